@@ -1,0 +1,1 @@
+//! The certificate authority service: OIDC identities to short-lived certificates.

@@ -1,0 +1,1 @@
+//! The countersign signing and verification client.

@@ -1,0 +1,49 @@
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::{PublicKey, SignatureAlgorithm};
+
+/// A signing key, wherever it lives: in memory, on a PKCS#11 token, in a KMS.
+///
+/// The only way by which the CA, the CT log, Rekor, the TSA and TUF sign.
+#[async_trait]
+pub trait Signer: Send + Sync + 'static {
+    /// Signs exactly `message` (not its digest) with [`Signer::algorithm`].
+    ///
+    /// ECDSA signatures are DER (`ECDSA-Sig-Value`, RFC 3279 §2.2.3), Ed25519 is 64 raw bytes.
+    ///
+    /// # Errors
+    /// [`SignerError::Unavailable`] when the key's home does not answer,
+    /// [`SignerError::Refused`] when it answers and will not sign.
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+
+    /// The public half.
+    fn public_key(&self) -> &PublicKey;
+
+    /// The algorithm of every signature this signer makes.
+    fn algorithm(&self) -> SignatureAlgorithm;
+
+    /// A name for logs and metrics; never secret.
+    fn key_id(&self) -> &str;
+}
+
+/// Why a signer gave no signature.
+#[derive(Debug, Error)]
+pub enum SignerError {
+    /// The key's home did not answer; trying again may help.
+    #[error("signing key {key_id} is unavailable: {reason}")]
+    Unavailable {
+        /// [`Signer::key_id`].
+        key_id: String,
+        /// What the backend said; holds no secret.
+        reason: String,
+    },
+    /// The key's home answered and will not sign.
+    #[error("signing key {key_id} refused to sign: {reason}")]
+    Refused {
+        /// [`Signer::key_id`].
+        key_id: String,
+        /// What the backend said; holds no secret.
+        reason: String,
+    },
+}

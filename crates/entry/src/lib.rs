@@ -1,0 +1,1 @@
+//! Rekor entry kinds: parsed, verified and made canonical.

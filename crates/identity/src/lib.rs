@@ -1,0 +1,1 @@
+//! Verified OIDC claims to certificate identities.

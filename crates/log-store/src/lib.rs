@@ -1,0 +1,1 @@
+//! The storage port of the transparency log and its contract test suite.

@@ -1,0 +1,1 @@
+//! The transparency log service: one engine, Rekor v2 and CT faces.

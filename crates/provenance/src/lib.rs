@@ -1,0 +1,1 @@
+//! in-toto statements, DSSE, SLSA provenance and verification policy.

@@ -1,0 +1,1 @@
+//! What every Countersign HTTP service shares.

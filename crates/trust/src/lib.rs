@@ -1,0 +1,1 @@
+//! Trust material: trusted roots, signing configurations and key files.

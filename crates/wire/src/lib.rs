@@ -1,0 +1,1 @@
+//! JSON shapes of the Fulcio, Rekor and Sigstore bundle formats.

@@ -1,0 +1,1 @@
+//! The Fulcio certificate profile: extensions, SANs, precertificates and SCTs.
