@@ -1,1 +1,36 @@
 //! What every Countersign HTTP service shares.
+//!
+//! A service exports a plain `axum::Router` and a [`Protocol`]; the server
+//! wraps the router with [`harden`] and runs it with [`serve`]. Everything that
+//! must be right once for all services lives here: limits, time-outs, request
+//! ids, panics, metrics, health, connection handling, time, and the threads on
+//! which keys are used.
+//!
+//! It refuses to: know any protocol's error body (that is [`Protocol::render`]),
+//! read a body without a limit, put a raw path or anything a caller chose into
+//! a metric label, or sign on a runtime thread.
+//!
+//! - [`Clock`]: [`SystemClock`], [`OffsetClock`], [`FixedClock`].
+//! - [`CpuPool`], [`OffloadSigner`]: signing and verifying off the runtime.
+//! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
+//! - [`serve`], [`ServeLimits`]: connections.
+//! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
+
+mod body;
+mod clock;
+mod cpu;
+mod harden;
+mod health;
+mod metrics;
+mod path;
+mod protocol;
+mod serve;
+
+pub use body::read_body;
+pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
+pub use cpu::{CpuPool, OffloadSigner, Overloaded};
+pub use harden::{RequestId, harden};
+pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
+pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
+pub use protocol::{Failure, Protocol};
+pub use serve::{ServeLimits, serve, serve_with};

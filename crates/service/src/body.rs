@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use axum::{body::Body, extract::Request};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+
+use crate::Failure;
+
+/// Reads the whole body, at most `limit` bytes of it.
+///
+/// A `Content-Length` above the limit is refused before anything is read, and
+/// no memory is reserved on the word of the header alone.
+///
+/// # Errors
+/// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`].
+pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure> {
+    let (parts, mut body) = request.into_parts();
+    if declared_length(&parts.headers).is_some_and(|length| length > limit as u64) {
+        discard(&parts.headers, body).await;
+        return Err(Failure::BodyTooLarge { limit });
+    }
+    let mut collected = Collected::Nothing;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame.map_err(|_| Failure::BodyUnreadable)?.into_data() else {
+            continue; // trailers
+        };
+        if collected.len() + frame.len() > limit {
+            discard(&parts.headers, body).await;
+            return Err(Failure::BodyTooLarge { limit });
+        }
+        collected.push(frame);
+    }
+    Ok(collected.into_bytes())
+}
+
+/// The body so far. A body of one frame, the usual case, is never copied.
+enum Collected {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Nothing => Self::One(frame),
+            Self::One(first) => {
+                let mut bytes = BytesMut::from(first);
+                bytes.extend_from_slice(&frame);
+                Self::Many(bytes)
+            }
+            Self::Many(mut bytes) => {
+                bytes.extend_from_slice(&frame);
+                Self::Many(bytes)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+/// The `Content-Length`, when there is one that is a number.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads and drops the rest of a refused body, within limits.
+///
+/// Closing a socket with unread bytes resets it, and a client that is still
+/// writing then sees "connection reset" in place of the 413. A client that
+/// waits for `100 Continue` is not asked to send anything.
+pub(crate) async fn discard(headers: &HeaderMap, mut body: Body) {
+    let too_long = declared_length(headers).is_some_and(|length| length > DISCARD_LIMIT as u64);
+    if too_long || headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let read = async {
+        let mut seen = 0usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+            if seen > DISCARD_LIMIT {
+                break;
+            }
+        }
+    };
+    // Out of time is as good as read: the answer goes out either way.
+    let _ = tokio::time::timeout(DISCARD_TIME, read).await;
+}
+
+/// Largest refused body that is still read to its end: twice the longest token
+/// anybody was seen to send by mistake; beyond that a reset is deserved.
+const DISCARD_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Longest time spent on a refused body.
+const DISCARD_TIME: Duration = Duration::from_secs(2);

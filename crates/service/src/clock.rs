@@ -1,0 +1,174 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tracing::warn;
+
+/// The only source of the time of day in services. One process has one.
+pub trait Clock: Send + Sync + 'static {
+    /// Unix time in milliseconds.
+    fn now_ms(&self) -> u64;
+
+    /// Unix time in whole seconds, rounded down.
+    fn now(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+}
+
+/// The operating system's clock.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock that all others replace")]
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A machine that believes to be before 1970 gets 1970: every certificate
+        // check then fails closed, which a panic at each request would not improve.
+        since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The system's clock moved by the seconds that a file holds; for tests only.
+///
+/// The file is read again when the last reading is a second old. While it is
+/// missing or not a whole number, the last good offset stays (0 at first), so
+/// that a writer caught half-way moves nothing.
+#[derive(Debug)]
+pub struct OffsetClock {
+    file: PathBuf,
+    offset_ms: AtomicI64,
+    last_reading: Mutex<Instant>,
+}
+
+impl OffsetClock {
+    /// How old a reading of the file may become (design 3.2: "re-read each second").
+    const READING_LIFETIME: Duration = Duration::from_secs(1);
+
+    /// Reads the offset from `file` now and again each second.
+    #[must_use]
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        let clock = Self {
+            file: file.into(),
+            offset_ms: AtomicI64::new(0),
+            last_reading: Mutex::new(Instant::now()),
+        };
+        clock.read_offset();
+        clock
+    }
+
+    fn refresh(&self) {
+        let mut last_reading = self.last_reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_reading.elapsed() >= Self::READING_LIFETIME {
+            *last_reading = Instant::now();
+            self.read_offset();
+        }
+    }
+
+    fn read_offset(&self) {
+        let offset_ms = std::fs::read_to_string(&self.file)
+            .ok()
+            .and_then(|text| text.trim().parse::<i64>().ok())
+            .and_then(|seconds| seconds.checked_mul(1000));
+        match offset_ms {
+            Some(offset_ms) => self.offset_ms.store(offset_ms, Ordering::Relaxed),
+            None => warn!(file = %self.file.display(), "no whole seconds in the clock offset file"),
+        }
+    }
+}
+
+impl Clock for OffsetClock {
+    fn now_ms(&self) -> u64 {
+        self.refresh();
+        SystemClock.now_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// A clock that stands still until it is moved; for tests.
+#[derive(Debug)]
+pub struct FixedClock {
+    now_ms: AtomicU64,
+}
+
+impl FixedClock {
+    /// Stands at `seconds` of Unix time.
+    #[must_use]
+    pub fn at(seconds: u64) -> Self {
+        Self { now_ms: AtomicU64::new(seconds.saturating_mul(1000)) }
+    }
+
+    /// Moves forward by `milliseconds`.
+    pub fn advance_ms(&self, milliseconds: u64) {
+        self.now_ms.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Moves to `seconds` of Unix time, also backwards.
+    pub fn set(&self, seconds: u64) {
+        self.now_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs_by(clock: &OffsetClock, seconds: i64) -> bool {
+        let expected = SystemClock.now_ms().saturating_add_signed(seconds * 1000);
+        clock.now_ms().abs_diff(expected) < 1_000
+    }
+
+    /// Makes the last reading old without waiting for it.
+    fn age(clock: &OffsetClock) {
+        *clock.last_reading.lock().unwrap() =
+            Instant::now().checked_sub(OffsetClock::READING_LIFETIME).unwrap();
+    }
+
+    #[test]
+    fn moves_by_the_seconds_in_the_file_and_reads_them_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "3600\n").unwrap();
+        let clock = OffsetClock::new(file.path());
+        assert!(differs_by(&clock, 3600));
+
+        std::fs::write(&file, "-7200").unwrap();
+        assert!(differs_by(&clock, 3600), "a fresh reading is kept");
+        age(&clock);
+        assert!(differs_by(&clock, -7200));
+    }
+
+    #[test]
+    fn keeps_the_last_good_offset_when_the_file_is_missing_or_garbage() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "60").unwrap();
+        let clock = OffsetClock::new(file.path());
+        for garbage in ["", "soon", "9223372036854775807"] {
+            std::fs::write(&file, garbage).unwrap();
+            age(&clock);
+            assert!(differs_by(&clock, 60));
+        }
+        file.close().unwrap();
+        age(&clock);
+        assert!(differs_by(&clock, 60));
+    }
+
+    #[test]
+    fn stands_still_until_it_is_moved() {
+        let clock = FixedClock::at(1_700_000_000);
+        assert_eq!((clock.now(), clock.now_ms()), (1_700_000_000, 1_700_000_000_000));
+        clock.advance_ms(1_999);
+        assert_eq!(clock.now(), 1_700_000_001);
+        clock.set(5);
+        assert_eq!(clock.now_ms(), 5_000);
+    }
+}

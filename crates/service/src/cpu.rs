@@ -1,0 +1,210 @@
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Operating-system threads of their own for signing and verifying.
+///
+/// A signature takes 15 to 200 µs (RSA 1 ms): on a runtime thread it would hold
+/// up every socket of that thread, and tokio's blocking pool has no bounded
+/// queue. Clones share the threads, which end with the last clone.
+#[derive(Clone)]
+pub struct CpuPool {
+    handle: Arc<Handle>,
+}
+
+impl CpuPool {
+    /// Jobs that may wait for each thread. At 50 µs a job the last one waits
+    /// 50 ms; beyond that an honest "try again" serves the caller better.
+    const WAITING_PER_THREAD: usize = 1024;
+
+    /// Starts `threads` threads (at least one).
+    ///
+    /// # Panics
+    /// When the operating system refuses a thread: at start, where nothing else can follow.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let threads = threads.max(1);
+        let queue = Arc::new(Queue::new(threads * Self::WAITING_PER_THREAD));
+        for number in 0..threads {
+            let queue = Arc::clone(&queue);
+            #[expect(clippy::expect_used, reason = "a process without threads cannot start")]
+            // Invariant: called at start; a refused thread ends the start.
+            std::thread::Builder::new()
+                .name(format!("cpu-{number}"))
+                .spawn(move || queue.work())
+                .expect("the system must give a thread");
+        }
+        Self { handle: Arc::new(Handle { queue }) }
+    }
+
+    /// Runs `job` on one of the threads. It is skipped when the caller has gone before its turn.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when the queue is full.
+    ///
+    /// # Panics
+    /// With the panic of `job`, so that the layer around the handler answers it.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Overloaded> {
+        self.submit(job, Lane::Normal).await
+    }
+
+    /// Like [`CpuPool::run`] for a step of work that was already let in: it goes before new work.
+    async fn run_next<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Overloaded> {
+        self.submit(job, Lane::Next).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        lane: Lane,
+    ) -> Result<T, Overloaded> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Box::new(move || {
+            if !sender.is_closed() {
+                // A caller that leaves now loses nothing but the result.
+                let _ = sender.send(catch_unwind(AssertUnwindSafe(job)));
+            }
+        });
+        self.handle.queue.push(job, lane)?;
+        match receiver.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => resume_unwind(panic),
+            // The threads only end with the last handle, and we hold one.
+            Err(_) => Err(Overloaded),
+        }
+    }
+}
+
+/// The queue of a [`CpuPool`] is full: a sign to try again later, not an error of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("too much work is waiting, try again")]
+pub struct Overloaded;
+
+/// A [`Signer`] that uses an in-memory key on a [`CpuPool`].
+pub struct OffloadSigner {
+    signer: Arc<LocalSigner>,
+    pool: CpuPool,
+}
+
+impl OffloadSigner {
+    /// Signs with `signer` on the threads of `pool`, before work that has not begun.
+    #[must_use]
+    pub fn new(signer: LocalSigner, pool: CpuPool) -> Self {
+        Self { signer: Arc::new(signer), pool }
+    }
+}
+
+#[async_trait]
+impl Signer for OffloadSigner {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        let signer = Arc::clone(&self.signer);
+        let message = message.to_vec();
+        self.pool.run_next(move || signer.sign_now(&message)).await.unwrap_or_else(|overloaded| {
+            Err(SignerError::Unavailable {
+                key_id: self.signer.key_id().to_owned(),
+                reason: overloaded.to_string(),
+            })
+        })
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        self.signer.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.signer.algorithm()
+    }
+
+    fn key_id(&self) -> &str {
+        self.signer.key_id()
+    }
+}
+
+/// Ends the threads when the last clone of the pool is gone.
+struct Handle {
+    queue: Arc<Queue>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+enum Lane {
+    /// New work, refused when the queue is full.
+    Normal,
+    /// A step of work already let in: in front, and with twice the room, so
+    /// that a full queue of new requests cannot make an accepted one fail.
+    Next,
+}
+
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    fn new(capacity: usize) -> Self {
+        Self { waiting: Mutex::default(), changed: Condvar::new(), capacity }
+    }
+
+    fn push(&self, job: Job, lane: Lane) -> Result<(), Overloaded> {
+        let mut waiting = self.lock();
+        match lane {
+            Lane::Normal if waiting.jobs.len() < self.capacity => waiting.jobs.push_back(job),
+            Lane::Next if waiting.jobs.len() < 2 * self.capacity => waiting.jobs.push_front(job),
+            Lane::Normal | Lane::Next => return Err(Overloaded),
+        }
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            job();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                return Some(job);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Jobs run without the lock, so a poisoned one still guards a whole queue.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

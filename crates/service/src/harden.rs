@@ -1,0 +1,145 @@
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tracing::{Instrument, debug, error, info_span};
+
+use crate::{Failure, Protocol, body, metrics, path};
+
+/// Puts the shared layers around a service's router.
+///
+/// From the outside in: empty path segments are dropped before routing; a
+/// request id is taken or made (`x-request-id`); metrics, a span and a log line;
+/// a panic becomes [`Failure::Internal`]; [`Protocol::timeout`]; a declared body
+/// above [`Protocol::body_limit`] is refused unread. Unknown paths and methods,
+/// and every 413, are answered by [`Protocol::render`]; a 503 without a
+/// `Retry-After` gets one.
+///
+/// The router's own fallbacks are replaced, so a service needs none.
+pub fn harden(router: Router, protocol: Protocol) -> Router {
+    let render = protocol.render;
+    let routes = router
+        .fallback(move || async move { render(&Failure::NotFound) })
+        .method_not_allowed_fallback(move || async move { render(&Failure::MethodNotAllowed) })
+        .layer(DefaultBodyLimit::max(protocol.body_limit))
+        .layer(from_fn_with_state(Arc::new(protocol), guard));
+    // Layers run after routing; a rewritten path needs a router around the router.
+    Router::new().fallback_service(routes).layer(from_fn(rewrite_path))
+}
+
+/// The id of the request being answered, in the request's extensions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Longest id taken from a caller; a UUID has 36.
+    const MAX_LEN: usize = 64;
+
+    /// The id as text of `[A-Za-z0-9._-]`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only made of visible ASCII, so the alternative is never met.
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Takes the caller's id when it is harmless in a log, else makes one.
+    fn of(headers: &HeaderMap) -> Self {
+        let harmless = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            (1..=Self::MAX_LEN).contains(&bytes.len())
+                && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        };
+        headers.get(X_REQUEST_ID).filter(harmless).cloned().map_or_else(Self::fresh, Self)
+    }
+
+    fn fresh() -> Self {
+        let id = u128::from_be_bytes(crypto::random_bytes::<16>());
+        let text = HeaderValue::from_str(&format!("{id:032x}"));
+        Self(text.unwrap_or_else(|_| HeaderValue::from_static("none")))
+    }
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+async fn rewrite_path(mut request: Request, next: Next) -> Response {
+    if let Some(uri) = path::without_empty_segments(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    next.run(request).await
+}
+
+async fn guard(
+    State(protocol): State<Arc<Protocol>>,
+    route: Option<MatchedPath>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let method = metrics::method_label(request.method());
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let span = info_span!(
+        "request",
+        service = protocol.name,
+        request.id = id.as_str(),
+        http.method = method,
+        http.route = route
+    );
+
+    let mut response = answer(&protocol, request, next).instrument(span.clone()).await;
+    response.headers_mut().insert(X_REQUEST_ID, id.0);
+
+    let elapsed = started.elapsed();
+    metrics::record_request(protocol.name, method, route, response.status(), elapsed);
+    span.in_scope(|| {
+        let status = response.status().as_u16();
+        debug!(http.status = status, http.elapsed_us = elapsed.as_micros(), "answered");
+    });
+    response
+}
+
+async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
+    let length = body::declared_length(request.headers());
+    if length.is_some_and(|length| length > protocol.body_limit as u64) {
+        let (parts, body) = request.into_parts();
+        body::discard(&parts.headers, body).await;
+        return (protocol.render)(&Failure::BodyTooLarge { limit: protocol.body_limit });
+    }
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = match tokio::time::timeout(protocol.timeout, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            error!(panic.message = panic_message(panic.as_ref()), "a request handler panicked");
+            (protocol.render)(&Failure::Internal)
+        }
+        Err(_) => (protocol.render)(&Failure::Timeout),
+    };
+    finish(protocol, response)
+}
+
+/// Brings answers that were not written by the service into its form.
+fn finish(protocol: &Protocol, mut response: Response) -> Response {
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return (protocol.render)(&Failure::BodyTooLarge { limit: protocol.body_limit });
+    }
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let one_second = HeaderValue::from_static("1");
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(one_second);
+    }
+    response
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("not a text")
+}

@@ -1,0 +1,220 @@
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+use tracing::{debug, warn};
+
+/// What one server grants its callers.
+#[derive(Debug, Clone, Copy)]
+pub struct ServeLimits {
+    /// From the accepted connection to the first whole request head.
+    pub first_request: Duration,
+    /// From the first byte of a later HTTP/1 request head to its end, and for an idle connection.
+    pub header_read: Duration,
+    /// Open connections; further ones wait in the system's backlog.
+    pub max_connections: usize,
+    /// From the begin of a shutdown to cutting off what has not finished.
+    pub drain: Duration,
+}
+
+impl Default for ServeLimits {
+    /// Shutdown must end within 10 s (design 3.2): 8 s for the requests, the rest for the stores.
+    fn default() -> Self {
+        Self {
+            first_request: Duration::from_secs(10),
+            header_read: Duration::from_secs(30),
+            max_connections: 4096,
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Serves `router` on all `listeners` until `shutdown`, with the default [`ServeLimits`].
+///
+/// HTTP/1.1, and HTTP/2 without TLS by prior knowledge. On shutdown no
+/// connection is accepted, requests under way are finished, idle connections close.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_with(listeners, router, shutdown, ServeLimits::default()).await
+}
+
+/// [`serve`] with other limits.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve_with(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    shutdown: CancellationToken,
+    limits: ServeLimits,
+) -> io::Result<()> {
+    let server = Arc::new(Server {
+        router,
+        limits,
+        shutdown,
+        slots: Arc::new(Semaphore::new(limits.max_connections)),
+        connections: TaskTracker::new(),
+        cut_off: CancellationToken::new(),
+    });
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(Arc::clone(&server).accept_all(listener));
+    }
+    while let Some(ended) = accepting.join_next().await {
+        ended.map_err(io::Error::other)??;
+    }
+    server.connections.close();
+    if tokio::time::timeout(limits.drain, server.connections.wait()).await.is_err() {
+        warn!(open = server.connections.len(), "cutting off requests that did not finish in time");
+        server.cut_off.cancel();
+        server.connections.wait().await;
+    }
+    Ok(())
+}
+
+struct Server {
+    router: Router,
+    limits: ServeLimits,
+    shutdown: CancellationToken,
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    /// Cancelled when the time for draining is over.
+    cut_off: CancellationToken,
+}
+
+impl Server {
+    async fn accept_all(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
+        while let Some(accepted) = self.shutdown.run_until_cancelled(self.accept(&listener)).await {
+            match accepted {
+                Ok((stream, slot)) => {
+                    let server = Arc::clone(&self);
+                    self.connections.spawn(async move {
+                        let cut_off = server.cut_off.clone();
+                        cut_off.run_until_cancelled(server.converse(stream, slot)).await;
+                    });
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    // Most likely out of file descriptors: others will be closed soon.
+                    warn!(%error, "cannot accept a connection");
+                    let pause = tokio::time::sleep(ACCEPT_PAUSE);
+                    self.shutdown.run_until_cancelled(pause).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, slot))
+    }
+
+    async fn converse(&self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = service_fn({
+            let (router, asked) = (self.router.clone(), Arc::clone(&asked));
+            move |request| {
+                asked.store(true, Ordering::Relaxed);
+                router.clone().call(request)
+            }
+        });
+        let builder = self.http();
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+
+        // hyper's own limit begins after the version is known, which a peer could delay for ever.
+        let first_request = tokio::time::sleep(self.limits.first_request);
+        tokio::pin!(first_request);
+        let (mut timing, mut draining) = (true, false);
+        let ended = loop {
+            tokio::select! {
+                ended = &mut connection => break ended,
+                () = &mut first_request, if timing => {
+                    timing = false;
+                    if !asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = self.shutdown.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "a connection ended badly");
+        }
+    }
+
+    fn http(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_read)
+            .max_buf_size(MAX_HEAD_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(HTTP2_PING_INTERVAL)
+            .max_concurrent_streams(HTTP2_MAX_STREAMS)
+            .max_header_list_size(HTTP2_MAX_HEADERS);
+        builder
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::InvalidInput
+    )
+}
+
+/// Pause after a failed accept, in which connections close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Largest HTTP/1 request head, and read buffer of a body. A CI's token in
+/// `Authorization` has 2 to 8 KiB.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// The same limit for HTTP/2.
+const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
+
+/// Requests at once on one HTTP/2 connection.
+const HTTP2_MAX_STREAMS: u32 = 256;
+
+/// Finds dead HTTP/2 peers, which send no FIN.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
