@@ -1,1 +1,33 @@
-//! The storage port of the transparency log and its contract test suite.
+//! The storage port of the transparency log: what the engine demands of a database, and nothing of any database.
+//!
+//! [`LogStore`] is cut by guarantee, not by table: [`LogStore::append`] is one transaction that either leaves a
+//! longer, consistent log or leaves nothing. Two adapters implement it (`log-sqlite`, `log-postgres`); what they
+//! decide alike is decided once, here, without I/O: [`plan`] turns a locked state and a batch into the rows to
+//! write, [`column`] turns numbers and hashes into columns and back.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
+//! | [`column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
+//! | [`fault`] | [`FaultyStore`]: a write that failed, and one that failed yet persisted |
+//! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |
+//!
+//! What this crate refuses to do: open a database, read a clock, sign, verify an entry, or know an HTTP shape.
+
+pub mod column;
+#[cfg(feature = "contract-suite")]
+pub mod contract_suite;
+mod error;
+pub mod fault;
+pub mod plan;
+mod store;
+mod types;
+
+pub use error::{Cause, EntryRefused, StoreError};
+pub use fault::{Fault, FaultyStore};
+pub use store::{LogStore, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ};
+pub use types::{
+    Appended, Batch, Found, IdentityHash, IndexKey, IndexKeyType, LogId, LogKind, LogRecord,
+    LogSpec, LogState, MAX_EXTRA_LEN, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, MAX_PROMISE_LEN, NewEntry,
+    Placement, StoredEntry,
+};

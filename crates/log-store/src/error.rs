@@ -1,0 +1,149 @@
+use thiserror::Error;
+
+/// Whatever the database's driver said, kept as the source of our error.
+pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Why a store did not do what it was asked, sorted by whose fault it is.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// No log of that id is in this database.
+    #[error("log {id} is not in this database")]
+    UnknownLog {
+        /// The id asked for.
+        id: i64,
+    },
+    /// A log of that name exists with other properties.
+    #[error("log {name:?} exists with another {field}")]
+    SpecMismatch {
+        /// [`crate::LogSpec::name`].
+        name: String,
+        /// The first property that differs.
+        field: &'static str,
+    },
+    /// The batch can never be stored as it is; nothing was written.
+    #[error("entry {position} of the batch is refused")]
+    EntryRefused {
+        /// Position in [`crate::Batch::entries`].
+        position: usize,
+        /// The limit that it breaks.
+        #[source]
+        source: EntryRefused,
+    },
+    /// More was asked for at once than the port allows.
+    #[error("{asked} {what} asked for at once, at most {limit} allowed")]
+    TooMuch {
+        /// What was counted.
+        what: &'static str,
+        /// How many were asked for.
+        asked: u64,
+        /// The port's limit.
+        limit: u64,
+    },
+    /// Stored hashes, or a tree head, that the log does not have (yet).
+    #[error("{what} {start}..{end} are not all in the log")]
+    OutOfRange {
+        /// What was asked for.
+        what: &'static str,
+        /// First of the range, 0-based.
+        start: u64,
+        /// End of the range, exclusive.
+        end: u64,
+    },
+    /// The log takes no more entries; it stays readable.
+    #[error("the log is frozen")]
+    Frozen,
+    /// The database is behind what this process has seen, or contradicts itself: a restored backup or a lost
+    /// commit. Writing on would fork the log; nothing was written.
+    #[error("the database went back: it holds size {stored}, size {expected} was seen before")]
+    Rollback {
+        /// Size of the log in the database.
+        stored: u64,
+        /// [`crate::Batch::minimum_size`].
+        expected: u64,
+    },
+    /// Another writer was first; nothing was written, the same batch may be tried again at once.
+    #[error("another writer appended first")]
+    Conflict,
+    /// The connection was lost, or the disk failed, while the commit was under way: the batch may be in the log or
+    /// not. It must be re-read (by identity hash), never guessed.
+    #[error("the outcome of the commit is unknown")]
+    OutcomeUnknown {
+        /// What the driver said.
+        #[source]
+        source: Cause,
+    },
+    /// The batch is committed here but not on the synchronous standby: visible, and yet it may vanish at a
+    /// failover. It must not be signed; the next append that succeeds covers it.
+    #[error("the commit is not confirmed by the synchronous standby")]
+    Unreplicated,
+    /// The database does not answer or refuses for now; nothing was written.
+    #[error("the database is unavailable")]
+    Unavailable {
+        /// What the driver said.
+        #[source]
+        source: Cause,
+    },
+    /// Another process has this database file open.
+    #[error("{path} is in use by another process")]
+    AlreadyOpen {
+        /// The lock file.
+        path: String,
+    },
+    /// The database server is set up so that it may lose acknowledged commits.
+    #[error(
+        "the database server runs with {setting} off, which loses acknowledged entries at power loss"
+    )]
+    UnsafeDatabase {
+        /// Name of the server's setting.
+        setting: &'static str,
+    },
+    /// What is stored contradicts itself; a human has to look (`countersignd fsck log`).
+    #[error("the stored log is corrupt: {what}")]
+    Corrupt {
+        /// The contradiction.
+        what: String,
+    },
+}
+
+/// A limit that an entry breaks; see [`crate::NewEntry::check`].
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum EntryRefused {
+    /// The body does not fit the 16-bit length of a tile bundle.
+    #[error("body of {length} bytes exceeds {limit}")]
+    BodyTooLong {
+        /// Length of the body in bytes.
+        length: usize,
+        /// [`tlog::MAX_ENTRY_LEN`].
+        limit: usize,
+    },
+    /// The extra data exceeds [`crate::MAX_EXTRA_LEN`].
+    #[error("extra data of {length} bytes exceeds {limit}")]
+    ExtraTooLong {
+        /// Length in bytes.
+        length: usize,
+        /// [`crate::MAX_EXTRA_LEN`].
+        limit: usize,
+    },
+    /// The promise exceeds [`crate::MAX_PROMISE_LEN`].
+    #[error("promise of {length} bytes exceeds {limit}")]
+    PromiseTooLong {
+        /// Length in bytes.
+        length: usize,
+        /// [`crate::MAX_PROMISE_LEN`].
+        limit: usize,
+    },
+    /// More index keys than [`crate::MAX_INDEX_KEYS`].
+    #[error("{count} index keys exceed {limit}")]
+    TooManyIndexKeys {
+        /// How many there are.
+        count: usize,
+        /// [`crate::MAX_INDEX_KEYS`].
+        limit: usize,
+    },
+    /// An index key is empty, longer than [`crate::MAX_INDEX_KEY_LEN`], or holds a NUL.
+    #[error("index key of type {key_type} is empty, too long or holds a NUL")]
+    IndexKey {
+        /// [`crate::IndexKeyType::as_str`].
+        key_type: &'static str,
+    },
+}

@@ -1,0 +1,136 @@
+//! A store whose writes fail on demand, for the tests of whatever writes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tlog::{Hash, HashRange, TreeHead};
+
+use crate::{
+    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry,
+};
+
+/// How a write fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written: [`StoreError::Unavailable`].
+    Failed,
+    /// All is written, and the answer is lost: [`StoreError::OutcomeUnknown`].
+    FailedYetPersisted,
+}
+
+/// Wraps any store and lets chosen writes fail; everything else passes through.
+pub struct FaultyStore {
+    inner: Arc<dyn LogStore>,
+    appends: Mutex<VecDeque<Fault>>,
+    checkpoints: Mutex<VecDeque<Fault>>,
+}
+
+impl FaultyStore {
+    /// A store without faults so far.
+    #[must_use]
+    pub fn new(inner: Arc<dyn LogStore>) -> Self {
+        Self { inner, appends: Mutex::default(), checkpoints: Mutex::default() }
+    }
+
+    /// Lets the next [`LogStore::append`] fail (after those already arranged).
+    pub fn fail_append(&self, fault: Fault) {
+        arrange(&self.appends, fault);
+    }
+
+    /// Lets the next [`LogStore::put_checkpoint`] fail (after those already arranged).
+    pub fn fail_checkpoint(&self, fault: Fault) {
+        arrange(&self.checkpoints, fault);
+    }
+}
+
+#[async_trait]
+impl LogStore for FaultyStore {
+    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+        self.inner.ensure_log(spec, now).await
+    }
+
+    async fn logs(&self) -> Result<Vec<LogRecord>, StoreError> {
+        self.inner.logs().await
+    }
+
+    async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        self.inner.state(log).await
+    }
+
+    async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
+        match next(&self.appends) {
+            None => self.inner.append(log, batch).await,
+            Some(Fault::Failed) => Err(StoreError::Unavailable { source: INJECTED.into() }),
+            Some(Fault::FailedYetPersisted) => {
+                self.inner.append(log, batch).await?;
+                Err(StoreError::OutcomeUnknown { source: INJECTED.into() })
+            }
+        }
+    }
+
+    async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
+        self.inner.freeze(log).await
+    }
+
+    async fn find(
+        &self,
+        log: LogId,
+        identities: &[IdentityHash],
+    ) -> Result<Vec<Option<Found>>, StoreError> {
+        self.inner.find(log, identities).await
+    }
+
+    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        self.inner.find_leaf(log, leaf_hash).await
+    }
+
+    async fn entries(
+        &self,
+        log: LogId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.inner.entries(log, start, end).await
+    }
+
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+        self.inner.hashes(log, range).await
+    }
+
+    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+        self.inner.tree_head(log, size).await
+    }
+
+    async fn put_checkpoint(
+        &self,
+        log: LogId,
+        size: u64,
+        note: &str,
+        at: u64,
+    ) -> Result<(), StoreError> {
+        match next(&self.checkpoints) {
+            None => self.inner.put_checkpoint(log, size, note, at).await,
+            Some(Fault::Failed) => Err(StoreError::Unavailable { source: INJECTED.into() }),
+            Some(Fault::FailedYetPersisted) => {
+                self.inner.put_checkpoint(log, size, note, at).await?;
+                Err(StoreError::OutcomeUnknown { source: INJECTED.into() })
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
+
+const INJECTED: &str = "injected fault";
+
+fn arrange(queue: &Mutex<VecDeque<Fault>>, fault: Fault) {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+}
+
+fn next(queue: &Mutex<VecDeque<Fault>>) -> Option<Fault> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}

@@ -1,0 +1,112 @@
+use async_trait::async_trait;
+use tlog::{Hash, HashRange, TreeHead};
+
+use crate::{
+    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, StoreError,
+    StoredEntry,
+};
+
+/// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
+pub const MAX_BATCH_ENTRIES: usize = 8192;
+/// Most entries one [`LogStore::entries`] gives; with the longest bodies these are 64 MiB.
+pub const MAX_ENTRIES_PER_READ: u64 = 1024;
+/// Most hashes one [`LogStore::hashes`] gives: 256 tiles, 2 MiB.
+pub const MAX_HASHES_PER_READ: u64 = 65_536;
+
+/// What the log engine demands of its database.
+///
+/// Every method sees only what is committed, and may fail with [`StoreError::Unavailable`],
+/// [`StoreError::Corrupt`] and, where it takes a [`LogId`] to write to, [`StoreError::UnknownLog`].
+#[async_trait]
+pub trait LogStore: Send + Sync + 'static {
+    /// Creates the log, or returns the one of that name. `now` is its creation time, Unix seconds.
+    ///
+    /// # Errors
+    /// [`StoreError::SpecMismatch`] when the name exists with another kind, tree id, origin or key.
+    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError>;
+
+    /// All logs of this database, by id.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn logs(&self) -> Result<Vec<LogRecord>, StoreError>;
+
+    /// The log's size, root and right edge.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn state(&self, log: LogId) -> Result<LogState, StoreError>;
+
+    /// Appends the batch's new entries in one transaction, and says where each of its entries is.
+    ///
+    /// When it returns, all of it is durable. When the future is dropped, the log has all of the batch or nothing of
+    /// it; only [`LogStore::find`] tells which.
+    ///
+    /// # Errors
+    /// Nothing written: [`StoreError::EntryRefused`], [`StoreError::TooMuch`], [`StoreError::Frozen`],
+    /// [`StoreError::Rollback`], [`StoreError::Conflict`], [`StoreError::Unavailable`], [`StoreError::Corrupt`].
+    /// Perhaps written: [`StoreError::OutcomeUnknown`]. Written, but not to be signed:
+    /// [`StoreError::Unreplicated`].
+    async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError>;
+
+    /// Makes the log refuse entries, for good; idempotent.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn freeze(&self, log: LogId) -> Result<(), StoreError>;
+
+    /// Looks up entries by identity; the answers are in the order of `identities`.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMuch`] above [`MAX_BATCH_ENTRIES`].
+    async fn find(
+        &self,
+        log: LogId,
+        identities: &[IdentityHash],
+    ) -> Result<Vec<Option<Found>>, StoreError>;
+
+    /// The lowest index with that leaf hash.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError>;
+
+    /// Entries `start..end` as far as they exist, contiguous from `start`, at most [`MAX_ENTRIES_PER_READ`].
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn entries(
+        &self,
+        log: LogId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
+
+    /// Stored hashes of perfect subtrees, exactly `range.end - range.start` of them.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfRange`] when the log does not have them all, [`StoreError::TooMuch`] above
+    /// [`MAX_HASHES_PER_READ`].
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError>;
+
+    /// The head that the log had at that size, if an append ended there. Size 0 always has one.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError>;
+
+    /// Keeps a signed checkpoint. The first note of a size stays, later ones are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfRange`] when the log has no tree head of that size.
+    async fn put_checkpoint(
+        &self,
+        log: LogId,
+        size: u64,
+        note: &str,
+        at: u64,
+    ) -> Result<(), StoreError>;
+
+    /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
+    async fn close(&self);
+}

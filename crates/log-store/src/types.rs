@@ -1,0 +1,267 @@
+use std::fmt;
+
+use bytes::Bytes;
+use tlog::{Edge, Hash};
+
+use crate::EntryRefused;
+
+/// The database's number of a log; never leaves the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId(pub i64);
+
+/// Which protocol a log speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogKind {
+    /// Certificate Transparency, RFC 6962.
+    Ct,
+    /// Rekor v1.
+    Rekor1,
+    /// Rekor v2 (tiles).
+    Rekor2,
+}
+
+impl LogKind {
+    /// The name in the database and in configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ct => "ct",
+            Self::Rekor1 => "rekor1",
+            Self::Rekor2 => "rekor2",
+        }
+    }
+
+    /// The kind of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Ct, Self::Rekor1, Self::Rekor2].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a log is, fixed at its creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSpec {
+    /// Our name of the log, unique in the database.
+    pub name: String,
+    /// The protocol.
+    pub kind: LogKind,
+    /// Rekor v1's tree id, random and positive; 0 where the protocol has none.
+    pub tree_id: i64,
+    /// First line of the checkpoints.
+    pub origin: String,
+    /// Host under which the log was created. Not compared by [`crate::LogStore::ensure_log`]: hosts move.
+    pub host: String,
+    /// DER `SubjectPublicKeyInfo` of the signing key.
+    pub public_key_der: Vec<u8>,
+}
+
+/// A log as the database knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// The database's number.
+    pub id: LogId,
+    /// What it was created with.
+    pub spec: LogSpec,
+    /// Whether it refuses entries for good.
+    pub frozen: bool,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+/// What makes two submissions the same entry.
+///
+/// Rekor: the leaf hash. CT: a hash over what was submitted, for a CT leaf carries a timestamp and never repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityHash(pub [u8; 32]);
+
+impl From<Hash> for IdentityHash {
+    fn from(leaf_hash: Hash) -> Self {
+        Self(leaf_hash.0)
+    }
+}
+
+/// What an index key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IndexKeyType {
+    /// Digest of the artifact, lower-case hex.
+    Hash,
+    /// SHA-256 of the signer's public key, lower-case hex.
+    Key,
+    /// E-mail address in the signer's certificate.
+    Email,
+    /// URI in the signer's certificate.
+    Uri,
+    /// Any other subject name.
+    Subject,
+}
+
+impl IndexKeyType {
+    /// The name in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Key => "key",
+            Self::Email => "email",
+            Self::Uri => "uri",
+            Self::Subject => "subject",
+        }
+    }
+}
+
+/// A word under which an entry may be searched for; stored in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexKey {
+    /// What the word is.
+    pub key_type: IndexKeyType,
+    /// The word.
+    pub key: String,
+}
+
+/// CT's `extra_data` holds a chain in a vector of at most 2^24 - 1 bytes (RFC 6962 §4.6).
+pub const MAX_EXTRA_LEN: usize = (1 << 24) - 1;
+/// A promise is one signature; the longest in use (RSA-4096 in a TLS structure) is 516 bytes.
+pub const MAX_PROMISE_LEN: usize = 1024;
+/// A hashedrekord has three; an entry with many subjects is refused before it gets here.
+pub const MAX_INDEX_KEYS: usize = 64;
+/// Postgres refuses index rows above about 2,700 bytes, and a SAN may be nearly as long as its certificate.
+pub const MAX_INDEX_KEY_LEN: usize = 1024;
+
+/// An entry on its way into a log. Empty [`Bytes`] mean none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// SHA-256(0x00 || body), RFC 6962 §2.1.
+    pub leaf_hash: Hash,
+    /// What makes it a duplicate.
+    pub identity_hash: IdentityHash,
+    /// Kind for people and statistics, like `hashedrekord`.
+    pub kind: &'static str,
+    /// The bytes that the leaf hash covers.
+    pub body: Bytes,
+    /// CT: the `extra_data`, outside the leaf.
+    pub extra: Bytes,
+    /// CT: the SCT's signature; Rekor v1: the SET. Released only after the commit.
+    pub promise: Bytes,
+    /// Words to search by.
+    pub index_keys: Vec<IndexKey>,
+}
+
+impl NewEntry {
+    /// Says whether any store can take this entry, so that it can be refused alone and not with its batch.
+    ///
+    /// # Errors
+    /// The first limit of [`EntryRefused`] that it breaks.
+    pub fn check(&self) -> Result<(), EntryRefused> {
+        let (body, extra, promise) = (self.body.len(), self.extra.len(), self.promise.len());
+        if body > tlog::MAX_ENTRY_LEN {
+            return Err(EntryRefused::BodyTooLong { length: body, limit: tlog::MAX_ENTRY_LEN });
+        }
+        if extra > MAX_EXTRA_LEN {
+            return Err(EntryRefused::ExtraTooLong { length: extra, limit: MAX_EXTRA_LEN });
+        }
+        if promise > MAX_PROMISE_LEN {
+            return Err(EntryRefused::PromiseTooLong { length: promise, limit: MAX_PROMISE_LEN });
+        }
+        if self.index_keys.len() > MAX_INDEX_KEYS {
+            return Err(EntryRefused::TooManyIndexKeys {
+                count: self.index_keys.len(),
+                limit: MAX_INDEX_KEYS,
+            });
+        }
+        match self.index_keys.iter().find(|key| !key.is_storable()) {
+            Some(key) => Err(EntryRefused::IndexKey { key_type: key.key_type.as_str() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl IndexKey {
+    // Postgres has no NUL in text.
+    fn is_storable(&self) -> bool {
+        !self.key.is_empty() && self.key.len() <= MAX_INDEX_KEY_LEN && !self.key.contains('\0')
+    }
+}
+
+/// Entries to append in one transaction.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// At most [`crate::MAX_BATCH_ENTRIES`].
+    pub entries: Vec<NewEntry>,
+    /// The writer's clock, Unix seconds.
+    pub now: u64,
+    /// Highest size this process has seen; a smaller log is a [`crate::StoreError::Rollback`].
+    pub minimum_size: u64,
+}
+
+/// Where an entry of a batch is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Leaf index, 0-based.
+    pub index: u64,
+    /// Unix seconds; never goes down from index to index.
+    pub integrated_at: u64,
+    /// False when an equal identity was already there, or earlier in the same batch.
+    pub fresh: bool,
+}
+
+/// What an append did.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The tree's right edge before.
+    pub before: Edge,
+    /// The tree's right edge after; equal to `before` when nothing was fresh.
+    pub after: Edge,
+    /// Leaf hashes of the fresh entries, from index `before.size()`.
+    pub fresh_leaves: Vec<Hash>,
+    /// One for each entry of the batch, in its order.
+    pub placements: Vec<Placement>,
+}
+
+/// The one mutable row of a log.
+#[derive(Debug, Clone)]
+pub struct LogState {
+    /// The tree's right edge, whose size and root are the log's.
+    pub edge: Edge,
+    /// `integrated_at` of the last entry, Unix seconds.
+    pub last_time: u64,
+    /// Whether it refuses entries for good.
+    pub frozen: bool,
+}
+
+/// An entry read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Leaf index, 0-based.
+    pub index: u64,
+    /// As appended; a reader that must be sure computes it from the body.
+    pub leaf_hash: Hash,
+    /// As appended.
+    pub identity_hash: IdentityHash,
+    /// Unix seconds.
+    pub integrated_at: u64,
+    /// As appended.
+    pub kind: String,
+    /// As appended.
+    pub body: Bytes,
+    /// As appended.
+    pub extra: Bytes,
+    /// As appended.
+    pub promise: Bytes,
+}
+
+/// A known entry, without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Leaf index, 0-based.
+    pub index: u64,
+    /// Its leaf hash.
+    pub leaf_hash: Hash,
+    /// Unix seconds.
+    pub integrated_at: u64,
+}
