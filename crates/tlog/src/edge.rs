@@ -212,7 +212,9 @@ mod tests {
 
     fn edge_of(leaves: &[Hash]) -> Edge {
         let mut edge = Edge::default();
-        leaves.iter().for_each(|leaf| edge.push(*leaf));
+        for leaf in leaves {
+            edge.push(*leaf);
+        }
         edge
     }
 

@@ -128,7 +128,7 @@ impl Climb {
         }
         let side = if self.node % 2 == 1 || self.node == self.last {
             // A last node without sibling is promoted until it is a right child.
-            while self.node % 2 == 0 && self.node != 0 {
+            while self.node.is_multiple_of(2) && self.node != 0 {
                 self.node >>= 1;
                 self.last >>= 1;
             }

@@ -216,10 +216,10 @@ mod tests {
     #[test]
     fn refuses_an_entry_that_no_bundle_can_hold() {
         let mut bundle = Vec::new();
-        encode_bundle_entry(&mut bundle, &[7; MAX_ENTRY_LEN]).unwrap();
+        encode_bundle_entry(&mut bundle, &vec![7; MAX_ENTRY_LEN]).unwrap();
         assert_eq!(bundle.len(), MAX_ENTRY_LEN + 2);
         assert_eq!(
-            encode_bundle_entry(&mut bundle, &[7; MAX_ENTRY_LEN + 1]),
+            encode_bundle_entry(&mut bundle, &vec![7; MAX_ENTRY_LEN + 1]),
             Err(EntryTooLong { length: MAX_ENTRY_LEN + 1 })
         );
         assert_eq!(bundle.len(), MAX_ENTRY_LEN + 2);
