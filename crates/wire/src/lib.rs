@@ -1,1 +1,32 @@
-//! JSON shapes of the Fulcio, Rekor and Sigstore bundle formats.
+//! The JSON shapes of every API and file that Countersign speaks.
+//!
+//! Pure data: types, how they are read and how they are written. It verifies
+//! nothing and refuses only what is not the shape. The rules are those of the
+//! protobuf JSON mapping (<https://protobuf.dev/programming-guides/json/>), which
+//! Fulcio, Rekor v2 and the Sigstore bundle share:
+//!
+//! - written in camelCase, `int64` as strings, bytes as padded standard base64,
+//!   enums by name, unset members left out;
+//! - read in camelCase or `snake_case`, `int64` as string or number, bytes in either
+//!   base64 alphabet with or without padding, enums by name or number, `null` as absent;
+//! - a member given twice is refused; so are both members of a `oneof`.
+//!
+//! Unknown members are refused in [`bundle`] and [`rekor2`] (nothing in a bundle may
+//! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`trust`], [`ct`]
+//! and [`timestamp`].
+//!
+//! - [`bundle`]: Sigstore bundle, log entries, DSSE envelope.
+//! - [`trust`]: trusted root, signing config, client trust config.
+//! - [`fulcio`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
+//! - [`rpc`]: the error body of Fulcio and Rekor v2.
+
+pub mod bundle;
+pub mod ct;
+pub mod fulcio;
+mod proto;
+pub mod rekor2;
+pub mod rpc;
+pub mod timestamp;
+pub mod trust;
+
+pub use proto::{Base64, HashAlgorithm, Int64, NotBase64, OutOfRange, PublicKeyDetails, Timestamp};
