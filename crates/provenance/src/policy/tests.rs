@@ -167,10 +167,10 @@ fn rejects_a_predicate_that_contradicts_the_certificate() {
     contradicted(&|p| workflow(p, "repository", "https://github.com/other/repo"));
     contradicted(&|p| workflow(p, "ref", "refs/heads/other"));
     contradicted(&|p| {
-        p.run_details.builder.id = format!("{REPO}/.github/workflows/x.yml@refs/heads/main")
+        p.run_details.builder.id = format!("{REPO}/.github/workflows/x.yml@refs/heads/main");
     });
     contradicted(&|p| {
-        p.build_definition.resolved_dependencies[0].uri = Some(format!("git+{REPO}@refs/heads/x"))
+        p.build_definition.resolved_dependencies[0].uri = Some(format!("git+{REPO}@refs/heads/x"));
     });
     contradicted(&|p| {
         let digest = &mut p.build_definition.resolved_dependencies[0].digest;
