@@ -44,3 +44,47 @@ pub fn sha256(message: &[u8]) -> [u8; 32] {
     hash.copy_from_slice(backend::digest(&backend::SHA256, message).as_ref());
     hash
 }
+
+/// Hashes a message that does not fit into memory, piece by piece.
+pub struct Hasher(backend::Context);
+
+impl Hasher {
+    /// Starts a hash of `algorithm`.
+    #[must_use]
+    pub fn new(algorithm: HashAlgorithm) -> Self {
+        Self(backend::Context::new(algorithm.backend()))
+    }
+
+    /// Adds the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces, in order.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish().as_ref().to_vec()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Hasher").field(&self.0.algorithm()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_the_same_digest_in_pieces_as_at_once() {
+        for algorithm in [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512] {
+            let mut hasher = Hasher::new(algorithm);
+            hasher.update(b"one ");
+            hasher.update(b"");
+            hasher.update(b"two");
+            assert_eq!(hasher.finish(), digest(algorithm, b"one two"));
+        }
+    }
+}

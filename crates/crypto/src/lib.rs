@@ -10,14 +10,14 @@
 //!
 //! - [`PublicKey`]: a parsed SPKI that verifies messages and digests.
 //! - [`Signer`]: how CA, CT, Rekor, TSA and TUF sign; [`LocalSigner`] holds its key in memory.
-//! - [`digest`], [`random_bytes`]: hashing and randomness.
+//! - [`digest`], [`Hasher`], [`random_bytes`]: hashing and randomness.
 
 mod digest;
 mod local;
 mod public_key;
 mod signer;
 
-pub use digest::{HashAlgorithm, digest, sha256};
+pub use digest::{HashAlgorithm, Hasher, digest, sha256};
 pub use local::LocalSigner;
 pub use public_key::{KeyError, KeyType, PublicKey, SignatureAlgorithm, SignatureError};
 pub use signer::{Signer, SignerError};
