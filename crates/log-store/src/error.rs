@@ -54,7 +54,9 @@ pub enum StoreError {
     Frozen,
     /// The database is behind what this process has seen, or contradicts itself: a restored backup or a lost
     /// commit. Writing on would fork the log; nothing was written.
-    #[error("the database went back: it holds size {stored}, size {expected} was seen before")]
+    #[error(
+        "the database went back: its head of size {stored} does not continue the head of size {expected}"
+    )]
     Rollback {
         /// Size of the log in the database.
         stored: u64,
