@@ -75,9 +75,10 @@ impl OffsetClock {
             .ok()
             .and_then(|text| text.trim().parse::<i64>().ok())
             .and_then(|seconds| seconds.checked_mul(1000));
-        match offset_ms {
-            Some(offset_ms) => self.offset_ms.store(offset_ms, Ordering::Relaxed),
-            None => warn!(file = %self.file.display(), "no whole seconds in the clock offset file"),
+        if let Some(offset_ms) = offset_ms {
+            self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        } else {
+            warn!(file = %self.file.display(), "no whole seconds in the clock offset file");
         }
     }
 }

@@ -147,6 +147,7 @@ impl Drop for Handle {
 
 type Job = Box<dyn FnOnce() + Send>;
 
+#[derive(Clone, Copy)]
 enum Lane {
     /// New work, refused when the queue is full.
     Normal,
@@ -206,5 +207,108 @@ impl Queue {
     /// Jobs run without the lock, so a poisoned one still guards a whole queue.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use crypto::KeyType;
+
+    use super::*;
+
+    /// Occupies the pool's one thread until the returned sender is dropped.
+    async fn occupy(pool: &CpuPool) -> mpsc::Sender<()> {
+        let (release, held) = mpsc::channel::<()>();
+        let (started, running) = oneshot::channel();
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            let job = move || {
+                started.send(()).unwrap();
+                let _ = held.recv();
+            };
+            pool.run(job).await.unwrap();
+        });
+        running.await.unwrap();
+        release
+    }
+
+    /// Fills the queue behind an occupied thread; the callers stay, polled once.
+    async fn fill(pool: &CpuPool, jobs: usize) -> Vec<tokio::task::JoinHandle<()>> {
+        let callers: Vec<_> = (0..jobs)
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.run(|| ()).await.unwrap() })
+            })
+            .collect();
+        while pool.handle.queue.lock().jobs.len() < jobs {
+            tokio::task::yield_now().await;
+        }
+        callers
+    }
+
+    #[tokio::test]
+    async fn runs_jobs_off_the_callers_thread() {
+        let pool = CpuPool::new(2);
+        let here = std::thread::current().id();
+        let there = pool.run(|| std::thread::current().id()).await.unwrap();
+        assert_ne!(here, there);
+    }
+
+    #[tokio::test]
+    async fn refuses_new_work_when_the_queue_is_full_but_takes_steps_of_accepted_work() {
+        let pool = CpuPool::new(1);
+        let release = occupy(&pool).await;
+        let callers = fill(&pool, CpuPool::WAITING_PER_THREAD).await;
+        assert_eq!(pool.run(|| ()).await, Err(Overloaded));
+
+        let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
+        let signer = OffloadSigner::new(key, pool.clone());
+        let signing = tokio::spawn(async move { signer.sign(b"accepted").await });
+        while pool.handle.queue.lock().jobs.len() <= CpuPool::WAITING_PER_THREAD {
+            tokio::task::yield_now().await;
+        }
+        drop(release);
+        signing.await.unwrap().unwrap();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn skips_the_job_of_a_caller_that_has_left() {
+        let pool = CpuPool::new(1);
+        let release = occupy(&pool).await;
+        let (ran, skipped) = oneshot::channel();
+        let caller = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(move || ran.send(())).await }
+        });
+        while pool.handle.queue.lock().jobs.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        caller.abort();
+        caller.await.unwrap_err();
+        drop(release);
+        assert!(skipped.await.is_err(), "the job was dropped unrun");
+    }
+
+    #[tokio::test]
+    async fn carries_a_panic_to_the_caller_and_keeps_its_threads() {
+        let pool = CpuPool::new(1);
+        let panicking = pool.clone();
+        let caller = tokio::spawn(async move { panicking.run(|| panic!("broken job")).await });
+        assert!(caller.await.unwrap_err().is_panic());
+        assert_eq!(pool.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn signs_like_the_key_it_wraps() {
+        let key = LocalSigner::generate(KeyType::Ed25519, "wrapped").unwrap();
+        let signer = OffloadSigner::new(key, CpuPool::new(1));
+        let signature = signer.sign(b"message").await.unwrap();
+        signer.public_key().verify(b"message", &signature).unwrap();
+        assert_eq!((signer.key_id(), signer.algorithm()), ("wrapped", SignatureAlgorithm::Ed25519));
     }
 }
