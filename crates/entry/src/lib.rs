@@ -1,1 +1,21 @@
-//! Rekor entry kinds: parsed, verified and made canonical.
+//! Entries of a Rekor log: parsed within limits, verified, and made canonical.
+//!
+//! The log accepts nothing but a [`VerifiedEntry`], and the only way to one is to
+//! show a request whose signature verifies. Its body is canonical JSON (RFC 8785),
+//! which verifiers rebuild from their own bundle to find the leaf.
+//!
+//! It refuses to: fetch anything, log what it has not verified, take pure Ed25519
+//! over a digest, judge certificates (validity and issuer are the verifier's
+//! business; here a certificate only carries a key and names).
+//!
+//! - [`rekor2`]: the kinds of Rekor v2, one file each.
+//! - [`VerifiedEntry`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.
+
+mod error;
+mod index_key;
+pub mod rekor2;
+mod verified;
+
+pub use error::EntryError;
+pub use index_key::IndexKeyKind;
+pub use verified::VerifiedEntry;

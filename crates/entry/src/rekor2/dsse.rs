@@ -1,0 +1,52 @@
+//! `dsseRequestV002`: verified over the pre-authentication encoding and logged as the hashedrekord
+//! that newer clients send for the same envelope. Stored as kind `dsse` it would be refused by
+//! cosign 3.1, sigstore-python 4.5 and sigstore-rust.
+
+use wire::{bundle::DsseEnvelope, rekor2::DsseRequest};
+
+use super::{Verifier, hashedrekord};
+use crate::{EntryError, VerifiedEntry};
+
+/// Most verifiers of a request, as upstream had it; clients send one.
+const MAX_VERIFIERS: usize = 10;
+
+/// Verifies the envelope's one signature by the first verifier, in the request's order, that fits.
+pub(super) fn verify(request: &DsseRequest) -> Result<VerifiedEntry, EntryError> {
+    let envelope = request.envelope.as_ref().ok_or(EntryError::Missing("envelope"))?;
+    let [signature] = envelope.signatures.as_slice() else {
+        return Err(EntryError::SignatureCount(envelope.signatures.len()));
+    };
+    hashedrekord::check_signature_len(&signature.sig)?;
+    let message = pre_authentication_encoding(envelope)?;
+    let verifiers = parse_verifiers(request)?;
+    for verifier in &verifiers {
+        let digest = crypto::digest(verifier.key_details().hash(), &message);
+        if verifier.verify(&digest, signature.sig.as_slice()).is_ok() {
+            return Ok(hashedrekord::of_verified(&digest, signature.sig.as_slice(), verifier));
+        }
+    }
+    Err(EntryError::NoVerifierFits(verifiers.len()))
+}
+
+fn parse_verifiers(request: &DsseRequest) -> Result<Vec<Verifier>, EntryError> {
+    match request.verifiers.len() {
+        0 => Err(EntryError::Missing("verifiers")),
+        1..=MAX_VERIFIERS => request.verifiers.iter().map(Verifier::from_wire).collect(),
+        _ => Err(EntryError::TooLong { what: "verifiers", limit: MAX_VERIFIERS }),
+    }
+}
+
+/// What a DSSE signature signs: `"DSSEv1" SP len(type) SP type SP len(payload) SP payload`.
+fn pre_authentication_encoding(envelope: &DsseEnvelope) -> Result<Vec<u8>, EntryError> {
+    let (payload_type, payload) = (&envelope.payload_type, envelope.payload.as_slice());
+    if payload.is_empty() {
+        return Err(EntryError::Missing("envelope.payload"));
+    }
+    if payload_type.is_empty() {
+        return Err(EntryError::Missing("envelope.payloadType"));
+    }
+    let mut message =
+        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    message.extend_from_slice(payload);
+    Ok(message)
+}

@@ -1,0 +1,61 @@
+use tlog::Hash;
+
+use crate::IndexKeyKind;
+
+/// An entry whose signature was verified, ready to be logged.
+#[derive(Clone, Debug)]
+pub struct VerifiedEntry {
+    body: Vec<u8>,
+    leaf_hash: Hash,
+    kind: &'static str,
+    version: &'static str,
+    index_keys: Vec<(IndexKeyKind, String)>,
+}
+
+impl VerifiedEntry {
+    /// Only the kinds of this crate may vouch for an entry.
+    pub(crate) fn new(
+        kind: &'static str,
+        version: &'static str,
+        body: Vec<u8>,
+        index_keys: Vec<(IndexKeyKind, String)>,
+    ) -> Self {
+        Self { leaf_hash: tlog::leaf_hash(&body), body, kind, version, index_keys }
+    }
+
+    /// The canonical JSON that is the leaf.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Gives the canonical JSON away.
+    #[must_use]
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
+    /// RFC 6962 leaf hash of the body.
+    #[must_use]
+    pub fn leaf_hash(&self) -> Hash {
+        self.leaf_hash
+    }
+
+    /// Such as `hashedrekord`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Such as `0.0.2`.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// The words under which the entry can be found, without repetition.
+    #[must_use]
+    pub fn index_keys(&self) -> Vec<(IndexKeyKind, String)> {
+        self.index_keys.clone()
+    }
+}
