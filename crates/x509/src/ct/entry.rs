@@ -1,0 +1,189 @@
+use crypto::{PublicKey, sha256};
+use der::Encode;
+
+use crate::{
+    CertificateError, Sct, SctError,
+    certificate::{Certificate, Tbs},
+    issuance::POISON_CONTENT,
+    oid,
+    sct::{VERSION_1, log_algorithm},
+    tls::put_vector,
+};
+
+/// RFC 6962 §3.2 `SignatureType`: certificate_timestamp(0), tree_hash(1).
+const CERTIFICATE_TIMESTAMP: u8 = 0;
+const TREE_HASH: u8 = 1;
+
+/// RFC 6962 §3.4 `MerkleLeafType.timestamped_entry`.
+const TIMESTAMPED_ENTRY: u8 = 0;
+
+/// RFC 6962 §3.1 `LogEntryType`: x509_entry(0), precert_entry(1).
+const X509_ENTRY: [u8; 2] = [0, 0];
+const PRECERT_ENTRY: [u8; 2] = [0, 1];
+
+/// What a log promises to include (RFC 6962 §3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEntry {
+    /// A final certificate, DER.
+    Certificate(Vec<u8>),
+    /// A precertificate.
+    Precertificate(PreCertEntry),
+}
+
+/// A precertificate as a log signs it (RFC 6962 §3.2 `PreCert`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreCertEntry {
+    /// SHA-256 of the issuer's SPKI.
+    pub issuer_key_hash: [u8; 32],
+    /// `TBSCertificate` without poison and without SCT list, DER.
+    pub tbs: Vec<u8>,
+}
+
+/// Derives what a log signs from a precertificate: its `TBSCertificate` without the poison.
+///
+/// `issuer_spki` is the DER `SubjectPublicKeyInfo` of the CA, which signed the precertificate
+/// itself; precertificate signing certificates are not supported.
+///
+/// # Errors
+/// [`CertificateError`] when it is not canonical DER, and when it does not hold exactly one
+/// critical poison with an ASN.1 NULL, or holds an SCT list.
+pub fn pre_entry(precert_der: &[u8], issuer_spki: &[u8]) -> Result<PreCertEntry, CertificateError> {
+    let precertificate = Certificate::from_der(precert_der)?;
+    pre_entry_of(&precertificate, issuer_spki)
+}
+
+pub(super) fn pre_entry_of(
+    precertificate: &Certificate,
+    issuer_spki: &[u8],
+) -> Result<PreCertEntry, CertificateError> {
+    if !is_poisoned(&precertificate.tbs)? {
+        return Err(CertificateError::NoPoison);
+    }
+    if precertificate.extension(oid::SCT_LIST).is_some() {
+        return Err(CertificateError::SctInPrecertificate);
+    }
+    // Parsing proved that encoding gives the same bytes, so leaving one out cuts just that one.
+    let tbs = precertificate.tbs.without(oid::CT_POISON).to_der()?;
+    Ok(PreCertEntry { issuer_key_hash: sha256(issuer_spki), tbs })
+}
+
+/// Whether a certificate is a precertificate.
+pub(super) fn is_poisoned(tbs: &Tbs) -> Result<bool, CertificateError> {
+    let mut poisons = tbs.extensions_of(oid::CT_POISON);
+    match (poisons.next(), poisons.next()) {
+        (None, _) => Ok(false),
+        (Some(poison), None)
+            if poison.critical && poison.extn_value.as_bytes() == POISON_CONTENT =>
+        {
+            Ok(true)
+        }
+        _ => Err(CertificateError::MalformedPoison),
+    }
+}
+
+/// The bytes over which an SCT is signed (RFC 6962 §3.2).
+///
+/// # Errors
+/// [`SctError::TooLong`] when certificate or extensions exceed their length prefix.
+pub fn signed_data(
+    entry: &LogEntry,
+    timestamp_ms: u64,
+    extensions: &[u8],
+) -> Result<Vec<u8>, SctError> {
+    timestamped(CERTIFICATE_TIMESTAMP, entry, timestamp_ms, extensions)
+}
+
+/// The `MerkleTreeLeaf` (RFC 6962 §3.4): body of the log's entry, `leaf_input` of get-entries.
+///
+/// # Errors
+/// [`SctError::TooLong`] when certificate or extensions exceed their length prefix.
+pub fn merkle_tree_leaf(
+    entry: &LogEntry,
+    timestamp_ms: u64,
+    extensions: &[u8],
+) -> Result<Vec<u8>, SctError> {
+    timestamped(TIMESTAMPED_ENTRY, entry, timestamp_ms, extensions)
+}
+
+/// The bytes over which a tree head is signed (RFC 6962 §3.5).
+#[must_use]
+pub fn tree_head_signed_data(timestamp_ms: u64, tree_size: u64, root_hash: &[u8; 32]) -> Vec<u8> {
+    let mut out = vec![VERSION_1, TREE_HASH];
+    out.extend_from_slice(&timestamp_ms.to_be_bytes());
+    out.extend_from_slice(&tree_size.to_be_bytes());
+    out.extend_from_slice(root_hash);
+    out
+}
+
+/// Both structures begin with version and a type, then go on alike.
+fn timestamped(
+    kind: u8,
+    entry: &LogEntry,
+    timestamp_ms: u64,
+    extensions: &[u8],
+) -> Result<Vec<u8>, SctError> {
+    let mut out = vec![VERSION_1, kind];
+    out.extend_from_slice(&timestamp_ms.to_be_bytes());
+    match entry {
+        LogEntry::Certificate(der) => {
+            out.extend_from_slice(&X509_ENTRY);
+            put_vector(&mut out, 3, der)?;
+        }
+        LogEntry::Precertificate(entry) => {
+            out.extend_from_slice(&PRECERT_ENTRY);
+            out.extend_from_slice(&entry.issuer_key_hash);
+            put_vector(&mut out, 3, &entry.tbs)?;
+        }
+    }
+    put_vector(&mut out, 2, extensions)?;
+    Ok(out)
+}
+
+/// An SCT that its log has not signed yet.
+#[derive(Clone, Debug)]
+pub struct UnsignedSct {
+    entry: LogEntry,
+    timestamp_ms: u64,
+    message: Vec<u8>,
+}
+
+impl UnsignedSct {
+    /// Prepares the promise to include `entry`, without extensions.
+    ///
+    /// # Errors
+    /// [`SctError::TooLong`].
+    pub fn new(entry: LogEntry, timestamp_ms: u64) -> Result<Self, SctError> {
+        let message = signed_data(&entry, timestamp_ms, &[])?;
+        Ok(Self { entry, timestamp_ms, message })
+    }
+
+    /// The bytes to sign, with ECDSA and SHA-256.
+    #[must_use]
+    pub fn bytes_to_sign(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Takes the signature after verifying it.
+    ///
+    /// # Errors
+    /// [`SctError::LogKey`], [`SctError::SignatureMismatch`].
+    pub fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Sct, SctError> {
+        log_key
+            .verify_with(log_algorithm(log_key)?, &self.message, signature)
+            .map_err(|_| SctError::SignatureMismatch)?;
+        Ok(Sct {
+            log_id: log_key.spki_sha256(),
+            timestamp_ms: self.timestamp_ms,
+            extensions: Vec::new(),
+            signature_der: signature.to_vec(),
+        })
+    }
+
+    /// The body of the log's entry that keeps this promise.
+    ///
+    /// # Errors
+    /// [`SctError::TooLong`].
+    pub fn merkle_tree_leaf(&self) -> Result<Vec<u8>, SctError> {
+        merkle_tree_leaf(&self.entry, self.timestamp_ms, &[])
+    }
+}

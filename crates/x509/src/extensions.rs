@@ -1,0 +1,209 @@
+use der::{
+    Decode, Encode,
+    asn1::{ObjectIdentifier, Utf8StringRef},
+};
+use thiserror::Error;
+
+use crate::oid;
+
+/// Longest value of one extension, in bytes; nearly all are URIs or digests.
+const MAX_VALUE_LEN: usize = 4096;
+
+/// What a certificate says about the identity and the build, besides its name.
+///
+/// An absent field is an absent extension; an empty text is written as absent, as Fulcio does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FulcioExtensions {
+    /// .1 and .8: issuer of the token.
+    pub issuer: Option<String>,
+    /// .2: event that triggered the GitHub workflow.
+    pub github_workflow_trigger: Option<String>,
+    /// .3: commit of the GitHub workflow run.
+    pub github_workflow_sha: Option<String>,
+    /// .4: name of the GitHub workflow.
+    pub github_workflow_name: Option<String>,
+    /// .5: repository of the GitHub workflow.
+    pub github_workflow_repository: Option<String>,
+    /// .6: Git reference of the GitHub workflow run.
+    pub github_workflow_ref: Option<String>,
+    /// .9: URI of the build instructions that signed.
+    pub build_signer_uri: Option<String>,
+    /// .10: digest of the build instructions that signed.
+    pub build_signer_digest: Option<String>,
+    /// .11: hosted by the platform or self-hosted.
+    pub runner_environment: Option<String>,
+    /// .12: URI of the source repository.
+    pub source_repository_uri: Option<String>,
+    /// .13: digest (commit) of the source.
+    pub source_repository_digest: Option<String>,
+    /// .14: branch or tag of the source.
+    pub source_repository_ref: Option<String>,
+    /// .15: immutable identifier of the source repository.
+    pub source_repository_identifier: Option<String>,
+    /// .16: URI of the owner of the source repository.
+    pub source_repository_owner_uri: Option<String>,
+    /// .17: immutable identifier of that owner.
+    pub source_repository_owner_identifier: Option<String>,
+    /// .18: URI of the top-level build configuration.
+    pub build_config_uri: Option<String>,
+    /// .19: digest of the top-level build configuration.
+    pub build_config_digest: Option<String>,
+    /// .20: event that triggered the build.
+    pub build_trigger: Option<String>,
+    /// .21: URI of this run of the build.
+    pub run_invocation_uri: Option<String>,
+    /// .22: visibility of the source repository when the certificate was issued.
+    pub source_repository_visibility_at_signing: Option<String>,
+    /// .23: deployment target of the build.
+    pub deployment_environment: Option<String>,
+    /// .24: the token's `sub` claim.
+    pub token_subject: Option<String>,
+}
+
+impl FulcioExtensions {
+    /// Encodes the present fields as (type, content of `extnValue`), in Fulcio's order.
+    ///
+    /// .1 to .6 are raw UTF-8, .8 to .24 DER `UTF8String`.
+    ///
+    /// # Errors
+    /// [`ExtensionsError::TooLong`].
+    pub fn encode(&self) -> Result<Vec<(ObjectIdentifier, Vec<u8>)>, ExtensionsError> {
+        let mut encoded = Vec::new();
+        for field in FIELDS {
+            let Some(value) = (field.get)(self).filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            if value.len() > MAX_VALUE_LEN {
+                return Err(ExtensionsError::TooLong(field.oid));
+            }
+            encoded.push((
+                field.oid,
+                field.encoding.encode(value).ok_or(ExtensionsError::TooLong(field.oid))?,
+            ));
+        }
+        Ok(encoded)
+    }
+
+    /// Reads the fields from pairs of type and content of `extnValue`; foreign types are ignored.
+    ///
+    /// # Errors
+    /// [`ExtensionsError::Malformed`] when a value is not UTF-8, not DER or has bytes after it,
+    /// [`ExtensionsError::TooLong`], and [`ExtensionsError::Contradiction`] when one field is given
+    /// two values (as .1 and .8 of different text would).
+    pub fn parse<'a>(
+        extensions: impl IntoIterator<Item = (ObjectIdentifier, &'a [u8])>,
+    ) -> Result<Self, ExtensionsError> {
+        let mut parsed = Self::default();
+        for (oid, content) in extensions {
+            let Some(field) = FIELDS.iter().find(|field| field.oid == oid) else {
+                continue;
+            };
+            if content.len() > MAX_VALUE_LEN {
+                return Err(ExtensionsError::TooLong(oid));
+            }
+            let value = field.encoding.decode(content).ok_or(ExtensionsError::Malformed(oid))?;
+            let slot = (field.get_mut)(&mut parsed);
+            match slot {
+                Some(earlier) if *earlier != value => {
+                    return Err(ExtensionsError::Contradiction(oid));
+                }
+                _ => *slot = Some(value),
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The present fields as (field name, value), for display; the issuer appears once.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        FIELDS
+            .iter()
+            .filter(|field| field.oid != oid::ISSUER_V2)
+            .filter_map(|field| Some((field.name, (field.get)(self)?)))
+    }
+}
+
+/// Why extensions could not be written or read.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ExtensionsError {
+    /// A value is longer than any real one.
+    #[error("extension {0} is longer than {MAX_VALUE_LEN} bytes")]
+    TooLong(ObjectIdentifier),
+    /// Not the UTF-8 or DER that the type demands, or bytes after it.
+    #[error("extension {0} is malformed")]
+    Malformed(ObjectIdentifier),
+    /// The same field with two values.
+    #[error("extension {0} contradicts an earlier extension")]
+    Contradiction(ObjectIdentifier),
+}
+
+/// One extension: where it lives in [`FulcioExtensions`] and how it is written.
+struct Field {
+    name: &'static str,
+    oid: ObjectIdentifier,
+    encoding: Encoding,
+    get: fn(&FulcioExtensions) -> Option<&str>,
+    get_mut: fn(&mut FulcioExtensions) -> &mut Option<String>,
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    /// The UTF-8 bytes themselves, without a DER header.
+    Raw,
+    /// DER `UTF8String`.
+    Der,
+}
+
+impl Encoding {
+    fn encode(self, value: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Raw => Some(value.as_bytes().to_vec()),
+            Self::Der => Utf8StringRef::new(value).and_then(|text| text.to_der()).ok(),
+        }
+    }
+
+    fn decode(self, content: &[u8]) -> Option<String> {
+        match self {
+            Self::Raw => std::str::from_utf8(content).ok().map(str::to_owned),
+            Self::Der => Utf8StringRef::from_der(content).ok().map(|text| text.to_string()),
+        }
+    }
+}
+
+macro_rules! field {
+    ($oid:ident, $encoding:ident, $name:ident) => {
+        Field {
+            name: stringify!($name),
+            oid: oid::$oid,
+            encoding: Encoding::$encoding,
+            get: |extensions| extensions.$name.as_deref(),
+            get_mut: |extensions| &mut extensions.$name,
+        }
+    };
+}
+
+/// In the order in which Fulcio writes them.
+const FIELDS: &[Field] = &[
+    field!(ISSUER, Raw, issuer),
+    field!(GITHUB_WORKFLOW_TRIGGER, Raw, github_workflow_trigger),
+    field!(GITHUB_WORKFLOW_SHA, Raw, github_workflow_sha),
+    field!(GITHUB_WORKFLOW_NAME, Raw, github_workflow_name),
+    field!(GITHUB_WORKFLOW_REPOSITORY, Raw, github_workflow_repository),
+    field!(GITHUB_WORKFLOW_REF, Raw, github_workflow_ref),
+    field!(ISSUER_V2, Der, issuer),
+    field!(BUILD_SIGNER_URI, Der, build_signer_uri),
+    field!(BUILD_SIGNER_DIGEST, Der, build_signer_digest),
+    field!(RUNNER_ENVIRONMENT, Der, runner_environment),
+    field!(SOURCE_REPOSITORY_URI, Der, source_repository_uri),
+    field!(SOURCE_REPOSITORY_DIGEST, Der, source_repository_digest),
+    field!(SOURCE_REPOSITORY_REF, Der, source_repository_ref),
+    field!(SOURCE_REPOSITORY_IDENTIFIER, Der, source_repository_identifier),
+    field!(SOURCE_REPOSITORY_OWNER_URI, Der, source_repository_owner_uri),
+    field!(SOURCE_REPOSITORY_OWNER_IDENTIFIER, Der, source_repository_owner_identifier),
+    field!(BUILD_CONFIG_URI, Der, build_config_uri),
+    field!(BUILD_CONFIG_DIGEST, Der, build_config_digest),
+    field!(BUILD_TRIGGER, Der, build_trigger),
+    field!(RUN_INVOCATION_URI, Der, run_invocation_uri),
+    field!(SOURCE_REPOSITORY_VISIBILITY_AT_SIGNING, Der, source_repository_visibility_at_signing),
+    field!(DEPLOYMENT_ENVIRONMENT, Der, deployment_environment),
+    field!(TOKEN_SUBJECT, Der, token_subject),
+];
