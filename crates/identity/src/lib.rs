@@ -1,1 +1,34 @@
 //! Verified OIDC claims to certificate identities.
+//!
+//! Decides who a token speaks for: which issuers are trusted and for what, whether a token's claims
+//! hold at a given time, and which subject alternative name and Fulcio extensions they become.
+//! Specifications: RFC 7515 (JWS compact form), RFC 7519 (claims), OpenID Connect Core §2, and
+//! Fulcio's OIDC and OID documents for the mapping.
+//!
+//! It refuses to: fetch keys or verify signatures itself (the caller hands in a check), accept `none`
+//! or HMAC algorithms (they cannot be expressed), accept critical header parameters, duplicate
+//! claims, or tokens longer than [`MAX_TOKEN_LEN`], and to guess identities from `sub` formats.
+//!
+//! A token has one parsed claim set, used for the issuer look-up, the checks and the certificate:
+//! [`UnverifiedClaims`] shows only what key look-up needs; [`UnverifiedClaims::verify`] consumes it
+//! and gives [`VerifiedClaims`], which alone become a [`Principal`].
+//!
+//! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`].
+//! - `token`: compact JWS with limits. `claims`: typed, exact values. `verified`: time, audience.
+//! - `principal`: one module per issuer kind.
+
+mod algorithm;
+mod claims;
+mod issuer;
+mod principal;
+mod subject_domain;
+mod token;
+mod verified;
+
+pub use algorithm::JwsAlgorithm;
+pub use claims::{ClaimError, Claims};
+pub use issuer::{IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet};
+pub use principal::{Principal, PrincipalError};
+pub use subject_domain::SubjectDomain;
+pub use token::{MAX_TOKEN_LEN, TokenError, UnverifiedClaims};
+pub use verified::{VerificationError, VerifiedClaims};

@@ -1,0 +1,449 @@
+use serde::Deserialize;
+use thiserror::Error;
+use url::{Host, Url};
+
+use crate::{JwsAlgorithm, SubjectDomain};
+
+/// Longest time from issue to expiry, in seconds, unless configured: no CI job runs longer than a day.
+const DEFAULT_MAX_LIFETIME_S: u64 = 24 * 60 * 60;
+
+/// How far an issuer's clock may run ahead, in seconds, unless configured; what Fulcio allows.
+const DEFAULT_CLOCK_SKEW_S: u64 = 5 * 60;
+
+/// A trusted issuer of identity tokens, and how its claims become a certificate.
+///
+/// Read from configuration; unknown keys are refused:
+/// ```
+/// # use identity::IssuerConfig;
+/// let issuer: IssuerConfig = serde_json::from_str(r#"{
+///     "url": "https://token.actions.githubusercontent.com",
+///     "audiences": ["sigstore"],
+///     "type": "github-workflow"
+/// }"#)?;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Settings")]
+pub struct IssuerConfig {
+    url: String,
+    audiences: Vec<String>,
+    kind: IssuerKind,
+    algorithms: Vec<JwsAlgorithm>,
+    jwks_uri: Option<Url>,
+    clock_skew_s: u64,
+    max_age_s: Option<u64>,
+    max_lifetime_s: u64,
+}
+
+impl IssuerConfig {
+    /// Trusts the issuer at `url` (`https`) for tokens to any of `audiences`; all else is the default.
+    ///
+    /// # Errors
+    /// [`IssuerConfigError`], each variant.
+    pub fn new(
+        url: &str,
+        audiences: Vec<String>,
+        kind: IssuerKind,
+    ) -> Result<Self, IssuerConfigError> {
+        Self::build(url, audiences, kind, false)
+    }
+
+    /// Like [`IssuerConfig::new`], and lets the URL be `http` on a loopback host: for development.
+    ///
+    /// # Errors
+    /// [`IssuerConfigError`], each variant.
+    pub fn new_loopback(
+        url: &str,
+        audiences: Vec<String>,
+        kind: IssuerKind,
+    ) -> Result<Self, IssuerConfigError> {
+        Self::build(url, audiences, kind, true)
+    }
+
+    /// The exact `iss` of its tokens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Audiences of which a token must name one. Never empty.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.audiences
+    }
+
+    /// How claims become a name.
+    #[must_use]
+    pub fn kind(&self) -> &IssuerKind {
+        &self.kind
+    }
+
+    /// Algorithms that its tokens may be signed with.
+    #[must_use]
+    pub fn algorithms(&self) -> &[JwsAlgorithm] {
+        &self.algorithms
+    }
+
+    /// Where its keys are, when discovery is not to be asked.
+    #[must_use]
+    pub fn jwks_uri(&self) -> Option<&Url> {
+        self.jwks_uri.as_ref()
+    }
+
+    /// How far the issuer's clock may run ahead of ours, in seconds (`nbf`, `iat`).
+    #[must_use]
+    pub fn clock_skew_s(&self) -> u64 {
+        self.clock_skew_s
+    }
+
+    /// Oldest token accepted, in seconds since `iat`; `None` leaves it to `exp`.
+    #[must_use]
+    pub fn max_age_s(&self) -> Option<u64> {
+        self.max_age_s
+    }
+
+    /// Longest time from `iat` to `exp`, in seconds.
+    #[must_use]
+    pub fn max_lifetime_s(&self) -> u64 {
+        self.max_lifetime_s
+    }
+
+    fn build(
+        url: &str,
+        audiences: Vec<String>,
+        kind: IssuerKind,
+        allow_loopback_http: bool,
+    ) -> Result<Self, IssuerConfigError> {
+        let host = check_issuer_url(url, allow_loopback_http)?;
+        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+            return Err(IssuerConfigError::NoAudience(url.to_owned()));
+        }
+        kind.check(&host)?;
+        Ok(Self {
+            url: url.to_owned(),
+            audiences,
+            kind,
+            algorithms: vec![JwsAlgorithm::Rs256, JwsAlgorithm::Es256],
+            jwks_uri: None,
+            clock_skew_s: DEFAULT_CLOCK_SKEW_S,
+            max_age_s: None,
+            max_lifetime_s: DEFAULT_MAX_LIFETIME_S,
+        })
+    }
+}
+
+/// How an issuer's claims become a subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerKind {
+    /// The `email` claim, which must be marked as verified unless `skip_verification`.
+    Email {
+        /// Trusts `email` without `email_verified`, for issuers (Entra, ADFS) that never send it.
+        skip_verification: bool,
+    },
+    /// The `sub` claim, a URI below `subject_domain`.
+    Uri {
+        /// Scheme and host that every subject must have.
+        subject_domain: SubjectDomain,
+    },
+    /// [`IssuerKind::Email`] for tokens with an `email` claim, [`IssuerKind::Uri`] for those without:
+    /// for issuers that serve people and machines at one URL.
+    EmailOrUri {
+        /// Scheme and host that every subject without `email` must have.
+        subject_domain: SubjectDomain,
+    },
+    /// A job of GitHub Actions.
+    GithubWorkflow {
+        /// The server's URL without a final slash, such as `https://github.com`.
+        base_url: String,
+    },
+    /// A service account of a Kubernetes cluster.
+    Kubernetes,
+}
+
+impl IssuerKind {
+    /// The server whose repositories GitHub's own issuer speaks for.
+    pub const GITHUB: &'static str = "https://github.com";
+
+    /// Fulcio's name of this kind, as in its configuration file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Email { .. } | Self::EmailOrUri { .. } => "email",
+            Self::Uri { .. } => "uri",
+            Self::GithubWorkflow { .. } => "github-workflow",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// The claim that Fulcio names as the one to sign. Proofs over `sub` and over a verified
+    /// `email` are both accepted.
+    #[must_use]
+    pub const fn challenge_claim(&self) -> &'static str {
+        match self {
+            Self::Email { .. } | Self::EmailOrUri { .. } => "email",
+            Self::Uri { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => "sub",
+        }
+    }
+
+    /// The domain of its subjects, when the kind has one.
+    #[must_use]
+    pub const fn subject_domain(&self) -> Option<&SubjectDomain> {
+        match self {
+            Self::Uri { subject_domain } | Self::EmailOrUri { subject_domain } => {
+                Some(subject_domain)
+            }
+            Self::Email { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => None,
+        }
+    }
+
+    fn check(&self, issuer_host: &str) -> Result<(), IssuerConfigError> {
+        if let Some(domain) = self.subject_domain()
+            && !domain.belongs_to(issuer_host)
+        {
+            return Err(IssuerConfigError::ForeignSubjectDomain {
+                subject_domain: domain.to_string(),
+                issuer_host: issuer_host.to_owned(),
+            });
+        }
+        match self {
+            Self::GithubWorkflow { base_url } => check_base_url(base_url),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The trusted issuers, each once.
+#[derive(Clone, Debug, Default)]
+pub struct IssuerSet(Vec<IssuerConfig>);
+
+impl IssuerSet {
+    /// Collects `issuers`.
+    ///
+    /// # Errors
+    /// [`IssuerConfigError::Duplicate`] when two have the same URL.
+    pub fn new(issuers: Vec<IssuerConfig>) -> Result<Self, IssuerConfigError> {
+        for (position, issuer) in issuers.iter().enumerate() {
+            if issuers.iter().skip(position + 1).any(|other| other.url == issuer.url) {
+                return Err(IssuerConfigError::Duplicate(issuer.url.clone()));
+            }
+        }
+        Ok(Self(issuers))
+    }
+
+    /// The issuer whose URL is exactly `iss`.
+    #[must_use]
+    pub fn find(&self, iss: &str) -> Option<&IssuerConfig> {
+        self.0.iter().find(|issuer| issuer.url == iss)
+    }
+
+    /// All issuers in the order of configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &IssuerConfig> {
+        self.0.iter()
+    }
+}
+
+/// Why an issuer cannot be trusted as configured.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum IssuerConfigError {
+    /// Not an absolute `https` URL without user, query and fragment.
+    #[error("issuer URL `{0}` must be https, without user, query or fragment")]
+    Url(String),
+    /// `http`, where it is not allowed.
+    #[error("issuer URL `{0}` may be http only on a loopback host with allow_loopback_http")]
+    PlainHttp(String),
+    /// No audience: every token of the issuer would do.
+    #[error("issuer `{0}` needs at least one audience, none of them empty")]
+    NoAudience(String),
+    /// An empty list: no token would do.
+    #[error("issuer `{0}` needs at least one algorithm")]
+    NoAlgorithm(String),
+    /// Not `scheme://host`.
+    #[error("subject domain `{0}` must be scheme://host and nothing more")]
+    SubjectDomain(String),
+    /// A domain that is not the issuer's own.
+    #[error("subject domain `{subject_domain}` is not of the issuer's host `{issuer_host}`")]
+    ForeignSubjectDomain {
+        /// As configured.
+        subject_domain: String,
+        /// Host of the issuer's URL.
+        issuer_host: String,
+    },
+    /// Not an absolute URL, or with a final slash.
+    #[error("base URL `{0}` must be an absolute URL without a final slash, query or fragment")]
+    BaseUrl(String),
+    /// A setting that the kind needs.
+    #[error("type `{kind}` needs `{setting}`")]
+    MissingSetting {
+        /// The configured type.
+        kind: &'static str,
+        /// What is missing.
+        setting: &'static str,
+    },
+    /// A setting that the kind would ignore.
+    #[error("type `{kind}` has no use for `{setting}`")]
+    UnusedSetting {
+        /// The configured type.
+        kind: &'static str,
+        /// What is too much.
+        setting: &'static str,
+    },
+    /// Two issuers with one URL.
+    #[error("issuer `{0}` is configured twice")]
+    Duplicate(String),
+}
+
+/// What a configuration file says, before it is known to make sense.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    url: String,
+    audiences: Vec<String>,
+    #[serde(rename = "type")]
+    kind: KindName,
+    subject_domain: Option<String>,
+    base_url: Option<String>,
+    skip_email_verification: Option<bool>,
+    jwks_uri: Option<Url>,
+    algorithms: Option<Vec<JwsAlgorithm>>,
+    clock_skew_s: Option<u64>,
+    max_age_s: Option<u64>,
+    max_lifetime_s: Option<u64>,
+    #[serde(default)]
+    allow_loopback_http: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum KindName {
+    Email,
+    Uri,
+    EmailOrUri,
+    GithubWorkflow,
+    Kubernetes,
+}
+
+impl KindName {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Uri => "uri",
+            Self::EmailOrUri => "email-or-uri",
+            Self::GithubWorkflow => "github-workflow",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+}
+
+impl TryFrom<Settings> for IssuerConfig {
+    type Error = IssuerConfigError;
+
+    fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
+        let kind = settings.take_kind()?;
+        let mut issuer =
+            Self::build(&settings.url, settings.audiences, kind, settings.allow_loopback_http)?;
+        if let Some(uri) = settings.jwks_uri {
+            check_transport(&uri, settings.allow_loopback_http)?;
+            issuer.jwks_uri = Some(uri);
+        }
+        if let Some(algorithms) = settings.algorithms {
+            if algorithms.is_empty() {
+                return Err(IssuerConfigError::NoAlgorithm(issuer.url));
+            }
+            issuer.algorithms = algorithms;
+        }
+        issuer.clock_skew_s = settings.clock_skew_s.unwrap_or(issuer.clock_skew_s);
+        issuer.max_age_s = settings.max_age_s;
+        issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
+        Ok(issuer)
+    }
+}
+
+impl Settings {
+    /// Builds the kind from the settings that belong to it, and refuses those that do not.
+    fn take_kind(&mut self) -> Result<IssuerKind, IssuerConfigError> {
+        let kind = match self.kind {
+            KindName::Email => IssuerKind::Email {
+                skip_verification: self.skip_email_verification.take().unwrap_or(false),
+            },
+            KindName::Uri => IssuerKind::Uri { subject_domain: self.take_subject_domain()? },
+            KindName::EmailOrUri => {
+                IssuerKind::EmailOrUri { subject_domain: self.take_subject_domain()? }
+            }
+            KindName::GithubWorkflow => IssuerKind::GithubWorkflow {
+                base_url: self.base_url.take().unwrap_or_else(|| IssuerKind::GITHUB.to_owned()),
+            },
+            KindName::Kubernetes => IssuerKind::Kubernetes,
+        };
+        let unused = [
+            ("subject_domain", self.subject_domain.is_some()),
+            ("base_url", self.base_url.is_some()),
+            ("skip_email_verification", self.skip_email_verification.is_some()),
+        ];
+        match unused.into_iter().find(|(_, present)| *present) {
+            None => Ok(kind),
+            Some((setting, _)) => {
+                Err(IssuerConfigError::UnusedSetting { kind: self.kind.as_str(), setting })
+            }
+        }
+    }
+
+    fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
+        let text = self.subject_domain.take().ok_or(IssuerConfigError::MissingSetting {
+            kind: self.kind.as_str(),
+            setting: "subject_domain",
+        })?;
+        SubjectDomain::parse(&text)
+    }
+}
+
+/// Checks an issuer's URL and returns its host.
+fn check_issuer_url(url: &str, allow_loopback_http: bool) -> Result<String, IssuerConfigError> {
+    let wrong = || IssuerConfigError::Url(url.to_owned());
+    let parsed = Url::parse(url).map_err(|_| wrong())?;
+    // The parser drops white space and turns backslashes round; `iss` is compared as text.
+    if !url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Err(wrong());
+    }
+    check_transport(&parsed, allow_loopback_http)?;
+    parsed.host_str().map(str::to_owned).ok_or_else(wrong)
+}
+
+/// Checks that keys may be fetched from `url`.
+fn check_transport(url: &Url, allow_loopback_http: bool) -> Result<(), IssuerConfigError> {
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.has_host();
+    match url.scheme() {
+        "https" if bare => Ok(()),
+        "http" if bare && allow_loopback_http && is_loopback(url) => Ok(()),
+        "http" if bare => Err(IssuerConfigError::PlainHttp(url.to_string())),
+        _ => Err(IssuerConfigError::Url(url.to_string())),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn check_base_url(base_url: &str) -> Result<(), IssuerConfigError> {
+    let wrong = || IssuerConfigError::BaseUrl(base_url.to_owned());
+    let parsed = Url::parse(base_url).map_err(|_| wrong())?;
+    let sound = matches!(parsed.scheme(), "https" | "http")
+        && parsed.query().is_none()
+        && parsed.fragment().is_none()
+        && parsed.username().is_empty()
+        && !base_url.ends_with('/')
+        && base_url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if sound { Ok(()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+#[path = "issuer_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+use super::*;
+
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+
+fn email() -> IssuerKind {
+    IssuerKind::Email { skip_verification: false }
+}
+
+fn audiences() -> Vec<String> {
+    vec!["sigstore".to_owned()]
+}
+
+fn from_json(settings: serde_json::Value) -> Result<IssuerConfig, String> {
+    serde_json::from_value(settings).map_err(|error| error.to_string())
+}
+
+/// Settings of a sound e-mail issuer with `changes` on top.
+fn settings(changes: serde_json::Value) -> serde_json::Value {
+    let mut settings = serde_json::json!({
+        "url": "https://login.example.com", "audiences": ["sigstore"], "type": "email"
+    });
+    let changes = changes.as_object().unwrap().clone();
+    settings.as_object_mut().unwrap().extend(changes);
+    settings
+}
+
+#[test]
+fn defaults_are_narrow() {
+    let issuer = IssuerConfig::new(GITHUB, audiences(), email()).unwrap();
+    assert_eq!(issuer.algorithms(), [JwsAlgorithm::Rs256, JwsAlgorithm::Es256]);
+    assert_eq!(issuer.clock_skew_s(), 300);
+    assert_eq!(issuer.max_lifetime_s(), 86_400);
+    assert_eq!((issuer.max_age_s(), issuer.jwks_uri()), (None, None));
+}
+
+#[test]
+fn reads_every_setting() {
+    let issuer = from_json(settings(serde_json::json!({
+        "skip_email_verification": true, "jwks_uri": "https://keys.example.org/jwks",
+        "algorithms": ["EdDSA"], "clock_skew_s": 10, "max_age_s": 600, "max_lifetime_s": 900
+    })))
+    .unwrap();
+    assert_eq!(*issuer.kind(), IssuerKind::Email { skip_verification: true });
+    assert_eq!(issuer.jwks_uri().unwrap().as_str(), "https://keys.example.org/jwks");
+    assert_eq!(issuer.algorithms(), [JwsAlgorithm::EdDsa]);
+    assert_eq!((issuer.clock_skew_s(), issuer.max_age_s()), (10, Some(600)));
+    assert_eq!(issuer.max_lifetime_s(), 900);
+}
+
+#[test]
+fn github_base_url_defaults_to_the_public_server() {
+    let of = |changes| from_json(settings(changes)).unwrap().kind().clone();
+    assert_eq!(
+        of(serde_json::json!({"type": "github-workflow"})),
+        IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() }
+    );
+    assert_eq!(
+        of(serde_json::json!({"type": "github-workflow", "base_url": "https://ghes.corp"})),
+        IssuerKind::GithubWorkflow { base_url: "https://ghes.corp".to_owned() }
+    );
+}
+
+#[test]
+fn refuses_unknown_settings_and_values() {
+    for changes in [
+        serde_json::json!({"audience": "sigstore"}),
+        serde_json::json!({"type": "spiffe"}),
+        serde_json::json!({"algorithms": ["none"]}),
+        serde_json::json!({"algorithms": ["HS256"]}),
+        serde_json::json!({"algorithms": []}),
+        serde_json::json!({"audiences": []}),
+        serde_json::json!({"audiences": [""]}),
+        serde_json::json!({"max_age_s": -1}),
+        serde_json::json!({"jwks_uri": "http://keys.example.org/jwks"}),
+    ] {
+        assert!(from_json(settings(changes.clone())).is_err(), "{changes}");
+    }
+}
+
+#[test]
+fn refuses_settings_that_the_kind_would_ignore() {
+    for changes in [
+        serde_json::json!({"subject_domain": "https://example.com"}),
+        serde_json::json!({"base_url": "https://github.com"}),
+        serde_json::json!({"type": "kubernetes", "skip_email_verification": false}),
+    ] {
+        let error = from_json(settings(changes)).unwrap_err();
+        assert!(error.contains("has no use for"), "{error}");
+    }
+}
+
+#[test]
+fn uri_needs_a_subject_domain_of_its_own() {
+    let of = |domain: Option<&str>| {
+        from_json(settings(serde_json::json!({"type": "uri", "subject_domain": domain})))
+    };
+    assert!(of(Some("https://example.com")).is_ok());
+    assert!(of(None).unwrap_err().contains("needs `subject_domain`"));
+    assert!(of(Some("https://example.org")).unwrap_err().contains("not of the issuer's host"));
+    assert!(of(Some("example.com")).is_err());
+}
+
+#[test]
+fn refuses_issuer_urls_that_are_not_plain_https() {
+    for url in [
+        "",
+        "example.com",
+        "ftp://example.com",
+        "https://user@example.com",
+        "https://user:secret@example.com",
+        "https://example.com?x=https://trusted.example",
+        "https://example.com#x",
+        "https://example.com\\x",
+        " https://example.com",
+        "https://exa mple.com",
+        "https://example.com/\t",
+    ] {
+        let error = IssuerConfig::new_loopback(url, audiences(), email()).unwrap_err();
+        assert!(matches!(error, IssuerConfigError::Url(_)), "{url}: {error}");
+    }
+}
+
+#[test]
+fn allows_http_only_on_loopback_and_only_when_told() {
+    for url in ["http://localhost:3006", "http://127.0.0.1:1", "http://[::1]:1/github"] {
+        let error = IssuerConfig::new(url, audiences(), email()).unwrap_err();
+        assert!(matches!(error, IssuerConfigError::PlainHttp(_)), "{url}");
+        assert!(IssuerConfig::new_loopback(url, audiences(), email()).is_ok(), "{url}");
+    }
+    for url in ["http://example.com", "http://localhost.example.com", "http://10.0.0.1"] {
+        let error = IssuerConfig::new_loopback(url, audiences(), email()).unwrap_err();
+        assert!(matches!(error, IssuerConfigError::PlainHttp(_)), "{url}");
+    }
+}
+
+#[test]
+fn refuses_base_urls_that_would_double_slashes() {
+    for base_url in ["", "github.com", "https://github.com/", "https://github.com?x", "file:///x"] {
+        let kind = IssuerKind::GithubWorkflow { base_url: base_url.to_owned() };
+        let error = IssuerConfig::new(GITHUB, audiences(), kind).unwrap_err();
+        assert_eq!(error, IssuerConfigError::BaseUrl(base_url.to_owned()));
+    }
+}
+
+#[test]
+fn a_set_finds_by_the_exact_url_and_holds_each_once() {
+    let issuer = IssuerConfig::new(GITHUB, audiences(), email()).unwrap();
+    let set = IssuerSet::new(vec![issuer.clone()]).unwrap();
+    assert!(set.find(GITHUB).is_some());
+    for iss in ["", "https://token.actions.githubusercontent.com/", "https://token.actions"] {
+        assert!(set.find(iss).is_none(), "{iss}");
+    }
+    let twice = IssuerSet::new(vec![issuer.clone(), issuer]).unwrap_err();
+    assert_eq!(twice, IssuerConfigError::Duplicate(GITHUB.to_owned()));
+}

@@ -1,0 +1,41 @@
+use serde::Deserialize;
+use x509::SubjectAlternativeName;
+
+use crate::{ClaimError, PrincipalError, VerifiedClaims};
+
+const CLAIM: &str = "kubernetes.io";
+
+/// Longest name of a namespace (63) or service account (253): RFC 1123 subdomain.
+const MAX_NAME_LEN: usize = 253;
+
+/// The service account. The same URI in every cluster: verifiers tell clusters apart by issuer.
+pub(super) fn name(verified: &VerifiedClaims) -> Result<SubjectAlternativeName, PrincipalError> {
+    let workload: Workload = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
+    let names = workload.namespace.zip(workload.serviceaccount.and_then(|account| account.name));
+    match names {
+        Some((namespace, account)) if is_name(&namespace) && is_name(&account) => {
+            Ok(SubjectAlternativeName::Uri(format!(
+                "https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"
+            )))
+        }
+        _ => Err(PrincipalError::ServiceAccount),
+    }
+}
+
+#[derive(Deserialize)]
+struct Workload {
+    namespace: Option<String>,
+    serviceaccount: Option<ServiceAccount>,
+}
+
+#[derive(Deserialize)]
+struct ServiceAccount {
+    name: Option<String>,
+}
+
+/// Kubernetes lets nothing else through; a slash would move one name into the other's place.
+fn is_name(text: &str) -> bool {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=MAX_NAME_LEN).contains(&text.len()) && text.bytes().all(allowed)
+}

@@ -1,0 +1,123 @@
+use thiserror::Error;
+
+use crate::{ClaimError, Claims, IssuerConfig, JwsAlgorithm, UnverifiedClaims};
+
+/// The claims of a token that its issuer signed, for us, and that are in force.
+#[derive(Clone, Debug)]
+pub struct VerifiedClaims {
+    issuer: String,
+    claims: Claims,
+    expires_at: u64,
+}
+
+impl UnverifiedClaims {
+    /// Checks everything about the token that does not depend on the kind of its issuer.
+    ///
+    /// `now` is in seconds of Unix time. `signature_is_valid` gets the signing input and the
+    /// signature, and says whether a key of the issuer that fits [`UnverifiedClaims::algorithm`]
+    /// verifies them; it is called last.
+    ///
+    /// # Errors
+    /// [`VerificationError`], each variant.
+    pub fn verify(
+        self,
+        issuer: &IssuerConfig,
+        now: u64,
+        signature_is_valid: impl FnOnce(&[u8], &[u8]) -> bool,
+    ) -> Result<VerifiedClaims, VerificationError> {
+        if self.issuer != issuer.url() {
+            return Err(VerificationError::Issuer);
+        }
+        if !issuer.algorithms().contains(&self.algorithm) {
+            return Err(VerificationError::Algorithm(self.algorithm));
+        }
+        let audiences = self.claims.strings("aud")?;
+        if !audiences.iter().any(|audience| issuer.audiences().contains(audience)) {
+            return Err(VerificationError::Audience);
+        }
+        let expires_at = check_times(&self.claims, issuer, now)?;
+        if !signature_is_valid(self.compact.signing_input(), &self.compact.signature) {
+            return Err(VerificationError::Signature);
+        }
+        Ok(VerifiedClaims { issuer: self.issuer, claims: self.claims, expires_at })
+    }
+}
+
+impl VerifiedClaims {
+    /// The `iss` claim.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The claim set.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The `exp` claim, in seconds of Unix time.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.expires_at
+    }
+}
+
+/// Why a well-formed token does not count.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum VerificationError {
+    /// The `iss` claim is not the issuer's URL.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// An algorithm that the issuer is not configured for.
+    #[error("tokens of this issuer may not be signed with {0}")]
+    Algorithm(JwsAlgorithm),
+    /// No `aud` that we answer to.
+    #[error("the token is for another audience")]
+    Audience,
+    /// `exp` has come. No leeway: an expired credential is no credential.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` or `iat` is further ahead than a clock may differ.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// Issued longer ago than the issuer's `max_age_s`, or without `iat` to tell.
+    #[error("the token is older than its issuer's tokens may be")]
+    TooOld,
+    /// Valid for longer than the issuer's `max_lifetime_s`.
+    #[error("the token is valid for longer than its issuer's tokens may be")]
+    LivesTooLong,
+    /// A registered claim is missing or of the wrong type.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// No key of the issuer verifies the signature.
+    #[error("the token's signature does not verify with the issuer's keys")]
+    Signature,
+}
+
+/// Checks `exp`, `nbf` and `iat` (RFC 7519 §4.1.4 to §4.1.6), and returns `exp`.
+fn check_times(claims: &Claims, issuer: &IssuerConfig, now: u64) -> Result<u64, VerificationError> {
+    let expires_at = claims.seconds("exp")?.ok_or(ClaimError::Missing("exp"))?;
+    if expires_at <= now {
+        return Err(VerificationError::Expired);
+    }
+    let issued_at = claims.seconds("iat")?;
+    let latest_start = now.saturating_add(issuer.clock_skew_s());
+    let starts = [claims.seconds("nbf")?, issued_at];
+    if starts.into_iter().flatten().any(|start| start > latest_start) {
+        return Err(VerificationError::NotYetValid);
+    }
+    if expires_at.saturating_sub(issued_at.unwrap_or(now)) > issuer.max_lifetime_s() {
+        return Err(VerificationError::LivesTooLong);
+    }
+    match (issuer.max_age_s(), issued_at) {
+        (Some(max_age_s), Some(issued_at)) if now.saturating_sub(issued_at) <= max_age_s => {}
+        (None, _) => {}
+        _ => return Err(VerificationError::TooOld),
+    }
+    Ok(expires_at)
+}
+
+#[cfg(test)]
+#[path = "verified_tests.rs"]
+mod tests;
