@@ -1,0 +1,185 @@
+use const_oid::{AssociatedOid, ObjectIdentifier};
+use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
+use der::Decode;
+use x509_cert::{
+    Certificate,
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
+};
+
+use crate::{
+    ChainError, ValidityPeriod,
+    der_reader::{DerReader, INTEGER, NULL, NotDer, OBJECT_IDENTIFIER, SEQUENCE, context},
+    der_writer::object_identifier,
+    oid::{
+        ECDSA_WITH_SHA256, ECDSA_WITH_SHA384, ECDSA_WITH_SHA512, ID_ED25519, RSA_ENCRYPTION,
+        SHA256_WITH_RSA,
+    },
+};
+
+/// Longest certificate read, in bytes: an RSA-4096 one with every extension takes 2 KiB.
+const MAX_CERTIFICATE_LEN: usize = 16 * 1024;
+
+/// The extensions whose meaning is checked here; any other critical one is refused, RFC 5280 §4.2.
+const UNDERSTOOD: [ObjectIdentifier; 3] =
+    [BasicConstraints::OID, KeyUsage::OID, ExtendedKeyUsage::OID];
+
+/// A certificate with those of its parts that timestamps depend on, as their exact bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct TsaCertificate {
+    pub(crate) der: Vec<u8>,
+    /// DER of the `Name`.
+    pub(crate) issuer: Vec<u8>,
+    /// DER of the `Name`.
+    pub(crate) subject: Vec<u8>,
+    /// Content octets of the INTEGER.
+    pub(crate) serial_number: Vec<u8>,
+    pub(crate) validity: ValidityPeriod,
+    pub(crate) public_key: PublicKey,
+    pub(crate) basic_constraints: Option<BasicConstraints>,
+    pub(crate) key_usage: Option<KeyUsage>,
+    pub(crate) extended_key_usage: Option<Usages>,
+    tbs: Vec<u8>,
+    signature_algorithm: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// The extended key usage extension.
+#[derive(Clone, Debug)]
+pub(crate) struct Usages {
+    pub(crate) critical: bool,
+    pub(crate) purposes: Vec<ObjectIdentifier>,
+}
+
+impl TsaCertificate {
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, ChainError> {
+        if der.len() > MAX_CERTIFICATE_LEN {
+            return Err(ChainError::TooLong);
+        }
+        let parsed = Certificate::from_der(der).map_err(|_| ChainError::Malformed)?;
+        let raw = RawParts::of(der).map_err(|NotDer| ChainError::Malformed)?;
+        let tbs = parsed.tbs_certificate();
+        refuse_unknown_critical_extensions(&parsed)?;
+        let validity = tbs.validity();
+        Ok(Self {
+            der: der.to_vec(),
+            issuer: raw.issuer.to_vec(),
+            subject: raw.subject.to_vec(),
+            serial_number: raw.serial_number.to_vec(),
+            validity: ValidityPeriod {
+                not_before: validity.not_before.to_unix_duration().as_secs(),
+                not_after: validity.not_after.to_unix_duration().as_secs(),
+            },
+            public_key: PublicKey::from_spki_der(raw.public_key).map_err(ChainError::Key)?,
+            basic_constraints: extension(&parsed)?.map(|(_, constraints)| constraints),
+            key_usage: extension(&parsed)?.map(|(_, usage)| usage),
+            extended_key_usage: extension::<ExtendedKeyUsage>(&parsed)?
+                .map(|(critical, usage)| Usages { critical, purposes: usage.0 }),
+            tbs: raw.tbs.to_vec(),
+            signature_algorithm: raw.signature_algorithm.to_vec(),
+            signature: parsed.signature().as_bytes().ok_or(ChainError::Malformed)?.to_vec(),
+        })
+    }
+
+    pub(crate) fn is_ca(&self) -> bool {
+        self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
+    }
+
+    /// Whether `issuer`'s key signed this certificate.
+    pub(crate) fn is_signed_by(&self, issuer: &PublicKey) -> bool {
+        signature_algorithm(&self.signature_algorithm, issuer.key_type(), HashAlgorithm::Sha256)
+            .is_some_and(|algorithm| {
+                issuer.verify_with(algorithm, &self.tbs, &self.signature).is_ok()
+            })
+    }
+}
+
+/// The slices of a certificate that must be compared or hashed byte for byte, RFC 5280 §4.1.
+struct RawParts<'a> {
+    tbs: &'a [u8],
+    signature_algorithm: &'a [u8],
+    serial_number: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    public_key: &'a [u8],
+}
+
+impl<'a> RawParts<'a> {
+    fn of(der: &'a [u8]) -> Result<Self, NotDer> {
+        let mut certificate = DerReader::open(der, SEQUENCE)?;
+        let tbs = certificate.element(SEQUENCE)?;
+        let signature_algorithm = certificate.element(SEQUENCE)?;
+        let mut fields = DerReader::open(tbs, SEQUENCE)?;
+        fields.optional(context(0))?;
+        let serial_number = fields.content(INTEGER)?;
+        if fields.element(SEQUENCE)? != signature_algorithm {
+            return Err(NotDer);
+        }
+        let issuer = fields.element(SEQUENCE)?;
+        fields.element(SEQUENCE)?;
+        let subject = fields.element(SEQUENCE)?;
+        let public_key = fields.element(SEQUENCE)?;
+        Ok(Self { tbs, signature_algorithm, serial_number, issuer, subject, public_key })
+    }
+}
+
+fn refuse_unknown_critical_extensions(certificate: &Certificate) -> Result<(), ChainError> {
+    let extensions = certificate.tbs_certificate().extensions().into_iter().flatten();
+    match extensions
+        .filter(|extension| extension.critical)
+        .map(|extension| extension.extn_id)
+        .find(|id| !UNDERSTOOD.contains(id))
+    {
+        Some(id) => Err(ChainError::CriticalExtension(id.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn extension<'a, T>(certificate: &'a Certificate) -> Result<Option<(bool, T)>, ChainError>
+where
+    T: Decode<'a> + AssociatedOid,
+{
+    certificate.tbs_certificate().get_extension().map_err(|_| ChainError::Malformed)
+}
+
+/// The algorithm that an `AlgorithmIdentifier` names, for a key of this type. `digest` is what
+/// CMS names beside it, for identifiers that do not say (`rsaEncryption`, RFC 3370 §3.2).
+///
+/// ECDSA and Ed25519 have no parameters (RFC 5758 §3.2, RFC 8410 §3), RSA has NULL or none.
+pub(crate) fn signature_algorithm(
+    identifier_der: &[u8],
+    key_type: KeyType,
+    digest: HashAlgorithm,
+) -> Option<SignatureAlgorithm> {
+    let mut fields = DerReader::open(identifier_der, SEQUENCE).ok()?;
+    let oid = fields.content(OBJECT_IDENTIFIER).ok()?;
+    let null = fields.optional(NULL).ok()?;
+    fields.finish().ok()?;
+    let oid = ObjectIdentifier::from_bytes(oid).ok()?;
+    let is_rsa = matches!(key_type, KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096);
+    if null.is_some_and(|content| !is_rsa || !content.is_empty()) {
+        return None;
+    }
+    match (oid, key_type) {
+        (ECDSA_WITH_SHA256, KeyType::EcdsaP256) => Some(SignatureAlgorithm::EcdsaP256Sha256),
+        (ECDSA_WITH_SHA256, KeyType::EcdsaP384) => Some(SignatureAlgorithm::EcdsaP384Sha256),
+        (ECDSA_WITH_SHA256, KeyType::EcdsaP521) => Some(SignatureAlgorithm::EcdsaP521Sha256),
+        (ECDSA_WITH_SHA384, KeyType::EcdsaP384) => Some(SignatureAlgorithm::EcdsaP384Sha384),
+        (ECDSA_WITH_SHA512, KeyType::EcdsaP521) => Some(SignatureAlgorithm::EcdsaP521Sha512),
+        (ID_ED25519, KeyType::Ed25519) => Some(SignatureAlgorithm::Ed25519),
+        (SHA256_WITH_RSA, _) if is_rsa => Some(SignatureAlgorithm::RsaPkcs1Sha256),
+        (RSA_ENCRYPTION, _) if is_rsa && digest == HashAlgorithm::Sha256 => {
+            Some(SignatureAlgorithm::RsaPkcs1Sha256)
+        }
+        _ => None,
+    }
+}
+
+/// DER of the `AlgorithmIdentifier` of the two algorithms that the token profile signs with.
+pub(crate) fn profile_signature_algorithm(algorithm: SignatureAlgorithm) -> Option<Vec<u8>> {
+    let oid = match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 => ECDSA_WITH_SHA256,
+        SignatureAlgorithm::EcdsaP384Sha384 => ECDSA_WITH_SHA384,
+        _ => return None,
+    };
+    Some(crate::der_writer::element(SEQUENCE, &[&object_identifier(&oid)]))
+}

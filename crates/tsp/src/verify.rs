@@ -1,0 +1,195 @@
+use crypto::{SignatureError, digest};
+use thiserror::Error;
+
+use crate::{
+    ChainError, MalformedResponse, MessageImprint, PolicyOid, Rejection, TimestampRequest,
+    TsaChain,
+    certificate::signature_algorithm,
+    response::{CertificateId, Response, Token},
+};
+
+/// What a verified timestamp says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedTimestamp {
+    /// When the imprint existed: Unix seconds, rounded down.
+    pub gen_time: u64,
+    /// The token's serial number: content octets of its INTEGER, big-endian.
+    pub serial_number: Vec<u8>,
+    /// The policy under which the token was issued.
+    pub policy: PolicyOid,
+    /// What was stamped.
+    pub imprint: MessageImprint,
+    /// The nonce, as the content octets of its INTEGER.
+    pub nonce: Option<Vec<u8>>,
+}
+
+impl VerifiedTimestamp {
+    /// Checks that this is the answer to `request`: imprint, nonce, and policy if one was asked for.
+    ///
+    /// # Errors
+    /// [`VerifyError::Imprint`], [`VerifyError::Nonce`], [`VerifyError::Policy`].
+    pub fn answers(&self, request: &TimestampRequest) -> Result<(), VerifyError> {
+        if self.imprint != *request.imprint() {
+            return Err(VerifyError::Imprint);
+        }
+        if self.nonce.as_deref() != request.nonce().map(|nonce| nonce.as_bytes()) {
+            return Err(VerifyError::Nonce);
+        }
+        if request.policy().is_some_and(|policy| *policy != self.policy) {
+            return Err(VerifyError::Policy);
+        }
+        Ok(())
+    }
+}
+
+/// Verifies that `response_der` (a `TimeStampResp`) stamps `imprint`, signed by the leaf of
+/// `trusted_chain_der` (DER, leaf first, trust anchor last).
+///
+/// The chain must be valid at `genTime`. Certificates inside the token are never trusted; they
+/// must be members of the chain, so that nothing in the response can be changed unseen. Whether
+/// the authority was trusted at `genTime` (`validFor` of a trusted root) is for the caller.
+///
+/// # Errors
+/// [`VerifyError`], by the first check that fails.
+pub fn verify_response(
+    response_der: &[u8],
+    imprint: &MessageImprint,
+    trusted_chain_der: &[impl AsRef<[u8]>],
+) -> Result<VerifiedTimestamp, VerifyError> {
+    let token = granted(response_der)?;
+    verify_token(&token, imprint, &trusted_chain(trusted_chain_der)?)
+}
+
+/// Verifies as [`verify_response`] does that `message` was stamped, under the hash function
+/// that the token names: SHA-256, SHA-384 or SHA-512.
+///
+/// # Errors
+/// [`VerifyError`], by the first check that fails.
+pub fn verify_response_over(
+    response_der: &[u8],
+    message: &[u8],
+    trusted_chain_der: &[impl AsRef<[u8]>],
+) -> Result<VerifiedTimestamp, VerifyError> {
+    let token = granted(response_der)?;
+    let imprint = MessageImprint::of_message(token.tst_info.imprint.algorithm(), message);
+    verify_token(&token, &imprint, &trusted_chain(trusted_chain_der)?)
+}
+
+fn granted(response_der: &[u8]) -> Result<Box<Token<'_>>, VerifyError> {
+    match Response::from_der(response_der)? {
+        Response::Granted(token) => Ok(token),
+        Response::Refused(rejection) => Err(VerifyError::Refused(rejection)),
+    }
+}
+
+fn trusted_chain(certificates: &[impl AsRef<[u8]>]) -> Result<TsaChain, VerifyError> {
+    TsaChain::from_ders(certificates).map_err(VerifyError::Chain)
+}
+
+fn verify_token(
+    token: &Token<'_>,
+    imprint: &MessageImprint,
+    chain: &TsaChain,
+) -> Result<VerifiedTimestamp, VerifyError> {
+    let tst_info = &token.tst_info;
+    if tst_info.imprint != *imprint {
+        return Err(VerifyError::Imprint);
+    }
+    verify_signer(token, chain)?;
+    verify_signature(token, chain)?;
+    if !chain.validity().contains(tst_info.gen_time) {
+        return Err(VerifyError::OutsideValidity);
+    }
+    Ok(VerifiedTimestamp {
+        gen_time: tst_info.gen_time,
+        serial_number: tst_info.serial_number.to_vec(),
+        policy: PolicyOid::from(tst_info.policy),
+        imprint: tst_info.imprint.clone(),
+        nonce: tst_info.nonce.map(<[u8]>::to_vec),
+    })
+}
+
+/// Checks that everything in the token that names a signer names the trusted leaf.
+fn verify_signer(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyError> {
+    let leaf = chain.leaf();
+    let signer = &token.signer;
+    if signer.issuer != leaf.issuer || signer.serial_number != leaf.serial_number {
+        return Err(VerifyError::UntrustedSigner);
+    }
+    let CertificateId { algorithm, hash, issuer_serial } = signer.certificate_id;
+    if digest(algorithm, &leaf.der) != hash {
+        return Err(VerifyError::CertificateId);
+    }
+    if issuer_serial
+        .is_some_and(|(issuer, serial)| issuer != leaf.issuer || serial != leaf.serial_number)
+    {
+        return Err(VerifyError::CertificateId);
+    }
+    if token.tst_info.tsa.is_some_and(|name| name != leaf.subject) {
+        return Err(VerifyError::TsaName);
+    }
+    if !token.certificates.iter().all(|embedded| chain.ders().any(|own| own == *embedded)) {
+        return Err(VerifyError::EmbeddedCertificate);
+    }
+    Ok(())
+}
+
+fn verify_signature(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyError> {
+    let signer = &token.signer;
+    if digest(signer.digest_algorithm, token.tst_info_der) != signer.message_digest {
+        return Err(VerifyError::MessageDigest);
+    }
+    let key = chain.public_key();
+    let algorithm =
+        signature_algorithm(signer.signature_algorithm, key.key_type(), signer.digest_algorithm)
+            .ok_or(VerifyError::Algorithm)?;
+    key.verify_with(algorithm, &signer.signed_attributes, signer.signature)
+        .map_err(VerifyError::Signature)
+}
+
+/// Why a response is no proof of time.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum VerifyError {
+    /// The authority granted nothing.
+    #[error("the timestamp authority refused: {0}")]
+    Refused(Rejection),
+    /// The response's structure is wrong.
+    #[error(transparent)]
+    Malformed(#[from] MalformedResponse),
+    /// The trusted certificates are not the chain of an authority.
+    #[error("the trusted timestamp authority's chain is not usable")]
+    Chain(#[source] ChainError),
+    /// Something else was stamped.
+    #[error("the timestamp is not of this message")]
+    Imprint,
+    /// The signer is not the trusted leaf.
+    #[error("the timestamp is not from the trusted authority")]
+    UntrustedSigner,
+    /// The signed certificate identifier is not of the trusted leaf.
+    #[error("the timestamp's signing certificate attribute is not of the trusted authority")]
+    CertificateId,
+    /// The authority's name in the token is not the leaf's subject.
+    #[error("the timestamp names another authority than its certificate")]
+    TsaName,
+    /// A certificate in the token is not one of the trusted chain.
+    #[error("the timestamp carries a certificate that is not in the trusted chain")]
+    EmbeddedCertificate,
+    /// The signed digest is not of the token's content.
+    #[error("the timestamp's message digest does not match its content")]
+    MessageDigest,
+    /// The signature algorithm is not one for the leaf's key.
+    #[error("the timestamp's signature algorithm does not fit the authority's key")]
+    Algorithm,
+    /// The signature does not verify.
+    #[error("the timestamp's signature does not verify")]
+    Signature(#[source] SignatureError),
+    /// A certificate of the chain was not valid at the time of the token.
+    #[error("the timestamp authority's chain was not valid at the time of the timestamp")]
+    OutsideValidity,
+    /// Another nonce than the request's.
+    #[error("the timestamp does not repeat the request's nonce")]
+    Nonce,
+    /// Another policy than the request's.
+    #[error("the timestamp is under another policy than the request's")]
+    Policy,
+}
