@@ -1,1 +1,51 @@
-fn main() {}
+//! Repository tasks: demo, test, interop, bench.
+//!
+//! `cargo xtask demo [--keep]`, `cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]`,
+//! `cargo xtask interop [--core]`, `cargo xtask bench [log|ca|tsa|client] [--json FILE]`. Each sets up
+//! what it needs by itself and says what is missing when it cannot.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
+
+mod bench;
+mod demo;
+mod interop;
+mod options;
+mod paths;
+mod postgres;
+mod process;
+mod stack;
+mod test;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+const USAGE: &str = "usage:
+  cargo xtask demo [--keep]
+  cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
+  cargo xtask interop [--core]
+  cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S]
+  cargo xtask lint";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let Some(task) = arguments.next() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let outcome = Options::parse(arguments).and_then(|options| match task.as_str() {
+        "demo" => demo::run(&options),
+        "test" => test::run(&options),
+        "interop" => interop::run(&options),
+        "bench" => bench::run(&options),
+        "lint" => test::lint(),
+        _ => anyhow::bail!("unknown task `{task}`\n{USAGE}"),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {task}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The options that all tasks share.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+/// What stood behind the task's name.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// A part of the task: `faults`, `fuzz`, `log`, `ca`, `tsa`, `client`.
+    pub(crate) part: Option<String>,
+    /// Leave the demonstration running.
+    pub(crate) keep: bool,
+    /// Only the clients that CI runs.
+    pub(crate) core: bool,
+    /// Kills of the server per database.
+    pub(crate) kills: Option<u32>,
+    /// Length of a fuzz or load run.
+    pub(crate) seconds: Option<u32>,
+    /// Entries of a big run.
+    pub(crate) entries: Option<u64>,
+    /// Where a benchmark writes its figures.
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the command line behind the task's name.
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self::default();
+        while let Some(argument) = arguments.next() {
+            let mut value =
+                || arguments.next().with_context(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--keep" => options.keep = true,
+                "--core" => options.core = true,
+                "--kills" => options.kills = Some(value()?.parse()?),
+                "--seconds" => options.seconds = Some(value()?.parse()?),
+                "--entries" => options.entries = Some(value()?.parse()?),
+                "--json" => options.json = Some(value()?.into()),
+                part if !part.starts_with('-') && options.part.is_none() => {
+                    options.part = Some(part.to_owned());
+                }
+                other => bail!("unknown argument `{other}`"),
+            }
+        }
+        Ok(options)
+    }
+}

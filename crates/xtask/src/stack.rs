@@ -1,0 +1,109 @@
+//! A running `countersignd dev`.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process::{Guarded, output};
+
+/// Longest wait for the first start, which makes an RSA key and several certificates.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// Design 3.2: SIGTERM ends it within 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// `countersignd dev` on free ports with its data in a directory.
+pub(crate) struct Stack {
+    server: Guarded,
+    binaries: PathBuf,
+    data_dir: PathBuf,
+    ready: Value,
+    /// From start to readiness.
+    pub(crate) start: Duration,
+}
+
+impl Stack {
+    /// Starts it and waits until every service answers.
+    pub(crate) fn start(
+        binaries: &Path,
+        data_dir: &Path,
+        database_url: Option<&str>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let log = File::create(data_dir.join("countersignd.stderr"))?;
+        let ready_file = data_dir.join("ready.json");
+        let _ = std::fs::remove_file(&ready_file);
+        let mut command = Command::new(binaries.join("countersignd"));
+        command.args(["dev", "--port-base", "auto", "--data-dir"]).arg(data_dir);
+        if let Some(url) = database_url {
+            command.args(["--database-url", url]);
+        }
+        let begin = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("cannot start countersignd")?;
+        let mut server = Guarded(child);
+        while !ready_file.exists() {
+            if let Some(status) = server.0.try_wait()? {
+                let said = std::fs::read_to_string(data_dir.join("countersignd.stderr"))?;
+                bail!("countersignd ended with {status} before it was ready:\n{said}");
+            }
+            if begin.elapsed() > START_LIMIT {
+                bail!("countersignd was not ready within {} s", START_LIMIT.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let start = begin.elapsed();
+        let ready = serde_json::from_slice(&std::fs::read(&ready_file)?)?;
+        let (binaries, data_dir) = (binaries.to_owned(), data_dir.to_owned());
+        Ok(Self { server, binaries, data_dir, ready, start })
+    }
+
+    /// A member of `ready.json`: a URL or a path.
+    pub(crate) fn ready(&self, name: &str) -> Result<&str> {
+        self.ready[name].as_str().with_context(|| format!("ready.json has no `{name}`"))
+    }
+
+    /// A file of the trust directory.
+    pub(crate) fn trust_file(&self, name: &str) -> Result<PathBuf> {
+        Ok(Path::new(self.ready("trust_dir")?).join(name))
+    }
+
+    /// Process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.0.id()
+    }
+
+    /// A token of the development issuer.
+    pub(crate) fn token<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let mut command = Command::new(self.binaries.join("countersignd"));
+        output(command.arg("token").arg("--data-dir").arg(&self.data_dir).args(arguments))
+    }
+
+    /// The client of the same build, told to trust this stack.
+    pub(crate) fn client(&self) -> Result<Command> {
+        let mut client = Command::new(self.binaries.join("countersign"));
+        client.env("COUNTERSIGN_TRUST_CONFIG", self.trust_file("client_trust_config.json")?);
+        Ok(client)
+    }
+
+    /// Stops it as an operator does.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.server.terminate(STOP_LIMIT).context("countersignd")
+    }
+
+    /// Lets it run on.
+    pub(crate) fn leave_running(self) {
+        self.server.leave_running();
+    }
+}
