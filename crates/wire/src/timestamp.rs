@@ -110,3 +110,66 @@ impl<'de> Deserialize<'de> for Nonce {
             .ok_or_else(|| de::Error::custom("the nonce is not a non-negative integer"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(json: &str) -> Result<JsonRequest, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn reads_the_request_of_sigstore_js() {
+        let request = read(r#"{"artifactHash":"AAEC","hashAlgorithm":"sha256"}"#).unwrap();
+        assert_eq!(request.artifact_hash.0, [0, 1, 2]);
+        assert_eq!(request.hash_algorithm, "sha256");
+        assert!(!request.certificates);
+        assert_eq!(request.nonce, None);
+    }
+
+    #[test]
+    fn reads_every_member_and_ignores_others() {
+        let json = r#"{"artifactHash":"","hashAlgorithm":"SHA512","certificates":true,
+            "nonce":340282366920938463463374607431768211456,"tsaPolicyOID":"1.2.3","more":[]}"#;
+        let request = read(json).unwrap();
+        assert_eq!(request.nonce.unwrap().as_be_bytes(), [&[1][..], &[0; 16]].concat());
+        assert_eq!(request.tsa_policy_oid, "1.2.3");
+        assert!(request.certificates);
+    }
+
+    #[test]
+    fn null_members_are_unset() {
+        let json = r#"{"artifactHash":null,"hashAlgorithm":null,"certificates":null,"nonce":null,"tsaPolicyOID":null}"#;
+        assert_eq!(read(json).unwrap(), JsonRequest::default());
+    }
+
+    #[test]
+    fn rejects_nonces_that_are_no_natural_number() {
+        for nonce in ["-1", "1.0", "1e3", "\"1\"", "[1]", &"9".repeat(Nonce::MAX_DIGITS + 1)] {
+            read(&format!(r#"{{"nonce":{nonce}}}"#)).expect_err(nonce);
+        }
+    }
+
+    #[test]
+    fn zero_has_no_bytes() {
+        assert_eq!(read(r#"{"nonce":0}"#).unwrap().nonce, Some(Nonce::from_be_bytes(&[0, 0])));
+    }
+
+    proptest! {
+        #[test]
+        fn nonces_of_any_size_survive_a_round_trip(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let request = JsonRequest { nonce: Some(Nonce::from_be_bytes(&bytes)), ..Default::default() };
+            let text = serde_json::to_string(&request).unwrap();
+            prop_assert_eq!(read(&text).unwrap(), request);
+        }
+
+        #[test]
+        fn nonces_have_the_value_of_their_digits(number: u128) {
+            let nonce = read(&format!(r#"{{"nonce":{number}}}"#)).unwrap().nonce;
+            prop_assert_eq!(nonce, Some(Nonce::from_be_bytes(&number.to_be_bytes())));
+        }
+    }
+}

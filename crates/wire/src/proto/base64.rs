@@ -117,3 +117,44 @@ impl<'de> Deserialize<'de> for Base64 {
         deserializer.deserialize_str(Text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_both_alphabets_with_and_without_padding() {
+        for text in ["+/8=", "+/8", "-_8=", "-_8"] {
+            assert_eq!(Base64::decode(text).unwrap().0, [0xfb, 0xff], "{text}");
+        }
+    }
+
+    #[test]
+    fn rejects_mixed_alphabets_stray_bits_and_white_space() {
+        for text in ["+_8=", "-/8=", "+/9=", "A", "AA==A", "AA AA", "AAA=\n", "=", "AA===", "é"] {
+            assert_eq!(Base64::decode(text), Err(NotBase64), "{text}");
+        }
+    }
+
+    #[test]
+    fn rejects_json_that_is_not_a_string() {
+        for json in ["1", "null", "[1]", "{}", "true"] {
+            serde_json::from_str::<Base64>(json).unwrap_err();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_survive_a_round_trip(bytes: Vec<u8>) {
+            let text = serde_json::to_string(&Base64(bytes.clone())).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Base64>(&text).unwrap().0, bytes);
+        }
+
+        #[test]
+        fn arbitrary_text_makes_no_panic(text: String) {
+            let _ = Base64::decode(&text);
+        }
+    }
+}

@@ -73,3 +73,55 @@ impl<'de> Deserialize<'de> for Int64 {
         deserializer.deserialize_any(Number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_strings_and_numbers() {
+        for json in ["\"42\"", "42"] {
+            assert_eq!(serde_json::from_str::<Int64>(json).unwrap(), Int64(42));
+        }
+        assert_eq!(serde_json::from_str::<Int64>("-1").unwrap(), Int64(-1));
+    }
+
+    #[test]
+    fn rejects_other_spellings_and_numbers_out_of_range() {
+        let refused = [
+            "\"+1\"",
+            "\"01\"",
+            "\" 1\"",
+            "\"-0\"",
+            "\"\"",
+            "\"1e3\"",
+            "1.5",
+            "null",
+            "true",
+            "[1]",
+            "9223372036854775808",
+            "\"9223372036854775808\"",
+        ];
+        for json in refused {
+            serde_json::from_str::<Int64>(json).expect_err(json);
+        }
+    }
+
+    #[test]
+    fn negative_numbers_are_no_size() {
+        assert_eq!(u64::try_from(Int64(-1)), Err(OutOfRange));
+        assert_eq!(Int64::try_from(u64::MAX), Err(OutOfRange));
+        assert_eq!(Int64::try_from(9), Ok(Int64(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_integer_survives_a_round_trip_as_a_string(value: i64) {
+            let text = serde_json::to_string(&Int64(value)).unwrap();
+            prop_assert_eq!(&text, &format!("\"{value}\""));
+            prop_assert_eq!(serde_json::from_str::<Int64>(&text).unwrap(), Int64(value));
+        }
+    }
+}

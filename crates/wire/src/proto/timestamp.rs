@@ -63,3 +63,52 @@ impl<'de> Deserialize<'de> for Timestamp {
         Self::parse(&text).ok_or_else(|| de::Error::custom("not an RFC 3339 time"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn writes_the_shortest_of_0_3_6_and_9_fractional_digits() {
+        for (read, written) in [
+            ("2022-04-13T20:06:15.000Z", "2022-04-13T20:06:15Z"),
+            ("2022-04-13T22:06:15.5+02:00", "2022-04-13T20:06:15.500Z"),
+            ("2022-04-13T20:06:15.000001Z", "2022-04-13T20:06:15.000001Z"),
+            ("2022-04-13T20:06:15.000000001Z", "2022-04-13T20:06:15.000000001Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::parse(read).unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn rejects_what_is_not_rfc_3339() {
+        for text in
+            ["", "2022-04-13", "2022-04-13T20:06:15", "1649880375", "0000-01-01T00:00:00+01:00"]
+        {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ends_with_the_year_9999() {
+        assert_eq!(
+            Timestamp::from_unix_seconds(253_402_300_799).unwrap().to_string(),
+            "9999-12-31T23:59:59Z"
+        );
+        assert_eq!(Timestamp::from_unix_seconds(253_402_300_800), None);
+        assert_eq!(Timestamp::from_unix_seconds(u64::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn seconds_survive_a_round_trip(seconds in 0..253_402_300_800u64) {
+            let moment = Timestamp::from_unix_seconds(seconds).unwrap();
+            prop_assert_eq!(u64::try_from(moment.unix_seconds()).unwrap(), seconds);
+            let text = serde_json::to_string(&moment).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), moment);
+        }
+    }
+}
