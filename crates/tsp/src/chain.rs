@@ -61,7 +61,7 @@ impl TsaChain {
         if !self.leaf.extended_key_usage.as_ref().is_some_and(|usage| usage.critical) {
             return Err(ChainError::UsageNotCritical);
         }
-        if !self.leaf.key_usage.as_ref().is_some_and(signs_only) {
+        if !self.leaf.key_usage.is_some_and(signs_only) {
             return Err(ChainError::LeafKeyUsage);
         }
         let unmarked = between.iter().any(|certificate| certificate.extended_key_usage.is_none());
@@ -145,7 +145,7 @@ fn check_authority(issuer: &TsaCertificate, depth: usize) -> Result<(), ChainErr
 }
 
 /// Whether a key may sign and do nothing else.
-fn signs_only(usage: &KeyUsage) -> bool {
+fn signs_only(usage: KeyUsage) -> bool {
     (usage.digital_signature() || usage.non_repudiation())
         && !(usage.key_encipherment()
             || usage.data_encipherment()

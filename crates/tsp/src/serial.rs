@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// The number by which a token is told from every other of its authority (RFC 3161 §2.4.2).
 ///
 /// 20 bytes, big-endian, positive. 158 of the 160 bits are random, so that neither a crash nor
@@ -17,6 +19,13 @@ impl SerialNumber {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 20] {
         &self.0
+    }
+}
+
+impl fmt::Display for SerialNumber {
+    /// Lower-case hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -5,7 +5,7 @@ use crypto::{HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, diges
 use thiserror::Error;
 
 use crate::{
-    PolicyOid, SerialNumber, TimestampRequest, TsaChain,
+    Nonce, PolicyOid, SerialNumber, TimestampRequest, TsaChain,
     certificate::profile_signature_algorithm,
     der_reader::{
         GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, context,
@@ -114,7 +114,7 @@ impl TokenProfile {
         gen_time: &[u8],
         serial: SerialNumber,
     ) -> Vec<u8> {
-        let nonce = request.nonce().map(|nonce| nonce.as_bytes());
+        let nonce = request.nonce().map(Nonce::as_bytes);
         let version = small_integer(1);
         let content_len = version.len()
             + element_len(policy.as_bytes().len())

@@ -2,7 +2,7 @@ use crypto::{SignatureError, digest};
 use thiserror::Error;
 
 use crate::{
-    ChainError, MalformedResponse, MessageImprint, PolicyOid, Rejection, TimestampRequest,
+    ChainError, MalformedResponse, MessageImprint, Nonce, PolicyOid, Rejection, TimestampRequest,
     TsaChain,
     certificate::signature_algorithm,
     response::{CertificateId, Response, Token},
@@ -32,7 +32,7 @@ impl VerifiedTimestamp {
         if self.imprint != *request.imprint() {
             return Err(VerifyError::Imprint);
         }
-        if self.nonce.as_deref() != request.nonce().map(|nonce| nonce.as_bytes()) {
+        if self.nonce.as_deref() != request.nonce().map(Nonce::as_bytes) {
             return Err(VerifyError::Nonce);
         }
         if request.policy().is_some_and(|policy| *policy != self.policy) {

@@ -1,0 +1,31 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use service::read_body;
+use tsp::TimestampResponse;
+
+use super::{reply, request::RequestForm};
+use crate::{Tsa, refusal::Refusal};
+
+/// `POST /api/v1/timestamp`.
+pub(crate) async fn create(State(tsa): State<Arc<Tsa>>, request: Request) -> Response {
+    let Some(form) = RequestForm::of(request.headers()) else {
+        return reply::unsupported_media_type();
+    };
+    match issue(&tsa, form, request).await {
+        Ok(response) => reply::granted(form, response),
+        Err(refusal) => reply::refused(form, &refusal),
+    }
+}
+
+async fn issue(
+    tsa: &Arc<Tsa>,
+    form: RequestForm,
+    request: Request,
+) -> Result<TimestampResponse, Refusal> {
+    let body = read_body(request, form.body_limit()).await.map_err(Refusal::Body)?;
+    tsa.answer(form, body).await
+}
