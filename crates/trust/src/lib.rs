@@ -1,1 +1,26 @@
-//! Trust material: trusted roots, signing configurations and key files.
+//! Trust material: what clients and verifiers must know of a deployment.
+//!
+//! Builds the trusted root, signing config and key files of one deployment from
+//! its keys and chains, checks them against everything that some official client
+//! demands ([`lint`]), writes them and serves them. Formats:
+//! `sigstore_trustroot.proto` of the Sigstore protobuf specifications; the traps
+//! are listed in design section 4 and tested one by one.
+//!
+//! It refuses to: hold or see a private key, publish files that a lint finds
+//! fault with, and answer anything but 404 for what does not exist (TUF clients
+//! probe for the next root and take any other answer for an error).
+//!
+//! - [`Deployment`]: what the files are made from.
+//! - [`TrustFiles`]: the files; [`TrustFiles::write_to`] and [`router`] publish them.
+//! - [`lint`]: the checks, also for files of other deployments.
+
+mod deployment;
+mod documents;
+mod files;
+mod http;
+pub mod lint;
+mod page;
+
+pub use deployment::{Authority, Deployment, LogKey};
+pub use files::{TrustError, TrustFile, TrustFiles};
+pub use http::{protocol, router};

@@ -1,0 +1,137 @@
+use crypto::{KeyType, PublicKey};
+use tlog::KeyIdKind;
+use wire::{
+    Base64, HashAlgorithm, PublicKeyDetails,
+    trust::{
+        CertificateAuthority, ClientTrustConfig, DistinguishedName, LogId, Service,
+        ServiceConfiguration, ServiceSelector, SigningConfig, TimeRange, TransparencyLogInstance,
+        TrustedRoot, X509Certificate, X509CertificateChain,
+    },
+};
+use x509_cert::{Certificate, der::Decode};
+
+use crate::{Authority, Deployment, LogKey, lint};
+
+/// Everything a verifier trusts, oldest first, each with its times.
+pub(crate) fn trusted_root(deployment: &Deployment) -> TrustedRoot {
+    let logs = |logs: &[LogKey], kind| {
+        oldest_first(logs.iter().map(|log| log_instance(log, kind)), |log| log.public_key.valid_for)
+    };
+    let authorities = |authorities: &[Authority]| {
+        oldest_first(authorities.iter().map(certificate_authority), |authority| authority.valid_for)
+    };
+    TrustedRoot {
+        tlogs: logs(&deployment.rekor2_logs, KeyIdKind::Named),
+        ctlogs: logs(&deployment.ct_logs, KeyIdKind::SpkiSha256),
+        certificate_authorities: authorities(&deployment.certificate_authorities),
+        timestamp_authorities: authorities(&deployment.timestamp_authorities),
+        ..TrustedRoot::default()
+    }
+}
+
+/// Where a signer goes now, newest first. Services with an end are left out:
+/// sigstore-js ignores times, so a listed service is a used service.
+pub(crate) fn signing_config(deployment: &Deployment) -> SigningConfig {
+    let service = |url: &str, major_api_version, valid_for| Service {
+        url: url.to_owned(),
+        major_api_version,
+        valid_for: Some(valid_for),
+        operator: deployment.operator.clone(),
+    };
+    let authorities = |authorities: &[Authority]| {
+        let all =
+            authorities.iter().map(|authority| service(&authority.url, 1, authority.valid_for));
+        newest_first(all)
+    };
+    let logs = deployment.rekor2_logs.iter().map(|log| service(&log.base_url, 2, log.valid_for));
+    let since = deployment.certificate_authorities.first().map(|ca| ca.valid_for);
+    let any = ServiceConfiguration { selector: ServiceSelector::Any, count: 0 };
+    SigningConfig {
+        ca_urls: authorities(&deployment.certificate_authorities),
+        oidc_urls: newest_first(since.map(|since| service(&deployment.oidc_url, 1, since))),
+        rekor_tlog_urls: newest_first(logs),
+        tsa_urls: authorities(&deployment.timestamp_authorities),
+        rekor_tlog_config: Some(any),
+        tsa_config: Some(any),
+        ..SigningConfig::default()
+    }
+}
+
+/// Both in one.
+pub(crate) fn client_trust_config(deployment: &Deployment) -> ClientTrustConfig {
+    ClientTrustConfig {
+        trusted_root: trusted_root(deployment),
+        signing_config: signing_config(deployment),
+        ..ClientTrustConfig::default()
+    }
+}
+
+fn log_instance(log: &LogKey, kind: KeyIdKind) -> TransparencyLogInstance {
+    let key_id = tlog::log_key_id(&log.public_key, &log.origin, kind);
+    TransparencyLogInstance {
+        base_url: log.base_url.clone(),
+        hash_algorithm: HashAlgorithm::Sha2_256,
+        public_key: wire::trust::PublicKey {
+            raw_bytes: Base64(log.public_key.spki_der().to_vec()),
+            key_details: key_details(&log.public_key),
+            valid_for: Some(log.valid_for),
+        },
+        log_id: LogId { key_id: Base64(key_id.to_vec()) },
+        ..TransparencyLogInstance::default()
+    }
+}
+
+fn certificate_authority(authority: &Authority) -> CertificateAuthority {
+    let certificate = |der: &Vec<u8>| X509Certificate { raw_bytes: Base64(der.clone()) };
+    CertificateAuthority {
+        subject: authority.chain_der.last().map(|root| subject_of(root)).unwrap_or_default(),
+        uri: authority.url.clone(),
+        cert_chain: X509CertificateChain {
+            certificates: authority.chain_der.iter().map(certificate).collect(),
+        },
+        valid_for: Some(authority.valid_for),
+        ..CertificateAuthority::default()
+    }
+}
+
+/// Empty where the certificate cannot be read; the lint of the chain says so.
+fn subject_of(certificate_der: &[u8]) -> DistinguishedName {
+    let Ok(certificate) = Certificate::from_der(certificate_der) else {
+        return DistinguishedName::default();
+    };
+    let subject = certificate.tbs_certificate().subject();
+    let first = |oid| lint::attributes(subject, oid).into_iter().next().unwrap_or_default();
+    DistinguishedName {
+        organization: first(const_oid::db::rfc4519::O),
+        common_name: first(const_oid::db::rfc4519::CN),
+    }
+}
+
+/// The registry's name for a key and the signatures that a log makes with it.
+pub(crate) fn key_details(key: &PublicKey) -> PublicKeyDetails {
+    match key.key_type() {
+        KeyType::EcdsaP256 => PublicKeyDetails::PkixEcdsaP256Sha256,
+        KeyType::EcdsaP384 => PublicKeyDetails::PkixEcdsaP384Sha384,
+        KeyType::EcdsaP521 => PublicKeyDetails::PkixEcdsaP521Sha512,
+        KeyType::Ed25519 => PublicKeyDetails::PkixEd25519,
+        KeyType::Rsa2048 => PublicKeyDetails::PkixRsaPkcs1v15_2048Sha256,
+        KeyType::Rsa3072 => PublicKeyDetails::PkixRsaPkcs1v15_3072Sha256,
+        KeyType::Rsa4096 => PublicKeyDetails::PkixRsaPkcs1v15_4096Sha256,
+    }
+}
+
+fn oldest_first<T>(
+    items: impl Iterator<Item = T>,
+    valid_for: impl Fn(&T) -> Option<TimeRange>,
+) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_by_key(|item| valid_for(item).and_then(|range| range.start));
+    items
+}
+
+fn newest_first(services: impl IntoIterator<Item = Service>) -> Vec<Service> {
+    let in_use = |service: &Service| service.valid_for.is_none_or(|range| range.end.is_none());
+    let mut services: Vec<Service> = services.into_iter().filter(in_use).collect();
+    services.sort_by_key(|service| std::cmp::Reverse(service.valid_for.and_then(|r| r.start)));
+    services
+}
