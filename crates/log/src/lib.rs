@@ -1,1 +1,29 @@
 //! The transparency log service: one engine, Rekor v2 and CT faces.
+//!
+//! A [`Log`] takes entries from any number of callers and brings them, batch by
+//! batch, into a Merkle tree in a [`log_store::LogStore`]. Nobody is answered
+//! before the entry is committed, read back, hashed again and under a signed
+//! checkpoint. RFC 6962 and RFC 9162 (trees and proofs), C2SP `tlog-tiles` and
+//! `tlog-checkpoint`, the Rekor v2 API.
+//!
+//! It refuses to: sign a root that it has not recomputed from committed bodies,
+//! start on a database that is behind the last signed checkpoint, go on after
+//! any mismatch, hold a lock across a commit, accept what it cannot queue.
+//!
+//! - `engine`: [`Log`], the queue, the batcher, the re-check, the checkpoint file.
+//! - `reader`: proofs, entries and hashes up to the published checkpoint.
+//! - [`ct`]: Certificate Transparency: chains, SCTs, signed tree heads.
+//! - [`http`]: both faces as routers.
+//! - `fsck`: [`fsck()`] recomputes all that is stored.
+
+pub mod ct;
+mod engine;
+mod error;
+mod fsck;
+pub mod http;
+mod reader;
+
+pub use engine::{Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint};
+pub use error::{ReadError, RecheckError, SigningError, StartError, StopReason, SubmitError};
+pub use fsck::{Finding, FsckError, FsckReport, MAX_FINDINGS, fsck};
+pub use reader::MAX_ENTRIES_PER_READ;

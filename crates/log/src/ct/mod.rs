@@ -1,0 +1,11 @@
+//! Certificate Transparency on a log: chains in, SCTs and signed tree heads out. RFC 6962.
+
+mod error;
+mod service;
+mod tree_head;
+
+pub use self::{
+    error::CtError,
+    service::{CtLog, Submitted},
+    tree_head::SignedTreeHead,
+};

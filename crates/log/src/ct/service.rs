@@ -1,0 +1,185 @@
+//! Takes chains and promises their inclusion.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crypto::Signer;
+use log_store::{IdentityHash, NewEntry, StoredEntry};
+use service::{Clock, CpuPool};
+use x509::{
+    CertificateError, Sct,
+    ct::{AcceptedRoots, LogEntry, Submission, UnsignedSct, validate_chain},
+};
+
+use super::{CtError, SignedTreeHead, tree_head::TreeHeads};
+use crate::{Log, SigningError};
+
+/// Which call a chain came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// `add-chain`.
+    Certificate,
+    /// `add-pre-chain`.
+    Precertificate,
+}
+
+/// A CT log on top of a [`Log`]. Clones share it.
+#[derive(Clone)]
+pub struct CtLog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<Log>,
+    signer: Arc<dyn Signer>,
+    roots: Arc<AcceptedRoots>,
+    clock: Arc<dyn Clock>,
+    cpu: CpuPool,
+    tree_heads: TreeHeads,
+}
+
+impl CtLog {
+    /// Puts the CT protocol on `log`, for chains that end in one of `roots` (DER).
+    ///
+    /// `signer` holds the log's P-256 key, the same that signs its checkpoints.
+    ///
+    /// # Errors
+    /// [`CertificateError`] of the first root that does not parse.
+    pub fn new<C: AsRef<[u8]>>(
+        log: Arc<Log>,
+        signer: Arc<dyn Signer>,
+        roots: impl IntoIterator<Item = C>,
+        clock: Arc<dyn Clock>,
+        cpu: CpuPool,
+    ) -> Result<Self, CertificateError> {
+        let roots = Arc::new(AcceptedRoots::from_der(roots)?);
+        let tree_heads = TreeHeads::default();
+        Ok(Self { inner: Arc::new(Inner { log, signer, roots, clock, cpu, tree_heads }) })
+    }
+
+    /// The log underneath.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.inner.log
+    }
+
+    /// The roots below which chains are accepted.
+    #[must_use]
+    pub fn roots(&self) -> &AcceptedRoots {
+        &self.inner.roots
+    }
+
+    /// Logs a chain (DER, leaf first) and gives the SCT. RFC 6962 §4.1, §4.2.
+    ///
+    /// The SCT is signed first, because the leaf holds its timestamp, and given out only when
+    /// the entry is in the log. A chain that was submitted before gets the same SCT again.
+    ///
+    /// # Errors
+    /// [`CtError`]; after anything but a refusal of the chain, submitting it again is right.
+    pub async fn add_chain(
+        &self,
+        chain: Vec<Vec<u8>>,
+        submitted: Submitted,
+    ) -> Result<Sct, CtError> {
+        let inner = &self.inner;
+        let roots = Arc::clone(&inner.roots);
+        let submission =
+            inner.cpu.run(move || checked_submission(&chain, &roots, submitted)).await??;
+        let (sct, entry) = self.promise(&submission).await?;
+        let integrated = inner.log.submit(entry).await?;
+        if integrated.fresh {
+            return Ok(sct);
+        }
+        let index = integrated.index;
+        let rows = inner.log.entries(index, index + 1).await?;
+        let row = rows.into_iter().next().ok_or(CtError::PromiseDamaged { index })?;
+        self.stored_sct(row, submission).await
+    }
+
+    /// The newest tree head, signed. RFC 6962 §4.3.
+    ///
+    /// # Errors
+    /// [`CtError::Signing`], [`CtError::Signature`].
+    pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
+        let inner = &self.inner;
+        let head = inner.log.checkpoint().head;
+        inner.tree_heads.signed(head, inner.clock.now_ms(), inner.signer.as_ref()).await
+    }
+
+    /// Signs the promise and makes the entry that will keep it.
+    async fn promise(&self, submission: &Submission) -> Result<(Sct, NewEntry), CtError> {
+        let inner = &self.inner;
+        let timestamp_ms = inner.tree_heads.not_before(inner.clock.now_ms());
+        let unsigned = UnsignedSct::new(submission.entry().clone(), timestamp_ms)
+            .map_err(CtError::Unloggable)?;
+        let body = Bytes::from(unsigned.merkle_tree_leaf().map_err(CtError::Unloggable)?);
+        let extra = Bytes::from(submission.extra_data().map_err(CtError::Unloggable)?);
+        let signature =
+            inner.signer.sign(unsigned.bytes_to_sign()).await.map_err(SigningError::Signer)?;
+        let log_key = inner.signer.public_key().clone();
+        let sct = inner
+            .cpu
+            .run(move || unsigned.with_signature(&signature, &log_key))
+            .await?
+            .map_err(CtError::Signature)?;
+        let entry = NewEntry {
+            leaf_hash: tlog::leaf_hash(&body),
+            identity_hash: identity_hash(submission.entry()),
+            kind: match submission.entry() {
+                LogEntry::Certificate(_) => "x509_entry",
+                LogEntry::Precertificate(_) => "precert_entry",
+            },
+            body,
+            extra,
+            promise: Bytes::from(sct.signature_der.clone()),
+            index_keys: Vec::new(),
+        };
+        Ok((sct, entry))
+    }
+
+    /// The SCT that was given for the stored entry, verified: it comes from a database.
+    async fn stored_sct(&self, row: StoredEntry, submission: Submission) -> Result<Sct, CtError> {
+        let damaged = || CtError::PromiseDamaged { index: row.index };
+        let log_key = self.inner.signer.public_key().clone();
+        let sct = Sct {
+            log_id: log_key.spki_sha256(),
+            timestamp_ms: leaf_timestamp_ms(&row.body).ok_or_else(damaged)?,
+            extensions: Vec::new(),
+            signature_der: row.promise.to_vec(),
+        };
+        let verify = move || sct.verify(submission.entry(), &log_key).map(|()| sct);
+        self.inner.cpu.run(verify).await?.map_err(|_| damaged())
+    }
+}
+
+fn checked_submission(
+    chain: &[Vec<u8>],
+    roots: &AcceptedRoots,
+    submitted: Submitted,
+) -> Result<Submission, CtError> {
+    let submission = validate_chain(chain, roots)?;
+    match (submitted, submission.is_precertificate()) {
+        (Submitted::Certificate, true) => Err(CtError::UnexpectedPrecertificate),
+        (Submitted::Precertificate, false) => Err(CtError::NoPrecertificate),
+        _ => Ok(submission),
+    }
+}
+
+/// What makes a chain the same as an earlier one: its certificate or TBS, whatever the time.
+///
+/// SHA-256 over the entry type and, for a precertificate, the issuer's key hash and the TBS.
+fn identity_hash(entry: &LogEntry) -> IdentityHash {
+    let bytes = match entry {
+        LogEntry::Certificate(der) => [&[0, 0], der.as_slice()].concat(),
+        LogEntry::Precertificate(entry) => {
+            [&[0, 1], entry.issuer_key_hash.as_slice(), &entry.tbs].concat()
+        }
+    };
+    IdentityHash(crypto::sha256(&bytes))
+}
+
+/// The timestamp in a `MerkleTreeLeaf`: eight bytes behind version and leaf type. RFC 6962 §3.4.
+fn leaf_timestamp_ms(leaf: &[u8]) -> Option<u64> {
+    let (_, rest) = leaf.split_first_chunk::<2>()?;
+    rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}

@@ -1,0 +1,283 @@
+//! The sequencing engine: from a submitted entry to a proof under a signed checkpoint.
+
+mod anchor;
+mod batcher;
+mod publish;
+mod queue;
+pub(crate) mod recheck;
+
+use std::{path::PathBuf, sync::Arc};
+
+use crypto::{PublicKey, Signer};
+use log_store::{IdentityHash, LogRecord, LogSpec, LogStore, NewEntry};
+use service::Clock;
+use tlog::{Hash, TreeHead, verify_inclusion};
+use tokio::sync::{oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    anchor::{Anchor, Follower},
+    batcher::{Batcher, Sequenced},
+    publish::Publisher,
+    queue::{Pending, Queue},
+};
+use crate::{ReadError, StartError, StopReason, SubmitError};
+
+/// What a log is and how it may use memory.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// Name, kind, origin and key, as the store keeps them.
+    pub spec: LogSpec,
+    /// Name on the checkpoint's signature line: the host of the origin.
+    pub key_name: String,
+    /// Identity of the key; its first four bytes are on the signature line. [`tlog::log_key_id`].
+    pub key_id: [u8; 32],
+    /// Where the last signed checkpoint is kept, outside the database.
+    ///
+    /// Without it a database that was restored from an old copy is not noticed.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Bounds of the queue and of a batch.
+    pub limits: LogLimits,
+}
+
+/// Bounds of the queue and of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Entries that may wait.
+    pub queue_entries: usize,
+    /// Bytes that may wait.
+    pub queue_bytes: usize,
+    /// Entries of one transaction.
+    pub batch_entries: usize,
+    /// Bytes of one transaction.
+    pub batch_bytes: usize,
+}
+
+impl Default for LogLimits {
+    /// 4096 entries or 32 MiB may wait, which is a second's work of a small machine.
+    ///
+    /// A batch has 512 entries or 4 MiB: larger ones gain nothing on Postgres
+    /// and make the first of their entries wait for the last.
+    fn default() -> Self {
+        Self {
+            queue_entries: 4096,
+            queue_bytes: 32 * 1024 * 1024,
+            batch_entries: 512,
+            batch_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// All that a log needs to run.
+pub struct LogParts {
+    /// What it is.
+    pub config: LogConfig,
+    /// Where it is stored.
+    pub store: Arc<dyn LogStore>,
+    /// Signs its checkpoints; must hold the private half of [`LogSpec::public_key_der`].
+    pub signer: Arc<dyn Signer>,
+    /// Gives `integrated_at`.
+    pub clock: Arc<dyn Clock>,
+    /// Owns the log's two tasks.
+    pub tasks: TaskTracker,
+    /// Ends the log: what was accepted is sequenced and answered, nothing more is accepted.
+    ///
+    /// Cancel it when the listeners have finished their requests.
+    pub shutdown: CancellationToken,
+}
+
+/// One running log.
+///
+/// A batcher task owns all writing; any number of callers submit and read.
+pub struct Log {
+    pub(crate) record: LogRecord,
+    pub(crate) store: Arc<dyn LogStore>,
+    pub(crate) published: watch::Receiver<Arc<PublishedCheckpoint>>,
+    key_id: [u8; 32],
+    queue: Arc<Queue>,
+}
+
+/// A signed checkpoint and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedCheckpoint {
+    /// Size and root.
+    pub head: TreeHead,
+    /// The signed note.
+    pub note: String,
+}
+
+/// Where a submitted entry is, and the proof of it.
+#[derive(Clone, Debug)]
+pub struct Integrated {
+    /// Leaf index, 0-based.
+    pub index: u64,
+    /// Unix seconds.
+    pub integrated_at: u64,
+    /// Inclusion proof in the tree of `checkpoint`.
+    pub path: Vec<Hash>,
+    /// A checkpoint that covers the entry.
+    pub checkpoint: Arc<PublishedCheckpoint>,
+    /// False when an entry of this identity was there before.
+    pub fresh: bool,
+    /// Leaf hash of the entry that is in the log; a duplicate's may differ from the submitted one.
+    pub leaf_hash: Hash,
+}
+
+impl Log {
+    /// Opens the log, confirms what is stored, signs the current head and starts sequencing.
+    ///
+    /// # Errors
+    /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
+    /// the one that was signed; the others name what is missing or damaged.
+    pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
+        let LogParts { config, store, signer, clock, tasks, shutdown } = parts;
+        let public_key = checked_key(&config.spec, signer.as_ref())?;
+        let record = store.ensure_log(&config.spec, clock.now()).await?;
+        let state = store.state(record.id).await?;
+        let anchor = Anchor::open(&config, &public_key).await?;
+        anchor.check(store.as_ref(), &record, &state.edge).await?;
+        recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
+            .await
+            .map_err(StartError::Damaged)?;
+
+        let (publisher, published) =
+            Publisher::start(&config, signer, public_key, state.edge.head()).await?;
+        let queue = Arc::new(Queue::new(config.limits));
+        if state.frozen {
+            queue.close(SubmitError::Frozen);
+        }
+        let log = Arc::new(Self {
+            record,
+            store: Arc::clone(&store),
+            published: published.clone(),
+            key_id: config.key_id,
+            queue: Arc::clone(&queue),
+        });
+        tasks.spawn(
+            Follower { published, anchor, store: Arc::clone(&store), log: log.record.clone() }
+                .run(Arc::clone(&clock), shutdown.clone()),
+        );
+        let batcher =
+            Batcher::new(log.record.clone(), store, clock, queue, (publisher, state.edge));
+        tasks.spawn(batcher.run(shutdown));
+        Ok(log)
+    }
+
+    /// Sequences an entry and waits until it is committed, confirmed and under a signed checkpoint.
+    ///
+    /// Dropping the future loses the answer only: the entry is sequenced all the same.
+    /// An entry of a known identity is answered with the stored one's index.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; after [`SubmitError::OutcomeUnknown`] and [`SubmitError::Signing`]
+    /// the entry may be or is stored, and submitting it again finds it.
+    pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
+        entry.check()?;
+        let (identity, leaf_hash) = (entry.identity_hash, entry.leaf_hash);
+        let (waiter, answer) = oneshot::channel();
+        self.queue.push(Pending { entry, waiter })?;
+        // The batcher answers everyone, so a lost sender means that it died.
+        let sequenced = answer.await.map_err(|_| died())??;
+        self.prove(sequenced, identity, leaf_hash).await
+    }
+
+    /// The newest signed checkpoint of this process. Its size never goes down.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<PublishedCheckpoint> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// What the log is.
+    #[must_use]
+    pub fn record(&self) -> &LogRecord {
+        &self.record
+    }
+
+    /// Identity of the signing key: the log id of the protocols.
+    #[must_use]
+    pub fn key_id(&self) -> &[u8; 32] {
+        &self.key_id
+    }
+
+    /// Entries that wait to be sequenced.
+    #[must_use]
+    pub fn queue_length(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Says whether the log takes entries; for the readiness check.
+    ///
+    /// # Errors
+    /// [`SubmitError::Stopped`] after damage was found, [`SubmitError::ShuttingDown`]. A
+    /// frozen log is as it should be.
+    pub fn ready(&self) -> Result<(), SubmitError> {
+        match self.queue.closed() {
+            None | Some(SubmitError::Frozen) => Ok(()),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    /// Makes the proof of a sequenced entry, in the submitter's task and not in the batcher's.
+    async fn prove(
+        &self,
+        sequenced: Sequenced,
+        identity: IdentityHash,
+        submitted: Hash,
+    ) -> Result<Integrated, SubmitError> {
+        let Sequenced { placement, tree, checkpoint } = sequenced;
+        let (index, head) = (placement.index, checkpoint.head);
+        let leaf_hash = if placement.fresh || identity.0 == submitted.0 {
+            submitted
+        } else {
+            self.stored_leaf_hash(index).await?
+        };
+        let path = match tree.inclusion_path(index) {
+            Some(path) => path,
+            None => self.inclusion_path(index, head.size).await.map_err(unavailable)?,
+        };
+        if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
+            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index,
+                "a proof from stored hashes does not verify; run fsck");
+            return Err(SubmitError::ProofInvalid { index });
+        }
+        Ok(Integrated {
+            index,
+            integrated_at: placement.integrated_at,
+            path,
+            checkpoint,
+            fresh: placement.fresh,
+            leaf_hash,
+        })
+    }
+
+    async fn stored_leaf_hash(&self, index: u64) -> Result<Hash, SubmitError> {
+        let rows = self.entries(index, index + 1).await.map_err(unavailable)?;
+        rows.first().map(|row| row.leaf_hash).ok_or(SubmitError::ProofInvalid { index })
+    }
+}
+
+fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartError> {
+    let public_key = PublicKey::from_spki_der(&spec.public_key_der).map_err(StartError::Key)?;
+    if signer.public_key() == &public_key {
+        Ok(public_key)
+    } else {
+        Err(StartError::WrongKey { log: spec.name.clone(), key_id: signer.key_id().to_owned() })
+    }
+}
+
+fn unavailable(error: ReadError) -> SubmitError {
+    match error {
+        ReadError::Store(source) => SubmitError::Unavailable(Arc::new(source)),
+        ReadError::BeyondCheckpoint { asked: index, .. } | ReadError::Damaged { index } => {
+            SubmitError::ProofInvalid { index }
+        }
+        ReadError::Proof(_) => died(),
+    }
+}
+
+fn died() -> SubmitError {
+    SubmitError::Stopped(Arc::new(StopReason::TaskDied))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,323 @@
+//! Recomputes all that a log has stored.
+
+use log_store::{LogId, LogKind, LogRecord, LogStore, StoreError, StoredEntry};
+use thiserror::Error;
+use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
+
+/// Findings that a report lists; what comes after is counted only.
+pub const MAX_FINDINGS: usize = 100;
+
+/// Recomputes every leaf hash from its body, every stored hash, tile root and tree head, and the edge.
+///
+/// Reads one tile's entries at a time, up to the size that the log has when it
+/// begins, so it may run beside a working log.
+///
+/// # Errors
+/// [`FsckError`] when the store cannot be read. What is wrong with the log is in the report.
+pub async fn fsck(store: &dyn LogStore, log: &LogRecord) -> Result<FsckReport, FsckError> {
+    let state = store.state(log.id).await?;
+    let mut check = Check::new(store, log, state.edge.head());
+    let mut start = 0;
+    while start < state.edge.size() && check.complete {
+        let end = state.edge.size().min(start + TILE_WIDTH);
+        check.entries(start, end).await?;
+        start = end;
+    }
+    check.edge(&state.edge);
+    let last_time = check.last_time;
+    if check.complete && state.edge.size() > 0 && state.last_time != last_time {
+        check.find(Finding::LastTime { stored: state.last_time, found: last_time });
+    }
+    Ok(check.report)
+}
+
+/// What [`fsck()`] saw.
+#[derive(Clone, Debug)]
+pub struct FsckReport {
+    /// Name of the log.
+    pub log: String,
+    /// Size and root that the log claims.
+    pub stored: TreeHead,
+    /// Size and root of the entries.
+    pub computed: TreeHead,
+    /// Full tiles that were compared.
+    pub tiles: u64,
+    /// Tree heads that were compared.
+    pub tree_heads: u64,
+    /// What is wrong, the first [`MAX_FINDINGS`] of it.
+    pub findings: Vec<Finding>,
+    /// How much is wrong.
+    pub finding_count: u64,
+}
+
+impl FsckReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.finding_count == 0
+    }
+}
+
+/// One thing that is wrong with a stored log.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Finding {
+    /// A body does not have the leaf hash stored with it.
+    #[error("entry {index}: the body has leaf hash {computed}, {stored} is stored")]
+    LeafHash {
+        /// Index of the entry.
+        index: u64,
+        /// As stored.
+        stored: Hash,
+        /// From the body.
+        computed: Hash,
+    },
+    /// An entry is missing; nothing after it was checked.
+    #[error("entry {index} is missing")]
+    EntryMissing {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// An entry's identity is not its leaf hash, or does not lead to it.
+    #[error("entry {index} cannot be found by its identity")]
+    Identity {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// Time goes backwards.
+    #[error("entry {index} was integrated before the one in front of it")]
+    Time {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// A stored hash is not the root of its subtree.
+    #[error("stored hash {index} of level {level} is {stored}, {computed} is right")]
+    StoredHash {
+        /// Tile level.
+        level: u8,
+        /// Index within the level.
+        index: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// Stored hashes are missing.
+    #[error("stored hashes {start}..{end} of level {level} are missing")]
+    StoredHashesMissing {
+        /// Tile level.
+        level: u8,
+        /// First index.
+        start: u64,
+        /// End, exclusive.
+        end: u64,
+    },
+    /// A tree head has another root than its entries.
+    #[error("the tree head of size {size} has root {stored}, {computed} is right")]
+    TreeHead {
+        /// Tree size.
+        size: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// The log's size has no tree head.
+    #[error("size {size} has no tree head")]
+    TreeHeadMissing {
+        /// Tree size.
+        size: u64,
+    },
+    /// The state row is not the right edge of the entries.
+    #[error("the log's state says root {stored} at size {size}, {computed} is right")]
+    Edge {
+        /// Tree size.
+        size: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// The state row has another time than the last entry.
+    #[error("the log's state says that time {stored} was last, the last entry has {found}")]
+    LastTime {
+        /// As stored, Unix seconds.
+        stored: u64,
+        /// Of the last entry.
+        found: u64,
+    },
+}
+
+/// The store could not be read.
+#[derive(Debug, Error)]
+#[error("the log cannot be checked")]
+pub struct FsckError(#[from] StoreError);
+
+struct Check<'a> {
+    store: &'a dyn LogStore,
+    log: LogId,
+    /// Rekor's identity is the leaf hash; CT's covers what the leaf does not hold.
+    identity_is_leaf: bool,
+    edge: Edge,
+    /// By level: hashes of subtrees that do not fill a tile yet, and how many tiles are behind them.
+    levels: Vec<Level>,
+    last_time: u64,
+    /// Whether every entry so far was there.
+    complete: bool,
+    report: FsckReport,
+}
+
+#[derive(Default)]
+struct Level {
+    tiles: u64,
+    hashes: Vec<Hash>,
+}
+
+impl<'a> Check<'a> {
+    fn new(store: &'a dyn LogStore, log: &LogRecord, stored: TreeHead) -> Self {
+        Self {
+            store,
+            log: log.id,
+            identity_is_leaf: log.spec.kind != LogKind::Ct,
+            edge: Edge::default(),
+            levels: Vec::new(),
+            last_time: 0,
+            complete: true,
+            report: FsckReport {
+                log: log.spec.name.clone(),
+                stored,
+                computed: Edge::default().head(),
+                tiles: 0,
+                tree_heads: 0,
+                findings: Vec::new(),
+                finding_count: 0,
+            },
+        }
+    }
+
+    /// Checks the entries of one tile.
+    async fn entries(&mut self, start: u64, end: u64) -> Result<(), FsckError> {
+        let rows = self.store.entries(self.log, start, end).await?;
+        let mut leaves = Vec::new();
+        for (index, row) in (start..end).zip(&rows) {
+            if row.index != index {
+                break;
+            }
+            leaves.push(self.entry(row));
+            self.edge.push(leaf_hash(&row.body));
+            self.tree_head(index + 1 == self.report.stored.size).await?;
+        }
+        let found = start + leaves.len() as u64;
+        if found != end {
+            self.complete = false;
+            self.find(Finding::EntryMissing { index: found });
+            return Ok(());
+        }
+        self.identities(&rows).await?;
+        self.compare(0, start, &leaves).await?;
+        self.grow(0, leaves).await
+    }
+
+    /// Checks one row by itself and gives the leaf hash of its body.
+    fn entry(&mut self, row: &StoredEntry) -> Hash {
+        let (index, stored, computed) = (row.index, row.leaf_hash, leaf_hash(&row.body));
+        if stored != computed {
+            self.find(Finding::LeafHash { index, stored, computed });
+        }
+        if self.identity_is_leaf && row.identity_hash.0 != computed.0 {
+            self.find(Finding::Identity { index });
+        }
+        if row.integrated_at < self.last_time {
+            self.find(Finding::Time { index });
+        }
+        self.last_time = self.last_time.max(row.integrated_at);
+        computed
+    }
+
+    /// Checks that duplicates of these entries would be recognised.
+    async fn identities(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
+        let identities: Vec<_> = rows.iter().map(|row| row.identity_hash).collect();
+        let found = self.store.find(self.log, &identities).await?;
+        for (row, found) in rows.iter().zip(found) {
+            if found.is_none_or(|found| found.index != row.index) {
+                self.find(Finding::Identity { index: row.index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the head that the log had at this size, if a batch ended here.
+    async fn tree_head(&mut self, last: bool) -> Result<(), FsckError> {
+        let size = self.edge.size();
+        match self.store.tree_head(self.log, size).await? {
+            Some(head) => {
+                self.report.tree_heads += 1;
+                let (stored, computed) = (head.root, self.edge.head().root);
+                if head.size != size || stored != computed {
+                    self.find(Finding::TreeHead { size, stored, computed });
+                }
+            }
+            None if last => self.find(Finding::TreeHeadMissing { size }),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Adds the hashes of a tile to its level, and of each tile that becomes full to the level above.
+    async fn grow(&mut self, level: u8, hashes: Vec<Hash>) -> Result<(), FsckError> {
+        let (mut level, mut hashes) = (level, hashes);
+        loop {
+            let at = usize::from(level);
+            if self.levels.len() <= at {
+                self.levels.resize_with(at + 1, Level::default);
+            }
+            let Some(here) = self.levels.get_mut(at) else { return Ok(()) };
+            here.hashes.append(&mut hashes);
+            let Ok(tile) = <&[Hash; 256]>::try_from(here.hashes.as_slice()) else { return Ok(()) };
+            let (root, index) = (tile_root(tile), here.tiles);
+            here.tiles += 1;
+            here.hashes.clear();
+            self.report.tiles += 1;
+            level += 1;
+            self.compare(level, index, &[root]).await?;
+            hashes = vec![root];
+        }
+    }
+
+    async fn compare(&mut self, level: u8, start: u64, right: &[Hash]) -> Result<(), FsckError> {
+        let end = start + right.len() as u64;
+        let stored = match self.store.hashes(self.log, HashRange { level, start, end }).await {
+            Ok(stored) if stored.len() == right.len() => stored,
+            Ok(_) | Err(StoreError::OutOfRange { .. } | StoreError::Corrupt { .. }) => {
+                self.find(Finding::StoredHashesMissing { level, start, end });
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for (index, (stored, computed)) in (start..).zip(stored.into_iter().zip(right)) {
+            let computed = *computed;
+            if stored != computed {
+                self.find(Finding::StoredHash { level, index, stored, computed });
+            }
+        }
+        Ok(())
+    }
+
+    fn edge(&mut self, stored: &Edge) {
+        self.report.computed = self.edge.head();
+        if self.complete && &self.edge != stored {
+            let (stored, computed) = (stored.head(), self.edge.head());
+            self.find(Finding::Edge {
+                size: stored.size,
+                stored: stored.root,
+                computed: computed.root,
+            });
+        }
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.report.finding_count += 1;
+        if self.report.findings.len() < MAX_FINDINGS {
+            self.report.findings.push(finding);
+        }
+    }
+}
