@@ -17,6 +17,9 @@ use crate::{
 /// Size of the fault run that belongs to every test run, per database.
 const SHORT_KILLS: u32 = 2;
 
+/// Version of cargo-deny that is installed, in about three minutes, when there is none.
+const CARGO_DENY: &str = "0.20.2";
+
 /// `cargo xtask test [faults|fuzz]`.
 pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     let binaries = build_binaries(false)?;
@@ -58,7 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Formatting, clippy without warnings, documentation without warnings.
+/// Formatting, clippy without warnings, and dependencies, licences and sources as `deny.toml` has them.
 pub(crate) fn lint() -> Result<()> {
     process::run(cargo()?.args(["fmt", "--all", "--check"]))?;
     process::run(cargo()?.args([
@@ -69,7 +72,12 @@ pub(crate) fn lint() -> Result<()> {
         "--",
         "-D",
         "warnings",
-    ]))
+    ]))?;
+    if process::output(cargo()?.args(["deny", "--version"])).is_err() {
+        let version = ["--version", CARGO_DENY];
+        process::run(cargo()?.args(["install", "--locked", "cargo-deny"]).args(version))?;
+    }
+    process::run(cargo()?.args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
 /// What the test runners counted.
