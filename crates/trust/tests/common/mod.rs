@@ -1,0 +1,72 @@
+//! A deployment as a test needs it, with real certificates.
+#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
+
+use countersign_trust::{Authority, Deployment, LogKey};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
+use wire::{Timestamp, trust::TimeRange};
+
+/// 2026-01-01T00:00:00Z.
+pub(crate) const START: u64 = 1_767_225_600;
+
+/// A moment in which everything is in use.
+pub(crate) const NOW: u64 = START + 86_400;
+
+/// One of everything, as `countersignd dev` has it.
+pub(crate) fn deployment() -> Deployment {
+    Deployment {
+        operator: "acme.internal".to_owned(),
+        trust_url: "http://localhost:3005".to_owned(),
+        oidc_url: "http://localhost:3006".to_owned(),
+        certificate_authorities: vec![Authority {
+            url: "http://localhost:5555".to_owned(),
+            chain_der: chain("Acme", "Acme CA", true),
+            valid_for: since(START),
+        }],
+        ct_logs: vec![log("http://localhost:6962", KeyType::EcdsaP256)],
+        rekor2_logs: vec![log("http://localhost:3003", KeyType::Ed25519)],
+        timestamp_authorities: vec![Authority {
+            url: "http://localhost:3004/api/v1/timestamp".to_owned(),
+            chain_der: chain("Acme", "Acme TSA", false),
+            valid_for: since(START),
+        }],
+    }
+}
+
+pub(crate) fn log(base_url: &str, key_type: KeyType) -> LogKey {
+    LogKey {
+        base_url: base_url.to_owned(),
+        origin: "localhost".to_owned(),
+        public_key: public_key(key_type),
+        valid_for: since(START),
+    }
+}
+
+pub(crate) fn public_key(key_type: KeyType) -> PublicKey {
+    LocalSigner::generate(key_type, "test").unwrap().public_key().clone()
+}
+
+pub(crate) fn since(seconds: u64) -> TimeRange {
+    TimeRange { start: Timestamp::from_unix_seconds(seconds), end: None }
+}
+
+/// Two certificates, the lower one first.
+pub(crate) fn chain(organization: &str, common_name: &str, lower_is_ca: bool) -> Vec<Vec<u8>> {
+    let params = |name: &str, is_ca: IsCa| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, organization);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = is_ca;
+        params
+    };
+    let ca = || IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = || KeyPair::generate().unwrap();
+    let root_params = params(&format!("{common_name} root"), ca());
+    let root = CertifiedIssuer::self_signed(root_params, key()).unwrap();
+    let lower_params = params(common_name, if lower_is_ca { ca() } else { IsCa::ExplicitNoCa });
+    let lower = lower_params.signed_by(&key(), &root).unwrap();
+    vec![lower.der().to_vec(), root.der().to_vec()]
+}
