@@ -9,6 +9,9 @@ use crate::oid;
 /// Longest value of one extension, in bytes; nearly all are URIs or digests.
 const MAX_VALUE_LEN: usize = 4096;
 
+/// Longest DER header of such a value: tag, length of length, two bytes of length.
+const MAX_HEADER_LEN: usize = 4;
+
 /// What a certificate says about the identity and the build, besides its name.
 ///
 /// An absent field is an absent extension; an empty text is written as absent, as Fulcio does.
@@ -76,10 +79,9 @@ impl FulcioExtensions {
             if value.len() > MAX_VALUE_LEN {
                 return Err(ExtensionsError::TooLong(field.oid));
             }
-            encoded.push((
-                field.oid,
-                field.encoding.encode(value).ok_or(ExtensionsError::TooLong(field.oid))?,
-            ));
+            let content =
+                field.encoding.encode(value).ok_or(ExtensionsError::TooLong(field.oid))?;
+            encoded.push((field.oid, content));
         }
         Ok(encoded)
     }
@@ -98,7 +100,7 @@ impl FulcioExtensions {
             let Some(field) = FIELDS.iter().find(|field| field.oid == oid) else {
                 continue;
             };
-            if content.len() > MAX_VALUE_LEN {
+            if content.len() > MAX_VALUE_LEN + MAX_HEADER_LEN {
                 return Err(ExtensionsError::TooLong(oid));
             }
             let value = field.encoding.decode(content).ok_or(ExtensionsError::Malformed(oid))?;
@@ -207,3 +209,95 @@ const FIELDS: &[Field] = &[
     field!(DEPLOYMENT_ENVIRONMENT, Der, deployment_environment),
     field!(TOKEN_SUBJECT, Der, token_subject),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> FulcioExtensions {
+        let mut extensions = FulcioExtensions::default();
+        for (number, field) in FIELDS.iter().enumerate() {
+            let value = if field.name == "issuer" { 0 } else { number };
+            *(field.get_mut)(&mut extensions) = Some(format!("value {value} \u{e4}&<>'\"+"));
+        }
+        extensions
+    }
+
+    fn parse(encoded: &[(ObjectIdentifier, Vec<u8>)]) -> Result<FulcioExtensions, ExtensionsError> {
+        FulcioExtensions::parse(encoded.iter().map(|(oid, content)| (*oid, content.as_slice())))
+    }
+
+    #[test]
+    fn every_field_survives_encoding() {
+        let extensions = filled();
+        assert_eq!(parse(&extensions.encode().unwrap()), Ok(extensions));
+    }
+
+    #[test]
+    fn writes_one_to_six_raw_and_the_rest_as_utf8_string() {
+        let encoded = filled().encode().unwrap();
+        let (raw, der) = encoded.split_at(6);
+        assert!(raw.iter().all(|(_, content)| content.starts_with(b"value")));
+        assert!(der.iter().all(|(_, content)| content.starts_with(&[0x0c])));
+        assert_eq!(encoded.len(), 23);
+    }
+
+    #[test]
+    fn leaves_out_absent_and_empty_fields() {
+        let extensions = FulcioExtensions {
+            issuer: Some("https://issuer.example".to_owned()),
+            build_trigger: Some(String::new()),
+            ..FulcioExtensions::default()
+        };
+        let oids: Vec<_> = extensions.encode().unwrap().iter().map(|(oid, _)| *oid).collect();
+        assert_eq!(oids, [oid::ISSUER, oid::ISSUER_V2]);
+        let named: Vec<_> = extensions.named().map(|(name, _)| name).collect();
+        assert_eq!(named, ["issuer", "build_trigger"]);
+    }
+
+    #[test]
+    fn refuses_bytes_after_the_der_string() {
+        let content = vec![0x0c, 0x01, b'a', 0x00];
+        let refused = Err(ExtensionsError::Malformed(oid::BUILD_TRIGGER));
+        assert_eq!(parse(&[(oid::BUILD_TRIGGER, content)]), refused);
+    }
+
+    #[test]
+    fn refuses_other_string_types_and_broken_utf8() {
+        for (oid, content) in [
+            (oid::ISSUER_V2, vec![0x13, 0x01, b'a']),
+            (oid::ISSUER_V2, vec![0x0c, 0x01, 0xff]),
+            (oid::ISSUER_V2, b"https://issuer.example".to_vec()),
+            (oid::ISSUER, vec![0xff]),
+        ] {
+            assert_eq!(parse(&[(oid, content)]), Err(ExtensionsError::Malformed(oid)));
+        }
+    }
+
+    #[test]
+    fn refuses_two_different_issuers() {
+        let old = (oid::ISSUER, b"a".to_vec());
+        let new = (oid::ISSUER_V2, vec![0x0c, 0x01, b'b']);
+        assert_eq!(parse(&[old, new]), Err(ExtensionsError::Contradiction(oid::ISSUER_V2)));
+    }
+
+    #[test]
+    fn reads_certificates_that_have_the_old_issuer_only() {
+        let parsed = parse(&[(oid::ISSUER, b"a".to_vec())]).unwrap();
+        assert_eq!(parsed.issuer.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn takes_values_up_to_the_limit() {
+        let of_len = |len| FulcioExtensions {
+            token_subject: Some("s".repeat(len)),
+            ..FulcioExtensions::default()
+        };
+        let longest = of_len(MAX_VALUE_LEN);
+        assert_eq!(parse(&longest.encode().unwrap()), Ok(longest));
+        let refused = Err(ExtensionsError::TooLong(oid::TOKEN_SUBJECT));
+        assert_eq!(of_len(MAX_VALUE_LEN + 1).encode(), refused);
+        let content = vec![b'a'; MAX_VALUE_LEN + MAX_HEADER_LEN + 1];
+        assert_eq!(parse(&[(oid::ISSUER, content)]), Err(ExtensionsError::TooLong(oid::ISSUER)));
+    }
+}

@@ -132,3 +132,128 @@ fn is_square(number: &BigUint) -> bool {
         &root * &root == *number
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crypto::{LocalSigner, Signer};
+    use der::Encode;
+
+    use super::*;
+
+    fn der_of(modulus: &BigUint, exponent: u32) -> Vec<u8> {
+        let integer =
+            |number: &BigUint| Uint::new(&number.to_bytes_be()).unwrap().to_der().unwrap();
+        let content = [integer(modulus), integer(&BigUint::from(exponent))].concat();
+        der::Any::new(der::Tag::Sequence, content).unwrap().to_der().unwrap()
+    }
+
+    fn sound_modulus() -> BigUint {
+        let key = LocalSigner::generate(KeyType::Rsa2048, "sound").unwrap();
+        let (_, modulus) = modulus_and_rest(key.public_key().raw());
+        modulus
+    }
+
+    fn modulus_and_rest(der: &[u8]) -> (Vec<u8>, BigUint) {
+        let sequence = der::Any::from_der(der).unwrap();
+        let mut reader = der::SliceReader::new(sequence.value()).unwrap();
+        let modulus = Uint::decode(&mut reader).unwrap();
+        (sequence.value().to_vec(), BigUint::from_bytes_be(modulus.as_bytes()))
+    }
+
+    fn has_small_factor(modulus: &BigUint) -> bool {
+        small_residues(modulus).iter().any(|(_, residue)| *residue == 0)
+    }
+
+    /// The product of two odd numbers with `distance` rounds of Fermat between them and their mean.
+    fn close_product(rounds: u32) -> BigUint {
+        let mut mean = (BigUint::from(1u32) << 1023) + 12_345u32;
+        loop {
+            let square: BigUint = &mean * 2u32 * rounds;
+            let half_difference = square.sqrt();
+            let modulus = &mean * &mean - &half_difference * &half_difference;
+            if !has_small_factor(&modulus) {
+                return modulus;
+            }
+            mean += 1u32;
+        }
+    }
+
+    #[test]
+    fn accepts_sound_keys_of_every_kind() {
+        for key_type in [
+            KeyType::EcdsaP256,
+            KeyType::EcdsaP384,
+            KeyType::EcdsaP521,
+            KeyType::Ed25519,
+            KeyType::Rsa2048,
+            KeyType::Rsa3072,
+        ] {
+            let signer = LocalSigner::generate(key_type, "sound").unwrap();
+            assert_eq!(client_key(signer.public_key()), Ok(()), "{key_type:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_other_exponents() {
+        let modulus = sound_modulus();
+        assert_eq!(rsa(&der_of(&modulus, 65537)), Ok(()));
+        for exponent in [3, 17, 65535, 65539] {
+            assert_eq!(rsa(&der_of(&modulus, exponent)), Err(WeakKey::Exponent));
+        }
+    }
+
+    #[test]
+    fn refuses_small_factors_up_to_the_bound() {
+        for prime in [2, 3, 743, 751] {
+            let modulus = sound_modulus() * prime;
+            assert_eq!(rsa(&der_of(&modulus, 65537)), Err(WeakKey::SmallFactor(prime)));
+        }
+        // 757 is the next prime.
+        assert_eq!(rsa(&der_of(&(sound_modulus() * 757u32), 65537)), Ok(()));
+    }
+
+    #[test]
+    fn refuses_the_roca_fingerprint() {
+        let product: BigUint = small_residues(&BigUint::from(1u32))
+            .iter()
+            .take_while(|(prime, _)| *prime <= ROCA_PRIME_BOUND)
+            .map(|(prime, _)| *prime)
+            .product();
+        let power = BigUint::from(65537u32).modpow(&BigUint::from(123_456_789u32), &product);
+        let mut modulus = ((BigUint::from(1u32) << 2047) / &product + 1u32) * &product + power;
+        while has_small_factor(&modulus) {
+            modulus += &product;
+        }
+        assert_eq!(rsa(&der_of(&modulus, 65537)), Err(WeakKey::Roca));
+    }
+
+    #[test]
+    fn refuses_close_factors_within_a_hundred_rounds() {
+        for rounds in [0, 1, 50, 98] {
+            let modulus = close_product(rounds);
+            assert_eq!(rsa(&der_of(&modulus, 65537)), Err(WeakKey::CloseFactors), "{rounds}");
+        }
+        assert_eq!(rsa(&der_of(&close_product(102), 65537)), Ok(()));
+    }
+
+    #[test]
+    fn refuses_what_is_no_rsa_key() {
+        assert_eq!(rsa(&[0x30, 0x00]), Err(WeakKey::Malformed));
+    }
+
+    #[test]
+    fn knows_squares() {
+        for number in 0u32..2000 {
+            let expected = (0..=number).any(|root| root * root == number);
+            assert_eq!(is_square(&BigUint::from(number)), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn powers_of_65537_are_its_whole_subgroup() {
+        assert_eq!(powers_of_65537(2).collect::<Vec<_>>(), [1]);
+        assert_eq!(powers_of_65537(3).collect::<Vec<_>>(), [1, 2]);
+        // 65537 = 10 modulo 11, of order 2.
+        assert_eq!(powers_of_65537(11).collect::<Vec<_>>(), [1, 10]);
+    }
+}

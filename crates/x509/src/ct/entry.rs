@@ -10,14 +10,14 @@ use crate::{
     tls::put_vector,
 };
 
-/// RFC 6962 §3.2 `SignatureType`: certificate_timestamp(0), tree_hash(1).
+/// RFC 6962 §3.2 `SignatureType`: `certificate_timestamp(0)`, `tree_hash(1)`.
 const CERTIFICATE_TIMESTAMP: u8 = 0;
 const TREE_HASH: u8 = 1;
 
 /// RFC 6962 §3.4 `MerkleLeafType.timestamped_entry`.
 const TIMESTAMPED_ENTRY: u8 = 0;
 
-/// RFC 6962 §3.1 `LogEntryType`: x509_entry(0), precert_entry(1).
+/// RFC 6962 §3.1 `LogEntryType`: `x509_entry(0)`, `precert_entry(1)`.
 const X509_ENTRY: [u8; 2] = [0, 0];
 const PRECERT_ENTRY: [u8; 2] = [0, 1];
 

@@ -1,0 +1,329 @@
+//! What a CT log takes, stores and signs.
+
+use crypto::{KeyType, LocalSigner, Signer};
+use der::{Decode, Encode};
+use proptest::prelude::*;
+use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use x509::{CertificateError, Sct, SctError, ct};
+
+use crate::authority::{Authority, Hierarchy, NOW, profile};
+
+fn roots(hierarchy: &Hierarchy) -> ct::AcceptedRoots {
+    ct::AcceptedRoots::from_der([hierarchy.root()]).unwrap()
+}
+
+/// A leaf below a fresh root, with poison extensions of the given criticality and content.
+fn poisoned(poisons: &[(bool, &[u8])]) -> Result<ct::Submission, ct::SubmissionError> {
+    let root = Authority::root();
+    let mut leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256);
+    leaf.params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    for (critical, content) in poisons {
+        let oid = [1, 3, 6, 1, 4, 1, 11129, 2, 4, 3];
+        let mut poison = CustomExtension::from_oid_content(&oid, content.to_vec());
+        poison.set_criticality(*critical);
+        leaf.params.custom_extensions.push(poison);
+    }
+    let roots = ct::AcceptedRoots::from_der([root.self_signed()]).unwrap();
+    ct::validate_chain(&[leaf.signed_by(&root)], &roots)
+}
+
+fn cause(error: ct::SubmissionError) -> CertificateError {
+    match error {
+        ct::SubmissionError::Certificate { source, .. } => source,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn takes_a_precertificate_with_and_without_its_root() {
+    let hierarchy = Hierarchy::new();
+    let precertificate = hierarchy.precertificate(&profile());
+    let short = [precertificate.der(), hierarchy.intermediate()];
+    let long = [precertificate.der(), hierarchy.intermediate(), hierarchy.root()];
+    let submission = ct::validate_chain(&short, &roots(&hierarchy)).unwrap();
+    assert_eq!(submission, ct::validate_chain(&long, &roots(&hierarchy)).unwrap());
+    assert_eq!(submission.chain(), long);
+    assert!(submission.is_precertificate());
+    assert_eq!(*submission.entry(), precertificate.log_entry().unwrap());
+}
+
+#[test]
+fn takes_a_final_certificate_as_it_is() {
+    let hierarchy = Hierarchy::new();
+    let leaf = hierarchy.issue(&profile());
+    let sent = [leaf.der(), hierarchy.intermediate()];
+    let submission = ct::validate_chain(&sent, &roots(&hierarchy)).unwrap();
+    assert!(!submission.is_precertificate());
+    assert_eq!(*submission.entry(), ct::LogEntry::Certificate(leaf.der().to_vec()));
+}
+
+#[test]
+fn pre_entry_is_the_tbs_without_poison_and_the_issuers_key_hash() {
+    let hierarchy = Hierarchy::new();
+    let precertificate = hierarchy.precertificate(&profile());
+    let issuer_spki = hierarchy.issuing.public_key().spki_der();
+    let entry = ct::pre_entry(precertificate.der(), issuer_spki).unwrap();
+    assert_eq!(entry.issuer_key_hash, crypto::sha256(issuer_spki));
+    assert_eq!(ct::LogEntry::Precertificate(entry), precertificate.log_entry().unwrap());
+    let leaf = hierarchy.issue(&profile());
+    assert_eq!(ct::pre_entry(leaf.der(), issuer_spki), Err(CertificateError::NoPoison));
+}
+
+#[test]
+fn refuses_poison_that_is_not_exactly_one_critical_null() {
+    assert!(poisoned(&[(true, &[5, 0])]).unwrap().is_precertificate());
+    let malformed = CertificateError::MalformedPoison;
+    assert_eq!(cause(poisoned(&[(false, &[5, 0])]).unwrap_err()), malformed);
+    assert_eq!(cause(poisoned(&[(true, &[])]).unwrap_err()), malformed);
+    assert_eq!(cause(poisoned(&[(true, &[5, 0, 0])]).unwrap_err()), malformed);
+    let twice = poisoned(&[(true, &[5, 0]), (true, &[5, 0])]).unwrap_err();
+    assert_eq!(cause(twice), CertificateError::DuplicateExtension(x509::oid::CT_POISON));
+}
+
+#[test]
+fn refuses_ber_that_is_not_der() {
+    let hierarchy = Hierarchy::new();
+    let precertificate = hierarchy.precertificate(&profile());
+    let issuer_spki = hierarchy.issuing.public_key().spki_der();
+    // The poison's TRUE as 01 instead of FF: BER allows it, DER does not.
+    let mut der = precertificate.der().to_vec();
+    let poison = [0x01, 0x01, 0xff, 0x04, 0x02, 0x05, 0x00];
+    let at = der.windows(poison.len()).position(|window| window == poison).unwrap();
+    der[at + 2] = 0x01;
+    assert!(ct::pre_entry(&der, issuer_spki).is_err());
+}
+
+#[test]
+fn refuses_explicit_defaults() {
+    let hierarchy = Hierarchy::new();
+    let certificate = x509_cert::Certificate::from_der(hierarchy.issue(&profile()).der()).unwrap();
+    // SKI with `critical FALSE` written out: OBJECT IDENTIFIER 2.5.29.14, then OCTET STRING.
+    let before = [0x30, 0x1d, 0x06, 0x03, 0x55, 0x1d, 0x0e, 0x04];
+    let after = [0x30, 0x20, 0x06, 0x03, 0x55, 0x1d, 0x0e, 0x01, 0x01, 0x00, 0x04];
+    let tbs = certificate.tbs_certificate().to_der().unwrap();
+    let extensions = certificate.tbs_certificate().extensions().unwrap().to_der().unwrap();
+    let start = tbs.len() - extensions.len() - 4;
+    let mut longer = extensions.clone();
+    let at = longer.windows(before.len()).position(|window| window == before).unwrap();
+    longer.splice(at..at + before.len(), after);
+    let mut forged = tbs[..start].to_vec();
+    forged.extend_from_slice(&longer_header(0xa3, longer.len()));
+    forged.extend_from_slice(&relength(&longer));
+    let forged = relength(&forged);
+    let mut outer = forged;
+    outer.extend_from_slice(&certificate.signature_algorithm().to_der().unwrap());
+    outer.extend_from_slice(&certificate.signature().to_der().unwrap());
+    let der = [longer_header(0x30, outer.len()), outer].concat();
+    let error = ct::embedded_scts(&der).unwrap_err();
+    assert_eq!(error, ct::EmbeddedSctError::Leaf(CertificateError::NotCanonical));
+}
+
+/// A DER header with two bytes of length.
+fn longer_header(tag: u8, len: usize) -> Vec<u8> {
+    let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
+    vec![tag, 0x82, high, low]
+}
+
+/// Corrects the four-byte header of a DER sequence after its content grew.
+fn relength(der: &[u8]) -> Vec<u8> {
+    [longer_header(0x30, der.len() - 4), der[4..].to_vec()].concat()
+}
+
+#[test]
+fn refuses_chains_that_lead_nowhere() {
+    let hierarchy = Hierarchy::new();
+    let stranger = Hierarchy::new();
+    let precertificate = hierarchy.precertificate(&profile());
+    let refuse = |chain: &[&[u8]]| ct::validate_chain(chain, &roots(&hierarchy)).unwrap_err();
+    let sent: Vec<Vec<u8>> = Vec::new();
+    let error = ct::validate_chain(&sent, &roots(&hierarchy)).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::Length(0));
+    assert_eq!(refuse(&[precertificate.der()]), ct::SubmissionError::UnknownRoot);
+    assert_eq!(refuse(&[hierarchy.root()]), ct::SubmissionError::NoLeaf);
+    let other = [precertificate.der(), stranger.intermediate(), stranger.root()];
+    assert_eq!(cause(refuse(&other)), CertificateError::SignatureMismatch);
+    let gap = [precertificate.der(), hierarchy.root()];
+    assert_eq!(cause(refuse(&gap)), CertificateError::IssuerName);
+    let error = ct::validate_chain(&[stranger.intermediate()], &roots(&hierarchy)).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::UnknownRoot);
+}
+
+#[test]
+fn refuses_more_than_ten_certificates() {
+    let hierarchy = Hierarchy::new();
+    let many = vec![hierarchy.root(); ct::MAX_SUBMITTED_CERTIFICATES + 1];
+    let error = ct::validate_chain(&many, &roots(&hierarchy)).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::Length(11));
+}
+
+#[test]
+fn refuses_overlong_certificates() {
+    let hierarchy = Hierarchy::new();
+    let error = ct::validate_chain(&[vec![0x30; 16 * 1024 + 1]], &roots(&hierarchy)).unwrap_err();
+    assert_eq!(cause(error), CertificateError::TooLong);
+}
+
+#[test]
+fn refuses_issuers_that_are_no_authority() {
+    let mut root = Authority::root();
+    let mut intermediate = Authority::intermediate();
+    let leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let validate = |root: &Authority, intermediate: &Authority| {
+        let roots = ct::AcceptedRoots::from_der([root.self_signed()]).unwrap();
+        let chain = [leaf.signed_by(intermediate), intermediate.signed_by(root)];
+        ct::validate_chain(&chain, &roots)
+    };
+    validate(&root, &intermediate).unwrap();
+    intermediate.params.is_ca = IsCa::NoCa;
+    let error = validate(&root, &intermediate).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::NotAnAuthority(1));
+    intermediate.params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    root.params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let error = validate(&root, &intermediate).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::NotAnAuthority(2));
+}
+
+#[test]
+fn refuses_precertificate_signing_certificates() {
+    let root = Authority::root();
+    let mut intermediate = Authority::intermediate();
+    let usage = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 11129, 2, 4, 4]);
+    intermediate.params.extended_key_usages.push(usage);
+    let leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let roots = ct::AcceptedRoots::from_der([root.self_signed()]).unwrap();
+    let chain = [leaf.signed_by(&intermediate), intermediate.signed_by(&root)];
+    let error = ct::validate_chain(&chain, &roots).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::PrecertificateSigning(1));
+}
+
+/// A vector of the TLS presentation language with a length of three bytes.
+fn vector24(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[1..], bytes].concat()
+}
+
+#[test]
+fn extra_data_is_precertificate_then_chain() {
+    let hierarchy = Hierarchy::new();
+    let precertificate = hierarchy.precertificate(&profile());
+    let leaf = hierarchy.issue(&profile());
+    let issuers = [vector24(hierarchy.intermediate()), vector24(hierarchy.root())].concat();
+    let extra_data = |leaf: &[u8]| {
+        let sent = [leaf, hierarchy.intermediate()];
+        ct::validate_chain(&sent, &roots(&hierarchy)).unwrap().extra_data().unwrap()
+    };
+    assert_eq!(extra_data(leaf.der()), vector24(&issuers));
+    let expected = [vector24(precertificate.der()), vector24(&issuers)].concat();
+    assert_eq!(extra_data(precertificate.der()), expected);
+}
+
+#[test]
+fn structures_have_the_bytes_of_rfc_6962() {
+    let entry = ct::LogEntry::Precertificate(ct::PreCertEntry {
+        issuer_key_hash: [0xaa; 32],
+        tbs: vec![1, 2, 3],
+    });
+    let hash = "aa".repeat(32);
+    let body = format!("0000000000000102 0001 {hash} 000003 010203 0001 09").replace(' ', "");
+    let signed = ct::signed_data(&entry, 0x0102, &[9]).unwrap();
+    assert_eq!(hex::encode(signed), format!("0000{body}"));
+    let leaf = ct::merkle_tree_leaf(&entry, 0x0102, &[9]).unwrap();
+    assert_eq!(hex::encode(leaf), format!("0000{body}"));
+
+    let entry = ct::LogEntry::Certificate(vec![7]);
+    let leaf = ct::merkle_tree_leaf(&entry, 1, &[]).unwrap();
+    assert_eq!(hex::encode(leaf), "0000000000000000000100000000010700 00".replace(' ', ""));
+    let head = ct::tree_head_signed_data(1, 2, &[0xbb; 32]);
+    let expected = format!("0001{:016x}{:016x}{}", 1, 2, "bb".repeat(32));
+    assert_eq!(hex::encode(head), expected);
+}
+
+#[test]
+fn refuses_fields_longer_than_their_prefix() {
+    let entry = ct::LogEntry::Certificate(Vec::new());
+    assert_eq!(ct::signed_data(&entry, 0, &vec![0; 0x1_0000]), Err(SctError::TooLong));
+    let entry = ct::LogEntry::Certificate(vec![0; 0x100_0000]);
+    assert_eq!(ct::merkle_tree_leaf(&entry, 0, &[]), Err(SctError::TooLong));
+    let sct = Sct { signature_der: vec![0; 0x1_0000], ..sct(1) };
+    assert_eq!(sct.encode(), Err(SctError::TooLong));
+}
+
+#[test]
+fn log_releases_no_sct_that_does_not_verify() {
+    let log = LocalSigner::generate(KeyType::EcdsaP256, "log").unwrap();
+    let unsigned = ct::UnsignedSct::new(ct::LogEntry::Certificate(vec![1]), NOW).unwrap();
+    let signature = log.sign_now(b"something else").unwrap();
+    let error = unsigned.clone().with_signature(&signature, log.public_key()).unwrap_err();
+    assert_eq!(error, SctError::SignatureMismatch);
+    let wrong = LocalSigner::generate(KeyType::Ed25519, "log").unwrap();
+    let signature = wrong.sign_now(unsigned.bytes_to_sign()).unwrap();
+    let error = unsigned.with_signature(&signature, wrong.public_key()).unwrap_err();
+    assert_eq!(error, SctError::LogKey);
+}
+
+fn sct(timestamp_ms: u64) -> Sct {
+    Sct { log_id: [1; 32], timestamp_ms, extensions: vec![4], signature_der: vec![0x30, 0] }
+}
+
+#[test]
+fn sct_lists_survive_encoding() {
+    for scts in [vec![sct(1)], vec![sct(2), sct(u64::MAX)]] {
+        let list = ct::encode_sct_list(&scts).unwrap();
+        assert_eq!(ct::decode_sct_list(&list), Ok(scts));
+    }
+}
+
+#[test]
+fn refuses_malformed_scts() {
+    let good = sct(1).encode().unwrap();
+    let changed = |at: usize, to: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = to;
+        Sct::decode(&bytes)
+    };
+    assert_eq!(Sct::decode(&good), Ok(sct(1)));
+    assert_eq!(changed(0, 1), Err(SctError::Version));
+    assert_eq!(changed(44, 2), Err(SctError::SignatureAlgorithm));
+    assert_eq!(changed(45, 1), Err(SctError::SignatureAlgorithm));
+    assert_eq!(Sct::decode(&[good.as_slice(), &[0]].concat()), Err(SctError::Malformed));
+    for length in 0..good.len() {
+        assert!(Sct::decode(&good[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn refuses_empty_lists_and_bytes_after_them() {
+    assert_eq!(ct::decode_sct_list(&[]), Err(SctError::Malformed));
+    assert_eq!(ct::decode_sct_list(&[0, 0]), Err(SctError::Malformed));
+    let mut list = ct::encode_sct_list(&[sct(1)]).unwrap();
+    list.push(0);
+    assert_eq!(ct::decode_sct_list(&list), Err(SctError::Malformed));
+}
+
+#[test]
+fn roots_are_given_back_as_they_came() {
+    let hierarchy = Hierarchy::new();
+    let roots = roots(&hierarchy);
+    assert_eq!(roots.certificates().collect::<Vec<_>>(), [hierarchy.root()]);
+    assert!(ct::AcceptedRoots::from_der([[0x30, 0x00]]).is_err());
+}
+
+proptest! {
+    #[test]
+    fn mutated_precertificates_never_panic_nor_pass(position in any::<usize>(), flip in 1u8..) {
+        let hierarchy = Hierarchy::new();
+        let mut der = hierarchy.precertificate(&profile()).der().to_vec();
+        let position = position % der.len();
+        der[position] ^= flip;
+        let sent = [der.as_slice(), hierarchy.intermediate()];
+        prop_assert!(ct::validate_chain(&sent, &roots(&hierarchy)).is_err());
+        let _ = ct::pre_entry(&der, hierarchy.issuing.public_key().spki_der());
+    }
+
+    #[test]
+    fn any_bytes_that_decode_as_sct_encode_back(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        if let Ok(sct) = Sct::decode(&bytes) {
+            prop_assert_eq!(sct.encode().unwrap(), bytes.clone());
+        }
+        let _ = ct::decode_sct_list(&bytes);
+    }
+}
