@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
 //! | [`column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
+//! | [`row`] | rows of either database and what they mean |
 //! | [`fault`] | [`FaultyStore`]: a write that failed, and one that failed yet persisted |
 //! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |
 //!
@@ -20,6 +21,7 @@ pub mod contract_suite;
 mod error;
 pub mod fault;
 pub mod plan;
+pub mod row;
 mod store;
 mod types;
 

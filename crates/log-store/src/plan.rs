@@ -387,7 +387,9 @@ mod tests {
 
     fn state(size: u64) -> LockedState {
         let mut edge = Edge::default();
-        leaves(size).into_iter().for_each(|leaf| edge.push(leaf));
+        for leaf in leaves(size) {
+            edge.push(leaf);
+        }
         LockedState {
             size,
             root: edge.head().root,
