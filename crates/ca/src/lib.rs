@@ -1,1 +1,33 @@
 //! The certificate authority service: OIDC identities to short-lived certificates.
+//!
+//! Speaks Fulcio v2 over HTTP. A caller shows an identity token and proves that it holds a key;
+//! it gets a certificate for that key, valid for minutes, that names the token's identity and
+//! holds the promise of a Certificate Transparency log.
+//!
+//! It refuses to: trust an issuer that is not configured, issue without a verified SCT, issue
+//! beyond its own certificates' validity, certify weak keys, log tokens, and keep any state that
+//! an issuance depends on. Rules of identity are in crate `identity`, of certificates in `x509`.
+//!
+//! - [`CaConfig`], [`CtConfig`], [`OidcConfig`]: settings. [`CaParts`]: keys, chain, clock, threads.
+//! - [`Ca`]: the one use case, [`Ca::issue`], and the published documents.
+//! - [`IssueError`]: why there is no certificate, and whose fault it is.
+//! - [`http`]: the routes; [`protocol`]: how the shared layers answer for this service.
+//! - `oidc`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
+
+mod admission;
+mod audit;
+mod config;
+mod ct;
+mod error;
+mod fetch;
+pub mod http;
+mod oidc;
+mod service;
+
+pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
+pub use ct::CtError;
+pub use error::IssueError;
+pub use fetch::FetchError;
+pub use http::protocol;
+pub use oidc::{KeysError, SourceError};
+pub use service::{Ca, IssuedChain};

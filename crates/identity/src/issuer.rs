@@ -14,7 +14,7 @@ const DEFAULT_CLOCK_SKEW_S: u64 = 5 * 60;
 ///
 /// Read from configuration; unknown keys are refused:
 /// ```
-/// # use identity::IssuerConfig;
+/// # use countersign_identity::IssuerConfig;
 /// let issuer: IssuerConfig = serde_json::from_str(r#"{
 ///     "url": "https://token.actions.githubusercontent.com",
 ///     "audiences": ["sigstore"],

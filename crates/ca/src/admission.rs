@@ -1,0 +1,55 @@
+//! From a request to what will be certified: an identity, a key, and the proof that they belong
+//! together. Everything here costs CPU time and nothing waits, so it runs as one job.
+
+use crypto::PublicKey;
+use identity::{Principal, UnverifiedClaims};
+use wire::fulcio::{KeyRequest, PublicKeyRequest};
+use x509::{lint, proof};
+
+use crate::{
+    IssueError,
+    oidc::{Issuer, VerifyingKey},
+};
+
+/// An identity that showed a valid token and holds the key.
+pub(crate) struct Admitted {
+    pub(crate) principal: Principal,
+    pub(crate) public_key: PublicKey,
+}
+
+/// Verifies the token, then that the key is sound and held by whoever holds the token.
+pub(crate) fn admit(
+    token: UnverifiedClaims,
+    issuer: &Issuer,
+    keys: &[VerifyingKey],
+    request: &KeyRequest,
+    now: u64,
+) -> Result<Admitted, IssueError> {
+    let algorithm = token.algorithm();
+    let verified = token.verify(&issuer.config, now, |message, signature| {
+        keys.iter().any(|key| key.verifies(algorithm, message, signature))
+    })?;
+    let principal = verified.principal(&issuer.config)?;
+    let public_key = match request {
+        KeyRequest::PublicKeyRequest(request) => proven_key(request, &principal)?,
+        KeyRequest::CertificateSigningRequest(pem) => {
+            let key = proof::parse_csr(&pem.0)?;
+            lint::client_key(&key)?;
+            key
+        }
+    };
+    Ok(Admitted { principal, public_key })
+}
+
+/// Reads the key and verifies its signature over one of the token's texts. The cheap checks of
+/// the key come first: a weak key's signature proves nothing.
+fn proven_key(request: &PublicKeyRequest, principal: &Principal) -> Result<PublicKey, IssueError> {
+    let key = PublicKey::from_pem(&request.public_key.content)?;
+    lint::client_key(&key)?;
+    let signature = &request.proof_of_possession.0;
+    let proven = principal
+        .challenges
+        .iter()
+        .any(|challenge| proof::verify_challenge(&key, challenge, signature).is_ok());
+    if proven { Ok(key) } else { Err(IssueError::Proof) }
+}

@@ -1,0 +1,72 @@
+//! The trail of every use of the CA's key: an event before and after each signature.
+//!
+//! A "signing" without its "signed" tells of a crash or a failed signer. Fields name what was
+//! certified; tokens, keys and other claims never appear.
+
+use tracing::info;
+use x509::LeafProfile;
+
+/// What the key is used for.
+#[derive(Clone, Copy)]
+pub(crate) enum Stage {
+    Precertificate,
+    Certificate,
+}
+
+impl Stage {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Precertificate => "precertificate",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
+/// The fields of one issuance, rendered once.
+pub(crate) struct Trail {
+    issuer: String,
+    subject: String,
+    subject_alternative_name: String,
+    serial_number: String,
+    key_sha256: String,
+    signer: String,
+}
+
+impl Trail {
+    pub(crate) fn new(profile: &LeafProfile, signer: &str) -> Self {
+        let extensions = &profile.extensions;
+        Self {
+            issuer: extensions.issuer.clone().unwrap_or_default(),
+            subject: extensions.token_subject.clone().unwrap_or_default(),
+            subject_alternative_name: profile.subject_alternative_name.as_str().to_owned(),
+            serial_number: hex::encode(profile.serial_number),
+            key_sha256: hex::encode(profile.public_key.spki_sha256()),
+            signer: signer.to_owned(),
+        }
+    }
+
+    pub(crate) fn signing(&self, stage: Stage) {
+        self.record(stage, "signing");
+    }
+
+    pub(crate) fn signed(&self, stage: Stage) {
+        self.record(stage, "signed");
+    }
+
+    fn record(&self, stage: Stage, step: &'static str) {
+        info!(
+            target: "audit",
+            {
+                ca.step = step,
+                ca.signs = stage.as_str(),
+                ca.issuer = self.issuer,
+                ca.subject = self.subject,
+                ca.subject_alternative_name = self.subject_alternative_name,
+                ca.serial_number = self.serial_number,
+                ca.key_sha256 = self.key_sha256,
+                ca.signer = self.signer,
+            },
+            "certificate authority key in use"
+        );
+    }
+}

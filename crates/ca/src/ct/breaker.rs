@@ -1,0 +1,126 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use service::Clock;
+
+use super::CtError;
+
+/// Failures in a row after which the log is left alone.
+const THRESHOLD: u32 = 5;
+
+/// How long it is left alone, in milliseconds. Short: callers see 503 all that time.
+const PAUSE_MS: u64 = 2_000;
+
+/// Spares callers the wait for a log that does not answer, and the log the load of coming back.
+///
+/// After [`THRESHOLD`] failures in a row everybody is refused at once for [`PAUSE_MS`]; then one
+/// caller may try, while the others wait out another pause. One success closes the circuit.
+pub(super) struct Breaker {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    refuse_until_ms: u64,
+}
+
+impl Breaker {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Lets the caller try, or says when to come back.
+    pub(super) fn check(&self) -> Result<(), CtError> {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.lock();
+        if state.failures < THRESHOLD {
+            return Ok(());
+        }
+        let left_ms = state.refuse_until_ms.saturating_sub(now_ms);
+        // More than a whole pause is left only when the clock was set back.
+        if (1..=PAUSE_MS).contains(&left_ms) {
+            return Err(CtError::CircuitOpen { retry_after_s: left_ms.div_ceil(1000) });
+        }
+        state.refuse_until_ms = now_ms.saturating_add(PAUSE_MS);
+        Ok(())
+    }
+
+    pub(super) fn failed(&self) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        if state.failures >= THRESHOLD {
+            state.refuse_until_ms = now_ms.saturating_add(PAUSE_MS);
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.lock().failures = 0;
+    }
+
+    /// Nothing panics while it is held, so a poisoned lock guards sound data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service::FixedClock;
+
+    use super::*;
+
+    fn breaker_after(failures: u32) -> (Breaker, Arc<FixedClock>) {
+        let clock = Arc::new(FixedClock::at(1_800_000_000));
+        let breaker = Breaker::new(clock.clone());
+        for _ in 0..failures {
+            breaker.check().unwrap();
+            breaker.failed();
+        }
+        (breaker, clock)
+    }
+
+    #[test]
+    fn stays_closed_below_the_threshold() {
+        let (breaker, _) = breaker_after(THRESHOLD - 1);
+        assert!(breaker.check().is_ok());
+    }
+
+    #[test]
+    fn opens_at_the_threshold_and_says_for_how_long() {
+        let (breaker, clock) = breaker_after(THRESHOLD);
+        assert!(matches!(breaker.check(), Err(CtError::CircuitOpen { retry_after_s: 2 })));
+        clock.advance_ms(1_500);
+        assert!(matches!(breaker.check(), Err(CtError::CircuitOpen { retry_after_s: 1 })));
+    }
+
+    #[test]
+    fn lets_one_caller_try_after_the_pause() {
+        let (breaker, clock) = breaker_after(THRESHOLD);
+        clock.advance_ms(PAUSE_MS);
+        assert!(breaker.check().is_ok());
+        assert!(breaker.check().is_err(), "the others wait for the first");
+        breaker.failed();
+        assert!(breaker.check().is_err());
+        clock.advance_ms(PAUSE_MS);
+        assert!(breaker.check().is_ok());
+        breaker.succeeded();
+        assert!(breaker.check().is_ok() && breaker.check().is_ok());
+    }
+
+    #[test]
+    fn a_success_between_failures_starts_the_count_anew() {
+        let (breaker, _) = breaker_after(THRESHOLD - 1);
+        breaker.succeeded();
+        breaker.failed();
+        assert!(breaker.check().is_ok());
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_keep_it_open() {
+        let (breaker, clock) = breaker_after(THRESHOLD);
+        clock.set(1_700_000_000);
+        assert!(breaker.check().is_ok());
+    }
+}

@@ -1,0 +1,172 @@
+use crypto::{KeyError, SignerError};
+use identity::{PrincipalError, TokenError, VerificationError};
+use service::Overloaded;
+use thiserror::Error;
+use wire::rpc::Code;
+use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
+
+use crate::{CtError, KeysError};
+
+/// Why no certificate was issued, sorted by whose fault it is.
+#[derive(Debug, Error)]
+pub enum IssueError {
+    /// The body is not a request. Only the place is told: the text may hold a token.
+    #[error("the request is not valid: {0}")]
+    Request(String),
+    /// No token, neither in the body nor in the header.
+    #[error("the request has no identity token")]
+    NoToken,
+    /// The token is not a token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nobody configured the token's issuer.
+    #[error("the token's issuer is not accepted here")]
+    UnknownIssuer,
+    /// The issuer has no key of the token's `kid` and algorithm.
+    #[error("the token is signed with a key that its issuer does not publish")]
+    UnknownTokenKey,
+    /// The token does not count.
+    #[error(transparent)]
+    Verification(#[from] VerificationError),
+    /// The token is no identity for a certificate.
+    #[error(transparent)]
+    Principal(#[from] PrincipalError),
+    /// The public key cannot be used.
+    #[error("the public key is not acceptable: {0}")]
+    Key(#[from] KeyError),
+    /// The public key can be broken.
+    #[error("the public key is weak: {0}")]
+    WeakKey(#[from] WeakKey),
+    /// The proof of possession does not verify.
+    #[error("the proof of possession is not a signature by the key over the token's email or sub")]
+    Proof,
+    /// The certificate signing request cannot be used.
+    #[error("the certificate signing request is not acceptable: {0}")]
+    Csr(#[from] CsrError),
+    /// The identity cannot be written into a certificate.
+    #[error("the identity does not fit into a certificate: {0}")]
+    Profile(#[source] ProfileError),
+
+    /// The issuer gives no keys.
+    #[error("the token's issuer gives no keys at the moment")]
+    IssuerUnavailable(#[source] KeysError),
+    /// The log gives no promise.
+    #[error("the certificate transparency log does not answer")]
+    CtUnavailable(#[source] CtError),
+    /// The key's home does not sign.
+    #[error("the signing key is not available")]
+    Signer(#[from] SignerError),
+    /// Too much to do.
+    #[error("too many requests are waiting")]
+    Overloaded,
+
+    /// The log refused what we sent, or answered what is no promise of it.
+    #[error("the certificate transparency log gave no usable promise")]
+    CtBroken(#[source] CtError),
+    /// Our own certificates are not valid now.
+    #[error("the certificate authority's own certificate is not valid now")]
+    AuthorityNotValid,
+    /// A certificate could not be made.
+    #[error("the certificate could not be made")]
+    Issuance(#[source] IssuanceError),
+}
+
+impl IssueError {
+    /// The status of the answer. Fulcio's clients expect 400 also for failed authentication.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Request(_)
+            | Self::NoToken
+            | Self::Token(_)
+            | Self::UnknownIssuer
+            | Self::UnknownTokenKey
+            | Self::Verification(_)
+            | Self::Principal(_)
+            | Self::Key(_)
+            | Self::WeakKey(_)
+            | Self::Proof
+            | Self::Csr(_)
+            | Self::Profile(_) => Code::InvalidArgument,
+            Self::IssuerUnavailable(_)
+            | Self::CtUnavailable(_)
+            | Self::Signer(_)
+            | Self::Overloaded => Code::Unavailable,
+            Self::CtBroken(_) | Self::AuthorityNotValid | Self::Issuance(_) => Code::Internal,
+        }
+    }
+
+    /// A word for metrics.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request",
+            Self::NoToken => "no_token",
+            Self::Token(_) => "token",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::UnknownTokenKey => "unknown_token_key",
+            Self::Verification(_) => "verification",
+            Self::Principal(_) => "principal",
+            Self::Key(_) => "key",
+            Self::WeakKey(_) => "weak_key",
+            Self::Proof => "proof",
+            Self::Csr(_) => "csr",
+            Self::Profile(_) => "profile",
+            Self::IssuerUnavailable(_) => "issuer_unavailable",
+            Self::CtUnavailable(_) => "ct_unavailable",
+            Self::Signer(_) => "signer",
+            Self::Overloaded => "overloaded",
+            Self::CtBroken(_) => "ct_broken",
+            Self::AuthorityNotValid => "authority_not_valid",
+            Self::Issuance(_) => "issuance",
+        }
+    }
+
+    /// Seconds after which trying again makes sense; only of errors that pass by themselves.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::CtUnavailable(CtError::CircuitOpen { retry_after_s }) => Some(*retry_after_s),
+            error if error.code() == Code::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl From<Overloaded> for IssueError {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+impl From<KeysError> for IssueError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::UnknownKey => Self::UnknownTokenKey,
+            error @ (KeysError::Unavailable(_) | KeysError::NotYetAgain) => {
+                Self::IssuerUnavailable(error)
+            }
+        }
+    }
+}
+
+impl From<CtError> for IssueError {
+    fn from(error: CtError) -> Self {
+        if error.is_outage() { Self::CtUnavailable(error) } else { Self::CtBroken(error) }
+    }
+}
+
+impl From<IssuanceError> for IssueError {
+    /// A name or claim that is too long is the caller's; all else is ours.
+    fn from(error: IssuanceError) -> Self {
+        match error {
+            IssuanceError::Profile(
+                source @ (ProfileError::SubjectAlternativeName(_) | ProfileError::Extensions(_)),
+            ) => Self::Profile(source),
+            IssuanceError::Profile(ProfileError::BeyondIssuer | ProfileError::NeverValid) => {
+                Self::AuthorityNotValid
+            }
+            IssuanceError::Sct(source) => Self::CtBroken(CtError::Sct(source)),
+            error => Self::Issuance(error),
+        }
+    }
+}

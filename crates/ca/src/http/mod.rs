@@ -1,0 +1,46 @@
+//! Fulcio v2 over HTTP. Content types of requests and `Accept` are ignored, as by upstream's gateway.
+
+mod reply;
+mod signing_cert;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use service::Protocol;
+
+use crate::Ca;
+
+/// Largest request body, in bytes: upstream's 4 MiB, and a little, so that a token of 4 MiB is
+/// still answered as the bad token that it is.
+const BODY_LIMIT: usize = (4 << 20) + (64 << 10);
+
+/// Longest time for a request: keys of the issuer (two documents of 5 s), the log (5 s), the rest.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The routes of `ca`, without the shared layers.
+pub fn router(ca: Arc<Ca>) -> Router {
+    Router::new()
+        .route("/api/v2/signingCert", post(signing_cert::create))
+        .route("/api/v2/trustBundle", get(trust_bundle))
+        .route("/api/v2/configuration", get(configuration))
+        .with_state(ca)
+}
+
+/// How the shared layers answer for a certificate authority: `google.rpc.Status` in JSON.
+#[must_use]
+pub fn protocol() -> Protocol {
+    Protocol { name: "ca", body_limit: BODY_LIMIT, timeout: TIMEOUT, render: reply::failure }
+}
+
+async fn trust_bundle(State(ca): State<Arc<Ca>>) -> Response {
+    reply::json(ca.trust_bundle())
+}
+
+async fn configuration(State(ca): State<Arc<Ca>>) -> Response {
+    reply::json(ca.configuration())
+}

@@ -1,0 +1,119 @@
+use crypto::KeyType;
+use serde_json::{Value, json};
+
+use super::*;
+
+#[path = "../../tests/support/jwk.rs"]
+mod jwk;
+
+use jwk::TokenKey;
+
+const MESSAGE: &[u8] = b"header.payload";
+
+fn set(keys: &[Value]) -> Option<KeySet> {
+    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+}
+
+fn single(key: Value, algorithm: JwsAlgorithm) -> Option<VerifyingKey> {
+    set(&[key])?.candidates(Some("k"), algorithm).pop()
+}
+
+#[test]
+fn verifies_with_keys_of_each_kind() {
+    for (key_type, algorithm) in [
+        (KeyType::Rsa2048, JwsAlgorithm::Rs256),
+        (KeyType::EcdsaP256, JwsAlgorithm::Es256),
+        (KeyType::EcdsaP384, JwsAlgorithm::Es384),
+        (KeyType::Ed25519, JwsAlgorithm::EdDsa),
+    ] {
+        let pair = TokenKey::generate(key_type);
+        let key = single(pair.jwk("k"), algorithm).unwrap();
+        let signature = pair.sign(MESSAGE);
+        assert!(key.verifies(algorithm, MESSAGE, &signature), "{algorithm}");
+        assert!(!key.verifies(algorithm, b"header.other", &signature), "{algorithm}");
+        assert!(!key.verifies(algorithm, MESSAGE, &[]), "{algorithm}");
+    }
+}
+
+#[test]
+fn the_type_of_the_key_decides_what_it_verifies() {
+    let pair = TokenKey::generate(KeyType::EcdsaP256);
+    let keys = set(&[pair.jwk("k")]).unwrap();
+    for algorithm in JwsAlgorithm::ALL {
+        let candidates = keys.candidates(Some("k"), algorithm);
+        assert_eq!(candidates.len(), usize::from(algorithm == JwsAlgorithm::Es256), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_published_algorithm_is_the_only_one() {
+    let mut jwk = TokenKey::generate(KeyType::Rsa2048).jwk("k");
+    jwk["alg"] = json!("RS512");
+    assert!(single(jwk.clone(), JwsAlgorithm::Rs256).is_none());
+    assert!(single(jwk, JwsAlgorithm::Rs512).is_some());
+}
+
+#[test]
+fn a_leading_zero_of_the_modulus_is_dropped() {
+    let pair = TokenKey::generate(KeyType::Rsa2048);
+    let mut jwk = pair.jwk("k");
+    let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
+    jwk["n"] = json!(URL_SAFE_NO_PAD.encode([&[0], n.as_slice()].concat()));
+    let key = single(jwk, JwsAlgorithm::Rs256).unwrap();
+    assert!(key.verifies(JwsAlgorithm::Rs256, MESSAGE, &pair.sign(MESSAGE)));
+}
+
+#[test]
+fn passes_over_keys_that_verify_nothing() {
+    let ec = TokenKey::generate(KeyType::EcdsaP256).jwk("k");
+    let with = |name: &str, value: Value| {
+        let mut key = ec.clone();
+        key[name] = value;
+        key
+    };
+    for unusable in [
+        json!({"kty": "oct", "k": "c2VjcmV0", "kid": "k", "alg": "HS256"}),
+        json!("a text"),
+        json!({}),
+        json!({"kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode([255; 128]), "e": "AQAB"}),
+        json!({"kty": "RSA", "kid": "k", "n": URL_SAFE_NO_PAD.encode([255; 1024]), "e": "AQAB"}),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": "AA"}),
+        with("use", json!("enc")),
+        with("alg", json!("HS256")),
+        with("alg", json!("none")),
+        with("crv", json!("secp256k1")),
+        with("x", json!("AA")),
+        with("y", json!(null)),
+        with("kid", json!(5)),
+    ] {
+        assert!(set(std::slice::from_ref(&unusable)).is_none(), "{unusable}");
+        assert!(set(&[unusable, ec.clone()]).is_some());
+    }
+}
+
+#[test]
+fn finds_by_key_id_or_tries_all_without_one() {
+    let (a, b) = (TokenKey::generate(KeyType::EcdsaP256), TokenKey::generate(KeyType::EcdsaP256));
+    let keys = set(&[a.jwk("a"), b.jwk("b"), a.jwk("b")]).unwrap();
+    let count = |key_id| keys.candidates(key_id, JwsAlgorithm::Es256).len();
+    assert_eq!((count(Some("a")), count(Some("b"))), (1, 2), "a repeated id means either key");
+    assert_eq!((count(Some("")), count(Some("c"))), (0, 0));
+    assert_eq!(count(None), 3);
+}
+
+#[test]
+fn bounds_keys_and_candidates() {
+    let jwk = TokenKey::generate(KeyType::EcdsaP256).jwk("k");
+    let keys = set(&vec![jwk.clone(); MAX_KEYS]).unwrap();
+    assert_eq!(keys.candidates(None, JwsAlgorithm::Es256).len(), MAX_CANDIDATES);
+    assert!(set(&vec![jwk; MAX_KEYS + 1]).is_none());
+}
+
+#[test]
+fn refuses_what_is_no_key_set() {
+    for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":null}"#, "<html>"] {
+        assert!(KeySet::parse(text.as_bytes()).is_none(), "{text}");
+    }
+    let deep = format!("{{\"keys\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(KeySet::parse(deep.as_bytes()).is_none());
+}

@@ -1,0 +1,49 @@
+//! Whose tokens count: the configured issuers, their keys, and the check of a token's signature.
+
+mod cache;
+mod discovery;
+mod jwks;
+
+use std::{collections::HashMap, sync::Arc};
+
+use identity::{IssuerConfig, IssuerSet};
+use service::Clock;
+
+pub(crate) use cache::IssuerKeys;
+pub use cache::KeysError;
+pub(crate) use discovery::KeySource;
+pub use discovery::SourceError;
+pub(crate) use jwks::VerifyingKey;
+
+use crate::{CaConfigError, OidcConfig};
+
+/// The trusted issuers with their keys.
+pub(crate) struct Issuers {
+    by_url: HashMap<String, Arc<Issuer>>,
+}
+
+/// One trusted issuer.
+pub(crate) struct Issuer {
+    pub(crate) config: IssuerConfig,
+    pub(crate) keys: Arc<IssuerKeys>,
+}
+
+impl Issuers {
+    pub(crate) fn new(
+        set: &IssuerSet,
+        settings: &OidcConfig,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, CaConfigError> {
+        let mut by_url = HashMap::new();
+        for config in set.iter().cloned() {
+            let source = KeySource::new(&config, settings)?;
+            let keys = Arc::new(IssuerKeys::new(source, settings.clone(), Arc::clone(clock)));
+            by_url.insert(config.url().to_owned(), Arc::new(Issuer { config, keys }));
+        }
+        Ok(Self { by_url })
+    }
+
+    pub(crate) fn find(&self, iss: &str) -> Option<Arc<Issuer>> {
+        self.by_url.get(iss).cloned()
+    }
+}

@@ -1,0 +1,245 @@
+use std::sync::Arc;
+
+use crypto::{KeyType, PublicKey, Signer};
+use identity::{IssuerSet, UnverifiedClaims};
+use service::{Clock, CpuPool};
+use tokio::sync::Semaphore;
+use wire::fulcio::{
+    CertificateChain as PemChain, Configuration, IssuerConfiguration, KeyRequest,
+    SigningCertRequest, TrustBundle,
+};
+use x509::{
+    CertificateChain, LeafProfile, Precertificate, UnsignedCertificate, UnsignedPrecertificate,
+    positive_serial_number, to_pem,
+};
+
+use crate::{
+    CaConfig, CaConfigError, CaParts, IssueError,
+    admission::{Admitted, admit},
+    audit::{Stage, Trail},
+    ct::CtClient,
+    oidc::{Issuer, Issuers, VerifyingKey},
+};
+
+/// Most issuances under way at once: 2,500/s at a log that takes 1.6 s, as one with a
+/// checkpoint interval does. Each holds some 20 KiB.
+const MAX_IN_FLIGHT: usize = 4096;
+
+/// A certificate authority.
+///
+/// Holds no state that an issuance leaves behind: what was issued is in the log.
+pub struct Ca {
+    issuers: Issuers,
+    authority: Arc<Authority>,
+    ct: CtClient,
+    signer: Arc<dyn Signer>,
+    clock: Arc<dyn Clock>,
+    cpu: CpuPool,
+    in_flight: Semaphore,
+    trust_bundle: TrustBundle,
+    configuration: Configuration,
+}
+
+/// What every certificate has in common.
+struct Authority {
+    chain: CertificateChain,
+    /// The chain as the answer carries it.
+    chain_pem: Vec<String>,
+    ct_public_key: PublicKey,
+    lifetime_s: u64,
+    backdate_s: u64,
+}
+
+/// A leaf and its issuers as PEM without final newline, leaf first, root last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuedChain(pub Vec<String>);
+
+impl Ca {
+    /// Puts a certificate authority together; starts nothing and connects to nobody.
+    ///
+    /// # Errors
+    /// [`CaConfigError`], each variant.
+    pub fn new(config: CaConfig, parts: CaParts) -> Result<Self, CaConfigError> {
+        config.check()?;
+        check_keys(&parts)?;
+        let issuers = IssuerSet::new(config.issuers)?;
+        let ct = CtClient::new(&config.ct, &parts.chain, Arc::clone(&parts.clock))?;
+        let authority = Authority {
+            chain_pem: pem_chain(&parts.chain).map(|pem| pem.trim_end().to_owned()).collect(),
+            chain: parts.chain,
+            ct_public_key: parts.ct_public_key,
+            lifetime_s: config.lifetime_s,
+            backdate_s: config.backdate_s,
+        };
+        Ok(Self {
+            trust_bundle: TrustBundle {
+                chains: vec![PemChain { certificates: pem_chain(&authority.chain).collect() }],
+            },
+            configuration: configuration_of(&issuers),
+            issuers: Issuers::new(&issuers, &config.oidc, &parts.clock)?,
+            authority: Arc::new(authority),
+            ct,
+            signer: parts.signer,
+            clock: parts.clock,
+            cpu: parts.cpu,
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+        })
+    }
+
+    /// Issues a certificate for the holder of a token and a key.
+    ///
+    /// The token in the body wins over `header_token`. A certificate leaves only with the log's
+    /// verified promise inside; the log may keep a precertificate whose certificate never left.
+    ///
+    /// # Errors
+    /// [`IssueError`], each variant but [`IssueError::Request`].
+    pub async fn issue(
+        &self,
+        request: SigningCertRequest,
+        header_token: Option<&str>,
+    ) -> Result<IssuedChain, IssueError> {
+        let _permit = self.in_flight.try_acquire().map_err(|_| IssueError::Overloaded)?;
+        let body_token = request.credentials.map(|credentials| credentials.oidc_identity_token);
+        let token = body_token.as_deref().filter(|token| !token.is_empty()).or(header_token);
+        let token = UnverifiedClaims::parse(token.ok_or(IssueError::NoToken)?)?;
+
+        let (unsigned, trail) = self.admit(token, request.key).await?;
+        let precertificate = self.sign_precertificate(unsigned, &trail).await?;
+        let unsigned = self.log(precertificate).await?;
+        self.sign_certificate(unsigned, &trail).await
+    }
+
+    /// The chains that verifiers may trust, with final newlines.
+    #[must_use]
+    pub fn trust_bundle(&self) -> &TrustBundle {
+        &self.trust_bundle
+    }
+
+    /// The issuers that are believed.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    async fn admit(
+        &self,
+        token: UnverifiedClaims,
+        request: KeyRequest,
+    ) -> Result<(UnsignedPrecertificate, Trail), IssueError> {
+        let issuer = self.issuers.find(token.issuer()).ok_or(IssueError::UnknownIssuer)?;
+        let keys = issuer.keys.candidates(token.key_id(), token.algorithm()).await?;
+        let candidate = Candidate { token, issuer, keys, request };
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
+        let signer = self.signer.key_id().to_owned();
+        self.cpu
+            .run(move || {
+                let admitted = candidate.admit(now)?;
+                let profile = authority.profile_of(admitted, now);
+                let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
+                Ok((unsigned, Trail::new(&profile, &signer)))
+            })
+            .await?
+    }
+
+    async fn sign_precertificate(
+        &self,
+        unsigned: UnsignedPrecertificate,
+        trail: &Trail,
+    ) -> Result<Precertificate, IssueError> {
+        trail.signing(Stage::Precertificate);
+        let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
+        trail.signed(Stage::Precertificate);
+        let authority = Arc::clone(&self.authority);
+        let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
+        Ok(self.cpu.run(finish).await??)
+    }
+
+    /// From here on the log may know the precertificate, whatever becomes of the request.
+    async fn log(&self, precertificate: Precertificate) -> Result<UnsignedCertificate, IssueError> {
+        let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
+        let authority = Arc::clone(&self.authority);
+        let embed = move || precertificate.with_sct(&sct, &authority.ct_public_key);
+        Ok(self.cpu.run(embed).await??)
+    }
+
+    async fn sign_certificate(
+        &self,
+        unsigned: UnsignedCertificate,
+        trail: &Trail,
+    ) -> Result<IssuedChain, IssueError> {
+        trail.signing(Stage::Certificate);
+        let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
+        trail.signed(Stage::Certificate);
+        let authority = Arc::clone(&self.authority);
+        let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
+        let leaf = self.cpu.run(finish).await??.to_pem();
+        let mut certificates = Vec::with_capacity(self.authority.chain_pem.len() + 1);
+        certificates.push(leaf.trim_end().to_owned());
+        certificates.extend_from_slice(&self.authority.chain_pem);
+        Ok(IssuedChain(certificates))
+    }
+}
+
+impl Authority {
+    /// Validity in whole seconds, cut to that of the chain.
+    fn profile_of(&self, admitted: Admitted, now: u64) -> LeafProfile {
+        let not_before = now.saturating_sub(self.backdate_s).max(self.chain.not_before());
+        let not_after = not_before.saturating_add(self.lifetime_s).min(self.chain.not_after());
+        LeafProfile {
+            subject_alternative_name: admitted.principal.san,
+            extensions: admitted.principal.extensions,
+            public_key: admitted.public_key,
+            not_before,
+            not_after,
+            serial_number: positive_serial_number(crypto::random_bytes()),
+        }
+    }
+}
+
+/// All that is needed to decide about a request.
+struct Candidate {
+    token: UnverifiedClaims,
+    issuer: Arc<Issuer>,
+    keys: Vec<VerifyingKey>,
+    request: KeyRequest,
+}
+
+impl Candidate {
+    fn admit(self, now: u64) -> Result<Admitted, IssueError> {
+        admit(self.token, &self.issuer, &self.keys, &self.request, now)
+    }
+}
+
+fn check_keys(parts: &CaParts) -> Result<(), CaConfigError> {
+    let signer_key = parts.signer.public_key();
+    parts.chain.check_key(signer_key)?;
+    if parts.signer.algorithm() != signer_key.default_algorithm() {
+        return Err(CaConfigError::SignerAlgorithm);
+    }
+    match parts.ct_public_key.key_type() {
+        KeyType::EcdsaP256 | KeyType::EcdsaP384 => Ok(()),
+        _ => Err(CaConfigError::CtKey),
+    }
+}
+
+fn pem_chain(chain: &CertificateChain) -> impl Iterator<Item = String> {
+    chain.certificates().iter().map(|der| to_pem(der))
+}
+
+/// Fulcio's document has room for one audience; the first is the one to ask tokens for.
+fn configuration_of(issuers: &IssuerSet) -> Configuration {
+    let describe = |issuer: &identity::IssuerConfig| IssuerConfiguration {
+        issuer_url: Some(issuer.url().to_owned()),
+        wildcard_issuer_url: None,
+        audience: issuer.audiences().first().cloned().unwrap_or_default(),
+        challenge_claim: issuer.kind().challenge_claim().to_owned(),
+        spiffe_trust_domain: String::new(),
+        issuer_type: issuer.kind().name().to_owned(),
+        subject_domain: issuer.kind().subject_domain().map(ToString::to_string).unwrap_or_default(),
+        skip_email_verification: matches!(
+            issuer.kind(),
+            identity::IssuerKind::Email { skip_verification: true }
+        ),
+    };
+    Configuration { issuers: issuers.iter().map(describe).collect() }
+}
