@@ -160,10 +160,22 @@ impl Certificate {
 
     /// Verifies that `issuer` bears the name and the key that issued this certificate.
     pub(crate) fn verify_issued_by(&self, issuer: &Self) -> Result<(), CertificateError> {
+        // The name first, so that no key is parsed in vain.
         if self.tbs.issuer != issuer.tbs.subject {
             return Err(CertificateError::IssuerName);
         }
-        let key = issuer.public_key()?;
+        self.verify_issued(&issuer.tbs.subject, &issuer.public_key()?)
+    }
+
+    /// Verifies that an issuer of this name and key issued this certificate.
+    pub(crate) fn verify_issued(
+        &self,
+        name: &Any,
+        key: &PublicKey,
+    ) -> Result<(), CertificateError> {
+        if self.tbs.issuer != *name {
+            return Err(CertificateError::IssuerName);
+        }
         let algorithm = algorithm_of(&self.tbs.signature, key.key_type())
             .ok_or(CertificateError::SignatureAlgorithm(self.tbs.signature.oid))?;
         key.verify_with(algorithm, &self.tbs_der, &self.signature)

@@ -4,7 +4,7 @@ use const_oid::AssociatedOid;
 use crypto::{KeyError, PublicKey};
 use der::{
     Any, Decode, Encode, Sequence, Tag, Tagged,
-    asn1::{BitString, Ia5StringRef, ObjectIdentifier},
+    asn1::{BitString, Ia5StringRef, ObjectIdentifier, PrintableStringRef, Utf8StringRef},
 };
 use spki::AlgorithmIdentifierOwned;
 use thiserror::Error;
@@ -114,10 +114,14 @@ struct Request {
     signature: BitString,
 }
 
+/// The string types whose alphabet a client could break; others are not looked into.
 fn check_subject(info: &CertReqInfo) -> der::Result<()> {
     for part in info.subject.iter() {
-        if part.value.tag() == Tag::Ia5String {
-            part.value.decode_as::<Ia5StringRef<'_>>()?;
+        match part.value.tag() {
+            Tag::Ia5String => part.value.decode_as::<Ia5StringRef<'_>>().map(drop)?,
+            Tag::PrintableString => part.value.decode_as::<PrintableStringRef<'_>>().map(drop)?,
+            Tag::Utf8String => part.value.decode_as::<Utf8StringRef<'_>>().map(drop)?,
+            _ => {}
         }
     }
     Ok(())

@@ -1,6 +1,11 @@
-use der::Encode;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crypto::{PublicKey, sha256};
 use thiserror::Error;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
 use super::{
     LogEntry,
@@ -11,9 +16,18 @@ use crate::{CertificateError, SctError, certificate::Certificate, oid, tls::put_
 /// Most certificates that one submission may have, leaf and root included.
 pub const MAX_SUBMITTED_CERTIFICATES: usize = 10;
 
+/// Most issuer chains remembered as verified; a log serves one or two CAs.
+const MAX_REMEMBERED_CHAINS: usize = 32;
+
 /// The roots below which a log takes certificates.
-#[derive(Clone, Debug)]
-pub struct AcceptedRoots(Vec<Certificate>);
+///
+/// Remembers the issuer chains that it has verified: a CA sends the same one with every leaf,
+/// and verifying its P-384 signatures would cost more than all the rest of a submission.
+#[derive(Debug)]
+pub struct AcceptedRoots {
+    roots: Vec<Certificate>,
+    verified: RwLock<HashMap<[u8; 32], Arc<Issuers>>>,
+}
 
 impl AcceptedRoots {
     /// Reads DER certificates of roots (or of any CA that shall end a chain).
@@ -23,20 +37,33 @@ impl AcceptedRoots {
     pub fn from_der<C: AsRef<[u8]>>(
         roots: impl IntoIterator<Item = C>,
     ) -> Result<Self, CertificateError> {
-        roots
-            .into_iter()
-            .map(|der| Certificate::from_der(der.as_ref()))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let roots = roots.into_iter().map(|der| Certificate::from_der(der.as_ref()));
+        Ok(Self { roots: roots.collect::<Result<_, _>>()?, verified: RwLock::default() })
     }
 
     /// The roots as DER, for get-roots.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(|root| root.der.as_slice())
+        self.roots.iter().map(|root| root.der.as_slice())
     }
 
     fn contains(&self, certificate: &Certificate) -> bool {
-        self.0.iter().any(|root| root.der == certificate.der)
+        self.roots.iter().any(|root| root.der == certificate.der)
+    }
+
+    fn issuer_of(&self, certificate: &Certificate) -> Option<&Certificate> {
+        self.roots.iter().find(|root| certificate.verify_issued_by(root).is_ok())
+    }
+
+    fn remembered(&self, key: &[u8; 32]) -> Option<Arc<Issuers>> {
+        // A panic elsewhere cannot leave the map half-written: it is inserted into as a whole.
+        self.verified.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn remember(&self, key: [u8; 32], issuers: &Arc<Issuers>) {
+        let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() < MAX_REMEMBERED_CHAINS {
+            verified.insert(key, Arc::clone(issuers));
+        }
     }
 }
 
@@ -99,27 +126,25 @@ pub fn validate_chain<C: AsRef<[u8]>>(
     chain: &[C],
     roots: &AcceptedRoots,
 ) -> Result<Submission, SubmissionError> {
-    if chain.is_empty() || chain.len() > MAX_SUBMITTED_CERTIFICATES {
+    let length = SubmissionError::Length(chain.len());
+    let (leaf, sent) = chain.split_first().ok_or(length)?;
+    if chain.len() > MAX_SUBMITTED_CERTIFICATES {
         return Err(SubmissionError::Length(chain.len()));
     }
-    let mut certificates = chain
-        .iter()
-        .enumerate()
-        .map(|(position, der)| {
-            Certificate::from_der(der.as_ref())
-                .map_err(|source| SubmissionError::Certificate { position, source })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    check_links(&certificates)?;
-    complete(&mut certificates, roots)?;
-    for (position, issuer) in certificates.iter().enumerate().skip(1) {
-        check_authority(issuer, position)?;
-    }
-    let entry = entry_of(&certificates)?;
-    Ok(Submission {
-        entry,
-        chain: certificates.into_iter().map(|certificate| certificate.der).collect(),
-    })
+    let at = |source| SubmissionError::Certificate { position: 0, source };
+    let leaf = Certificate::from_der(leaf.as_ref()).map_err(at)?;
+    let issuers = match sent {
+        [] => Arc::new(root_above(&leaf, roots)?),
+        sent => issuers_of(sent, roots)?,
+    };
+    leaf.verify_issued(&issuers.name, &issuers.key).map_err(at)?;
+    let entry = if is_poisoned(&leaf.tbs).map_err(at)? {
+        LogEntry::Precertificate(pre_entry_of(&leaf, issuers.key.spki_der()).map_err(at)?)
+    } else {
+        LogEntry::Certificate(leaf.der.clone())
+    };
+    let chain = std::iter::once(leaf.der).chain(issuers.chain.iter().cloned()).collect();
+    Ok(Submission { entry, chain })
 }
 
 /// Why a log refuses a chain; positions count from 0, the leaf.
@@ -151,8 +176,55 @@ pub enum SubmissionError {
     UnknownRoot,
 }
 
-fn check_links(certificates: &[Certificate]) -> Result<(), SubmissionError> {
-    for (position, pair) in certificates.windows(2).enumerate() {
+/// The verified certificates above a leaf, accepted root last.
+#[derive(Debug)]
+struct Issuers {
+    name: der::Any,
+    key: PublicKey,
+    chain: Vec<Vec<u8>>,
+}
+
+/// The issuers of a leaf that was sent alone.
+fn root_above(leaf: &Certificate, roots: &AcceptedRoots) -> Result<Issuers, SubmissionError> {
+    if roots.contains(leaf) {
+        return Err(SubmissionError::NoLeaf);
+    }
+    let root = roots.issuer_of(leaf).ok_or(SubmissionError::UnknownRoot)?;
+    verified(std::slice::from_ref(root))
+}
+
+/// The issuers that were sent, verified now or before.
+fn issuers_of<C: AsRef<[u8]>>(
+    sent: &[C],
+    roots: &AcceptedRoots,
+) -> Result<Arc<Issuers>, SubmissionError> {
+    let remembered_as = digest_of(sent);
+    if let Some(issuers) = roots.remembered(&remembered_as) {
+        return Ok(issuers);
+    }
+    let mut certificates = sent
+        .iter()
+        .zip(1..)
+        .map(|(der, position)| {
+            Certificate::from_der(der.as_ref())
+                .map_err(|source| SubmissionError::Certificate { position, source })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    check_links(&certificates)?;
+    complete(&mut certificates, roots)?;
+    let issuers = Arc::new(verified(&certificates)?);
+    roots.remember(remembered_as, &issuers);
+    Ok(issuers)
+}
+
+/// One name for a list of byte strings: the hash of their hashes.
+fn digest_of<C: AsRef<[u8]>>(certificates: &[C]) -> [u8; 32] {
+    let digests: Vec<_> = certificates.iter().map(|der| sha256(der.as_ref())).collect();
+    sha256(digests.as_flattened())
+}
+
+fn check_links(issuers: &[Certificate]) -> Result<(), SubmissionError> {
+    for (position, pair) in (1..).zip(issuers.windows(2)) {
         if let [certificate, issuer] = pair {
             certificate
                 .verify_issued_by(issuer)
@@ -163,47 +235,48 @@ fn check_links(certificates: &[Certificate]) -> Result<(), SubmissionError> {
 }
 
 /// Appends the accepted root when the chain ends right below one.
-fn complete(
-    certificates: &mut Vec<Certificate>,
-    roots: &AcceptedRoots,
-) -> Result<(), SubmissionError> {
-    let top = certificates.last().ok_or(SubmissionError::NoLeaf)?;
+fn complete(issuers: &mut Vec<Certificate>, roots: &AcceptedRoots) -> Result<(), SubmissionError> {
+    let top = issuers.last().ok_or(SubmissionError::UnknownRoot)?;
     if roots.contains(top) {
-        return if certificates.len() > 1 { Ok(()) } else { Err(SubmissionError::NoLeaf) };
+        return Ok(());
     }
-    let issuer = roots.0.iter().find(|root| top.verify_issued_by(root).is_ok());
-    certificates.push(issuer.ok_or(SubmissionError::UnknownRoot)?.clone());
+    let root = roots.issuer_of(top).ok_or(SubmissionError::UnknownRoot)?;
+    issuers.push(root.clone());
     Ok(())
+}
+
+/// Checks that linked issuers may issue what they issued.
+fn verified(issuers: &[Certificate]) -> Result<Issuers, SubmissionError> {
+    for (position, issuer) in (1..).zip(issuers) {
+        check_authority(issuer, position)?;
+    }
+    let issuing = issuers.first().ok_or(SubmissionError::UnknownRoot)?;
+    Ok(Issuers {
+        name: issuing.tbs.subject.clone(),
+        key: issuing
+            .public_key()
+            .map_err(|source| SubmissionError::Certificate { position: 1, source })?,
+        chain: issuers.iter().map(|issuer| issuer.der.clone()).collect(),
+    })
 }
 
 /// A certificate at `position` has `position - 1` CA certificates below it.
 fn check_authority(issuer: &Certificate, position: usize) -> Result<(), SubmissionError> {
     let at = |source| SubmissionError::Certificate { position, source };
-    match issuer.decoded::<BasicConstraints>().map_err(at)? {
-        Some((_, constraints))
-            if constraints.ca
-                && constraints
-                    .path_len_constraint
-                    .is_none_or(|limit| usize::from(limit) + 1 >= position) => {}
-        _ => return Err(SubmissionError::NotAnAuthority(position)),
+    let constraints = issuer.decoded::<BasicConstraints>().map_err(at)?;
+    let usage = issuer.decoded::<KeyUsage>().map_err(at)?;
+    let extended_usage = issuer.decoded::<ExtendedKeyUsage>().map_err(at)?;
+    let may_issue = constraints.is_some_and(|(_, constraints)| {
+        let limit = constraints.path_len_constraint;
+        constraints.ca && limit.is_none_or(|limit| usize::from(limit) + 1 >= position)
+    });
+    if !may_issue || usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
+        return Err(SubmissionError::NotAnAuthority(position));
     }
-    match issuer.decoded::<ExtendedKeyUsage>().map_err(at)? {
+    match extended_usage {
         Some((_, usages)) if usages.0.contains(&oid::PRECERTIFICATE_SIGNING) => {
             Err(SubmissionError::PrecertificateSigning(position))
         }
         _ => Ok(()),
     }
-}
-
-fn entry_of(certificates: &[Certificate]) -> Result<LogEntry, SubmissionError> {
-    let [leaf, issuer, ..] = certificates else {
-        return Err(SubmissionError::NoLeaf);
-    };
-    let at = |source| SubmissionError::Certificate { position: 0, source };
-    if !is_poisoned(&leaf.tbs).map_err(at)? {
-        return Ok(LogEntry::Certificate(leaf.der.clone()));
-    }
-    let issuer_spki =
-        issuer.tbs.subject_public_key_info.to_der().map_err(|source| at(source.into()))?;
-    Ok(LogEntry::Precertificate(pre_entry_of(leaf, &issuer_spki).map_err(at)?))
 }

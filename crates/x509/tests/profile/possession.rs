@@ -56,10 +56,15 @@ fn p256_request(change: impl FnOnce(&mut CertReqInfo)) -> Vec<u8> {
 
 /// A distinguished name with one e-mail address in an `IA5String` of these bytes.
 fn email_subject(address: &[u8]) -> Name {
+    subject(0x16, address)
+}
+
+/// A distinguished name with one e-mail address in a string of type `tag`.
+fn subject(tag: u8, address: &[u8]) -> Name {
     let tlv =
         |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
     let oid = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1").to_der().unwrap();
-    let attribute = tlv(0x30, &[oid, tlv(0x16, address)].concat());
+    let attribute = tlv(0x30, &[oid, tlv(tag, address)].concat());
     Name::from_der(&tlv(0x30, &tlv(0x31, &attribute))).unwrap()
 }
 
@@ -153,6 +158,16 @@ fn refuses_non_ascii_in_ia5_strings() {
         info.attributes = SetOfVec::try_from(vec![requested_name(name)]).unwrap();
     });
     assert!(matches!(parse_csr(&pem), Err(CsrError::Asn1(_))));
+}
+
+#[test]
+fn refuses_printable_and_utf8_strings_that_are_none() {
+    for (tag, text) in [(0x13, b"a@b".as_slice()), (0x0c, &[0xff])] {
+        let pem = p256_request(|info| info.subject = subject(tag, text));
+        assert!(matches!(parse_csr(&pem), Err(CsrError::Asn1(_))), "{tag}");
+    }
+    let pem = p256_request(|info| info.subject = subject(0x0c, "j\u{f6}rg".as_bytes()));
+    assert!(parse_csr(&pem).is_ok());
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn refuses_chains_that_lead_nowhere() {
     assert_eq!(refuse(&[precertificate.der()]), ct::SubmissionError::UnknownRoot);
     assert_eq!(refuse(&[hierarchy.root()]), ct::SubmissionError::NoLeaf);
     let other = [precertificate.der(), stranger.intermediate(), stranger.root()];
-    assert_eq!(cause(refuse(&other)), CertificateError::SignatureMismatch);
+    assert_eq!(refuse(&other), ct::SubmissionError::UnknownRoot);
     let gap = [precertificate.der(), hierarchy.root()];
     assert_eq!(cause(refuse(&gap)), CertificateError::IssuerName);
     let error = ct::validate_chain(&[stranger.intermediate()], &roots(&hierarchy)).unwrap_err();
@@ -181,6 +181,30 @@ fn refuses_issuers_that_are_no_authority() {
     root.params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let error = validate(&root, &intermediate).unwrap_err();
     assert_eq!(error, ct::SubmissionError::NotAnAuthority(2));
+}
+
+#[test]
+fn a_remembered_issuer_vouches_for_no_leaf_of_another() {
+    let hierarchy = Hierarchy::new();
+    let stranger = Hierarchy::new();
+    let roots = roots(&hierarchy);
+    let good =
+        [hierarchy.precertificate(&profile()).der().to_vec(), hierarchy.intermediate().to_vec()];
+    let first = ct::validate_chain(&good, &roots).unwrap();
+    assert_eq!(ct::validate_chain(&good, &roots), Ok(first));
+    let foreign = stranger.precertificate(&profile());
+    let error = ct::validate_chain(&[foreign.der(), hierarchy.intermediate()], &roots).unwrap_err();
+    assert_eq!(cause(error), CertificateError::SignatureMismatch);
+}
+
+#[test]
+fn refuses_issuers_that_may_not_sign_certificates() {
+    let mut root = Authority::root();
+    root.params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let roots = ct::AcceptedRoots::from_der([root.self_signed()]).unwrap();
+    let error = ct::validate_chain(&[leaf.signed_by(&root)], &roots).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::NotAnAuthority(1));
 }
 
 #[test]
