@@ -476,3 +476,6 @@ mod passthrough {
         is_digest::<Prehashed>();
     };
 }
+
+#[cfg(test)]
+mod tests;
