@@ -69,8 +69,8 @@ fn refuses_empty_and_overlong_chains() {
 #[test]
 fn refuses_what_is_no_certificate() {
     let error = CertificateChain::from_der(vec![vec![0x30, 0x00]]).unwrap_err();
-    let source = CertificateError::Asn1(der::Error::incomplete(der::Length::ZERO));
-    assert!(matches!(error, ChainError::Certificate { position: 0, .. }), "{source:?}");
+    let broken = |error: &_| matches!(error, CertificateError::Asn1(_));
+    assert!(matches!(&error, ChainError::Certificate { position: 0, source } if broken(source)));
 }
 
 #[test]
