@@ -1,0 +1,53 @@
+use crypto::HashAlgorithm;
+
+/// What a bundle must be about: an artifact, or only a digest of it.
+#[derive(Clone, Debug)]
+pub struct Artifact<'a>(Known<'a>);
+
+#[derive(Clone, Debug)]
+enum Known<'a> {
+    Bytes { bytes: &'a [u8], sha256: [u8; 32] },
+    Digest { algorithm: HashAlgorithm, digest: Vec<u8> },
+}
+
+impl<'a> Artifact<'a> {
+    /// The whole artifact.
+    #[must_use]
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        Self(Known::Bytes { bytes, sha256: crypto::sha256(bytes) })
+    }
+
+    /// An artifact of which only the SHA-256 is known; enough for all but a few bundles
+    /// (see [`needs_artifact_bytes`](crate::needs_artifact_bytes)).
+    #[must_use]
+    pub fn from_sha256(sha256: [u8; 32]) -> Self {
+        Self(Known::Digest { algorithm: HashAlgorithm::Sha256, digest: sha256.to_vec() })
+    }
+
+    /// An artifact of which only the SHA-512 is known, as registries of npm packages give it.
+    #[must_use]
+    pub fn from_sha512(sha512: [u8; 64]) -> Self {
+        Self(Known::Digest { algorithm: HashAlgorithm::Sha512, digest: sha512.to_vec() })
+    }
+
+    /// The bytes, when they are known.
+    pub(crate) fn bytes(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            Known::Bytes { bytes, .. } => Some(bytes),
+            Known::Digest { .. } => None,
+        }
+    }
+
+    /// The digest by `algorithm`, when it is known or can be made.
+    pub(crate) fn digest(&self, algorithm: HashAlgorithm) -> Option<Vec<u8>> {
+        match &self.0 {
+            Known::Bytes { sha256, .. } if algorithm == HashAlgorithm::Sha256 => {
+                Some(sha256.to_vec())
+            }
+            Known::Bytes { bytes, .. } => Some(crypto::digest(algorithm, bytes)),
+            Known::Digest { algorithm: known, digest } => {
+                (*known == algorithm).then(|| digest.clone())
+            }
+        }
+    }
+}

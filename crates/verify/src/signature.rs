@@ -1,0 +1,153 @@
+use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
+use provenance::{IN_TOTO_PAYLOAD_TYPE, Statement};
+use wire::bundle::{BundleContent, DsseEnvelope, HashOutput, MessageSignature};
+
+use crate::{Artifact, Check, UnverifiedBundle, VerifyError, bundle::is_rekor_v2, check::Failing};
+
+/// What was signed, once the signature is verified.
+pub(crate) struct Signed {
+    /// The statement of an attestation; none for a signature over the artifact itself.
+    pub(crate) statement: Option<Statement>,
+    /// Digest of what is signed, by the hash that Rekor v2 prescribes for the key.
+    pub(crate) digest: Vec<u8>,
+}
+
+/// Checks that the bundle is about `artifact` and signed by `key`.
+pub(crate) fn check(
+    bundle: &UnverifiedBundle,
+    artifact: &Artifact<'_>,
+    key: &PublicKey,
+    passed: &mut Vec<Check>,
+) -> Result<Signed, VerifyError> {
+    let logged_v2 = bundle.log_entry().is_some_and(is_rekor_v2);
+    match &bundle.bundle.content {
+        BundleContent::MessageSignature(message) => {
+            check_message(message, artifact, key, logged_v2, passed)
+        }
+        BundleContent::DsseEnvelope(envelope) => {
+            check_key_id(envelope, bundle.key_hint())?;
+            check_envelope(envelope, artifact, key, passed)
+        }
+    }
+}
+
+/// The algorithm by which `key` signed a message whose declared digest is by `declared`.
+pub(crate) fn message_algorithm(
+    key: &PublicKey,
+    declared: wire::HashAlgorithm,
+    logged_v2: bool,
+) -> Option<SignatureAlgorithm> {
+    use wire::HashAlgorithm::{Sha2_256, Sha2_384, Sha2_512};
+    match (key.key_type(), declared) {
+        (KeyType::EcdsaP384, Sha2_256) => Some(SignatureAlgorithm::EcdsaP384Sha256),
+        (KeyType::EcdsaP521, Sha2_256) => Some(SignatureAlgorithm::EcdsaP521Sha256),
+        (KeyType::EcdsaP384, Sha2_384)
+        | (KeyType::EcdsaP521, Sha2_512)
+        | (KeyType::EcdsaP256 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, Sha2_256) => {
+            Some(key.default_algorithm())
+        }
+        // A v2 log cannot verify pure Ed25519, and takes only Ed25519ph.
+        (KeyType::Ed25519, Sha2_512) if logged_v2 => Some(SignatureAlgorithm::Ed25519ph),
+        (KeyType::Ed25519, Sha2_256 | Sha2_512) if !logged_v2 => Some(SignatureAlgorithm::Ed25519),
+        _ => None,
+    }
+}
+
+fn check_message(
+    message: &MessageSignature,
+    artifact: &Artifact<'_>,
+    key: &PublicKey,
+    logged_v2: bool,
+    passed: &mut Vec<Check>,
+) -> Result<Signed, VerifyError> {
+    let Some(declared) = &message.message_digest else {
+        return Err(Check::Digest.failed("the bundle declares none"));
+    };
+    let digest = check_digest(declared, artifact)?;
+    passed.push(Check::Digest);
+    let algorithm = message_algorithm(key, declared.algorithm, logged_v2)
+        .ok_or_else(|| Check::Digest.failed("its algorithm does not fit the signer's key"))?;
+    let signature = message.signature.as_slice();
+    if algorithm == SignatureAlgorithm::Ed25519 {
+        let bytes = artifact.bytes().ok_or_else(|| {
+            Check::Signature.failed("Ed25519 signs whole artifacts: a digest is not enough")
+        })?;
+        key.verify_with(algorithm, bytes, signature).failing(Check::Signature)?;
+    } else {
+        key.verify_digest(algorithm, &digest, signature).failing(Check::Signature)?;
+    }
+    passed.push(Check::Signature);
+    Ok(Signed { statement: None, digest })
+}
+
+/// Checks the declared digest against the artifact, and gives it.
+fn check_digest(declared: &HashOutput, artifact: &Artifact<'_>) -> Result<Vec<u8>, VerifyError> {
+    let algorithm = match declared.algorithm {
+        wire::HashAlgorithm::Sha2_256 => HashAlgorithm::Sha256,
+        wire::HashAlgorithm::Sha2_384 => HashAlgorithm::Sha384,
+        wire::HashAlgorithm::Sha2_512 => HashAlgorithm::Sha512,
+        other => {
+            return Err(
+                Check::Digest.failed(format!("algorithm {} is not supported", other.name()))
+            );
+        }
+    };
+    let digest = artifact.digest(algorithm).ok_or_else(|| {
+        Check::Digest
+            .failed("the bundle needs another digest than SHA-256: give the artifact itself")
+    })?;
+    if declared.digest.as_slice() == digest {
+        Ok(digest)
+    } else {
+        Err(Check::Digest.failed("the bundle is of another artifact"))
+    }
+}
+
+fn check_envelope(
+    envelope: &DsseEnvelope,
+    artifact: &Artifact<'_>,
+    key: &PublicKey,
+    passed: &mut Vec<Check>,
+) -> Result<Signed, VerifyError> {
+    if envelope.payload_type != IN_TOTO_PAYLOAD_TYPE {
+        let reason = format!("payload type `{}` is not in-toto's", envelope.payload_type);
+        return Err(Check::Statement.failed(reason));
+    }
+    let pae = provenance::pae(&envelope.payload_type, envelope.payload.as_slice());
+    let signature = envelope.signatures.first().map_or(&[][..], |one| one.sig.as_slice());
+    key.verify(&pae, signature).failing(Check::Signature)?;
+    passed.push(Check::Signature);
+    let statement = Statement::parse(envelope.payload.as_slice()).failing(Check::Statement)?;
+    passed.push(Check::Statement);
+    if !names(&statement, artifact) {
+        return Err(Check::Digest.failed("no subject of the statement is this artifact"));
+    }
+    passed.push(Check::Digest);
+    let hash = entry::rekor2::KeyDetails::of(key.key_type()).hash();
+    Ok(Signed { statement: Some(statement), digest: crypto::digest(hash, &pae) })
+}
+
+/// Whether a subject is the artifact, by SHA-256 or, as npm states it, by SHA-512.
+fn names(statement: &Statement, artifact: &Artifact<'_>) -> bool {
+    [("sha256", HashAlgorithm::Sha256), ("sha512", HashAlgorithm::Sha512)].iter().any(
+        |(name, algorithm)| {
+            let digest = artifact.digest(*algorithm);
+            let wanted = digest.map(hex::encode);
+            let of = |subject: &provenance::ResourceDescriptor| {
+                subject.digest.get(*name) == wanted.as_ref()
+            };
+            wanted.is_some() && statement.subject().iter().any(of)
+        },
+    )
+}
+
+/// A key id is signed by nobody, so it may only repeat what the bundle says of its key.
+fn check_key_id(envelope: &DsseEnvelope, hint: Option<&str>) -> Result<(), VerifyError> {
+    let foreign = |id: &str| !id.is_empty() && Some(id) != hint;
+    if envelope.signatures.iter().any(|one| foreign(&one.keyid)) {
+        return Err(
+            Check::PublicKey.failed("the envelope's keyid names another key than the bundle")
+        );
+    }
+    Ok(())
+}
