@@ -87,6 +87,6 @@ mod tests {
     #[test]
     fn rejects_four_megabytes_of_dots_by_length_alone() {
         assert_eq!(PolicyOid::from_str(&".".repeat(4 << 20)), Err(PolicyError::TooLong));
-        assert_eq!(PolicyOid::from_content(&[0x2A; 4 << 20]), Err(PolicyError::TooLong));
+        assert_eq!(PolicyOid::from_content(&vec![0x2A; 4 << 20]), Err(PolicyError::TooLong));
     }
 }
