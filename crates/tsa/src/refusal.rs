@@ -11,9 +11,14 @@ pub(crate) enum Refusal {
     /// The request cannot be granted, now or later.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The JSON request has another shape.
-    #[error("the request is not a JSON timestamp request: {0}")]
-    Json(JsonFault),
+    /// The JSON request has another shape. Names the place and repeats nothing of it.
+    #[error("the request is not a JSON timestamp request: line {line}, column {column}")]
+    Json {
+        /// 1-based.
+        line: usize,
+        /// 1-based, in bytes.
+        column: usize,
+    },
     /// The body did not arrive, or is too long.
     #[error(transparent)]
     Body(Failure),
@@ -31,25 +36,12 @@ pub(crate) enum Refusal {
     Token(#[from] TokenError),
 }
 
-/// What is wrong with a JSON body; names no part of it.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(crate) enum JsonFault {
-    /// Not JSON, or a member of another type.
-    #[error("line {line}, column {column}")]
-    At {
-        /// 1-based.
-        line: usize,
-        /// 1-based, in bytes.
-        column: usize,
-    },
-}
-
 impl Refusal {
     /// The bit by which RFC 3161 names it.
     pub(crate) const fn fail_info(&self) -> FailInfo {
         match self {
             Self::Request(error) => error.fail_info(),
-            Self::Json(_) | Self::Body(_) => FailInfo::BadDataFormat,
+            Self::Json { .. } | Self::Body(_) => FailInfo::BadDataFormat,
             Self::NotReady(NotReady::ClockWentBack { .. }) => FailInfo::TimeNotAvailable,
             Self::NotReady(NotReady::OutsideValidity)
             | Self::Overloaded(_)

@@ -4,7 +4,7 @@ use tsp::{ImprintError, MessageImprint, Nonce, RequestError, TimestampRequest};
 use wire::timestamp::JsonRequest;
 
 use super::MAX_BODY_LEN;
-use crate::refusal::{JsonFault, Refusal};
+use crate::refusal::Refusal;
 
 /// Largest JSON request, in bytes, as upstream has it: one with a SHA-512 digest, a nonce and a
 /// policy takes 300.
@@ -64,9 +64,8 @@ impl RequestForm {
 }
 
 fn read_json(body: &[u8]) -> Result<TimestampRequest, Refusal> {
-    let json: JsonRequest = serde_json::from_slice(body).map_err(|error| {
-        Refusal::Json(JsonFault::At { line: error.line(), column: error.column() })
-    })?;
+    let json: JsonRequest = serde_json::from_slice(body)
+        .map_err(|error| Refusal::Json { line: error.line(), column: error.column() })?;
     Ok(from_json(&json)?)
 }
 

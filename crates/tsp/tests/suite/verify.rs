@@ -187,6 +187,24 @@ fn rejects_missing_signed_attributes() {
 }
 
 #[test]
+fn rejects_a_signed_attribute_that_is_there_twice() {
+    refused_attributes(
+        |parts| {
+            parts.change_signer(|signer| {
+                let mut attributes = signer.signed_attrs.take().unwrap().into_vec();
+                let mut second = attributes[1].clone();
+                let zeros = Any::encode_from(&OctetString::new([0; 32]).unwrap()).unwrap();
+                second.values = vec![zeros].try_into().unwrap();
+                assert_eq!(second.oid.to_string(), MESSAGE_DIGEST);
+                attributes.push(second);
+                signer.signed_attrs = Some(attributes.try_into().unwrap());
+            });
+        },
+        &VerifyError::Malformed(MalformedResponse::SignedAttributes),
+    );
+}
+
+#[test]
 fn rejects_wrong_values_of_signed_attributes() {
     let wrong = VerifyError::Malformed(MalformedResponse::SignedAttributes);
     let id_data = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
