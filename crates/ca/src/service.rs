@@ -134,7 +134,7 @@ impl Ca {
         self.cpu
             .run(move || {
                 let admitted = candidate.admit(now)?;
-                let profile = authority.profile_of(admitted, now);
+                let profile = authority.profile_of(admitted, now)?;
                 let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
                 Ok((unsigned, Trail::new(&profile, &signer)))
             })
@@ -182,17 +182,20 @@ impl Ca {
 
 impl Authority {
     /// Validity in whole seconds, cut to that of the chain.
-    fn profile_of(&self, admitted: Admitted, now: u64) -> LeafProfile {
+    fn profile_of(&self, admitted: Admitted, now: u64) -> Result<LeafProfile, IssueError> {
+        if now < self.chain.not_before() || now >= self.chain.not_after() {
+            return Err(IssueError::AuthorityNotValid);
+        }
         let not_before = now.saturating_sub(self.backdate_s).max(self.chain.not_before());
         let not_after = not_before.saturating_add(self.lifetime_s).min(self.chain.not_after());
-        LeafProfile {
+        Ok(LeafProfile {
             subject_alternative_name: admitted.principal.san,
             extensions: admitted.principal.extensions,
             public_key: admitted.public_key,
             not_before,
             not_after,
             serial_number: positive_serial_number(crypto::random_bytes()),
-        }
+        })
     }
 }
 

@@ -15,7 +15,7 @@ fn from_json(settings: serde_json::Value) -> Result<IssuerConfig, String> {
 }
 
 /// Settings of a sound e-mail issuer with `changes` on top.
-fn settings(changes: serde_json::Value) -> serde_json::Value {
+fn settings(changes: &serde_json::Value) -> serde_json::Value {
     let mut settings = serde_json::json!({
         "url": "https://login.example.com", "audiences": ["sigstore"], "type": "email"
     });
@@ -35,7 +35,7 @@ fn defaults_are_narrow() {
 
 #[test]
 fn reads_every_setting() {
-    let issuer = from_json(settings(serde_json::json!({
+    let issuer = from_json(settings(&serde_json::json!({
         "skip_email_verification": true, "jwks_uri": "https://keys.example.org/jwks",
         "algorithms": ["EdDSA"], "clock_skew_s": 10, "max_age_s": 600, "max_lifetime_s": 900
     })))
@@ -49,7 +49,7 @@ fn reads_every_setting() {
 
 #[test]
 fn github_base_url_defaults_to_the_public_server() {
-    let of = |changes| from_json(settings(changes)).unwrap().kind().clone();
+    let of = |changes| from_json(settings(&changes)).unwrap().kind().clone();
     assert_eq!(
         of(serde_json::json!({"type": "github-workflow"})),
         IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() }
@@ -73,7 +73,7 @@ fn refuses_unknown_settings_and_values() {
         serde_json::json!({"max_age_s": -1}),
         serde_json::json!({"jwks_uri": "http://keys.example.org/jwks"}),
     ] {
-        assert!(from_json(settings(changes.clone())).is_err(), "{changes}");
+        assert!(from_json(settings(&changes)).is_err(), "{changes}");
     }
 }
 
@@ -84,7 +84,7 @@ fn refuses_settings_that_the_kind_would_ignore() {
         serde_json::json!({"base_url": "https://github.com"}),
         serde_json::json!({"type": "kubernetes", "skip_email_verification": false}),
     ] {
-        let error = from_json(settings(changes)).unwrap_err();
+        let error = from_json(settings(&changes)).unwrap_err();
         assert!(error.contains("has no use for"), "{error}");
     }
 }
@@ -92,7 +92,7 @@ fn refuses_settings_that_the_kind_would_ignore() {
 #[test]
 fn uri_needs_a_subject_domain_of_its_own() {
     let of = |domain: Option<&str>| {
-        from_json(settings(serde_json::json!({"type": "uri", "subject_domain": domain})))
+        from_json(settings(&serde_json::json!({"type": "uri", "subject_domain": domain})))
     };
     assert!(of(Some("https://example.com")).is_ok());
     assert!(of(None).unwrap_err().contains("needs `subject_domain`"));

@@ -142,8 +142,9 @@ impl CtError {
     /// Whether trying again later may help; else the log and we do not understand each other.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
-            Self::CircuitOpen { .. } | Self::Deadline => true,
-            Self::Fetch(FetchError::Transport(_)) => true,
+            Self::CircuitOpen { .. } | Self::Deadline | Self::Fetch(FetchError::Transport(_)) => {
+                true
+            }
             Self::Status(status) => matches!(status, 408 | 429 | 500..),
             Self::Fetch(FetchError::Status(_) | FetchError::TooLong(_))
             | Self::Answer

@@ -163,9 +163,9 @@ impl Jwk {
 
     /// Coordinates have the curve's full length (RFC 7518 §6.2.1.2).
     fn elliptic<const LEN: usize>(&self) -> Option<DecodingKey> {
+        const UNCOMPRESSED_POINT: u8 = 4;
         let x: [u8; LEN] = decode(self.x.as_ref())?.try_into().ok()?;
         let y: [u8; LEN] = decode(self.y.as_ref())?.try_into().ok()?;
-        const UNCOMPRESSED_POINT: u8 = 4;
         Some(DecodingKey::from_ec_der(&[&[UNCOMPRESSED_POINT], x.as_slice(), &y].concat()))
     }
 }

@@ -1,6 +1,6 @@
 use x509::SubjectAlternativeName;
 
-use crate::{PrincipalError, VerifiedClaims};
+use crate::{ClaimError, PrincipalError, VerifiedClaims};
 
 pub(super) const CLAIM: &str = "email";
 const VERIFIED_CLAIM: &str = "email_verified";
@@ -13,7 +13,8 @@ pub(super) fn name(
     verified: &VerifiedClaims,
     skip_verification: bool,
 ) -> Result<SubjectAlternativeName, PrincipalError> {
-    let address = verified.claims().required_text(CLAIM)?;
+    let address = verified.claims().string(CLAIM)?.filter(|address| !address.is_empty());
+    let address = address.ok_or(ClaimError::Missing(CLAIM))?;
     if !is_address(&address) {
         return Err(PrincipalError::Email);
     }

@@ -21,7 +21,7 @@ pub(super) fn extensions(
     verified: &VerifiedClaims,
     base_url: &str,
 ) -> Result<FulcioExtensions, PrincipalError> {
-    let job = Job::read(verified.claims())?;
+    let job = BuildClaims::read(verified.claims())?;
     let url = |path: &str| Some(format!("{base_url}/{path}"));
     let run =
         format!("{}/actions/runs/{}/attempts/{}", job.repository, job.run_id, job.run_attempt);
@@ -51,7 +51,7 @@ pub(super) fn extensions(
 }
 
 /// What GitHub says about a job, in the names of its claims.
-struct Job {
+struct BuildClaims {
     event_name: String,
     sha: String,
     workflow: String,
@@ -72,7 +72,7 @@ struct Job {
     environment: Option<String>,
 }
 
-impl Job {
+impl BuildClaims {
     fn read(claims: &Claims) -> Result<Self, PrincipalError> {
         Ok(Self {
             event_name: claims.required_text("event_name")?,

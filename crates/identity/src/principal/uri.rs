@@ -30,10 +30,15 @@ pub(super) fn escape(text: &str) -> Option<String> {
         if is_uri_byte(byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            escaped.push('%');
+            escaped.extend([byte >> 4, byte & 15].map(hexadecimal_digit));
         }
     }
     Some(escaped)
+}
+
+fn hexadecimal_digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 #[cfg(test)]

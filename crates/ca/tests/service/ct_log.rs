@@ -1,0 +1,130 @@
+//! A CT log that checks chains and signs SCTs as RFC 6962 says, without keeping a tree; and that
+//! can be told to fail.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use http::StatusCode;
+use tokio::{net::TcpListener, task::JoinSet};
+use wire::{
+    Base64,
+    ct::{AddChainRequest, AddChainResponse},
+};
+use x509::{Sct, ct};
+
+/// How a submission is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum LogAnswer {
+    Promise,
+    Status(u16),
+    Text(&'static str),
+    /// A promise over other bytes.
+    WrongSignature,
+    /// A sound promise of a log with another key.
+    OtherLog,
+    /// The other log's signature under this log's id.
+    OtherLogInDisguise,
+    /// Nothing, ever.
+    Silence,
+}
+
+/// A running log.
+pub(crate) struct TestLog {
+    pub(crate) url: String,
+    state: Arc<Shared>,
+    _server: JoinSet<()>,
+}
+
+struct Shared {
+    key: LocalSigner,
+    other_key: LocalSigner,
+    roots: ct::AcceptedRoots,
+    answer: Mutex<LogAnswer>,
+    submissions: AtomicUsize,
+    now_ms: u64,
+}
+
+impl TestLog {
+    pub(crate) async fn start(root: &[u8], now: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let key = |name| LocalSigner::generate(KeyType::EcdsaP256, name).unwrap();
+        let state = Arc::new(Shared {
+            key: key("log"),
+            other_key: key("other log"),
+            roots: ct::AcceptedRoots::from_der([root]).unwrap(),
+            answer: Mutex::new(LogAnswer::Promise),
+            submissions: AtomicUsize::new(0),
+            now_ms: now * 1000 + 7,
+        });
+        let router = Router::new()
+            .route("/ct/v1/add-pre-chain", post(add_pre_chain))
+            .with_state(Arc::clone(&state));
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, state, _server: server }
+    }
+
+    pub(crate) fn public_key(&self) -> &PublicKey {
+        self.state.key.public_key()
+    }
+
+    pub(crate) fn answer(&self, answer: LogAnswer) {
+        *self.state.answer.lock().unwrap() = answer;
+    }
+
+    pub(crate) fn submissions(&self) -> usize {
+        self.state.submissions.load(Ordering::SeqCst)
+    }
+}
+
+async fn add_pre_chain(
+    State(log): State<Arc<Shared>>,
+    Json(request): Json<AddChainRequest>,
+) -> Response {
+    log.submissions.fetch_add(1, Ordering::SeqCst);
+    let chain: Vec<Vec<u8>> = request.chain.into_iter().map(|der| der.0).collect();
+    let submission = ct::validate_chain(&chain, &log.roots).unwrap();
+    assert!(submission.is_precertificate());
+    let promise = |key: &LocalSigner, now_ms| {
+        let unsigned = ct::UnsignedSct::new(submission.entry().clone(), now_ms).unwrap();
+        let signature = key.sign_now(unsigned.bytes_to_sign()).unwrap();
+        unsigned.with_signature(&signature, key.public_key()).unwrap()
+    };
+    let answer = log.answer.lock().unwrap().clone();
+    match answer {
+        LogAnswer::Promise => give(promise(&log.key, log.now_ms)),
+        LogAnswer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        LogAnswer::Text(text) => text.into_response(),
+        LogAnswer::WrongSignature => {
+            let signature_der = promise(&log.key, log.now_ms + 1).signature_der;
+            give(Sct { signature_der, ..promise(&log.key, log.now_ms) })
+        }
+        LogAnswer::OtherLog => give(promise(&log.other_key, log.now_ms)),
+        LogAnswer::OtherLogInDisguise => {
+            let log_id = log.key.public_key().spki_sha256();
+            give(Sct { log_id, ..promise(&log.other_key, log.now_ms) })
+        }
+        LogAnswer::Silence => std::future::pending().await,
+    }
+}
+
+fn give(sct: Sct) -> Response {
+    Json(AddChainResponse {
+        sct_version: 0,
+        id: Base64(sct.log_id.to_vec()),
+        timestamp: sct.timestamp_ms,
+        signature: Base64(sct.digitally_signed().unwrap()),
+        extensions: Base64(sct.extensions),
+    })
+    .into_response()
+}

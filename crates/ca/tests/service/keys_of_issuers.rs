@@ -1,0 +1,202 @@
+//! Discovery, keys, their cache, and issuers that are down, slow or hostile.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crypto::KeyType;
+use serde_json::json;
+
+use crate::{
+    issuer::{Answer, TestIssuer},
+    jwk::TokenKey,
+    stack::{Stack, Wishes},
+};
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+/// Refuses to wait long for issuers.
+async fn impatient() -> Stack {
+    let settings: fn(&mut ca::CaConfig) = |config| config.oidc.timeout_ms = 300;
+    Stack::with(Wishes { settings, ..Wishes::default() }).await
+}
+
+/// A token valid at the stack's present time.
+fn token_now(stack: &Stack, key: &TokenKey, key_id: &str) -> String {
+    let now = service::Clock::now(stack.clock.as_ref());
+    let claims = stack.claims(&json!({"iat": now, "exp": now + 300}));
+    key.token(&json!({"alg": key.algorithm(), "kid": key_id}), &claims)
+}
+
+async fn accepts(stack: &Stack, key: &TokenKey, key_id: &str) -> bool {
+    stack.ask(&token_now(stack, key, key_id)).await.status == 200
+}
+
+#[tokio::test]
+async fn keys_are_fetched_once_for_many_callers() {
+    let stack = Arc::new(Stack::start().await);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let stack = Arc::clone(&stack);
+        callers.spawn(async move { stack.ask(&stack.token()).await.status });
+    }
+    while let Some(status) = callers.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    assert_eq!(stack.issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_causes_one_fetch_an_interval() {
+    let stack = Stack::start().await;
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+    let foreign = TokenKey::generate(KeyType::EcdsaP256);
+    for round in 1..=2 {
+        stack.clock.advance_ms(10_000);
+        for number in 0..30 {
+            let reply =
+                stack.ask(&token_now(&stack, &foreign, &format!("k{round}-{number}"))).await;
+            assert!(reply.refused(400, 3).contains("does not publish"));
+        }
+        assert_eq!(stack.issuer.fetches(), 1 + round);
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_at_once_and_a_removed_one_forgotten() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    let next = TokenKey::generate(KeyType::EcdsaP256);
+    stack.issuer.publish(vec![next.jwk("k2")]);
+    stack.clock.advance_ms(10_000);
+    assert!(accepts(&stack, &next, "k2").await);
+    assert!(!accepts(&stack, &stack.issuer.key, "k1").await);
+}
+
+#[tokio::test]
+async fn keys_of_long_ago_are_fetched_again_before_use() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    stack.issuer.publish(vec![TokenKey::generate(KeyType::EcdsaP256).jwk("k2")]);
+    stack.clock.advance_ms(HOUR_MS);
+    assert!(!accepts(&stack, &stack.issuer.key, "k1").await);
+    assert_eq!(stack.issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn last_good_keys_count_while_the_issuer_is_down_but_not_for_ever() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    for answer in [Answer::Status(503), Answer::Json(json!({"keys": []})), Answer::Json(json!("?"))]
+    {
+        stack.issuer.answer_jwks(answer);
+        stack.clock.advance_ms(HOUR_MS);
+        assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    }
+    stack.clock.advance_ms(24 * HOUR_MS);
+    stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+    stack.issuer.answer_jwks(Answer::AsIs);
+    stack.clock.advance_ms(10_000);
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+}
+
+#[tokio::test]
+async fn an_issuer_that_was_never_reached_is_503_and_tried_again_soon() {
+    let stack = Stack::start().await;
+    stack.issuer.answer_discovery(Answer::Status(500));
+    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.issuer.answer_discovery(Answer::AsIs);
+    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.clock.advance_ms(1_000);
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+}
+
+#[tokio::test]
+async fn redirects_are_never_followed() {
+    let foreign = TestIssuer::start(KeyType::EcdsaP256).await;
+    let stack = Stack::start().await;
+    let elsewhere = format!("{}/.well-known/openid-configuration", foreign.url);
+    stack.issuer.answer_discovery(Answer::RedirectTo(elsewhere));
+    stack.ask(&stack.token()).await.refused(503, 14);
+
+    let stack = Stack::start().await;
+    stack.issuer.answer_jwks(Answer::RedirectTo(format!("{}/keys", foreign.url)));
+    stack.ask(&stack.token()).await.refused(503, 14);
+
+    let stack = Stack::start().await;
+    let itself = format!("{}/keys", stack.issuer.url);
+    stack.issuer.answer_jwks(Answer::RedirectTo(itself));
+    stack.ask(&stack.token()).await.refused(503, 14);
+    assert_eq!((foreign.fetches(), stack.issuer.fetches()), (0, 1));
+}
+
+#[tokio::test]
+async fn metadata_of_another_issuer_or_with_foreign_keys_is_refused() {
+    let foreign = TestIssuer::start(KeyType::EcdsaP256).await;
+    let stack = Stack::start().await;
+    let own = stack.issuer.url.clone();
+    let other_port = format!("{}/keys", foreign.url);
+    let https = own.replacen("http", "https", 1);
+    for metadata in [
+        json!({"issuer": foreign.url, "jwks_uri": format!("{own}/keys")}),
+        json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}),
+        json!({"issuer": own, "jwks_uri": other_port}),
+        json!({"issuer": own, "jwks_uri": format!("{https}/keys")}),
+        json!({"issuer": own, "jwks_uri": "/keys"}),
+        json!({"issuer": own, "jwks_uri": "file:///etc/passwd"}),
+        json!({"issuer": own}),
+        json!({"jwks_uri": format!("{own}/keys")}),
+        json!([]),
+    ] {
+        stack.issuer.answer_discovery(Answer::Json(metadata.clone()));
+        stack.clock.advance_ms(10_000);
+        stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+        assert_eq!((stack.issuer.fetches(), foreign.fetches()), (0, 0), "{metadata}");
+    }
+}
+
+#[tokio::test]
+async fn documents_without_end_and_silent_issuers_cost_little() {
+    for answer in [Answer::Endless, Answer::Silence] {
+        let stack = impatient().await;
+        stack.issuer.answer_jwks(answer.clone());
+        let started = Instant::now();
+        stack.ask(&stack.token()).await.refused(503, 14);
+        assert!(started.elapsed() < Duration::from_secs(3), "{answer:?}: {:?}", started.elapsed());
+
+        let stack = impatient().await;
+        stack.issuer.answer_discovery(answer);
+        stack.ask(&stack.token()).await.refused(503, 14);
+    }
+}
+
+#[tokio::test]
+async fn callers_that_give_up_do_not_break_off_a_fetch() {
+    let stack = Stack::start().await;
+    {
+        let token = stack.token();
+        let mut asking = std::pin::pin!(stack.ask(&token));
+        // Polled until the fetch is under way, then dropped.
+        while stack.issuer.fetches() == 0 {
+            let once = std::future::poll_fn(|context| {
+                let _ = asking.as_mut().poll(context);
+                std::task::Poll::Ready(())
+            });
+            once.await;
+            tokio::task::yield_now().await;
+        }
+    }
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+    assert_eq!(stack.issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn symmetric_keys_in_the_set_verify_nothing() {
+    let stack = Stack::start().await;
+    stack.issuer.publish(vec![
+        json!({"kty": "oct", "kid": "k1", "k": "c2VjcmV0", "alg": "HS256"}),
+        stack.issuer.key.jwk("k1"),
+    ]);
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+}

@@ -1,0 +1,114 @@
+//! Without a verified promise of the log there is no certificate.
+
+use std::time::{Duration, Instant};
+
+use crypto::{KeyType, LocalSigner, Signer};
+use http::header;
+
+use crate::{
+    ct_log::LogAnswer,
+    stack::{Reply, Stack, Wishes},
+};
+
+async fn impatient() -> Stack {
+    Stack::with(Wishes { settings: |config| config.ct.timeout_ms = 200, ..Wishes::default() }).await
+}
+
+/// A refusal that tells to come back, and gives nothing away.
+#[track_caller]
+fn come_back(reply: &Reply) {
+    reply.refused(503, 14);
+    let seconds: u64 = reply.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds));
+    assert!(!reply.text().contains("CERTIFICATE"));
+}
+
+#[tokio::test]
+async fn a_log_that_is_down_is_503_with_retry_after() {
+    let down = Stack::with(Wishes {
+        // Nothing listens there: the port of a listener that is gone.
+        settings: |config| {
+            let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", gone.local_addr().unwrap());
+            config.ct.url = url.parse().unwrap();
+        },
+        ..Wishes::default()
+    })
+    .await;
+    come_back(&down.ask(&down.token()).await);
+}
+
+#[tokio::test]
+async fn an_overloaded_or_broken_log_is_503() {
+    for status in [408, 429, 500, 502, 503] {
+        let stack = Stack::start().await;
+        stack.log.answer(LogAnswer::Status(status));
+        come_back(&stack.ask(&stack.token()).await);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_log_is_503_after_the_deadline() {
+    let stack = impatient().await;
+    stack.log.answer(LogAnswer::Silence);
+    let started = Instant::now();
+    come_back(&stack.ask(&stack.token()).await);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_log_that_refuses_or_babbles_is_500() {
+    for answer in [
+        LogAnswer::Status(400),
+        LogAnswer::Status(404),
+        LogAnswer::Status(302),
+        LogAnswer::Text("OK"),
+        LogAnswer::Text("{}"),
+        LogAnswer::Text(r#"{"sct_version":1,"id":"AA==","timestamp":1,"signature":"AA=="}"#),
+    ] {
+        let stack = Stack::start().await;
+        stack.log.answer(answer.clone());
+        let refused = stack.ask(&stack.token()).await.refused(500, 13);
+        assert!(refused.contains("no usable promise"), "{answer:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_promise_is_never_embedded() {
+    for answer in [LogAnswer::WrongSignature, LogAnswer::OtherLog, LogAnswer::OtherLogInDisguise] {
+        let stack = Stack::start().await;
+        stack.log.answer(answer.clone());
+        let reply = stack.ask(&stack.token()).await;
+        let refused = reply.refused(500, 13);
+        assert!(refused.contains("no usable promise"), "{answer:?}: {refused}");
+        assert!(!reply.text().contains("CERTIFICATE"));
+    }
+}
+
+#[tokio::test]
+async fn refuses_promises_when_configured_for_another_log() {
+    let stack = Stack::start().await;
+    let other = LocalSigner::generate(KeyType::EcdsaP256, "other").unwrap();
+    assert_ne!(stack.log.public_key(), other.public_key());
+    stack.log.answer(LogAnswer::OtherLog);
+    stack.ask(&stack.token()).await.refused(500, 13);
+}
+
+#[tokio::test]
+async fn a_failing_log_is_left_alone_and_tried_again() {
+    let stack = Stack::start().await;
+    stack.log.answer(LogAnswer::Status(503));
+    for _ in 0..5 {
+        come_back(&stack.ask(&stack.token()).await);
+    }
+    let asked = stack.log.submissions();
+    for _ in 0..3 {
+        come_back(&stack.ask(&stack.token()).await);
+    }
+    assert_eq!(stack.log.submissions(), asked, "the circuit is open");
+    stack.log.answer(LogAnswer::Promise);
+    come_back(&stack.ask(&stack.token()).await);
+    stack.clock.advance_ms(2_000);
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+}

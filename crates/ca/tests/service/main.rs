@@ -1,0 +1,20 @@
+//! The certificate authority from its socket to its log, with a real issuer of tokens and a log
+//! that really checks and signs.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not recognised as tests")]
+
+extern crate countersign_ca as ca;
+
+mod authority;
+mod ct_log;
+mod documents;
+mod hostile_requests;
+mod issuance;
+mod issuer;
+mod jwk;
+mod keys_of_issuers;
+mod log_failures;
+mod proofs;
+mod signer_failures;
+mod stack;
+mod tokens;
