@@ -1,0 +1,126 @@
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    endpoints::PortBase,
+    oidc::{Ci, ClaimOverride},
+};
+
+/// A private software-signing stack: CA, transparency logs, timestamps, trust.
+#[derive(Debug, Parser)]
+#[command(name = "countersignd", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to log, as `level` or `target=level,...`
+    #[arg(
+        long,
+        global = true,
+        env = "RUST_LOG",
+        default_value = "info",
+        value_name = "FILTER",
+        value_parser = log_filter
+    )]
+    pub(crate) log: EnvFilter,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every service and a development identity provider in this process
+    Dev(DevArguments),
+    /// Print a token of the development identity provider
+    Token(TokenArguments),
+    /// Verify what is stored; nothing else may have a SQLite log open
+    Fsck(FsckArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArguments {
+    /// Where keys, certificates, the log and the trust files are kept
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// First of eight ports in a row, or `auto` for free ones, or 0 for
+    /// 5555 6962 3000 3003 3004 3005 3006 3007
+    #[arg(long, value_name = "N|auto", default_value = "0")]
+    pub(crate) port_base: PortBase,
+    /// PostgreSQL for the logs, in place of SQLite in the data directory
+    #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Listen on this address beside loopback: anybody who reaches it can get certificates
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<IpAddr>,
+    /// File with seconds by which every clock of the process is moved; for tests
+    #[arg(long, value_name = "FILE")]
+    pub(crate) clock_offset_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArguments {
+    /// Data directory of `countersignd dev`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// Claim `sub`; without it one that fits the other options
+    #[arg(long, value_name = "S")]
+    pub(crate) sub: Option<String>,
+    /// Claim `email`, marked as verified; without it the subject is a URI
+    #[arg(long, value_name = "E")]
+    pub(crate) email: Option<String>,
+    /// Claim `aud`
+    #[arg(long, value_name = "A", default_value = "sigstore")]
+    pub(crate) aud: String,
+    /// The claims of a job of that CI system, from an issuer of its own
+    #[arg(long, value_name = "github|kubernetes", value_parser = ci)]
+    pub(crate) ci: Option<Ci>,
+    /// Set one claim; members of objects as `object.member`; may be repeated
+    #[arg(long = "claim", value_name = "K=V")]
+    pub(crate) claims: Vec<ClaimOverride>,
+    /// Lifetime in seconds; a negative one makes an expired token
+    #[arg(long, value_name = "S", default_value_t = 600, allow_negative_numbers = true)]
+    pub(crate) expires_in: i64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FsckArguments {
+    /// What to verify
+    #[arg(value_enum, default_value_t = FsckTarget::All)]
+    pub(crate) target: FsckTarget,
+    /// Data directory of `countersignd dev`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL of the logs, when they are not in the data directory
+    #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FsckTarget {
+    /// Every leaf hash, tile, tree head and signed checkpoint
+    Log,
+    /// The CA's key and certificates
+    Ca,
+    /// The timestamp authority's key and certificates
+    Tsa,
+    /// The published trust files
+    Trust,
+    /// Everything
+    All,
+}
+
+const DEFAULT_DATA_DIR: &str = ".countersign";
+
+fn ci(name: &str) -> Result<Ci, String> {
+    match name {
+        "github" => Ok(Ci::Github),
+        "kubernetes" => Ok(Ci::Kubernetes),
+        "gitlab" | "azure" | "jenkins" | "buildkite" | "circleci" | "bitbucket" => {
+            Err(format!("tokens of {name} are not there yet; github and kubernetes are"))
+        }
+        _ => Err("no such CI system; there are github and kubernetes".to_owned()),
+    }
+}
+
+fn log_filter(text: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,199 @@
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The directory in which `countersignd dev` keeps everything.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir {
+    /// Absolute: it is told to clients, who run elsewhere.
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// Makes the directory where it is missing.
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let explain = || format!("cannot make the data directory {}", path.display());
+        make(path).with_context(explain)?;
+        let data_dir = Self::open(path)?;
+        for inner in [KEYS, CERTIFICATES, CHECKPOINTS] {
+            make(&data_dir.root.join(inner)).with_context(explain)?;
+        }
+        Ok(data_dir)
+    }
+
+    /// Takes a directory that is there.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let root = path.canonicalize().with_context(|| {
+            format!("no data directory {}: has `countersignd dev` run with it?", path.display())
+        })?;
+        Ok(Self { root })
+    }
+
+    /// Makes this process the only one that serves the directory, until the file is dropped.
+    ///
+    /// The kernel gives the lock up when the process dies, also by `kill -9`.
+    pub(crate) fn lock(&self) -> anyhow::Result<File> {
+        let path = self.root.join("dev.lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another countersignd runs on {}; stop it first", self.root.display())
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
+        }
+    }
+
+    /// The PKCS#8 private key of that name.
+    pub(crate) fn key_file(&self, name: &str) -> PathBuf {
+        self.root.join(KEYS).join(format!("{name}.pem"))
+    }
+
+    /// The certificate chain of that name, lowest first.
+    pub(crate) fn chain_file(&self, name: &str) -> PathBuf {
+        self.root.join(CERTIFICATES).join(format!("{name}.pem"))
+    }
+
+    /// The last signed checkpoint of the log of that name.
+    pub(crate) fn checkpoint_file(&self, log: &str) -> PathBuf {
+        self.root.join(CHECKPOINTS).join(log)
+    }
+
+    /// SQLite's file of the logs.
+    pub(crate) fn log_database(&self) -> PathBuf {
+        self.root.join("log.db")
+    }
+
+    /// The published files.
+    pub(crate) fn trust_dir(&self) -> PathBuf {
+        self.root.join("trust")
+    }
+
+    /// There while every service answers.
+    pub(crate) fn ready_file(&self) -> PathBuf {
+        self.root.join("ready.json")
+    }
+
+    /// What the last start chose, for `token` and the next start.
+    pub(crate) fn last_start_file(&self) -> PathBuf {
+        self.root.join("last-start.json")
+    }
+}
+
+const KEYS: &str = "keys";
+const CERTIFICATES: &str = "certificates";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Reads a file that may not be there.
+pub(crate) fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Reads a JSON file that may not be there.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    let Some(text) = read_if_present(path)? else { return Ok(None) };
+    let explain = || format!("{} is not what countersignd wrote", path.display());
+    serde_json::from_str(&text).map(Some).with_context(explain)
+}
+
+/// Replaces a JSON file at once.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    replace(path, &text, Access::Everybody)
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    /// Mode 0600.
+    Owner,
+    /// Mode 0644.
+    Everybody,
+}
+
+/// Replaces or makes a file, durably and at once: after a crash it is the old or the new one, whole.
+///
+/// The half-written one has a fixed name beside it and is overwritten by the next
+/// attempt, so a crash leaves no litter. Its mode is set before a byte is in it.
+pub(crate) fn replace(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
+    let write = || -> io::Result<()> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".new");
+        let unfinished = PathBuf::from(unfinished);
+        // A left-over could have another mode.
+        remove_if_present(&unfinished)?;
+        let mode = match access {
+            Access::Owner => 0o600,
+            Access::Everybody => 0o644,
+        };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        // Durable from here: the name is on the disk too.
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn replaces_files_with_the_mode_asked_for_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        // What a killed start leaves.
+        fs::write(directory.path().join("key.pem.new"), "half").unwrap();
+        replace(&path, b"secret", Access::Owner).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        replace(&path, b"public", Access::Everybody).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("public", 0o644));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn is_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::create(&directory.path().join("a/b")).unwrap();
+        let lock = data_dir.lock().unwrap();
+        let error = data_dir.lock().unwrap_err();
+        assert!(error.to_string().contains("another countersignd runs"), "{error}");
+        drop(lock);
+        data_dir.lock().unwrap();
+    }
+
+    #[test]
+    fn says_which_directory_is_missing() {
+        let error = DataDir::open(Path::new("/nowhere/at/all")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+use std::{io::Write, path::PathBuf, time::Duration};
+
+use serde::Serialize;
+
+use super::trust::timestamp_url;
+use crate::{
+    data_dir::{DataDir, write_json},
+    endpoints::{Face, Ports},
+};
+
+/// `ready.json`: its members are fixed by design section 3.2, in this order.
+#[derive(Debug, Serialize)]
+pub(super) struct Ready {
+    ca: String,
+    ct: String,
+    rekor1: String,
+    rekor2: String,
+    tsa: String,
+    trust: String,
+    oidc: String,
+    metrics: String,
+    trust_dir: PathBuf,
+    pid: u32,
+}
+
+impl Ready {
+    pub(super) fn new(ports: &Ports, data_dir: &DataDir) -> Self {
+        Self {
+            ca: ports.url(Face::Ca),
+            ct: ports.url(Face::Ct),
+            rekor1: ports.url(Face::Rekor1),
+            rekor2: ports.url(Face::Rekor2),
+            tsa: timestamp_url(ports),
+            trust: ports.url(Face::Trust),
+            oidc: ports.url(Face::Oidc),
+            metrics: format!("{}/metrics", ports.url(Face::Metrics)),
+            trust_dir: data_dir.trust_dir(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Writes the file, and says the same in words.
+    pub(super) fn announce(&self, data_dir: &DataDir, elapsed: Duration) -> anyhow::Result<()> {
+        write_json(&data_dir.ready_file(), self)?;
+        // Nobody may be listening any more; that is no reason to end.
+        let _ = writeln!(std::io::stdout().lock(), "{}", self.in_words(elapsed));
+        Ok(())
+    }
+
+    fn in_words(&self, elapsed: Duration) -> String {
+        let Self { ca, ct, rekor2, tsa, trust, oidc, metrics, .. } = self;
+        let (trust_dir, pid, milliseconds) =
+            (self.trust_dir.display(), self.pid, elapsed.as_millis());
+        format!(
+            "Countersign is ready for development, after {milliseconds} ms, as process {pid}.\n\
+             \n  certificate authority   {ca}\
+             \n  CT log                  {ct}\
+             \n  Rekor v2 log            {rekor2}\
+             \n  timestamp authority     {tsa}\
+             \n  identity provider       {oidc}\
+             \n  metrics                 {metrics}\
+             \n  trust files             {trust_dir}\
+             \n  commands per client     {trust}/\n"
+        )
+    }
+}

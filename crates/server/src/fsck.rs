@@ -1,0 +1,169 @@
+//! `countersignd fsck`: verification of what is stored, part by part.
+
+use std::{fs, process::ExitCode};
+
+use anyhow::{Context, bail};
+use crypto::{KeyType, PublicKey, Signer};
+use log_store::{LogRecord, LogStore, StoreError};
+use service::{Clock, SystemClock};
+use tlog::SignedNote;
+use tsp::{IntermediateUsage, TsaChain};
+
+use crate::{
+    cli::{FsckArguments, FsckTarget},
+    data_dir::{DataDir, read_if_present, read_json},
+    dev::{Chains, deployment},
+    keys,
+    logs::{key_id, open_store},
+    token::LastStart,
+};
+
+/// Something that is needed is in use or cannot be reached; trying again may help.
+const EXIT_UNAVAILABLE: u8 = 3;
+
+/// `countersignd fsck`: prints what was found; exit code 1 when something is wrong.
+pub(crate) async fn run(arguments: FsckArguments) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::open(&arguments.data_dir)?;
+    let wanted = |target| arguments.target == FsckTarget::All || arguments.target == target;
+    let mut sound = true;
+    if wanted(FsckTarget::Log) {
+        match logs(&data_dir, arguments.database_url.as_deref()).await? {
+            Some(logs_sound) => sound &= logs_sound,
+            None => return Ok(ExitCode::from(EXIT_UNAVAILABLE)),
+        }
+    }
+    for (target, name, check) in [
+        (FsckTarget::Ca, "ca", ca as fn(&DataDir) -> anyhow::Result<String>),
+        (FsckTarget::Tsa, "tsa", tsa),
+        (FsckTarget::Trust, "trust", trust),
+    ] {
+        if wanted(target) {
+            sound &= report(name, &check(&data_dir));
+        }
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether all logs are sound; `None` when another process has the database.
+async fn logs(data_dir: &DataDir, database_url: Option<&str>) -> anyhow::Result<Option<bool>> {
+    let file = data_dir.log_database();
+    if database_url.is_none() && !file.exists() {
+        bail!("no log in {}; give --database-url when it is on PostgreSQL", file.display());
+    }
+    let store = match open_store(&file, database_url).await {
+        Ok(store) => store,
+        Err(StoreError::AlreadyOpen { .. }) => {
+            eprintln!(
+                "countersignd: {} is in use by a running countersignd; stop it, then run fsck again",
+                file.display()
+            );
+            return Ok(None);
+        }
+        Err(error) => return Err(error).context("cannot open the log's database"),
+    };
+    let mut sound = true;
+    for record in store.logs().await? {
+        let name = format!("log {}", record.spec.name);
+        sound &= report(&name, &log(data_dir, store.as_ref(), &record).await);
+    }
+    store.close().await;
+    Ok(Some(sound))
+}
+
+/// Recomputes one log, and checks the checkpoint that is kept beside the database.
+async fn log(
+    data_dir: &DataDir,
+    store: &dyn LogStore,
+    record: &LogRecord,
+) -> anyhow::Result<String> {
+    let found = translog::fsck(store, record).await?;
+    if !found.is_clean() {
+        let all: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+        bail!("{} findings: {}", found.finding_count, all.join("; "));
+    }
+    let signed = match read_if_present(&data_dir.checkpoint_file(&record.spec.name))? {
+        Some(note) => signed_size(store, record, &note).await?.to_string(),
+        None => "none".to_owned(),
+    };
+    Ok(format!(
+        "{} entries reproduce root {} ({} full tiles, {} tree heads, signed checkpoint of size {signed})",
+        found.computed.size, found.computed.root, found.tiles, found.tree_heads
+    ))
+}
+
+/// Verifies a signed checkpoint and that the database still holds its tree.
+async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> anyhow::Result<u64> {
+    let spec = &record.spec;
+    let key = PublicKey::from_spki_der(&spec.public_key_der)?;
+    let note: SignedNote = note.parse().context("the checkpoint file is damaged")?;
+    let signed = note
+        .verified_checkpoint(&key, &spec.origin, &key_id(spec, &key))
+        .context("the checkpoint file does not verify")?
+        .head;
+    let size = signed.size;
+    if size > 0 && store.tree_head(record.id, size).await? != Some(signed) {
+        bail!("the database has no tree of size {size} with the root that was signed");
+    }
+    Ok(size)
+}
+
+fn ca(data_dir: &DataDir) -> anyhow::Result<String> {
+    let chain = x509::CertificateChain::from_pem(&chain_text(data_dir, "ca")?)?;
+    let key = keys::load(data_dir, "ca", KeyType::EcdsaP256)?.context("the key is missing")?;
+    chain.check_key(key.public_key())?;
+    let now = SystemClock.now();
+    if !(chain.not_before()..=chain.not_after()).contains(&now) {
+        bail!("the chain is not valid now");
+    }
+    Ok(format!("{} certificates and their key", chain.certificates().len()))
+}
+
+fn tsa(data_dir: &DataDir) -> anyhow::Result<String> {
+    let ders = x509::from_pem(&chain_text(data_dir, "tsa")?)?;
+    let chain = TsaChain::from_ders(&ders)?;
+    let key = keys::load(data_dir, "tsa", KeyType::EcdsaP256)?.context("the key is missing")?;
+    chain.require_issuable(key.public_key(), IntermediateUsage::Required)?;
+    if !chain.validity().contains(SystemClock.now()) {
+        bail!("the chain is not valid now");
+    }
+    Ok(format!("{} certificates and their key", ders.len()))
+}
+
+/// Makes the trust files again and compares them byte by byte.
+fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
+    let last: LastStart = read_json(&data_dir.last_start_file())?
+        .context("`countersignd dev` has not been started on this data directory")?;
+    let public = |name, key_type| -> anyhow::Result<PublicKey> {
+        let key = keys::load(data_dir, name, key_type)?.context("a key is missing")?;
+        Ok(key.public_key().clone())
+    };
+    let chains = Chains {
+        ca: x509::from_pem(&chain_text(data_dir, "ca")?)?,
+        tsa: x509::from_pem(&chain_text(data_dir, "tsa")?)?,
+    };
+    let ct = public("ct", KeyType::EcdsaP256)?;
+    let rekor2 = public("rekor2", KeyType::Ed25519)?;
+    let deployment = deployment(&last.ports, &chains, (&ct, &rekor2))?;
+    let files = trust::TrustFiles::build(&deployment, SystemClock.now())?;
+    for file in files.files() {
+        let path = data_dir.trust_dir().join(file.name);
+        let found = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if found != file.content {
+            bail!("{} is not what the keys and certificates make", path.display());
+        }
+    }
+    Ok(format!("{} files, accepted by all lints", files.files().len()))
+}
+
+fn chain_text(data_dir: &DataDir, name: &str) -> anyhow::Result<String> {
+    read_if_present(&data_dir.chain_file(name))?.context("the certificates are missing")
+}
+
+/// Prints one line; false when it is bad news.
+fn report(name: &str, outcome: &anyhow::Result<String>) -> bool {
+    match outcome {
+        Ok(summary) => println!("{name}: ok, {summary}"),
+        Err(error) => println!("{name}: BAD, {error:#}"),
+    }
+    outcome.is_ok()
+}

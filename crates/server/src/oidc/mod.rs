@@ -1,0 +1,13 @@
+//! The development identity provider: discovery, keys and claims.
+//!
+//! One issuer per path: the plain one at `/`, and one for each CI system, with
+//! that system's real claim set. Tokens are made by `countersignd token`, never
+//! over HTTP, so that reaching the port is not enough to be somebody.
+
+mod claims;
+mod jwt;
+mod provider;
+
+pub(crate) use claims::{Ci, ClaimOverride, TokenRequest};
+pub(crate) use jwt::Minter;
+pub(crate) use provider::{protocol, router};

@@ -1,0 +1,44 @@
+use std::{io::Write, path::PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use service::{Clock, OffsetClock, SystemClock};
+
+use crate::{
+    cli::TokenArguments,
+    data_dir::{DataDir, read_json},
+    endpoints::{Face, Ports},
+    keys,
+    oidc::{Minter, TokenRequest},
+};
+
+/// What a start of `dev` leaves for `token` and for the next start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LastStart {
+    pub(crate) ports: Ports,
+    /// Absolute; tokens must be of the same time as the services.
+    pub(crate) clock_offset_file: Option<PathBuf>,
+}
+
+/// `countersignd token`: prints a token, without a newline.
+pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&arguments.data_dir)?;
+    let key = keys::load_oidc(&data_dir)?;
+    let last: LastStart = read_json(&data_dir.last_start_file())?
+        .context("`countersignd dev` has not been started on this data directory")?;
+    let request = TokenRequest {
+        ci: arguments.ci,
+        subject: arguments.sub.clone(),
+        email: arguments.email.clone(),
+        audience: arguments.aud.clone(),
+        overrides: arguments.claims.clone(),
+        lifetime_s: arguments.expires_in,
+    };
+    let now = match last.clock_offset_file {
+        None => SystemClock.now(),
+        Some(file) => OffsetClock::new(file).now(),
+    };
+    let token = Minter::new(key).mint(&request.claims(&last.ports.url(Face::Oidc), now))?;
+    let mut output = std::io::stdout().lock();
+    output.write_all(token.as_bytes()).and_then(|()| output.flush()).context("cannot print")
+}
