@@ -1,26 +1,53 @@
 //! HTTP as a client: no redirects, bounded answers, bounded time.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response, redirect::Policy};
 use thiserror::Error;
 use url::{Host, Url};
 
-/// Makes a client for `url` and its origin.
+/// HTTP clients, one for each kind of destination.
 ///
 /// Redirects are not followed: an issuer's answer must come from where the issuer is
 /// (GHSA-f5mr-q85p-6hh6). A proxy of the environment is not asked for loopback hosts, and plain
-/// `http` does not load the system's root certificates, which would cost start-up time.
-pub(crate) fn client_for(url: &Url, timeout: Duration) -> Result<Client, FetchError> {
-    let mut builder = Client::builder().redirect(Policy::none()).timeout(timeout).referer(false);
-    if is_loopback(url) {
-        builder = builder.no_proxy();
+/// `http` does not load the system's root certificates, which would cost start-up time and memory.
+pub(crate) struct Clients {
+    timeout: Duration,
+    made: HashMap<Destination, Client>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Destination {
+    encrypted: bool,
+    loopback: bool,
+}
+
+impl Clients {
+    /// Clients that wait at most `timeout` for a whole answer.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { timeout, made: HashMap::new() }
     }
-    if url.scheme() == "http" {
-        builder = builder.tls_certs_only([]);
+
+    /// The client for `url` and its origin.
+    pub(crate) fn get(&mut self, url: &Url) -> Result<Client, FetchError> {
+        let destination =
+            Destination { encrypted: url.scheme() != "http", loopback: is_loopback(url) };
+        if let Some(client) = self.made.get(&destination) {
+            return Ok(client.clone());
+        }
+        let mut builder =
+            Client::builder().redirect(Policy::none()).timeout(self.timeout).referer(false);
+        if destination.loopback {
+            builder = builder.no_proxy();
+        }
+        if !destination.encrypted {
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(FetchError::transport)?;
+        self.made.insert(destination, client.clone());
+        Ok(client)
     }
-    builder.build().map_err(FetchError::transport)
 }
 
 /// Gets a document of at most `limit` bytes.

@@ -13,7 +13,10 @@ use url::Url;
 use wire::ct::AddChainResponse;
 use x509::{CertificateChain, Precertificate, Sct, SctError};
 
-use crate::{CaConfigError, CtConfig, FetchError, fetch};
+use crate::{
+    CaConfigError, CtConfig, FetchError,
+    fetch::{self, Clients},
+};
 use breaker::Breaker;
 
 /// Longest answer of the log, in bytes. An SCT takes 300.
@@ -45,7 +48,7 @@ impl CtClient {
             STANDARD.encode_string(certificate, &mut chain_json);
         }
         chain_json.push_str("\"]}");
-        let client = fetch::client_for(&url, deadline)?;
+        let client = Clients::new(deadline).get(&url)?;
         Ok(Self { client, url, deadline, breaker: Breaker::new(clock), chain_json })
     }
 

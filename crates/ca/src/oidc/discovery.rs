@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use identity::{IssuerConfig, IssuerConfigError};
 use reqwest::Client;
 use serde::Deserialize;
@@ -7,7 +5,10 @@ use thiserror::Error;
 use url::Url;
 
 use super::jwks::KeySet;
-use crate::{CaConfigError, FetchError, OidcConfig, fetch};
+use crate::{
+    CaConfigError, FetchError,
+    fetch::{self, Clients},
+};
 
 /// Longest document of an issuer, in bytes. Entra's JWK Set, with certificates, has 20 KiB.
 const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
@@ -22,12 +23,11 @@ pub(crate) struct KeySource {
 }
 
 impl KeySource {
-    pub(crate) fn new(issuer: &IssuerConfig, settings: &OidcConfig) -> Result<Self, CaConfigError> {
+    pub(crate) fn new(issuer: &IssuerConfig, clients: &mut Clients) -> Result<Self, CaConfigError> {
         let issuer_url = Url::parse(issuer.url())
             .map_err(|_| IssuerConfigError::Url(issuer.url().to_owned()))?;
         let jwks_uri = issuer.jwks_uri().cloned();
-        let timeout = Duration::from_millis(settings.timeout_ms);
-        let client = fetch::client_for(jwks_uri.as_ref().unwrap_or(&issuer_url), timeout)?;
+        let client = clients.get(jwks_uri.as_ref().unwrap_or(&issuer_url))?;
         Ok(Self { client, issuer: issuer.url().to_owned(), issuer_url, jwks_uri })
     }
 

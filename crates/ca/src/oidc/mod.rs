@@ -4,7 +4,7 @@ mod cache;
 mod discovery;
 mod jwks;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use identity::{IssuerConfig, IssuerSet};
 use service::Clock;
@@ -15,7 +15,7 @@ pub(crate) use discovery::KeySource;
 pub use discovery::SourceError;
 pub(crate) use jwks::VerifyingKey;
 
-use crate::{CaConfigError, OidcConfig};
+use crate::{CaConfigError, OidcConfig, fetch::Clients};
 
 /// The trusted issuers with their keys.
 pub(crate) struct Issuers {
@@ -34,9 +34,10 @@ impl Issuers {
         settings: &OidcConfig,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, CaConfigError> {
+        let mut clients = Clients::new(Duration::from_millis(settings.timeout_ms));
         let mut by_url = HashMap::new();
         for config in set.iter().cloned() {
-            let source = KeySource::new(&config, settings)?;
+            let source = KeySource::new(&config, &mut clients)?;
             let keys = Arc::new(IssuerKeys::new(source, settings.clone(), Arc::clone(clock)));
             by_url.insert(config.url().to_owned(), Arc::new(Issuer { config, keys }));
         }

@@ -172,6 +172,19 @@ async fn documents_without_end_and_silent_issuers_cost_little() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_fell_silent_is_waited_for_once() {
+    let stack = impatient().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    stack.issuer.answer_jwks(Answer::Silence);
+    stack.clock.advance_ms(HOUR_MS);
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await, "after waiting for a time-out");
+    stack.clock.advance_ms(10_000);
+    let asked = stack.issuer.fetches();
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    assert!(stack.issuer.fetches() <= asked + 1, "the fetch runs beside the answer");
+}
+
+#[tokio::test]
 async fn callers_that_give_up_do_not_break_off_a_fetch() {
     let stack = Stack::start().await;
     {

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crypto::{KeyType, LocalSigner, Signer};
 use http::header;
 
 use crate::{
@@ -83,15 +82,6 @@ async fn a_wrong_promise_is_never_embedded() {
         assert!(refused.contains("no usable promise"), "{answer:?}: {refused}");
         assert!(!reply.text().contains("CERTIFICATE"));
     }
-}
-
-#[tokio::test]
-async fn refuses_promises_when_configured_for_another_log() {
-    let stack = Stack::start().await;
-    let other = LocalSigner::generate(KeyType::EcdsaP256, "other").unwrap();
-    assert_ne!(stack.log.public_key(), other.public_key());
-    stack.log.answer(LogAnswer::OtherLog);
-    stack.ask(&stack.token()).await.refused(500, 13);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 extern crate countersign_ca as ca;
 
+mod audit_trail;
 mod authority;
 mod ct_log;
 mod documents;

@@ -1,8 +1,13 @@
+mod kind;
+mod settings;
+
 use serde::Deserialize;
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::{JwsAlgorithm, SubjectDomain};
+use crate::JwsAlgorithm;
+pub use kind::IssuerKind;
+use settings::Settings;
 
 /// Longest time from issue to expiry, in seconds, unless configured: no CI job runs longer than a day.
 const DEFAULT_MAX_LIFETIME_S: u64 = 24 * 60 * 60;
@@ -132,86 +137,6 @@ impl IssuerConfig {
     }
 }
 
-/// How an issuer's claims become a subject alternative name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerKind {
-    /// The `email` claim, which must be marked as verified unless `skip_verification`.
-    Email {
-        /// Trusts `email` without `email_verified`, for issuers (Entra, ADFS) that never send it.
-        skip_verification: bool,
-    },
-    /// The `sub` claim, a URI below `subject_domain`.
-    Uri {
-        /// Scheme and host that every subject must have.
-        subject_domain: SubjectDomain,
-    },
-    /// [`IssuerKind::Email`] for tokens with an `email` claim, [`IssuerKind::Uri`] for those without:
-    /// for issuers that serve people and machines at one URL.
-    EmailOrUri {
-        /// Scheme and host that every subject without `email` must have.
-        subject_domain: SubjectDomain,
-    },
-    /// A job of GitHub Actions.
-    GithubWorkflow {
-        /// The server's URL without a final slash, such as `https://github.com`.
-        base_url: String,
-    },
-    /// A service account of a Kubernetes cluster.
-    Kubernetes,
-}
-
-impl IssuerKind {
-    /// The server whose repositories GitHub's own issuer speaks for.
-    pub const GITHUB: &'static str = "https://github.com";
-
-    /// Fulcio's name of this kind, as in its configuration file.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Email { .. } | Self::EmailOrUri { .. } => "email",
-            Self::Uri { .. } => "uri",
-            Self::GithubWorkflow { .. } => "github-workflow",
-            Self::Kubernetes => "kubernetes",
-        }
-    }
-
-    /// The claim that Fulcio names as the one to sign. Proofs over `sub` and over a verified
-    /// `email` are both accepted.
-    #[must_use]
-    pub const fn challenge_claim(&self) -> &'static str {
-        match self {
-            Self::Email { .. } | Self::EmailOrUri { .. } => "email",
-            Self::Uri { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => "sub",
-        }
-    }
-
-    /// The domain of its subjects, when the kind has one.
-    #[must_use]
-    pub const fn subject_domain(&self) -> Option<&SubjectDomain> {
-        match self {
-            Self::Uri { subject_domain } | Self::EmailOrUri { subject_domain } => {
-                Some(subject_domain)
-            }
-            Self::Email { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => None,
-        }
-    }
-
-    fn check(&self, issuer_host: &str) -> Result<(), IssuerConfigError> {
-        if let Some(domain) = self.subject_domain()
-            && !domain.belongs_to(issuer_host)
-        {
-            return Err(IssuerConfigError::ForeignSubjectDomain {
-                subject_domain: domain.to_string(),
-                issuer_host: issuer_host.to_owned(),
-            });
-        }
-        match self {
-            Self::GithubWorkflow { base_url } => check_base_url(base_url),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// The trusted issuers, each once.
 #[derive(Clone, Debug, Default)]
 pub struct IssuerSet(Vec<IssuerConfig>);
@@ -292,110 +217,6 @@ pub enum IssuerConfigError {
     Duplicate(String),
 }
 
-/// What a configuration file says, before it is known to make sense.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    url: String,
-    audiences: Vec<String>,
-    #[serde(rename = "type")]
-    kind: KindName,
-    subject_domain: Option<String>,
-    base_url: Option<String>,
-    skip_email_verification: Option<bool>,
-    jwks_uri: Option<Url>,
-    algorithms: Option<Vec<JwsAlgorithm>>,
-    clock_skew_s: Option<u64>,
-    max_age_s: Option<u64>,
-    max_lifetime_s: Option<u64>,
-    #[serde(default)]
-    allow_loopback_http: bool,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum KindName {
-    Email,
-    Uri,
-    EmailOrUri,
-    GithubWorkflow,
-    Kubernetes,
-}
-
-impl KindName {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Uri => "uri",
-            Self::EmailOrUri => "email-or-uri",
-            Self::GithubWorkflow => "github-workflow",
-            Self::Kubernetes => "kubernetes",
-        }
-    }
-}
-
-impl TryFrom<Settings> for IssuerConfig {
-    type Error = IssuerConfigError;
-
-    fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
-        let kind = settings.take_kind()?;
-        let mut issuer =
-            Self::build(&settings.url, settings.audiences, kind, settings.allow_loopback_http)?;
-        if let Some(uri) = settings.jwks_uri {
-            check_transport(&uri, settings.allow_loopback_http)?;
-            issuer.jwks_uri = Some(uri);
-        }
-        if let Some(algorithms) = settings.algorithms {
-            if algorithms.is_empty() {
-                return Err(IssuerConfigError::NoAlgorithm(issuer.url));
-            }
-            issuer.algorithms = algorithms;
-        }
-        issuer.clock_skew_s = settings.clock_skew_s.unwrap_or(issuer.clock_skew_s);
-        issuer.max_age_s = settings.max_age_s;
-        issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
-        Ok(issuer)
-    }
-}
-
-impl Settings {
-    /// Builds the kind from the settings that belong to it, and refuses those that do not.
-    fn take_kind(&mut self) -> Result<IssuerKind, IssuerConfigError> {
-        let kind = match self.kind {
-            KindName::Email => IssuerKind::Email {
-                skip_verification: self.skip_email_verification.take().unwrap_or(false),
-            },
-            KindName::Uri => IssuerKind::Uri { subject_domain: self.take_subject_domain()? },
-            KindName::EmailOrUri => {
-                IssuerKind::EmailOrUri { subject_domain: self.take_subject_domain()? }
-            }
-            KindName::GithubWorkflow => IssuerKind::GithubWorkflow {
-                base_url: self.base_url.take().unwrap_or_else(|| IssuerKind::GITHUB.to_owned()),
-            },
-            KindName::Kubernetes => IssuerKind::Kubernetes,
-        };
-        let unused = [
-            ("subject_domain", self.subject_domain.is_some()),
-            ("base_url", self.base_url.is_some()),
-            ("skip_email_verification", self.skip_email_verification.is_some()),
-        ];
-        match unused.into_iter().find(|(_, present)| *present) {
-            None => Ok(kind),
-            Some((setting, _)) => {
-                Err(IssuerConfigError::UnusedSetting { kind: self.kind.as_str(), setting })
-            }
-        }
-    }
-
-    fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
-        let text = self.subject_domain.take().ok_or(IssuerConfigError::MissingSetting {
-            kind: self.kind.as_str(),
-            setting: "subject_domain",
-        })?;
-        SubjectDomain::parse(&text)
-    }
-}
-
 /// Checks an issuer's URL and returns its host.
 fn check_issuer_url(url: &str, allow_loopback_http: bool) -> Result<String, IssuerConfigError> {
     let wrong = || IssuerConfigError::Url(url.to_owned());
@@ -432,18 +253,5 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn check_base_url(base_url: &str) -> Result<(), IssuerConfigError> {
-    let wrong = || IssuerConfigError::BaseUrl(base_url.to_owned());
-    let parsed = Url::parse(base_url).map_err(|_| wrong())?;
-    let sound = matches!(parsed.scheme(), "https" | "http")
-        && parsed.query().is_none()
-        && parsed.fragment().is_none()
-        && parsed.username().is_empty()
-        && !base_url.ends_with('/')
-        && base_url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if sound { Ok(()) } else { Err(wrong()) }
-}
-
 #[cfg(test)]
-#[path = "issuer_tests.rs"]
 mod tests;

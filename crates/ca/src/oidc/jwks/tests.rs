@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-#[path = "../../tests/service/jwk.rs"]
+#[path = "../../../tests/service/jwk.rs"]
 #[expect(dead_code, reason = "shared with the tests of the service, which use all of it")]
 mod jwk;
 

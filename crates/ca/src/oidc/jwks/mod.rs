@@ -181,5 +181,4 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-#[path = "jwks_tests.rs"]
 mod tests;

@@ -119,5 +119,4 @@ fn check_times(claims: &Claims, issuer: &IssuerConfig, now: u64) -> Result<u64, 
 }
 
 #[cfg(test)]
-#[path = "verified_tests.rs"]
 mod tests;

@@ -1,0 +1,104 @@
+//! What the log lines say, and what they never say.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::stack::{EMAIL, Stack};
+
+/// Log lines of this thread, as JSON.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn listen(&self) -> DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn audit_events(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+        self.text().lines().map(parse).filter(|event| event["target"] == "audit").collect()
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn every_use_of_the_key_is_recorded_before_and_after() {
+    let (stack, lines) = (Stack::start().await, Lines::default());
+    let _listening = lines.listen();
+    let leaf = stack.verified_leaf(&stack.ask(&stack.token()).await);
+    let events = lines.audit_events();
+    let steps: Vec<_> = events
+        .iter()
+        .map(|event| {
+            [&event["fields"]["ca.signs"], &event["fields"]["ca.step"]].map(|v| v.as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ["precertificate", "signing"],
+            ["precertificate", "signed"],
+            ["certificate", "signing"],
+            ["certificate", "signed"],
+        ]
+    );
+    for event in events {
+        let fields = &event["fields"];
+        assert_eq!(fields["ca.issuer"], stack.issuer.url);
+        assert_eq!(fields["ca.subject"], "user-17");
+        assert_eq!(fields["ca.subject_alternative_name"], EMAIL);
+        assert_eq!(fields["ca.serial_number"], hex::encode(leaf.serial_number()));
+        assert_eq!(fields["ca.key_sha256"], hex::encode(leaf.public_key().spki_sha256()));
+        assert_eq!(fields["ca.signer"], "issuing-ca");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_never_logged() {
+    let (stack, lines) = (Stack::start().await, Lines::default());
+    let _listening = lines.listen();
+    let accepted = stack.token();
+    let refused = stack.issuer.token(&stack.claims(&json!({"aud": "other", "email": "x@y"})));
+    stack.verified_leaf(&stack.ask(&accepted).await);
+    stack.ask(&refused).await.refused(400, 3);
+    stack.post(json!({"credentials": refused}).to_string()).await.refused(400, 3);
+    let text = lines.text();
+    assert!(text.contains("the token is for another audience"), "{text}");
+    for part in accepted.split('.').chain(refused.split('.')) {
+        assert!(!text.contains(part), "{text}");
+    }
+    assert!(!text.contains("x@y"), "claims of refused tokens stay out");
+}
