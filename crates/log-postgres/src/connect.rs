@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use log_store::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
 
 use crate::error::unavailable;
 
@@ -15,27 +15,29 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 
 /// Opens a first connection, checks the server with it and brings the schema up to date.
 pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    // Not from a pool, which would try a dead server again and again.
+    let mut connection = options.connect().await.map_err(unavailable)?;
+    let (fsync, full_page_writes): (String, String) =
+        sqlx::query_as("SELECT current_setting('fsync'), current_setting('full_page_writes')")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(unavailable)?;
+    refuse_unsafe(&fsync, &full_page_writes)?;
+
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options.clone())
         .await
         .map_err(unavailable)?;
-    let (fsync, full_page_writes): (String, String) =
-        sqlx::query_as("SELECT current_setting('fsync'), current_setting('full_page_writes')")
-            .fetch_one(&pool)
-            .await
-            .map_err(unavailable)?;
-    refuse_unsafe(&fsync, &full_page_writes)?;
-
     let mut migrations = sqlx::migrate!("../../migrations/log/postgres");
-    // A table of its own: the migrations of other services live in their schemas.
     migrations.create_schema("log");
+    // A table of its own: the migrations of other services live in their schemas.
     migrations.dangerous_set_table_name("log._migrations");
     migrations
         .run(&pool)
         .await
         .map_err(|error| StoreError::Unavailable { source: error.into() })?;
-    Ok(pool.acquire().await.map_err(unavailable)?.detach())
+    Ok(connection)
 }
 
 /// Connections that read; opened when first needed.
@@ -45,10 +47,7 @@ pub(crate) fn readers(options: &PgConnectOptions) -> PgPool {
         .acquire_timeout(READER_WAIT)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // A plan made while a table was small would scan it when it is large: never scan.
-                connection
-                    .execute("SET enable_seqscan = off; SET default_transaction_read_only = on")
-                    .await?;
+                connection.execute(READER_SETTINGS).await?;
                 Ok(())
             })
         })
@@ -64,6 +63,10 @@ fn refuse_unsafe(fsync: &str, full_page_writes: &str) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// All our reads look rows up by index. Without statistics the planner cannot know, and a plan made while a table was
+/// small would scan it when it is large.
+const READER_SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_material = off; SET default_transaction_read_only = on";
 /// Reads of an HTTP server on few cores. Every replica has as many, and servers allow about 100 in all.
 const READERS: u32 = 8;
 /// Longer than any request may take, so that the waiter gives up first.

@@ -142,13 +142,11 @@ pub(crate) async fn entries(
     start: u64,
     end: u64,
 ) -> Result<Vec<StoredEntry>, StoreError> {
-    // The range is said of each table: the planner does not carry it over a join.
     let rows = sqlx::query(
         "SELECT entry.idx, leaf_hash, identity_hash, integrated_at, kind, body, extra, set_sig \
          FROM log.entry \
-         JOIN log.entry_body AS body ON body.log_id = $1 AND body.idx = entry.idx AND body.idx >= $2 AND body.idx < $3 \
-         LEFT JOIN log.entry_set AS set \
-             ON set.log_id = $1 AND set.idx = entry.idx AND set.idx >= $2 AND set.idx < $3 \
+         JOIN log.entry_body AS body ON body.log_id = entry.log_id AND body.idx = entry.idx \
+         LEFT JOIN log.entry_set AS set ON set.log_id = entry.log_id AND set.idx = entry.idx \
          WHERE entry.log_id = $1 AND entry.idx >= $2 AND entry.idx < $3 ORDER BY entry.idx",
     )
     .bind(log.0)

@@ -149,10 +149,9 @@ static LISTENER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoticeListe
 struct NoticeListener;
 
 impl Subscriber for NoticeListener {
+    // sqlx asks first, and an asker is no event yet.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
-            && metadata.target() == "sqlx::postgres::notice"
-            && *metadata.level() <= Level::WARN
+        metadata.target() == "sqlx::postgres::notice" && *metadata.level() <= Level::WARN
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {

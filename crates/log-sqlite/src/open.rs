@@ -92,3 +92,22 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHE_KIB: &str = "-32768";
 /// 32 MiB of pages of 4 KiB: the data file is synchronised once in about 30 batches of 256, not in each third.
 const WAL_PAGES: &str = "8192";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_with_full_synchronisation_whatever_the_defaults_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = writer(&directory.path().join("log.db")).await.unwrap();
+        let settings: (i64, String, i64, i64) = sqlx::query_as(
+            "SELECT synchronous, journal_mode, foreign_keys, recursive_triggers FROM \
+             pragma_synchronous, pragma_journal_mode, pragma_foreign_keys, pragma_recursive_triggers",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(settings, (2, "wal".to_owned(), 1, 1));
+    }
+}

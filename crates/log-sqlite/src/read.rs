@@ -110,12 +110,15 @@ pub(crate) async fn find_leaf(
     log: LogId,
     leaf_hash: &Hash,
 ) -> Result<Option<u64>, StoreError> {
-    // Two branches, one for each index.
+    // Two branches, one for each index. The indexes are named in the statements because SQLite, which has no statistics
+    // here, takes `log_id = ...` for selective and would read the whole log.
     let idx: Option<i64> = sqlx::query_scalar(
         "SELECT min(idx) FROM ( \
-             SELECT idx FROM entry WHERE log_id = $1 AND identity_hash = $2 AND leaf_hash = $2 \
+             SELECT idx FROM entry INDEXED BY entry_identity \
+             WHERE log_id = $1 AND identity_hash = $2 AND leaf_hash = $2 \
              UNION ALL \
-             SELECT idx FROM entry WHERE log_id = $1 AND leaf_hash = $2 AND leaf_hash <> identity_hash)",
+             SELECT idx FROM entry INDEXED BY entry_leaf \
+             WHERE log_id = $1 AND leaf_hash = $2 AND leaf_hash <> identity_hash)",
     )
     .bind(log.0)
     .bind(leaf_hash.as_ref())
@@ -253,7 +256,7 @@ static FIND: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
     WIDTHS.map(|width| {
         let marks = vec!["?"; width].join(", ");
         let text = format!(
-            "SELECT identity_hash, idx, leaf_hash, integrated_at FROM entry \
+            "SELECT identity_hash, idx, leaf_hash, integrated_at FROM entry INDEXED BY entry_identity \
              WHERE log_id = ? AND identity_hash IN ({marks})"
         );
         (width, text)

@@ -3,12 +3,12 @@
 //! [`LogStore`] is cut by guarantee, not by table: [`LogStore::append`] is one transaction that either leaves a
 //! longer, consistent log or leaves nothing. Two adapters implement it (`log-sqlite`, `log-postgres`); what they
 //! decide alike is decided once, here, without I/O: [`plan`] turns a locked state and a batch into the rows to
-//! write, [`column`] turns numbers and hashes into columns and back.
+//! write, [`mod@column`] turns numbers and hashes into columns and back.
 //!
 //! | module | job |
 //! |---|---|
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
-//! | [`column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
+//! | [`mod@column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
 //! | [`row`] | rows of either database and what they mean |
 //! | [`fault`] | [`FaultyStore`]: a write that failed, and one that failed yet persisted |
 //! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |

@@ -34,9 +34,11 @@ CREATE TABLE entry (
     integrated_at INTEGER NOT NULL CHECK (integrated_at >= 0),                -- when it entered the log
     kind          TEXT    NOT NULL,                                           -- kind of entry, like hashedrekord
     body_len      INTEGER NOT NULL CHECK (body_len BETWEEN 0 AND 65535),      -- length of the body
-    PRIMARY KEY (log_id, idx),
-    UNIQUE (log_id, identity_hash)
+    PRIMARY KEY (log_id, idx)
 ) STRICT, WITHOUT ROWID;
+
+-- Strict deduplication, and the last safety net.
+CREATE UNIQUE INDEX entry_identity ON entry (log_id, identity_hash);
 
 -- CT's leaf hash is not the identity hash; everywhere else the unique key above serves.
 CREATE INDEX entry_leaf ON entry (log_id, leaf_hash) WHERE leaf_hash <> identity_hash;

@@ -1,4 +1,4 @@
-//! A database of its own for each test, on the server that DATABASE_URL names.
+//! A database of its own for each test, on the server that `DATABASE_URL` names.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub(crate) struct PostgresDatabase {
     name: String,
 }
 
+#[expect(clippy::expect_used, reason = "the one mistake of a caller, told as what to do instead")]
 pub(crate) async fn database() -> PostgresDatabase {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     #[expect(
