@@ -278,6 +278,3 @@ fn unavailable(error: ReadError) -> SubmitError {
 fn died() -> SubmitError {
     SubmitError::Stopped(Arc::new(StopReason::TaskDied))
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

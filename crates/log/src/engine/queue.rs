@@ -143,8 +143,22 @@ fn weight(entry: &NewEntry) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use tlog::leaf_hash;
+
     use super::*;
-    use crate::engine::tests::entry;
+
+    fn entry(body: &[u8]) -> NewEntry {
+        NewEntry {
+            leaf_hash: leaf_hash(body),
+            identity_hash: leaf_hash(body).into(),
+            kind: "test",
+            body: Bytes::copy_from_slice(body),
+            extra: Bytes::new(),
+            promise: Bytes::new(),
+            index_keys: Vec::new(),
+        }
+    }
 
     fn limits() -> LogLimits {
         LogLimits { queue_entries: 5, queue_bytes: 10_000, batch_entries: 3, batch_bytes: 2_000 }

@@ -156,3 +156,20 @@ fn body(status: StatusCode, code: Code, message: String) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_that_no_bundle_can_hold_is_413_and_names_the_limit() {
+        let response = ApiError::EntryTooLong { length: 70_000 }.into_response();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let status: Status = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status.code, Code::InvalidArgument);
+        assert!(status.message.contains("70000") && status.message.contains("65535"));
+    }
+}

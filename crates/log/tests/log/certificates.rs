@@ -1,0 +1,67 @@
+//! A CA and what it submits to a CT log.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+};
+
+pub(crate) struct Authority {
+    params: CertificateParams,
+    key: KeyPair,
+    certificate: Vec<u8>,
+}
+
+impl Authority {
+    pub(crate) fn new(common_name: &str) -> Self {
+        let mut params = named(common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        Self { params, key, certificate }
+    }
+
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        self.certificate.clone()
+    }
+
+    pub(crate) fn precertificate(&self) -> Vec<u8> {
+        let mut poison = CustomExtension::from_oid_content(
+            &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 3],
+            vec![0x05, 0x00],
+        );
+        poison.set_criticality(true);
+        self.leaf(vec![poison])
+    }
+
+    pub(crate) fn final_certificate(&self) -> Vec<u8> {
+        self.leaf(Vec::new())
+    }
+
+    fn leaf(&self, extensions: Vec<CustomExtension>) -> Vec<u8> {
+        let mut params = named("leaf");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        params.custom_extensions = extensions;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        params.signed_by(&key, &issuer).unwrap().der().to_vec()
+    }
+}
+
+/// A self-signed certificate with an extension of `length` bytes.
+pub(crate) fn bulky(length: usize) -> (Vec<u8>, KeyPair) {
+    let mut params = named("bulky");
+    params.custom_extensions =
+        vec![CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![b'x'; length])];
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().to_vec(), key)
+}
+
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+}
