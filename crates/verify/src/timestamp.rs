@@ -2,6 +2,10 @@ use tsp::{VerifiedTimestamp, VerifyError as TokenError, verify_response_over};
 
 use crate::{Check, Trust, UnverifiedBundle, VerifyError};
 
+/// How far the clocks of a timestamp authority and of a verifier may differ, in seconds: else what
+/// was signed just now would fail where the clock is a little behind.
+const MAX_CLOCK_SKEW_S: u64 = 60;
+
 /// A moment at which the signature is proved to have existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningTime {
@@ -32,7 +36,7 @@ pub(crate) fn check(
         .into_iter()
         .map(|response| {
             let at = check_one(response, signature, trust)?.gen_time;
-            if at > now {
+            if at > now.saturating_add(MAX_CLOCK_SKEW_S) {
                 return Err(Check::Timestamp.failed(format!("its time {at} is in the future")));
             }
             Ok(SigningTime { at, source: TimeSource::TimestampAuthority })
