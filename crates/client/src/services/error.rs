@@ -1,0 +1,145 @@
+use std::fmt;
+
+use thiserror::Error;
+
+use super::ServiceUrl;
+
+/// Which service, in messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// What it does.
+    pub kind: ServiceKind,
+    /// Where it is; shown without credentials.
+    pub url: ServiceUrl,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} at {}", self.kind, self.url)
+    }
+}
+
+/// What a service does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServiceKind {
+    /// Fulcio v2.
+    CertificateAuthority,
+    /// Rekor v2.
+    TransparencyLog,
+    /// RFC 3161.
+    TimestampAuthority,
+}
+
+impl ServiceKind {
+    /// What to look at when a service of this kind says no.
+    const fn advice_on_refusal(self) -> &'static str {
+        match self {
+            Self::CertificateAuthority => {
+                "check that the identity token is of an accepted issuer and audience, and not expired"
+            }
+            Self::TransparencyLog => "check that the URL is of a Rekor v2 log that takes new entries",
+            Self::TimestampAuthority => {
+                "check that the URL is the complete one of an RFC 3161 authority"
+            }
+        }
+    }
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CertificateAuthority => "certificate authority",
+            Self::TransparencyLog => "transparency log",
+            Self::TimestampAuthority => "timestamp authority",
+        })
+    }
+}
+
+/// Why a service did not give what was asked: which service, what happened, what to do.
+///
+/// No variant holds the identity token, also where the service repeated it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ServiceError {
+    /// No connection, no answer in time, or an answer 429 or 5xx to the last attempt too.
+    #[error(
+        "{service} is not available: {reason}; try again later, or check the URL and the network"
+    )]
+    Unreachable {
+        /// Which.
+        service: Service,
+        /// What happened.
+        reason: String,
+    },
+    /// It answered, and will answer the same again.
+    #[error("{service} refused: {message}; {}", .service.kind.advice_on_refusal())]
+    Refused {
+        /// Which.
+        service: Service,
+        /// Its own words, shortened.
+        message: String,
+    },
+    /// What it answered is not of the protocol.
+    #[error(
+        "{service} gave an answer that cannot be used: {reason}; check that the URL is of a {}",
+        .service.kind
+    )]
+    Malformed {
+        /// Which.
+        service: Service,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What it answered is well-formed, and not what was asked or not by whom is trusted.
+    #[error(
+        "{service} gave an answer that is not to be trusted: {reason}; \
+         check that the trusted root is of the same instance"
+    )]
+    Untrusted {
+        /// Which.
+        service: Service,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ServiceError {
+    /// The process's exit code: 3 when trying again may help, 4 when the service refused for
+    /// good, 1 when what it gave does not verify.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. } | Self::Malformed { .. } => 3,
+            Self::Refused { .. } => 4,
+            Self::Untrusted { .. } => 1,
+        }
+    }
+
+    /// Which service.
+    #[must_use]
+    pub const fn service(&self) -> &Service {
+        match self {
+            Self::Unreachable { service, .. }
+            | Self::Refused { service, .. }
+            | Self::Malformed { service, .. }
+            | Self::Untrusted { service, .. } => service,
+        }
+    }
+}
+
+impl Service {
+    pub(super) fn unreachable(&self, reason: impl Into<String>) -> ServiceError {
+        ServiceError::Unreachable { service: self.clone(), reason: reason.into() }
+    }
+
+    pub(super) fn refused(&self, message: impl Into<String>) -> ServiceError {
+        ServiceError::Refused { service: self.clone(), message: message.into() }
+    }
+
+    pub(super) fn malformed(&self, reason: impl Into<String>) -> ServiceError {
+        ServiceError::Malformed { service: self.clone(), reason: reason.into() }
+    }
+
+    pub(super) fn untrusted(&self, reason: impl Into<String>) -> ServiceError {
+        ServiceError::Untrusted { service: self.clone(), reason: reason.into() }
+    }
+}

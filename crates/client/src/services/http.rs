@@ -1,0 +1,268 @@
+use std::time::Duration;
+
+use reqwest::{StatusCode, header, redirect::Policy};
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use url::{Host, Url};
+
+use super::{IdentityToken, Service, ServiceError};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest wait for a result, all attempts together: a log may wait for a busy database.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest answer read, in bytes: certificate chains, log entries and timestamps have a few KiB.
+const MAX_ANSWER_LEN: usize = 1024 * 1024;
+
+/// Attempts after the first.
+const MAX_RETRIES: u32 = 2;
+
+/// Wait before the first retry when the service does not say how long; doubled for the second.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// Longest wait that a service may ask for; one that asks for more gets no further attempt.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Longest text of a service that is shown, in characters.
+const MAX_MESSAGE_LEN: usize = 300;
+
+/// `countersign/VERSION`.
+const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
+
+/// HTTP to the services, shared by any number of signings.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    direct: reqwest::Client,
+    proxied: reqwest::Client,
+    limits: HttpLimits,
+}
+
+/// How long a service may take and how much it may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// For a connection.
+    pub connect_timeout: Duration,
+    /// For a result, all attempts together.
+    pub total_timeout: Duration,
+    /// Before the first retry; doubled for the second.
+    pub back_off: Duration,
+    /// In bytes.
+    pub max_answer_len: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: CONNECT_TIMEOUT,
+            total_timeout: TOTAL_TIMEOUT,
+            back_off: BACK_OFF,
+            max_answer_len: MAX_ANSWER_LEN,
+        }
+    }
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) service: &'a Service,
+    pub(super) url: Url,
+    pub(super) content_type: &'static str,
+    pub(super) accept: &'static str,
+    pub(super) body: Vec<u8>,
+    /// Held by the body, to be kept out of messages.
+    pub(super) token: Option<&'a IdentityToken>,
+}
+
+/// An attempt that gave no answer.
+struct Failed {
+    error: ServiceError,
+    retry: Retry,
+}
+
+enum Retry {
+    Never,
+    BackOff,
+    After(Duration),
+}
+
+impl HttpClient {
+    /// With the default limits.
+    ///
+    /// # Errors
+    /// [`HttpClientError`].
+    pub fn new() -> Result<Self, HttpClientError> {
+        Self::with_limits(HttpLimits::default())
+    }
+
+    /// With limits of the caller's.
+    ///
+    /// # Errors
+    /// [`HttpClientError`].
+    pub fn with_limits(limits: HttpLimits) -> Result<Self, HttpClientError> {
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .redirect(Policy::none())
+                .connect_timeout(limits.connect_timeout)
+        };
+        Ok(Self { direct: builder().no_proxy().build()?, proxied: builder().build()?, limits })
+    }
+
+    /// Posts, and gives the body of an answer 200 or 201.
+    pub(super) async fn post(&self, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+        let deadline = Instant::now() + self.limits.total_timeout;
+        let mut retries = 0;
+        loop {
+            let Failed { error, retry } = match self.attempt(call, deadline).await {
+                Ok(body) => return Ok(body),
+                Err(failed) => failed,
+            };
+            let wait = match retry {
+                Retry::After(wait) => wait,
+                Retry::BackOff => with_jitter(self.limits.back_off * 2_u32.pow(retries)),
+                Retry::Never => return Err(error),
+            };
+            if retries == MAX_RETRIES || Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            sleep(wait).await;
+            retries += 1;
+        }
+    }
+
+    async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Failed> {
+        let never = |error| Failed { error, retry: Retry::Never };
+        let sent = self
+            .client_for(&call.url)
+            .post(call.url.clone())
+            .header(header::CONTENT_TYPE, call.content_type)
+            .header(header::ACCEPT, call.accept)
+            .body(call.body.clone())
+            .timeout(deadline.saturating_duration_since(Instant::now()))
+            .send()
+            .await;
+        let response = sent.map_err(|error| not_sent(call.service, error))?;
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let body = self.read(call.service, response).await;
+        if status == StatusCode::OK || status == StatusCode::CREATED {
+            return body.map_err(never);
+        }
+        // What it says beside a status that already tells all is welcome, no more.
+        let said = said(status, &body.unwrap_or_default(), call.token);
+        Err(refusal(call.service, status, retry_after, said))
+    }
+
+    /// Loopback is never behind a proxy, whatever the environment says of one.
+    fn client_for(&self, url: &Url) -> &reqwest::Client {
+        let loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        if loopback { &self.direct } else { &self.proxied }
+    }
+
+    async fn read(
+        &self,
+        service: &Service,
+        mut response: reqwest::Response,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let limit = self.limits.max_answer_len;
+        let too_long = || service.malformed(format!("it is longer than {limit} bytes"));
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if chunk.len() > limit - body.len() => return Err(too_long()),
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body),
+                Err(error) => return Err(service.unreachable(words_of(error))),
+            }
+        }
+    }
+}
+
+fn not_sent(service: &Service, error: reqwest::Error) -> Failed {
+    // Nothing was processed if there was no connection; after one, that is unknown.
+    let retry = if error.is_connect() && !error.is_timeout() { Retry::BackOff } else { Retry::Never };
+    Failed { error: service.unreachable(words_of(error)), retry }
+}
+
+fn refusal(
+    service: &Service,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    said: String,
+) -> Failed {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        let (retry, reason) = match retry_after {
+            Some(wait) if wait > MAX_RETRY_AFTER => {
+                (Retry::Never, format!("{said}, and asks to come back in {} s", wait.as_secs()))
+            }
+            Some(wait) => (Retry::After(wait), said),
+            None => (Retry::BackOff, said),
+        };
+        return Failed { error: service.unreachable(reason), retry };
+    }
+    let error = if status.is_client_error() {
+        service.refused(said)
+    } else {
+        service.malformed(format!("{said}, which is neither followed nor expected"))
+    };
+    Failed { error, retry: Retry::Never }
+}
+
+/// Seconds of `Retry-After` (RFC 9110 §10.2.3); its other form, a date, is not read.
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let value = response.headers().get(header::RETRY_AFTER)?;
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Half of `wait` to all of it, so that many clients do not come back at once.
+fn with_jitter(wait: Duration) -> Duration {
+    let [random] = crypto::random_bytes::<1>();
+    wait / 2 + wait / 2 * u32::from(random) / u32::from(u8::MAX)
+}
+
+/// Status and, if any, the message of an error body: JSON `message`, or plain text.
+fn said(status: StatusCode, body: &[u8], token: Option<&IdentityToken>) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let message = match serde_json::from_slice::<Message>(body) {
+        Ok(json) => json.message,
+        Err(_) => std::str::from_utf8(body).unwrap_or_default().to_owned(),
+    };
+    // Before it is shortened: half a token is still a secret.
+    let message = token.map_or(message.clone(), |token| token.redact(&message));
+    let printable = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let message: String = printable.take(MAX_MESSAGE_LEN).collect();
+    let status = status.as_u16();
+    if message.is_empty() { format!("it answered {status}") } else { format!("it answered {status} ({message})") }
+}
+
+/// An error with its causes; its URL, which may hold credentials, is left out.
+fn words_of(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        next = cause.source();
+    }
+    words
+}
+
+/// The machine's TLS roots or proxy settings cannot be used.
+#[derive(Debug, Error)]
+#[error("cannot set up HTTP: {0}")]
+pub struct HttpClientError(#[from] reqwest::Error);

@@ -1,0 +1,89 @@
+use crypto::{KeyError, SignatureError, SignerError};
+use entry::EntryError;
+use provenance::{EnvelopeError, StatementError};
+use thiserror::Error;
+use verify::VerifyError;
+
+use super::CertificateError;
+use crate::services::{ServiceError, ServiceKind};
+
+/// Why nothing was signed.
+#[derive(Debug, Error)]
+pub enum SigningError {
+    /// Services are to be used, and nothing says whom to trust.
+    #[error(
+        "no trust is configured, and URLs of services create none: \
+         give --trust-config or --trusted-root, or set COUNTERSIGN_TRUST_CONFIG"
+    )]
+    NoTrust,
+    /// Keyless signing needs all three services.
+    #[error("keyless signing needs a {0}: give its URL or a signing config that names one")]
+    NoService(ServiceKind),
+    /// Rekor v2 cannot verify pure Ed25519 signatures.
+    #[error(
+        "a Rekor v2 log does not take signatures by Ed25519 keys: \
+         sign without the log, or with an ECDSA or RSA key"
+    )]
+    Ed25519Logged,
+    /// The statement cannot be encoded.
+    #[error("the statement cannot be signed: {0}")]
+    Statement(#[from] StatementError),
+    /// No subject that a verifier could look for.
+    #[error("no subject of the statement has a SHA-256 or SHA-512 digest: add one")]
+    SubjectDigest,
+    /// No ephemeral key.
+    #[error("no ephemeral key can be made: {0}")]
+    Key(#[from] KeyError),
+    /// The key gave no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The key gave another key's signature.
+    #[error("the signing key gave a signature that its public half does not verify: {0}")]
+    Signature(#[from] SignatureError),
+    /// A service gave nothing usable.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The CA gave a certificate that is not ours or not trusted.
+    #[error(
+        "the certificate from the certificate authority is not acceptable: {0}; \
+         check that the trusted root is of the same instance"
+    )]
+    Certificate(#[from] CertificateError),
+    /// The certificate cannot be logged.
+    #[error("the certificate cannot be logged: {0}")]
+    Entry(#[from] EntryError),
+    /// The finished bundle did not verify, so it was thrown away.
+    #[error(
+        "the new bundle does not verify and was thrown away: {0}; \
+         check that the services and the trusted root are of the same instance"
+    )]
+    SelfCheck(#[source] VerifyError),
+}
+
+impl SigningError {
+    /// The process's exit code (design 3.3).
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Service(error) => error.exit_code(),
+            Self::NoTrust
+            | Self::NoService(_)
+            | Self::Ed25519Logged
+            | Self::Statement(_)
+            | Self::SubjectDigest => 2,
+            Self::Signer(SignerError::Unavailable { .. }) => 3,
+            Self::Signer(SignerError::Refused { .. }) => 4,
+            Self::Key(_)
+            | Self::Signature(_)
+            | Self::Certificate(_)
+            | Self::Entry(_)
+            | Self::SelfCheck(_) => 1,
+        }
+    }
+}
+
+impl From<EnvelopeError> for SigningError {
+    fn from(EnvelopeError::Signature(error): EnvelopeError) -> Self {
+        Self::Signature(error)
+    }
+}

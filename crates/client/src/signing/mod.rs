@@ -1,0 +1,194 @@
+//! From an artifact or statement to a bundle that was verified before anybody sees it.
+//!
+//! Keyless: an ephemeral P-256 key, a certificate for it, a signature, then log entry and
+//! timestamps at once. By key: a signature, and log entry and timestamps where services are given.
+
+mod certificate;
+mod error;
+mod unsigned;
+mod witness;
+
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use crypto::{KeyType, LocalSigner, Signer as _};
+use entry::rekor2::Verifier;
+use provenance::Statement;
+use verify::{Authority, Trust, UnverifiedBundle, Verified};
+use wire::bundle::{
+    Bundle, BundleMediaType, PublicKeyIdentifier, VerificationContent,
+    VerificationMaterial, X509Certificate,
+};
+
+use crate::services::{CertificateAuthority, Endpoints, HttpClient, IdentityToken, ServiceKind};
+use certificate::Certified;
+use unsigned::Unsigned;
+use witness::Witnessed;
+
+pub use certificate::CertificateError;
+pub use error::SigningError;
+
+/// How far the clock of a timestamp authority may be ahead of ours while it signs, in seconds.
+const MAX_CLOCK_SKEW_S: u64 = 60;
+
+/// What is signed.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// The bytes of an artifact, for a `messageSignature`.
+    Artifact(&'a [u8]),
+    /// An in-toto statement, for a `dsseEnvelope`.
+    Statement(&'a Statement),
+}
+
+/// Who signs.
+#[derive(Clone, Copy)]
+pub enum Signer<'a> {
+    /// The holder of an identity token, with a key that lives as long as the call.
+    Keyless(&'a IdentityToken),
+    /// The holder of a key, such as [`LocalSigner::from_pkcs8_pem`] reads.
+    Key(&'a dyn crypto::Signer),
+}
+
+/// Everything that a signing needs.
+#[derive(Clone, Copy)]
+pub struct SigningRequest<'a> {
+    /// What.
+    pub payload: Payload<'a>,
+    /// Who.
+    pub signer: Signer<'a>,
+    /// With whose help; nobody's for a bare key.
+    pub endpoints: &'a Endpoints,
+    /// By which their help is checked; needed as soon as there is an endpoint.
+    pub trust: Option<&'a Trust>,
+    /// To be shared by all signings of a process.
+    pub http: &'a HttpClient,
+    /// Unix seconds.
+    pub clock: fn() -> u64,
+}
+
+/// A bundle that verifies.
+#[derive(Clone, Debug)]
+pub struct SignedBundle {
+    /// The bundle, v0.3.
+    pub bundle: Bundle,
+    /// Its JSON on one line: the very text that was verified.
+    pub json: String,
+    /// What it proves.
+    pub verified: Verified,
+}
+
+/// Signs, and verifies the finished bundle before it gives it away.
+///
+/// Nothing of a failed signing remains but entries in logs that nobody refers to.
+///
+/// # Errors
+/// [`SigningError`].
+pub async fn sign(request: &SigningRequest<'_>) -> Result<SignedBundle, SigningError> {
+    check_request(request)?;
+    // Also refuses, before anybody is asked, a statement that nobody could verify.
+    unsigned::artifact_of(request.payload)?;
+    match request.signer {
+        Signer::Keyless(token) => sign_keyless(request, token).await,
+        Signer::Key(key) => {
+            let hint = STANDARD.encode(key.public_key().spki_sha256());
+            let material = VerificationContent::PublicKey(PublicKeyIdentifier { hint });
+            let verifier = Verifier::from_public_key(key.public_key());
+            let bundle = make_bundle(request, key, (material, &verifier)).await?;
+            let authority = Authority::Key { key: key.public_key(), trust: request.trust };
+            finish(request, bundle, &authority)
+        }
+    }
+}
+
+async fn sign_keyless(
+    request: &SigningRequest<'_>,
+    token: &IdentityToken,
+) -> Result<SignedBundle, SigningError> {
+    let trust = request.trust.ok_or(SigningError::NoTrust)?;
+    let key = LocalSigner::generate(KeyType::EcdsaP256, "ephemeral")?;
+    let certified = certify(request, token, (&key, trust)).await?;
+    let verifier = Verifier::from_certificate(certified.der())?;
+    let leaf = X509Certificate { raw_bytes: certified.der().to_vec().into() };
+    let material = VerificationContent::Certificate(leaf);
+    let bundle = make_bundle(request, &key, (material, &verifier)).await?;
+    let identity = certified.exact_identity();
+    finish(request, bundle, &Authority::Keyless { trust, identity: &identity })
+}
+
+/// Refuses what could not end in a bundle, before anybody is asked for anything.
+fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
+    let Endpoints { certificate_authority, transparency_log, timestamp_authorities } =
+        request.endpoints;
+    let witnesses = transparency_log.is_some() || !timestamp_authorities.is_empty();
+    match request.signer {
+        _ if witnesses && request.trust.is_none() => Err(SigningError::NoTrust),
+        Signer::Keyless(_) => {
+            for (kind, absent) in [
+                (ServiceKind::CertificateAuthority, certificate_authority.is_none()),
+                (ServiceKind::TransparencyLog, transparency_log.is_none()),
+                (ServiceKind::TimestampAuthority, timestamp_authorities.is_empty()),
+            ] {
+                if absent {
+                    return Err(SigningError::NoService(kind));
+                }
+            }
+            Ok(())
+        }
+        Signer::Key(key) => {
+            let pure = key.public_key().key_type() == KeyType::Ed25519;
+            // Rekor v2 has only digests to verify by, and pure Ed25519 signs none.
+            if pure && transparency_log.is_some() { Err(SigningError::Ed25519Logged) } else { Ok(()) }
+        }
+    }
+}
+
+async fn certify(
+    request: &SigningRequest<'_>,
+    token: &IdentityToken,
+    (key, trust): (&LocalSigner, &Trust),
+) -> Result<Certified, SigningError> {
+    let url = request.endpoints.certificate_authority.clone();
+    let url = url.ok_or(SigningError::NoService(ServiceKind::CertificateAuthority))?;
+    let authority = CertificateAuthority::new(request.http.clone(), url);
+    let proof = key.sign(CertificateAuthority::challenge(token).as_bytes()).await?;
+    let chain = authority.certificate(token, key.public_key(), proof).await?;
+    // Before anything is logged or stamped under it.
+    Ok(Certified::check(&chain, key.public_key(), trust.root())?)
+}
+
+/// Signs the payload, and has it witnessed.
+async fn make_bundle(
+    request: &SigningRequest<'_>,
+    key: &dyn crypto::Signer,
+    (material, verifier): (VerificationContent, &Verifier),
+) -> Result<Bundle, SigningError> {
+    let unsigned = Unsigned::new(request.payload)?;
+    let digest = crypto::digest(verifier.key_details().hash(), unsigned.bytes_to_sign());
+    let signature = key.sign(unsigned.bytes_to_sign()).await?;
+    let content = unsigned.with_signature(&signature, key.public_key())?;
+    let Witnessed { log_entry, timestamps } =
+        witness::witness(request, &digest, &signature, verifier).await?;
+    Ok(Bundle {
+        media_type: BundleMediaType::V0_3,
+        verification_material: VerificationMaterial {
+            content: material,
+            tlog_entries: log_entry.into_iter().collect(),
+            timestamp_verification_data: timestamps,
+        },
+        content,
+    })
+}
+
+/// Verifies the bundle as a stranger would, from its JSON.
+fn finish(
+    request: &SigningRequest<'_>,
+    bundle: Bundle,
+    authority: &Authority<'_>,
+) -> Result<SignedBundle, SigningError> {
+    let artifact = unsigned::artifact_of(request.payload)?;
+    let json = bundle.to_json();
+    let now = (request.clock)().saturating_add(MAX_CLOCK_SKEW_S);
+    let verified = UnverifiedBundle::parse(json.as_bytes())
+        .and_then(|parsed| verify::verify(&parsed, &artifact, authority, now))
+        .map_err(SigningError::SelfCheck)?;
+    Ok(SignedBundle { bundle, json, verified })
+}
