@@ -175,8 +175,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// What is stored does not add up.
-    #[error("the log's store is damaged; run fsck")]
+    /// What is stored does not add up, or cannot be read.
+    #[error("what is stored of the log could not be confirmed; if it can be read, run fsck")]
     Damaged(#[source] RecheckError),
     /// The store failed.
     #[error("the log's store is unavailable")]

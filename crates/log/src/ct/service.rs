@@ -88,6 +88,11 @@ impl CtLog {
         let (sct, entry) = self.promise(&submission).await?;
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
+            tracing::debug!(
+                log.leaf_index = integrated.index,
+                ct.timestamp_ms = sct.timestamp_ms,
+                "an SCT is kept"
+            );
             return Ok(sct);
         }
         let index = integrated.index;
@@ -114,6 +119,7 @@ impl CtLog {
             .map_err(CtError::Unloggable)?;
         let body = Bytes::from(unsigned.merkle_tree_leaf().map_err(CtError::Unloggable)?);
         let extra = Bytes::from(submission.extra_data().map_err(CtError::Unloggable)?);
+        tracing::debug!(log.origin = %inner.log.record().spec.origin, ct.timestamp_ms = timestamp_ms, "signing an SCT");
         let signature =
             inner.signer.sign(unsigned.bytes_to_sign()).await.map_err(SigningError::Signer)?;
         let log_key = inner.signer.public_key().clone();

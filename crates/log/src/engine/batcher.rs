@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use log_store::{Batch, Found, IdentityHash, LogRecord, LogStore, NewEntry, Placement, StoreError};
+use log_store::{
+    Appended, Batch, Found, IdentityHash, LogRecord, LogStore, NewEntry, Placement, StoreError,
+};
 use service::Clock;
 use tlog::{BatchTree, Edge, Hash};
 use tokio::sync::oneshot;
@@ -17,7 +19,7 @@ use super::{
     queue::{Pending, Queue},
     recheck,
 };
-use crate::{SigningError, StopReason, SubmitError};
+use crate::{RecheckError, SigningError, StopReason, SubmitError};
 
 /// What a waiter is given; it makes its proof from it.
 #[derive(Clone)]
@@ -107,7 +109,7 @@ impl Batcher {
         // What to say when the attempts are used up, or when one fails for good.
         let mut doubt = None;
         for attempt in 0..COMMIT_ATTEMPTS {
-            match self.store.append(self.log.id, batch).await {
+            match self.append(batch).await {
                 Ok(appended) if appended.placements.len() == batch.entries.len() => {
                     let (placements, after) = (appended.placements, appended.after);
                     return Ok(Settled { placements, after });
@@ -137,6 +139,13 @@ impl Batcher {
         Err(doubt.unwrap_or_else(|| unavailable(StoreError::Conflict)))
     }
 
+    /// One attempt. A store that does not answer in time may have committed all the same.
+    async fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
+        tokio::time::timeout(APPEND_TIME, self.store.append(self.log.id, batch))
+            .await
+            .unwrap_or_else(|late| Err(StoreError::OutcomeUnknown { source: late.into() }))
+    }
+
     /// Reads back, by identity, whether a batch of unknown outcome is in the log.
     async fn find_outcome(&self, batch: &Batch) -> Result<Option<Settled>, SubmitError> {
         let identities: Vec<IdentityHash> =
@@ -147,7 +156,7 @@ impl Batcher {
                 let state = self.store.state(self.log.id).await?;
                 Ok::<_, StoreError>((found, state.edge))
             };
-            match found.await {
+            match in_time(found).await {
                 Ok((found, after)) => return Ok(self.settle(batch, found, after)),
                 Err(StoreError::Unavailable { source }) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %source,
@@ -197,9 +206,10 @@ impl Batcher {
             .collect();
         for attempt in 0..READ_BACK_ATTEMPTS {
             let (store, log) = (self.store.as_ref(), self.log.id);
-            match recheck::confirm(store, log, &self.confirmed, &settled.after, &written).await {
+            let confirmed = recheck::confirm(store, log, &self.confirmed, &settled.after, &written);
+            match in_time(confirmed).await {
                 Ok(tree) => return Ok(tree),
-                Err(crate::RecheckError::Store(error)) if is_passing(&error) => {
+                Err(RecheckError::Store(error)) if is_passing(&error) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %error,
                         "committed rows cannot be read back yet");
                 }
@@ -258,10 +268,22 @@ impl Drop for Batcher {
 
 /// Attempts at one commit. Conflicts need another replica, each of which wins once at a time.
 const COMMIT_ATTEMPTS: u32 = 6;
-/// Attempts at reading: with the pauses below about 13 s, less than a client waits.
-const READ_BACK_ATTEMPTS: u32 = 12;
+/// Attempts at reading back. While they last, new entries queue up and then are refused.
+const READ_BACK_ATTEMPTS: u32 = 8;
 /// Attempts at signing; a remote key that fails three times fails for longer.
 const SIGNING_ATTEMPTS: u32 = 3;
+
+/// Longest append. Adapters limit their statements to less, so this is for lost connections.
+const APPEND_TIME: Duration = Duration::from_secs(10);
+/// Longest attempt at reading back.
+const READ_TIME: Duration = Duration::from_secs(5);
+
+/// Limits a read of the store; what takes too long counts as unavailable.
+async fn in_time<T, E: From<StoreError>>(read: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(READ_TIME, read)
+        .await
+        .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }.into()))
+}
 
 /// Waits 5 ms, 10 ms, 20 ms, ... at most 2 s.
 async fn pause(attempt: u32) {

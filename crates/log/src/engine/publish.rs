@@ -1,8 +1,8 @@
 //! Signs checkpoints and makes them the published one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crypto::{PublicKey, Signer};
+use crypto::{PublicKey, Signer, SignerError};
 use tlog::{Checkpoint, TreeHead, UnsignedCheckpoint};
 use tokio::sync::watch;
 
@@ -63,10 +63,24 @@ impl Publisher {
     async fn sign(&self, head: TreeHead) -> Result<Arc<PublishedCheckpoint>, SigningError> {
         let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
         let unsigned = UnsignedCheckpoint::new(&checkpoint, self.key_name.clone(), self.key_id);
-        let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
+        let (size, root) = (head.size, head.root);
+        tracing::debug!(log.origin = %self.origin, log.size = size, log.root = %root, "signing a checkpoint");
+        let signature =
+            tokio::time::timeout(SIGNING_TIME, self.signer.sign(unsigned.bytes_to_sign()))
+                .await
+                .unwrap_or_else(|_| Err(self.late()))?;
         let note = unsigned
             .with_signature(&signature, &self.public_key)
             .map_err(SigningError::Signature)?;
+        tracing::debug!(log.origin = %self.origin, log.size = size, log.root = %root, "signed a checkpoint");
         Ok(Arc::new(PublishedCheckpoint { head, note: note.to_string() }))
     }
+
+    fn late(&self) -> SignerError {
+        let (key_id, reason) = (self.signer.key_id().to_owned(), "no answer in time".to_owned());
+        SignerError::Unavailable { key_id, reason }
+    }
 }
+
+/// A remote key answers in tens of milliseconds.
+const SIGNING_TIME: Duration = Duration::from_secs(5);

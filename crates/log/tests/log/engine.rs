@@ -14,7 +14,7 @@ use futures::future::join_all;
 use log_store::{IndexKey, IndexKeyType, LogStore};
 use proptest::prelude::*;
 use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
-use translog::{LogLimits, StartError, SubmitError};
+use translog::{LogLimits, StartError, SubmitError, fsck};
 
 use crate::{
     support::{Home, Running, body, entry},
@@ -238,6 +238,40 @@ async fn goes_on_after_a_restart_where_it_ended() {
     let proof = running.log.consistency_path(before.size, after.size).await.unwrap();
     verify_consistency(&before, &after, &proof).unwrap();
     running.stop().await;
+}
+
+#[tokio::test]
+async fn two_replicas_on_one_database_make_one_log() {
+    let home = Home::new();
+    let one = home.start().await;
+    let mut config = home.config();
+    config.checkpoint_file = Some(home.dir.path().join("second"));
+    let two = home.start_with(Arc::clone(&one.store), config).await.unwrap();
+    let submissions = (0..120).map(|number| {
+        // Every body goes to both.
+        let log = if number % 3 == 0 { &one.log } else { &two.log };
+        log.submit(entry(&body(number / 2)))
+    });
+    let mut heads = vec![];
+    for integrated in join_all(submissions).await {
+        let integrated = integrated.unwrap();
+        home.verify(&integrated);
+        heads.push(integrated.checkpoint.head);
+    }
+    // The one that rested longer catches up with its next batch.
+    heads.push(one.log.submit(entry(b"a")).await.unwrap().checkpoint.head);
+    heads.push(two.log.submit(entry(b"b")).await.unwrap().checkpoint.head);
+    let newest = *heads.last().unwrap();
+    assert_eq!(newest.size, 62);
+    for head in heads {
+        let proof = two.log.consistency_path(head.size, newest.size).await.unwrap();
+        verify_consistency(&head, &newest, &proof).unwrap();
+    }
+    let store = Arc::clone(&one.store);
+    let report = fsck(store.as_ref(), one.log.record()).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    one.stop().await;
+    two.stop().await;
 }
 
 #[tokio::test]
