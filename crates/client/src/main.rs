@@ -1,1 +1,68 @@
-fn main() {}
+//! The binary `countersign`: arguments, environment and exit code around the library.
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::Parser;
+use countersign_client::{
+    Failure, Report, World,
+    cli::{Cli, OutputFormat},
+    run,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = cli.output_format();
+    let world = World {
+        clock: now,
+        variables: ci_variables(),
+        stdin: read_stdin,
+        on_terminal: io::stderr().is_terminal(),
+    };
+    match run(cli, &world) {
+        Ok(report) => succeed(&report, format),
+        Err(failure) => fail(&failure, format),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where this program reads its clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn read_stdin(limit: usize) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    io::stdin().lock().take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The variables by which a CI describes itself, and no others.
+fn ci_variables() -> std::collections::BTreeMap<String, String> {
+    const PREFIXES: [&str; 3] = ["GITHUB_", "RUNNER_", "ACTIONS_ID_TOKEN_"];
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+        .collect()
+}
+
+fn succeed(report: &Report, format: OutputFormat) -> ExitCode {
+    let text = match format {
+        OutputFormat::Text => report.to_text(),
+        OutputFormat::Json => report.to_json(),
+    };
+    // A reader that closed the pipe has what it wanted.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn fail(failure: &Failure, format: OutputFormat) -> ExitCode {
+    if format == OutputFormat::Json {
+        let _ = io::stdout().lock().write_all(failure.to_json().as_bytes());
+    }
+    let _ = writeln!(io::stderr().lock(), "countersign: {failure}");
+    ExitCode::from(failure.exit().code())
+}

@@ -1,0 +1,388 @@
+//! The command line. Names are contracts: people script against them.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// Sign and attest files, and verify what was signed.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// How to say what happened.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Text)]
+    output: OutputFormat,
+}
+
+impl Cli {
+    /// How to say what happened.
+    #[must_use]
+    pub fn output_format(&self) -> OutputFormat {
+        self.output
+    }
+}
+
+/// How a command says what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    Text,
+    /// One JSON object, for machines.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// State how artifacts were built, sign it, verify it
+    #[command(subcommand)]
+    Attest(AttestCommand),
+    /// Sign files; writes FILE.sigstore.json beside each
+    Sign(SignArgs),
+    /// Verify signed files
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AttestCommand {
+    /// Make build provenance of the subjects and sign it
+    ///
+    /// With neither --key nor --keyless the provenance is written unsigned (SLSA build L1).
+    GenerateAndSign(GenerateAndSignArgs),
+    /// Make build provenance of the subjects, unsigned
+    Generate(GenerateArgs),
+    /// Sign a predicate about the subjects
+    Sign(AttestSignArgs),
+    /// Verify attestations of the subjects
+    ///
+    /// With neither --key, --cert nor --keyless only digests are checked (SLSA build L1 at most).
+    Verify(Box<AttestVerifyArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateAndSignArgs {
+    #[command(flatten)]
+    pub(crate) subjects: SubjectArgs,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    /// Where to write the provenance as JSON; unsigned: provenance.intoto.jsonl if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_prov: Option<PathBuf>,
+    /// Where to write the signed envelope (DSSE), beside the bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_signed_prov: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) subjects: SubjectArgs,
+    /// Where to write the provenance
+    #[arg(long, value_name = "FILE", default_value = UNSIGNED_PROVENANCE)]
+    pub(crate) output_prov: PathBuf,
+}
+
+/// Where unsigned provenance is, when nothing else is said.
+pub(crate) const UNSIGNED_PROVENANCE: &str = "provenance.intoto.jsonl";
+
+#[derive(Debug, Args)]
+pub(crate) struct AttestSignArgs {
+    #[command(flatten)]
+    pub(crate) subjects: SubjectArgs,
+    /// The predicate, JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predicate: PathBuf,
+    #[command(flatten)]
+    pub(crate) predicate_type: TypeArgs,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+    /// Where to write the signed envelope (DSSE), beside the bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output_signed_prov: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttestVerifyArgs {
+    #[command(flatten)]
+    pub(crate) subjects: SubjectArgs,
+    /// Bundle of all subjects; if not given, SUBJECT.sigstore.json of each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Unsigned provenance to check, when no signature is demanded
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "keyless", "bundle"])]
+    pub(crate) provenance: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+    /// Demand a signature by an identity of a trusted CA
+    #[arg(long, conflicts_with_all = ["key", "cert"])]
+    pub(crate) keyless: bool,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    /// The source repository: org/repo, or its whole URL
+    #[arg(long, value_name = "ORG/REPO", requires = "keyless")]
+    pub(crate) verify_repo: Option<String>,
+    /// The branch (`main` is exactly refs/heads/main) or full ref (refs/tags/v1)
+    #[arg(long, value_name = "REF", requires = "keyless")]
+    pub(crate) verify_ref: Option<String>,
+    /// The owner of the source repository
+    #[arg(long, value_name = "ORG", requires = "keyless")]
+    pub(crate) verify_org: Option<String>,
+    #[command(flatten)]
+    pub(crate) predicate_type: TypeArgs,
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// Files to sign
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signer: SignerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Files to verify, or sha256:HEX with --bundle
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+    /// Bundle of the one file; if not given, FILE.sigstore.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) authority: AuthorityArgs,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SubjectArgs {
+    /// Artifacts: files separated by white space, @FILE with one on each line, or a checksum list
+    /// in base64. May be repeated
+    #[arg(long, required = true, value_name = "FILES")]
+    pub(crate) subjects: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TypeArgs {
+    /// Predicate type: a URI, or slsaprovenance1, spdxjson, cyclonedx
+    #[arg(long = "type", value_name = "TYPE", default_value = "slsaprovenance1")]
+    pub(crate) predicate_type: PredicateType,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignerArgs {
+    /// Sign with this private key: PEM (PKCS#8) of an EC, RSA or Ed25519 key
+    #[arg(long, value_name = "FILE", conflicts_with = "keyless")]
+    pub(crate) key: Option<PathBuf>,
+    /// Sign with a short-lived certificate for your identity
+    #[arg(long)]
+    pub(crate) keyless: bool,
+    /// Identity token: the token, @FILE, or - for standard input
+    #[arg(long, env = "SIGSTORE_ID_TOKEN", hide_env_values = true, value_name = "TOKEN|@FILE|-")]
+    pub(crate) identity_token: Option<TokenSource>,
+    /// Audience to ask for when the CI gives the token
+    #[arg(long, value_name = "AUDIENCE", default_value = "sigstore")]
+    pub(crate) oidc_audience: String,
+    /// Whether a signature by --key is logged
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) tlog_upload: bool,
+    /// Where to write the one bundle; if not given, SUBJECT.sigstore.json of each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    /// Signing config: where to sign
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signing_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// CA to use; in verification, the only one accepted. Creates no trust
+    #[arg(long, visible_aliases = ["fulcio-url", "fulcio"], value_name = "URL", value_parser = service_url)]
+    pub(crate) fulcio_server_url: Option<Url>,
+    /// Log to use; in verification, the only one accepted. Creates no trust
+    #[arg(long, visible_aliases = ["rekor-url", "rekor"], value_name = "URL", value_parser = service_url)]
+    pub(crate) rekor_server_url: Option<Url>,
+    /// Timestamp authority to use; in verification, the only one accepted. Creates no trust
+    #[arg(long, visible_alias = "timestamp-url", value_name = "URL", value_parser = service_url)]
+    pub(crate) timestamp_server_url: Option<Url>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Trusted root: whom to trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// Client trust config: trusted root and signing config in one. The variable
+    /// COUNTERSIGN_TRUST_CONFIG names the one to use when nothing else says whom to trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust_config: Option<PathBuf>,
+    // An argument only so that clap reads the environment, and nothing else does.
+    #[arg(long, env = "COUNTERSIGN_TRUST_CONFIG", hide = true, value_name = "FILE")]
+    pub(crate) default_trust_config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorityArgs {
+    /// Demand a signature by this public key, PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// Demand a signature by the key of this certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "cert_chain")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Chain of the certificate up to its trusted root, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_chain: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdentityArgs {
+    /// Identity that must have signed: email address or URI
+    #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["certificate_identity_regexp", "key", "cert"])]
+    pub(crate) certificate_identity: Option<String>,
+    /// The same as a regular expression, found anywhere unless anchored by ^ and $
+    #[arg(long, value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    pub(crate) certificate_identity_regexp: Option<String>,
+    /// OIDC issuer that must have vouched for the identity
+    #[arg(long, value_name = "URL", conflicts_with_all = ["certificate_oidc_issuer_regexp", "key", "cert"])]
+    pub(crate) certificate_oidc_issuer: Option<String>,
+    /// The same as a regular expression
+    #[arg(long, value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    pub(crate) certificate_oidc_issuer_regexp: Option<String>,
+}
+
+/// Where an identity token is. Never shown: it may be the token itself.
+#[derive(Clone)]
+pub(crate) enum TokenSource {
+    Token(String),
+    File(PathBuf),
+    StandardInput,
+}
+
+impl FromStr for TokenSource {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.strip_prefix('@') {
+            Some(path) => Self::File(path.into()),
+            None if text == "-" => Self::StandardInput,
+            None => Self::Token(text.to_owned()),
+        })
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenSource(..)")
+    }
+}
+
+/// URI of a predicate type, also by cosign's short names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PredicateType(pub(crate) String);
+
+impl FromStr for PredicateType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri = match text {
+            "slsaprovenance1" => provenance::PREDICATE_TYPE_SLSA_V1,
+            "spdxjson" => "https://spdx.dev/Document",
+            "cyclonedx" => "https://cyclonedx.org/bom",
+            uri if uri.contains("://") => uri,
+            other => return Err(format!("`{other}` is neither a URI nor a known short name")),
+        };
+        Ok(Self(uri.to_owned()))
+    }
+}
+
+fn service_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let http = ["http", "https"].contains(&url.scheme());
+    if http && url.has_host() { Ok(url) } else { Err("must be an http or https URL".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn describes_itself_without_contradiction() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    fn parses(arguments: &str) -> bool {
+        Cli::try_parse_from(arguments.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn takes_the_commands_of_the_founding_document() {
+        for arguments in [
+            "countersign attest generate-and-sign --subjects dist/a",
+            "countersign attest generate-and-sign --subjects a --key private-key.pem",
+            "countersign attest generate-and-sign --subjects a --keyless --fulcio-server-url http://localhost:1 \
+             --rekor-server-url http://localhost:2 --timestamp-server-url http://localhost:3/api/v1/timestamp",
+            "countersign attest verify --subjects dist/artifact",
+            "countersign attest verify --subjects dist/artifact --key public.pem",
+            "countersign attest verify --subjects dist/artifact --cert cert.pem --cert-chain chain.pem",
+            "countersign attest verify --subjects dist/artifact --keyless",
+            "countersign attest verify --subjects a --keyless --rekor http://localhost:1 --fulcio http://localhost:2",
+            "countersign attest verify --subjects a --keyless --verify-repo my-org/my-secure-repo --verify-ref main",
+            "countersign attest sign --subjects a --predicate p.json --type spdxjson",
+            "countersign sign a b --rekor-url http://localhost:1 --fulcio-url http://localhost:2",
+            "countersign verify a --key public.pem --output json",
+            "countersign sign a --key k.pem --tlog-upload=false",
+        ] {
+            assert!(
+                parses(&arguments.split_whitespace().collect::<Vec<_>>().join(" ")),
+                "{arguments}"
+            );
+        }
+    }
+
+    #[test]
+    fn rejects_what_cannot_be_meant() {
+        for arguments in [
+            "countersign",
+            "countersign attest",
+            "countersign trust init",
+            "countersign attest generate-and-sign",
+            "countersign attest generate-and-sign --subjects a --key k --keyless",
+            "countersign attest generate-and-sign --subjects a --rekor-server-url not-a-url",
+            "countersign attest generate-and-sign --subjects a --rekor-server-url file:///etc/passwd",
+            "countersign attest verify --subjects a --key k --keyless",
+            "countersign attest verify --subjects a --cert c",
+            "countersign attest verify --subjects a --cert-chain c",
+            "countersign attest verify --subjects a --verify-repo a/b",
+            "countersign attest verify --subjects a --key k --certificate-identity a",
+            "countersign attest sign --subjects a --predicate p --type nonsense",
+            "countersign verify",
+            "countersign sign",
+            "countersign sign a --output yaml",
+        ] {
+            assert!(!parses(arguments), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn shows_no_token() {
+        let cli =
+            Cli::try_parse_from(["countersign", "sign", "a", "--identity-token", "secret-token"]);
+        assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
+    }
+}

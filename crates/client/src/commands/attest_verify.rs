@@ -1,0 +1,186 @@
+use std::path::Path;
+
+use provenance::{
+    BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourcePolicy, Statement,
+};
+use verify::{Check, VerifyError};
+use wire::bundle::BundleContent;
+
+use super::{
+    authority::Demand,
+    subject_bundle::{bundle_of, verify_subject},
+};
+use crate::{
+    Failure, Report, VerifiedFile, World,
+    cli::{AttestVerifyArgs, IdentityArgs, UNSIGNED_PROVENANCE},
+    files,
+    report::Evidence,
+    subjects::{self, Subject},
+};
+
+/// `attest verify`.
+pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Failure> {
+    let source = SourcePolicy::new(
+        args.verify_repo.as_deref(),
+        args.verify_org.as_deref(),
+        args.verify_ref.as_deref(),
+    )
+    .map_err(|error| Failure::usage(error.to_string()))?;
+    let demand = Demand::of_key_or_certificate(&args.authority, &args.trust, &args.services)?;
+    let demand = match demand {
+        None if args.keyless => {
+            Some(Demand::of_identity(&args.identity, &args.trust, &args.services)?)
+        }
+        demand => demand,
+    };
+    if demand.is_none() && names_identity(&args.identity) {
+        return Err(Failure::usage("an identity was demanded of what need not be signed")
+            .advise("add --keyless"));
+    }
+    let subjects = subjects::parse(&args.subjects.subjects)?;
+    match demand {
+        Some(demand) => signed(args, &subjects, &demand, &source, world),
+        None => unsigned(args, &subjects),
+    }
+}
+
+fn signed(
+    args: &AttestVerifyArgs,
+    subjects: &[Subject],
+    demand: &Demand,
+    source: &SourcePolicy,
+    world: &World,
+) -> Result<Report, Failure> {
+    let mut reported = Vec::new();
+    for subject in subjects {
+        let bundle = bundle_of(subject, args.bundle.as_deref())?;
+        let verified = verify_subject(&bundle, subject, &demand.authority(), world.now())?;
+        let failed = |error: VerifyError| Failure::check(&subject.name, &error);
+        let statement = verified.statement.as_ref().ok_or_else(|| {
+            failed(
+                Check::Statement
+                    .failed("the bundle signs the file itself, and states nothing of it"),
+            )
+            .advise("use `countersign verify`")
+        })?;
+        let mut evidence = Evidence::of(&verified);
+        let level = match demand {
+            Demand::Keyless { .. } => {
+                let claims = verified.claims.as_ref();
+                let level = judge(args, statement, claims, source).map_err(failed)?;
+                evidence.checks.push(Check::Source.name());
+                level
+            }
+            _ => judge(args, statement, None, source).map_err(failed)?,
+        };
+        reported.push(verified_file(subject, statement, level, evidence));
+    }
+    let report = Report::of_verified(reported);
+    Ok(if demand.takes_any_identity() && source.is_empty() {
+        report.note("no identity was demanded: any identity of the trusted CAs is accepted")
+    } else {
+        report
+    })
+}
+
+/// Checks what the statement says: its kind, and its source beside the certificate's.
+fn judge(
+    args: &AttestVerifyArgs,
+    statement: &Statement,
+    claims: Option<&CertificateClaims>,
+    source: &SourcePolicy,
+) -> Result<Option<BuildLevel>, VerifyError> {
+    let provenance = provenance_of(args, statement)?;
+    if let Some(claims) = claims {
+        source
+            .check(claims, provenance.as_ref())
+            .map_err(|violation| Check::Source.failed(violation))?;
+    }
+    Ok(provenance.map(|provenance| BuildLevel::of(Some(&provenance), claims)))
+}
+
+/// The statement's build provenance; `None` when another kind of predicate was demanded.
+fn provenance_of(
+    args: &AttestVerifyArgs,
+    statement: &Statement,
+) -> Result<Option<Provenance>, VerifyError> {
+    let demanded = &args.predicate_type.predicate_type.0;
+    let found = statement.predicate_type();
+    match Provenance::of(statement) {
+        Ok(provenance) if demanded == provenance::PREDICATE_TYPE_SLSA_V1 => Ok(Some(provenance)),
+        Err(ProvenanceError::PredicateType(_)) if found == demanded => Ok(None),
+        Err(ProvenanceError::PredicateType(_)) | Ok(_) => Err(Check::Statement
+            .failed(format!("predicate type {demanded} was demanded, the statement's is {found}"))),
+        Err(error) => Err(Check::Statement.failed(error)),
+    }
+}
+
+/// Checks that provenance exists and names the subjects. Whoever wrote it, nobody vouches for it.
+fn unsigned(args: &AttestVerifyArgs, subjects: &[Subject]) -> Result<Report, Failure> {
+    let mut reported = Vec::new();
+    for subject in subjects {
+        let statement = unsigned_statement(args, subject)?;
+        let failed = |error: VerifyError| Failure::check(&subject.name, &error);
+        if statement.subject_of_sha256(&subject.sha256).is_none() {
+            return Err(failed(
+                Check::Digest.failed("no subject of the statement is this artifact"),
+            ));
+        }
+        let provenance = provenance_of(args, &statement).map_err(failed)?;
+        let level = provenance.map(|provenance| BuildLevel::of(Some(&provenance), None));
+        let checks = vec![Check::Statement.name(), Check::Digest.name()];
+        let evidence = Evidence { checks, ..Evidence::default() };
+        reported.push(verified_file(subject, &statement, level, evidence));
+    }
+    Ok(Report::of_verified(reported)
+        .note("no signature was demanded: anybody may have written this"))
+}
+
+/// The statement of the bundle beside the subject, else of the file of unsigned provenance.
+fn unsigned_statement(args: &AttestVerifyArgs, subject: &Subject) -> Result<Statement, Failure> {
+    let beside = subject.bundle_path().is_some_and(|path| path.exists());
+    let failed = |error: provenance::StatementError| {
+        Failure::check(&subject.name, &Check::Statement.failed(error))
+    };
+    if args.provenance.is_none() && (args.bundle.is_some() || beside) {
+        let bundle = bundle_of(subject, args.bundle.as_deref())?;
+        return match &bundle.as_wire().content {
+            BundleContent::DsseEnvelope(envelope) => {
+                Statement::parse(envelope.payload.as_slice()).map_err(failed)
+            }
+            BundleContent::MessageSignature(_) => {
+                let reason = "the bundle signs the file itself, and states nothing of it";
+                Err(Failure::check(&subject.name, &Check::Statement.failed(reason)))
+            }
+        };
+    }
+    let default = Path::new(UNSIGNED_PROVENANCE);
+    let path = args.provenance.as_deref().unwrap_or(default);
+    if args.provenance.is_none() && !path.exists() {
+        return Err(Failure::unsigned(&subject.name, path));
+    }
+    let json = files::read(path, provenance::MAX_STATEMENT_LEN, "provenance")?;
+    Statement::parse(&json).map_err(failed)
+}
+
+fn verified_file(
+    subject: &Subject,
+    statement: &Statement,
+    level: Option<BuildLevel>,
+    evidence: Evidence,
+) -> VerifiedFile {
+    VerifiedFile {
+        subject: subject.name.clone(),
+        sha256: hex::encode(subject.sha256),
+        level: level.map(|level| level.to_string()),
+        predicate_type: Some(statement.predicate_type().to_owned()),
+        evidence,
+    }
+}
+
+fn names_identity(args: &IdentityArgs) -> bool {
+    args.certificate_identity.is_some()
+        || args.certificate_identity_regexp.is_some()
+        || args.certificate_oidc_issuer.is_some()
+        || args.certificate_oidc_issuer_regexp.is_some()
+}

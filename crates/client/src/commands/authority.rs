@@ -1,0 +1,131 @@
+use crypto::PublicKey;
+use url::Url;
+use verify::{Authority, IdentityPolicy, Matcher, PinnedCertificate, Trust};
+
+use crate::{
+    Failure,
+    cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs},
+    keys,
+    trust::{LoadedTrust, TrustFileError, TrustFiles},
+};
+
+/// Who must have signed, by the options; owns what [`Authority`] borrows.
+pub(super) enum Demand {
+    Keyless { trust: Trust, identity: IdentityPolicy },
+    Key { key: PublicKey, trust: Option<Trust> },
+    Certificate { certificate: Box<PinnedCertificate>, trust: Option<Trust> },
+}
+
+impl Demand {
+    /// Takes `--key` or `--cert`; `None` when neither is given.
+    pub(super) fn of_key_or_certificate(
+        args: &AuthorityArgs,
+        trust: &TrustArgs,
+        only: &ServiceArgs,
+    ) -> Result<Option<Self>, Failure> {
+        if let Some(path) = &args.key {
+            let key = keys::public_key(path)?;
+            return Ok(Some(Self::Key { key, trust: trust_of(trust, only)? }));
+        }
+        let (Some(cert), Some(chain)) = (&args.cert, &args.cert_chain) else { return Ok(None) };
+        let certificate = Box::new(keys::pinned_certificate(cert, chain)?);
+        let trust = trust_of(trust, only)?;
+        Ok(Some(Self::Certificate { certificate, trust }))
+    }
+
+    /// Takes the identity options, and the trust that they need.
+    pub(super) fn of_identity(
+        args: &IdentityArgs,
+        trust: &TrustArgs,
+        only: &ServiceArgs,
+    ) -> Result<Self, Failure> {
+        let subject = matcher(
+            args.certificate_identity.as_deref(),
+            args.certificate_identity_regexp.as_deref(),
+        )?;
+        let issuer = matcher(
+            args.certificate_oidc_issuer.as_deref(),
+            args.certificate_oidc_issuer_regexp.as_deref(),
+        )?;
+        let trust = trust_of(trust, only)?.ok_or(TrustFileError::NoTrust)?;
+        Ok(Self::Keyless { trust, identity: IdentityPolicy { subject, issuer } })
+    }
+
+    pub(super) fn authority(&self) -> Authority<'_> {
+        match self {
+            Self::Keyless { trust, identity } => Authority::Keyless { trust, identity },
+            Self::Key { key, trust } => Authority::Key { key, trust: trust.as_ref() },
+            Self::Certificate { certificate, trust } => {
+                Authority::Certificate { certificate, trust: trust.as_ref() }
+            }
+        }
+    }
+
+    /// Whether any identity of the trusted CAs will do.
+    pub(super) fn takes_any_identity(&self) -> bool {
+        matches!(self, Self::Keyless { identity, .. } if identity.is_any())
+    }
+}
+
+fn matcher(exact: Option<&str>, pattern: Option<&str>) -> Result<Option<Matcher>, Failure> {
+    if let Some(exact) = exact {
+        return Ok(Some(Matcher::Exact(exact.to_owned())));
+    }
+    pattern
+        .map(|pattern| {
+            Matcher::pattern(pattern)
+                .map_err(|error| Failure::usage(format!("`{pattern}` is {error}")))
+        })
+        .transpose()
+}
+
+/// The trust that the options name, if any; URLs of `only` narrow it to those services.
+fn trust_of(args: &TrustArgs, only: &ServiceArgs) -> Result<Option<Trust>, Failure> {
+    let files = TrustFiles {
+        trusted_root: args.trusted_root.clone(),
+        trust_config: args.trust_config.clone(),
+        signing_config: None,
+        default_trust_config: args.default_trust_config.clone(),
+    };
+    match LoadedTrust::load(&files) {
+        Ok(loaded) => narrowed(loaded.trust, only).map(Some),
+        Err(TrustFileError::NoTrust) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What of `trust` is at the URLs that were given: URLs never create trust.
+fn narrowed(trust: Trust, only: &ServiceArgs) -> Result<Trust, Failure> {
+    let urls = [&only.rekor_server_url, &only.fulcio_server_url, &only.timestamp_server_url];
+    if urls.iter().all(|url| url.is_none()) {
+        return Ok(trust);
+    }
+    let mut root = trust.root().clone();
+    if let Some(url) = &only.rekor_server_url {
+        root.tlogs.retain(|log| same_service(&log.base_url, url));
+        require(!root.tlogs.is_empty(), "log", url)?;
+    }
+    if let Some(url) = &only.fulcio_server_url {
+        root.certificate_authorities.retain(|ca| same_service(&ca.uri, url));
+        require(!root.certificate_authorities.is_empty(), "CA", url)?;
+    }
+    if let Some(url) = &only.timestamp_server_url {
+        root.timestamp_authorities.retain(|tsa| same_service(&tsa.uri, url));
+        require(!root.timestamp_authorities.is_empty(), "timestamp authority", url)?;
+    }
+    Trust::from_root(root)
+        .map_err(|error| Failure::usage(format!("the trusted root cannot be used: {error}")))
+}
+
+/// Whether two URLs are of one service: scheme, host and port.
+fn same_service(known: &str, url: &Url) -> bool {
+    Url::parse(known).is_ok_and(|known| known.origin() == url.origin())
+}
+
+fn require(known: bool, what: &str, url: &Url) -> Result<(), Failure> {
+    if known {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("the trusted root knows no {what} at {url}"))
+        .advise("leave the URL out, or give the trusted root of that instance"))
+}

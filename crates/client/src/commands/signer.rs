@@ -1,0 +1,149 @@
+use crypto::LocalSigner;
+use provenance::BuildEnvironment;
+use url::Url;
+use verify::Trust;
+
+use crate::{
+    Failure, World,
+    cli::SignerArgs,
+    keys,
+    progress::Progress,
+    services::{Endpoints, HttpClient},
+    signing::{self, Payload, SignedBundle, Signer, SigningRequest},
+    token::{self, Token},
+    trust::{LoadedTrust, TrustFiles, UrlOverrides},
+};
+
+/// Who signs, and with whose help, as the options say.
+pub(super) struct PreparedSigner {
+    who: Who,
+    endpoints: Endpoints,
+    trust: Option<Trust>,
+    http: HttpClient,
+}
+
+enum Who {
+    Key(Box<LocalSigner>),
+    Holder(Token),
+}
+
+impl PreparedSigner {
+    /// Reads key, trust and token. Asks nobody but, for a token, the CI.
+    pub(super) async fn new(args: &SignerArgs, world: &World) -> Result<Self, Failure> {
+        if args.key.is_none() && !args.tlog_upload {
+            return Err(Failure::usage("a keyless signature must be logged")
+                .advise("leave --tlog-upload=false out, or sign with --key"));
+        }
+        let key = args.key.as_deref().map(keys::private_key).transpose()?;
+        let (mut endpoints, trust) = services_of(args, world, key.is_none())?;
+        let http = HttpClient::new()?;
+        let who = match key {
+            Some(key) => {
+                if !args.tlog_upload {
+                    endpoints.transparency_log = None;
+                }
+                Who::Key(Box::new(key))
+            }
+            None => Who::Holder(token::obtain(args, world).await?),
+        };
+        Ok(Self { who, endpoints, trust, http })
+    }
+
+    /// Where the build runs: by the token's word when it has one, as the certificate will say the
+    /// same; else by the environment's.
+    pub(super) fn build_environment(&self, world: &World) -> Result<BuildEnvironment, Failure> {
+        if let Who::Holder(token) = &self.who {
+            let told =
+                BuildEnvironment::from_token_claims(token.claims(), &token.server_url(world))
+                    .map_err(|error| Failure::usage(error.to_string()))?;
+            if let Some(environment) = told {
+                return Ok(environment);
+            }
+        }
+        environment_of(world)
+    }
+
+    /// Signs; the bundle has been verified.
+    pub(super) async fn sign(
+        &self,
+        payload: Payload<'_>,
+        world: &World,
+    ) -> Result<SignedBundle, Failure> {
+        let signer = match &self.who {
+            Who::Key(key) => Signer::Key(key.as_ref()),
+            Who::Holder(token) => Signer::Keyless(&token.identity),
+        };
+        if self.endpoints != Endpoints::default() {
+            Progress::new(world).say("asking the services of the instance");
+        }
+        let request = SigningRequest {
+            payload,
+            signer,
+            endpoints: &self.endpoints,
+            trust: self.trust.as_ref(),
+            http: &self.http,
+            clock: world.clock,
+        };
+        Ok(signing::sign(&request).await?)
+    }
+}
+
+/// The services to use and whom to trust. A key needs neither, unless an option or variable names
+/// them.
+fn services_of(
+    args: &SignerArgs,
+    world: &World,
+    keyless: bool,
+) -> Result<(Endpoints, Option<Trust>), Failure> {
+    let files = TrustFiles {
+        trusted_root: args.trust.trusted_root.clone(),
+        trust_config: args.trust.trust_config.clone(),
+        signing_config: args.signing_config.clone(),
+        default_trust_config: args.trust.default_trust_config.clone(),
+    };
+    let services = &args.services;
+    let text = |url: &Option<Url>| url.as_ref().map(Url::to_string);
+    let overrides = UrlOverrides {
+        certificate_authority: text(&services.fulcio_server_url),
+        transparency_log: text(&services.rekor_server_url),
+        timestamp_authority: services.timestamp_server_url.clone().map(whole_tsa_url),
+    };
+    let named = files.trusted_root.is_some()
+        || files.trust_config.is_some()
+        || files.default_trust_config.is_some()
+        || files.signing_config.is_some();
+    let by_url = overrides.transparency_log.is_some() || overrides.timestamp_authority.is_some();
+    if !keyless && !named && !by_url {
+        return Ok((Endpoints::default(), None));
+    }
+    let loaded = LoadedTrust::load(&files)?;
+    let endpoints = loaded.endpoints(&overrides, world.now())?;
+    Ok((endpoints, Some(loaded.trust)))
+}
+
+/// A timestamp authority is named by its whole URL; a bare host means the usual path.
+fn whole_tsa_url(mut url: Url) -> String {
+    if url.path() == "/" {
+        url.set_path("/api/v1/timestamp");
+    }
+    url.into()
+}
+
+/// Where the build runs, by the environment's word.
+pub(super) fn environment_of(world: &World) -> Result<BuildEnvironment, Failure> {
+    BuildEnvironment::from_variables(&world.variables, crypto::random_bytes()).map_err(|error| {
+        Failure::usage(error.to_string()).advise("run the command in the job whose build it states")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completes_the_url_of_a_timestamp_authority_only_when_it_has_no_path() {
+        let whole = |text: &str| whole_tsa_url(Url::parse(text).unwrap());
+        assert_eq!(whole("http://localhost:3004"), "http://localhost:3004/api/v1/timestamp");
+        assert_eq!(whole("http://localhost:3004/x"), "http://localhost:3004/x");
+    }
+}

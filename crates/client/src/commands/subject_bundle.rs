@@ -1,0 +1,45 @@
+use std::path::Path;
+
+use verify::{
+    Artifact, Authority, MAX_BUNDLE_LEN, UnverifiedBundle, Verified, needs_artifact_bytes, verify,
+};
+
+use crate::{Failure, files, subjects::Subject};
+
+/// Reads the bundle of `subject`: the one that was named, or the one beside it.
+pub(super) fn bundle_of(
+    subject: &Subject,
+    named: Option<&Path>,
+) -> Result<UnverifiedBundle, Failure> {
+    let beside = subject.bundle_path();
+    let path = match (named, &beside) {
+        (Some(named), _) => named,
+        (None, Some(beside)) if beside.exists() => beside,
+        (None, Some(beside)) => return Err(Failure::unsigned(&subject.name, beside)),
+        (None, None) => {
+            let message = format!("`{}` is no file with a bundle beside it", subject.name);
+            return Err(Failure::usage(message).advise("give --bundle"));
+        }
+    };
+    let json = files::read(path, MAX_BUNDLE_LEN, "bundle")?;
+    UnverifiedBundle::parse(&json)
+        .map_err(|error| Failure::check(&path.display().to_string(), &error))
+}
+
+/// Verifies a bundle for a subject; reads the subject's file only where its digest is not enough.
+pub(super) fn verify_subject(
+    bundle: &UnverifiedBundle,
+    subject: &Subject,
+    authority: &Authority<'_>,
+    now: u64,
+) -> Result<Verified, Failure> {
+    let bytes = match &subject.path {
+        Some(path) if needs_artifact_bytes(bundle, authority) => Some(files::read_artifact(path)?),
+        _ => None,
+    };
+    let artifact = match &bytes {
+        Some(bytes) => Artifact::from_bytes(bytes),
+        None => Artifact::from_sha256(subject.sha256),
+    };
+    verify(bundle, &artifact, authority, now).map_err(|error| Failure::check(&subject.name, &error))
+}
