@@ -65,8 +65,7 @@ fn refuse_unsafe(fsync: &str, full_page_writes: &str) -> Result<(), StoreError> 
 
 /// All our reads look rows up by index. Without statistics the planner cannot know, and a plan made while a table was
 /// small would scan it when it is large.
-const READER_SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET enable_material = off; SET default_transaction_read_only = on";
+const READER_SETTINGS: &str = "SET enable_seqscan = off; SET default_transaction_read_only = on";
 /// Reads of an HTTP server on few cores. Every replica has as many, and servers allow about 100 in all.
 const READERS: u32 = 8;
 /// Longer than any request may take, so that the waiter gives up first.

@@ -35,20 +35,15 @@ impl Fixture {
     }
 
     async fn append(&self, body: &'static str) -> Result<Appended, StoreError> {
-        let body = Bytes::from(body);
-        let leaf_hash = tlog::leaf_hash(&body);
-        let entry = NewEntry {
-            leaf_hash,
-            identity_hash: leaf_hash.into(),
-            kind: "test",
-            body,
-            extra: Bytes::new(),
-            promise: Bytes::new(),
-            index_keys: Vec::new(),
-        };
-        self.store
-            .append(self.log, &Batch { entries: vec![entry], now: 100, minimum_size: 0 })
-            .await
+        self.append_all([body.into()]).await
+    }
+
+    async fn append_all(
+        &self,
+        bodies: impl IntoIterator<Item = Bytes>,
+    ) -> Result<Appended, StoreError> {
+        let entries = bodies.into_iter().map(entry).collect();
+        self.store.append(self.log, &Batch { entries, now: 100, minimum_size: 0 }).await
     }
 
     async fn size(&self) -> u64 {
@@ -69,6 +64,19 @@ impl Fixture {
 
     async fn at_commit_nothing(&self) {
         self.database.execute("DROP TRIGGER at_commit ON log.tree_head").await.unwrap();
+    }
+}
+
+fn entry(body: Bytes) -> NewEntry {
+    let leaf_hash = tlog::leaf_hash(&body);
+    NewEntry {
+        leaf_hash,
+        identity_hash: leaf_hash.into(),
+        kind: "test",
+        body,
+        extra: Bytes::new(),
+        promise: Bytes::new(),
+        index_keys: Vec::new(),
     }
 }
 
@@ -186,6 +194,31 @@ async fn replicas_that_start_at_once_migrate_and_create_once() {
     assert_eq!(database.count(tables).await, 0, "a table outside of schema log");
     assert_eq!(database.count("SELECT count(*) FROM log._migrations").await, 1);
     database.remove().await;
+}
+
+#[tokio::test]
+async fn statistics_of_a_small_log_do_not_make_a_large_one_slow() {
+    let fixture = Fixture::new().await;
+    fixture.append("a").await.unwrap();
+    fixture.database.execute("ANALYZE").await.unwrap();
+    for round in 0..30_u64 {
+        let bodies = (0..100_u64).map(|number| Bytes::from(format!("{round} {number}")));
+        fixture.append_all(bodies).await.unwrap();
+        let end = fixture.size().await;
+        assert_eq!(fixture.store.entries(fixture.log, end - 10, end).await.unwrap().len(), 10);
+        let leaf = tlog::leaf_hash(b"0 0");
+        assert_eq!(fixture.store.find_leaf(fixture.log, &leaf).await.unwrap(), Some(1));
+    }
+    // A session's counts arrive when it ends.
+    fixture.store.close().await;
+    let open = "SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND application_name = 'countersign-log'";
+    while fixture.database.count(open).await > 0 {}
+    let read =
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE schemaname = 'log'";
+    let read = fixture.database.count(read).await;
+    assert!(read < 5000, "{read} index entries read for 3000 entries");
+    fixture.database.remove().await;
 }
 
 #[tokio::test]
