@@ -63,6 +63,7 @@ impl Logs {
             tokio::join!(start(LogKind::Ct, &signers.ct), start(LogKind::Rekor2, &signers.rekor2));
         let ct = ct.context("cannot start the CT log")?;
         let rekor2 = rekor2.context("cannot start the Rekor v2 log")?;
+        translog::http::ensure_first_entry(&rekor2).await?;
         Ok(Self { ct, rekor2, store, tasks, shutdown })
     }
 

@@ -9,5 +9,8 @@ mod tiles;
 
 pub use self::{
     ct::{ct_protocol, ct_router},
-    rekor2::{OnDuplicate, Rekor2Options, rekor2_protocol, rekor2_router},
+    rekor2::{
+        FirstEntryError, OnDuplicate, Rekor2Options, ensure_first_entry, rekor2_protocol,
+        rekor2_router,
+    },
 };

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use service::harden;
 use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
-use translog::http::{OnDuplicate, Rekor2Options, rekor2_protocol, rekor2_router};
+use translog::http::{
+    OnDuplicate, Rekor2Options, ensure_first_entry, rekor2_protocol, rekor2_router,
+};
 
 use crate::{
     certificates::bulky,
@@ -313,4 +315,18 @@ proptest! {
             running.stop().await;
         });
     }
+}
+
+#[tokio::test]
+async fn an_empty_log_gets_a_first_entry_so_that_no_client_has_index_0() {
+    let home = Home::new();
+    let running = home.start().await;
+    assert!(ensure_first_entry(&running.log).await.unwrap());
+    assert!(!ensure_first_entry(&running.log).await.unwrap());
+    assert_eq!(running.log.checkpoint().head.size, 1);
+    let stored = running.log.entries(0, 1).await.unwrap();
+    let body: Value = serde_json::from_slice(&stored[0].body).unwrap();
+    let digest = &body["spec"]["hashedRekordV002"]["data"]["digest"];
+    assert_eq!(bytes(digest), sha256(ORIGIN.as_bytes()));
+    running.stop().await;
 }

@@ -54,17 +54,22 @@ fn verify(json: &[u8], options: rekor2::Options) -> Result<Verified, ApiError> {
     if length > tlog::MAX_ENTRY_LEN {
         return Err(ApiError::EntryTooLong { length });
     }
-    let (kind, version, leaf_hash) = (verified.kind(), verified.version(), verified.leaf_hash());
-    let entry = NewEntry {
+    let (kind, version) = (verified.kind(), verified.version());
+    Ok(Verified { kind, version, entry: new_entry(verified) })
+}
+
+/// What the log stores of a verified entry.
+pub(super) fn new_entry(verified: VerifiedEntry) -> NewEntry {
+    let leaf_hash = verified.leaf_hash();
+    NewEntry {
         leaf_hash,
         identity_hash: IdentityHash::from(leaf_hash),
-        kind,
+        kind: verified.kind(),
         index_keys: index_keys(&verified),
         body: verified.into_body().into(),
         extra: Bytes::new(),
         promise: Bytes::new(),
-    };
-    Ok(Verified { kind, version, entry })
+    }
 }
 
 /// The words that the index can hold. One that it cannot is no reason to refuse a good signature.

@@ -2,6 +2,7 @@
 
 mod entries;
 mod error;
+mod first_entry;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use http::Uri;
 use service::{CpuPool, Protocol};
 
 use self::error::{ApiError, render};
+pub use self::first_entry::{FirstEntryError, ensure_first_entry};
 use super::tiles;
 use crate::Log;
 
