@@ -17,7 +17,7 @@ pub(crate) struct Cli {
         long,
         global = true,
         env = "RUST_LOG",
-        default_value = "info",
+        default_value = "info,sqlx=warn",
         value_name = "FILTER",
         value_parser = log_filter
     )]

@@ -108,3 +108,31 @@ const DISCARD_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Longest time spent on a refused body.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_framing_of_a_body_changes_neither_its_bytes_nor_its_limit(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..8), 0..8),
+            limit in 0usize..40,
+        ) {
+            let whole = frames.concat();
+            let frames = frames.into_iter().map(|frame| Ok::<_, std::io::Error>(Bytes::from(frame)));
+            let request = Request::new(Body::from_stream(stream::iter(frames)));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let read = runtime.unwrap().block_on(read_body(request, limit));
+            let expected = if whole.len() <= limit {
+                Ok(Bytes::from(whole))
+            } else {
+                Err(Failure::BodyTooLarge { limit })
+            };
+            prop_assert_eq!(read, expected);
+        }
+    }
+}

@@ -28,6 +28,8 @@ pub(crate) fn without_empty_segments(uri: &Uri) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn clean(uri: &str) -> Option<String> {
@@ -52,6 +54,22 @@ mod tests {
             ("/a/%2F/", "/a/%2F"),
         ] {
             assert_eq!(clean(uri).as_deref(), Some(expected), "{uri}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn segments_and_query_stay_and_a_clean_path_is_left_alone(
+            path in "(/[a-z%0-9.]{0,3}){1,8}", query in "[a-z/&=]{0,6}"
+        ) {
+            let uri: Uri = format!("{path}?{query}").parse().unwrap();
+            let cleaned = without_empty_segments(&uri).unwrap_or_else(|| uri.clone());
+            prop_assert_eq!(cleaned.query(), uri.query());
+            let segments = |uri: &Uri| -> Vec<String> {
+                uri.path().split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+            };
+            prop_assert_eq!(segments(&cleaned), segments(&uri));
+            prop_assert_eq!(without_empty_segments(&cleaned), None);
         }
     }
 }

@@ -150,3 +150,31 @@ fn add_tsa(readiness: &Readiness, tsa: &Arc<Tsa>) {
         async move { state }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group_of(server: impl Future<Output = std::io::Result<()>> + Send + 'static) -> Group {
+        let mut group = Group::new(FRONT_PATIENCE);
+        group.servers.get_mut().spawn(async { (Face::Tsa, server.await) });
+        group
+    }
+
+    #[tokio::test]
+    async fn a_server_that_panics_fails_or_ends_by_itself_is_noticed() {
+        let panicked = group_of(async { panic!("broken") }).failed().await;
+        assert!(format!("{panicked:#}").contains("a server panicked"), "{panicked:#}");
+        let failed = group_of(async { Err(std::io::Error::other("no descriptors")) });
+        let failed = format!("{:#}", failed.failed().await);
+        assert_eq!(failed, "the server of Tsa failed: no descriptors");
+        let ended = group_of(async { Ok(()) }).failed().await;
+        assert_eq!(ended.to_string(), "the server of Tsa ended by itself");
+    }
+
+    #[test]
+    fn a_stop_takes_less_than_ten_seconds() {
+        let longest = FRONT_PATIENCE + BACK_PATIENCE + LOGS_PATIENCE;
+        assert!(longest < Duration::from_secs(10), "design 3.2: {longest:?}");
+    }
+}

@@ -213,6 +213,8 @@ fn unique_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const BASE: &str = "http://localhost:3006";
@@ -342,6 +344,25 @@ mod tests {
     fn refuses_claims_without_a_name_or_value() {
         for wrong in ["", "x", "=x"] {
             assert!(wrong.parse::<ClaimOverride>().is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_override_ends_up_somewhere_and_the_issuer_stays(
+            path in "[a-z./]{1,12}", value in ".{0,12}"
+        ) {
+            prop_assume!(path != "iss");
+            let text = format!("{path}={value}");
+            for ci in [None, Some(Ci::Github), Some(Ci::Kubernetes)] {
+                let (before, after) = (claims(ci, &[]), claims(ci, &[text.as_str()]));
+                prop_assert_eq!(&after["iss"], &before["iss"]);
+                prop_assert!(after.len() >= before.len());
+                if ci.is_none() {
+                    let found = &after[&path];
+                    prop_assert!(found == &typed(&value) || found == &Value::from(value.as_str()));
+                }
+            }
         }
     }
 
