@@ -39,7 +39,9 @@ fn refuses_a_log_that_is_in_use_and_says_so() {
 fn finds_a_changed_checkpoint() {
     let dev = stopped();
     let note = fs::read_to_string(dev.path("checkpoints/rekor2")).unwrap();
-    fs::write(dev.path("checkpoints/rekor2"), note.replacen("\n0\n", "\n1\n", 1)).unwrap();
+    // The origin, as if another log had signed.
+    let changed = note.replacen("localhost", "localhast", 1);
+    fs::write(dev.path("checkpoints/rekor2"), changed).unwrap();
     let (code, said) = fsck(&dev, "log");
     assert_eq!(code, Some(1));
     assert!(said.contains("log ct: ok") && said.contains("log rekor2: BAD"), "{said}");
