@@ -212,14 +212,14 @@ pub(crate) struct SignerArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServiceArgs {
     /// CA to use; in verification, the only one accepted. Creates no trust
-    #[arg(long, visible_aliases = ["fulcio-url", "fulcio"], value_name = "URL", value_parser = service_url)]
-    pub(crate) fulcio_server_url: Option<Url>,
+    #[arg(long = "fulcio-server-url", visible_aliases = ["fulcio-url", "fulcio"], value_name = "URL", value_parser = service_url)]
+    pub(crate) fulcio: Option<Url>,
     /// Log to use; in verification, the only one accepted. Creates no trust
-    #[arg(long, visible_aliases = ["rekor-url", "rekor"], value_name = "URL", value_parser = service_url)]
-    pub(crate) rekor_server_url: Option<Url>,
+    #[arg(long = "rekor-server-url", visible_aliases = ["rekor-url", "rekor"], value_name = "URL", value_parser = service_url)]
+    pub(crate) rekor: Option<Url>,
     /// Timestamp authority to use; in verification, the only one accepted. Creates no trust
-    #[arg(long, visible_alias = "timestamp-url", value_name = "URL", value_parser = service_url)]
-    pub(crate) timestamp_server_url: Option<Url>,
+    #[arg(long = "timestamp-server-url", visible_alias = "timestamp-url", value_name = "URL", value_parser = service_url)]
+    pub(crate) timestamp: Option<Url>,
 }
 
 #[derive(Debug, Args)]
@@ -228,7 +228,7 @@ pub(crate) struct TrustArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) trusted_root: Option<PathBuf>,
     /// Client trust config: trusted root and signing config in one. The variable
-    /// COUNTERSIGN_TRUST_CONFIG names the one to use when nothing else says whom to trust
+    /// `COUNTERSIGN_TRUST_CONFIG` names the one to use when nothing else says whom to trust
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_config: Option<PathBuf>,
     // An argument only so that clap reads the environment, and nothing else does.
@@ -252,17 +252,17 @@ pub(crate) struct AuthorityArgs {
 #[derive(Debug, Args)]
 pub(crate) struct IdentityArgs {
     /// Identity that must have signed: email address or URI
-    #[arg(long, value_name = "IDENTITY", conflicts_with_all = ["certificate_identity_regexp", "key", "cert"])]
-    pub(crate) certificate_identity: Option<String>,
+    #[arg(long = "certificate-identity", value_name = "IDENTITY", conflicts_with_all = ["subject_regexp", "key", "cert"])]
+    pub(crate) subject: Option<String>,
     /// The same as a regular expression, found anywhere unless anchored by ^ and $
-    #[arg(long, value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
-    pub(crate) certificate_identity_regexp: Option<String>,
+    #[arg(long = "certificate-identity-regexp", value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    pub(crate) subject_regexp: Option<String>,
     /// OIDC issuer that must have vouched for the identity
-    #[arg(long, value_name = "URL", conflicts_with_all = ["certificate_oidc_issuer_regexp", "key", "cert"])]
-    pub(crate) certificate_oidc_issuer: Option<String>,
+    #[arg(long = "certificate-oidc-issuer", value_name = "URL", conflicts_with_all = ["issuer_regexp", "key", "cert"])]
+    pub(crate) issuer: Option<String>,
     /// The same as a regular expression
-    #[arg(long, value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
-    pub(crate) certificate_oidc_issuer_regexp: Option<String>,
+    #[arg(long = "certificate-oidc-issuer-regexp", value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    pub(crate) issuer_regexp: Option<String>,
 }
 
 /// Where an identity token is. Never shown: it may be the token itself.

@@ -179,8 +179,8 @@ fn verified_file(
 }
 
 fn names_identity(args: &IdentityArgs) -> bool {
-    args.certificate_identity.is_some()
-        || args.certificate_identity_regexp.is_some()
-        || args.certificate_oidc_issuer.is_some()
-        || args.certificate_oidc_issuer_regexp.is_some()
+    args.subject.is_some()
+        || args.subject_regexp.is_some()
+        || args.issuer.is_some()
+        || args.issuer_regexp.is_some()
 }

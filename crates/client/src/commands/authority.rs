@@ -39,14 +39,8 @@ impl Demand {
         trust: &TrustArgs,
         only: &ServiceArgs,
     ) -> Result<Self, Failure> {
-        let subject = matcher(
-            args.certificate_identity.as_deref(),
-            args.certificate_identity_regexp.as_deref(),
-        )?;
-        let issuer = matcher(
-            args.certificate_oidc_issuer.as_deref(),
-            args.certificate_oidc_issuer_regexp.as_deref(),
-        )?;
+        let subject = matcher(args.subject.as_deref(), args.subject_regexp.as_deref())?;
+        let issuer = matcher(args.issuer.as_deref(), args.issuer_regexp.as_deref())?;
         let trust = trust_of(trust, only)?.ok_or(TrustFileError::NoTrust)?;
         Ok(Self::Keyless { trust, identity: IdentityPolicy { subject, issuer } })
     }
@@ -96,20 +90,20 @@ fn trust_of(args: &TrustArgs, only: &ServiceArgs) -> Result<Option<Trust>, Failu
 
 /// What of `trust` is at the URLs that were given: URLs never create trust.
 fn narrowed(trust: Trust, only: &ServiceArgs) -> Result<Trust, Failure> {
-    let urls = [&only.rekor_server_url, &only.fulcio_server_url, &only.timestamp_server_url];
+    let urls = [&only.rekor, &only.fulcio, &only.timestamp];
     if urls.iter().all(|url| url.is_none()) {
         return Ok(trust);
     }
     let mut root = trust.root().clone();
-    if let Some(url) = &only.rekor_server_url {
+    if let Some(url) = &only.rekor {
         root.tlogs.retain(|log| same_service(&log.base_url, url));
         require(!root.tlogs.is_empty(), "log", url)?;
     }
-    if let Some(url) = &only.fulcio_server_url {
+    if let Some(url) = &only.fulcio {
         root.certificate_authorities.retain(|ca| same_service(&ca.uri, url));
         require(!root.certificate_authorities.is_empty(), "CA", url)?;
     }
-    if let Some(url) = &only.timestamp_server_url {
+    if let Some(url) = &only.timestamp {
         root.timestamp_authorities.retain(|tsa| same_service(&tsa.uri, url));
         require(!root.timestamp_authorities.is_empty(), "timestamp authority", url)?;
     }

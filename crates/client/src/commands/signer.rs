@@ -104,9 +104,9 @@ fn services_of(
     let services = &args.services;
     let text = |url: &Option<Url>| url.as_ref().map(Url::to_string);
     let overrides = UrlOverrides {
-        certificate_authority: text(&services.fulcio_server_url),
-        transparency_log: text(&services.rekor_server_url),
-        timestamp_authority: services.timestamp_server_url.clone().map(whole_tsa_url),
+        certificate_authority: text(&services.fulcio),
+        transparency_log: text(&services.rekor),
+        timestamp_authority: services.timestamp.clone().map(whole_tsa_url),
     };
     let named = files.trusted_root.is_some()
         || files.trust_config.is_some()

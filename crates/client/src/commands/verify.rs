@@ -48,5 +48,5 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
 
 /// An issuer alone vouches for everybody it knows.
 fn names_somebody(args: &IdentityArgs) -> bool {
-    args.certificate_identity.is_some() || args.certificate_identity_regexp.is_some()
+    args.subject.is_some() || args.subject_regexp.is_some()
 }

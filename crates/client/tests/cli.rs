@@ -1,0 +1,498 @@
+//! The program as scripts see it: arguments in, files, output and exit code out. No service runs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use crypto::{KeyType, LocalSigner, Signer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A directory of its own for one test, in which the program runs.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), content).unwrap();
+        self
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&self.read(name)).unwrap()
+    }
+
+    /// Names of all files, sorted.
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A new key: `NAME.pem`, and its public half `NAME.pub`.
+    fn key(&self, name: &str, key_type: KeyType) -> &Self {
+        let key = LocalSigner::generate(key_type, name).unwrap();
+        self.write(&format!("{name}.pem"), key.to_pkcs8_pem().as_bytes());
+        self.write(&format!("{name}.pub"), key.public_key().to_pem())
+    }
+
+    fn run(&self, arguments: &str) -> Ran {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Ran {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        self.run_each(&arguments, variables)
+    }
+
+    fn run_each(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        Ran { arguments: arguments.join(" "), output }
+    }
+}
+
+struct Ran {
+    arguments: String,
+    output: Output,
+}
+
+impl Ran {
+    fn stdout(&self) -> String {
+        String::from_utf8(self.output.stdout.clone()).unwrap()
+    }
+
+    fn stderr(&self) -> String {
+        String::from_utf8(self.output.stderr.clone()).unwrap()
+    }
+
+    /// Checks the exit code; a failure must also be one line of words.
+    fn exits(self, code: i32) -> Self {
+        let Self { arguments, .. } = &self;
+        assert_eq!(self.output.status.code(), Some(code), "{arguments}: {}", self.stderr());
+        if code == 0 {
+            assert_eq!(self.stderr(), "", "{arguments}: silence in a pipe");
+        } else {
+            assert!(self.stderr().len() > 20, "{arguments}: {}", self.stderr());
+        }
+        self
+    }
+
+    fn says(self, words: &str) -> Self {
+        let said = self.stdout() + &self.stderr();
+        assert!(said.contains(words), "{}: `{words}` is not in: {said}", self.arguments);
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout()).unwrap()
+    }
+}
+
+const KEY_TYPES: [KeyType; 5] = [
+    KeyType::EcdsaP256,
+    KeyType::EcdsaP384,
+    KeyType::EcdsaP521,
+    KeyType::Ed25519,
+    KeyType::Rsa2048,
+];
+
+#[test]
+fn signs_and_verifies_files_with_every_key_type() {
+    for key_type in KEY_TYPES {
+        let bench = Bench::new();
+        bench.key("k", key_type).key("other", key_type).write("a", "artifact");
+        bench.run("sign a --key k.pem").exits(0).says("wrote      a.sigstore.json");
+        bench
+            .run("verify a --key k.pub")
+            .exits(0)
+            .says("checks   format public-key digest signature");
+        bench.run("verify a --key other.pub").exits(1).says("`public-key`");
+        bench.write("a", "changed");
+        bench.run("verify a --key k.pub").exits(1).says("`digest`");
+    }
+}
+
+#[test]
+fn attests_and_verifies_with_every_key_type() {
+    for key_type in KEY_TYPES {
+        let bench = Bench::new();
+        bench.key("k", key_type).key("other", key_type).write("a", "artifact");
+        bench.run("attest generate-and-sign --subjects a --key k.pem").exits(0);
+        bench.run("attest verify --subjects a --key k.pub").exits(0).says("SLSA build L1");
+        bench.run("attest verify --subjects a --key other.pub").exits(1).says("`public-key`");
+        bench.write("a", "changed");
+        bench.run("attest verify --subjects a --key k.pub").exits(1).says("`digest`");
+    }
+}
+
+#[test]
+fn covers_all_subjects_by_one_statement() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("dist/a", "1").write("dist/b", "2").write("c", "3");
+    let arguments = [
+        "attest",
+        "generate-and-sign",
+        "--subjects",
+        " dist/a\n dist/b",
+        "--subjects",
+        "c",
+        "--key",
+        "k.pem",
+    ];
+    bench.run_each(&arguments, &[]).exits(0);
+    let bundle = bench.read("dist/a.sigstore.json");
+    assert_eq!(bundle, bench.read("dist/b.sigstore.json"));
+    assert_eq!(bundle, bench.read("c.sigstore.json"));
+    let arguments = ["attest", "verify", "--subjects", "dist/a dist/b c", "--key", "k.pub"];
+    bench.run_each(&arguments, &[]).exits(0);
+}
+
+#[test]
+fn writes_one_bundle_statement_and_envelope_where_it_is_told() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1");
+    bench
+        .run(
+            "attest generate-and-sign --subjects a --key k.pem --bundle all.json \
+             --output-prov prov.json --output-signed-prov signed.json",
+        )
+        .exits(0);
+    assert_eq!(bench.files(), ["a", "all.json", "k.pem", "k.pub", "prov.json", "signed.json"]);
+    assert_eq!(bench.json("prov.json")["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(bench.json("prov.json")["subject"][0]["name"], "a");
+    assert_eq!(bench.json("signed.json")["payloadType"], "application/vnd.in-toto+json");
+    let bundle = bench.json("all.json");
+    assert_eq!(bundle["mediaType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+    assert_eq!(bundle["dsseEnvelope"], bench.json("signed.json"));
+    bench.run("attest verify --subjects a --key k.pub --bundle all.json").exits(0);
+    bench.run("attest verify --subjects a --key k.pub").exits(1).says("no attestation");
+}
+
+#[test]
+fn writes_unsigned_provenance_and_calls_it_l1() {
+    let bench = Bench::new();
+    bench.write("a", "1").write("b", "2");
+    bench.run("attest generate-and-sign --subjects a").exits(0).says("unsigned, SLSA build L1");
+    bench.run("attest verify --subjects a").exits(0).says("SLSA build L1").says("no signature");
+    bench.run("attest verify --subjects b").exits(1).says("`digest`");
+    bench.run("attest generate --subjects b --output-prov p.json").exits(0);
+    bench.run("attest verify --subjects b --provenance p.json").exits(0);
+    bench.run("attest verify --subjects b --provenance none.json").exits(2);
+    let bare = Bench::new();
+    bare.write("a", "1");
+    bare.run("attest verify --subjects a").exits(1).says("no attestation");
+}
+
+#[test]
+fn states_the_build_in_the_words_of_the_ci() {
+    let variables = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+        ("GITHUB_REPOSITORY", "o/r"),
+        ("GITHUB_REF", "refs/heads/main"),
+        ("GITHUB_SHA", "0123456789012345678901234567890123456789"),
+        ("GITHUB_WORKFLOW_REF", "o/r/.github/workflows/b.yml@refs/heads/main"),
+        ("GITHUB_RUN_ID", "1"),
+        ("GITHUB_RUN_ATTEMPT", "2"),
+    ];
+    let bench = Bench::new();
+    bench.write("a", "1");
+    bench.run_with("attest generate --subjects a --output-prov p.json", &variables).exits(0);
+    let predicate = &bench.json("p.json")["predicate"];
+    assert_eq!(
+        predicate["runDetails"]["builder"]["id"],
+        "https://github.com/o/r/.github/workflows/b.yml@refs/heads/main"
+    );
+    bench
+        .run_with("attest generate --subjects a", &variables[..4])
+        .exits(2)
+        .says("GITHUB_WORKFLOW_REF is not set");
+}
+
+#[test]
+fn signs_a_predicate_of_any_type_and_demands_the_type() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1").write("sbom.json", r#"{"spdxVersion":"x"}"#);
+    bench
+        .run("attest sign --subjects a --predicate sbom.json --type spdxjson --key k.pem")
+        .exits(0);
+    let said =
+        bench.run("attest verify --subjects a --key k.pub --type spdxjson").exits(0).stdout();
+    assert!(!said.contains("SLSA"), "{said}");
+    bench.run("attest verify --subjects a --key k.pub").exits(1).says("`statement`");
+    bench.write("bad.json", "{");
+    bench.run("attest sign --subjects a --predicate bad.json --type spdxjson --key k.pem").exits(2);
+}
+
+#[test]
+fn tells_a_blob_signature_from_an_attestation() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1");
+    bench.run("sign a --key k.pem").exits(0);
+    bench.run("attest verify --subjects a --key k.pub").exits(1).says("`statement`");
+    bench.run("attest verify --subjects a").exits(1).says("`statement`");
+}
+
+#[test]
+fn refuses_a_bundle_with_anything_changed() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1");
+    bench.run("attest generate-and-sign --subjects a --key k.pem").exits(0);
+    let good = bench.json("a.sigstore.json");
+    let with = |pointer: &str, value: Value| {
+        let mut changed = good.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        bench.write("a.sigstore.json", changed.to_string());
+        bench.run("attest verify --subjects a --key k.pub").exits(1)
+    };
+    with("/mediaType", json!("application/vnd.dev.sigstore.bundle+json;version=0.2"))
+        .says("`format`");
+    with("/verificationMaterial/publicKey/hint", json!("other")).says("`public-key`");
+    with("/dsseEnvelope/payload", json!("e30=")).says("`signature`");
+    with("/dsseEnvelope/payloadType", json!("text/plain")).says("`statement`");
+    with("/dsseEnvelope/signatures/0/sig", json!("AAAA")).says("`signature`");
+    with("/dsseEnvelope/signatures", json!([])).says("`format`");
+    with("/dsseEnvelope", json!(null)).says("`format`");
+    for garbage in ["", "{}", "[1]", "not json", "\u{feff}{}", &"[".repeat(100_000)] {
+        bench.write("a.sigstore.json", garbage);
+        bench.run("attest verify --subjects a --key k.pub").exits(1).says("`format`");
+        bench.run("verify a --key k.pub").exits(1).says("`format`");
+    }
+}
+
+#[test]
+fn calls_bad_arguments_usage_errors() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1").write("b", "2").write("dir/x", "");
+    bench.write("garbage.pem", "not a key").write("tok", "a.b.c").write("root.json", "{}");
+    for arguments in [
+        "",
+        "sign",
+        "sign missing --key k.pem",
+        "sign dir --key k.pem",
+        "sign a --key missing.pem",
+        "sign a --key garbage.pem",
+        "sign a --key k.pub",
+        "sign a b --key k.pem --bundle one.json",
+        "sign a --key k.pem --bundle dir",
+        "sign a --key k.pem --bundle none/x.json",
+        "sign a",
+        "sign a --keyless --fulcio http://localhost:9 --rekor http://localhost:9",
+        "sign a --keyless --trusted-root missing.json",
+        "sign a --keyless --trusted-root root.json",
+        "sign a --keyless --tlog-upload=false",
+        "sign a --key k.pem --rekor-url http://localhost:9",
+        "attest generate-and-sign --subjects missing --key k.pem",
+        "attest generate-and-sign --subjects dir --key k.pem",
+        "attest generate-and-sign --subjects @missing --key k.pem",
+        "attest verify --subjects a --keyless",
+        "attest verify --subjects a --key missing.pub",
+        "attest verify --subjects a --certificate-identity x",
+        "attest verify --subjects a --cert garbage.pem --cert-chain garbage.pem",
+        "attest verify --subjects a --keyless --verify-repo repo",
+        "attest verify --subjects a --key k.pub --bundle missing.json",
+        "verify a",
+        "verify a --certificate-oidc-issuer https://x",
+        "verify a --certificate-identity-regexp (",
+        "verify a b --key k.pub --bundle one.json",
+        "verify sha256:00 --key k.pub --bundle one.json",
+        "verify a --key k.pub --trusted-root root.json",
+    ] {
+        bench.run(arguments).exits(2);
+    }
+    let before = ["a", "b", "dir", "garbage.pem", "k.pem", "k.pub", "root.json", "tok"];
+    assert_eq!(bench.files(), before, "nothing was written");
+}
+
+/// A trust config whose services are on a port where nobody listens.
+fn dead_instance(bench: &Bench) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = |path: &str, version: u32| json!([{"url": format!("http://127.0.0.1:{port}{path}"), "majorApiVersion": version}]);
+    let config = json!({
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"},
+        "signingConfig": {
+            "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+            "caUrls": url("", 1), "rekorTlogUrls": url("", 2), "tsaUrls": url("/api/v1/timestamp", 1),
+            "rekorTlogConfig": {"selector": "ANY"}, "tsaConfig": {"selector": "ANY"}
+        }
+    });
+    bench.write("trust.json", config.to_string());
+}
+
+/// A token's shape, with `sub` alone.
+const TOKEN: &str = "e30.eyJzdWIiOiJ4In0.c2ln";
+
+#[test]
+fn exits_with_3_and_writes_nothing_when_a_service_is_unreachable() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1");
+    dead_instance(&bench);
+    let before = bench.files();
+    for arguments in [
+        "sign a --trust-config trust.json --identity-token e30.eyJzdWIiOiJ4In0.c2ln",
+        "attest generate-and-sign --subjects a --keyless --trust-config trust.json \
+         --identity-token e30.eyJzdWIiOiJ4In0.c2ln --output-prov prov.json",
+        "sign a --key k.pem --trust-config trust.json",
+    ] {
+        bench.run(arguments).exits(3).says("is not available");
+    }
+    let variables = [("COUNTERSIGN_TRUST_CONFIG", "trust.json"), ("SIGSTORE_ID_TOKEN", TOKEN)];
+    let ran = bench.run_with("sign a --output json", &variables).exits(3);
+    assert_eq!(ran.json()["exitCode"], 3);
+    assert!(!(ran.stdout() + &ran.stderr()).contains("eyJzdWIi"), "the token is not shown");
+    assert_eq!(bench.files(), before);
+}
+
+#[test]
+fn says_what_to_do_without_a_token_and_with_a_bad_one() {
+    let bench = Bench::new();
+    bench.write("a", "1").write("tok", "not a token");
+    dead_instance(&bench);
+    bench.run("sign a --trust-config trust.json").exits(2).says("--identity-token");
+    bench.run("sign a --trust-config trust.json --identity-token @tok").exits(2).says("not a JWT");
+    bench.run("sign a --trust-config trust.json --identity-token @missing").exits(2);
+    bench.run("sign a --trust-config trust.json --identity-token -").exits(2);
+    let dots = ".".repeat(100_000);
+    let arguments = ["sign", "a", "--trust-config", "trust.json", "--identity-token", &dots];
+    bench.run_each(&arguments, &[]).exits(2);
+}
+
+#[test]
+fn keeps_a_key_offline_when_it_is_told_so() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).key("ed", KeyType::Ed25519).write("a", "1");
+    dead_instance(&bench);
+    bench.run("sign a --key ed.pem --trust-config trust.json").exits(2).says("--tlog-upload=false");
+    bench.run("sign a --key k.pem").exits(0);
+}
+
+#[test]
+fn speaks_json_to_machines() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "artifact");
+    let signed = bench.run("sign a --key k.pem --output json").exits(0).json();
+    assert_eq!(signed["ok"], true);
+    assert_eq!(signed["written"], json!(["a.sigstore.json"]));
+    let sha256 = hex::encode(crypto::sha256(b"artifact"));
+    assert_eq!(signed["signed"][0]["sha256"], json!(sha256));
+    let verified = bench.run("--output json verify a --key k.pub").exits(0).json();
+    assert_eq!(verified["verified"][0]["subject"], "a");
+    assert_eq!(
+        verified["verified"][0]["checks"],
+        json!(["format", "public-key", "digest", "signature"])
+    );
+    bench.write("a", "other");
+    let failed = bench.run("verify a --key k.pub --output json").exits(1).json();
+    assert_eq!((&failed["ok"], &failed["exitCode"]), (&json!(false), &json!(1)));
+    assert_eq!(failed["check"], "digest");
+}
+
+#[test]
+fn verifies_a_digest_with_its_bundle() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "artifact");
+    bench.run("sign a --key k.pem").exits(0);
+    let digest = hex::encode(crypto::sha256(b"artifact"));
+    bench.run(&format!("verify sha256:{digest} --key k.pub --bundle a.sigstore.json")).exits(0);
+    bench.run(&format!("verify sha256:{digest} --key k.pub")).exits(2);
+    let other = "0".repeat(64);
+    bench.run(&format!("verify sha256:{other} --key k.pub --bundle a.sigstore.json")).exits(1);
+}
+
+#[test]
+fn verifies_by_a_certificate_of_the_own_ca() {
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).key("other", KeyType::EcdsaP256).write("a", "1");
+    let root_key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::new(vec![]).unwrap();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    bench.write("chain.pem", root.self_signed(&root_key).unwrap().pem());
+    let issuer = Issuer::from_params(&root, root_key);
+    for name in ["k", "other"] {
+        let mut leaf = CertificateParams::new(vec!["release.acme.example".to_owned()]).unwrap();
+        leaf.subject_alt_names =
+            vec![rcgen::SanType::Rfc822Name("release@acme.example".try_into().unwrap())];
+        leaf.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+        let pem = String::from_utf8(bench.read(&format!("{name}.pem"))).unwrap();
+        let key = KeyPair::from_pem(&pem).unwrap();
+        bench.write(&format!("{name}.crt"), leaf.signed_by(&key, &issuer).unwrap().pem());
+    }
+    bench.run("attest generate-and-sign --subjects a --key k.pem").exits(0);
+    bench
+        .run("attest verify --subjects a --cert k.crt --cert-chain chain.pem")
+        .exits(0)
+        .says("release@acme.example")
+        .says("SLSA build L1");
+    bench.run("attest verify --subjects a --cert other.crt --cert-chain chain.pem").exits(1);
+    bench.run("attest verify --subjects a --cert k.crt --cert-chain other.crt").exits(1);
+}
+
+/// Copies a vector; `false`, said aloud, where they are not beside the checkout.
+fn vector(bench: &Bench, path: &str, name: &str) -> bool {
+    let vectors = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
+    let Ok(content) = std::fs::read(vectors.join(path)) else {
+        println!("skipped, vectors not present");
+        return false;
+    };
+    bench.write(name, content);
+    true
+}
+
+#[test]
+fn verifies_what_another_client_signed_on_rekor_v2() {
+    let bench = Bench::new();
+    let bundle = "bundles/python/staging-rekor-v2.txt.sigstore.json";
+    if !(vector(&bench, "bundles/python/staging-rekor-v2.txt", "a")
+        && vector(&bench, bundle, "a.sigstore.json")
+        && vector(&bench, "trusted-roots/staging.json", "root.json"))
+    {
+        return;
+    }
+    let verify = "verify a --trusted-root root.json";
+    bench
+        .run(&format!("{verify} --certificate-identity jku@goto.fi"))
+        .exits(0)
+        .says("log2025-alpha1.rekor.sigstage.dev, index 645");
+    bench.run(&format!("{verify} --certificate-identity jku@goto")).exits(1).says("`identity`");
+    bench.run(&format!("{verify} --certificate-identity-regexp ^jku@")).exits(0);
+    bench
+        .run(&format!(
+            "{verify} --certificate-identity jku@goto.fi --certificate-oidc-issuer https://x"
+        ))
+        .exits(1)
+        .says("`identity`");
+    let narrowed = format!("{verify} --certificate-identity jku@goto.fi --rekor-server-url");
+    bench.run(&format!("{narrowed} https://log2025-alpha1.rekor.sigstage.dev")).exits(0);
+    bench.run(&format!("{narrowed} https://rekor.sigstage.dev")).exits(1).says("`log-entry`");
+    bench.run(&format!("{narrowed} https://elsewhere.example")).exits(2).says("knows no log");
+}
