@@ -232,8 +232,15 @@ pub(crate) struct TrustArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_config: Option<PathBuf>,
     // An argument only so that clap reads the environment, and nothing else does.
-    #[arg(long, env = "COUNTERSIGN_TRUST_CONFIG", hide = true, value_name = "FILE")]
-    pub(crate) default_trust_config: Option<PathBuf>,
+    #[arg(long, env = "COUNTERSIGN_TRUST_CONFIG", hide = true, value_parser = path_or_nothing)]
+    default_trust_config: Option<PathBuf>,
+}
+
+impl TrustArgs {
+    /// The default of the environment; an empty variable is how scripts unset one.
+    pub(crate) fn default_config(&self) -> Option<PathBuf> {
+        self.default_trust_config.clone().filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -308,6 +315,12 @@ impl FromStr for PredicateType {
         };
         Ok(Self(uri.to_owned()))
     }
+}
+
+/// A path that may be empty, which clap's own parser refuses.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
+fn path_or_nothing(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 fn service_url(text: &str) -> Result<Url, String> {

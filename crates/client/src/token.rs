@@ -68,6 +68,10 @@ fn claims_of(text: &str) -> Option<Map<String, Value>> {
 /// Gets a token: the one that was given, else the CI's.
 pub(crate) async fn obtain(args: &SignerArgs, world: &World) -> Result<Token, Failure> {
     match &args.identity_token {
+        // An empty variable is how scripts unset one.
+        Some(TokenSource::Token(text)) if text.is_empty() => {
+            from_github(&args.oidc_audience, world).await
+        }
         Some(TokenSource::Token(text)) => Token::parse(text),
         Some(TokenSource::File(path)) => Token::parse(&files::read_text(path, "identity token")?),
         Some(TokenSource::StandardInput) => {

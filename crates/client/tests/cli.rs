@@ -384,6 +384,18 @@ fn says_what_to_do_without_a_token_and_with_a_bad_one() {
 }
 
 #[test]
+fn takes_an_empty_variable_for_an_absent_one() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256).write("a", "1");
+    dead_instance(&bench);
+    let variables = [("SIGSTORE_ID_TOKEN", ""), ("COUNTERSIGN_TRUST_CONFIG", "")];
+    bench.run_with("sign a --key k.pem", &variables).exits(0);
+    bench.run_with("sign a", &variables).exits(2).says("no trust");
+    let arguments = "sign a --trust-config trust.json";
+    bench.run_with(arguments, &variables).exits(2).says("no identity token");
+}
+
+#[test]
 fn keeps_a_key_offline_when_it_is_told_so() {
     let bench = Bench::new();
     bench.key("k", KeyType::EcdsaP256).key("ed", KeyType::Ed25519).write("a", "1");

@@ -79,7 +79,7 @@ fn trust_of(args: &TrustArgs, only: &ServiceArgs) -> Result<Option<Trust>, Failu
         trusted_root: args.trusted_root.clone(),
         trust_config: args.trust_config.clone(),
         signing_config: None,
-        default_trust_config: args.default_trust_config.clone(),
+        default_trust_config: args.default_config(),
     };
     match LoadedTrust::load(&files) {
         Ok(loaded) => narrowed(loaded.trust, only).map(Some),

@@ -99,7 +99,7 @@ fn services_of(
         trusted_root: args.trust.trusted_root.clone(),
         trust_config: args.trust.trust_config.clone(),
         signing_config: args.signing_config.clone(),
-        default_trust_config: args.trust.default_trust_config.clone(),
+        default_trust_config: args.trust.default_config(),
     };
     let services = &args.services;
     let text = |url: &Option<Url>| url.as_ref().map(Url::to_string);
