@@ -34,7 +34,7 @@ impl UnverifiedBundle {
         let bundle = Self::read(json)?;
         check_shape(&bundle.bundle).failing(Check::Format)?;
         if let Some(entry) = bundle.log_entry() {
-            check_entry(bundle.bundle.media_type, entry).failing(Check::LogEntry)?;
+            check_entry(&bundle.bundle, entry).failing(Check::LogEntry)?;
         }
         Ok(bundle)
     }
@@ -187,10 +187,19 @@ fn check_content(bundle: &Bundle) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_entry(version: BundleMediaType, entry: &TransparencyLogEntry) -> Result<(), &'static str> {
+fn check_entry(bundle: &Bundle, entry: &TransparencyLogEntry) -> Result<(), &'static str> {
     if is_rekor_v2(entry) {
-        if version != BundleMediaType::V0_3 {
-            return Err("a Rekor v2 entry needs bundle version 0.3");
+        // sigstore-js writes signatures of files as version 0.2, which holds a chain. Everything else has
+        // one version only, so that the version cannot be changed unseen.
+        let content = &bundle.verification_material.content;
+        let version = match content {
+            VerificationContent::X509CertificateChain(_) => BundleMediaType::V0_2,
+            _ => BundleMediaType::V0_3,
+        };
+        if bundle.media_type != version {
+            return Err(
+                "a Rekor v2 entry needs bundle version 0.3, or 0.2 with a certificate chain",
+            );
         }
         if entry.integrated_time != Int64(0) || entry.inclusion_promise.is_some() {
             return Err("a Rekor v2 entry has neither integrated time nor inclusion promise");
@@ -201,7 +210,9 @@ fn check_entry(version: BundleMediaType, entry: &TransparencyLogEntry) -> Result
     }
     match &entry.inclusion_proof {
         Some(proof) if proof.checkpoint.is_none() => Err("the inclusion proof has no checkpoint"),
-        None if version != BundleMediaType::V0_1 => Err("the log entry has no inclusion proof"),
+        None if bundle.media_type != BundleMediaType::V0_1 => {
+            Err("the log entry has no inclusion proof")
+        }
         _ => Ok(()),
     }
 }

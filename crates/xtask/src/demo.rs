@@ -30,12 +30,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let token = directory.join("token.jwt");
     fs::write(&token, stack.token(&["--email", IDENTITY])?)?;
 
-    let (attested, attest_time) = attest(&stack, &artifact, &token)?;
+    let (_, attest_time) = attest(&stack, &artifact, &token)?;
     let (verified, verify_time) = verify(&stack, &artifact)?;
+    show(&verified)?;
     let bundle = directory.join("countersign.sigstore.json");
-    show(&bundle, &stack)?;
-    println!("verified      {}", summary(&verified));
-    println!("attested      {}", summary(&attested));
+    show_log(&bundle, &stack)?;
     println!(
         "timings       build {:.1} s, start {} ms, attest {} ms, verify {} ms",
         built.as_secs_f64(),
@@ -75,23 +74,32 @@ fn timed(job: impl FnOnce() -> Result<String>) -> Result<(Value, Duration)> {
     Ok((serde_json::from_str(&said).with_context(|| format!("not JSON: {said}"))?, time))
 }
 
-/// Prints what the bundle says of the log.
-fn show(bundle: &Path, stack: &Stack) -> Result<()> {
-    let text = fs::read_to_string(bundle).context("the bundle was not written")?;
-    let parsed: Value = serde_json::from_str(&text)?;
-    let entry = &parsed["verificationMaterial"]["tlogEntries"][0];
-    let checkpoint = entry["inclusionProof"]["checkpoint"]["envelope"].as_str().unwrap_or_default();
-    let mut lines = checkpoint.lines();
-    let mut line = || lines.next().unwrap_or_default();
-    let (origin, size, root) = (line(), line(), line());
-    println!("log index     {}", entry["logIndex"].as_str().unwrap_or_default());
-    println!("checkpoint    {origin}, {size} entries, root {root}");
-    println!("in the log    {}/checkpoint", stack.ready("rekor2")?);
-    println!("bundle        {}", bundle.display());
+/// Prints what the verification found.
+fn show(verified: &Value) -> Result<()> {
+    let found = verified["verified"].get(0).context("nothing was verified")?;
+    let text = |name: &str| found[name].as_str().unwrap_or("?").to_owned();
+    println!("subject       {} (sha256:{})", text("subject"), text("sha256"));
+    println!("identity      {} (by {})", text("identity"), text("issuer"));
+    println!("provenance    {}, {}", text("predicateType"), text("level"));
+    println!("timestamp     {}", found["timestamps"][0].as_str().unwrap_or("?"));
+    let checks = found["checks"].as_array().into_iter().flatten();
+    let checks: Vec<&str> = checks.filter_map(Value::as_str).collect();
+    println!("checks        {}", checks.join(", "));
     Ok(())
 }
 
-/// The members of an answer of the client in one line each.
-fn summary(answer: &Value) -> String {
-    serde_json::to_string_pretty(answer).unwrap_or_default().replace('\n', "\n              ")
+/// Prints what the bundle says of the log.
+fn show_log(bundle: &Path, stack: &Stack) -> Result<()> {
+    let text = fs::read_to_string(bundle).context("the bundle was not written")?;
+    let parsed: Value = serde_json::from_str(&text)?;
+    let entry = &parsed["verificationMaterial"]["tlogEntries"][0];
+    let checkpoint = entry["inclusionProof"]["checkpoint"]["envelope"].as_str().unwrap_or("?");
+    let mut lines = checkpoint.lines();
+    let mut line = || lines.next().unwrap_or("?");
+    let (origin, size, root) = (line(), line(), line());
+    println!("log index     {}", entry["logIndex"].as_str().unwrap_or("?"));
+    println!("checkpoint    {origin}, {size} entries, root {root}");
+    println!("in the log    {}/tile/entries/000.p/{size}", stack.ready("rekor2")?);
+    println!("bundle        {}", bundle.display());
+    Ok(())
 }

@@ -1,1 +1,10 @@
 //! End-to-end tests of the Countersign binaries.
+//!
+//! `cargo xtask test` builds the programs, starts PostgreSQL and says where both are by
+//! `COUNTERSIGN_BIN_DIR` and `DATABASE_URL`. Everything here is a real process on loopback.
+
+mod database;
+mod stack;
+
+pub use database::Database;
+pub use stack::{Said, Stack, binaries, said};

@@ -139,9 +139,8 @@ impl Scene<'_> {
         let mut command = self.cosign();
         match kind {
             Kind::Blob => command.arg("sign-blob"),
-            Kind::Attestation => command
-                .args(["attest-blob", "--type", "slsaprovenance1", "--predicate"])
-                .arg(&self.predicate),
+            // From a predicate cosign makes a statement of version 0.1, which sigstore-python refuses.
+            Kind::Attestation => command.args(["attest-blob", "--statement"]).arg(&self.statement),
         };
         command.args(["--yes", "--identity-token"]).arg(&self.token);
         command.arg("--signing-config").arg(self.stack.trust_file("signing_config.v0.2.json")?);

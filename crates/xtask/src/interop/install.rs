@@ -133,7 +133,7 @@ fn debian_mirror() -> Result<String> {
             .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
             .flat_map(str::split_whitespace)
         {
-            if word.starts_with("http") && !word.contains("security") {
+            if word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian") {
                 return Ok(word.to_owned());
             }
         }
