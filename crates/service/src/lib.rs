@@ -16,6 +16,7 @@
 //! - [`serve`], [`ServeLimits`]: connections.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
+mod activity;
 mod body;
 mod clock;
 mod cpu;

@@ -1,11 +1,4 @@
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::service::service_fn;
@@ -17,18 +10,24 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use tracing::{debug, warn};
+
+use crate::activity::{Activity, Verdict};
 
 /// What one server grants its callers.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
     /// From the accepted connection to the first whole request head.
     pub first_request: Duration,
-    /// From the first byte of a later HTTP/1 request head to its end, and for an idle connection.
+    /// From the first byte of a later HTTP/1 request head to its end, and for an idle connection
+    /// of either version. A peer that does not read its answers counts as idle.
     pub header_read: Duration,
+    /// From telling an idle connection to end to cutting it off: for answers still on their way.
+    pub linger: Duration,
     /// Open connections; further ones wait in the system's backlog.
     pub max_connections: usize,
     /// From the begin of a shutdown to cutting off what has not finished.
@@ -41,6 +40,7 @@ impl Default for ServeLimits {
         Self {
             first_request: Duration::from_secs(10),
             header_read: Duration::from_secs(30),
+            linger: Duration::from_secs(120),
             max_connections: 4096,
             drain: Duration::from_secs(8),
         }
@@ -140,31 +140,40 @@ impl Server {
     }
 
     async fn converse(&self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
-        let asked = Arc::new(AtomicBool::new(false));
+        let activity = Activity::new();
         let service = service_fn({
-            let (router, asked) = (self.router.clone(), Arc::clone(&asked));
+            let (router, activity) = (self.router.clone(), activity.clone());
             move |request| {
-                asked.store(true, Ordering::Relaxed);
-                router.clone().call(request)
+                let under_way = activity.begin();
+                let answer = router.clone().call(request);
+                async move {
+                    let _under_way = under_way;
+                    answer.await
+                }
             }
         });
         let builder = self.http();
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
 
-        // hyper's own limit begins after the version is known, which a peer could delay for ever.
-        let first_request = tokio::time::sleep(self.limits.first_request);
-        tokio::pin!(first_request);
-        let (mut timing, mut draining) = (true, false);
+        // hyper's own limits begin after the version is known, which a peer could delay for ever,
+        // and know neither idle HTTP/2 connections nor peers that do not read.
+        let next_look = tokio::time::sleep(self.limits.first_request);
+        tokio::pin!(next_look);
+        let (mut leaving, mut draining) = (false, false);
         let ended = loop {
             tokio::select! {
                 ended = &mut connection => break ended,
-                () = &mut first_request, if timing => {
-                    timing = false;
-                    if !asked.load(Ordering::Relaxed) {
-                        return;
+                () = &mut next_look => match self.judge(&activity) {
+                    _ if leaving => return,
+                    Verdict::Wait(until) => next_look.as_mut().reset(until),
+                    Verdict::Silent => return,
+                    Verdict::Idle => {
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                        next_look.as_mut().reset(Instant::now() + self.limits.linger);
                     }
-                }
+                },
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
@@ -174,6 +183,10 @@ impl Server {
         if let Err(error) = ended {
             debug!(%error, "a connection ended badly");
         }
+    }
+
+    fn judge(&self, activity: &Activity) -> Verdict {
+        activity.judge(self.limits.first_request, self.limits.header_read)
     }
 
     fn http(&self) -> auto::Builder<TokioExecutor> {

@@ -30,6 +30,7 @@ fn limits() -> ServeLimits {
     ServeLimits {
         first_request: Duration::from_millis(300),
         header_read: Duration::from_millis(300),
+        linger: Duration::from_millis(300),
         max_connections: 64,
         drain: Duration::from_millis(300),
     }
@@ -158,6 +159,34 @@ async fn admits_no_more_connections_than_its_cap() {
     assert!(!waiting.is_finished());
     drop(first);
     assert_eq!(tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap(), StatusCode::OK);
+    running.stop().await;
+}
+
+/// Waits until somebody else is served by a server that has one slot.
+async fn serves_another(running: &Running) {
+    let answer = tokio::time::timeout(PATIENCE, reqwest::get(running.url("/version")));
+    assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn gives_up_on_a_client_that_does_not_read_its_answers() {
+    let large = router().route("/large", get(|| async { vec![0u8; 4 << 20] }));
+    let running = Running::start(large, ServeLimits { max_connections: 1, ..limits() }).await;
+    let mut deaf = running.connect().await;
+    let request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    deaf.write_all(&request.repeat(16)).await.unwrap();
+    serves_another(&running).await;
+    drop(deaf);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn closes_http2_connections_that_stay_idle() {
+    let running = Running::start(router(), ServeLimits { max_connections: 1, ..limits() }).await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    http2.get(running.url("/version")).send().await.unwrap().text().await.unwrap();
+    serves_another(&running).await;
+    drop(http2);
     running.stop().await;
 }
 
