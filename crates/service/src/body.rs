@@ -4,23 +4,39 @@ use axum::{body::Body, extract::Request};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Failure;
 
 /// Reads the whole body, at most `limit` bytes of it.
 ///
 /// A `Content-Length` above the limit is refused before anything is read, and
-/// no memory is reserved on the word of the header alone.
+/// no memory is reserved on the word of the header alone. All bodies that the
+/// process is reading share one bound, so that many slow callers cannot fill the
+/// memory with halves.
 ///
 /// # Errors
-/// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`].
+/// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`], [`Failure::Overloaded`].
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure> {
+    read_body_within(&UNFINISHED, request, limit).await
+}
+
+/// Bytes of bodies that may be waiting for their ends, in the whole process. An honest body of
+/// 100 KiB is whole within a second, so this is 2,000 of them a second.
+static UNFINISHED: Semaphore = Semaphore::const_new(256 * 1024 * 1024);
+
+async fn read_body_within(
+    unfinished: &Semaphore,
+    request: Request,
+    limit: usize,
+) -> Result<Bytes, Failure> {
     let (parts, mut body) = request.into_parts();
     if declared_length(&parts.headers).is_some_and(|length| length > limit as u64) {
         discard(&parts.headers, body).await;
         return Err(Failure::BodyTooLarge { limit });
     }
     let mut collected = Collected::Nothing;
+    let mut share: Option<SemaphorePermit<'_>> = None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame.map_err(|_| Failure::BodyUnreadable)?.into_data() else {
             continue; // trailers
@@ -29,9 +45,19 @@ pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure>
             discard(&parts.headers, body).await;
             return Err(Failure::BodyTooLarge { limit });
         }
+        let more = take(unfinished, frame.len())?;
+        match &mut share {
+            Some(share) => share.merge(more),
+            None => share = Some(more),
+        }
         collected.push(frame);
     }
     Ok(collected.into_bytes())
+}
+
+fn take(unfinished: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Failure> {
+    let bytes = u32::try_from(bytes).map_err(|_| Failure::Overloaded)?;
+    unfinished.try_acquire_many(bytes).map_err(|_| Failure::Overloaded)
 }
 
 /// The body so far. A body of one frame, the usual case, is never copied.
@@ -111,10 +137,33 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
-    use futures::stream;
+    use futures::{FutureExt, StreamExt, stream};
     use proptest::prelude::*;
 
     use super::*;
+
+    fn request_of(frames: Vec<&'static [u8]>) -> Request {
+        let frames = frames.into_iter().map(|frame| Ok::<_, std::io::Error>(Bytes::from(frame)));
+        Request::new(Body::from_stream(stream::iter(frames)))
+    }
+
+    #[tokio::test]
+    async fn unfinished_bodies_share_one_bound_and_give_it_back() {
+        let unfinished = Semaphore::new(10);
+        let begun: Vec<std::io::Result<Bytes>> = vec![Ok(Bytes::from_static(b"123456"))];
+        let endless = stream::iter(begun).chain(stream::pending());
+        let slow = read_body_within(&unfinished, Request::new(Body::from_stream(endless)), 100);
+        let mut slow = Box::pin(slow);
+        assert!(slow.as_mut().now_or_never().is_none());
+
+        let other = || request_of(vec![b"abc", b"de"]);
+        let refused = read_body_within(&unfinished, other(), 100).await;
+        assert_eq!(refused, Err(Failure::Overloaded));
+        drop(slow);
+        let read = read_body_within(&unfinished, other(), 100).await;
+        assert_eq!(read, Ok(Bytes::from_static(b"abcde")));
+        assert_eq!(unfinished.available_permits(), 10);
+    }
 
     proptest! {
         #[test]

@@ -58,8 +58,15 @@ impl CpuPool {
         self.submit(job, Lane::Normal).await
     }
 
-    /// Like [`CpuPool::run`] for a step of work that was already let in: it goes before new work.
-    async fn run_next<T: Send + 'static>(
+    /// Like [`CpuPool::run`] for a step of work that was already let in: it goes before new work,
+    /// and a queue full of new work does not refuse it.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when as many such steps wait as new work may.
+    ///
+    /// # Panics
+    /// With the panic of `job`, so that the layer around the handler answers it.
+    pub async fn run_next<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
@@ -151,8 +158,8 @@ type Job = Box<dyn FnOnce() + Send>;
 enum Lane {
     /// New work, refused when the queue is full.
     Normal,
-    /// A step of work already let in: in front, and with twice the room, so
-    /// that a full queue of new requests cannot make an accepted one fail.
+    /// A step of work already let in: before all new work, and with room of its
+    /// own, so that a full queue of new requests cannot make an accepted one fail.
     Next,
 }
 
@@ -164,7 +171,8 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    new: VecDeque<Job>,
+    next: VecDeque<Job>,
     closed: bool,
 }
 
@@ -175,11 +183,14 @@ impl Queue {
 
     fn push(&self, job: Job, lane: Lane) -> Result<(), Overloaded> {
         let mut waiting = self.lock();
-        match lane {
-            Lane::Normal if waiting.jobs.len() < self.capacity => waiting.jobs.push_back(job),
-            Lane::Next if waiting.jobs.len() < 2 * self.capacity => waiting.jobs.push_front(job),
-            Lane::Normal | Lane::Next => return Err(Overloaded),
+        let jobs = match lane {
+            Lane::Normal => &mut waiting.new,
+            Lane::Next => &mut waiting.next,
+        };
+        if jobs.len() >= self.capacity {
+            return Err(Overloaded);
         }
+        jobs.push_back(job);
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -194,7 +205,8 @@ impl Queue {
     fn next(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            if let Some(job) = waiting.jobs.pop_front() {
+            let next = waiting.next.pop_front();
+            if let Some(job) = next.or_else(|| waiting.new.pop_front()) {
                 return Some(job);
             }
             if waiting.closed {
@@ -242,7 +254,7 @@ mod tests {
                 tokio::spawn(async move { pool.run(|| ()).await.unwrap() })
             })
             .collect();
-        while pool.handle.queue.lock().jobs.len() < jobs {
+        while pool.handle.queue.lock().new.len() < jobs {
             tokio::task::yield_now().await;
         }
         callers
@@ -266,7 +278,7 @@ mod tests {
         let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
         let signer = OffloadSigner::new(key, pool.clone());
         let signing = tokio::spawn(async move { signer.sign(b"accepted").await });
-        while pool.handle.queue.lock().jobs.len() <= CpuPool::WAITING_PER_THREAD {
+        while pool.handle.queue.lock().next.is_empty() {
             tokio::task::yield_now().await;
         }
         drop(release);
@@ -274,6 +286,33 @@ mod tests {
         for caller in callers {
             caller.await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn steps_of_accepted_work_go_first_and_in_their_order() {
+        let pool = CpuPool::new(1);
+        let release = occupy(&pool).await;
+        let (done, order) = mpsc::channel();
+        let mut callers = Vec::new();
+        for (name, next) in [("new", false), ("first", true), ("second", true)] {
+            let (caller, done) = (pool.clone(), done.clone());
+            let job = move || done.send(name).unwrap();
+            callers.push(tokio::spawn(async move {
+                if next { caller.run_next(job).await } else { caller.run(job).await }
+            }));
+            let waiting = || {
+                let waiting = pool.handle.queue.lock();
+                waiting.new.len() + waiting.next.len()
+            };
+            while waiting() < callers.len() {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop((release, done));
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        assert_eq!(order.iter().collect::<Vec<_>>(), ["first", "second", "new"]);
     }
 
     #[tokio::test]
@@ -285,7 +324,7 @@ mod tests {
             let pool = pool.clone();
             async move { pool.run(move || ran.send(())).await }
         });
-        while pool.handle.queue.lock().jobs.is_empty() {
+        while pool.handle.queue.lock().new.is_empty() {
             tokio::task::yield_now().await;
         }
         caller.abort();
