@@ -99,6 +99,25 @@ async fn tells_a_commit_apart_that_the_standby_did_not_confirm() {
 }
 
 #[tokio::test]
+async fn appends_of_nothing_new_and_freezing_wait_for_the_standby_too() {
+    let fixture = Fixture::new().await;
+    fixture.append("a").await.unwrap();
+    let trigger = "CREATE CONSTRAINT TRIGGER at_commit_state AFTER UPDATE ON log.log_state \
+                   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION log.at_commit()";
+    fixture.at_commit("RAISE WARNING 'canceling wait'").await;
+    fixture.database.execute(trigger).await.unwrap();
+    let nothing = fixture.append_all([]).await;
+    assert!(matches!(nothing, Err(StoreError::Unreplicated)), "{nothing:?}");
+    let known = fixture.append("a").await;
+    assert!(matches!(known, Err(StoreError::Unreplicated)), "{known:?}");
+    for _ in 0..2 {
+        let frozen = fixture.store.freeze(fixture.log).await;
+        assert!(matches!(frozen, Err(StoreError::Unreplicated)), "{frozen:?}");
+    }
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
 async fn notices_below_a_warning_do_not_matter() {
     let fixture = Fixture::new().await;
     fixture.at_commit("RAISE NOTICE 'by the way'").await;

@@ -18,6 +18,25 @@ pub enum Fault {
     Failed,
     /// All is written, and the answer is lost: [`StoreError::OutcomeUnknown`].
     FailedYetPersisted,
+    /// Nothing is written, as if another writer had been first: [`StoreError::Conflict`].
+    Conflict,
+    /// All is written and visible, but not on the standby: [`StoreError::Unreplicated`].
+    Unreplicated,
+}
+
+impl Fault {
+    fn persists(self) -> bool {
+        matches!(self, Self::FailedYetPersisted | Self::Unreplicated)
+    }
+
+    fn error(self) -> StoreError {
+        match self {
+            Self::Failed => StoreError::Unavailable { source: INJECTED.into() },
+            Self::FailedYetPersisted => StoreError::OutcomeUnknown { source: INJECTED.into() },
+            Self::Conflict => StoreError::Conflict,
+            Self::Unreplicated => StoreError::Unreplicated,
+        }
+    }
 }
 
 /// Wraps any store and lets chosen writes fail; everything else passes through.
@@ -60,14 +79,11 @@ impl LogStore for FaultyStore {
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
-        match next(&self.appends) {
-            None => self.inner.append(log, batch).await,
-            Some(Fault::Failed) => Err(StoreError::Unavailable { source: INJECTED.into() }),
-            Some(Fault::FailedYetPersisted) => {
-                self.inner.append(log, batch).await?;
-                Err(StoreError::OutcomeUnknown { source: INJECTED.into() })
-            }
+        let Some(fault) = next(&self.appends) else { return self.inner.append(log, batch).await };
+        if fault.persists() {
+            self.inner.append(log, batch).await?;
         }
+        Err(fault.error())
     }
 
     async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
@@ -110,14 +126,11 @@ impl LogStore for FaultyStore {
         note: &str,
         at: u64,
     ) -> Result<(), StoreError> {
-        match next(&self.checkpoints) {
-            None => self.inner.put_checkpoint(log, size, note, at).await,
-            Some(Fault::Failed) => Err(StoreError::Unavailable { source: INJECTED.into() }),
-            Some(Fault::FailedYetPersisted) => {
-                self.inner.put_checkpoint(log, size, note, at).await?;
-                Err(StoreError::OutcomeUnknown { source: INJECTED.into() })
-            }
+        let fault = next(&self.checkpoints);
+        if fault.is_none_or(Fault::persists) {
+            self.inner.put_checkpoint(log, size, note, at).await?;
         }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     async fn close(&self) {

@@ -10,7 +10,7 @@
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
 //! | [`mod@column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
 //! | [`row`] | rows of either database and what they mean |
-//! | [`fault`] | [`FaultyStore`]: a write that failed, and one that failed yet persisted |
+//! | [`fault`] | [`FaultyStore`]: writes that failed, that failed yet persisted, and the like |
 //! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |
 //!
 //! What this crate refuses to do: open a database, read a clock, sign, verify an entry, or know an HTTP shape.

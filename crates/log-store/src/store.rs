@@ -39,7 +39,8 @@ pub trait LogStore: Send + Sync + 'static {
 
     /// Appends the batch's new entries in one transaction, and says where each of its entries is.
     ///
-    /// When it returns, all of it is durable. When the future is dropped, the log has all of the batch or nothing of
+    /// When it returns, all of it is durable, and all that was committed before: also when nothing of it is new, or
+    /// when it is empty. When the future is dropped, the log has all of the batch or nothing of
     /// it; only [`LogStore::find`] tells which.
     ///
     /// # Errors
@@ -49,7 +50,7 @@ pub trait LogStore: Send + Sync + 'static {
     /// [`StoreError::Unreplicated`].
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError>;
 
-    /// Makes the log refuse entries, for good; idempotent.
+    /// Makes the log refuse entries, for good; idempotent. As durable as an append, and each time anew.
     ///
     /// # Errors
     /// As said at the trait.

@@ -18,6 +18,7 @@ use super::{
     publish::Publisher,
     queue::{Pending, Queue},
     recheck,
+    vouch::vouched_edge,
 };
 use crate::{RecheckError, SigningError, StopReason, SubmitError};
 
@@ -121,7 +122,7 @@ impl Batcher {
                     tracing::warn!(log.name = %self.log.spec.name, error = %source,
                         "the outcome of a commit is unknown, reading it back");
                     if let Some(settled) = self.find_outcome(batch).await? {
-                        return Ok(settled);
+                        return self.vouched(batch, settled).await;
                     }
                     // It is not there. Should the lost transaction still be on its way, the next
                     // append waits for its row lock and finds its entries as duplicates.
@@ -144,6 +145,20 @@ impl Batcher {
         tokio::time::timeout(APPEND_TIME, self.store.append(self.log.id, batch))
             .await
             .unwrap_or_else(|late| Err(StoreError::OutcomeUnknown { source: late.into() }))
+    }
+
+    /// Waits for a commit after the lost one: what was read back may be missing on the standby.
+    async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
+        let (now, seen) = (batch.now, settled.after.size());
+        let vouched = vouched_edge(self.store.as_ref(), self.log.id, now, seen);
+        match tokio::time::timeout(APPEND_TIME, vouched).await {
+            Ok(Ok(after)) => Ok(Settled { after, ..settled }),
+            Ok(Err(error)) => match refused(error) {
+                SubmitError::Unavailable(_) => Err(SubmitError::OutcomeUnknown),
+                refused => Err(refused),
+            },
+            Err(_late) => Err(SubmitError::OutcomeUnknown),
+        }
     }
 
     /// Reads back, by identity, whether a batch of unknown outcome is in the log.

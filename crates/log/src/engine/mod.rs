@@ -5,6 +5,7 @@ mod batcher;
 mod publish;
 mod queue;
 pub(crate) mod recheck;
+mod vouch;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -139,6 +140,8 @@ impl Log {
         recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
             .await
             .map_err(StartError::Damaged)?;
+        let size = state.edge.size();
+        vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
         let (publisher, published) =
             Publisher::start(&config, signer, public_key, state.edge.head()).await?;

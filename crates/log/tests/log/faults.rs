@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use crypto::{PublicKey, SignatureAlgorithm, Signer, SignerError};
 use futures::future::join_all;
 use log_store::{Fault, FaultyStore, LogStore, StoreError};
-use translog::{StopReason, SubmitError};
+use tlog::verify_consistency;
+use translog::{StartError, StopReason, SubmitError};
 
 use crate::{
     support::{Home, Running, body, entry},
@@ -122,6 +123,81 @@ async fn a_commit_that_is_not_replicated_is_not_answered() {
     let refused = running.log.submit(entry(b"x")).await;
     assert!(matches!(refused, Err(SubmitError::OutcomeUnknown)), "{refused:?}");
     home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_read_back_is_not_signed_before_a_commit_vouches_for_it() {
+    let home = Home::new();
+    let (store, running) = faulty(&home).await;
+    running.fill(3).await;
+    // The server ended our connection while the commit waited for its standby: visible, and not there.
+    store.fail_append(Fault::FailedYetPersisted);
+    store.fail_append(Fault::Unreplicated);
+    let unknown = running.log.submit(entry(b"x")).await;
+    assert!(matches!(unknown, Err(SubmitError::OutcomeUnknown)), "{unknown:?}");
+    assert_eq!(running.log.checkpoint().head.size, 3);
+    // Duplicates alone: their append covers it.
+    let again = running.log.submit(entry(b"x")).await.unwrap();
+    assert_eq!((again.index, again.fresh, again.checkpoint.head.size), (3, false, 4));
+    home.verify(&again);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_unreplicated_entry_that_is_visible_is_not_signed_at_a_start() {
+    let home = Home::new();
+    let (store, running) = faulty(&home).await;
+    running.fill(3).await;
+    store.fail_append(Fault::Unreplicated);
+    running.log.submit(entry(b"x")).await.unwrap_err();
+    running.stop().await;
+
+    let store = Arc::new(FaultyStore::new(home.open_store().await));
+    store.fail_append(Fault::Unreplicated);
+    let refused = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.err().unwrap();
+    assert!(matches!(refused, StartError::Store(StoreError::Unreplicated)), "{refused}");
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    assert_eq!(running.log.checkpoint().head.size, 4);
+    // A frozen log takes no append, and has to be vouched for all the same.
+    running.store.freeze(running.log.record().id).await.unwrap();
+    running.stop().await;
+    let running = home.start().await;
+    assert_eq!(running.log.checkpoint().head.size, 4);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn every_sequence_of_three_faults_ends_in_one_signed_history() {
+    use Fault::{Conflict, Failed, FailedYetPersisted, Unreplicated};
+    let home = Home::new();
+    let (store, running) = faulty(&home).await;
+    let faults = [Failed, FailedYetPersisted, Conflict, Unreplicated];
+    let mut heads = Vec::new();
+    for (number, code) in (0..64_usize).enumerate() {
+        for fault in [code % 4, code / 4 % 4, code / 16].map(|at| faults[at]) {
+            store.fail_append(fault);
+        }
+        let name = format!("entry {number}");
+        let mut answers = 0;
+        // Fresh, its duplicate, and one of each batch before, until all faults are used up.
+        while answers < 2 {
+            let before = format!("entry {}", number / 2);
+            for body in [&name, &before] {
+                if let Ok(integrated) = running.log.submit(entry(body.as_bytes())).await {
+                    home.verify(&integrated);
+                    heads.push(integrated.checkpoint.head);
+                    answers += 1;
+                }
+            }
+        }
+    }
+    let newest = running.log.checkpoint().head;
+    assert_eq!(newest.size, 64);
+    for old in heads {
+        let proof = running.log.consistency_path(old.size, newest.size).await.unwrap();
+        verify_consistency(&old, &newest, &proof).unwrap();
+    }
     running.stop().await;
 }
 
