@@ -1,0 +1,184 @@
+//! `kill -9` in the middle of 200 concurrent signings: what was answered must be in the log for ever.
+//!
+//! `COUNTERSIGN_KILLS` says how often, per database (`cargo xtask test faults --kills N`).
+
+#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use client::{
+    services::{Endpoints, HttpClient, IdentityToken},
+    signing::{Payload, SignedBundle, Signer, SigningError, SigningRequest, sign},
+    trust::{LoadedTrust, TrustFiles, UrlOverrides},
+};
+use countersign_e2e::{Database, Stack};
+use tokio::{runtime::Runtime, task::JoinSet};
+use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle};
+
+const CONCURRENT: usize = 200;
+
+/// What one round of signings needs, shared by all of them.
+struct Round {
+    trust: Trust,
+    endpoints: Endpoints,
+    token: IdentityToken,
+    http: HttpClient,
+}
+
+/// An artifact and the bundle that the client was given for it.
+struct Answered {
+    artifact: Vec<u8>,
+    bundle: SignedBundle,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge of the test: clock and settings")]
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how `cargo xtask test` hands over --kills")]
+fn kills() -> u32 {
+    std::env::var("COUNTERSIGN_KILLS").map_or(2, |kills| kills.parse().unwrap())
+}
+
+fn round(stack: &Stack) -> Arc<Round> {
+    let config = stack.trust_file("client_trust_config.json");
+    let files = TrustFiles { trust_config: Some(config), ..TrustFiles::default() };
+    let loaded = LoadedTrust::load(&files).unwrap();
+    let endpoints = loaded.endpoints(&UrlOverrides::default(), clock()).unwrap();
+    let token = stack.token_file("token", &["--email", "alice@acme.internal"]).unwrap();
+    let token = std::fs::read_to_string(token.trim_start_matches('@')).unwrap();
+    let token = IdentityToken::parse(&token).unwrap();
+    Arc::new(Round { trust: loaded.trust, endpoints, token, http: HttpClient::new().unwrap() })
+}
+
+async fn sign_one(round: Arc<Round>, artifact: Vec<u8>) -> Result<Answered, SigningError> {
+    let request = SigningRequest {
+        payload: Payload::Artifact(&artifact),
+        signer: Signer::Keyless(&round.token),
+        endpoints: &round.endpoints,
+        trust: Some(&round.trust),
+        http: &round.http,
+        clock,
+    };
+    let bundle = sign(&request).await?;
+    Ok(Answered { artifact, bundle })
+}
+
+/// Starts the signings; they run on the runtime's threads while the caller does something else.
+fn start(
+    runtime: &Runtime,
+    round: &Arc<Round>,
+    number: u32,
+) -> JoinSet<Result<Answered, SigningError>> {
+    let mut signings = JoinSet::new();
+    for index in 0..CONCURRENT {
+        let artifact = format!("round {number}, artifact {index}").into_bytes();
+        signings.spawn_on(sign_one(Arc::clone(round), artifact), runtime.handle());
+    }
+    signings
+}
+
+/// The answered ones and the number of those that failed.
+fn finish(
+    runtime: &Runtime,
+    signings: JoinSet<Result<Answered, SigningError>>,
+) -> (Vec<Answered>, usize) {
+    let outcomes = runtime.block_on(signings.join_all());
+    let (answered, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    (answered.into_iter().flatten().collect(), failed.len())
+}
+
+/// Everything that was answered verifies, and the running log holds the same bytes at the same index.
+fn check_answered(runtime: &Runtime, stack: &Stack, trust: &Trust, answered: &[Answered]) {
+    let identity = IdentityPolicy::default();
+    let authority = Authority::Keyless { trust, identity: &identity };
+    let mut bundles_of_log = BTreeMap::new();
+    for Answered { artifact, bundle } in answered {
+        let parsed = UnverifiedBundle::parse(bundle.json.as_bytes()).unwrap();
+        let artifact = Artifact::from_bytes(artifact);
+        verify::verify(&parsed, &artifact, &authority, clock()).unwrap();
+        let entry = parsed.log_entry().unwrap();
+        let index = usize::try_from(entry.log_index.0).unwrap();
+        let entries = bundles_of_log
+            .entry(index / 256)
+            .or_insert_with(|| runtime.block_on(read_bundle(stack, index / 256)));
+        let stored = entries.get(index % 256).unwrap_or_else(|| panic!("entry {index} is lost"));
+        assert_eq!(stored, &entry.canonicalized_body.0, "entry {index} is another one");
+    }
+}
+
+/// The entries below tile `number`, as far as the published tree has them (C2SP `tlog-tiles`).
+async fn read_bundle(stack: &Stack, number: usize) -> Vec<Vec<u8>> {
+    let base = stack.ready("rekor2");
+    let read = async |path: String| {
+        let response = reqwest::get(format!("{base}{path}")).await.unwrap();
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.bytes().await.unwrap()
+    };
+    let checkpoint = read("/checkpoint".to_owned()).await;
+    let checkpoint = String::from_utf8(checkpoint.to_vec()).unwrap();
+    let size: usize = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+    let path = if (number + 1) * 256 <= size {
+        format!("/tile/entries/{number:03}")
+    } else {
+        format!("/tile/entries/{number:03}.p/{}", size % 256)
+    };
+    assert!(number < 1000, "the test writes tile numbers of one group only");
+    let content = read(path).await;
+    let mut rest = content.as_ref();
+    let mut entries = Vec::new();
+    while let Some((length, more)) = rest.split_first_chunk::<2>() {
+        let (entry, more) = more.split_at(usize::from(u16::from_be_bytes(*length)));
+        entries.push(entry.to_vec());
+        rest = more;
+    }
+    entries
+}
+
+fn survives_kills(database: Database) {
+    let runtime = Runtime::new().unwrap();
+    let mut stack = Stack::start(database).unwrap();
+    // One round without a kill tells how long a round takes on this machine.
+    let begin = Instant::now();
+    let (whole, failed) = finish(&runtime, start(&runtime, &round(&stack), 0));
+    let duration = begin.elapsed();
+    assert_eq!((whole.len(), failed), (CONCURRENT, 0), "signings failed without any fault");
+    check_answered(&runtime, &stack, &round(&stack).trust, &whole);
+
+    let (mut answered_in_all, mut cut_in_all) = (0, 0);
+    for number in 1..=kills() {
+        let signings = start(&runtime, &round(&stack), number);
+        // From early to late in the round, in steps that do not repeat soon.
+        std::thread::sleep(duration * ((number * 37) % 100) / 100);
+        stack.kill().unwrap();
+        let (answered, cut) = finish(&runtime, signings);
+        let fsck = stack.fsck().unwrap();
+        assert_eq!(fsck.code, Some(0), "kill {number}: {fsck:?}");
+        stack.restart().unwrap();
+        check_answered(&runtime, &stack, &round(&stack).trust, &answered);
+        answered_in_all += answered.len();
+        cut_in_all += cut;
+        println!("kill {number}: {} answered, {cut} cut off", answered.len());
+    }
+    println!("{answered_in_all} answered and found again, {cut_in_all} cut off");
+    assert!(cut_in_all > 0, "no kill hit a signing: nothing was tried");
+    // The log goes on after all of it.
+    let after = finish(&runtime, start(&runtime, &round(&stack), u32::MAX)).0;
+    assert_eq!(after.len(), CONCURRENT);
+    check_answered(&runtime, &stack, &round(&stack).trust, &after);
+}
+
+#[test]
+fn survives_kills_on_sqlite() {
+    survives_kills(Database::Sqlite);
+}
+
+#[test]
+fn survives_kills_on_postgres() {
+    survives_kills(Database::postgres("countersign_e2e_faults").unwrap());
+}
