@@ -66,17 +66,56 @@ impl Batcher {
 
     /// Works until `shutdown`, then finishes what was accepted.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
-        while let Some(pending) = self.queue.next_batch(&shutdown).await {
-            let (entries, waiters): (Vec<_>, Vec<_>) =
-                pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
-            self.record_batch(entries.len());
-            let result = self.sequence(entries).await;
-            match &result {
-                Err(reason @ SubmitError::Stopped(_)) => self.stop(reason),
-                Err(SubmitError::Frozen) => self.queue.close(SubmitError::Frozen),
-                _ => {}
+        loop {
+            match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
+                Ok(Some(pending)) => self.batch(pending).await,
+                Ok(None) => return,
+                Err(_rested) => self.catch_up().await,
             }
-            answer(waiters, result);
+        }
+    }
+
+    async fn batch(&mut self, pending: Vec<Pending>) {
+        let (entries, waiters): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
+        self.record_batch(entries.len());
+        let result = self.sequence(entries).await;
+        if let Err(reason) = &result {
+            self.end_if_final(reason);
+        }
+        answer(waiters, result);
+    }
+
+    /// Publishes what other replicas wrote while there was nothing to do here.
+    ///
+    /// Else a monitor that meets now this replica and now another would see the log shrink.
+    async fn catch_up(&mut self) {
+        let seen = self.confirmed.size();
+        let caught_up = async {
+            let state = in_time(self.store.state(self.log.id)).await.map_err(refused)?;
+            if state.edge.size() == seen {
+                // Signed already, unless the key failed when it was confirmed.
+                return self.sign().await.map(drop);
+            }
+            let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
+            let settled = Settled { placements: Vec::new(), after: state.edge };
+            let settled = self.vouched(&nothing, settled).await?;
+            self.confirm(&nothing, &settled).await?;
+            self.confirmed = settled.after;
+            self.sign().await.map(drop)
+        };
+        if let Err(error) = caught_up.await {
+            tracing::warn!(log.name = %self.log.spec.name, error = %error,
+                "what other replicas wrote cannot be published yet");
+            self.end_if_final(&error);
+        }
+    }
+
+    fn end_if_final(&self, error: &SubmitError) {
+        match error {
+            SubmitError::Stopped(_) => self.stop(error),
+            SubmitError::Frozen => self.queue.close(SubmitError::Frozen),
+            _ => {}
         }
     }
 
@@ -149,7 +188,7 @@ impl Batcher {
 
     /// Waits for a commit after the lost one: what was read back may be missing on the standby.
     async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
-        let (now, seen) = (batch.now, settled.after.size());
+        let (now, seen) = (batch.now, settled.after.size().max(batch.minimum_size));
         let vouched = vouched_edge(self.store.as_ref(), self.log.id, now, seen);
         match tokio::time::timeout(APPEND_TIME, vouched).await {
             Ok(Ok(after)) => Ok(Settled { after, ..settled }),
@@ -219,11 +258,32 @@ impl Batcher {
             .filter(|(_, placement)| placement.fresh)
             .map(|(entry, placement)| (placement.index, entry.leaf_hash))
             .collect();
+        if let Some((index, _)) = written.iter().find(|(index, _)| *index < expected) {
+            return Err(stopped(StopReason::RowMissing { expected: *index, found: expected }));
+        }
+        let (store, log) = (self.store.as_ref(), self.log.id);
+        // Other replicas may have written any number of entries meanwhile: in steps, so that
+        // neither memory nor the time of one read grows with it. The last step sees the root.
+        let mut reached = self.confirmed.clone();
+        let last_step = recheck::ROWS_PER_READ.max(written.len() as u64);
+        while found - reached.size() > last_step {
+            let rows = reached.size()..reached.size() + recheck::ROWS_PER_READ;
+            let read = || recheck::read_leaves(store, log, rows.clone(), &written);
+            for leaf in self.read_back(read).await? {
+                reached.push(leaf);
+            }
+        }
+        self.read_back(|| recheck::confirm(store, log, &reached, &settled.after, &written)).await
+    }
+
+    /// Reads committed rows, again and again while the store does not answer.
+    async fn read_back<T, F>(&self, read: impl Fn() -> F) -> Result<T, SubmitError>
+    where
+        F: Future<Output = Result<T, RecheckError>>,
+    {
         for attempt in 0..READ_BACK_ATTEMPTS {
-            let (store, log) = (self.store.as_ref(), self.log.id);
-            let confirmed = recheck::confirm(store, log, &self.confirmed, &settled.after, &written);
-            match in_time(confirmed).await {
-                Ok(tree) => return Ok(tree),
+            match in_time(read()).await {
+                Ok(rows) => return Ok(rows),
                 Err(RecheckError::Store(error)) if is_passing(&error) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %error,
                         "committed rows cannot be read back yet");
@@ -281,6 +341,8 @@ impl Drop for Batcher {
     }
 }
 
+/// After so long without work, other replicas are looked at.
+const REST: Duration = Duration::from_secs(1);
 /// Attempts at one commit. Conflicts need another replica, each of which wins once at a time.
 const COMMIT_ATTEMPTS: u32 = 6;
 /// Attempts at reading back. While they last, new entries queue up and then are refused.

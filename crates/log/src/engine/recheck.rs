@@ -4,7 +4,7 @@
 //! So what was committed is read again, its bodies are hashed again, and the
 //! root is computed again from an edge that this process itself confirmed.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use log_store::{LogId, LogStore, StoredEntry};
 use tlog::{BatchTree, Edge, Hash, HashRange, leaf_hash, root_of, verify_inclusion};
@@ -12,11 +12,12 @@ use tlog::{BatchTree, Edge, Hash, HashRange, leaf_hash, root_of, verify_inclusio
 use crate::{RecheckError, StopReason};
 
 /// Rows in one read: at most one batch, so memory stays bounded by a batch.
-const ROWS_PER_READ: u64 = 512;
+pub(crate) const ROWS_PER_READ: u64 = 512;
 
 /// Reads the rows from `from.size()` to `after.size()` back and confirms that they give `after`.
 ///
-/// `written` are the leaf hashes that this process handed to the store, by index.
+/// `written` are the leaf hashes that this process handed to the store, by index; those
+/// in front of `from` were compared when [`read_leaves`] went over them.
 ///
 /// # Errors
 /// [`RecheckError::Mismatch`] when any row, or the root, is not what it must be.
@@ -27,14 +28,17 @@ pub(crate) async fn confirm(
     after: &Edge,
     written: &[(u64, Hash)],
 ) -> Result<BatchTree, RecheckError> {
+    let end = after.size();
+    if let Some((index, _)) = written.iter().find(|(index, _)| *index >= end) {
+        return Err(StopReason::RowMissing { expected: *index, found: end }.into());
+    }
     let mut leaves = Vec::new();
     let mut next = from.size();
-    while next < after.size() {
-        let end = after.size().min(next + ROWS_PER_READ);
-        leaves.extend(read_leaves(store, log, next, end).await?);
-        next = end;
+    while next < end {
+        let rows = next..end.min(next + ROWS_PER_READ);
+        next = rows.end;
+        leaves.extend(read_leaves(store, log, rows, written).await?);
     }
-    check_written(from.size(), &leaves, written)?;
     let tree = BatchTree::new(from.clone(), leaves.clone());
     check_root(&tree, after, &leaves)?;
     Ok(tree)
@@ -67,17 +71,22 @@ pub(crate) async fn stored_edge(
     Edge::from_bytes(size, &nodes).map_err(|error| StopReason::Edge(error).into())
 }
 
-/// Leaf hashes of the rows `start..end`, computed from the bodies.
+/// Leaf hashes of these rows, computed from the bodies and compared with what was written.
+///
+/// # Errors
+/// As [`confirm`].
 pub(crate) async fn read_leaves(
     store: &dyn LogStore,
     log: LogId,
-    start: u64,
-    end: u64,
+    Range { start, end }: Range<u64>,
+    written: &[(u64, Hash)],
 ) -> Result<Vec<Hash>, RecheckError> {
     let rows = store.entries(log, start, end).await?;
     // Up to 4 MiB of SHA-256: too long for a thread of the runtime.
     let hashed = tokio::task::spawn_blocking(move || hash_rows(start, end, &rows)).await;
-    hashed.map_err(|_| RecheckError::from(StopReason::TaskDied))?.map_err(RecheckError::from)
+    let leaves = hashed.map_err(|_| RecheckError::from(StopReason::TaskDied))??;
+    check_written(start, &leaves, written)?;
+    Ok(leaves)
 }
 
 fn hash_rows(start: u64, end: u64, rows: &[StoredEntry]) -> Result<Vec<Hash>, StopReason> {
@@ -103,20 +112,11 @@ fn hash_rows(start: u64, end: u64, rows: &[StoredEntry]) -> Result<Vec<Hash>, St
 /// Compares the rows with the leaf hashes that were computed before anything was stored.
 fn check_written(first: u64, leaves: &[Hash], written: &[(u64, Hash)]) -> Result<(), StopReason> {
     for (index, expected) in written {
-        let row = index
-            .checked_sub(first)
-            .and_then(|offset| usize::try_from(offset).ok())
-            .and_then(|offset| leaves.get(offset));
-        match row {
-            Some(found) if found == expected => {}
-            Some(found) => {
-                let (index, expected, found) = (*index, *expected, *found);
-                return Err(StopReason::LeafMismatch { index, expected, found });
-            }
-            None => {
-                let found = first + leaves.len() as u64;
-                return Err(StopReason::RowMissing { expected: *index, found });
-            }
+        let offset = index.checked_sub(first).and_then(|offset| usize::try_from(offset).ok());
+        let Some(found) = offset.and_then(|offset| leaves.get(offset)) else { continue };
+        if found != expected {
+            let (index, expected, found) = (*index, *expected, *found);
+            return Err(StopReason::LeafMismatch { index, expected, found });
         }
     }
     Ok(())

@@ -11,14 +11,14 @@ use std::{
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use futures::future::join_all;
-use log_store::{IndexKey, IndexKeyType, LogStore};
+use log_store::{Batch, IndexKey, IndexKeyType, LogStore};
 use proptest::prelude::*;
 use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
 use translog::{LogLimits, StartError, SubmitError, fsck};
 
 use crate::{
     support::{Home, Running, body, entry},
-    tampering::Tampering,
+    tampering::{Tampering, unavailable},
 };
 
 #[tokio::test]
@@ -270,6 +270,58 @@ async fn two_replicas_on_one_database_make_one_log() {
     let store = Arc::clone(&one.store);
     let report = fsck(store.as_ref(), one.log.record()).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
+    one.stop().await;
+    two.stop().await;
+}
+
+/// A second replica on the store of `one`.
+async fn replica(home: &Home, store: &Arc<dyn LogStore>) -> Running {
+    let mut config = home.config();
+    config.checkpoint_file = Some(home.dir.path().join("second"));
+    home.start_with(Arc::clone(store), config).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
+    let home = Home::new();
+    let one = home.start().await;
+    let store = Tampering::new(Arc::clone(&one.store));
+    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    let before = two.log.checkpoint().head;
+    for thousand in 0..14 {
+        let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
+        let batch = Batch { entries, now: crate::support::NOW, minimum_size: 0 };
+        one.store.append(one.log.record().id, &batch).await.unwrap();
+    }
+    for _ in 0..40 {
+        store.fail_read(unavailable());
+        store.pass_read();
+    }
+    let integrated = two.log.submit(entry(b"x")).await.unwrap();
+    assert_eq!((before.size, integrated.index), (0, 14_000));
+    home.verify(&integrated);
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
+    let home = Home::new();
+    let one = home.start().await;
+    let two = replica(&home, &one.store).await;
+    one.fill(5).await;
+    let newest = one.log.checkpoint().head;
+    while two.log.checkpoint().head != newest {
+        tokio::task::yield_now().await;
+    }
+    home.verified_head(&two.log.checkpoint());
+    assert_eq!(two.log.entries(0, 5).await.unwrap().len(), 5);
+    // What another replica wrote last before the log was frozen is published as well.
+    one.fill(2).await;
+    one.store.freeze(one.log.record().id).await.unwrap();
+    while two.log.checkpoint().head.size < 7 {
+        tokio::task::yield_now().await;
+    }
     one.stop().await;
     two.stop().await;
 }

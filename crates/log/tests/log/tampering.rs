@@ -50,7 +50,7 @@ pub(crate) struct Tampering {
     inner: Arc<dyn LogStore>,
     lie: Mutex<Option<Lie>>,
     append_errors: Mutex<VecDeque<StoreError>>,
-    read_errors: Mutex<VecDeque<StoreError>>,
+    read_errors: Mutex<VecDeque<Option<StoreError>>>,
     appends: Semaphore,
     begun: AtomicUsize,
 }
@@ -78,7 +78,12 @@ impl Tampering {
 
     /// Lets the next read of entries or of identities fail with `error`.
     pub(crate) fn fail_read(&self, error: StoreError) {
-        self.read_errors.lock().unwrap().push_back(error);
+        self.read_errors.lock().unwrap().push_back(Some(error));
+    }
+
+    /// Lets the next read of entries or of identities (after those already arranged) succeed.
+    pub(crate) fn pass_read(&self) {
+        self.read_errors.lock().unwrap().push_back(None);
     }
 
     /// Holds every append until [`Tampering::release`].
@@ -107,7 +112,7 @@ impl Tampering {
     }
 
     fn read_error(&self) -> Result<(), StoreError> {
-        self.read_errors.lock().unwrap().pop_front().map_or(Ok(()), Err)
+        self.read_errors.lock().unwrap().pop_front().flatten().map_or(Ok(()), Err)
     }
 }
 
