@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use log_store::NewEntry;
+use log_store::{MAX_BATCH_ENTRIES, NewEntry};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,10 @@ struct State {
 }
 
 impl Queue {
+    /// A batch has at least one entry, or it would never end, and no more than a store takes.
     pub(super) fn new(limits: LogLimits) -> Self {
+        let batch_entries = limits.batch_entries.clamp(1, MAX_BATCH_ENTRIES);
+        let limits = LogLimits { batch_entries, ..limits };
         Self { limits, state: Mutex::default(), arrived: Notify::new() }
     }
 
@@ -65,6 +68,10 @@ impl Queue {
     /// was accepted is handed out; then comes `None`.
     pub(super) async fn next_batch(&self, shutdown: &CancellationToken) -> Option<Vec<Pending>> {
         loop {
+            // Asked first: under steady load there is always something pending.
+            if shutdown.is_cancelled() {
+                self.close(SubmitError::ShuttingDown);
+            }
             {
                 let mut state = self.lock();
                 if !state.pending.is_empty() {
@@ -76,7 +83,7 @@ impl Queue {
             }
             tokio::select! {
                 () = self.arrived.notified() => {}
-                () = shutdown.cancelled() => self.close(SubmitError::ShuttingDown),
+                () = shutdown.cancelled() => {}
             }
         }
     }
@@ -208,6 +215,37 @@ mod tests {
         let token = CancellationToken::new();
         assert_eq!(queue.next_batch(&token).await.unwrap().len(), 1);
         assert_eq!(queue.next_batch(&token).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn accepts_nothing_after_a_shutdown_although_it_is_never_empty() {
+        let queue = Queue::new(limits());
+        let token = CancellationToken::new();
+        for _ in 0..4 {
+            queue.push(pending(1)).unwrap();
+        }
+        token.cancel();
+        assert_eq!(queue.next_batch(&token).await.unwrap().len(), 3);
+        assert!(matches!(queue.push(pending(1)), Err(SubmitError::ShuttingDown)));
+        assert_eq!(queue.next_batch(&token).await.unwrap().len(), 1);
+        assert!(queue.next_batch(&token).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn hands_out_batches_that_a_store_takes_whatever_is_configured() {
+        for (configured, expected) in [(0, 1), (usize::MAX, MAX_BATCH_ENTRIES)] {
+            let everything = usize::MAX;
+            let queue = Queue::new(LogLimits {
+                queue_entries: everything,
+                queue_bytes: everything,
+                batch_entries: configured,
+                batch_bytes: everything,
+            });
+            for _ in 0..=MAX_BATCH_ENTRIES {
+                queue.push(pending(1)).unwrap();
+            }
+            assert_eq!(queue.next_batch(&CancellationToken::new()).await.unwrap().len(), expected);
+        }
     }
 
     #[tokio::test]
