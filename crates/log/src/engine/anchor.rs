@@ -12,7 +12,7 @@ use std::{
 };
 
 use crypto::PublicKey;
-use log_store::{LogRecord, LogStore};
+use log_store::{LogRecord, LogStore, StoreError};
 use service::Clock;
 use tlog::{Checkpoint, Edge, SignedNote, TreeHead};
 use tokio::sync::watch;
@@ -65,6 +65,23 @@ impl Anchor {
             return Err(StartError::Forked { log, size, found, signed, file });
         }
         Ok(())
+    }
+
+    /// Keeps the first checkpoint of this process; where that fails, no later one could be kept.
+    ///
+    /// # Errors
+    /// [`StartError::CheckpointFile`].
+    pub(super) async fn begin(
+        &mut self,
+        log: &LogRecord,
+        first: &PublishedCheckpoint,
+    ) -> Result<(), StartError> {
+        let Some(file) = self.file.clone() else { return Ok(()) };
+        if self.signed.is_none() && first.head.size > 0 {
+            tracing::warn!(log.name = %log.spec.name, file = %file.display(), log.size = first.head.size,
+                "no checkpoint of this log was kept here: should its database be an old copy, nobody notices");
+        }
+        self.keep(first).await.map_err(|source| StartError::CheckpointFile { file, source })
     }
 
     /// Replaces the file, unless it already holds this or a larger tree.
@@ -129,6 +146,9 @@ impl Follower {
     /// skipped is only as old as this, where a restored backup is hours old.
     const PAUSE: Duration = Duration::from_millis(100);
 
+    /// Longest writing to the store: one that hangs must hold up neither the file nor the end.
+    const STORE_TIME: Duration = Duration::from_secs(2);
+
     /// Works until the batcher has ended and its last checkpoint is kept.
     pub(super) async fn run(mut self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
         loop {
@@ -150,7 +170,11 @@ impl Follower {
             tracing::error!(log.name = %name, error = %error, "the checkpoint file cannot be written");
         }
         let size = newest.head.size;
-        if let Err(error) = self.store.put_checkpoint(self.log.id, size, &newest.note, now).await {
+        let stored = self.store.put_checkpoint(self.log.id, size, &newest.note, now);
+        let stored = tokio::time::timeout(Self::STORE_TIME, stored)
+            .await
+            .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
+        if let Err(error) = stored {
             tracing::warn!(log.name = %name, error = %error, "the checkpoint cannot be stored");
         }
     }

@@ -135,7 +135,7 @@ impl Log {
         let public_key = checked_key(&config.spec, signer.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
         let state = store.state(record.id).await?;
-        let anchor = Anchor::open(&config, &public_key).await?;
+        let mut anchor = Anchor::open(&config, &public_key).await?;
         anchor.check(store.as_ref(), &record, &state.edge).await?;
         recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
             .await
@@ -145,6 +145,8 @@ impl Log {
 
         let (publisher, published) =
             Publisher::start(&config, signer, public_key, state.edge.head()).await?;
+        let first = Arc::clone(&published.borrow());
+        anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));
         if state.frozen {
             queue.close(SubmitError::Frozen);

@@ -1,5 +1,8 @@
 //! The checkpoint outside the database, and databases that are not the one that was signed.
 
+use std::sync::Arc;
+
+use log_store::LogStore;
 use tlog::SignedNote;
 use translog::StartError;
 
@@ -91,6 +94,49 @@ async fn a_file_that_is_not_this_logs_checkpoint_is_refused() {
         assert!(matches!(refused, StartError::CheckpointFileInvalid { .. }), "{refused}");
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_refused_at_the_start() {
+    let home = Home::new();
+    std::fs::write(home.checkpoint_file().parent().unwrap(), "not a directory").unwrap();
+    let store = home.open_store().await;
+    let refused = home.start_on(Arc::clone(&store)).await.err().unwrap();
+    assert!(matches!(refused, StartError::CheckpointFile { .. }), "{refused}");
+    std::fs::remove_file(home.checkpoint_file().parent().unwrap()).unwrap();
+    // Without waiting for anything: nobody gets a checkpoint that is not kept.
+    let running = home.start_on(store).await.unwrap();
+    let kept = std::fs::read_to_string(home.checkpoint_file()).unwrap();
+    assert_eq!(kept, running.log.checkpoint().note);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_half_written_file_of_a_crash_does_not_matter() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(2).await;
+    running.stop().await;
+    let mut temporary = home.checkpoint_file().into_os_string();
+    temporary.push(".tmp");
+    std::fs::write(&temporary, "log.te").unwrap();
+    let running = home.start().await;
+    running.fill(2).await;
+    let newest = running.log.checkpoint().note.clone();
+    running.stop().await;
+    assert_eq!(std::fs::read_to_string(home.checkpoint_file()).unwrap(), newest);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_delays_neither_the_file_nor_the_shutdown_for_ever() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    store.hang_checkpoints();
+    running.fill(2).await;
+    let newest = running.log.checkpoint().note.clone();
+    running.stop().await;
+    assert_eq!(std::fs::read_to_string(home.checkpoint_file()).unwrap(), newest);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -53,6 +53,7 @@ pub(crate) struct Tampering {
     read_errors: Mutex<VecDeque<Option<StoreError>>>,
     appends: Semaphore,
     begun: AtomicUsize,
+    checkpoints_hang: AtomicBool,
 }
 
 impl Tampering {
@@ -64,6 +65,7 @@ impl Tampering {
             read_errors: Mutex::default(),
             appends: Semaphore::new(Semaphore::MAX_PERMITS),
             begun: AtomicUsize::new(0),
+            checkpoints_hang: AtomicBool::new(false),
         })
     }
 
@@ -84,6 +86,11 @@ impl Tampering {
     /// Lets the next read of entries or of identities (after those already arranged) succeed.
     pub(crate) fn pass_read(&self) {
         self.read_errors.lock().unwrap().push_back(None);
+    }
+
+    /// Lets no checkpoint be stored any more, as a peer that died without a farewell does.
+    pub(crate) fn hang_checkpoints(&self) {
+        self.checkpoints_hang.store(true, Ordering::SeqCst);
     }
 
     /// Holds every append until [`Tampering::release`].
@@ -239,6 +246,9 @@ impl LogStore for Tampering {
         note: &str,
         at: u64,
     ) -> Result<(), StoreError> {
+        if self.checkpoints_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.put_checkpoint(log, size, note, at).await
     }
 
