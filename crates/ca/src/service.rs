@@ -17,13 +17,17 @@ use crate::{
     CaConfig, CaConfigError, CaParts, IssueError,
     admission::{Admitted, admit},
     audit::{Stage, Trail},
-    ct::CtClient,
+    ct::{CtClient, CtError},
     oidc::{Issuer, Issuers, VerifyingKey},
 };
 
 /// Most issuances under way at once: 2,500/s at a log that takes 1.6 s, as one with a
 /// checkpoint interval does. Each holds some 20 KiB.
 const MAX_IN_FLIGHT: usize = 4096;
+
+/// How far the log's clock may run ahead of ours, in milliseconds. Verifiers refuse a promise
+/// from the future (RFC 6962 §5.2), so a certificate with one would be good for nothing.
+const MAX_LOG_AHEAD_MS: u64 = 60_000;
 
 /// A certificate authority.
 ///
@@ -151,15 +155,18 @@ impl Ca {
         trail.signed(Stage::Precertificate);
         let authority = Arc::clone(&self.authority);
         let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
-        Ok(self.cpu.run(finish).await??)
+        Ok(self.cpu.run_next(finish).await??)
     }
 
     /// From here on the log may know the precertificate, whatever becomes of the request.
     async fn log(&self, precertificate: Precertificate) -> Result<UnsignedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
+        if sct.timestamp_ms > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD_MS) {
+            return Err(CtError::Future.into());
+        }
         let authority = Arc::clone(&self.authority);
         let embed = move || precertificate.with_sct(&sct, &authority.ct_public_key);
-        Ok(self.cpu.run(embed).await??)
+        Ok(self.cpu.run_next(embed).await??)
     }
 
     async fn sign_certificate(
@@ -172,7 +179,7 @@ impl Ca {
         trail.signed(Stage::Certificate);
         let authority = Arc::clone(&self.authority);
         let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
-        let leaf = self.cpu.run(finish).await??.to_pem();
+        let leaf = self.cpu.run_next(finish).await??.to_pem();
         let mut certificates = Vec::with_capacity(self.authority.chain_pem.len() + 1);
         certificates.push(leaf.trim_end().to_owned());
         certificates.extend_from_slice(&self.authority.chain_pem);

@@ -99,7 +99,7 @@ impl Tsa {
             Begun::Issued(issued) => issued,
             Begun::Waiting(signing) => {
                 let (tsa, signed) = (Arc::clone(self), signing.await);
-                self.cpu.run(move || tsa.finish(signed)).await??
+                self.cpu.run_next(move || tsa.finish(signed)).await??
             }
         };
         let IssuedToken { response, serial, gen_time } = issued;

@@ -136,6 +136,9 @@ pub enum CtError {
     /// 200 with something that is no SCT.
     #[error("the log's answer is not an SCT")]
     Answer,
+    /// An SCT that a verifier would refuse until its time has come.
+    #[error("the log's promise is from the future")]
+    Future,
     /// An SCT that is not of the configured log over this precertificate.
     #[error(transparent)]
     Sct(#[from] SctError),
@@ -151,6 +154,7 @@ impl CtError {
             Self::Status(status) => matches!(status, 408 | 429 | 500..),
             Self::Fetch(FetchError::Status(_) | FetchError::TooLong(_))
             | Self::Answer
+            | Self::Future
             | Self::Sct(_) => false,
         }
     }

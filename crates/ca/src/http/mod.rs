@@ -19,6 +19,11 @@ use crate::Ca;
 /// still answered as the bad token that it is.
 const BODY_LIMIT: usize = (4 << 20) + (64 << 10);
 
+/// Longest body that is kept and parsed, in bytes: a token of 16 KiB, a certificate request of
+/// 16 KiB in base64 or a key of 8 KiB, and their names. What lies between this and [`BODY_LIMIT`]
+/// is read to its end, forgotten on the way, and refused as the bad request that it says it is.
+const MAX_REQUEST_LEN: usize = 64 << 10;
+
 /// Longest time for a request: keys of the issuer (two documents of 5 s), the log (5 s), the rest.
 const TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -1,29 +1,37 @@
 use std::sync::Arc;
 
 use axum::{
+    body::HttpBody,
     extract::{Request, State},
     response::Response,
 };
 use http::{HeaderMap, header};
 use metrics::counter;
-use service::read_body;
+use service::{Failure, read_body};
 use tracing::{error, info, warn};
 use wire::{
     fulcio::{CertificateChain, EmbeddedSct, SigningCertRequest, SigningCertResponse},
     rpc::Code,
 };
 
-use super::{BODY_LIMIT, reply};
+use super::{BODY_LIMIT, MAX_REQUEST_LEN, reply};
 use crate::{Ca, IssueError};
 
 /// `POST /api/v2/signingCert`
 pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
     let header_token = header_token(request.headers());
-    let body = match read_body(request, BODY_LIMIT).await {
-        Ok(body) => body,
+    let within_protocol = |length| length <= BODY_LIMIT as u64;
+    let declared = request.body().size_hint().exact().is_some_and(within_protocol);
+    let request = match read_body(request, MAX_REQUEST_LEN).await {
+        // The body ends here: an issuance may wait for seconds and holds only what it needs.
+        Ok(body) => parse(&body),
+        // What is longer than it says, or does not say, is 413 like what is too long for us all.
+        Err(Failure::BodyTooLarge { limit }) if declared => {
+            Err(IssueError::Request(format!("longer than {limit} bytes")))
+        }
         Err(failure) => return reply::failure(&failure),
     };
-    let issued = match parse(&body) {
+    let issued = match request {
         Ok(request) => ca.issue(request, header_token.as_deref()).await,
         Err(error) => Err(error),
     };

@@ -14,7 +14,11 @@ use axum::{
 };
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use http::StatusCode;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, SemaphorePermit},
+    task::JoinSet,
+};
 use wire::{
     Base64,
     ct::{AddChainRequest, AddChainResponse},
@@ -33,6 +37,8 @@ pub(crate) enum LogAnswer {
     OtherLog,
     /// The other log's signature under this log's id.
     OtherLogInDisguise,
+    /// A sound promise made this many milliseconds from now, with these extension bytes.
+    Ahead(u64, &'static [u8]),
     /// Nothing, ever.
     Silence,
 }
@@ -50,6 +56,8 @@ struct Shared {
     roots: ct::AcceptedRoots,
     answer: Mutex<LogAnswer>,
     submissions: AtomicUsize,
+    /// Answers wait for it.
+    turn: Semaphore,
     now_ms: u64,
 }
 
@@ -64,6 +72,7 @@ impl TestLog {
             roots: ct::AcceptedRoots::from_der([root]).unwrap(),
             answer: Mutex::new(LogAnswer::Promise),
             submissions: AtomicUsize::new(0),
+            turn: Semaphore::new(1),
             now_ms: now * 1000 + 7,
         });
         let router = Router::new()
@@ -80,6 +89,11 @@ impl TestLog {
 
     pub(crate) fn answer(&self, answer: LogAnswer) {
         *self.state.answer.lock().unwrap() = answer;
+    }
+
+    /// Holds back every answer until the guard is dropped.
+    pub(crate) fn hold(&self) -> SemaphorePermit<'_> {
+        self.state.turn.try_acquire().unwrap()
     }
 
     pub(crate) fn submissions(&self) -> usize {
@@ -100,6 +114,7 @@ async fn add_pre_chain(
         let signature = key.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, key.public_key()).unwrap()
     };
+    let _turn = log.turn.acquire().await.unwrap();
     let answer = log.answer.lock().unwrap().clone();
     match answer {
         LogAnswer::Promise => give(promise(&log.key, log.now_ms)),
@@ -114,7 +129,27 @@ async fn add_pre_chain(
             let log_id = log.key.public_key().spki_sha256();
             give(Sct { log_id, ..promise(&log.other_key, log.now_ms) })
         }
+        LogAnswer::Ahead(milliseconds, extensions) => {
+            give(promise_with(&log, &submission, milliseconds, extensions))
+        }
         LogAnswer::Silence => std::future::pending().await,
+    }
+}
+
+/// What logs with extensions do; [`ct::UnsignedSct`] has none.
+fn promise_with(
+    log: &Shared,
+    submission: &ct::Submission,
+    milliseconds: u64,
+    extensions: &[u8],
+) -> Sct {
+    let timestamp_ms = log.now_ms + milliseconds;
+    let message = ct::signed_data(submission.entry(), timestamp_ms, extensions).unwrap();
+    Sct {
+        log_id: log.key.public_key().spki_sha256(),
+        timestamp_ms,
+        extensions: extensions.to_vec(),
+        signature_der: log.key.sign_now(&message).unwrap(),
     }
 }
 

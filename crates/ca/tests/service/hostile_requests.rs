@@ -75,6 +75,8 @@ async fn four_mebibytes_of_dots_are_refused_fast() {
     let body = request(&".".repeat(4 << 20), &client_key(), EMAIL).to_string();
     let started = Instant::now();
     let refused = stack.post(body).await.refused(400, 3);
+    assert!(refused.contains("longer than 65536 bytes"), "{refused}");
+    let refused = stack.ask(&".".repeat(20 * 1024)).await.refused(400, 3);
     assert!(refused.contains("longer than 16384 bytes"), "{refused}");
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     let dots = stack.ask(&".".repeat(16 * 1024)).await.refused(400, 3);

@@ -102,3 +102,54 @@ async fn a_failing_log_is_left_alone_and_tried_again() {
     stack.verified_leaf(&stack.ask(&stack.token()).await);
     stack.verified_leaf(&stack.ask(&stack.token()).await);
 }
+
+#[tokio::test]
+async fn a_promise_from_the_future_is_no_promise() {
+    let stack = Stack::start().await;
+    for (ahead_ms, status) in [(59_000, 200), (61_000, 500), (u64::MAX >> 12, 500)] {
+        stack.log.answer(LogAnswer::Ahead(ahead_ms, &[]));
+        let reply = stack.ask(&stack.token()).await;
+        assert_eq!(reply.status.as_u16(), status, "{ahead_ms}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn extensions_of_a_promise_are_kept_byte_by_byte() {
+    let stack = Stack::start().await;
+    // As static-ct-api has it: leaf_index 5.
+    stack.log.answer(LogAnswer::Ahead(0, &[0, 0, 5, 0, 0, 0, 0, 5]));
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+}
+
+/// Once the log knows the precertificate, callers that are not yet let in must not push it out.
+#[tokio::test]
+async fn a_queue_full_of_new_work_does_not_refuse_what_is_logged() {
+    let stack = Stack::start().await;
+    let held = stack.log.hold();
+    let token = stack.token();
+    let mut asking = Box::pin(stack.ask(&token));
+    while stack.log.submissions() == 0 {
+        let turn = Duration::from_millis(1);
+        assert!(tokio::time::timeout(turn, &mut asking).await.is_err());
+    }
+    let (release, busy) = std::sync::mpsc::channel::<()>();
+    let mut jobs = tokio::task::JoinSet::new();
+    let pool = stack.cpu.clone();
+    jobs.spawn(async move { pool.run(move || busy.recv().unwrap_err()).await.map(drop) });
+    let full = async {
+        loop {
+            let pool = stack.cpu.clone();
+            jobs.spawn(async move { pool.run(|| ()).await });
+            tokio::task::yield_now().await;
+            if let Some(ended) = jobs.try_join_next() {
+                break ended.unwrap();
+            }
+        }
+    };
+    assert!(full.await.is_err());
+    drop(held);
+    // Without a thread to run on it can only wait, or be refused.
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut asking).await.is_err());
+    drop(release);
+    stack.verified_leaf(&asking.await);
+}

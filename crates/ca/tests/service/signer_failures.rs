@@ -1,6 +1,9 @@
 //! The CA's key does not sign, or not what it was asked to.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
@@ -17,6 +20,8 @@ struct Broken {
 enum Fault {
     Unavailable,
     Refused,
+    /// Signs the precertificate and nothing after it.
+    UnavailableAfterOne(AtomicBool),
     /// Signs with the key of another slot.
     WrongSlot(LocalSigner),
 }
@@ -27,6 +32,10 @@ impl Signer for Broken {
         let (key_id, reason) = (self.key_id().to_owned(), "token removed".to_owned());
         match &self.fault {
             Fault::Unavailable => Err(SignerError::Unavailable { key_id, reason }),
+            Fault::UnavailableAfterOne(used) if used.swap(true, Ordering::SeqCst) => {
+                Err(SignerError::Unavailable { key_id, reason })
+            }
+            Fault::UnavailableAfterOne(_) => self.key.sign(message).await,
             Fault::Refused => Err(SignerError::Refused { key_id, reason }),
             Fault::WrongSlot(other) => other.sign(message).await,
         }
@@ -70,4 +79,15 @@ async fn a_signature_of_another_key_never_leaves() {
     let stack = Stack::with(Wishes { signer, ..Wishes::default() }).await;
     stack.ask(&stack.token()).await.refused(500, 13);
     assert_eq!(stack.log.submissions(), 0);
+}
+
+#[tokio::test]
+async fn a_signer_that_fails_after_the_promise_is_503_and_gives_no_precertificate_away() {
+    let signer: fn(LocalSigner) -> Arc<dyn Signer> =
+        |key| Arc::new(Broken { key, fault: Fault::UnavailableAfterOne(AtomicBool::new(false)) });
+    let stack = Stack::with(Wishes { signer, ..Wishes::default() }).await;
+    let reply = stack.ask(&stack.token()).await;
+    reply.refused(503, 14);
+    assert!(!reply.text().contains("CERTIFICATE"), "{}", reply.text());
+    assert_eq!(stack.log.submissions(), 1);
 }

@@ -26,6 +26,7 @@ pub(crate) struct Stack {
     pub(crate) log: TestLog,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) chain: CertificateChain,
+    pub(crate) cpu: CpuPool,
     router: Router,
 }
 
@@ -69,16 +70,17 @@ impl Stack {
         let trusted = IssuerConfig::new_loopback(&issuer.url, audiences, wishes.kind).unwrap();
         let mut config = CaConfig::new(vec![trusted], log.url.parse().unwrap());
         (wishes.settings)(&mut config);
+        let cpu = CpuPool::new(1);
         let parts = CaParts {
             signer: (wishes.signer)(key),
             chain: chain.clone(),
             ct_public_key: log.public_key().clone(),
             clock: clock.clone(),
-            cpu: CpuPool::new(1),
+            cpu: cpu.clone(),
         };
         let ca = Ca::new(config, parts).unwrap();
         let router = service::harden(ca::http::router(Arc::new(ca)), ca::protocol());
-        Self { issuer, log, clock, chain, router }
+        Self { issuer, log, clock, chain, cpu, router }
     }
 
     /// Claims that the e-mail issuer's tokens have, with `changes`.
