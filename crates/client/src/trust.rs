@@ -113,8 +113,7 @@ impl LoadedTrust {
         let ca = Listed { services: &config.ca_urls, version: API_V1, config: None };
         let tlogs = &config.rekor_tlog_urls;
         let log = Listed { services: tlogs, version: REKOR_V2, config: config.rekor_tlog_config };
-        let tsa =
-            Listed { services: &config.tsa_urls, version: API_V1, config: config.tsa_config };
+        let tsa = Listed { services: &config.tsa_urls, version: API_V1, config: config.tsa_config };
         let authorities =
             choose(ServiceKind::CertificateAuthority, &overrides.certificate_authority, &ca)?;
         let logs = choose(ServiceKind::TransparencyLog, &overrides.transparency_log, &log)?;
@@ -192,12 +191,18 @@ fn read_json<T: DeserializeOwned>(
     what: &'static str,
     limit: usize,
 ) -> Result<T, TrustFileError> {
-    let bytes = read_at_most(path, limit)
-        .map_err(|source| TrustFileError::Unreadable { what, path: path.to_owned(), source })?;
+    let bytes = read_at_most(path, limit).map_err(|source| TrustFileError::Unreadable {
+        what,
+        path: path.to_owned(),
+        source,
+    })?;
     let bytes =
         bytes.ok_or_else(|| TrustFileError::TooLong { what, path: path.to_owned(), limit })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|source| TrustFileError::Json { what, path: path.to_owned(), source })
+    serde_json::from_slice(&bytes).map_err(|source| TrustFileError::Json {
+        what,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The whole file, or `None` when it is longer than `limit` bytes.
@@ -292,3 +297,5 @@ pub enum TrustFileError {
     SeveralLogs(usize),
 }
 
+#[cfg(test)]
+mod tests;

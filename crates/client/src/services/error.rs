@@ -37,7 +37,9 @@ impl ServiceKind {
             Self::CertificateAuthority => {
                 "check that the identity token is of an accepted issuer and audience, and not expired"
             }
-            Self::TransparencyLog => "check that the URL is of a Rekor v2 log that takes new entries",
+            Self::TransparencyLog => {
+                "check that the URL is of a Rekor v2 log that takes new entries"
+            }
             Self::TimestampAuthority => {
                 "check that the URL is the complete one of an RFC 3161 authority"
             }
@@ -66,7 +68,7 @@ pub enum ServiceError {
     )]
     Unreachable {
         /// Which.
-        service: Service,
+        service: Box<Service>,
         /// What happened.
         reason: String,
     },
@@ -74,7 +76,7 @@ pub enum ServiceError {
     #[error("{service} refused: {message}; {}", .service.kind.advice_on_refusal())]
     Refused {
         /// Which.
-        service: Service,
+        service: Box<Service>,
         /// Its own words, shortened.
         message: String,
     },
@@ -85,7 +87,7 @@ pub enum ServiceError {
     )]
     Malformed {
         /// Which.
-        service: Service,
+        service: Box<Service>,
         /// What is wrong with it.
         reason: String,
     },
@@ -96,7 +98,7 @@ pub enum ServiceError {
     )]
     Untrusted {
         /// Which.
-        service: Service,
+        service: Box<Service>,
         /// What is wrong with it.
         reason: String,
     },
@@ -128,18 +130,18 @@ impl ServiceError {
 
 impl Service {
     pub(super) fn unreachable(&self, reason: impl Into<String>) -> ServiceError {
-        ServiceError::Unreachable { service: self.clone(), reason: reason.into() }
+        ServiceError::Unreachable { service: Box::new(self.clone()), reason: reason.into() }
     }
 
     pub(super) fn refused(&self, message: impl Into<String>) -> ServiceError {
-        ServiceError::Refused { service: self.clone(), message: message.into() }
+        ServiceError::Refused { service: Box::new(self.clone()), message: message.into() }
     }
 
     pub(super) fn malformed(&self, reason: impl Into<String>) -> ServiceError {
-        ServiceError::Malformed { service: self.clone(), reason: reason.into() }
+        ServiceError::Malformed { service: Box::new(self.clone()), reason: reason.into() }
     }
 
     pub(super) fn untrusted(&self, reason: impl Into<String>) -> ServiceError {
-        ServiceError::Untrusted { service: self.clone(), reason: reason.into() }
+        ServiceError::Untrusted { service: Box::new(self.clone()), reason: reason.into() }
     }
 }

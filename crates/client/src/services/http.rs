@@ -186,7 +186,8 @@ impl HttpClient {
 
 fn not_sent(service: &Service, error: reqwest::Error) -> Failed {
     // Nothing was processed if there was no connection; after one, that is unknown.
-    let retry = if error.is_connect() && !error.is_timeout() { Retry::BackOff } else { Retry::Never };
+    let retry =
+        if error.is_connect() && !error.is_timeout() { Retry::BackOff } else { Retry::Never };
     Failed { error: service.unreachable(words_of(error)), retry }
 }
 
@@ -241,7 +242,11 @@ fn said(status: StatusCode, body: &[u8], token: Option<&IdentityToken>) -> Strin
     let printable = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
     let message: String = printable.take(MAX_MESSAGE_LEN).collect();
     let status = status.as_u16();
-    if message.is_empty() { format!("it answered {status}") } else { format!("it answered {status} ({message})") }
+    if message.is_empty() {
+        format!("it answered {status}")
+    } else {
+        format!("it answered {status} ({message})")
+    }
 }
 
 /// An error with its causes; its URL, which may hold credentials, is left out.

@@ -53,7 +53,11 @@ impl TransparencyLog {
                 token: None,
             })
             .await?;
-        serde_json::from_slice(&answer)
-            .map_err(|error| self.service.malformed(format!("not a log entry: {error}")))
+        let entry: TransparencyLogEntry = serde_json::from_slice(&answer)
+            .map_err(|error| self.service.malformed(format!("not a log entry: {error}")))?;
+        if entry.inclusion_proof.is_none() {
+            return Err(self.service.malformed("not a log entry: it has no inclusion proof"));
+        }
+        Ok(entry)
     }
 }

@@ -1,0 +1,215 @@
+use std::fs;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+const NOW: u64 = 1_767_225_600;
+
+fn trusted_root() -> Value {
+    json!({"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"})
+}
+
+fn signing_config(ca_url: &str) -> Value {
+    json!({
+        "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+        "caUrls": [{"url": ca_url, "majorApiVersion": 1}]
+    })
+}
+
+fn trust_config(ca_url: &str) -> Value {
+    json!({
+        "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+        "trustedRoot": trusted_root(), "signingConfig": signing_config(ca_url)
+    })
+}
+
+/// Files by name, each in a directory that goes with this value.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn put(&self, name: &str, content: &Value) -> PathBuf {
+        self.put_bytes(name, content.to_string().as_bytes())
+    }
+
+    fn put_bytes(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+/// The CA that the files lead to; `None` where they name no services.
+fn authority_of(files: &TrustFiles) -> Option<String> {
+    let loaded = LoadedTrust::load(files).unwrap();
+    let endpoints = loaded.endpoints(&UrlOverrides::default(), NOW).unwrap();
+    endpoints.certificate_authority.map(|url| url.to_string())
+}
+
+#[test]
+fn prefers_what_was_given_over_the_default() {
+    let files = Files::new();
+    let root = Some(files.put("root", &trusted_root()));
+    let given = Some(files.put("given", &trust_config("http://given")));
+    let default = Some(files.put("default", &trust_config("http://default")));
+    let signing = Some(files.put("signing", &signing_config("http://signing")));
+    let of = |trusted_root: &Option<PathBuf>, trust_config: &Option<PathBuf>, signing_config| {
+        authority_of(&TrustFiles {
+            trusted_root: trusted_root.clone(),
+            trust_config: trust_config.clone(),
+            signing_config,
+            default_trust_config: default.clone(),
+        })
+    };
+    assert_eq!(of(&None, &None, None).unwrap(), "http://default");
+    assert_eq!(of(&None, &None, signing.clone()).unwrap(), "http://signing");
+    assert_eq!(of(&None, &given, None).unwrap(), "http://given");
+    assert_eq!(of(&root, &given, None).unwrap(), "http://given");
+    assert_eq!(of(&root, &given, signing.clone()).unwrap(), "http://signing");
+    // Services of an instance that the given root does not vouch for are not used unasked.
+    assert_eq!(of(&root, &None, None), None);
+    assert_eq!(of(&root, &None, signing).unwrap(), "http://signing");
+}
+
+#[test]
+fn takes_no_trust_from_services_alone() {
+    let files = Files::new();
+    let signing_config = Some(files.put("signing", &signing_config("http://signing")));
+    for files in [TrustFiles::default(), TrustFiles { signing_config, ..TrustFiles::default() }] {
+        assert!(matches!(LoadedTrust::load(&files), Err(TrustFileError::NoTrust)));
+    }
+}
+
+#[test]
+fn names_the_file_that_cannot_be_used() {
+    let files = Files::new();
+    let fail = |trusted_root: Option<PathBuf>| {
+        let files = TrustFiles { trusted_root, ..TrustFiles::default() };
+        let error = LoadedTrust::load(&files).unwrap_err();
+        assert!(error.to_string().contains("named"), "{error}");
+        error
+    };
+    let missing = Some(files.0.path().join("named"));
+    assert!(matches!(fail(missing), TrustFileError::Unreadable { .. }));
+    let json = files.put("named", &json!({}));
+    assert!(matches!(fail(Some(json)), TrustFileError::Json { .. }));
+    let long = files.put_bytes("named", &vec![b' '; MAX_TRUSTED_ROOT_LEN + 1]);
+    assert!(matches!(fail(Some(long)), TrustFileError::TooLong { .. }));
+    let mut root = trusted_root();
+    root["tlogs"] = json!([{"baseUrl": "http://log"}]);
+    assert!(matches!(fail(Some(files.put("named", &root))), TrustFileError::Root { .. }));
+}
+
+fn loaded(signing_config: &Value) -> LoadedTrust {
+    let mut config = signing_config.clone();
+    config["mediaType"] = "application/vnd.dev.sigstore.signingconfig.v0.2+json".into();
+    LoadedTrust {
+        trust: Trust::from_root(serde_json::from_value(trusted_root()).unwrap()).unwrap(),
+        signing_config: Some(serde_json::from_value(config).unwrap()),
+    }
+}
+
+fn endpoints(signing_config: &Value) -> Result<Endpoints, TrustFileError> {
+    loaded(signing_config).endpoints(&UrlOverrides::default(), NOW)
+}
+
+fn shown(urls: &[ServiceUrl]) -> Vec<String> {
+    urls.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn chooses_the_first_service_that_is_valid_and_of_our_version() {
+    let from = |start: &str, end: Option<&str>| json!({"start": start, "end": end});
+    let config = json!({"rekorTlogUrls": [
+        {"url": "http://later", "majorApiVersion": 2, "validFor": from("2026-01-01T00:00:01Z", None)},
+        {"url": "http://v3", "majorApiVersion": 3},
+        {"url": "http://v1", "majorApiVersion": 1},
+        {"url": "http://over", "majorApiVersion": 2,
+            "validFor": from("2025-01-01T00:00:00Z", Some("2025-12-31T23:59:59Z"))},
+        {"url": "http://now", "majorApiVersion": 2,
+            "validFor": from("2026-01-01T00:00:00Z", Some("2026-01-01T00:00:00Z"))},
+        {"url": "http://older", "majorApiVersion": 2}
+    ]});
+    let log = endpoints(&config).unwrap().transparency_log.unwrap();
+    assert_eq!(log.to_string(), "http://now");
+}
+
+#[test]
+fn rejects_a_list_of_which_nothing_can_be_used() {
+    let config = json!({"rekorTlogUrls": [{"url": "http://v1", "majorApiVersion": 1}]});
+    let error = endpoints(&config).unwrap_err();
+    assert!(error.to_string().contains("no transparency log with major API version 2"), "{error}");
+    let url = UrlOverrides { transparency_log: Some("http://given".into()), ..Default::default() };
+    let chosen = loaded(&config).endpoints(&url, NOW).unwrap();
+    assert_eq!(chosen.transparency_log.unwrap().to_string(), "http://given");
+}
+
+#[test]
+fn uses_as_many_timestamp_authorities_as_the_selector_says() {
+    let service =
+        |url: &str, operator: &str| json!({"url": url, "majorApiVersion": 1, "operator": operator});
+    let urls = [service("http://a1", "a"), service("http://a2", "a"), service("http://b", "b")];
+    let chosen = |tsa_config: Value| {
+        let config = json!({"tsaUrls": urls, "tsaConfig": tsa_config});
+        endpoints(&config).map(|endpoints| shown(&endpoints.timestamp_authorities))
+    };
+    assert_eq!(chosen(json!(null)).unwrap(), ["http://a1"]);
+    assert_eq!(chosen(json!({"selector": "ANY"})).unwrap(), ["http://a1"]);
+    assert_eq!(chosen(json!({"selector": "ALL"})).unwrap(), ["http://a1", "http://b"]);
+    assert_eq!(chosen(json!({"selector": "EXACT", "count": 2})).unwrap().len(), 2);
+    for count in [0, 3] {
+        let error = chosen(json!({"selector": "EXACT", "count": count})).unwrap_err();
+        assert!(matches!(error, TrustFileError::TooFewServices { usable: 2, .. }), "{error}");
+    }
+}
+
+#[test]
+fn rejects_a_demand_for_several_logs() {
+    let log =
+        |operator: &str| json!({"url": "http://log", "majorApiVersion": 2, "operator": operator});
+    let config =
+        json!({"rekorTlogUrls": [log("a"), log("b")], "rekorTlogConfig": {"selector": "ALL"}});
+    assert!(matches!(endpoints(&config), Err(TrustFileError::SeveralLogs(2))));
+}
+
+#[test]
+fn rejects_urls_that_are_none_without_repeating_them() {
+    let url = UrlOverrides { certificate_authority: Some("secret@x".into()), ..Default::default() };
+    let error = loaded(&json!({})).endpoints(&url, NOW).unwrap_err();
+    assert!(matches!(error, TrustFileError::Url { .. }));
+    assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn reads_the_signing_configs_of_public_instances() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/signing-config");
+    for name in ["public-good.v0.2.json", "staging.v0.2.json"] {
+        let Ok(config) = fs::read(Path::new(path).join(name)) else {
+            println!("skipped, vectors not present");
+            return;
+        };
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let url =
+            UrlOverrides { transparency_log: Some("http://log".into()), ..Default::default() };
+        let chosen = loaded(&config).endpoints(&url, NOW).unwrap();
+        assert!(chosen.certificate_authority.is_some());
+        assert_eq!(chosen.timestamp_authorities.len(), 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_uses_a_service_outside_its_validity(start in 0..2_000_000_000_u64, length in 0..1_000_000_000_u64, now in 0..3_000_000_000_u64) {
+        let text = |at: u64| serde_json::to_value(wire::Timestamp::from_unix_seconds(at)).unwrap();
+        let valid_for = json!({"start": text(start), "end": text(start + length)});
+        let config = json!({"caUrls": [{"url": "http://ca", "majorApiVersion": 1, "validFor": valid_for}]});
+        let chosen = loaded(&config).endpoints(&UrlOverrides::default(), now);
+        prop_assert_eq!(chosen.is_ok(), (start..=start + length).contains(&now));
+    }
+}
