@@ -1,5 +1,5 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use thiserror::Error;
 
 use crate::{ClaimError, Claims, JwsAlgorithm};
@@ -96,7 +96,12 @@ impl Header {
         struct JoseHeader {
             alg: String,
             kid: Option<String>,
+            #[serde(default, deserialize_with = "present")]
             crit: Option<IgnoredAny>,
+        }
+        // The derived reader would take a list of the members' values for an object.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(TokenError::Header);
         }
         let header: JoseHeader = serde_json::from_slice(json).map_err(|_| TokenError::Header)?;
         if header.crit.is_some() {
@@ -105,6 +110,11 @@ impl Header {
         let algorithm = JwsAlgorithm::from_name(&header.alg).ok_or(TokenError::Algorithm)?;
         Ok(Self { algorithm, key_id: header.kid })
     }
+}
+
+/// A member that is there, even as `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(Some)
 }
 
 /// Why text is not a usable token.
@@ -210,13 +220,23 @@ mod tests {
 
     #[test]
     fn refuses_critical_header_parameters() {
+        for crit in ["null", "[]", "\"exp\"", "{}"] {
+            let text = token(&format!(r#"{{"alg":"RS256","crit":{crit}}}"#), r#"{"iss":"i"}"#);
+            assert_eq!(UnverifiedClaims::parse(&text).unwrap_err(), TokenError::CriticalHeader);
+        }
         let text = token(r#"{"alg":"RS256","crit":["b64"],"b64":false}"#, r#"{"iss":"i"}"#);
         assert_eq!(UnverifiedClaims::parse(&text).unwrap_err(), TokenError::CriticalHeader);
     }
 
     #[test]
     fn refuses_headers_without_or_with_two_algorithms() {
-        for header in ["{}", "[]", r#"{"alg":5}"#, r#"{"alg":"RS256","alg":"ES256"}"#] {
+        for header in [
+            "{}",
+            "[]",
+            r#"["RS256",null,null]"#,
+            r#"{"alg":5}"#,
+            r#"{"alg":"RS256","alg":"ES256"}"#,
+        ] {
             let text = token(header, r#"{"iss":"i"}"#);
             assert_eq!(UnverifiedClaims::parse(&text).unwrap_err(), TokenError::Header, "{header}");
         }

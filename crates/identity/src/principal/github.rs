@@ -1,6 +1,6 @@
 use x509::{FulcioExtensions, SubjectAlternativeName};
 
-use super::uri;
+use super::{refuse_controls, uri};
 use crate::{Claims, PrincipalError, VerifiedClaims};
 
 const JOB_WORKFLOW_REF: &str = "job_workflow_ref";
@@ -74,24 +74,69 @@ struct BuildClaims {
 
 impl BuildClaims {
     fn read(claims: &Claims) -> Result<Self, PrincipalError> {
-        Ok(Self {
-            event_name: claims.required_text("event_name")?,
-            sha: claims.required_text("sha")?,
-            workflow: claims.required_text("workflow")?,
-            repository: claims.required_text("repository")?,
-            git_ref: claims.required_text("ref")?,
-            job_workflow_ref: claims.required_text(JOB_WORKFLOW_REF)?,
-            job_workflow_sha: claims.required_text("job_workflow_sha")?,
-            runner_environment: claims.required_text("runner_environment")?,
-            repository_id: claims.required_text("repository_id")?,
-            repository_owner: claims.required_text("repository_owner")?,
-            repository_owner_id: claims.required_text("repository_owner_id")?,
-            repository_visibility: claims.required_text("repository_visibility")?,
-            workflow_ref: claims.required_text("workflow_ref")?,
-            workflow_sha: claims.required_text("workflow_sha")?,
-            run_id: claims.required_text("run_id")?,
-            run_attempt: claims.required_text("run_attempt")?,
-            environment: claims.text("environment")?,
-        })
+        let text = |name| {
+            let text = claims.required_text(name)?;
+            refuse_controls(name, &text)?;
+            Ok::<_, PrincipalError>(text)
+        };
+        let job = Self {
+            event_name: text("event_name")?,
+            sha: text("sha")?,
+            workflow: text("workflow")?,
+            repository: text(REPOSITORY)?,
+            git_ref: text("ref")?,
+            job_workflow_ref: text(JOB_WORKFLOW_REF)?,
+            job_workflow_sha: text("job_workflow_sha")?,
+            runner_environment: text("runner_environment")?,
+            repository_id: text("repository_id")?,
+            repository_owner: text("repository_owner")?,
+            repository_owner_id: text("repository_owner_id")?,
+            repository_visibility: text("repository_visibility")?,
+            workflow_ref: text(WORKFLOW_REF)?,
+            workflow_sha: text("workflow_sha")?,
+            run_id: text("run_id")?,
+            run_attempt: text("run_attempt")?,
+            environment: claims.text(ENVIRONMENT)?,
+        };
+        refuse_controls(ENVIRONMENT, job.environment.as_deref().unwrap_or_default())?;
+        job.check()
     }
+
+    /// URIs are put together from these claims, and verifiers take them apart again: none may lead
+    /// to another repository than the one it names first. Workflows of other repositories are
+    /// sound (reusable and required ones), so the three need not name the same.
+    fn check(self) -> Result<Self, PrincipalError> {
+        let (owner, rest) = owner_and_rest(REPOSITORY, &self.repository)?;
+        if rest.contains('/') {
+            return Err(PrincipalError::Repository(REPOSITORY));
+        }
+        if owner != self.repository_owner {
+            return Err(PrincipalError::RepositoryOwner);
+        }
+        owner_and_rest(JOB_WORKFLOW_REF, &self.job_workflow_ref)?;
+        owner_and_rest(WORKFLOW_REF, &self.workflow_ref)?;
+        Ok(self)
+    }
+}
+
+const REPOSITORY: &str = "repository";
+const WORKFLOW_REF: &str = "workflow_ref";
+const ENVIRONMENT: &str = "environment";
+
+/// Splits `owner/name...` after the owner, when both are names that GitHub gives and nothing
+/// after them goes back up.
+fn owner_and_rest<'a>(
+    claim: &'static str,
+    text: &'a str,
+) -> Result<(&'a str, &'a str), PrincipalError> {
+    let wrong = PrincipalError::Repository(claim);
+    let is_name =
+        |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let goes_nowhere = |segment: &str| matches!(segment, "" | "." | "..");
+    let Some((owner, rest)) = text.split_once('/') else { return Err(wrong) };
+    let name = rest.split('/').next().unwrap_or_default();
+    if !is_name(owner) || !is_name(name) || text.split('/').any(goes_nowhere) {
+        return Err(wrong);
+    }
+    Ok((owner, rest))
 }

@@ -5,7 +5,10 @@ use crate::{ClaimError, PrincipalError, VerifiedClaims};
 
 const CLAIM: &str = "kubernetes.io";
 
-/// Longest name of a namespace (63) or service account (253): RFC 1123 subdomain.
+/// Longest name of a namespace: RFC 1123 label.
+const MAX_LABEL_LEN: usize = 63;
+
+/// Longest name of a service account: RFC 1123 subdomain.
 const MAX_NAME_LEN: usize = 253;
 
 /// The service account. The same URI in every cluster: verifiers tell clusters apart by issuer.
@@ -13,7 +16,7 @@ pub(super) fn name(verified: &VerifiedClaims) -> Result<SubjectAlternativeName, 
     let workload: Workload = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
     let names = workload.namespace.zip(workload.serviceaccount.and_then(|account| account.name));
     match names {
-        Some((namespace, account)) if is_name(&namespace) && is_name(&account) => {
+        Some((namespace, account)) if is_label(&namespace) && is_name(&account) => {
             Ok(SubjectAlternativeName::Uri(format!(
                 "https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"
             )))
@@ -33,9 +36,16 @@ struct ServiceAccount {
     name: Option<String>,
 }
 
-/// Kubernetes lets nothing else through; a slash would move one name into the other's place.
+/// Kubernetes lets nothing else through; a slash or two dots would move one name into the
+/// other's place.
 fn is_name(text: &str) -> bool {
-    let allowed =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=MAX_NAME_LEN).contains(&text.len()) && text.bytes().all(allowed)
+    text.len() <= MAX_NAME_LEN && text.split('.').all(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=MAX_LABEL_LEN).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }

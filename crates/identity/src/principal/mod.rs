@@ -43,6 +43,7 @@ impl VerifiedClaims {
             _ => FulcioExtensions::default(),
         };
         let subject = self.claims().text("sub")?;
+        refuse_controls("sub", subject.as_deref().unwrap_or_default())?;
         let challenges = challenges(self, &san, subject.as_deref())?;
         extensions.issuer = Some(self.issuer().to_owned());
         extensions.token_subject = subject;
@@ -68,9 +69,26 @@ pub enum PrincipalError {
     /// The text cannot stand in a URI.
     #[error("claim `{0}` cannot be part of a URI")]
     NotUriText(&'static str),
+    /// A line feed or another control character: what is shown to people and written to logs must
+    /// not be able to look like something else.
+    #[error("claim `{0}` holds a control character")]
+    ControlCharacter(&'static str),
+    /// Not `owner/name` as GitHub makes them, or a path that leads out of it.
+    #[error("claim `{0}` does not begin with the name of a repository")]
+    Repository(&'static str),
+    /// Not the owner in `repository`.
+    #[error("claim `repository_owner` is not the owner of the repository")]
+    RepositoryOwner,
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,
+}
+
+fn refuse_controls(name: &'static str, text: &str) -> Result<(), PrincipalError> {
+    if text.chars().any(char::is_control) {
+        return Err(PrincipalError::ControlCharacter(name));
+    }
+    Ok(())
 }
 
 /// Clients sign the verified e-mail address where the token has one, else the subject, whatever

@@ -256,6 +256,72 @@ fn github_encodes_only_the_name() {
 }
 
 #[test]
+fn github_refuses_repositories_that_are_none_and_paths_that_lead_elsewhere() {
+    for repository in [
+        "acme",
+        "/widgets",
+        "acme/",
+        "acme/widgets/x",
+        "acme/../evil",
+        "../evil/widgets",
+        "acme/..",
+        "acme/widgets@evil",
+        "evil@acme/widgets",
+        "acme/widgets?x",
+        "acme/widgets#x",
+        "acme/wid%67ets",
+        "acme\\widgets",
+        "acme/w idgets",
+        "acme/wídgets",
+        "https://github.com/acme/widgets",
+    ] {
+        let owner = repository.split('/').next().unwrap();
+        let claims = with(github_claims(), "repository_owner", json!(owner));
+        let refused = map(github(), &with(claims, "repository", json!(repository))).unwrap_err();
+        let empty = PrincipalError::Claim(ClaimError::Missing("repository_owner"));
+        assert!(refused == PrincipalError::Repository("repository") || refused == empty);
+    }
+    for claim in ["job_workflow_ref", "workflow_ref"] {
+        for workflow in [
+            "@evil.example/acme/widgets",
+            "//evil.example/acme",
+            "acme@evil/widgets/.github/workflows/w.yml@refs/heads/main",
+            "acme/widgets/../../evil/repo/.github/workflows/w.yml@refs/heads/main",
+            "acme//w.yml@refs/heads/main",
+            "https://evil.example/acme/widgets/w.yml@refs/heads/main",
+        ] {
+            let refused = map(github(), &with(github_claims(), claim, json!(workflow)));
+            assert_eq!(refused.unwrap_err(), PrincipalError::Repository(claim), "{workflow}");
+        }
+    }
+}
+
+#[test]
+fn github_refuses_an_owner_who_is_not_the_repositorys() {
+    let claims = with(github_claims(), "repository_owner", json!("evil"));
+    assert_eq!(map(github(), &claims).unwrap_err(), PrincipalError::RepositoryOwner);
+}
+
+#[test]
+fn no_claim_that_reaches_the_certificate_holds_control_characters() {
+    const UNUSED: [&str; 2] = ["actor", "ref_type"];
+    let claims = github_claims();
+    for name in claims.as_object().unwrap().keys().filter(|name| !UNUSED.contains(&name.as_str())) {
+        for control in ["\n", "\r", "\0", "\u{1b}[2J", "\u{85}"] {
+            let value = format!("{}{control}", claims[name].as_str().unwrap());
+            let refused = map(github(), &with(claims.clone(), name, json!(value))).unwrap_err();
+            let expected = matches!(
+                refused,
+                PrincipalError::ControlCharacter(_) | PrincipalError::NotUriText(_)
+            );
+            assert!(expected, "{name}: {refused}");
+        }
+    }
+    let claims = json!({"sub": "17\nroot", "email": "a@example.com", "email_verified": true});
+    assert_eq!(map(email(), &claims).unwrap_err(), PrincipalError::ControlCharacter("sub"));
+}
+
+#[test]
 fn kubernetes_names_the_service_account() {
     let claims = json!({
         "sub": "system:serviceaccount:team-a:builder",
@@ -278,6 +344,13 @@ fn kubernetes_refuses_nameless_and_foreign_accounts() {
         json!({"namespace": "", "serviceaccount": {"name": "b"}}),
         json!({"namespace": "a/serviceaccounts/x", "serviceaccount": {"name": "b"}}),
         json!({"namespace": "A", "serviceaccount": {"name": "b"}}),
+        json!({"namespace": "..", "serviceaccount": {"name": "b"}}),
+        json!({"namespace": "a.b", "serviceaccount": {"name": "b"}}),
+        json!({"namespace": "a", "serviceaccount": {"name": ".."}}),
+        json!({"namespace": "a", "serviceaccount": {"name": "b."}}),
+        json!({"namespace": "-a", "serviceaccount": {"name": "b"}}),
+        json!({"namespace": "a", "serviceaccount": {"name": "b%2F"}}),
+        json!({"namespace": "a".repeat(64), "serviceaccount": {"name": "b"}}),
     ] {
         let claims = json!({"sub": "s", "kubernetes.io": claim});
         let refused = map(IssuerKind::Kubernetes, &claims).unwrap_err();
