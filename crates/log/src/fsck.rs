@@ -1,8 +1,11 @@
 //! Recomputes all that a log has stored.
 
+use crypto::PublicKey;
 use log_store::{LogId, LogKind, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
 use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
+
+use crate::ct::identity_of_leaf;
 
 /// Findings that a report lists; what comes after is counted only.
 pub const MAX_FINDINGS: usize = 100;
@@ -24,6 +27,7 @@ pub async fn fsck(store: &dyn LogStore, log: &LogRecord) -> Result<FsckReport, F
         start = end;
     }
     check.edge(&state.edge);
+    check.end().await?;
     let last_time = check.last_time;
     if check.complete && state.edge.size() > 0 && state.last_time != last_time {
         check.find(Finding::LastTime { stored: state.last_time, found: last_time });
@@ -77,9 +81,21 @@ pub enum Finding {
         /// Index of the entry.
         index: u64,
     },
-    /// An entry's identity is not its leaf hash, or does not lead to it.
+    /// An entry is there that the log's state does not count; the next append would collide with it.
+    #[error("entry {index} is beyond the end that the log's state gives")]
+    EntryBeyondEnd {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// An entry's identity is not that of its body, or does not lead to it.
     #[error("entry {index} cannot be found by its identity")]
     Identity {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// CT: the stored SCT signature is not this log's signature of the entry.
+    #[error("entry {index}: the stored promise is not this log's signature of it")]
+    Promise {
         /// Index of the entry.
         index: u64,
     },
@@ -155,8 +171,9 @@ pub struct FsckError(#[from] StoreError);
 struct Check<'a> {
     store: &'a dyn LogStore,
     log: LogId,
-    /// Rekor's identity is the leaf hash; CT's covers what the leaf does not hold.
-    identity_is_leaf: bool,
+    kind: LogKind,
+    /// The log's key; none when what is stored is no key.
+    public_key: Option<PublicKey>,
     edge: Edge,
     /// By level: hashes of subtrees that do not fill a tile yet, and how many tiles are behind them.
     levels: Vec<Level>,
@@ -177,7 +194,8 @@ impl<'a> Check<'a> {
         Self {
             store,
             log: log.id,
-            identity_is_leaf: log.spec.kind != LogKind::Ct,
+            kind: log.spec.kind,
+            public_key: PublicKey::from_spki_der(&log.spec.public_key_der).ok(),
             edge: Edge::default(),
             levels: Vec::new(),
             last_time: 0,
@@ -196,7 +214,7 @@ impl<'a> Check<'a> {
 
     /// Checks the entries of one tile.
     async fn entries(&mut self, start: u64, end: u64) -> Result<(), FsckError> {
-        let rows = self.store.entries(self.log, start, end).await?;
+        let rows = self.rows(start, end).await?;
         let mut leaves = Vec::new();
         for (index, row) in (start..end).zip(&rows) {
             if row.index != index {
@@ -217,20 +235,50 @@ impl<'a> Check<'a> {
         self.grow(0, leaves).await
     }
 
+    /// The rows from `start` to `end`, or to the first one that cannot be read.
+    async fn rows(&self, start: u64, end: u64) -> Result<Vec<StoredEntry>, FsckError> {
+        match self.store.entries(self.log, start, end).await {
+            Ok(rows) => return Ok(rows),
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut rows = Vec::new();
+        for index in start..end {
+            match self.store.entries(self.log, index, index + 1).await {
+                Ok(row) if !row.is_empty() => rows.extend(row),
+                Ok(_) | Err(StoreError::Corrupt { .. }) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(rows)
+    }
+
     /// Checks one row by itself and gives the leaf hash of its body.
     fn entry(&mut self, row: &StoredEntry) -> Hash {
         let (index, stored, computed) = (row.index, row.leaf_hash, leaf_hash(&row.body));
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
         }
-        if self.identity_is_leaf && row.identity_hash.0 != computed.0 {
+        let identity = match self.kind {
+            LogKind::Ct => identity_of_leaf(&row.body),
+            LogKind::Rekor1 | LogKind::Rekor2 => Some(computed.into()),
+        };
+        if identity != Some(row.identity_hash) {
             self.find(Finding::Identity { index });
+        }
+        if self.kind == LogKind::Ct && !self.is_promised(row) {
+            self.find(Finding::Promise { index });
         }
         if row.integrated_at < self.last_time {
             self.find(Finding::Time { index });
         }
         self.last_time = self.last_time.max(row.integrated_at);
         computed
+    }
+
+    /// An SCT signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
+    fn is_promised(&self, row: &StoredEntry) -> bool {
+        self.public_key.as_ref().is_some_and(|key| key.verify(&row.body, &row.promise).is_ok())
     }
 
     /// Checks that duplicates of these entries would be recognised.
@@ -274,9 +322,13 @@ impl<'a> Check<'a> {
             here.hashes.append(&mut hashes);
             let Ok(tile) = <&[Hash; 256]>::try_from(here.hashes.as_slice()) else { return Ok(()) };
             let (root, index) = (tile_root(tile), here.tiles);
+            let full = std::mem::take(&mut here.hashes);
             here.tiles += 1;
-            here.hashes.clear();
             self.report.tiles += 1;
+            if level > 0 {
+                // One by one they were read from the tiles below; proofs read them from this tile.
+                self.compare(level, index * TILE_WIDTH, &full).await?;
+            }
             level += 1;
             self.compare(level, index, &[root]).await?;
             hashes = vec![root];
@@ -298,6 +350,18 @@ impl<'a> Check<'a> {
             if stored != computed {
                 self.find(Finding::StoredHash { level, index, stored, computed });
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing follows the last entry, unless the log grew meanwhile.
+    async fn end(&mut self) -> Result<(), FsckError> {
+        let index = self.report.stored.size;
+        if self.store.entries(self.log, index, index + 1).await?.is_empty() {
+            return Ok(());
+        }
+        if self.store.state(self.log).await?.edge.size() <= index {
+            self.find(Finding::EntryBeyondEnd { index });
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod error;
 mod service;
 mod tree_head;
 
+pub(crate) use self::service::identity_of_leaf;
 pub use self::{
     error::CtError,
     service::{CtLog, Submitted},

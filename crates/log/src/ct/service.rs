@@ -184,6 +184,23 @@ fn identity_hash(entry: &LogEntry) -> IdentityHash {
     IdentityHash(crypto::sha256(&bytes))
 }
 
+/// The identity of the entry in a `MerkleTreeLeaf`, as [`identity_hash`] made it. RFC 6962 §3.4.
+pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<IdentityHash> {
+    // Version, leaf type and timestamp.
+    let (entry_type, rest) = leaf.get(10..)?.split_first_chunk::<2>()?;
+    let issuer_key_hash_len = match entry_type {
+        [0, 0] => 0,
+        [0, 1] => 32,
+        _ => return None,
+    };
+    let (issuer_key_hash, rest) = rest.split_at_checked(issuer_key_hash_len)?;
+    let ([high, middle, low], rest) = rest.split_first_chunk::<3>()?;
+    let length = u32::from_be_bytes([0, *high, *middle, *low]);
+    let content = rest.get(..usize::try_from(length).ok()?)?;
+    let bytes = [entry_type.as_slice(), issuer_key_hash, content].concat();
+    Some(IdentityHash(crypto::sha256(&bytes)))
+}
+
 /// The timestamp in a `MerkleTreeLeaf`: eight bytes behind version and leaf type. RFC 6962 §3.4.
 fn leaf_timestamp_ms(leaf: &[u8]) -> Option<u64> {
     let (_, rest) = leaf.split_first_chunk::<2>()?;

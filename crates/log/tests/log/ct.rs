@@ -29,15 +29,15 @@ use crate::{
 const ADD_CHAIN: &str = "/ct/v1/add-chain";
 const ADD_PRE_CHAIN: &str = "/ct/v1/add-pre-chain";
 
-struct CtBench {
-    home: Home,
+pub(crate) struct CtBench {
+    pub(crate) home: Home,
     root: Authority,
-    running: Running,
+    pub(crate) running: Running,
     router: Router,
 }
 
 impl CtBench {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let home = Home::ct();
         let store = home.open_store().await;
         Self::on(home, store).await
@@ -52,6 +52,16 @@ impl CtBench {
 
     fn chain(&self, leaf: &[u8]) -> String {
         json!({"chain": [b64(leaf), b64(self.root.certificate())]}).to_string()
+    }
+
+    /// Fills the log with a precertificate and a certificate.
+    pub(crate) async fn submit_both_kinds(&self) {
+        let (precertificate, certificate) =
+            (self.root.precertificate(), self.root.final_certificate());
+        for (path, leaf) in [(ADD_PRE_CHAIN, precertificate), (ADD_CHAIN, certificate)] {
+            let answer = post(&self.router, path, self.chain(&leaf)).await;
+            self.verify(&answer, leaf);
+        }
     }
 
     fn submission(&self, leaf: Vec<u8>) -> Submission {

@@ -1,10 +1,12 @@
 //! fsck finds each kind of damage, and nothing in a sound log.
 
-use log_store::LogStore;
+use log_store::{Batch, LogStore};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 use translog::{Finding, fsck};
 
 use crate::{
-    support::Home,
+    ct::CtBench,
+    support::{Home, NOW, Running, body, entry},
     tampering::{Lie, Tampering},
 };
 
@@ -98,4 +100,107 @@ async fn finds_a_wrong_tree_head() {
 async fn finds_a_wrong_state() {
     let found = findings(300, Some(Lie::Edge)).await;
     assert!(matches!(found[..], [Finding::Edge { size: 300, .. }]), "{found:?}");
+}
+
+/// Stops the log, changes its file behind the back of all triggers, and gives the first finding or the failure.
+async fn damaged(home: &Home, running: Running, statement: &str) -> String {
+    let record = running.log.record().clone();
+    running.stop().await;
+    let options = SqliteConnectOptions::new().filename(home.database()).foreign_keys(false);
+    let mut connection = options.connect().await.unwrap();
+    let triggers: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    for trigger in triggers {
+        connection.execute(AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).await.unwrap();
+    }
+    let changed = connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
+    assert_eq!(changed.rows_affected(), 1, "{statement}");
+    let store = home.open_store().await;
+    let said = match fsck(store.as_ref(), &record).await {
+        Ok(report) => report.findings.first().map_or("sound".to_owned(), ToString::to_string),
+        Err(error) => std::error::Error::source(&error).unwrap().to_string(),
+    };
+    store.close().await;
+    said
+}
+
+#[tokio::test]
+async fn finds_damage_in_the_columns_of_every_table_under_the_tree() {
+    let cases = [
+        ("UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 7", "entry 7: the body has"),
+        ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 7", "entry 7 cannot be found"),
+        ("UPDATE entry SET integrated_at = 5 WHERE idx = 7", "entry 7 was integrated before"),
+        ("DELETE FROM entry WHERE idx = 7", "entry 7 is missing"),
+        ("DELETE FROM entry WHERE idx = 299", "entry 299 is missing"),
+        ("UPDATE entry_body SET body = x'00' WHERE idx = 7", "entry 7: the body has"),
+        ("DELETE FROM entry_body WHERE idx = 7", "entry 7 is missing"),
+        ("UPDATE tree_head SET root = zeroblob(32) WHERE size = 300", "the tree head of size 300"),
+        ("DELETE FROM tree_head WHERE size = 300", "size 300 has no tree head"),
+        ("UPDATE tile SET sub_root = zeroblob(32)", "stored hash 0 of level 1"),
+        ("UPDATE tile SET hashes = zeroblob(8192)", "stored hash 0 of level 0"),
+        ("DELETE FROM tile", "stored hashes 0..1 of level 1 are missing"),
+        ("UPDATE log_state SET last_time = last_time + 1", "the log's state says that time"),
+        ("UPDATE log_state SET root = zeroblob(32)", "the edge of size 300 does not give"),
+        ("UPDATE log_state SET edge = zeroblob(128)", "the edge of size 300 does not give"),
+        ("UPDATE log_state SET size = 301", "the edge of a tree of 301"),
+    ];
+    for (statement, expected) in cases {
+        let home = Home::new();
+        let running = home.start().await;
+        running.fill(300).await;
+        let said = damaged(&home, running, statement).await;
+        assert!(said.starts_with(expected) || said.contains(expected), "{statement}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn finds_a_state_that_went_back_behind_its_entries() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(4).await;
+    let record = running.log.record().clone();
+    let statement = sqlx::query_as::<_, (Vec<u8>, Vec<u8>)>("SELECT root, edge FROM log_state");
+    let options = SqliteConnectOptions::new().filename(home.database());
+    let (root, edge) = statement.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let back =
+        format!("UPDATE log_state SET size = 4, root = x'{}', edge = x'{}'", hex(root), hex(edge));
+    running.fill(4).await;
+    assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), 8);
+    let said = damaged(&home, running, &back).await;
+    assert_eq!(said, "entry 4 is beyond the end that the log's state gives");
+}
+
+#[tokio::test]
+async fn finds_damage_in_a_promise_and_in_a_certificates_identity() {
+    let cases = [
+        ("UPDATE entry_set SET set_sig = x'3000' WHERE idx = 0", "entry 0: the stored promise"),
+        ("DELETE FROM entry_set WHERE idx = 0", "entry 0: the stored promise"),
+        ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 0", "entry 0 cannot be found"),
+    ];
+    for (statement, expected) in cases {
+        let bench = CtBench::new().await;
+        bench.submit_both_kinds().await;
+        let report = fsck(bench.running.store.as_ref(), bench.running.log.record()).await.unwrap();
+        assert_eq!(report.findings, []);
+        let said = damaged(&bench.home, bench.running, statement).await;
+        assert!(said.starts_with(expected), "{statement}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn finds_damage_in_a_tile_above_the_leaves() {
+    let home = Home::new();
+    let running = home.start().await;
+    for batch in 0..8 {
+        let entries = (batch * 8192..(batch + 1) * 8192).map(|n| entry(&body(n))).collect();
+        let batch = Batch { entries, now: NOW, minimum_size: 0 };
+        running.store.append(running.log.record().id, &batch).await.unwrap();
+    }
+    let statement = "UPDATE tile SET hashes = zeroblob(8192) WHERE level = 1";
+    let said = damaged(&home, running, statement).await;
+    assert!(said.starts_with("stored hash 0 of level 1"), "{said}");
 }
