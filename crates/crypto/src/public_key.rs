@@ -162,14 +162,15 @@ impl PublicKey {
     /// or a DER `RSAPublicKey`.
     ///
     /// # Errors
-    /// [`KeyError::Rejected`] when the bytes are no such key, [`KeyError::Spki`] when they cannot be encoded.
+    /// [`KeyError::Rejected`] when the bytes are no such key, and those of [`PublicKey::from_spki_der`].
     pub fn from_raw(key_type: KeyType, raw: &[u8]) -> Result<Self, KeyError> {
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: key_type.algorithm_identifier(),
             subject_public_key: BitString::from_bytes(raw).map_err(|_| KeyError::Spki)?,
         };
-        let spki_der = spki.to_der().map_err(|_| KeyError::Spki)?;
-        Self::build(key_type, raw, spki_der)
+        // Read back, so that a key is what its DER says: RSA has a size of its own.
+        let key = Self::from_spki_der(&spki.to_der().map_err(|_| KeyError::Spki)?)?;
+        if key.key_type == key_type { Ok(key) } else { Err(KeyError::Rejected) }
     }
 
     /// Reads a PEM `PUBLIC KEY` or `RSA PUBLIC KEY` with lines of any length.

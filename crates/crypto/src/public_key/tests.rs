@@ -231,6 +231,29 @@ bJhdgutwtvEsfvGqIXrpfHuLSC2jphmo6oukojXj7iQDu921LZf/0QOrpQCQEYT3
     assert_eq!(PublicKey::from_pem(pem), Err(KeyError::RsaSize(1024)));
 }
 
+// Found by fuzzing: the named size was believed, and the key's own DER could not be read back.
+#[test]
+fn rejects_raw_rsa_of_another_size_than_named() {
+    let key = signer(KeyType::Rsa2048).public_key().clone();
+    assert_eq!(PublicKey::from_raw(KeyType::Rsa2048, key.raw()).unwrap(), key);
+    assert_eq!(PublicKey::from_raw(KeyType::Rsa3072, key.raw()), Err(KeyError::Rejected));
+    // One more leading byte in the modulus: 2056 bits.
+    let (header, rest) = key.raw().split_at(8);
+    assert_eq!(header[..2], [0x30, 0x82]);
+    let length = u16::from_be_bytes([header[2], header[3]]) + 1;
+    let modulus = u16::from_be_bytes([header[6], header[7]]) + 1;
+    let odd = [
+        &header[..2],
+        &length.to_be_bytes(),
+        &header[4..6],
+        &modulus.to_be_bytes(),
+        &[rest[0], 0xff],
+        &rest[1..],
+    ];
+    let odd = PublicKey::from_raw(KeyType::Rsa2048, &odd.concat());
+    assert_eq!(odd, Err(KeyError::RsaSize(2056)));
+}
+
 #[test]
 fn rejects_der_with_more_or_less_than_a_key() {
     let key = signer(KeyType::EcdsaP256).public_key().clone();
