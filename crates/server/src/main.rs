@@ -22,6 +22,7 @@ mod dev;
 mod endpoints;
 mod fsck;
 mod keys;
+mod log_lines;
 mod logs;
 mod oidc;
 mod token;
@@ -67,7 +68,7 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 fn start_logging(filter: EnvFilter) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log_lines::LogLines)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let print = std::panic::take_hook();

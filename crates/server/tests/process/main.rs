@@ -4,4 +4,5 @@
 mod dev;
 mod fsck;
 mod harness;
+mod log_lines;
 mod token;
