@@ -20,13 +20,15 @@ const FERMAT_ROUNDS: u32 = 100;
 
 /// Refuses client keys that are known to be weak.
 ///
-/// RSA: another exponent than 65537, a small factor, the fingerprint of CVE-2017-15361 (ROCA),
+/// Any: an encoding other than the usual one, since the certificate repeats it byte by byte and
+/// verifiers would not read it. RSA: another exponent than 65537, a small factor, the fingerprint of CVE-2017-15361 (ROCA),
 /// or two primes close to each other. That sizes are 2048, 3072 or 4096 bits and that curve
 /// points lie on their curve, [`PublicKey`] itself has checked.
 ///
 /// # Errors
 /// [`WeakKey`], by the weakness found.
 pub fn client_key(key: &PublicKey) -> Result<(), WeakKey> {
+    check_encoding(key)?;
     match key.key_type() {
         KeyType::EcdsaP256 | KeyType::EcdsaP384 | KeyType::EcdsaP521 | KeyType::Ed25519 => Ok(()),
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => rsa(key.raw()),
@@ -36,6 +38,9 @@ pub fn client_key(key: &PublicKey) -> Result<(), WeakKey> {
 /// The weakness of a key.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum WeakKey {
+    /// Parameters where there are none, none where there is NULL, or a compressed point.
+    #[error("the key is not encoded as verifiers expect it (RFC 5480, RFC 8410, RFC 3279)")]
+    Encoding,
     /// Not a DER `RSAPublicKey`; [`PublicKey`] would have refused it.
     #[error("the RSA key is malformed")]
     Malformed,
@@ -51,6 +56,19 @@ pub enum WeakKey {
     /// The modulus is the product of two primes close to each other.
     #[error("the RSA key's primes are too close to each other")]
     CloseFactors,
+}
+
+fn check_encoding(key: &PublicKey) -> Result<(), WeakKey> {
+    const UNCOMPRESSED_POINT: u8 = 4;
+    let is_curve = !matches!(
+        key.key_type(),
+        KeyType::Ed25519 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096
+    );
+    let usual = PublicKey::from_raw(key.key_type(), key.raw()).map_err(|_| WeakKey::Encoding)?;
+    if usual != *key || (is_curve && key.raw().first() != Some(&UNCOMPRESSED_POINT)) {
+        return Err(WeakKey::Encoding);
+    }
+    Ok(())
 }
 
 fn rsa(rsa_public_key_der: &[u8]) -> Result<(), WeakKey> {
@@ -191,6 +209,32 @@ mod tests {
             let signer = LocalSigner::generate(key_type, "sound").unwrap();
             assert_eq!(client_key(signer.public_key()), Ok(()), "{key_type:?}");
         }
+    }
+
+    #[test]
+    fn refuses_encodings_that_verifiers_do_not_read() {
+        let encode = |algorithm: &str, raw: &[u8]| {
+            let bits = der::asn1::BitString::from_bytes(raw).unwrap().to_der().unwrap();
+            let content = [hex::decode(algorithm).unwrap(), bits].concat();
+            let der = der::Any::new(der::Tag::Sequence, content).unwrap().to_der().unwrap();
+            PublicKey::from_spki_der(&der).map(|key| client_key(&key))
+        };
+        let key = |key_type| LocalSigner::generate(key_type, "test").unwrap();
+        let ed25519 = key(KeyType::Ed25519);
+        let raw = ed25519.public_key().raw();
+        assert_eq!(encode("300506032b6570", raw), Ok(Ok(())));
+        assert_eq!(encode("300706032b65700500", raw), Ok(Err(WeakKey::Encoding)));
+        let rsa = key(KeyType::Rsa2048);
+        let (null, none) = ("300d06092a864886f70d0101010500", "300b06092a864886f70d010101");
+        assert_eq!(encode(null, rsa.public_key().raw()), Ok(Ok(())));
+        assert_eq!(encode(none, rsa.public_key().raw()), Ok(Err(WeakKey::Encoding)));
+        let p256 = key(KeyType::EcdsaP256);
+        let point = p256.public_key().raw();
+        let algorithm = "301306072a8648ce3d020106082a8648ce3d030107";
+        assert_eq!(encode(algorithm, point), Ok(Ok(())));
+        let compressed = [&[2 | (point[64] & 1)], &point[1..33]].concat();
+        // The backend may refuse it first.
+        assert!(!matches!(encode(algorithm, &compressed), Ok(Ok(()))));
     }
 
     #[test]
