@@ -40,7 +40,7 @@ impl Default for ServeLimits {
         Self {
             first_request: Duration::from_secs(10),
             header_read: Duration::from_secs(30),
-            linger: Duration::from_secs(120),
+            linger: Duration::from_mins(2),
             max_connections: 4096,
             drain: Duration::from_secs(8),
         }
