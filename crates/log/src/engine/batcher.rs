@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PublishedCheckpoint,
+    outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
     queue::{Pending, Queue},
     recheck,
@@ -383,37 +384,6 @@ fn answer(waiters: Vec<Waiter>, result: Result<Vec<Sequenced>, SubmitError>) {
             }
         }
     }
-}
-
-/// What a failed append means to those who wait for it.
-fn refused(error: StoreError) -> SubmitError {
-    match error {
-        StoreError::Frozen => SubmitError::Frozen,
-        StoreError::Rollback { expected, stored } => {
-            stopped(StopReason::Rollback { expected, found: stored })
-        }
-        StoreError::Corrupt { .. } => stopped(StopReason::Store(Arc::new(error))),
-        // Visible here, and yet it may vanish: not to be signed before a later append covers it.
-        StoreError::Unreplicated => SubmitError::OutcomeUnknown,
-        StoreError::EntryRefused { source, .. } => SubmitError::Refused(source),
-        other => unavailable(other),
-    }
-}
-
-fn is_passing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable { .. })
-}
-
-fn unavailable(error: StoreError) -> SubmitError {
-    SubmitError::Unavailable(Arc::new(error))
-}
-
-fn unsigned(error: SigningError) -> SubmitError {
-    SubmitError::Signing(Arc::new(error))
-}
-
-fn stopped(reason: StopReason) -> SubmitError {
-    SubmitError::Stopped(Arc::new(reason))
 }
 
 /// Gauges are floating-point; a log of 2^53 entries is not in sight.

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod batcher;
+mod outcome;
 mod publish;
 mod queue;
 pub(crate) mod recheck;

@@ -162,12 +162,11 @@ async fn finds_a_state_that_went_back_behind_its_entries() {
     let running = home.start().await;
     running.fill(4).await;
     let record = running.log.record().clone();
-    let statement = sqlx::query_as::<_, (Vec<u8>, Vec<u8>)>("SELECT root, edge FROM log_state");
+    let statement = sqlx::query_as("SELECT hex(root), hex(edge) FROM log_state");
     let options = SqliteConnectOptions::new().filename(home.database());
-    let (root, edge) = statement.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let back =
-        format!("UPDATE log_state SET size = 4, root = x'{}', edge = x'{}'", hex(root), hex(edge));
+    let (root, edge): (String, String) =
+        statement.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
+    let back = format!("UPDATE log_state SET size = 4, root = x'{root}', edge = x'{edge}'");
     running.fill(4).await;
     assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), 8);
     let said = damaged(&home, running, &back).await;
