@@ -104,11 +104,12 @@ impl CtLog {
     /// The newest tree head, signed. RFC 6962 §4.3.
     ///
     /// # Errors
-    /// [`CtError::Signing`], [`CtError::Signature`].
+    /// [`CtError::Signing`], [`CtError::Signature`], [`CtError::Read`].
     pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
         let inner = &self.inner;
         let head = inner.log.checkpoint().head;
-        inner.tree_heads.signed(head, inner.clock.now_ms(), inner.signer.as_ref()).await
+        let now_ms = inner.clock.now_ms();
+        inner.tree_heads.signed(&inner.log, head, now_ms, inner.signer.as_ref()).await
     }
 
     /// Signs the promise and makes the entry that will keep it.
@@ -202,7 +203,7 @@ pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<IdentityHash> {
 }
 
 /// The timestamp in a `MerkleTreeLeaf`: eight bytes behind version and leaf type. RFC 6962 §3.4.
-fn leaf_timestamp_ms(leaf: &[u8]) -> Option<u64> {
+pub(super) fn leaf_timestamp_ms(leaf: &[u8]) -> Option<u64> {
     let (_, rest) = leaf.split_first_chunk::<2>()?;
     rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }

@@ -274,6 +274,35 @@ async fn times_never_go_back_when_the_clock_does() {
 }
 
 #[tokio::test]
+async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_behind() {
+    let bench = CtBench::new().await;
+    bench.home.clock.advance_ms(700);
+    let leaf = bench.root.precertificate();
+    let sct = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
+    let CtBench { home, root, running, .. } = bench;
+    running.stop().await;
+    home.clock.set(NOW - 3_600);
+    let running = home.start().await;
+    let router = ct_on(&home, &running, &root);
+    let bench = CtBench { home, root, running, router };
+    let (head, timestamp) = bench.sth().await;
+    assert_eq!(head.size, 1);
+    assert!(timestamp >= sct.timestamp_ms, "{timestamp} is before {}", sct.timestamp_ms);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_without_new_entries_signs_its_head_anew_each_hour() {
+    let bench = CtBench::new().await;
+    let (head, first) = bench.sth().await;
+    bench.home.clock.advance_ms(60 * 60 * 1000 - 1);
+    assert_eq!(bench.sth().await, (head, first));
+    bench.home.clock.advance_ms(1);
+    assert_eq!(bench.sth().await, (head, first + 60 * 60 * 1000));
+    bench.running.stop().await;
+}
+
+#[tokio::test]
 async fn entries_come_with_proofs_and_roots_are_listed() {
     let bench = CtBench::new().await;
     for _ in 0..3 {
@@ -362,6 +391,7 @@ async fn wrong_parameters_are_400_and_unknown_hashes_404() {
         "get-sth-consistency?first=x&second=1",
         "get-sth-consistency?first=-1&second=1",
         "get-sth-consistency?first=1&second=2",
+        "get-sth-consistency?first=0&second=2",
         "get-sth-consistency?first=1&second=0",
         "get-sth-consistency?first=1&second=18446744073709551616",
         "get-proof-by-hash?tree_size=1",

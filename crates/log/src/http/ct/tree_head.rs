@@ -36,9 +36,8 @@ pub(super) async fn get_sth_consistency(
     if first > second {
         return Err(ApiError::Parameter("first must not be greater than second"));
     }
-    // Every tree is consistent with the empty one; there is nothing to prove.
-    let path =
-        if first == 0 { Vec::new() } else { ct.log().consistency_path(first, second).await? };
+    // Every tree is consistent with the empty one: from there the path is empty.
+    let path = ct.log().consistency_path(first, second).await?;
     let consistency = path.iter().map(|hash| Base64(hash.0.to_vec())).collect();
     Ok(Json(GetSthConsistencyResponse { consistency }))
 }
