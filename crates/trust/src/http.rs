@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -36,10 +36,12 @@ async fn page(State(files): State<Arc<TrustFiles>>, headers: HeaderMap) -> Respo
 
 async fn file(
     State(files): State<Arc<TrustFiles>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
-    match files.files().iter().find(|file| file.name == name) {
+    // A name that is not UTF-8 is the name of no file: 404 like any other.
+    let of_that_name = |file: &&TrustFile| name.as_ref().is_ok_and(|name| name.0 == file.name);
+    match files.files().iter().find(of_that_name) {
         Some(file) => answer(file, &headers),
         None => (protocol().render)(&Failure::NotFound),
     }

@@ -286,6 +286,7 @@ async fn answers_404_for_what_does_not_exist() {
         "/../keys/ca.key",
         "/%2e%2e/keys/ca.key",
         "/trusted_root.json%00",
+        "/trusted_root.json%ff",
     ] {
         assert_eq!(ask(get(path)).await.0, StatusCode::NOT_FOUND, "{path}");
     }
