@@ -1,7 +1,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -22,8 +22,11 @@ impl DataDir {
         let explain = || format!("cannot make the data directory {}", path.display());
         make(path).with_context(explain)?;
         let data_dir = Self::open(path)?;
+        refuse_writable_by_all(&data_dir.root)?;
         for inner in [KEYS, CERTIFICATES, CHECKPOINTS] {
-            make(&data_dir.root.join(inner)).with_context(explain)?;
+            let inner = data_dir.root.join(inner);
+            make(&inner).with_context(explain)?;
+            refuse_writable_by_all(&inner)?;
         }
         Ok(data_dir)
     }
@@ -85,6 +88,14 @@ impl DataDir {
     pub(crate) fn last_start_file(&self) -> PathBuf {
         self.root.join("last-start.json")
     }
+}
+
+/// Refuses a directory in which everybody could put keys, certificates or checkpoints of theirs.
+fn refuse_writable_by_all(directory: &Path) -> anyhow::Result<()> {
+    if directory.metadata()?.permissions().mode() & 0o002 != 0 {
+        bail!("everybody can write to {}: run `chmod o-w` on it", directory.display());
+    }
+    Ok(())
 }
 
 const KEYS: &str = "keys";
@@ -159,8 +170,6 @@ pub(crate) fn remove_if_present(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn mode(path: &Path) -> u32 {
@@ -189,6 +198,19 @@ mod tests {
         assert!(error.to_string().contains("another countersignd runs"), "{error}");
         drop(lock);
         data_dir.lock().unwrap();
+    }
+
+    #[test]
+    fn refuses_directories_that_everybody_can_write_to() {
+        let directory = tempfile::tempdir().unwrap();
+        for open_to_all in ["", "keys", "certificates", "checkpoints"] {
+            let path = directory.path().join(open_to_all);
+            DataDir::create(directory.path()).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+            let error = DataDir::create(directory.path()).unwrap_err();
+            assert!(error.to_string().contains("chmod o-w"), "{error:#}");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     #[test]
