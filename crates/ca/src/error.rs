@@ -142,9 +142,9 @@ impl From<KeysError> for IssueError {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::UnknownKey => Self::UnknownTokenKey,
-            error @ (KeysError::Unavailable(_) | KeysError::NotYetAgain) => {
-                Self::IssuerUnavailable(error)
-            }
+            error @ (KeysError::Unavailable(_)
+            | KeysError::NotYetAgain
+            | KeysError::TooManyWaiting) => Self::IssuerUnavailable(error),
         }
     }
 }

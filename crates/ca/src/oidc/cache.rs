@@ -6,7 +6,10 @@ use std::{
 use identity::JwsAlgorithm;
 use service::Clock;
 use thiserror::Error;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
 use tracing::{info, warn};
 
 use super::{KeySource, VerifyingKey, discovery::SourceError, jwks::KeySet};
@@ -15,6 +18,10 @@ use crate::OidcConfig;
 /// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
 /// that starts before its issuer must not wait out the long interval.
 const FIRST_KEYS_INTERVAL_MS: u64 = 1_000;
+
+/// Most callers that wait for one issuer. Nothing of their tokens was verified, and a silent
+/// issuer keeps each for ten seconds: they must not take every place of those whose issuers answer.
+const MAX_WAITING: usize = 512;
 
 /// The keys of one issuer, fetched when needed and kept.
 ///
@@ -27,6 +34,7 @@ pub(crate) struct IssuerKeys {
     clock: Arc<dyn Clock>,
     known: watch::Sender<Known>,
     fetches: Mutex<Fetches>,
+    waiting: Semaphore,
 }
 
 /// What is known after some number of fetches.
@@ -54,6 +62,7 @@ impl IssuerKeys {
             clock,
             known: watch::Sender::new(Known::default()),
             fetches: Mutex::default(),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
@@ -78,7 +87,9 @@ impl IssuerKeys {
             }
             _ => {}
         }
+        let place = self.waiting.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
         self.fetch_and_wait(&known).await;
+        drop(place);
         let known = self.known.borrow().clone();
         if matches!(self.age_of(&known), Age::None | Age::TooOld) {
             return Err(known.failure.map_or(KeysError::NotYetAgain, KeysError::Unavailable));
@@ -200,4 +211,7 @@ pub enum KeysError {
     /// The last attempt is too recent for another.
     #[error("the issuer's keys are not known, and were asked for a moment ago")]
     NotYetAgain,
+    /// The issuer is slow, and many wait for it already.
+    #[error("too many requests wait for the issuer's keys")]
+    TooManyWaiting,
 }

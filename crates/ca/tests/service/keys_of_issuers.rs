@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     issuer::{Answer, TestIssuer},
     jwk::TokenKey,
-    stack::{Stack, Wishes},
+    stack::{EMAIL, Stack, Wishes, client_key, request},
 };
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -45,6 +45,25 @@ async fn keys_are_fetched_once_for_many_callers() {
         assert_eq!(status.unwrap(), 200);
     }
     assert_eq!(stack.issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_issuer_holds_up_a_bounded_number_of_callers() {
+    let stack = Arc::new(Stack::start().await);
+    stack.issuer.answer_discovery(Answer::Silence);
+    let body = request(&stack.token(), &client_key(), EMAIL).to_string();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..600 {
+        let (stack, body) = (Arc::clone(&stack), body.clone());
+        callers.spawn(async move { stack.post(body).await });
+    }
+    let started = Instant::now();
+    for _ in 512..600 {
+        let refused = callers.join_next().await.unwrap().unwrap();
+        assert!(refused.refused(503, 14).contains("gives no keys"));
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "the others wait for the time-out");
+    assert_eq!(callers.len(), 512);
 }
 
 #[tokio::test]

@@ -63,6 +63,11 @@ async fn a_log_that_refuses_or_babbles_is_500() {
         LogAnswer::Status(302),
         LogAnswer::Text("OK"),
         LogAnswer::Text("{}"),
+        LogAnswer::Text(
+            r#"{"sct_version":0,"sct_version":0,"id":"AA==","timestamp":1,"signature":"AA=="}"#,
+        ),
+        LogAnswer::Text(r#"{"sct_version":0,"id":"AA==","timestamp":-1,"signature":"AA=="}"#),
+        LogAnswer::Text(" ".repeat(1 << 20).leak()),
         LogAnswer::Text(r#"{"sct_version":1,"id":"AA==","timestamp":1,"signature":"AA=="}"#),
     ] {
         let stack = Stack::start().await;
