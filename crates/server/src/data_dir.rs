@@ -160,6 +160,14 @@ pub(crate) fn replace(path: &Path, content: &[u8], access: Access) -> anyhow::Re
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Makes an empty file that only its owner may read, unless there is one.
+///
+/// For databases: they take an empty file as a new one, and give their others its mode.
+pub(crate) fn make_private(path: &Path) -> anyhow::Result<()> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Removes a file, if it is there.
 pub(crate) fn remove_if_present(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

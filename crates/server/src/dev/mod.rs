@@ -18,7 +18,7 @@ use self::{faces::Faces, ready::Ready, servers::Servers};
 use crate::{
     certificates,
     cli::DevArguments,
-    data_dir::{DataDir, read_json, remove_if_present, write_json},
+    data_dir::{DataDir, make_private, read_json, remove_if_present, write_json},
     endpoints::{self, Face},
     keys::Keys,
     logs::{Logs, open_store},
@@ -101,6 +101,10 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<R
     let (ports, bound) =
         endpoints::bind(arguments.port_base, arguments.listen, last.map(|last| last.ports)).await?;
     let sqlite_file = data_dir.log_database();
+    if arguments.database_url.is_none() {
+        // It names users and repositories.
+        make_private(&sqlite_file)?;
+    }
     let (secrets, store) = tokio::join!(
         make_secrets(data_dir.clone(), clock.now()),
         open_store(&sqlite_file, arguments.database_url.as_deref())

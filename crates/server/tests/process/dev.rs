@@ -110,6 +110,9 @@ fn the_served_trust_files_are_those_of_the_directory_and_the_data_is_private() {
     for (key, _) in contents(&dev.path("keys")) {
         assert_eq!(mode(key.clone()), 0o600, "{}", key.display());
     }
+    for database in ["log.db", "log.db-wal", "log.db-shm"] {
+        assert_eq!(mode(dev.path(database)), 0o600, "{database}");
+    }
 }
 
 #[test]
