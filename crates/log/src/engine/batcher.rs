@@ -19,7 +19,7 @@ use super::{
     publish::Publisher,
     queue::{Pending, Queue},
     recheck,
-    vouch::vouched_edge,
+    vouch::{COMMIT_TIME, vouched_edge},
 };
 use crate::{RecheckError, SigningError, StopReason, SubmitError};
 
@@ -182,7 +182,7 @@ impl Batcher {
 
     /// One attempt. A store that does not answer in time may have committed all the same.
     async fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
-        tokio::time::timeout(APPEND_TIME, self.store.append(self.log.id, batch))
+        tokio::time::timeout(COMMIT_TIME, self.store.append(self.log.id, batch))
             .await
             .unwrap_or_else(|late| Err(StoreError::OutcomeUnknown { source: late.into() }))
     }
@@ -190,14 +190,12 @@ impl Batcher {
     /// Waits for a commit after the lost one: what was read back may be missing on the standby.
     async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
         let (now, seen) = (batch.now, settled.after.size().max(batch.minimum_size));
-        let vouched = vouched_edge(self.store.as_ref(), self.log.id, now, seen);
-        match tokio::time::timeout(APPEND_TIME, vouched).await {
-            Ok(Ok(after)) => Ok(Settled { after, ..settled }),
-            Ok(Err(error)) => match refused(error) {
+        match vouched_edge(self.store.as_ref(), self.log.id, now, seen).await {
+            Ok(after) => Ok(Settled { after, ..settled }),
+            Err(error) => match refused(error) {
                 SubmitError::Unavailable(_) => Err(SubmitError::OutcomeUnknown),
                 refused => Err(refused),
             },
-            Err(_late) => Err(SubmitError::OutcomeUnknown),
         }
     }
 
@@ -351,8 +349,6 @@ const READ_BACK_ATTEMPTS: u32 = 8;
 /// Attempts at signing; a remote key that fails three times fails for longer.
 const SIGNING_ATTEMPTS: u32 = 3;
 
-/// Longest append. Adapters limit their statements to less, so this is for lost connections.
-const APPEND_TIME: Duration = Duration::from_secs(10);
 /// Longest attempt at reading back.
 const READ_TIME: Duration = Duration::from_secs(5);
 
