@@ -65,6 +65,7 @@ macro_rules! log_store_contract {
             read::refuses_hashes_that_the_log_does_not_have,
             read::gives_heads_only_of_sizes_at_which_an_append_ended,
             read::keeps_index_keys_in_lower_case,
+            read::holds_every_index_key_that_an_entry_may_have,
             growth::grows_across_tile_boundaries,
             growth::proofs_from_stored_hashes_verify,
             growth::full_tiles_never_change,

@@ -6,7 +6,7 @@ use tlog::{HashRange, MAX_ENTRY_LEN};
 use super::{Database, Fixture, batch, entry};
 use crate::{
     Found, IdentityHash, IndexKey, IndexKeyType, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
-    MAX_HASHES_PER_READ, NewEntry, StoreError,
+    MAX_HASHES_PER_READ, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry, StoreError,
 };
 
 pub async fn reads_back_what_was_appended(database: &dyn Database) {
@@ -150,4 +150,24 @@ pub async fn keeps_index_keys_in_lower_case(database: &dyn Database) {
     ] {
         assert_eq!(database.count(query).await, expected, "{query}");
     }
+}
+
+pub async fn holds_every_index_key_that_an_entry_may_have(database: &dyn Database) {
+    let fixture = Fixture::new(database).await;
+    let mut batch = batch(0..2);
+    // Lower case is longer for some: the second and third grow by half, the second also in characters.
+    let longest = ["x", "\u{130}", "\u{23a}", "\u{10ffff}", "\u{1}"]
+        .map(|character| character.repeat(MAX_INDEX_KEY_LEN / character.len()));
+    let numbered = (longest.len()..MAX_INDEX_KEYS).map(|number| format!("{number:0>1024}"));
+    let keys: Vec<IndexKey> = longest
+        .into_iter()
+        .chain(numbered)
+        .map(|key| IndexKey { key_type: IndexKeyType::Subject, key })
+        .collect();
+    for entry in &mut batch.entries {
+        entry.index_keys.clone_from(&keys);
+        entry.check().unwrap();
+    }
+    fixture.store.append(fixture.log, &batch).await.unwrap();
+    assert_eq!(database.count("SELECT count(*) FROM index_key").await, 128);
 }
