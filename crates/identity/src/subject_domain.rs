@@ -38,7 +38,10 @@ impl SubjectDomain {
         }
         let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         match rest.split_at(authority_end).0.strip_prefix(':') {
-            Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()),
+            // `parse` alone would take a sign.
+            Some(port) => {
+                port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+            }
             None => authority_end == 0,
         }
     }
@@ -119,6 +122,9 @@ mod tests {
             "https://example.com@evil.org/",
             "https://user@example.com/",
             "https://example.com:80@evil.org/",
+            "https://example.com:/",
+            "https://example.com:+80/",
+            "https://example.com:65536/",
             "https://example.com\\@evil.org/",
             "https://example.com\t/",
             "https://example.com /",
