@@ -112,7 +112,7 @@ fn others(text: &str) -> Vec<String> {
     if let Ok(number) = text.parse::<u64>() {
         others.extend([(number + 1).to_string(), format!("0{number}"), "-1".to_owned()]);
     }
-    if let Some(bytes) = STANDARD.decode(text).ok().filter(|_| text.len() % 4 == 0) {
+    if let Some(bytes) = STANDARD.decode(text).ok().filter(|_| text.len().is_multiple_of(4)) {
         for position in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[position] ^= 1 << (position % 8);
