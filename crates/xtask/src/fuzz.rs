@@ -32,7 +32,7 @@ const TIMEOUT: &str = "-timeout=10";
 const MEMORY: &str = "-rss_limit_mb=2048";
 
 /// Lines of a failed run's log that are shown.
-const SHOWN_LINES: usize = 30;
+const SHOWN_LINES: usize = 20;
 
 /// `cargo xtask test fuzz [--seconds S]`: each target for that time, as many at once as there are cores.
 pub(crate) fn run(seconds: Option<u32>) -> Result<()> {
@@ -123,6 +123,8 @@ impl Fuzzer {
         fuzzer.arg(format!("-max_len={}", target.max_len));
         fuzzer.arg(format!("-max_total_time={}", self.seconds));
         fuzzer.args([TIMEOUT, MEMORY, "-print_final_stats=1"]).args([&corpus, &seeds]);
+        // A backtrace would push the panic's message out of the lines that are shown.
+        fuzzer.env("RUST_BACKTRACE", "0");
         fuzzer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
         let status = fuzzer.status().context("cannot start the fuzzer")?;
         println!("{:<10} {}", target.name, self.report(target, status, &log)?);
