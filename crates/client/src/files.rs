@@ -22,19 +22,25 @@ const PIECE: usize = 64 * 1024;
 
 /// Reads a file of at most `limit` bytes; `what` names it in messages.
 pub(crate) fn read(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
-    let file = File::open(path).map_err(|error| unreadable(path, what, &error))?;
-    let mut content = Vec::new();
-    // One byte more tells that there is more.
-    let allowance = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(allowance)
-        .read_to_end(&mut content)
-        .map_err(|error| unreadable(path, what, &error))?;
+    let content = read_beginning(path, limit, what)?;
     if content.len() > limit {
         return Err(Failure::usage(format!(
             "{what} {} is longer than {limit} bytes",
             path.display()
         )));
     }
+    Ok(content)
+}
+
+/// Reads the first `limit` bytes of a file, and one more when there is more: for content whose
+/// length somebody else judges.
+pub(crate) fn read_beginning(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, what, &error))?;
+    let mut content = Vec::new();
+    let allowance = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(allowance)
+        .read_to_end(&mut content)
+        .map_err(|error| unreadable(path, what, &error))?;
     Ok(content)
 }
 

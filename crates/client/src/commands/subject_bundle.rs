@@ -21,7 +21,8 @@ pub(super) fn bundle_of(
             return Err(Failure::usage(message).advise("give --bundle"));
         }
     };
-    let json = files::read(path, MAX_BUNDLE_LEN, "bundle")?;
+    // A bundle that is too long is a bad bundle, not a bad command.
+    let json = files::read_beginning(path, MAX_BUNDLE_LEN, "bundle")?;
     UnverifiedBundle::parse(&json)
         .map_err(|error| Failure::check(&path.display().to_string(), &error))
 }
