@@ -39,6 +39,9 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     if let Some(entries) = options.entries {
         command.env("COUNTERSIGN_ENTRIES", entries.to_string());
     }
+    if let Some(seconds) = options.seconds {
+        command.env("COUNTERSIGN_SECONDS", seconds.to_string());
+    }
     Tally::of(&mut command)
 }
 
