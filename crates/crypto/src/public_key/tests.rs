@@ -316,3 +316,21 @@ proptest! {
         prop_assert_eq!(verified, Err(SignatureError::Mismatch));
     }
 }
+
+proptest! {
+    #[test]
+    fn agrees_with_p256_on_keys_and_signatures(message: Vec<u8>) {
+        use p256::{
+            ecdsa::{Signature, SigningKey, signature::{Signer as _, Verifier as _}},
+            pkcs8::{DecodePrivateKey, EncodePublicKey},
+        };
+        let ours = signer(KeyType::EcdsaP256);
+        let theirs = SigningKey::from_pkcs8_pem(&ours.to_pkcs8_pem()).unwrap();
+        let spki = theirs.verifying_key().to_public_key_der().unwrap();
+        prop_assert_eq!(spki.as_bytes(), ours.public_key().spki_der());
+        let signature: Signature = theirs.sign(&message);
+        prop_assert!(ours.public_key().verify(&message, signature.to_der().as_bytes()).is_ok());
+        let signature = Signature::from_der(&ours.sign_now(&message).unwrap()).unwrap();
+        prop_assert!(theirs.verifying_key().verify(&message, &signature).is_ok());
+    }
+}
