@@ -5,6 +5,8 @@
 
 mod database;
 mod stack;
+mod tiles;
 
 pub use database::Database;
 pub use stack::{Said, Stack, binaries, said};
+pub use tiles::{bundle_path, bundled_entries};

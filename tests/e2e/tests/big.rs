@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack};
+use countersign_e2e::{Database, Stack, bundle_path, bundled_entries};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use serde_json::{Value, json};
 use tlog::{
-    Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id,
-    verify_inclusion,
+    Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead,
+    leaf_hash, log_key_id, verify_inclusion,
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -90,20 +90,14 @@ impl RemoteLog {
     /// Every leaf hash, from the entry bundles; each tile must hold the same ones.
     async fn audit(&self, size: u64) -> Vec<Hash> {
         let mut leaves = Vec::new();
-        for tile in 0..size.div_ceil(256) {
-            let width = (size - tile * 256).min(256);
-            let number = format!("{tile:03}");
-            assert!(number.len() == 3, "the test writes tile numbers of one group only");
-            let partial = if width < 256 { format!(".p/{width}") } else { String::new() };
-            let entries = self.read(&format!("/tile/entries/{number}{partial}")).await;
-            let hashes = self.read(&format!("/tile/0/{number}{partial}")).await;
-            let mut rest = entries.as_slice();
+        for tile in 0..size.div_ceil(TILE_WIDTH) {
+            let path = bundle_path(tile, size).unwrap();
+            let TilePath::Entries { index, width } = path else { unreachable!("a bundle's path") };
+            let below = TilePath::Hashes { tile: TileId { level: 0, index }, width };
+            let entries = self.read(&format!("/{path}")).await;
+            let hashes = self.read(&format!("/{below}")).await;
             let before = leaves.len();
-            while let Some((length, more)) = rest.split_first_chunk::<2>() {
-                let (entry, more) = more.split_at(usize::from(u16::from_be_bytes(*length)));
-                leaves.push(leaf_hash(entry));
-                rest = more;
-            }
+            leaves.extend(bundled_entries(&entries).unwrap().into_iter().map(leaf_hash));
             let listed: Vec<u8> = leaves[before..].iter().flat_map(|leaf| leaf.0).collect();
             assert_eq!(listed, hashes, "tile {tile} is not over its entries");
         }

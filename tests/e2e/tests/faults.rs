@@ -15,7 +15,7 @@ use client::{
     signing::{Payload, SignedBundle, Signer, SigningError, SigningRequest, sign},
     trust::{LoadedTrust, TrustFiles, UrlOverrides},
 };
-use countersign_e2e::{Database, Stack};
+use countersign_e2e::{Database, Stack, bundle_path, bundled_entries};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle};
 
@@ -122,22 +122,10 @@ async fn read_bundle(stack: &Stack, number: usize) -> Vec<Vec<u8>> {
     };
     let checkpoint = read("/checkpoint".to_owned()).await;
     let checkpoint = String::from_utf8(checkpoint.to_vec()).unwrap();
-    let size: usize = checkpoint.lines().nth(1).unwrap().parse().unwrap();
-    let path = if (number + 1) * 256 <= size {
-        format!("/tile/entries/{number:03}")
-    } else {
-        format!("/tile/entries/{number:03}.p/{}", size % 256)
-    };
-    assert!(number < 1000, "the test writes tile numbers of one group only");
-    let content = read(path).await;
-    let mut rest = content.as_ref();
-    let mut entries = Vec::new();
-    while let Some((length, more)) = rest.split_first_chunk::<2>() {
-        let (entry, more) = more.split_at(usize::from(u16::from_be_bytes(*length)));
-        entries.push(entry.to_vec());
-        rest = more;
-    }
-    entries
+    let size = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+    let path = bundle_path(number as u64, size).unwrap();
+    let content = read(format!("/{path}")).await;
+    bundled_entries(&content).unwrap().into_iter().map(<[u8]>::to_vec).collect()
 }
 
 fn survives_kills(database: Database) {

@@ -109,7 +109,8 @@ async fn drive(job: Job, next: Arc<AtomicU64>, end: Instant) -> Result<(Vec<Dura
     Ok((latencies, errors))
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+/// The latency that `percent` of a hundred do not exceed; zero for none.
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let position = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(position).copied().unwrap_or_default()
 }

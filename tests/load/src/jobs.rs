@@ -16,7 +16,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, process::Command};
 
-use crate::{Stack, drive::Measurement};
+use crate::{
+    Stack,
+    drive::{Measurement, percentile},
+};
 
 /// Makes the n-th request body.
 type MakeBody = dyn Fn(u64) -> Result<Vec<u8>> + Send + Sync;
@@ -126,16 +129,13 @@ pub(crate) async fn client(stack: &Stack) -> Result<Vec<Measurement>> {
     }
     times.sort_unstable();
     let total: Duration = times.iter().sum();
-    let at = |percent: usize| {
-        times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default()
-    };
     Ok(vec![Measurement {
         name: "verify, whole process",
         per_second: f64::from(RUNS) / total.as_secs_f64(),
         errors: 0,
-        p50: at(50),
-        p99: at(99),
-        max: at(100),
+        p50: percentile(&times, 50),
+        p99: percentile(&times, 99),
+        max: percentile(&times, 100),
         server_us: 0.0,
         database_us: None,
         resident_kib: 0,
