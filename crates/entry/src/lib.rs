@@ -8,11 +8,12 @@
 //! over a digest, judge certificates (validity and issuer are the verifier's
 //! business; here a certificate only carries a key and names).
 //!
-//! - [`rekor2`]: the kinds of Rekor v2, one file each.
+//! - [`rekor1`], [`rekor2`]: the kinds of Rekor v1 and v2, one file each.
 //! - [`VerifiedEntry`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.
 
 mod error;
 mod index_key;
+pub mod rekor1;
 pub mod rekor2;
 mod verified;
 

@@ -12,18 +12,19 @@
 //! - a member given twice is refused; so are both members of a `oneof`.
 //!
 //! Unknown members are refused in [`bundle`] and [`rekor2`] (nothing in a bundle may
-//! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`trust`], [`ct`]
-//! and [`timestamp`].
+//! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`rekor1`], [`trust`],
+//! [`ct`] and [`timestamp`]. [`rekor1`], an older API, has plain numbers and hex besides.
 //!
 //! - [`bundle`]: Sigstore bundle, log entries, DSSE envelope.
 //! - [`trust`]: trusted root, signing config, client trust config.
-//! - [`fulcio`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
+//! - [`fulcio`], [`rekor1`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
 //! - [`rpc`]: the error body of Fulcio and Rekor v2.
 
 pub mod bundle;
 pub mod ct;
 pub mod fulcio;
 mod proto;
+pub mod rekor1;
 pub mod rekor2;
 pub mod rpc;
 pub mod timestamp;

@@ -1,0 +1,238 @@
+//! Requests and answers of Rekor v1 (`/api/v1`), as its `OpenAPI` document has them.
+//!
+//! Unlike in the protobuf APIs, integers are JSON numbers and hashes are hex. Unknown
+//! members are ignored, as upstream's generated code does; `null` is "absent". What a
+//! proposed entry holds is read by `entry::rekor1`, which also verifies it.
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess},
+    ser::SerializeMap,
+};
+use serde_json::value::RawValue;
+
+use crate::{Base64, proto::or_default};
+
+/// An answer that holds one entry: `{"<entry id>": {...}}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryResponse {
+    /// 80 hex digits (tree id and leaf hash), or 64 (leaf hash) from old servers.
+    pub id: String,
+    /// The entry under that id.
+    pub entry: LogEntry,
+}
+
+/// An entry of the log, and the proof of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    /// The canonical JSON that is the leaf.
+    pub body: Base64,
+    /// When it was logged, seconds since 1970, UTC.
+    pub integrated_time: i64,
+    /// SHA-256 of the log key's `SubjectPublicKeyInfo`, hex.
+    #[serde(rename = "logID")]
+    pub log_id: String,
+    /// 0-based index over all shards.
+    pub log_index: i64,
+    /// Promise and proof; upstream gives both at all times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+}
+
+/// Why a reader may believe an entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Verification {
+    /// Merkle proof under a checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inclusion_proof: Option<InclusionProof>,
+    /// Signature over the canonical JSON of body, integrated time, log id and index.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Base64::is_empty")]
+    pub signed_entry_timestamp: Base64,
+}
+
+/// Merkle proof of an entry (RFC 6962 §2.1.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InclusionProof {
+    /// Signed note over `tree_size` and `root_hash`.
+    pub checkpoint: String,
+    /// Hex, from the leaf's sibling upward; `[]` in a tree of one leaf.
+    #[serde(deserialize_with = "or_default")]
+    pub hashes: Vec<String>,
+    /// 0-based index in the entry's own tree.
+    pub log_index: i64,
+    /// Hex.
+    pub root_hash: String,
+    /// Leaves of the tree.
+    pub tree_size: i64,
+}
+
+/// Answer of `GET /api/v1/log`: the active tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogInfo {
+    /// Trees that take no more entries, oldest first.
+    #[serde(default, deserialize_with = "or_default")]
+    pub inactive_shards: Vec<InactiveShard>,
+    /// Hex.
+    pub root_hash: String,
+    /// Checkpoint of the active tree.
+    pub signed_tree_head: String,
+    /// Decimal digits.
+    #[serde(rename = "treeID")]
+    pub tree_id: String,
+    /// Leaves of the active tree alone.
+    pub tree_size: i64,
+}
+
+/// A tree that takes no more entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InactiveShard {
+    /// Hex.
+    pub root_hash: String,
+    /// Its last checkpoint.
+    pub signed_tree_head: String,
+    /// Decimal digits.
+    #[serde(rename = "treeID")]
+    pub tree_id: String,
+    /// Its leaves, for good.
+    pub tree_size: i64,
+}
+
+/// Answer of `GET /api/v1/log/proof` (RFC 6962 §2.1.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsistencyProof {
+    /// Hex.
+    pub hashes: Vec<String>,
+    /// Hex: the log's latest root, not the one at the size asked for.
+    pub root_hash: String,
+}
+
+/// Body of `POST /api/v1/index/retrieve`.
+///
+/// Strings are as they came: their form is the log's to check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SearchIndex {
+    /// E-mail address of a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Any subject alternative name of a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Key or certificate that verified an entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<SearchPublicKey>,
+    /// Hex digest of the artifact, bare or after `sha256:` and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Whether an entry must have all that is asked for, or one of it; default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<SearchOperator>,
+}
+
+/// A key to search by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchPublicKey {
+    /// Form of `content`.
+    pub format: PublicKeyFormat,
+    /// The key, such as PEM for [`PublicKeyFormat::X509`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Base64>,
+    /// Where upstream, before 1.5.0, fetched the key from. Never fetched here: to be refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// Forms of keys that upstream's schema names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicKeyFormat {
+    /// `OpenPGP`.
+    Pgp,
+    /// PEM key or certificate.
+    X509,
+    /// minisign.
+    Minisign,
+    /// OpenSSH.
+    Ssh,
+    /// TUF root.
+    Tuf,
+}
+
+/// How the members of a [`SearchIndex`] are joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchOperator {
+    /// An entry must have all.
+    And,
+    /// An entry must have one.
+    #[default]
+    Or,
+}
+
+/// Body of `POST /api/v1/log/entries/retrieve`: entries by any of three names, each list of any length.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SearchLogQuery {
+    /// Entry ids of 64 or 80 hex digits.
+    #[serde(
+        rename = "entryUUIDs",
+        deserialize_with = "or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub entry_uuids: Vec<String>,
+    /// 0-based indexes over all shards.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub log_indexes: Vec<i64>,
+    /// Proposed entries, as they would be sent to be logged.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Box<RawValue>>,
+}
+
+/// Body of every answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// The HTTP status.
+    pub code: u16,
+    /// What is wrong, for the caller's eyes.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl Serialize for EntryResponse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(&self.id, &self.entry)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for EntryResponse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneMember;
+
+        impl<'de> de::Visitor<'de> for OneMember {
+            type Value = EntryResponse;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of one entry under its id")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EntryResponse, A::Error> {
+                let (id, entry) =
+                    map.next_entry()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+                if map.next_key::<de::IgnoredAny>()?.is_some() {
+                    return Err(de::Error::invalid_length(2, &self));
+                }
+                Ok(EntryResponse { id, entry })
+            }
+        }
+
+        deserializer.deserialize_map(OneMember)
+    }
+}
