@@ -79,6 +79,11 @@ impl DataDir {
         self.root.join("trust")
     }
 
+    /// The TUF repository.
+    pub(crate) fn tuf_dir(&self) -> PathBuf {
+        self.root.join("tuf")
+    }
+
     /// There while every service answers.
     pub(crate) fn ready_file(&self) -> PathBuf {
         self.root.join("ready.json")

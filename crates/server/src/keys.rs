@@ -19,6 +19,10 @@ pub(crate) struct Keys {
     pub(crate) rekor2: LocalSigner,
     /// Timestamp authority.
     pub(crate) tsa: LocalSigner,
+    /// Root and targets of the TUF repository.
+    pub(crate) tuf_root: LocalSigner,
+    /// Snapshot and timestamp of the TUF repository.
+    pub(crate) tuf_online: LocalSigner,
     /// Development identity provider.
     pub(crate) oidc: LocalSigner,
 }
@@ -35,12 +39,16 @@ impl Keys {
             let ct = key("ct", KeyType::EcdsaP256);
             let rekor2 = key("rekor2", KeyType::Ed25519);
             let tsa = key("tsa", KeyType::EcdsaP256);
+            let tuf_root = key("tuf-root", KeyType::EcdsaP256);
+            let tuf_online = key("tuf-online", KeyType::EcdsaP256);
             let oidc = key(OIDC, KeyType::Rsa2048);
             Ok(Self {
                 ca: made(ca)?,
                 ct: made(ct)?,
                 rekor2: made(rekor2)?,
                 tsa: made(tsa)?,
+                tuf_root: made(tuf_root)?,
+                tuf_online: made(tuf_online)?,
                 oidc: made(oidc)?,
             })
         })

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crypto::PublicKey;
 use wire::trust::TimeRange;
 
@@ -16,8 +18,15 @@ pub struct Deployment {
     pub ct_logs: Vec<LogKey>,
     /// Rekor v2 logs.
     pub rekor2_logs: Vec<LogKey>,
+    /// Rekor v1 logs; may be empty, then no file speaks of v1.
+    pub rekor1_logs: Vec<LogKey>,
+    /// Under which key the Rekor v1 log's tree is published as tiles too.
+    pub rekor1_tiles: Option<TilesKey>,
     /// Timestamp authorities; `url` is the complete URL that takes requests.
     pub timestamp_authorities: Vec<Authority>,
+    /// Where clients of this machine find the files, absolute: the paths in `cosign2.env`.
+    /// Without it they are below the directory in which a shell reads that file.
+    pub trust_dir: Option<PathBuf>,
 }
 
 /// A log, as one key.
@@ -25,12 +34,21 @@ pub struct Deployment {
 pub struct LogKey {
     /// Complete base URL.
     pub base_url: String,
-    /// The checkpoints' origin: for Rekor v2 the bare host of `base_url`.
+    /// The checkpoints' origin: for Rekor v2 the bare host of `base_url`, for v1 `HOST - TREE_ID`.
     pub origin: String,
     /// The key that signs checkpoints, or SCTs.
     pub public_key: PublicKey,
     /// When it signs; `start` must be there.
     pub valid_for: TimeRange,
+}
+
+/// The second face of a log: C2SP tiles under an origin of their own.
+#[derive(Debug, Clone)]
+pub struct TilesKey {
+    /// The checkpoints' origin.
+    pub origin: String,
+    /// The Ed25519 key that signs checkpoints.
+    pub public_key: PublicKey,
 }
 
 /// A certificate authority or timestamp authority, as one chain.

@@ -9,13 +9,14 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use service::{Failure, Protocol};
 
-use crate::{TrustFile, TrustFiles};
+use crate::{TrustFile, TrustFiles, tuf::Repository};
 
 /// `GET /` is the page, `GET /{name}` a file, anything else 404.
 ///
 /// Answers carry a strong `ETag`; `If-None-Match` gives 304. Nothing is cached
 /// without asking again, since a rotation must be seen at once.
-pub fn router(files: Arc<TrustFiles>) -> Router {
+pub fn router(files: Arc<TrustFiles>, repository: Arc<Repository>) -> Router {
+    let _ = repository;
     Router::new().route("/", get(page)).route("/{name}", get(file)).with_state(files)
 }
 

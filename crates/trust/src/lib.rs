@@ -20,7 +20,8 @@ mod files;
 mod http;
 pub mod lint;
 mod page;
+pub mod tuf;
 
-pub use deployment::{Authority, Deployment, LogKey};
+pub use deployment::{Authority, Deployment, LogKey, TilesKey};
 pub use files::{TrustError, TrustFile, TrustFiles};
 pub use http::{protocol, router};

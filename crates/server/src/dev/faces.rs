@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use axum::{Json, Router, response::IntoResponse};
@@ -11,7 +11,10 @@ use translog::{
     ct::CtLog,
     http::{Rekor2Options, ct_router, rekor2_router},
 };
-use trust::TrustFiles;
+use trust::{
+    TrustFiles,
+    tuf::{Repository, TufParts},
+};
 use tsa::{Tsa, TsaConfig};
 use url::Url;
 
@@ -26,6 +29,7 @@ use crate::{
 /// The services, before there are logs: all that can fail without touching a database.
 pub(super) struct Faces {
     pub(super) trust_files: Arc<TrustFiles>,
+    pub(super) tuf: Arc<Repository>,
     pub(super) log_signers: LogSigners,
     pub(super) tsa: Arc<Tsa>,
     cpu: CpuPool,
@@ -35,9 +39,9 @@ pub(super) struct Faces {
 }
 
 impl Faces {
-    pub(super) fn build(
-        keys: Keys,
-        chains: Chains,
+    pub(super) async fn build(
+        (keys, chains): (Keys, Chains),
+        tuf_directory: PathBuf,
         ports: &Ports,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
@@ -59,8 +63,17 @@ impl Faces {
         // The key is in memory: a token is one job on the pool, with its signature.
         let tsa = TsaConfig::new(Arc::new(keys.tsa), chains.tsa);
         let tsa = Tsa::new(tsa, Arc::clone(clock), cpu.clone()).context("cannot start the TSA")?;
+        let tuf = TufParts {
+            directory: tuf_directory,
+            root_signer: signer(keys.tuf_root),
+            online_signer: signer(keys.tuf_online),
+            clock: Arc::clone(clock),
+        };
+        let tuf =
+            Repository::open(tuf, &trust_files).await.context("cannot open the TUF repository")?;
         Ok(Self {
             trust_files,
+            tuf,
             log_signers: LogSigners { ct: signer(keys.ct), rekor2: signer(keys.rekor2) },
             tsa: Arc::new(tsa),
             ca: Arc::new(ca),
@@ -87,7 +100,10 @@ impl Faces {
                 (router, translog::http::rekor2_protocol())
             }
             Face::Tsa => (tsa::http::router(Arc::clone(&self.tsa)), tsa::protocol()),
-            Face::Trust => (::trust::router(Arc::clone(&self.trust_files)), ::trust::protocol()),
+            Face::Trust => {
+                let (files, repository) = (&self.trust_files, &self.tuf);
+                (::trust::router(Arc::clone(files), Arc::clone(repository)), ::trust::protocol())
+            }
             Face::Oidc => (self.oidc.clone(), oidc::protocol()),
             Face::Metrics => {
                 let metrics = service::install_metrics()?;

@@ -114,8 +114,9 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<R
     // Before anybody can ask for a token of this start.
     write_json(&data_dir.last_start_file(), &LastStart { ports, clock_offset_file })?;
 
-    let faces = Faces::build(keys, chains, &ports, &clock)?;
+    let faces = Faces::build((keys, chains), data_dir.tuf_dir(), &ports, &clock).await?;
     faces.trust_files.write_to(&data_dir.trust_dir())?;
+    faces.tuf.write_root_to(&data_dir.trust_dir())?;
     let logs = Logs::start(data_dir, store, &faces.log_signers, &clock).await?;
     let servers = Servers::start(&faces, &logs, bound, &clock)?;
     for face in Face::ALL {

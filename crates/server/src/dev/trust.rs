@@ -45,6 +45,9 @@ pub(crate) fn deployment(
         }],
         ct_logs: vec![log(Face::Ct, LogKind::Ct, ct)],
         rekor2_logs: vec![log(Face::Rekor2, LogKind::Rekor2, rekor2)],
+        rekor1_logs: Vec::new(),
+        rekor1_tiles: None,
+        trust_dir: None,
         timestamp_authorities: vec![Authority {
             url: timestamp_url(ports),
             chain_der: chains.tsa.clone(),

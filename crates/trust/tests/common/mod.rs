@@ -27,11 +27,14 @@ pub(crate) fn deployment() -> Deployment {
         }],
         ct_logs: vec![log("http://localhost:6962", KeyType::EcdsaP256)],
         rekor2_logs: vec![log("http://localhost:3003", KeyType::Ed25519)],
+        rekor1_logs: Vec::new(),
+        rekor1_tiles: None,
         timestamp_authorities: vec![Authority {
             url: "http://localhost:3004/api/v1/timestamp".to_owned(),
             chain_der: chain("Acme", "Acme TSA", false),
             valid_for: since(START),
         }],
+        trust_dir: None,
     }
 }
 
