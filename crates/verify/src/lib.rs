@@ -24,6 +24,7 @@ mod check;
 mod identity;
 mod log;
 mod promise;
+mod rekor1;
 mod second;
 mod signature;
 mod timestamp;

@@ -3,8 +3,8 @@ use tlog::{Hash, SignedNote};
 use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
-    Check, SigningTime, TimeSource, Trust, VerifyError, bundle::is_rekor_v2, check::Failing,
-    promise, trust::TrustedLog,
+    Check, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError, bundle::is_rekor_v2,
+    check::Failing, promise, rekor1, trust::TrustedLog,
 };
 
 /// Longest inclusion path: a tree of 2^64 leaves.
@@ -23,16 +23,14 @@ pub struct LoggedAt {
 
 /// What a log entry must be about.
 pub(crate) struct Logged<'a> {
+    pub(crate) bundle: &'a UnverifiedBundle,
     /// Key or certificate.
     pub(crate) verifier: &'a rekor2::Verifier,
-    pub(crate) signature: &'a [u8],
     /// Digest of what is signed, by the hash that Rekor v2 prescribes for the key.
     pub(crate) digest: &'a [u8],
 }
 
 /// Checks an entry against the logs of `trust`.
-///
-/// The body of a v1 entry is only told to be of its kind here: [`crate::second`] compares it.
 pub(crate) fn check_entry(
     entry: &TransparencyLogEntry,
     logged: &Logged<'_>,
@@ -103,7 +101,7 @@ fn trusted_log<'a>(
         .ok_or_else(|| Check::LogEntry.failed("the entry is of a log that is not trusted"))
 }
 
-/// Checks kind and version, and of v2 every byte.
+/// Checks kind and version, and that the body is about the bundle; of v2 every byte.
 fn check_body(entry: &TransparencyLogEntry, logged: &Logged<'_>) -> Result<(), VerifyError> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -129,9 +127,10 @@ fn check_body(entry: &TransparencyLogEntry, logged: &Logged<'_>) -> Result<(), V
         return Err(Check::LogEntry.failed("kind or version is not the body's"));
     }
     if !is_rekor_v2(entry) {
-        return Ok(());
+        return rekor1::check_body(entry, logged.bundle, logged.verifier.public_key());
     }
-    let expected = rekor2::canonical_body(logged.digest, logged.signature, logged.verifier);
+    let signature = logged.bundle.signature();
+    let expected = rekor2::canonical_body(logged.digest, signature, logged.verifier);
     if body == expected {
         Ok(())
     } else {

@@ -2,7 +2,7 @@ use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
 use provenance::{IN_TOTO_PAYLOAD_TYPE, Statement};
 use wire::bundle::{BundleContent, DsseEnvelope, HashOutput, MessageSignature};
 
-use crate::{Artifact, Check, UnverifiedBundle, VerifyError, bundle::is_rekor_v2, check::Failing};
+use crate::{Artifact, Check, UnverifiedBundle, VerifyError, check::Failing};
 
 /// What was signed, once the signature is verified.
 pub(crate) struct Signed {
@@ -19,10 +19,10 @@ pub(crate) fn check(
     key: &PublicKey,
     passed: &mut Vec<Check>,
 ) -> Result<Signed, VerifyError> {
-    let logged_v2 = bundle.log_entry().is_some_and(is_rekor_v2);
+    let logged = bundle.log_entry().is_some();
     match &bundle.bundle.content {
         BundleContent::MessageSignature(message) => {
-            check_message(message, artifact, key, logged_v2, passed)
+            check_message(message, artifact, key, logged, passed)
         }
         BundleContent::DsseEnvelope(envelope) => {
             check_key_id(envelope, bundle.key_hint())?;
@@ -35,7 +35,7 @@ pub(crate) fn check(
 pub(crate) fn message_algorithm(
     key: &PublicKey,
     declared: wire::HashAlgorithm,
-    logged_v2: bool,
+    logged: bool,
 ) -> Option<SignatureAlgorithm> {
     use wire::HashAlgorithm::{Sha2_256, Sha2_384, Sha2_512};
     match (key.key_type(), declared) {
@@ -46,9 +46,9 @@ pub(crate) fn message_algorithm(
         | (KeyType::EcdsaP256 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096, Sha2_256) => {
             Some(key.default_algorithm())
         }
-        // A v2 log cannot verify pure Ed25519, and takes only Ed25519ph.
-        (KeyType::Ed25519, Sha2_512) if logged_v2 => Some(SignatureAlgorithm::Ed25519ph),
-        (KeyType::Ed25519, Sha2_256 | Sha2_512) if !logged_v2 => Some(SignatureAlgorithm::Ed25519),
+        // A log has only the digest to verify by, and so takes only Ed25519ph.
+        (KeyType::Ed25519, Sha2_512) if logged => Some(SignatureAlgorithm::Ed25519ph),
+        (KeyType::Ed25519, Sha2_256 | Sha2_512) if !logged => Some(SignatureAlgorithm::Ed25519),
         _ => None,
     }
 }
@@ -57,7 +57,7 @@ fn check_message(
     message: &MessageSignature,
     artifact: &Artifact<'_>,
     key: &PublicKey,
-    logged_v2: bool,
+    logged: bool,
     passed: &mut Vec<Check>,
 ) -> Result<Signed, VerifyError> {
     let Some(declared) = &message.message_digest else {
@@ -65,7 +65,7 @@ fn check_message(
     };
     let digest = check_digest(declared, artifact)?;
     passed.push(Check::Digest);
-    let algorithm = message_algorithm(key, declared.algorithm, logged_v2)
+    let algorithm = message_algorithm(key, declared.algorithm, logged)
         .ok_or_else(|| Check::Digest.failed("its algorithm does not fit the signer's key"))?;
     let signature = message.signature.as_slice();
     if algorithm == SignatureAlgorithm::Ed25519 {

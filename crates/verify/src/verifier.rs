@@ -215,7 +215,7 @@ impl Signer {
         Ok(())
     }
 
-    /// What stands for the signer in a Rekor v2 entry of this bundle.
+    /// What stands for the signer in a log entry of this bundle.
     fn verifier(&self, bundle: &UnverifiedBundle) -> Result<rekor2::Verifier, VerifyError> {
         match bundle.certificates().first() {
             Some(leaf) => rekor2::Verifier::from_certificate(leaf).failing(Check::LogEntry),
@@ -273,8 +273,7 @@ fn check_log(
     };
     let trust = authority.trust().ok_or_else(|| no_trust(Check::LogEntry))?;
     let verifier = signer.verifier(bundle)?;
-    let logged =
-        Logged { verifier: &verifier, signature: bundle.signature(), digest: &signed.digest };
+    let logged = Logged { bundle, verifier: &verifier, digest: &signed.digest };
     let at = log::check_entry(entry, &logged, trust, passed)?;
     log::check_log_at(entry, trust, times)?;
     Ok(Some(at))
