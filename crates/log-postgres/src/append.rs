@@ -1,5 +1,6 @@
 //! Everything that writes, inside a transaction that the caller begins and ends.
 
+use bytes::Bytes;
 use log_store::column::from_u64;
 use log_store::plan::{Draft, Plan};
 use log_store::{Batch, IdentityHash, LogId, LogRecord, LogSpec, StoreError};
@@ -227,5 +228,28 @@ pub(crate) async fn put_checkpoint(
         .execute(connection)
         .await
         .map_err(unavailable)?;
+    Ok(())
+}
+
+/// Keeps the first promise of each entry.
+pub(crate) async fn put_promises(
+    connection: &mut PgConnection,
+    log: LogId,
+    promises: &[(u64, Bytes)],
+) -> Result<(), StoreError> {
+    let size = read::state(connection, log).await?.size;
+    let (idx, set_sig): (Vec<i64>, Vec<&[u8]>) =
+        log_store::promise::rows(size, promises)?.into_iter().unzip();
+    sqlx::query(
+        "INSERT INTO log.entry_set (log_id, idx, set_sig) \
+         SELECT $1, idx, set_sig FROM unnest($2::bigint[], $3::bytea[]) AS row (idx, set_sig) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(log.0)
+    .bind(idx)
+    .bind(set_sig)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
     Ok(())
 }

@@ -26,10 +26,12 @@ mod read;
 mod transaction;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use log_store::column::from_u64;
 use log_store::row::check_spec;
+use log_store::search::{Search, check_leaves};
 use log_store::{
-    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, LogStore,
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     StoreError, StoredEntry,
 };
 use sqlx::PgPool;
@@ -127,6 +129,28 @@ impl LogStore for PostgresLogStore {
     ) -> Result<(), StoreError> {
         let mut transaction = self.writers.begin().await?;
         let put = append::put_checkpoint(transaction.connection(), log, (size, at), note).await;
+        transaction.end(put).await
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let search = Search::new(keys, match_all, limit)?;
+        read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        check_leaves(indexes)?;
+        read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let put = append::put_promises(transaction.connection(), log, promises).await;
         transaction.end(put).await
     }
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use log_store::column::{bound, to_hash, to_u64};
 use log_store::plan::LockedState;
 use log_store::row::{self, EntryRow, LogRow, StateRow};
+use log_store::search::{Question, Search, in_order};
 use log_store::{
     Found, IdentityHash, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
@@ -219,6 +220,50 @@ async fn rows_of_hashes(
         .await
         .map_err(unavailable)?;
     hashes.iter().map(|hash| to_hash("stored hash", hash)).collect()
+}
+
+/// Reads what the search asks for until it is over.
+pub(crate) async fn search(
+    connection: &mut PgConnection,
+    log: LogId,
+    mut search: Search,
+) -> Result<Vec<u64>, StoreError> {
+    while let Some(Question { key_type, key, below, limit }) = search.question() {
+        let page = sqlx::query_scalar(
+            "SELECT idx FROM log.index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
+             ORDER BY idx DESC LIMIT $5",
+        )
+        .bind(log.0)
+        .bind(key_type)
+        .bind(key)
+        .bind(below)
+        .bind(limit)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        search.answer(page)?;
+    }
+    Ok(search.into_indexes())
+}
+
+pub(crate) async fn leaf_hashes(
+    connection: &mut PgConnection,
+    log: LogId,
+    indexes: &[u64],
+) -> Result<Vec<Hash>, StoreError> {
+    let columns: Vec<i64> = indexes.iter().map(|index| bound(*index)).collect();
+    let rows: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT idx, leaf_hash FROM log.entry WHERE log_id = $1 AND idx = ANY($2)")
+            .bind(log.0)
+            .bind(columns)
+            .fetch_all(connection)
+            .await
+            .map_err(unavailable)?;
+    let mut read = Vec::with_capacity(rows.len());
+    for (idx, hash) in rows {
+        read.push((to_u64("index of an entry", idx)?, to_hash("leaf hash", &hash)?));
+    }
+    in_order(indexes, read)
 }
 
 fn log_row(row: &PgRow) -> Result<LogRow, sqlx::Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use log_store::column::from_u64;
 use log_store::plan::{Draft, FullTile, IndexRow, Plan};
 use log_store::{Batch, IdentityHash, LogId, LogRecord, LogSpec, NewEntry, StoreError};
@@ -185,6 +186,21 @@ pub(crate) async fn put_checkpoint(
     Ok(())
 }
 
+/// Keeps the first promise of each entry.
+pub(crate) async fn put_promises(
+    connection: &mut SqliteConnection,
+    log: LogId,
+    promises: &[(u64, Bytes)],
+) -> Result<(), StoreError> {
+    let size = read::state(connection, log).await?.size;
+    let rows = log_store::promise::rows(size, promises)?;
+    LATER_SET
+        .insert(connection, &rows, |query, (idx, promise)| {
+            query.bind(log.0).bind(*idx).bind(*promise)
+        })
+        .await
+}
+
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 /// INSERT statements for several rows at once, one for each of [`WIDTHS`].
@@ -196,10 +212,16 @@ struct Insert {
 
 impl Insert {
     fn new(table: &str, columns: &[&str]) -> Self {
+        Self::with(table, columns, "")
+    }
+
+    /// With what follows the rows: a clause on conflicts.
+    fn with(table: &str, columns: &[&str], clause: &str) -> Self {
         let row = format!("({})", vec!["?"; columns.len()].join(", "));
         let texts = WIDTHS.map(|width| {
             let rows = vec![row.as_str(); width].join(", ");
-            (width, format!("INSERT INTO {table} ({}) VALUES {rows}", columns.join(", ")))
+            let columns = columns.join(", ");
+            (width, format!("INSERT INTO {table} ({columns}) VALUES {rows}{clause}"))
         });
         Self { texts }
     }
@@ -243,6 +265,9 @@ static ENTRY_BODY: LazyLock<Insert> =
     LazyLock::new(|| Insert::new("entry_body", &["log_id", "idx", "body", "extra"]));
 static ENTRY_SET: LazyLock<Insert> =
     LazyLock::new(|| Insert::new("entry_set", &["log_id", "idx", "set_sig"]));
+static LATER_SET: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::with("entry_set", &["log_id", "idx", "set_sig"], " ON CONFLICT DO NOTHING")
+});
 static TILE: LazyLock<Insert> =
     LazyLock::new(|| Insert::new("tile", &["log_id", "level", "n", "sub_root", "hashes"]));
 static INDEX_KEY: LazyLock<Insert> =

@@ -28,10 +28,12 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use log_store::column::from_u64;
 use log_store::row::check_spec;
+use log_store::search::{Search, check_leaves};
 use log_store::{
-    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, LogStore,
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     StoreError, StoredEntry,
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -143,6 +145,28 @@ impl LogStore for SqliteLogStore {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         append::put_checkpoint(&mut tx, log, (size, at), note).await?;
+        tx.commit().await.map_err(at_commit)
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let search = Search::new(keys, match_all, limit)?;
+        read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        check_leaves(indexes)?;
+        read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        append::put_promises(&mut tx, log, promises).await?;
         tx.commit().await.map_err(at_commit)
     }
 

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use log_store::column::{bound, to_hash, to_u64};
 use log_store::plan::LockedState;
 use log_store::row::{self, EntryRow, LogRow, StateRow};
+use log_store::search::{Question, Search, in_order};
 use log_store::{
     Found, IdentityHash, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
@@ -204,6 +205,52 @@ async fn rows_of_hashes(
     hashes.iter().map(|hash| to_hash("stored hash", hash)).collect()
 }
 
+/// Reads what the search asks for until it is over.
+pub(crate) async fn search(
+    connection: &mut SqliteConnection,
+    log: LogId,
+    mut search: Search,
+) -> Result<Vec<u64>, StoreError> {
+    while let Some(Question { key_type, key, below, limit }) = search.question() {
+        let page = sqlx::query_scalar(
+            "SELECT idx FROM index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
+             ORDER BY idx DESC LIMIT $5",
+        )
+        .bind(log.0)
+        .bind(key_type)
+        .bind(key)
+        .bind(below)
+        .bind(limit)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        search.answer(page)?;
+    }
+    Ok(search.into_indexes())
+}
+
+pub(crate) async fn leaf_hashes(
+    connection: &mut SqliteConnection,
+    log: LogId,
+    indexes: &[u64],
+) -> Result<Vec<Hash>, StoreError> {
+    let mut read = Vec::with_capacity(indexes.len());
+    let mut rest = indexes;
+    while let Some((width, text)) = LEAF_HASHES.iter().find(|(width, _)| *width <= rest.len()) {
+        let (now, later) = rest.split_at(*width);
+        let query = now
+            .iter()
+            .fold(sqlx::query_as(text.as_str()).bind(log.0), |query, idx| query.bind(bound(*idx)));
+        let rows: Vec<(i64, Vec<u8>)> =
+            query.fetch_all(&mut *connection).await.map_err(unavailable)?;
+        for (idx, hash) in rows {
+            read.push((to_u64("index of an entry", idx)?, to_hash("leaf hash", &hash)?));
+        }
+        rest = later;
+    }
+    in_order(indexes, read)
+}
+
 fn log_row(row: &SqliteRow) -> Result<LogRow, sqlx::Error> {
     Ok(LogRow {
         log_id: row.try_get(0)?,
@@ -259,6 +306,15 @@ static FIND: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
             "SELECT identity_hash, idx, leaf_hash, integrated_at FROM entry INDEXED BY entry_identity \
              WHERE log_id = ? AND identity_hash IN ({marks})"
         );
+        (width, text)
+    })
+});
+
+static LEAF_HASHES: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
+    WIDTHS.map(|width| {
+        let marks = vec!["?"; width].join(", ");
+        let text =
+            format!("SELECT idx, leaf_hash FROM entry WHERE log_id = ? AND idx IN ({marks})");
         (width, text)
     })
 });

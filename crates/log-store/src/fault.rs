@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
-    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, LogStore,
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     StoreError, StoredEntry,
 };
 
@@ -44,13 +45,19 @@ pub struct FaultyStore {
     inner: Arc<dyn LogStore>,
     appends: Mutex<VecDeque<Fault>>,
     checkpoints: Mutex<VecDeque<Fault>>,
+    promises: Mutex<VecDeque<Fault>>,
 }
 
 impl FaultyStore {
     /// A store without faults so far.
     #[must_use]
     pub fn new(inner: Arc<dyn LogStore>) -> Self {
-        Self { inner, appends: Mutex::default(), checkpoints: Mutex::default() }
+        Self {
+            inner,
+            appends: Mutex::default(),
+            checkpoints: Mutex::default(),
+            promises: Mutex::default(),
+        }
     }
 
     /// Lets the next [`LogStore::append`] fail (after those already arranged).
@@ -61,6 +68,11 @@ impl FaultyStore {
     /// Lets the next [`LogStore::put_checkpoint`] fail (after those already arranged).
     pub fn fail_checkpoint(&self, fault: Fault) {
         arrange(&self.checkpoints, fault);
+    }
+
+    /// Lets the next [`LogStore::put_promises`] fail (after those already arranged).
+    pub fn fail_promises(&self, fault: Fault) {
+        arrange(&self.promises, fault);
     }
 }
 
@@ -129,6 +141,28 @@ impl LogStore for FaultyStore {
         let fault = next(&self.checkpoints);
         if fault.is_none_or(Fault::persists) {
             self.inner.put_checkpoint(log, size, note, at).await?;
+        }
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.inner.search(log, keys, match_all, limit).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        self.inner.leaf_hashes(log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        let fault = next(&self.promises);
+        if fault.is_none_or(Fault::persists) {
+            self.inner.put_promises(log, promises).await?;
         }
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }

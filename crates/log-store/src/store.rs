@@ -1,9 +1,10 @@
 use async_trait::async_trait;
+use bytes::Bytes;
 use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
-    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, StoreError,
-    StoredEntry,
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    StoreError, StoredEntry,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -12,6 +13,10 @@ pub const MAX_BATCH_ENTRIES: usize = 8192;
 pub const MAX_ENTRIES_PER_READ: u64 = 1024;
 /// Most hashes one [`LogStore::hashes`] gives: 256 tiles, 2 MiB.
 pub const MAX_HASHES_PER_READ: u64 = 65_536;
+/// Most keys of one [`LogStore::search`]: Rekor v1 asks for four words at most, each of up to five types.
+pub const MAX_SEARCH_KEYS: usize = 20;
+/// Most indexes one [`LogStore::search`] gives; as Rekor v1 writes them these are 850 KB of JSON.
+pub const MAX_SEARCH_RESULTS: usize = 10_000;
 
 /// What the log engine demands of its database.
 ///
@@ -107,6 +112,36 @@ pub trait LogStore: Send + Sync + 'static {
         note: &str,
         at: u64,
     ) -> Result<(), StoreError>;
+
+    /// Indexes of entries that have these keys, each once, the newest first, at most `limit` of them.
+    ///
+    /// Words are compared in lower case. Keys with the same word and other types are alternatives of one
+    /// another, as who searches may not know what a word is. `match_all` asks for entries that have every
+    /// word, else one is enough. No key matches nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMuch`] above [`MAX_SEARCH_KEYS`] or [`MAX_SEARCH_RESULTS`].
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError>;
+
+    /// Leaf hashes of these entries, in the order of `indexes`; all of them must be in the log.
+    ///
+    /// # Errors
+    /// [`StoreError::OutOfRange`], [`StoreError::TooMuch`] above [`MAX_SEARCH_RESULTS`].
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError>;
+
+    /// Keeps promises that were made after the append, by leaf index. The first of an entry stays.
+    ///
+    /// # Errors
+    /// Nothing kept: [`StoreError::OutOfRange`] when the log does not have all of these entries,
+    /// [`StoreError::TooMuch`] above [`MAX_BATCH_ENTRIES`], [`StoreError::EntryRefused`] when a promise is
+    /// longer than [`crate::MAX_PROMISE_LEN`].
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError>;
 
     /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);

@@ -183,7 +183,7 @@ impl NewEntry {
 
 impl IndexKey {
     // Postgres has no NUL in text.
-    fn is_storable(&self) -> bool {
+    pub(crate) fn is_storable(&self) -> bool {
         !self.key.is_empty() && self.key.len() <= MAX_INDEX_KEY_LEN && !self.key.contains('\0')
     }
 }

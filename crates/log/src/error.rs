@@ -110,6 +110,14 @@ pub enum StartError {
         /// [`crypto::Signer::key_id`].
         key_id: String,
     },
+    /// The second origin cannot be told from the first.
+    #[error("log {log}: {origin:?} cannot be the origin of its tiles")]
+    TilesOrigin {
+        /// Name of the log.
+        log: String,
+        /// [`crate::TilesIdentity::origin`].
+        origin: String,
+    },
     /// The log's public key does not parse.
     #[error("the public key of the log cannot be used")]
     Key(#[source] KeyError),

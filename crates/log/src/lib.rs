@@ -1,4 +1,4 @@
-//! The transparency log service: one engine, Rekor v2 and CT faces.
+//! The transparency log service: one engine; Rekor v1, Rekor v2 and CT faces.
 //!
 //! A [`Log`] takes entries from any number of callers and brings them, batch by
 //! batch, into a Merkle tree in a [`log_store::LogStore`]. Nobody is answered
@@ -13,7 +13,8 @@
 //! - `engine`: [`Log`], the queue, the batcher, the re-check, the checkpoint file.
 //! - `reader`: proofs, entries and hashes up to the published checkpoint.
 //! - [`ct`]: Certificate Transparency: chains, SCTs, signed tree heads.
-//! - [`http`]: both faces as routers.
+//! - [`Rekor1`]: SETs, entry ids and search of Rekor v1.
+//! - [`http`]: all faces as routers.
 //! - `fsck`: [`fsck()`] recomputes all that is stored.
 
 pub mod ct;
@@ -22,8 +23,12 @@ mod error;
 mod fsck;
 pub mod http;
 mod reader;
+mod rekor1;
 
-pub use engine::{Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint};
+pub use engine::{
+    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesIdentity,
+};
 pub use error::{ReadError, RecheckError, SigningError, StartError, StopReason, SubmitError};
 pub use fsck::{Finding, FsckError, FsckReport, MAX_FINDINGS, fsck};
 pub use reader::MAX_ENTRIES_PER_READ;
+pub use rekor1::{Rekor1, tree_id};

@@ -96,6 +96,7 @@ impl Replica {
             config: config(recorder.public_key()),
             store: Arc::clone(&store),
             signer: Arc::clone(&recorder) as Arc<dyn Signer>,
+            tiles: None,
             clock: Arc::new(SystemClock),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),

@@ -70,6 +70,20 @@ impl Default for LogLimits {
     }
 }
 
+/// A second name and key under which the same tree is published.
+///
+/// Rekor v1's own checkpoint has one signature by a key of its own kind, for its clients accept nothing
+/// else; monitors and witnesses of C2SP tiles read this face.
+#[derive(Clone)]
+pub struct TilesIdentity {
+    /// First line of the checkpoints, and name on their signature line.
+    ///
+    /// Must not end in ` - <digits>`: clients tell by that which checkpoints are Rekor v1's.
+    pub origin: String,
+    /// Signs them; Ed25519, so that public witnesses take them.
+    pub signer: Arc<dyn Signer>,
+}
+
 /// All that a log needs to run.
 pub struct LogParts {
     /// What it is.
@@ -78,6 +92,8 @@ pub struct LogParts {
     pub store: Arc<dyn LogStore>,
     /// Signs its checkpoints; must hold the private half of [`LogSpec::public_key_der`].
     pub signer: Arc<dyn Signer>,
+    /// Publishes the tree a second time, under another origin and key.
+    pub tiles: Option<TilesIdentity>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
     /// Owns the log's two tasks.
@@ -106,6 +122,8 @@ pub struct PublishedCheckpoint {
     pub head: TreeHead,
     /// The signed note.
     pub note: String,
+    /// The note of the same head by [`LogParts::tiles`], if there is one.
+    pub tiles_note: Option<String>,
 }
 
 /// Where a submitted entry is, and the proof of it.
@@ -132,8 +150,9 @@ impl Log {
     /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
     /// the one that was signed; the others name what is missing or damaged.
     pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
-        let LogParts { config, store, signer, clock, tasks, shutdown } = parts;
+        let LogParts { config, store, signer, tiles, clock, tasks, shutdown } = parts;
         let public_key = checked_key(&config.spec, signer.as_ref())?;
+        check_tiles(&config.spec, tiles.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
         let state = store.state(record.id).await?;
         let mut anchor = Anchor::open(&config, &public_key).await?;
@@ -145,7 +164,7 @@ impl Log {
         vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
         let (publisher, published) =
-            Publisher::start(&config, signer, public_key, state.edge.head()).await?;
+            Publisher::start(&config, (signer, public_key), tiles, state.edge.head()).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));
@@ -269,6 +288,19 @@ fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartEr
     } else {
         Err(StartError::WrongKey { log: spec.name.clone(), key_id: signer.key_id().to_owned() })
     }
+}
+
+/// The two faces must be told apart by their origins, and by the form of them.
+fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), StartError> {
+    let Some(TilesIdentity { origin, .. }) = tiles else { return Ok(()) };
+    let is_v1 = origin
+        .rsplit_once(" - ")
+        .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    if is_v1 || origin == &spec.origin || origin.is_empty() {
+        let (log, origin) = (spec.name.clone(), origin.clone());
+        return Err(StartError::TilesOrigin { log, origin });
+    }
+    Ok(())
 }
 
 fn unavailable(error: ReadError) -> SubmitError {

@@ -94,6 +94,7 @@ impl Home {
             config,
             store: Arc::clone(&store),
             signer: Arc::clone(&self.signer),
+            tiles: None,
             clock,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),

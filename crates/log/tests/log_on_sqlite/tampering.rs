@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use log_store::{
-    Appended, Batch, Found, IdentityHash, LogId, LogRecord, LogSpec, LogState, LogStore,
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     StoreError, StoredEntry,
 };
 use tlog::{Edge, Hash, HashRange, TreeHead};
@@ -250,6 +250,26 @@ impl LogStore for Tampering {
             std::future::pending::<()>().await;
         }
         self.inner.put_checkpoint(log, size, note, at).await
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.read_error()?;
+        self.inner.search(log, keys, match_all, limit).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        self.read_error()?;
+        self.inner.leaf_hashes(log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        self.inner.put_promises(log, promises).await
     }
 
     async fn close(&self) {

@@ -4,12 +4,9 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use entry::{IndexKeyKind, VerifiedEntry, rekor2};
+use entry::rekor2;
 use http::{StatusCode, header};
-use log_store::{
-    IdentityHash, IndexKey, IndexKeyType, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry,
-};
+use log_store::NewEntry;
 use service::read_body;
 use wire::{
     Base64, Int64, OutOfRange,
@@ -17,8 +14,11 @@ use wire::{
     rekor2::EntryResponse,
 };
 
-use super::{BODY_LIMIT, Face, OnDuplicate, error::ApiError};
-use crate::Integrated;
+use super::{BODY_LIMIT, Face, error::ApiError};
+use crate::{
+    Integrated,
+    http::{OnDuplicate, new_entry},
+};
 
 /// Verifies a request, sequences it, and answers with the entry and its proof.
 pub(super) async fn create(
@@ -56,43 +56,6 @@ fn verify(json: &[u8], options: rekor2::Options) -> Result<Verified, ApiError> {
     }
     let (kind, version) = (verified.kind(), verified.version());
     Ok(Verified { kind, version, entry: new_entry(verified) })
-}
-
-/// What the log stores of a verified entry.
-pub(super) fn new_entry(verified: VerifiedEntry) -> NewEntry {
-    let leaf_hash = verified.leaf_hash();
-    NewEntry {
-        leaf_hash,
-        identity_hash: IdentityHash::from(leaf_hash),
-        kind: verified.kind(),
-        index_keys: index_keys(&verified),
-        body: verified.into_body().into(),
-        extra: Bytes::new(),
-        promise: Bytes::new(),
-    }
-}
-
-/// The words that the index can hold. One that it cannot is no reason to refuse a good signature.
-fn index_keys(verified: &VerifiedEntry) -> Vec<IndexKey> {
-    verified
-        .index_keys()
-        .into_iter()
-        .map(|(kind, key)| IndexKey { key_type: key_type(kind), key })
-        .filter(|IndexKey { key, .. }| {
-            !key.is_empty() && key.len() <= MAX_INDEX_KEY_LEN && !key.contains('\0')
-        })
-        .take(MAX_INDEX_KEYS)
-        .collect()
-}
-
-fn key_type(kind: IndexKeyKind) -> IndexKeyType {
-    match kind {
-        IndexKeyKind::Hash => IndexKeyType::Hash,
-        IndexKeyKind::Key => IndexKeyType::Key,
-        IndexKeyKind::Email => IndexKeyType::Email,
-        IndexKeyKind::Uri => IndexKeyType::Uri,
-        IndexKeyKind::Subject => IndexKeyType::Subject,
-    }
 }
 
 /// The answer: index, proof and checkpoint of one and the same tree.

@@ -1,8 +1,7 @@
 //! Rekor v2: one write call, and tiles.
 
-mod entries;
+pub(super) mod entries;
 mod error;
-mod first_entry;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +15,7 @@ use http::Uri;
 use service::{CpuPool, Protocol};
 
 use self::error::{ApiError, render};
-pub use self::first_entry::{FirstEntryError, ensure_first_entry};
-use super::tiles;
+use super::{OnDuplicate, tiles};
 use crate::Log;
 
 /// What an operator may choose about the Rekor v2 face.
@@ -36,16 +34,6 @@ impl Default for Rekor2Options {
     fn default() -> Self {
         Self { legacy_dsse: true, on_duplicate: OnDuplicate::Idempotent }
     }
-}
-
-/// How a repeated entry is answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDuplicate {
-    /// 201 with the stored entry and a proof of it.
-    #[default]
-    Idempotent,
-    /// 409 with `x-log-index`, as upstream does.
-    Conflict,
 }
 
 /// `POST /api/v2/log/entries`, `GET /checkpoint` and `GET /tile/...`, the last two also under `/api/v2`.

@@ -3,7 +3,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use serde_json::json;
 use thiserror::Error;
 
-use super::entries;
+use super::new_entry;
 use crate::{Log, SubmitError};
 
 /// Gives an empty Rekor v2 log its first entry, so that no client's entry has index 0.
@@ -34,7 +34,7 @@ pub async fn ensure_first_entry(log: &Log) -> Result<bool, FirstEntryError> {
     }});
     let options = entry::rekor2::Options { legacy_dsse: false };
     let verified = entry::rekor2::verify_request(request.to_string().as_bytes(), &options)?;
-    log.submit(entries::new_entry(verified)).await?;
+    log.submit(new_entry(verified)).await?;
     Ok(true)
 }
 

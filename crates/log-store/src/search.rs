@@ -1,0 +1,214 @@
+//! Searching by words: which pages of the index to read, and what they have in common.
+//!
+//! A page is the newest indexes of one key. One round of pages answers a search for any of the words. A search for
+//! all of them goes down in rounds and leaps: below what a rare word has, nothing of a common one is read. The
+//! rounds are bounded, so that two words which nearly every entry has, but never together, cannot hold a reader.
+
+use std::collections::BTreeSet;
+
+use tlog::Hash;
+
+use crate::column::{bound, to_u64};
+use crate::{IndexKey, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
+
+/// Most rounds of a search for all words. With [`PAGE`] that is the newest 65,536 entries of the rarest word.
+const MAX_ROUNDS: u32 = 64;
+/// Indexes of one page when all words are asked for.
+const PAGE: usize = 1024;
+
+/// A search under way; [`Search::question`] and [`Search::answer`] take turns.
+#[derive(Debug)]
+pub struct Search {
+    words: Vec<Word>,
+    match_all: bool,
+    limit: usize,
+    page: usize,
+    below: i64,
+    rounds: u32,
+    /// Word and key type that are asked for next.
+    next: (usize, usize),
+    found: Vec<u64>,
+    done: bool,
+}
+
+/// One page to read: indexes of a key, descending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// [`crate::IndexKeyType::as_str`].
+    pub key_type: &'static str,
+    /// In lower case.
+    pub key: String,
+    /// Only indexes smaller than this.
+    pub below: i64,
+    /// Most indexes to read.
+    pub limit: i64,
+}
+
+/// One word, under the types it may have.
+#[derive(Debug)]
+struct Word {
+    word: String,
+    key_types: Vec<&'static str>,
+    /// What this round has read of it.
+    indexes: BTreeSet<u64>,
+    /// From here on upward, this round has read all of it.
+    known_from: u64,
+}
+
+impl Search {
+    /// Prepares a search; see [`crate::LogStore::search`] for what the arguments mean.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMuch`].
+    pub fn new(keys: &[IndexKey], match_all: bool, limit: usize) -> Result<Self, StoreError> {
+        at_most("index keys", keys.len(), MAX_SEARCH_KEYS)?;
+        at_most("search results", limit, MAX_SEARCH_RESULTS)?;
+        let mut words: Vec<Word> = Vec::new();
+        // No entry has a word that no store can keep.
+        let unmatched = keys.iter().any(|key| !key.is_storable());
+        for key in keys.iter().filter(|key| key.is_storable()) {
+            let (lower, key_type) = (key.key.to_lowercase(), key.key_type.as_str());
+            match words.iter_mut().find(|word| word.word == lower) {
+                Some(word) if word.key_types.contains(&key_type) => {}
+                Some(word) => word.key_types.push(key_type),
+                None => words.push(Word::new(lower, key_type)),
+            }
+        }
+        let done = words.is_empty() || limit == 0 || (match_all && unmatched);
+        let page = if match_all && words.len() > 1 { PAGE } else { limit };
+        Ok(Self {
+            words,
+            match_all,
+            limit,
+            page,
+            below: i64::MAX,
+            rounds: 0,
+            next: (0, 0),
+            found: Vec::new(),
+            done,
+        })
+    }
+
+    /// The page to read now, or none when the search is over.
+    #[must_use]
+    pub fn question(&self) -> Option<Question> {
+        let word = self.words.get(self.next.0).filter(|_| !self.done)?;
+        Some(Question {
+            key_type: word.key_types.get(self.next.1)?,
+            key: word.word.clone(),
+            below: self.below,
+            limit: bound(self.page as u64),
+        })
+    }
+
+    /// Takes what was read for the last question.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for an index below zero.
+    pub fn answer(&mut self, indexes: Vec<i64>) -> Result<(), StoreError> {
+        let (at, key_type) = self.next;
+        let Some(word) = self.words.get_mut(at) else { return Ok(()) };
+        let full = indexes.len() >= self.page;
+        let mut lowest = None;
+        for index in indexes {
+            let index = to_u64("index of a key", index)?;
+            word.indexes.insert(index);
+            lowest = Some(lowest.map_or(index, |lowest: u64| lowest.min(index)));
+        }
+        if let Some(lowest) = lowest.filter(|_| full) {
+            word.known_from = word.known_from.max(lowest);
+        }
+        self.next =
+            if key_type + 1 < word.key_types.len() { (at, key_type + 1) } else { (at + 1, 0) };
+        if self.next.0 == self.words.len() {
+            self.end_round();
+        }
+        Ok(())
+    }
+
+    /// The indexes, newest first.
+    #[must_use]
+    pub fn into_indexes(self) -> Vec<u64> {
+        self.found
+    }
+
+    fn end_round(&mut self) {
+        let from = self.words.iter().map(|word| word.known_from).max().unwrap_or(0);
+        let matching: BTreeSet<u64> = if self.match_all {
+            let (first, others) = (self.words.first(), self.words.get(1..).unwrap_or_default());
+            let first = first.into_iter().flat_map(|word| word.indexes.range(from..));
+            first
+                .filter(|index| others.iter().all(|w| w.indexes.contains(index)))
+                .copied()
+                .collect()
+        } else {
+            self.words.iter().flat_map(|word| word.indexes.range(from..)).copied().collect()
+        };
+        let room = self.limit - self.found.len();
+        self.found.extend(matching.into_iter().rev().take(room));
+        self.rounds += 1;
+        // A search for any word has filled its limit with one page; one for all leaps on.
+        match self.next_below(from) {
+            Some(below) if self.found.len() < self.limit && self.rounds < MAX_ROUNDS => {
+                self.below = bound(below);
+                self.next = (0, 0);
+                for word in &mut self.words {
+                    word.indexes.clear();
+                    word.known_from = 0;
+                }
+            }
+            _ => self.done = true,
+        }
+    }
+
+    /// Below this, every word may have an entry that was not looked at; none when one has no more.
+    fn next_below(&self, from: u64) -> Option<u64> {
+        let mut below = from;
+        for word in &self.words {
+            match word.indexes.range(word.known_from..from).next_back() {
+                Some(next) => below = below.min(next + 1),
+                None if word.known_from == 0 && self.match_all => return None,
+                None => below = below.min(word.known_from),
+            }
+        }
+        (below > 0).then_some(below)
+    }
+}
+
+impl Word {
+    fn new(word: String, key_type: &'static str) -> Self {
+        Self { word, key_types: vec![key_type], indexes: BTreeSet::new(), known_from: 0 }
+    }
+}
+
+/// Leaf hashes in the order asked, from what was read in any order.
+///
+/// # Errors
+/// [`StoreError::OutOfRange`] when one was not read.
+pub fn in_order(indexes: &[u64], mut read: Vec<(u64, Hash)>) -> Result<Vec<Hash>, StoreError> {
+    read.sort_unstable_by_key(|(index, _)| *index);
+    let hash = |index: &u64| {
+        let at = read.binary_search_by_key(index, |(index, _)| *index);
+        at.ok().and_then(|at| read.get(at)).map(|(_, hash)| *hash).ok_or_else(|| missing(*index))
+    };
+    indexes.iter().map(hash).collect()
+}
+
+/// Checks how many leaf hashes are asked for.
+///
+/// # Errors
+/// [`StoreError::TooMuch`].
+pub fn check_leaves(indexes: &[u64]) -> Result<(), StoreError> {
+    at_most("leaf hashes", indexes.len(), MAX_SEARCH_RESULTS)
+}
+
+pub(crate) fn missing(index: u64) -> StoreError {
+    StoreError::OutOfRange { what: "entries", start: index, end: index.saturating_add(1) }
+}
+
+pub(crate) fn at_most(what: &'static str, asked: usize, limit: usize) -> Result<(), StoreError> {
+    if asked <= limit {
+        return Ok(());
+    }
+    Err(StoreError::TooMuch { what, asked: asked as u64, limit: limit as u64 })
+}

@@ -1,0 +1,1 @@
+//! Signed entry timestamps: made once, verified, kept.
