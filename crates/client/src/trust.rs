@@ -8,12 +8,16 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use url::Url;
 use verify::{MAX_TRUSTED_ROOT_LEN, Trust, TrustError};
+use wire::PublicKeyDetails;
 use wire::trust::{
     ClientTrustConfig, Service, ServiceConfiguration, ServiceSelector, SigningConfig, TimeRange,
 };
 
-use crate::services::{Endpoints, ServiceKind, ServiceUrl, ServiceUrlError};
+use crate::services::{
+    Endpoints, LogEndpoint, LogProtocol, ServiceKind, ServiceUrl, ServiceUrlError,
+};
 
 /// Longest signing config read, in bytes: hundreds of services.
 const MAX_SIGNING_CONFIG_LEN: usize = 256 * 1024;
@@ -22,10 +26,10 @@ const MAX_SIGNING_CONFIG_LEN: usize = 256 * 1024;
 const MAX_TRUST_CONFIG_LEN: usize = MAX_TRUSTED_ROOT_LEN + MAX_SIGNING_CONFIG_LEN;
 
 /// The version of the CA's and the timestamp authorities' API that this client speaks.
-const API_V1: u32 = 1;
+const API_V1: &[u32] = &[1];
 
-/// The version of Rekor's API that this client speaks.
-const REKOR_V2: u32 = 2;
+/// The versions of Rekor's API that this client speaks.
+const REKOR_V1_V2: &[u32] = &[1, 2];
 
 /// Where to read trust from. The default counts only where nothing else says whom to trust.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +96,12 @@ impl LoadedTrust {
 
     /// The services to use at unix second `now`.
     ///
-    /// Of the signing config those count that are valid now and speak our version of their API;
-    /// of these at most one of each operator, and as many as the selector says, newest first. A
-    /// kind of service that the config does not list is left out.
+    /// Of the signing config those count that are valid now and speak a version of their API that
+    /// we know; of these the highest version of each operator, and as many as the selector says,
+    /// the highest first. A kind of service that the config does not list is left out.
+    ///
+    /// What a log at a URL given by hand speaks is known when signing config or trusted root
+    /// know that URL, and else left open.
     ///
     /// # Errors
     /// [`TrustFileError::Url`], [`TrustFileError::NoUsableService`],
@@ -108,21 +115,18 @@ impl LoadedTrust {
         let config = self.signing_config.as_ref().unwrap_or(&none);
         let choose = |kind, given: &Option<String>, listed: &Listed<'_>| match given {
             Some(url) => Ok(vec![service_url(kind, url)?]),
-            None => listed.choose(kind, now),
+            None => {
+                let chosen = listed.choose(kind, now)?;
+                chosen.into_iter().map(|service| service_url(kind, &service.url)).collect()
+            }
         };
-        let ca = Listed { services: &config.ca_urls, version: API_V1, config: None };
-        let tlogs = &config.rekor_tlog_urls;
-        let log = Listed { services: tlogs, version: REKOR_V2, config: config.rekor_tlog_config };
-        let tsa = Listed { services: &config.tsa_urls, version: API_V1, config: config.tsa_config };
+        let ca = Listed { services: &config.ca_urls, versions: API_V1, config: None };
+        let tsa = Listed { services: &config.tsa_urls, versions: API_V1, config: config.tsa_config };
         let authorities =
             choose(ServiceKind::CertificateAuthority, &overrides.certificate_authority, &ca)?;
-        let logs = choose(ServiceKind::TransparencyLog, &overrides.transparency_log, &log)?;
-        if logs.len() > 1 {
-            return Err(TrustFileError::SeveralLogs(logs.len()));
-        }
         Ok(Endpoints {
             certificate_authority: authorities.into_iter().next(),
-            transparency_log: logs.into_iter().next(),
+            transparency_log: self.log_endpoint(overrides.transparency_log.as_deref(), now)?,
             timestamp_authorities: choose(
                 ServiceKind::TimestampAuthority,
                 &overrides.timestamp_authority,
@@ -130,23 +134,74 @@ impl LoadedTrust {
             )?,
         })
     }
+
+    fn log_endpoint(
+        &self,
+        given: Option<&str>,
+        now: u64,
+    ) -> Result<Option<LogEndpoint>, TrustFileError> {
+        let kind = ServiceKind::TransparencyLog;
+        if let Some(url) = given {
+            let protocol = self.protocol_of(url);
+            return Ok(Some(LogEndpoint { url: service_url(kind, url)?, protocol }));
+        }
+        let Some(config) = &self.signing_config else { return Ok(None) };
+        let services = &config.rekor_tlog_urls;
+        let listed = Listed { services, versions: REKOR_V1_V2, config: config.rekor_tlog_config };
+        let chosen = listed.choose(kind, now)?;
+        if chosen.len() > 1 {
+            return Err(TrustFileError::SeveralLogs(chosen.len()));
+        }
+        let endpoint = |service: &&Service| {
+            let protocol = protocol_of_version(service.major_api_version);
+            Ok(LogEndpoint { url: service_url(kind, &service.url)?, protocol })
+        };
+        chosen.first().map(endpoint).transpose()
+    }
+
+    /// What the log at `url` speaks, by the word of the signing config, else of the trusted root,
+    /// where an Ed25519 key cannot be a v1 log's: nobody takes its promises.
+    fn protocol_of(&self, url: &str) -> Option<LogProtocol> {
+        let origin = Url::parse(url).ok()?.origin();
+        let is_same = |known: &str| Url::parse(known).is_ok_and(|known| known.origin() == origin);
+        let services = self.signing_config.iter().flat_map(|config| &config.rekor_tlog_urls);
+        let mut versions =
+            services.filter(|service| is_same(&service.url)).map(|one| one.major_api_version);
+        if let Some(version) = versions.next() {
+            let only = versions.all(|other| other == version);
+            return protocol_of_version(version).filter(|_| only);
+        }
+        let logs = self.trust.root().tlogs.iter();
+        let mut keys = logs.filter(|log| is_same(&log.base_url)).map(|log| &log.public_key);
+        let is_v2 = |key: &&wire::trust::PublicKey| key.key_details == PublicKeyDetails::PkixEd25519;
+        keys.find(is_v2).map(|_| LogProtocol::RekorV2)
+    }
+}
+
+const fn protocol_of_version(major: u32) -> Option<LogProtocol> {
+    match major {
+        1 => Some(LogProtocol::RekorV1),
+        2 => Some(LogProtocol::RekorV2),
+        _ => None,
+    }
 }
 
 /// The services of one kind in a signing config.
 struct Listed<'a> {
     services: &'a [Service],
-    version: u32,
+    /// Of the API, those that this client speaks.
+    versions: &'static [u32],
     config: Option<ServiceConfiguration>,
 }
 
-impl Listed<'_> {
-    fn choose(&self, kind: ServiceKind, now: u64) -> Result<Vec<ServiceUrl>, TrustFileError> {
+impl<'a> Listed<'a> {
+    fn choose(&self, kind: ServiceKind, now: u64) -> Result<Vec<&'a Service>, TrustFileError> {
         if self.services.is_empty() {
             return Ok(Vec::new());
         }
-        let usable = self.usable(now);
+        let mut usable = self.usable(now);
         if usable.is_empty() {
-            return Err(TrustFileError::NoUsableService { kind, version: self.version });
+            return Err(TrustFileError::NoUsableService { kind, versions: self.versions });
         }
         let config = self.config.unwrap_or_default();
         let count = match config.selector {
@@ -158,15 +213,21 @@ impl Listed<'_> {
             let usable = usable.len();
             return Err(TrustFileError::TooFewServices { kind, usable, demanded: count });
         }
-        usable.into_iter().take(count).map(|service| service_url(kind, &service.url)).collect()
+        usable.truncate(count);
+        Ok(usable)
     }
 
-    /// Valid now, of our version, one for each operator.
-    fn usable(&self, now: u64) -> Vec<&Service> {
+    /// Valid now, of a version that we know, one for each operator; the highest version first,
+    /// and of one version in the order of the list.
+    fn usable(&self, now: u64) -> Vec<&'a Service> {
+        let fits = |service: &&Service| {
+            self.versions.contains(&service.major_api_version) && is_valid(service, now)
+        };
+        let mut all: Vec<&Service> = self.services.iter().filter(fits).collect();
+        all.sort_by_key(|service| std::cmp::Reverse(service.major_api_version));
         let mut usable: Vec<&Service> = Vec::new();
-        for service in self.services {
-            let fits = service.major_api_version == self.version && is_valid(service, now);
-            if fits && !usable.iter().any(|other| other.operator == service.operator) {
+        for service in all {
+            if !usable.iter().any(|other| other.operator == service.operator) {
                 usable.push(service);
             }
         }
@@ -219,7 +280,8 @@ pub enum TrustFileError {
     /// No file says whom to trust.
     #[error(
         "no trust is configured, and URLs of services create none: \
-         give --trust-config or --trusted-root, or set COUNTERSIGN_TRUST_CONFIG"
+         run `countersign trust init`, give --trust-config or --trusted-root, or set \
+         COUNTERSIGN_TRUST_CONFIG"
     )]
     NoTrust,
     /// The file cannot be read.
@@ -270,14 +332,15 @@ pub enum TrustFileError {
     },
     /// The config lists services of a kind, of which none can be used.
     #[error(
-        "the signing config lists no {kind} with major API version {version} that is valid now: \
-         get a newer signing config, or give the URL"
+        "the signing config lists no {kind} with major API version {} that is valid now: \
+         get a newer signing config, or give the URL",
+        listed(.versions)
     )]
     NoUsableService {
         /// Which service.
         kind: ServiceKind,
-        /// The version that this client speaks.
-        version: u32,
+        /// Those that this client speaks.
+        versions: &'static [u32],
     },
     /// The config demands more services than there are.
     #[error("the signing config demands {demanded} of kind {kind}, and {usable} can be used")]
@@ -295,6 +358,10 @@ pub enum TrustFileError {
          give the log with --rekor-server-url"
     )]
     SeveralLogs(usize),
+}
+
+fn listed(versions: &[u32]) -> String {
+    versions.iter().map(u32::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 #[cfg(test)]

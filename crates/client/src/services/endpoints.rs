@@ -5,9 +5,28 @@ use super::ServiceUrl;
 pub struct Endpoints {
     /// Base URL of a Fulcio v2; keyless signing needs it.
     pub certificate_authority: Option<ServiceUrl>,
-    /// Base URL of a Rekor v2; keyless signing needs it.
-    pub transparency_log: Option<ServiceUrl>,
+    /// A Rekor; keyless signing needs it.
+    pub transparency_log: Option<LogEndpoint>,
     /// Complete URLs of timestamp authorities, each of which stamps the signature; keyless
-    /// signing needs one.
+    /// signing needs one where the log promises no time (Rekor v2).
     pub timestamp_authorities: Vec<ServiceUrl>,
+}
+
+/// A log and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEndpoint {
+    /// Base URL.
+    pub url: ServiceUrl,
+    /// `None` when nothing that is trusted says so: the log itself is asked then, whose word
+    /// only decides what is sent.
+    pub protocol: Option<LogProtocol>,
+}
+
+/// A protocol of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogProtocol {
+    /// `/api/v1`: promises a time.
+    RekorV1,
+    /// `/api/v2`: promises none.
+    RekorV2,
 }

@@ -24,10 +24,12 @@ impl fmt::Display for Service {
 pub enum ServiceKind {
     /// Fulcio v2.
     CertificateAuthority,
-    /// Rekor v2.
+    /// Rekor, v1 or v2.
     TransparencyLog,
     /// RFC 3161.
     TimestampAuthority,
+    /// TUF.
+    TrustRepository,
 }
 
 impl ServiceKind {
@@ -38,11 +40,12 @@ impl ServiceKind {
                 "check that the identity token is of an accepted issuer and audience, and not expired"
             }
             Self::TransparencyLog => {
-                "check that the URL is of a Rekor v2 log that takes new entries"
+                "check that the URL is of a Rekor log that takes new entries"
             }
             Self::TimestampAuthority => {
                 "check that the URL is the complete one of an RFC 3161 authority"
             }
+            Self::TrustRepository => "check that the URL is of the instance's TUF repository",
         }
     }
 }
@@ -53,6 +56,7 @@ impl fmt::Display for ServiceKind {
             Self::CertificateAuthority => "certificate authority",
             Self::TransparencyLog => "transparency log",
             Self::TimestampAuthority => "timestamp authority",
+            Self::TrustRepository => "trust repository",
         })
     }
 }

@@ -74,6 +74,15 @@ pub(super) struct Call<'a> {
     pub(super) token: Option<&'a IdentityToken>,
 }
 
+/// One request, ready to be sent again and again.
+struct Ask<'a> {
+    service: &'a Service,
+    request: reqwest::RequestBuilder,
+    /// Statuses that say that there is nothing to be had, which is an answer too.
+    none: &'static [StatusCode],
+    token: Option<&'a IdentityToken>,
+}
+
 /// An attempt that gave no answer.
 struct Failed {
     error: ServiceError,
@@ -111,11 +120,42 @@ impl HttpClient {
 
     /// Posts, and gives the body of an answer 200 or 201.
     pub(super) async fn post(&self, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+        // Invariant: no status of this request means that there is nothing.
+        Ok(self.answer(&self.asking(call, &[])).await?.unwrap_or_default())
+    }
+
+    /// Posts; `None` where the service has what was posted already (409).
+    pub(super) async fn post_new(&self, call: &Call<'_>) -> Result<Option<Vec<u8>>, ServiceError> {
+        self.answer(&self.asking(call, &[StatusCode::CONFLICT])).await
+    }
+
+    /// Gets what is at `url`; `None` where there is nothing. Some file stores say that by 403.
+    pub(super) async fn get(
+        &self,
+        service: &Service,
+        url: Url,
+    ) -> Result<Option<Vec<u8>>, ServiceError> {
+        let request = self.client_for(&url).get(url).header(header::ACCEPT, "application/json");
+        let none = &[StatusCode::NOT_FOUND, StatusCode::FORBIDDEN];
+        self.answer(&Ask { service, request, none, token: None }).await
+    }
+
+    fn asking<'a>(&self, call: &Call<'a>, none: &'static [StatusCode]) -> Ask<'a> {
+        let request = self
+            .client_for(&call.url)
+            .post(call.url.clone())
+            .header(header::CONTENT_TYPE, call.content_type)
+            .header(header::ACCEPT, call.accept)
+            .body(call.body.clone());
+        Ask { service: call.service, request, none, token: call.token }
+    }
+
+    async fn answer(&self, ask: &Ask<'_>) -> Result<Option<Vec<u8>>, ServiceError> {
         let deadline = Instant::now() + self.limits.total_timeout;
         let mut retries = 0;
         loop {
-            let Failed { error, retry } = match self.attempt(call, deadline).await {
-                Ok(body) => return Ok(body),
+            let Failed { error, retry } = match self.attempt(ask, deadline).await {
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
             let wait = match retry {
@@ -131,27 +171,26 @@ impl HttpClient {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, deadline: Instant) -> Result<Vec<u8>, Failed> {
+    async fn attempt(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Option<Vec<u8>>, Failed> {
         let never = |error| Failed { error, retry: Retry::Never };
-        let sent = self
-            .client_for(&call.url)
-            .post(call.url.clone())
-            .header(header::CONTENT_TYPE, call.content_type)
-            .header(header::ACCEPT, call.accept)
-            .body(call.body.clone())
-            .timeout(deadline.saturating_duration_since(Instant::now()))
-            .send()
-            .await;
-        let response = sent.map_err(|error| not_sent(call.service, error))?;
+        // Invariant: a body in memory can be sent again.
+        let again = ask.request.try_clone();
+        let request = again.ok_or_else(|| never(ask.service.unreachable("nothing to send")))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let sent = request.timeout(left).send().await;
+        let response = sent.map_err(|error| not_sent(ask.service, error))?;
         let status = response.status();
         let retry_after = retry_after(&response);
-        let body = self.read(call.service, response).await;
+        let body = self.read(ask.service, response).await;
         if status == StatusCode::OK || status == StatusCode::CREATED {
-            return body.map_err(never);
+            return body.map(Some).map_err(never);
+        }
+        if ask.none.contains(&status) {
+            return Ok(None);
         }
         // What it says beside a status that already tells all is welcome, no more.
-        let said = said(status, &body.unwrap_or_default(), call.token);
-        Err(refusal(call.service, status, retry_after, said))
+        let said = said(status, &body.unwrap_or_default(), ask.token);
+        Err(refusal(ask.service, status, retry_after, said))
     }
 
     /// Loopback is never behind a proxy, whatever the environment says of one.

@@ -1,5 +1,5 @@
-//! What a signer asks of others: a certificate (Fulcio v2), a log entry (Rekor v2), a timestamp
-//! (RFC 3161).
+//! What a signer asks of others: a certificate (Fulcio v2), a log entry (Rekor v1 or v2), a
+//! timestamp (RFC 3161), and whom to trust (files of a TUF repository).
 //!
 //! One [`HttpClient`] serves any number of signings at once. Answers are bounded, redirects are
 //! not followed, and no error shows a token or the credentials of a URL.
@@ -9,17 +9,23 @@ mod endpoints;
 mod error;
 mod http;
 mod identity_token;
+mod log_protocol;
+mod rekor1;
 mod service_url;
 #[cfg(test)]
 mod tests;
 mod timestamp_authority;
 mod transparency_log;
+mod trust_repository;
 
 pub use certificate_authority::CertificateAuthority;
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, LogEndpoint, LogProtocol};
 pub use error::{Service, ServiceError, ServiceKind};
 pub use http::{HttpClient, HttpClientError, HttpLimits};
 pub use identity_token::{IdentityToken, IdentityTokenError};
+pub use log_protocol::ask_protocol;
+pub use rekor1::{ProposedEntry, RekorV1};
 pub use service_url::{ServiceUrl, ServiceUrlError};
 pub use timestamp_authority::{Timestamp, TimestampAuthority};
 pub use transparency_log::TransparencyLog;
+pub use trust_repository::TrustRepository;

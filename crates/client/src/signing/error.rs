@@ -13,15 +13,16 @@ pub enum SigningError {
     /// Services are to be used, and nothing says whom to trust.
     #[error(
         "no trust is configured, and URLs of services create none: \
-         give --trust-config or --trusted-root, or set COUNTERSIGN_TRUST_CONFIG"
+         run `countersign trust init`, give --trust-config or --trusted-root, or set \
+         COUNTERSIGN_TRUST_CONFIG"
     )]
     NoTrust,
-    /// Keyless signing needs all three services.
+    /// Keyless signing needs a CA, a log and, unless the log promises a time, a timestamp authority.
     #[error("keyless signing needs a {0}: give its URL or a signing config that names one")]
     NoService(ServiceKind),
-    /// Rekor v2 cannot verify pure Ed25519 signatures.
+    /// A log has only digests to verify by, and pure Ed25519 signs none.
     #[error(
-        "a Rekor v2 log does not take signatures by Ed25519 keys: \
+        "a Rekor log does not take signatures by Ed25519 keys: \
          sign without the log, or with an ECDSA or RSA key"
     )]
     Ed25519Logged,
@@ -49,8 +50,8 @@ pub enum SigningError {
          check that the trusted root is of the same instance"
     )]
     Certificate(#[from] CertificateError),
-    /// The certificate cannot be logged.
-    #[error("the certificate cannot be logged: {0}")]
+    /// No log would take the entry.
+    #[error("the signature cannot be logged: {0}")]
     Entry(#[from] EntryError),
     /// The finished bundle did not verify, so it was thrown away.
     #[error(

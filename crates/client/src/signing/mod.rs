@@ -1,7 +1,7 @@
 //! From an artifact or statement to a bundle that was verified before anybody sees it.
 //!
-//! Keyless: an ephemeral P-256 key, a certificate for it, a signature, then log entry and
-//! timestamps at once. By key: a signature, and log entry and timestamps where services are given.
+//! Keyless: an ephemeral P-256 key, a certificate for it, a signature, then log entry (Rekor v1 or
+//! v2) and timestamps at once. By key: a signature, and log entry and timestamps where services are given.
 
 mod certificate;
 mod error;
@@ -21,10 +21,13 @@ use wire::bundle::{
     X509Certificate,
 };
 
-use crate::services::{CertificateAuthority, Endpoints, HttpClient, IdentityToken, ServiceKind};
+use crate::services::{
+    CertificateAuthority, Endpoints, HttpClient, IdentityToken, LogProtocol, ServiceKind,
+    ServiceUrl, ask_protocol,
+};
 use certificate::Certified;
 use unsigned::Unsigned;
-use witness::Witnessed;
+use witness::{Signed, Witnessed};
 
 pub use certificate::CertificateError;
 pub use error::SigningError;
@@ -85,13 +88,14 @@ pub async fn sign(request: &SigningRequest<'_>) -> Result<SignedBundle, SigningE
     check_request(request)?;
     // Also refuses, before anybody is asked, a statement that nobody could verify.
     unsigned::artifact_of(request.payload)?;
+    let log = log_of(request).await?;
     match request.signer {
-        Signer::Keyless(token) => sign_keyless(request, token).await,
+        Signer::Keyless(token) => sign_keyless(request, token, log.as_ref()).await,
         Signer::Key(key) => {
             let hint = STANDARD.encode(key.public_key().spki_sha256());
             let material = VerificationContent::PublicKey(PublicKeyIdentifier { hint });
             let verifier = Verifier::from_public_key(key.public_key());
-            let bundle = make_bundle(request, key, (material, &verifier)).await?;
+            let bundle = make_bundle(request, log.as_ref(), key, (material, &verifier)).await?;
             let authority = Authority::Key { key: key.public_key(), trust: request.trust };
             finish(request, bundle, &authority)
         }
@@ -101,6 +105,7 @@ pub async fn sign(request: &SigningRequest<'_>) -> Result<SignedBundle, SigningE
 async fn sign_keyless(
     request: &SigningRequest<'_>,
     token: &IdentityToken,
+    log: Option<&(ServiceUrl, LogProtocol)>,
 ) -> Result<SignedBundle, SigningError> {
     let trust = request.trust.ok_or(SigningError::NoTrust)?;
     let key = LocalSigner::generate(KeyType::EcdsaP256, "ephemeral")?;
@@ -108,7 +113,7 @@ async fn sign_keyless(
     let verifier = Verifier::from_certificate(certified.der())?;
     let leaf = X509Certificate { raw_bytes: certified.der().to_vec().into() };
     let material = VerificationContent::Certificate(leaf);
-    let bundle = make_bundle(request, &key, (material, &verifier)).await?;
+    let bundle = make_bundle(request, log, &key, (material, &verifier)).await?;
     let identity = certified.exact_identity();
     finish(request, bundle, &Authority::Keyless { trust, identity: &identity })
 }
@@ -124,7 +129,6 @@ fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
             for (kind, absent) in [
                 (ServiceKind::CertificateAuthority, certificate_authority.is_none()),
                 (ServiceKind::TransparencyLog, transparency_log.is_none()),
-                (ServiceKind::TimestampAuthority, timestamp_authorities.is_empty()),
             ] {
                 if absent {
                     return Err(SigningError::NoService(kind));
@@ -134,7 +138,7 @@ fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
         }
         Signer::Key(key) => {
             let pure = key.public_key().key_type() == KeyType::Ed25519;
-            // Rekor v2 has only digests to verify by, and pure Ed25519 signs none.
+            // A log has only digests to verify by, and pure Ed25519 signs none.
             if pure && transparency_log.is_some() {
                 Err(SigningError::Ed25519Logged)
             } else {
@@ -142,6 +146,24 @@ fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
             }
         }
     }
+}
+
+/// The log, and what it speaks; asked where nobody else says so.
+async fn log_of(
+    request: &SigningRequest<'_>,
+) -> Result<Option<(ServiceUrl, LogProtocol)>, SigningError> {
+    let Endpoints { transparency_log, timestamp_authorities, .. } = request.endpoints;
+    let Some(log) = transparency_log else { return Ok(None) };
+    let protocol = match log.protocol {
+        Some(known) => known,
+        None => ask_protocol(request.http, &log.url).await?,
+    };
+    // A certificate lives for minutes: somebody must say when it signed.
+    let timeless = protocol == LogProtocol::RekorV2 && timestamp_authorities.is_empty();
+    if timeless && matches!(request.signer, Signer::Keyless(_)) {
+        return Err(SigningError::NoService(ServiceKind::TimestampAuthority));
+    }
+    Ok(Some((log.url.clone(), protocol)))
 }
 
 async fn certify(
@@ -161,6 +183,7 @@ async fn certify(
 /// Signs the payload, and has it witnessed.
 async fn make_bundle(
     request: &SigningRequest<'_>,
+    log: Option<&(ServiceUrl, LogProtocol)>,
     key: &dyn crypto::Signer,
     (material, verifier): (VerificationContent, &Verifier),
 ) -> Result<Bundle, SigningError> {
@@ -168,8 +191,8 @@ async fn make_bundle(
     let digest = crypto::digest(verifier.key_details().hash(), unsigned.bytes_to_sign());
     let signature = key.sign(unsigned.bytes_to_sign()).await?;
     let content = unsigned.with_signature(&signature, key.public_key())?;
-    let Witnessed { log_entry, timestamps } =
-        witness::witness(request, &digest, &signature, verifier).await?;
+    let signed = Signed { content: &content, signature: &signature, digest: &digest, verifier };
+    let Witnessed { log_entry, timestamps } = witness::witness(request, log, &signed).await?;
     Ok(Bundle {
         media_type: BundleMediaType::V0_3,
         verification_material: VerificationMaterial {

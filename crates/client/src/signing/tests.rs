@@ -8,7 +8,7 @@ use verify::Check;
 use wire::{bundle::BundleContent, trust::TrustedRoot};
 
 use super::*;
-use crate::services::ServiceUrl;
+use crate::services::{LogEndpoint, ServiceUrl};
 
 /// After the vectors were made.
 fn now() -> u64 {
@@ -32,7 +32,10 @@ fn endpoints() -> Endpoints {
     let url = || ServiceUrl::parse("http://127.0.0.1:9").unwrap();
     Endpoints {
         certificate_authority: Some(url()),
-        transparency_log: Some(url()),
+        transparency_log: Some(LogEndpoint {
+            url: url(),
+            protocol: Some(LogProtocol::RekorV2),
+        }),
         timestamp_authorities: vec![url()],
     }
 }

@@ -1,8 +1,25 @@
 use entry::rekor2::Verifier;
-use wire::bundle::{Rfc3161SignedTimestamp, TimestampVerificationData, TransparencyLogEntry};
+use wire::{
+    bundle::{
+        BundleContent, Rfc3161SignedTimestamp, TimestampVerificationData, TransparencyLogEntry,
+    },
+    rekor2::VerifierKey,
+};
 
 use super::{SigningError, SigningRequest};
-use crate::services::{ServiceError, TimestampAuthority, TransparencyLog};
+use crate::services::{
+    LogProtocol, ProposedEntry, RekorV1, ServiceError, ServiceUrl, TimestampAuthority,
+    TransparencyLog,
+};
+
+/// A signature that others are to see.
+pub(super) struct Signed<'a> {
+    pub(super) content: &'a BundleContent,
+    pub(super) signature: &'a [u8],
+    /// Of what is signed, by the hash of the signer's key.
+    pub(super) digest: &'a [u8],
+    pub(super) verifier: &'a Verifier,
+}
 
 /// What others say of a signature.
 pub(super) struct Witnessed {
@@ -13,24 +30,43 @@ pub(super) struct Witnessed {
 /// Has the signature logged and stamped, at the same time.
 pub(super) async fn witness(
     request: &SigningRequest<'_>,
-    digest: &[u8],
-    signature: &[u8],
-    verifier: &Verifier,
+    log: Option<&(ServiceUrl, LogProtocol)>,
+    signed: &Signed<'_>,
 ) -> Result<Witnessed, SigningError> {
     let (log_entry, timestamps) =
-        tokio::try_join!(log(request, digest, signature, verifier), stamp(request, signature))?;
+        tokio::try_join!(enter(request, log, signed), stamp(request, signed.signature))?;
     Ok(Witnessed { log_entry, timestamps })
 }
 
-async fn log(
+async fn enter(
     request: &SigningRequest<'_>,
-    digest: &[u8],
-    signature: &[u8],
-    verifier: &Verifier,
+    log: Option<&(ServiceUrl, LogProtocol)>,
+    signed: &Signed<'_>,
 ) -> Result<Option<TransparencyLogEntry>, SigningError> {
-    let Some(url) = request.endpoints.transparency_log.clone() else { return Ok(None) };
-    let log = TransparencyLog::new(request.http.clone(), url);
-    Ok(Some(log.log(digest, signature, verifier).await?))
+    let Some((url, protocol)) = log else { return Ok(None) };
+    let (http, url) = (request.http.clone(), url.clone());
+    let entry = match protocol {
+        LogProtocol::RekorV1 => RekorV1::new(http, url).log(&proposed(signed)?).await?,
+        LogProtocol::RekorV2 => {
+            let log = TransparencyLog::new(http, url);
+            log.log(signed.digest, signed.signature, signed.verifier).await?
+        }
+    };
+    Ok(Some(entry))
+}
+
+fn proposed(signed: &Signed<'_>) -> Result<ProposedEntry, SigningError> {
+    let verifier_pem = match signed.verifier.to_wire().key {
+        VerifierKey::PublicKey(_) => signed.verifier.public_key().to_pem(),
+        VerifierKey::X509Certificate(leaf) => x509::to_pem(leaf.raw_bytes.as_slice()),
+    };
+    Ok(match signed.content {
+        BundleContent::MessageSignature(message) => {
+            let digest = message.message_digest.clone().unwrap_or_default();
+            ProposedEntry::hashedrekord(&digest, signed.signature, &verifier_pem)?
+        }
+        BundleContent::DsseEnvelope(envelope) => ProposedEntry::dsse(envelope, &verifier_pem)?,
+    })
 }
 
 async fn stamp(
