@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use crypto::PublicKey;
 use x509_cert::{
     Certificate,
@@ -18,7 +20,8 @@ pub enum IndexKeyKind {
     Email,
     /// URI of the certificate, in lower case.
     Uri,
-    /// DNS name or UTF-8 `otherName` of the certificate, in lower case.
+    /// DNS name, IP address or UTF-8 `otherName` of the certificate, in lower case; of an entry of
+    /// Rekor v1 any name.
     Subject,
 }
 
@@ -66,8 +69,16 @@ fn searchable(name: &GeneralName) -> Option<(IndexKeyKind, String)> {
             .decode_as::<Utf8StringRef<'_>>()
             .ok()
             .map(|text| (IndexKeyKind::Subject, text.to_string())),
+        GeneralName::IpAddress(octets) => {
+            ip_address(octets.as_bytes()).map(|address| (IndexKeyKind::Subject, address))
+        }
         _ => None,
     }
+}
+
+fn ip_address(octets: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(octets).map(|octets| IpAddr::from(octets).to_string());
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(|octets| IpAddr::from(octets).to_string())).ok()
 }
 
 fn is_indexable(name: &str) -> bool {

@@ -1,39 +1,87 @@
 //! The entry kinds of Rekor v1: hashedrekord 0.0.1, dsse 0.0.1, intoto 0.0.1 and 0.0.2.
+//!
+//! The body is the JSON that upstream's server would have made of the same proposed entry, made
+//! canonical (RFC 8785): clients compare its members with their bundle's, and its leaf hash is the
+//! entry's id. Unlike in Rekor v2, keys and certificates are PEM, and a payload is never in the body.
 
+mod chain;
+mod dsse;
+mod envelope;
+mod hashedrekord;
 mod id;
+mod intoto;
+mod proposed;
+mod search;
+mod statement;
+mod verifier;
 
 use wire::Base64;
 
-use crate::{EntryError, VerifiedEntry};
+use self::proposed::Proposed;
+use crate::{EntryError, IndexKeyKind, VerifiedEntry};
 
-pub use self::id::{EntryId, EntryIdError};
+pub use self::{
+    id::{EntryId, EntryIdError},
+    search::{Search, search_keys},
+};
 
-/// Longest request in bytes: an envelope carries its whole payload, intoto 0.0.2 twice in base64.
+/// Longest request in bytes, as for Rekor v2: an envelope carries its whole payload.
 pub const MAX_REQUEST_LEN: usize = 4 * 1024 * 1024;
 
-/// Kinds, and the versions of each, that are logged.
-pub const SUPPORTED: &[(&str, &[&str])] =
-    &[("hashedrekord", &["0.0.1"]), ("dsse", &["0.0.1"]), ("intoto", &["0.0.1", "0.0.2"])];
+/// Longest body in bytes: what an entry bundle of the tree's tiles can hold.
+pub const MAX_BODY_LEN: usize = tlog::MAX_ENTRY_LEN;
+
+/// Most search keys of one entry, as the log's stores have it; only envelopes with many subjects have more.
+pub const MAX_INDEX_KEYS: usize = 64;
+
+/// Kinds, and the versions of each, that can be logged.
+pub const SUPPORTED: &[(&str, &[&str])] = &[
+    (hashedrekord::KIND, &[hashedrekord::VERSION]),
+    (dsse::KIND, &[dsse::VERSION]),
+    (intoto::KIND, &[intoto::VERSION_1, intoto::VERSION_2]),
+];
 
 /// What a log may be configured to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether kind dsse is taken: what most clients make of an attestation.
+    pub dsse: bool,
+    /// Whether kind intoto is taken: what older clients make of an attestation.
+    pub intoto: bool,
+}
 
-/// Reads a proposed entry, verifies every signature of it, and makes the body that upstream would log.
+impl Default for Options {
+    fn default() -> Self {
+        Self { dsse: true, intoto: true }
+    }
+}
+
+/// Reads the body of `POST /api/v1/log/entries`, verifies every signature of it, and makes the body
+/// that upstream would log.
+///
+/// Costs one signature verification for each signature, and in an envelope of several up to ten times
+/// that: work for a CPU pool.
 ///
 /// # Errors
 /// [`EntryError`], by what is wrong with the entry.
-pub fn verify_proposed(json: &[u8], _options: &Options) -> Result<VerifiedEntry, EntryError> {
+pub fn verify_proposed(json: &[u8], options: &Options) -> Result<VerifiedEntry, EntryError> {
     if json.len() > MAX_REQUEST_LEN {
         return Err(EntryError::RequestTooLong { limit: MAX_REQUEST_LEN });
     }
-    Err(EntryError::Missing("an implementation"))
+    let proposed = Proposed::parse(json)?;
+    match (&*proposed.kind, &*proposed.version) {
+        (hashedrekord::KIND, hashedrekord::VERSION) => hashedrekord::verify(proposed.spec),
+        (dsse::KIND, dsse::VERSION) if options.dsse => dsse::verify(proposed.spec),
+        (intoto::KIND, intoto::VERSION_1) if options.intoto => intoto::verify_1(proposed.spec),
+        (intoto::KIND, intoto::VERSION_2) if options.intoto => intoto::verify_2(proposed.spec),
+        (kind, version) => Err(EntryError::unsupported(kind, version, *options)),
+    }
 }
 
 /// The bytes that a signed entry timestamp (SET) signs.
 ///
 /// RFC 8785 (JCS) of `{body, integratedTime, logID, logIndex}`: `body` in base64, `integrated_time` in
-/// seconds since 1970 UTC, `log_id` in hex, `log_index` over all shards.
+/// seconds since 1970 UTC, `log_id` in hex, `log_index` 0-based over all shards.
 #[must_use]
 pub fn set_payload(
     body: &[u8],
@@ -41,10 +89,53 @@ pub fn set_payload(
     log_id: &[u8; 32],
     log_index: u64,
 ) -> Vec<u8> {
+    let (body, log_id) = (Base64::from(body), hex::encode(log_id));
     format!(
         r#"{{"body":"{body}","integratedTime":{integrated_time},"logID":"{log_id}","logIndex":{log_index}}}"#,
-        body = Base64::from(body),
-        log_id = hex::encode(log_id),
     )
     .into_bytes()
+}
+
+impl Options {
+    /// The kinds and versions that are taken, as in `hashedrekord 0.0.1, dsse 0.0.1`.
+    pub(crate) fn supported(self) -> String {
+        let taken = |kind: &str| match kind {
+            dsse::KIND => self.dsse,
+            intoto::KIND => self.intoto,
+            _ => true,
+        };
+        SUPPORTED
+            .iter()
+            .filter(|(kind, _)| taken(kind))
+            .flat_map(|(kind, versions)| {
+                versions.iter().map(move |version| format!("{kind} {version}"))
+            })
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+/// The entry of a body whose signatures are verified.
+///
+/// Search keys are kept in their order, without repetition, up to [`MAX_INDEX_KEYS`]: those first
+/// that every entry of the kind has.
+fn entry_of(
+    kind: &'static str,
+    version: &'static str,
+    body: String,
+    keys: impl IntoIterator<Item = (IndexKeyKind, String)>,
+) -> Result<VerifiedEntry, EntryError> {
+    if body.len() > MAX_BODY_LEN {
+        return Err(EntryError::BodyTooLong { length: body.len(), limit: MAX_BODY_LEN });
+    }
+    let mut index_keys = Vec::new();
+    for key in keys {
+        if index_keys.len() == MAX_INDEX_KEYS {
+            break;
+        }
+        if !index_keys.contains(&key) {
+            index_keys.push(key);
+        }
+    }
+    Ok(VerifiedEntry::new(kind, version, body.into_bytes(), index_keys))
 }
