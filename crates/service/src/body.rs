@@ -35,29 +35,61 @@ async fn read_body_within(
         discard(&parts.headers, body).await;
         return Err(Failure::BodyTooLarge { limit });
     }
-    let mut collected = Collected::Nothing;
-    let mut share: Option<SemaphorePermit<'_>> = None;
+    let mut whole = Unfinished::within(unfinished);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame.map_err(|_| Failure::BodyUnreadable)?.into_data() else {
             continue; // trailers
         };
-        if collected.len() + frame.len() > limit {
+        if whole.as_slice().len() + frame.len() > limit {
             discard(&parts.headers, body).await;
             return Err(Failure::BodyTooLarge { limit });
         }
-        let more = take(unfinished, frame.len())?;
-        match &mut share {
-            Some(share) => share.merge(more),
-            None => share = Some(more),
-        }
-        collected.push(frame);
+        whole.push(frame)?;
     }
-    Ok(collected.into_bytes())
+    Ok(whole.into_bytes())
 }
 
-fn take(unfinished: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Failure> {
-    let bytes = u32::try_from(bytes).map_err(|_| Failure::Overloaded)?;
-    unfinished.try_acquire_many(bytes).map_err(|_| Failure::Overloaded)
+/// A body that waits for its end, with its share of what all such bodies may take.
+pub(crate) struct Unfinished<'a> {
+    all: &'a Semaphore,
+    share: Option<SemaphorePermit<'a>>,
+    collected: Collected,
+}
+
+impl Unfinished<'static> {
+    pub(crate) fn new() -> Self {
+        Self::within(&UNFINISHED)
+    }
+}
+
+impl<'a> Unfinished<'a> {
+    fn within(all: &'a Semaphore) -> Self {
+        Self { all, share: None, collected: Collected::Nothing }
+    }
+
+    /// Keeps `frame`, or [`Failure::Overloaded`].
+    pub(crate) fn push(&mut self, frame: Bytes) -> Result<(), Failure> {
+        let bytes = u32::try_from(frame.len()).map_err(|_| Failure::Overloaded)?;
+        let more = self.all.try_acquire_many(bytes).map_err(|_| Failure::Overloaded)?;
+        match &mut self.share {
+            Some(share) => share.merge(more),
+            None => self.share = Some(more),
+        }
+        self.collected.push(frame);
+        Ok(())
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match &self.collected {
+            Collected::Nothing => &[],
+            Collected::One(bytes) => bytes,
+            Collected::Many(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.collected.into_bytes()
+    }
 }
 
 /// The body so far. A body of one frame, the usual case, is never copied.
@@ -68,14 +100,6 @@ enum Collected {
 }
 
 impl Collected {
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
     fn push(&mut self, frame: Bytes) {
         *self = match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => Self::One(frame),

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tracing::{Instrument, debug, error, info_span};
 
-use crate::{Failure, Protocol, body, metrics, path};
+use crate::{Failure, GrpcError, Protocol, body, grpc, metrics, path};
 
 /// Puts the shared layers around a service's router.
 ///
@@ -18,15 +18,17 @@ use crate::{Failure, Protocol, body, metrics, path};
 /// request id is taken or made (`x-request-id`); metrics, a span and a log line;
 /// a panic becomes [`Failure::Internal`]; [`Protocol::timeout`]; a declared body
 /// above [`Protocol::body_limit`] is refused unread. Unknown paths and methods,
-/// and every 413, are answered by [`Protocol::render`]; a 503 without a
-/// `Retry-After` gets one.
+/// and every 413 that a handler did not write itself, are answered by [`Protocol::render`]; a 503
+/// without a `Retry-After` gets one.
 ///
 /// The router's own fallbacks are replaced, so a service needs none.
 pub fn harden(router: Router, protocol: Protocol) -> Router {
-    let render = protocol.render;
+    let refuse = move |failure: Failure| {
+        move |request: Request| async move { protocol.answer(grpc::is_grpc(&request), &failure) }
+    };
     let routes = router
-        .fallback(move || async move { render(&Failure::NotFound) })
-        .method_not_allowed_fallback(move || async move { render(&Failure::MethodNotAllowed) })
+        .fallback(refuse(Failure::NotFound))
+        .method_not_allowed_fallback(refuse(Failure::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(protocol.body_limit))
         .layer(from_fn_with_state(Arc::new(protocol), guard));
     // Layers run after routing; a rewritten path needs a router around the router.
@@ -93,11 +95,14 @@ async fn guard(
         http.route = route
     );
 
+    let is_grpc = grpc::is_grpc(&request);
     let mut response = answer(&protocol, request, next).instrument(span.clone()).await;
     response.headers_mut().insert(X_REQUEST_ID, id.0);
 
     let elapsed = started.elapsed();
-    metrics::record_request(protocol.name, method, route, response.status(), elapsed);
+    let grpc_status = is_grpc.then(|| grpc::status_label(response.headers()));
+    let answered = metrics::Answered { status: response.status(), grpc_status, elapsed };
+    metrics::record_request(protocol.name, method, route, answered);
     span.in_scope(|| {
         let status = response.status().as_u16();
         debug!(http.status = status, http.elapsed_us = elapsed.as_micros(), "answered");
@@ -106,28 +111,41 @@ async fn guard(
 }
 
 async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
+    let is_grpc = grpc::is_grpc(&request);
     let length = body::declared_length(request.headers());
     if length.is_some_and(|length| length > protocol.body_limit as u64) {
         let (parts, body) = request.into_parts();
         body::discard(&parts.headers, body).await;
-        return (protocol.render)(&Failure::BodyTooLarge { limit: protocol.body_limit });
+        return protocol.answer(is_grpc, &Failure::BodyTooLarge { limit: protocol.body_limit });
     }
+    let callers = if is_grpc { grpc::timeout(request.headers()) } else { Ok(None) };
+    let (timeout, is_callers) = match callers {
+        Ok(Some(callers)) if callers < protocol.timeout => (callers, true),
+        Ok(_) => (protocol.timeout, false),
+        Err(malformed) => return malformed.into_response(),
+    };
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(protocol.timeout, handled).await {
+    let response = match tokio::time::timeout(timeout, handled).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             error!(panic.message = panic_message(panic.as_ref()), "a request handler panicked");
-            (protocol.render)(&Failure::Internal)
+            protocol.answer(is_grpc, &Failure::Internal)
         }
-        Err(_) => (protocol.render)(&Failure::Timeout),
+        Err(_) if is_callers => GrpcError::deadline_exceeded().into_response(),
+        Err(_) => protocol.answer(is_grpc, &Failure::Timeout),
     };
-    finish(protocol, response)
+    finish(protocol, is_grpc, response)
 }
 
 /// Brings answers that were not written by the service into its form.
-fn finish(protocol: &Protocol, mut response: Response) -> Response {
-    if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return (protocol.render)(&Failure::BodyTooLarge { limit: protocol.body_limit });
+fn finish(protocol: &Protocol, is_grpc: bool, mut response: Response) -> Response {
+    // An extractor's own refusal is plain text; a service's names another limit than the body's.
+    let is_plain = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|content_type| content_type.as_bytes().starts_with(b"text/plain"));
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE && is_plain {
+        return protocol.answer(is_grpc, &Failure::BodyTooLarge { limit: protocol.body_limit });
     }
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         let one_second = HeaderValue::from_static("1");

@@ -6,13 +6,15 @@
 //! ids, panics, metrics, health, connection handling, time, and the threads on
 //! which keys are used.
 //!
-//! It refuses to: know any protocol's error body (that is [`Protocol::render`]),
+//! It refuses to: know any protocol's error body (that is [`Protocol::render`]) but gRPC's, which is
+//! the same for all,
 //! read a body without a limit, put a raw path or anything a caller chose into
 //! a metric label, or sign on a runtime thread.
 //!
 //! - [`Clock`]: [`SystemClock`], [`OffsetClock`], [`FixedClock`].
 //! - [`CpuPool`], [`OffloadSigner`]: signing and verifying off the runtime.
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
+//! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
@@ -20,6 +22,7 @@ mod activity;
 mod body;
 mod clock;
 mod cpu;
+mod grpc;
 mod harden;
 mod health;
 mod metrics;
@@ -30,6 +33,7 @@ mod serve;
 pub use body::read_body;
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
 pub use cpu::{CpuPool, OffloadSigner, Overloaded};
+pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
 pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};

@@ -2,6 +2,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use http::{Method, StatusCode, header};
+use metrics::Label;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -62,21 +63,31 @@ async fn exposition(State(handle): State<MetricsHandle>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
 }
 
+/// How a request ended.
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    /// Of a gRPC call, whose HTTP status is 200 whatever happened.
+    pub(crate) grpc_status: Option<String>,
+    pub(crate) elapsed: Duration,
+}
+
 /// Counts one answered request. `route` must be a route's template, never a path.
 pub(crate) fn record_request(
     service: &'static str,
     method: &'static str,
     route: &str,
-    status: StatusCode,
-    elapsed: Duration,
+    answered: Answered,
 ) {
     let route = route.to_owned();
-    let status = status.as_str().to_owned();
-    metrics::counter!(
-        REQUESTS,
-        "service" => service, "method" => method, "route" => route.clone(), "status" => status
-    )
-    .increment(1);
+    let mut labels = vec![
+        Label::from_static_parts("service", service),
+        Label::from_static_parts("method", method),
+        Label::new("route", route.clone()),
+        Label::new("status", answered.status.as_str().to_owned()),
+    ];
+    labels.extend(answered.grpc_status.map(|status| Label::new("grpc_status", status)));
+    metrics::counter!(REQUESTS, labels).increment(1);
+    let elapsed = answered.elapsed;
     metrics::histogram!(LATENCY, "service" => service, "route" => route).record(elapsed);
 }
 

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use thiserror::Error;
 
-use crate::Overloaded;
+use crate::{GrpcError, Overloaded};
 
 /// How one service speaks where the shared layers answer in its place.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,13 @@ pub struct Protocol {
     pub timeout: Duration,
     /// Writes a failure in the protocol's own status and body.
     pub render: fn(&Failure) -> Response,
+}
+
+impl Protocol {
+    /// The answer in the form that the caller speaks: a gRPC client understands no other.
+    pub(crate) fn answer(&self, is_grpc: bool, failure: &Failure) -> Response {
+        if is_grpc { GrpcError::from(failure).into_response() } else { (self.render)(failure) }
+    }
 }
 
 /// What the shared layers answer without the service's handlers.

@@ -201,7 +201,11 @@ impl Server {
             .timer(TokioTimer::new())
             .keep_alive_interval(HTTP2_PING_INTERVAL)
             .max_concurrent_streams(HTTP2_MAX_STREAMS)
-            .max_header_list_size(HTTP2_MAX_HEADERS);
+            .max_header_list_size(HTTP2_MAX_HEADERS)
+            .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+            .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+            .max_pending_accept_reset_streams(HTTP2_MAX_RESETS)
+            .max_local_error_reset_streams(HTTP2_MAX_ERRORS);
         builder
     }
 }
@@ -228,6 +232,19 @@ const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
 
 /// Requests at once on one HTTP/2 connection.
 const HTTP2_MAX_STREAMS: u32 = 256;
+
+/// Bytes of bodies that one connection may have sent and nobody has read yet.
+const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// The same for one stream: a body of 64 KiB and its framing need no second round trip.
+const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Requests that a peer may take back before they were looked at, as h2 has it; one more ends
+/// the connection (CVE-2023-44487, rapid reset).
+const HTTP2_MAX_RESETS: usize = 20;
+
+/// Streams that a peer's own errors may cost before they end the connection, as h2 has it.
+const HTTP2_MAX_ERRORS: usize = 1024;
 
 /// Finds dead HTTP/2 peers, which send no FIN.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
