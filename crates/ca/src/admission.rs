@@ -3,11 +3,10 @@
 
 use crypto::PublicKey;
 use identity::{Principal, UnverifiedClaims};
-use wire::fulcio::{KeyRequest, PublicKeyRequest};
 use x509::{lint, proof};
 
 use crate::{
-    IssueError,
+    ClaimedKey, EncodedKey, IssueError,
     oidc::{Issuer, VerifyingKey},
 };
 
@@ -22,7 +21,7 @@ pub(crate) fn admit(
     token: UnverifiedClaims,
     issuer: &Issuer,
     keys: &[VerifyingKey],
-    request: &KeyRequest,
+    key: &ClaimedKey,
     now: u64,
 ) -> Result<Admitted, IssueError> {
     let algorithm = token.algorithm();
@@ -30,10 +29,12 @@ pub(crate) fn admit(
         keys.iter().any(|key| key.verifies(algorithm, message, signature))
     })?;
     let principal = verified.principal(&issuer.config)?;
-    let public_key = match request {
-        KeyRequest::PublicKeyRequest(request) => proven_key(request, &principal)?,
-        KeyRequest::CertificateSigningRequest(pem) => {
-            let key = proof::parse_csr(&pem.0)?;
+    let public_key = match key {
+        ClaimedKey::Proven { public_key, proof_of_possession } => {
+            proven_key(public_key, proof_of_possession, &principal)?
+        }
+        ClaimedKey::CertificateSigningRequest(pem) => {
+            let key = proof::parse_csr(pem)?;
             lint::client_key(&key)?;
             key
         }
@@ -43,10 +44,16 @@ pub(crate) fn admit(
 
 /// Reads the key and verifies its signature over one of the token's texts. The cheap checks of
 /// the key come first: a weak key's signature proves nothing.
-fn proven_key(request: &PublicKeyRequest, principal: &Principal) -> Result<PublicKey, IssueError> {
-    let key = PublicKey::from_pem(&request.public_key.content)?;
+fn proven_key(
+    key: &EncodedKey,
+    signature: &[u8],
+    principal: &Principal,
+) -> Result<PublicKey, IssueError> {
+    let key = match key {
+        EncodedKey::Pem(text) => PublicKey::from_pem(text)?,
+        EncodedKey::Der(der) => PublicKey::from_spki_der(der)?,
+    };
     lint::client_key(&key)?;
-    let signature = &request.proof_of_possession.0;
     let proven = principal
         .challenges
         .iter()

@@ -1,6 +1,6 @@
 //! The certificate authority service: OIDC identities to short-lived certificates.
 //!
-//! Speaks Fulcio v2 over HTTP. A caller shows an identity token and proves that it holds a key;
+//! Speaks Fulcio v2 over HTTP and gRPC, and v1 over HTTP. A caller shows an identity token and proves that it holds a key;
 //! it gets a certificate for that key, valid for minutes, that names the token's identity and
 //! holds the promise of a Certificate Transparency log.
 //!
@@ -10,8 +10,9 @@
 //!
 //! - [`CaConfig`], [`CtConfig`], [`OidcConfig`]: settings. [`CaParts`]: keys, chain, clock, threads.
 //! - [`Ca`]: the one use case, [`Ca::issue`], and the published documents.
+//! - [`IssueRequest`]: what a caller shows, whichever way it came.
 //! - [`IssueError`]: why there is no certificate, and whose fault it is.
-//! - [`http`]: the routes; [`protocol`]: how the shared layers answer for this service.
+//! - [`http`]: the routes of all faces, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
 //! - `oidc`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
 
 mod admission;
@@ -19,9 +20,12 @@ mod audit;
 mod config;
 mod ct;
 mod error;
+mod face;
 mod fetch;
+mod grpc;
 pub mod http;
 mod oidc;
+mod request;
 mod service;
 
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
@@ -30,4 +34,5 @@ pub use error::IssueError;
 pub use fetch::FetchError;
 pub use http::protocol;
 pub use oidc::{KeysError, SourceError};
+pub use request::{ClaimedKey, EncodedKey, IssueRequest};
 pub use service::{Ca, IssuedChain};

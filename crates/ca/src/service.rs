@@ -4,17 +4,14 @@ use crypto::{KeyType, PublicKey, Signer};
 use identity::{IssuerSet, UnverifiedClaims};
 use service::{Clock, CpuPool};
 use tokio::sync::Semaphore;
-use wire::fulcio::{
-    CertificateChain as PemChain, Configuration, IssuerConfiguration, KeyRequest,
-    SigningCertRequest, TrustBundle,
-};
+use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{
     CertificateChain, LeafProfile, Precertificate, UnsignedCertificate, UnsignedPrecertificate,
     positive_serial_number, to_pem,
 };
 
 use crate::{
-    CaConfig, CaConfigError, CaParts, IssueError,
+    CaConfig, CaConfigError, CaParts, ClaimedKey, IssueError, IssueRequest,
     admission::{Admitted, admit},
     audit::{Stage, Trail},
     ct::{CtClient, CtError},
@@ -92,20 +89,14 @@ impl Ca {
 
     /// Issues a certificate for the holder of a token and a key.
     ///
-    /// The token in the body wins over `header_token`. A certificate leaves only with the log's
-    /// verified promise inside; the log may keep a precertificate whose certificate never left.
+    /// A certificate leaves only with the log's verified promise inside; the log may keep a
+    /// precertificate whose certificate never left.
     ///
     /// # Errors
     /// [`IssueError`], each variant but [`IssueError::Request`].
-    pub async fn issue(
-        &self,
-        request: SigningCertRequest,
-        header_token: Option<&str>,
-    ) -> Result<IssuedChain, IssueError> {
+    pub async fn issue(&self, request: IssueRequest) -> Result<IssuedChain, IssueError> {
         let _permit = self.in_flight.try_acquire().map_err(|_| IssueError::Overloaded)?;
-        let body_token = request.credentials.map(|credentials| credentials.oidc_identity_token);
-        let token = body_token.as_deref().filter(|token| !token.is_empty()).or(header_token);
-        let token = UnverifiedClaims::parse(token.ok_or(IssueError::NoToken)?)?;
+        let token = UnverifiedClaims::parse(&request.token.ok_or(IssueError::NoToken)?)?;
 
         let (unsigned, trail) = self.admit(token, request.key).await?;
         let precertificate = self.sign_precertificate(unsigned, &trail).await?;
@@ -128,11 +119,11 @@ impl Ca {
     async fn admit(
         &self,
         token: UnverifiedClaims,
-        request: KeyRequest,
+        key: ClaimedKey,
     ) -> Result<(UnsignedPrecertificate, Trail), IssueError> {
         let issuer = self.issuers.find(token.issuer()).ok_or(IssueError::UnknownIssuer)?;
         let keys = issuer.keys.candidates(token.key_id(), token.algorithm()).await?;
-        let candidate = Candidate { token, issuer, keys, request };
+        let candidate = Candidate { token, issuer, keys, key };
         let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
         let signer = self.signer.key_id().to_owned();
         self.cpu
@@ -211,12 +202,12 @@ struct Candidate {
     token: UnverifiedClaims,
     issuer: Arc<Issuer>,
     keys: Vec<VerifyingKey>,
-    request: KeyRequest,
+    key: ClaimedKey,
 }
 
 impl Candidate {
     fn admit(self, now: u64) -> Result<Admitted, IssueError> {
-        admit(self.token, &self.issuer, &self.keys, &self.request, now)
+        admit(self.token, &self.issuer, &self.keys, &self.key, now)
     }
 }
 

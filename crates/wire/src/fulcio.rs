@@ -1,6 +1,7 @@
-//! Requests and answers of Fulcio v2 (`dev.sigstore.fulcio.v2`).
+//! Requests and answers of Fulcio v2 (`dev.sigstore.fulcio.v2`), and the request of v1.
 //!
-//! Unknown members are ignored, as upstream's gateway does.
+//! Unknown members are ignored, as upstream's gateway does. The same messages for gRPC are in
+//! `proto/fulcio_v2.proto`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -100,6 +101,35 @@ fn any_as_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
         serde_json::Value::String(text) => Ok(text),
         _ => Ok(String::new()),
     }
+}
+
+/// Body of `POST /api/v1/signingCert` (`dev.sigstore.fulcio.v1beta`); the answer is PEM.
+///
+/// The token comes in the `Authorization` header only. A request with a certificate signing
+/// request that is not empty is that, whatever else it has; so says upstream's server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SigningCertRequestV1 {
+    /// The key to be certified.
+    pub public_key: Option<PublicKeyV1>,
+    /// Signature by that key over the token's `email` or `sub`.
+    #[serde(deserialize_with = "or_default")]
+    pub signed_email_address: Base64,
+    /// A PEM PKCS#10 request; empty when not set.
+    #[serde(deserialize_with = "or_default")]
+    pub certificate_signing_request: Base64,
+}
+
+/// A public key as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublicKeyV1 {
+    /// A hint, as in [`PublicKey`]: never read it.
+    #[serde(deserialize_with = "any_as_text")]
+    pub algorithm: String,
+    /// PEM, or DER of a `SubjectPublicKeyInfo`.
+    #[serde(deserialize_with = "or_default")]
+    pub content: Base64,
 }
 
 /// Answer of `POST /api/v2/signingCert`: exactly one member, since some clients refuse a second.

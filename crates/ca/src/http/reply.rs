@@ -4,13 +4,26 @@ use serde::Serialize;
 use service::Failure;
 use wire::rpc::{Code, Status};
 
+use super::cors::ANY_ORIGIN;
 use crate::IssueError;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PEM_CHAIN: HeaderValue = HeaderValue::from_static("application/pem-certificate-chain");
 
 /// 200 with `body`.
 pub(super) fn json<T: Serialize>(body: &T) -> Response {
     render(StatusCode::OK, body)
+}
+
+/// Certificates as one text: a line feed after each, and none at the end.
+pub(super) fn pem<T: AsRef<str>>(status: StatusCode, certificates: &[T]) -> Response {
+    let mut text = String::new();
+    for certificate in certificates {
+        text.push_str(certificate.as_ref());
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    with_body(status, PEM_CHAIN, text.into_bytes())
 }
 
 /// The answer to a request without a certificate.
@@ -39,6 +52,11 @@ pub(super) fn failure(failure: &Failure) -> Response {
     response
 }
 
+/// The answer to a request on gRPC's paths that is no call.
+pub(crate) fn not_grpc(http: StatusCode, message: &str) -> Response {
+    render(http, &Status::new(Code::Unimplemented, message))
+}
+
 fn status(code: Code, message: String) -> Response {
     let http =
         StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -47,8 +65,14 @@ fn status(code: Code, message: String) -> Response {
 
 fn render<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
-        Ok(json) => (status, [(header::CONTENT_TYPE, JSON)], json).into_response(),
+        Ok(json) => with_body(status, JSON, json),
         // None of the bodies has a map with keys that JSON cannot write.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn with_body(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response {
+    let headers =
+        [(header::CONTENT_TYPE, content_type), (header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN)];
+    (status, headers, body).into_response()
 }

@@ -1,0 +1,39 @@
+use axum::{body::HttpBody, extract::Request, response::Response};
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use service::{Failure, read_body};
+
+use super::{BODY_LIMIT, MAX_REQUEST_LEN, reply};
+use crate::{IssueError, face::bearer_token};
+
+/// Reads a request body as JSON; the outer error is the whole answer.
+///
+/// The body ends here: an issuance may wait for seconds and holds only what it needs.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    request: Request,
+) -> Result<Result<T, IssueError>, Response> {
+    let within_protocol = |length| length <= BODY_LIMIT as u64;
+    let declared = request.body().size_hint().exact().is_some_and(within_protocol);
+    match read_body(request, MAX_REQUEST_LEN).await {
+        Ok(body) => Ok(parse(&body)),
+        // What is longer than it says, or does not say, is 413 like what is too long for us all.
+        Err(Failure::BodyTooLarge { limit }) if declared => {
+            Ok(Err(IssueError::Request(format!("longer than {limit} bytes"))))
+        }
+        Err(failure) => Err(reply::failure(&failure)),
+    }
+}
+
+/// The token of the `Authorization` header.
+pub(super) fn header_token(headers: &HeaderMap) -> Option<String> {
+    bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?).map(str::to_owned)
+}
+
+/// The parser's own words may quote a token, so only the place of the error is passed on.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, IssueError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
+        IssueError::Request(format!("{what}, line {line} column {column}"))
+    })
+}

@@ -1,0 +1,51 @@
+//! Fulcio v1, which cosign 2 and gitsign speak: the same certificates as PEM text.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::StatusCode;
+use wire::fulcio::SigningCertRequestV1;
+
+use super::{
+    reply,
+    request::{header_token, read_json},
+};
+use crate::{Ca, ClaimedKey, EncodedKey, IssueError, IssueRequest, face::Face};
+
+/// `POST /api/v1/signingCert`: 201, clients refuse any other status.
+pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
+    let token = header_token(request.headers());
+    let request = match read_json(request).await {
+        Ok(request) => request.and_then(|request| claim(request, token)),
+        Err(answer) => return answer,
+    };
+    match ca.answer(Face::HttpV1, request).await {
+        Ok(chain) => reply::pem(StatusCode::CREATED, &chain.0),
+        Err(error) => reply::issue_error(&error),
+    }
+}
+
+/// `GET /api/v1/rootCert`
+pub(super) async fn root_cert(State(ca): State<Arc<Ca>>) -> Response {
+    let chains = ca.trust_bundle().chains.iter();
+    let certificates: Vec<_> = chains.flat_map(|chain| &chain.certificates).collect();
+    reply::pem(StatusCode::OK, &certificates)
+}
+
+fn claim(request: SigningCertRequestV1, token: Option<String>) -> Result<IssueRequest, IssueError> {
+    let key = match (request.certificate_signing_request.0, request.public_key) {
+        (csr, _) if !csr.is_empty() => ClaimedKey::CertificateSigningRequest(csr),
+        (_, Some(public_key)) => ClaimedKey::Proven {
+            public_key: EncodedKey::from_pem_or_der(public_key.content.0),
+            proof_of_possession: request.signed_email_address.0,
+        },
+        (_, None) => {
+            let missing = "one of publicKey and certificateSigningRequest is needed";
+            return Err(IssueError::Request(missing.to_owned()));
+        }
+    };
+    Ok(IssueRequest { token, key })
+}
