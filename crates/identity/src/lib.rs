@@ -27,7 +27,10 @@ mod verified;
 
 pub use algorithm::JwsAlgorithm;
 pub use claims::{ClaimError, Claims};
-pub use issuer::{IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet};
+pub use issuer::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
+};
 pub use principal::{Principal, PrincipalError};
 pub use subject_domain::SubjectDomain;
 pub use token::{MAX_TOKEN_LEN, TokenError, UnverifiedClaims};

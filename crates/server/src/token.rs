@@ -9,7 +9,7 @@ use crate::{
     data_dir::{DataDir, read_json},
     endpoints::{Face, Ports},
     keys,
-    oidc::{Minter, TokenRequest},
+    oidc::{AUDIENCE, Ci, Minter, TokenRequest},
 };
 
 /// What a start of `dev` leaves for `token` and for the next start.
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         ci: arguments.ci,
         subject: arguments.sub.clone(),
         email: arguments.email.clone(),
-        audience: arguments.aud.clone(),
+        audience: arguments.aud.clone().unwrap_or_else(|| default_audience(arguments.ci)),
         overrides: arguments.claims.clone(),
         lifetime_s: arguments.expires_in,
     };
@@ -41,4 +41,9 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
     let token = Minter::new(key).mint(&request.claims(&last.ports.url(Face::Oidc), now))?;
     let mut output = std::io::stdout().lock();
     output.write_all(token.as_bytes()).and_then(|()| output.flush()).context("cannot print")
+}
+
+/// What a token is for when nothing is said: the audience that its preset wants first.
+fn default_audience(ci: Option<Ci>) -> String {
+    ci.and_then(|ci| ci.audiences().into_iter().next()).unwrap_or_else(|| AUDIENCE.to_owned())
 }

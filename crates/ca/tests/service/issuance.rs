@@ -114,7 +114,7 @@ async fn issues_for_a_github_workflow_with_every_extension() {
 
 #[tokio::test]
 async fn issues_for_a_kubernetes_service_account() {
-    let stack = Stack::of_kind(IssuerKind::Kubernetes).await;
+    let stack = Stack::of_kind(IssuerKind::Kubernetes { cluster: None }).await;
     let claims = stack.claims(&json!({
         "sub": "system:serviceaccount:team:builder", "email": null, "aud": ["other", "sigstore"],
         "kubernetes.io": {"namespace": "team", "serviceaccount": {"name": "builder", "uid": "u"}}

@@ -1,5 +1,9 @@
 use url::Url;
 
+use super::ci::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    JenkinsController, is_slug,
+};
 use crate::{IssuerConfigError, SubjectDomain};
 
 /// How an issuer's claims become a subject alternative name.
@@ -26,22 +30,53 @@ pub enum IssuerKind {
         /// The server's URL without a final slash, such as `https://github.com`.
         base_url: String,
     },
+    /// A job of a GitLab pipeline.
+    GitlabPipeline {
+        /// The server's URL without a final slash, such as `https://gitlab.com`.
+        base_url: String,
+    },
+    /// A pipeline of Azure DevOps.
+    AzurePipeline(AzureOrganization),
+    /// A job of Jenkins, by the plugin oidc-provider.
+    JenkinsJob(JenkinsController),
+    /// A job of Buildkite.
+    BuildkiteJob(BuildkiteOrganizations),
+    /// A job of CircleCI.
+    CircleciJob(CircleciOrganizations),
+    /// A step of Bitbucket Pipelines.
+    BitbucketPipeline(BitbucketWorkspace),
     /// A service account of a Kubernetes cluster.
-    Kubernetes,
+    Kubernetes {
+        /// Name of the cluster, for the certificate's name; without it that is the same in every
+        /// cluster, as Fulcio has it.
+        cluster: Option<String>,
+    },
 }
 
 impl IssuerKind {
     /// The server whose repositories GitHub's own issuer speaks for.
     pub const GITHUB: &'static str = "https://github.com";
 
-    /// Fulcio's name of this kind, as in its configuration file.
+    /// The server whose projects GitLab's own issuer speaks for.
+    pub const GITLAB: &'static str = "https://gitlab.com";
+
+    /// The only audience that Azure Pipelines writes into its tokens.
+    pub const AZURE_AUDIENCE: &'static str = "api://AzureADTokenExchange";
+
+    /// The name of this kind in configuration files, Fulcio's where it has one.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Email { .. } | Self::EmailOrUri { .. } => "email",
             Self::Uri { .. } => "uri",
             Self::GithubWorkflow { .. } => "github-workflow",
-            Self::Kubernetes => "kubernetes",
+            Self::GitlabPipeline { .. } => "gitlab-pipeline",
+            Self::AzurePipeline(_) => "azure-pipeline",
+            Self::JenkinsJob(_) => "jenkins-job",
+            Self::BuildkiteJob(_) => "buildkite-job",
+            Self::CircleciJob(_) => "circleci-job",
+            Self::BitbucketPipeline(_) => "bitbucket-pipeline",
+            Self::Kubernetes { .. } => "kubernetes",
         }
     }
 
@@ -51,7 +86,7 @@ impl IssuerKind {
     pub const fn challenge_claim(&self) -> &'static str {
         match self {
             Self::Email { .. } | Self::EmailOrUri { .. } => "email",
-            Self::Uri { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => "sub",
+            _ => "sub",
         }
     }
 
@@ -62,27 +97,58 @@ impl IssuerKind {
             Self::Uri { subject_domain } | Self::EmailOrUri { subject_domain } => {
                 Some(subject_domain)
             }
-            Self::Email { .. } | Self::GithubWorkflow { .. } | Self::Kubernetes => None,
+            _ => None,
         }
     }
 
-    pub(super) fn check(&self, issuer_host: &str) -> Result<(), IssuerConfigError> {
+    /// The audiences of its tokens when none are configured.
+    #[must_use]
+    pub fn default_audiences(&self) -> Vec<String> {
+        match self {
+            Self::AzurePipeline(_) => vec![Self::AZURE_AUDIENCE.to_owned()],
+            Self::BitbucketPipeline(workspace) => {
+                vec![format!("ari:cloud:bitbucket::workspace/{}", workspace.id)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&self, issuer: &Url) -> Result<(), IssuerConfigError> {
+        let host = issuer.host_str().unwrap_or_default();
         if let Some(domain) = self.subject_domain()
-            && !domain.belongs_to(issuer_host)
+            && !domain.belongs_to(host)
         {
             return Err(IssuerConfigError::ForeignSubjectDomain {
                 subject_domain: domain.to_string(),
-                issuer_host: issuer_host.to_owned(),
+                issuer_host: host.to_owned(),
             });
         }
         match self {
-            Self::GithubWorkflow { base_url } => check_base_url(base_url),
-            _ => Ok(()),
+            Self::GithubWorkflow { base_url } | Self::GitlabPipeline { base_url } => {
+                check_base_url(base_url)
+            }
+            Self::AzurePipeline(organization) => organization.check(issuer.path(), host),
+            Self::JenkinsJob(controller) => controller.check(),
+            Self::BuildkiteJob(organizations) => organizations.check(),
+            Self::CircleciJob(organizations) => organizations.check(issuer.path()),
+            Self::BitbucketPipeline(workspace) => workspace.check(issuer.path()),
+            Self::Kubernetes { cluster } => check_cluster(cluster.as_deref()),
+            Self::Email { .. } | Self::Uri { .. } | Self::EmailOrUri { .. } => Ok(()),
         }
     }
 }
 
-fn check_base_url(base_url: &str) -> Result<(), IssuerConfigError> {
+/// A cluster's name is one segment of a URI's path.
+fn check_cluster(cluster: Option<&str>) -> Result<(), IssuerConfigError> {
+    match cluster {
+        Some(name) if !is_slug(name) => {
+            Err(IssuerConfigError::Setting { setting: "cluster", value: name.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_base_url(base_url: &str) -> Result<(), IssuerConfigError> {
     let wrong = || IssuerConfigError::BaseUrl(base_url.to_owned());
     let parsed = Url::parse(base_url).map_err(|_| wrong())?;
     let sound = matches!(parsed.scheme(), "https" | "http")

@@ -1,3 +1,4 @@
+mod ci;
 mod kind;
 mod settings;
 
@@ -6,6 +7,11 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::JwsAlgorithm;
+pub(crate) use ci::is_slug;
+pub use ci::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    JenkinsClaims, JenkinsController,
+};
 pub use kind::IssuerKind;
 use settings::Settings;
 
@@ -119,11 +125,11 @@ impl IssuerConfig {
         kind: IssuerKind,
         allow_loopback_http: bool,
     ) -> Result<Self, IssuerConfigError> {
-        let host = check_issuer_url(url, allow_loopback_http)?;
+        let parsed = check_issuer_url(url, allow_loopback_http)?;
         if audiences.is_empty() || audiences.iter().any(String::is_empty) {
             return Err(IssuerConfigError::NoAudience(url.to_owned()));
         }
-        kind.check(&host)?;
+        kind.check(&parsed)?;
         Ok(Self {
             url: url.to_owned(),
             audiences,
@@ -212,13 +218,21 @@ pub enum IssuerConfigError {
         /// What is too much.
         setting: &'static str,
     },
+    /// A value that cannot be, or that contradicts the issuer's URL.
+    #[error("`{setting}` cannot be `{value}` for this issuer")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// As configured.
+        value: String,
+    },
     /// Two issuers with one URL.
     #[error("issuer `{0}` is configured twice")]
     Duplicate(String),
 }
 
-/// Checks an issuer's URL and returns its host.
-fn check_issuer_url(url: &str, allow_loopback_http: bool) -> Result<String, IssuerConfigError> {
+/// Checks an issuer's URL, which then has a host.
+fn check_issuer_url(url: &str, allow_loopback_http: bool) -> Result<Url, IssuerConfigError> {
     let wrong = || IssuerConfigError::Url(url.to_owned());
     let parsed = Url::parse(url).map_err(|_| wrong())?;
     // The parser drops white space and turns backslashes round; `iss` is compared as text.
@@ -226,7 +240,7 @@ fn check_issuer_url(url: &str, allow_loopback_http: bool) -> Result<String, Issu
         return Err(wrong());
     }
     check_transport(&parsed, allow_loopback_http)?;
-    parsed.host_str().map(str::to_owned).ok_or_else(wrong)
+    if parsed.has_host() { Ok(parsed) } else { Err(wrong()) }
 }
 
 /// Checks that keys may be fetched from `url`.

@@ -1,20 +1,35 @@
 use serde::Deserialize;
 use url::Url;
 
-use super::check_transport;
-use crate::{IssuerConfig, IssuerConfigError, IssuerKind, JwsAlgorithm, SubjectDomain};
+use super::{check_issuer_url, check_transport};
+use crate::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, JwsAlgorithm,
+    SubjectDomain,
+};
 
 /// What a configuration file says, before it is known to make sense.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     url: String,
-    audiences: Vec<String>,
+    audiences: Option<Vec<String>>,
     #[serde(rename = "type")]
     kind: KindName,
     subject_domain: Option<String>,
     base_url: Option<String>,
     skip_email_verification: Option<bool>,
+    organization_id: Option<String>,
+    organization_ids: Option<Vec<String>>,
+    organizations: Option<Vec<String>>,
+    workspace: Option<String>,
+    workspace_id: Option<String>,
+    cluster: Option<String>,
+    allow_service_connections: Option<bool>,
+    allow_ssh_rerun: Option<bool>,
+    runner_environment: Option<String>,
+    source_hosts: Option<Vec<String>>,
+    claims: Option<JenkinsClaims>,
     jwks_uri: Option<Url>,
     algorithms: Option<Vec<JwsAlgorithm>>,
     clock_skew_s: Option<u64>,
@@ -31,6 +46,12 @@ enum KindName {
     Uri,
     EmailOrUri,
     GithubWorkflow,
+    GitlabPipeline,
+    AzurePipeline,
+    JenkinsJob,
+    BuildkiteJob,
+    CircleciJob,
+    BitbucketPipeline,
     Kubernetes,
 }
 
@@ -41,6 +62,12 @@ impl KindName {
             Self::Uri => "uri",
             Self::EmailOrUri => "email-or-uri",
             Self::GithubWorkflow => "github-workflow",
+            Self::GitlabPipeline => "gitlab-pipeline",
+            Self::AzurePipeline => "azure-pipeline",
+            Self::JenkinsJob => "jenkins-job",
+            Self::BuildkiteJob => "buildkite-job",
+            Self::CircleciJob => "circleci-job",
+            Self::BitbucketPipeline => "bitbucket-pipeline",
             Self::Kubernetes => "kubernetes",
         }
     }
@@ -51,8 +78,9 @@ impl TryFrom<Settings> for IssuerConfig {
 
     fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
         let kind = settings.take_kind()?;
-        let mut issuer =
-            Self::build(&settings.url, settings.audiences, kind, settings.allow_loopback_http)?;
+        settings.refuse_unused()?;
+        let audiences = settings.audiences.unwrap_or_else(|| kind.default_audiences());
+        let mut issuer = Self::build(&settings.url, audiences, kind, settings.allow_loopback_http)?;
         if let Some(uri) = settings.jwks_uri {
             check_transport(&uri, settings.allow_loopback_http)?;
             issuer.jwks_uri = Some(uri);
@@ -71,9 +99,9 @@ impl TryFrom<Settings> for IssuerConfig {
 }
 
 impl Settings {
-    /// Builds the kind from the settings that belong to it, and refuses those that do not.
+    /// Builds the kind from the settings that belong to it, which are then gone.
     fn take_kind(&mut self) -> Result<IssuerKind, IssuerConfigError> {
-        let kind = match self.kind {
+        Ok(match self.kind {
             KindName::Email => IssuerKind::Email {
                 skip_verification: self.skip_email_verification.take().unwrap_or(false),
             },
@@ -81,29 +109,135 @@ impl Settings {
             KindName::EmailOrUri => {
                 IssuerKind::EmailOrUri { subject_domain: self.take_subject_domain()? }
             }
-            KindName::GithubWorkflow => IssuerKind::GithubWorkflow {
-                base_url: self.base_url.take().unwrap_or_else(|| IssuerKind::GITHUB.to_owned()),
-            },
-            KindName::Kubernetes => IssuerKind::Kubernetes,
-        };
-        let unused = [
+            KindName::GithubWorkflow => {
+                IssuerKind::GithubWorkflow { base_url: self.take_base_url(github_of)? }
+            }
+            KindName::GitlabPipeline => {
+                IssuerKind::GitlabPipeline { base_url: self.take_base_url(gitlab_of)? }
+            }
+            KindName::AzurePipeline => IssuerKind::AzurePipeline(self.take_azure()?),
+            KindName::JenkinsJob => IssuerKind::JenkinsJob(self.take_jenkins()?),
+            KindName::BuildkiteJob => IssuerKind::BuildkiteJob(BuildkiteOrganizations {
+                slugs: self.needed(|settings| settings.organizations.take(), "organizations")?,
+                ids: self.organization_ids.take().unwrap_or_default(),
+            }),
+            KindName::CircleciJob => IssuerKind::CircleciJob(self.take_circleci()?),
+            KindName::BitbucketPipeline => IssuerKind::BitbucketPipeline(BitbucketWorkspace {
+                slug: self.needed(|settings| settings.workspace.take(), "workspace")?,
+                id: self
+                    .needed(|settings| settings.workspace_id.take(), "workspace_id")?
+                    .trim_matches(['{', '}'])
+                    .to_ascii_lowercase(),
+            }),
+            KindName::Kubernetes => IssuerKind::Kubernetes { cluster: self.cluster.take() },
+        })
+    }
+
+    /// The organisation is in the issuer's URL; to say it again is allowed, to say another is not.
+    fn take_azure(&mut self) -> Result<AzureOrganization, IssuerConfigError> {
+        let url = check_issuer_url(&self.url, self.allow_loopback_http)?;
+        let named = (url.host_str() == Some(AzureOrganization::ISSUER_HOST))
+            .then(|| url.path().trim_start_matches('/').to_owned());
+        let id = self.organization_id.take().or(named);
+        Ok(AzureOrganization {
+            allow_service_connections: self.allow_service_connections.take().unwrap_or(false),
+            runner_environment: self.runner_environment.take(),
+            source_hosts: self.source_hosts.take().unwrap_or_default(),
+            ..AzureOrganization::new(&self.needed(|_| id, "organization_id")?)
+        })
+    }
+
+    /// The controller is what the issuer's URL has before `/oidc`, unless said.
+    fn take_jenkins(&mut self) -> Result<JenkinsController, IssuerConfigError> {
+        let named = JenkinsController::url_of_issuer(&self.url).map(str::to_owned);
+        let url = self.base_url.take().or(named);
+        Ok(JenkinsController {
+            url: self.needed(|_| url, "base_url")?,
+            claims: self.claims.take().unwrap_or_default(),
+            source_hosts: self.source_hosts.take().unwrap_or_default(),
+        })
+    }
+
+    fn take_circleci(&mut self) -> Result<CircleciOrganizations, IssuerConfigError> {
+        let named = self.url.strip_prefix("https://oidc.circleci.com/org/");
+        let named = named.map(|id| vec![id.to_owned()]);
+        let ids = self.organization_ids.take().or(named);
+        let ids = self.needed(|_| ids, "organization_ids")?;
+        let ids = ids.iter().map(|id| id.to_ascii_lowercase()).collect();
+        let mut organizations = CircleciOrganizations::new(ids);
+        organizations.allow_ssh_rerun = self.allow_ssh_rerun.take().unwrap_or(false);
+        if let Some(hosts) = self.source_hosts.take() {
+            organizations.source_hosts = hosts;
+        }
+        Ok(organizations)
+    }
+
+    fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
+        let text = self.needed(|settings| settings.subject_domain.take(), "subject_domain")?;
+        SubjectDomain::parse(&text)
+    }
+
+    /// The server's URL, as set or as `of` tells it from the issuer's.
+    fn take_base_url(
+        &mut self,
+        of: fn(&str) -> Option<String>,
+    ) -> Result<String, IssuerConfigError> {
+        let base_url = self.base_url.take().or_else(|| of(&self.url));
+        self.needed(|_| base_url, "base_url")
+    }
+
+    fn needed<T>(
+        &mut self,
+        take: impl FnOnce(&mut Self) -> Option<T>,
+        setting: &'static str,
+    ) -> Result<T, IssuerConfigError> {
+        let kind = self.kind.as_str();
+        take(self).ok_or(IssuerConfigError::MissingSetting { kind, setting })
+    }
+
+    /// Refuses settings that the kind has not taken: who set them expects something of them.
+    fn refuse_unused(&self) -> Result<(), IssuerConfigError> {
+        let left = [
             ("subject_domain", self.subject_domain.is_some()),
             ("base_url", self.base_url.is_some()),
             ("skip_email_verification", self.skip_email_verification.is_some()),
+            ("organization_id", self.organization_id.is_some()),
+            ("organization_ids", self.organization_ids.is_some()),
+            ("organizations", self.organizations.is_some()),
+            ("workspace", self.workspace.is_some()),
+            ("workspace_id", self.workspace_id.is_some()),
+            ("cluster", self.cluster.is_some()),
+            ("allow_service_connections", self.allow_service_connections.is_some()),
+            ("allow_ssh_rerun", self.allow_ssh_rerun.is_some()),
+            ("runner_environment", self.runner_environment.is_some()),
+            ("source_hosts", self.source_hosts.is_some()),
+            ("claims", self.claims.is_some()),
         ];
-        match unused.into_iter().find(|(_, present)| *present) {
-            None => Ok(kind),
+        match left.into_iter().find(|(_, present)| *present) {
+            None => Ok(()),
             Some((setting, _)) => {
                 Err(IssuerConfigError::UnusedSetting { kind: self.kind.as_str(), setting })
             }
         }
     }
+}
 
-    fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
-        let text = self.subject_domain.take().ok_or(IssuerConfigError::MissingSetting {
-            kind: self.kind.as_str(),
-            setting: "subject_domain",
-        })?;
-        SubjectDomain::parse(&text)
+/// GitHub's own issuer, one of its enterprise issuers, or an Enterprise Server's. No other URL
+/// tells its server, and a wrong guess would speak for github.com.
+fn github_of(issuer: &str) -> Option<String> {
+    const PUBLIC: &str = "https://token.actions.githubusercontent.com";
+    let below = issuer.strip_prefix(PUBLIC);
+    if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return Some(IssuerKind::GITHUB.to_owned());
     }
+    let residency = issuer.strip_prefix("https://token.actions.");
+    if let Some(host) = residency.filter(|host| host.ends_with(".ghe.com") && !host.contains('/')) {
+        return Some(format!("https://{host}"));
+    }
+    issuer.strip_suffix("/_services/token").map(str::to_owned)
+}
+
+/// A GitLab server is its own issuer.
+fn gitlab_of(issuer: &str) -> Option<String> {
+    issuer.starts_with("https://").then(|| issuer.trim_end_matches('/').to_owned())
 }

@@ -48,14 +48,40 @@ fn reads_every_setting() {
 }
 
 #[test]
-fn github_base_url_defaults_to_the_public_server() {
-    let of = |changes| from_json(settings(&changes)).unwrap().kind().clone();
+fn base_urls_are_told_from_the_issuers_that_tell_them() {
+    let of = |kind: &str, url: &str| {
+        let issuer = from_json(settings(&serde_json::json!({"type": kind, "url": url})));
+        issuer.map(|issuer| match issuer.kind() {
+            IssuerKind::GithubWorkflow { base_url } | IssuerKind::GitlabPipeline { base_url } => {
+                base_url.clone()
+            }
+            _ => String::new(),
+        })
+    };
+    for (kind, url, base_url) in [
+        ("github-workflow", GITHUB, "https://github.com"),
+        (
+            "github-workflow",
+            "https://token.actions.githubusercontent.com/acme",
+            "https://github.com",
+        ),
+        ("github-workflow", "https://ghes.corp/_services/token", "https://ghes.corp"),
+        ("github-workflow", "https://token.actions.acme.ghe.com", "https://acme.ghe.com"),
+        ("gitlab-pipeline", "https://gitlab.com", "https://gitlab.com"),
+        ("gitlab-pipeline", "https://git.corp/gitlab", "https://git.corp/gitlab"),
+    ] {
+        assert_eq!(of(kind, url).unwrap(), base_url, "{url}");
+    }
+    for url in [
+        "https://login.example.com",
+        "https://token.actions.githubusercontent.com.evil.example",
+        "https://token.actions.evil.example/x.ghe.com",
+    ] {
+        assert!(of("github-workflow", url).unwrap_err().contains("needs `base_url`"), "{url}");
+    }
+    let told = serde_json::json!({"type": "github-workflow", "base_url": "https://ghes.corp"});
     assert_eq!(
-        of(serde_json::json!({"type": "github-workflow"})),
-        IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() }
-    );
-    assert_eq!(
-        of(serde_json::json!({"type": "github-workflow", "base_url": "https://ghes.corp"})),
+        *from_json(settings(&told)).unwrap().kind(),
         IssuerKind::GithubWorkflow { base_url: "https://ghes.corp".to_owned() }
     );
 }

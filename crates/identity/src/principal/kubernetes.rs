@@ -11,14 +11,19 @@ const MAX_LABEL_LEN: usize = 63;
 /// Longest name of a service account: RFC 1123 subdomain.
 const MAX_NAME_LEN: usize = 253;
 
-/// The service account. The same URI in every cluster: verifiers tell clusters apart by issuer.
-pub(super) fn name(verified: &VerifiedClaims) -> Result<SubjectAlternativeName, PrincipalError> {
+/// The service account, in `cluster` when that has a name: else the URI is the same in every
+/// cluster, and verifiers tell clusters apart by issuer.
+pub(super) fn name(
+    verified: &VerifiedClaims,
+    cluster: Option<&str>,
+) -> Result<SubjectAlternativeName, PrincipalError> {
     let workload: Workload = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
     let names = workload.namespace.zip(workload.serviceaccount.and_then(|account| account.name));
     match names {
         Some((namespace, account)) if is_label(&namespace) && is_name(&account) => {
+            let cluster = cluster.map(|name| format!("/clusters/{name}")).unwrap_or_default();
             Ok(SubjectAlternativeName::Uri(format!(
-                "https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"
+                "https://kubernetes.io{cluster}/namespaces/{namespace}/serviceaccounts/{account}"
             )))
         }
         _ => Err(PrincipalError::ServiceAccount),

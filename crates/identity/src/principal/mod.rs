@@ -36,7 +36,8 @@ impl VerifiedClaims {
                 None => uri::name(self, subject_domain)?,
             },
             IssuerKind::GithubWorkflow { base_url } => github::name(self, base_url)?,
-            IssuerKind::Kubernetes => kubernetes::name(self)?,
+            IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
+            _ => return Err(ClaimError::Missing("sub").into()),
         };
         let mut extensions = match issuer.kind() {
             IssuerKind::GithubWorkflow { base_url } => github::extensions(self, base_url)?,

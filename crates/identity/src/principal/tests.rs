@@ -328,7 +328,7 @@ fn kubernetes_names_the_service_account() {
         "kubernetes.io": {"namespace": "team-a", "pod": {"name": "p"},
             "serviceaccount": {"name": "builder", "uid": "u"}, "warnafter": 1}
     });
-    let principal = map(IssuerKind::Kubernetes, &claims).unwrap();
+    let principal = map(IssuerKind::Kubernetes { cluster: None }, &claims).unwrap();
     let name = "https://kubernetes.io/namespaces/team-a/serviceaccounts/builder";
     assert_eq!(principal.san, SubjectAlternativeName::Uri(name.to_owned()));
     assert_eq!(principal.challenges, ["system:serviceaccount:team-a:builder"]);
@@ -353,12 +353,12 @@ fn kubernetes_refuses_nameless_and_foreign_accounts() {
         json!({"namespace": "a".repeat(64), "serviceaccount": {"name": "b"}}),
     ] {
         let claims = json!({"sub": "s", "kubernetes.io": claim});
-        let refused = map(IssuerKind::Kubernetes, &claims).unwrap_err();
+        let refused = map(IssuerKind::Kubernetes { cluster: None }, &claims).unwrap_err();
         assert_eq!(refused, PrincipalError::ServiceAccount, "{claims}");
     }
     for claim in [json!("a"), json!({"namespace": 1}), json!([])] {
         let claims = json!({"sub": "s", "kubernetes.io": claim});
-        assert!(map(IssuerKind::Kubernetes, &claims).is_err(), "{claims}");
+        assert!(map(IssuerKind::Kubernetes { cluster: None }, &claims).is_err(), "{claims}");
     }
 }
 

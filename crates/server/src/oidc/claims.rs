@@ -2,26 +2,7 @@ use std::{str::FromStr, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-/// A CI system whose tokens can be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ci {
-    /// GitHub Actions.
-    Github,
-    /// A projected service account token.
-    Kubernetes,
-}
-
-impl Ci {
-    pub(crate) const ALL: [Self; 2] = [Self::Github, Self::Kubernetes];
-
-    /// Name, and path of its issuer below the provider's base URL.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Github => "github",
-            Self::Kubernetes => "kubernetes",
-        }
-    }
-}
+use super::Ci;
 
 /// `--claim K=V`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +43,7 @@ impl TokenRequest {
             None => self.plain(base_url),
             Some(Ci::Github) => self.github(),
             Some(Ci::Kubernetes) => self.kubernetes(now),
+            Some(_) => self.plain(base_url),
         };
         let issuer = match self.ci {
             None => base_url.to_owned(),

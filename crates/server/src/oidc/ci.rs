@@ -1,0 +1,154 @@
+use std::str::FromStr;
+
+use identity::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    IssuerConfig, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
+};
+
+use crate::endpoints::HOST;
+
+/// A CI system whose tokens can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ci {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+    /// Azure Pipelines.
+    Azure,
+    /// Jenkins with the plugin oidc-provider.
+    Jenkins,
+    /// Buildkite.
+    Buildkite,
+    /// CircleCI.
+    Circleci,
+    /// Bitbucket Pipelines.
+    Bitbucket,
+    /// A projected service account token.
+    Kubernetes,
+}
+
+/// What every Sigstore client asks its provider for.
+pub(crate) const AUDIENCE: &str = "sigstore";
+
+/// The organisation of Azure DevOps that development tokens are of.
+pub(super) const AZURE_ORGANIZATION: &str = "6a8f1c1e-3b0d-4d5a-9a7e-2f0c4b8d9e10";
+
+/// `JENKINS_URL` of the controller that development tokens are of, without its final slash.
+pub(super) const JENKINS_URL: &str = "https://jenkins.acme.example";
+
+/// Slug of the organisation or workspace that development tokens are of.
+pub(super) const ORGANIZATION: &str = "acme";
+
+/// The organisation of CircleCI that development tokens are of.
+pub(super) const CIRCLECI_ORGANIZATION: &str = "c1ec1111-2b3c-4d5e-8f60-718293a4b5c6";
+
+/// The workspace of Bitbucket that development tokens are of.
+pub(super) const BITBUCKET_WORKSPACE: &str = "b17b0c4e-5d6f-4a7b-8c9d-0e1f2a3b4c5d";
+
+impl Ci {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Github,
+        Self::Gitlab,
+        Self::Azure,
+        Self::Jenkins,
+        Self::Buildkite,
+        Self::Circleci,
+        Self::Bitbucket,
+        Self::Kubernetes,
+    ];
+
+    /// Name, and path of its issuer below the provider's base URL.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Azure => "azure",
+            Self::Jenkins => "jenkins",
+            Self::Buildkite => "buildkite",
+            Self::Circleci => "circleci",
+            Self::Bitbucket => "bitbucket",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// The issuer's URL, `oidc_base` being the provider's.
+    pub(crate) fn issuer(self, oidc_base: &str) -> String {
+        format!("{oidc_base}/{}", self.name())
+    }
+
+    /// How the stack maps the claims of this CI's development tokens: as those of the real one, which
+    /// the URL of the development issuer does not tell.
+    pub(crate) fn issuer_kind(self) -> IssuerKind {
+        match self {
+            Self::Github => IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() },
+            Self::Gitlab => IssuerKind::GitlabPipeline { base_url: IssuerKind::GITLAB.to_owned() },
+            Self::Azure => IssuerKind::AzurePipeline(AzureOrganization::new(AZURE_ORGANIZATION)),
+            Self::Jenkins => IssuerKind::JenkinsJob(jenkins()),
+            Self::Buildkite => IssuerKind::BuildkiteJob(BuildkiteOrganizations {
+                slugs: vec![ORGANIZATION.to_owned()],
+                ids: Vec::new(),
+            }),
+            Self::Circleci => IssuerKind::CircleciJob(CircleciOrganizations::new(vec![
+                CIRCLECI_ORGANIZATION.to_owned(),
+            ])),
+            Self::Bitbucket => IssuerKind::BitbucketPipeline(BitbucketWorkspace {
+                slug: ORGANIZATION.to_owned(),
+                id: BITBUCKET_WORKSPACE.to_owned(),
+            }),
+            Self::Kubernetes => IssuerKind::Kubernetes { cluster: None },
+        }
+    }
+
+    /// Audiences that the stack accepts from this CI; the first is what its tokens have unless told.
+    ///
+    /// Where a job can choose, as most can, it is the one of every Sigstore client.
+    pub(crate) fn audiences(self) -> Vec<String> {
+        let audience = match self {
+            Self::Azure => IssuerKind::AZURE_AUDIENCE,
+            _ => AUDIENCE,
+        };
+        vec![audience.to_owned()]
+    }
+}
+
+/// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
+/// the jobs of every CI system by that system's.
+pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
+    let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
+    let kind = IssuerKind::EmailOrUri { subject_domain };
+    let plain = IssuerConfig::new_loopback(base_url, vec![AUDIENCE.to_owned()], kind)?;
+    let of_ci =
+        |ci: Ci| IssuerConfig::new_loopback(&ci.issuer(base_url), ci.audiences(), ci.issuer_kind());
+    let mut issuers = vec![plain];
+    for ci in Ci::ALL {
+        issuers.push(of_ci(ci)?);
+    }
+    Ok(issuers)
+}
+
+/// A controller whose administrators have added what the certificate can say of the source.
+fn jenkins() -> JenkinsController {
+    let named = |name: &str| Some(name.to_owned());
+    JenkinsController {
+        url: JENKINS_URL.to_owned(),
+        claims: JenkinsClaims {
+            source_repository_uri: named("git_url"),
+            source_repository_digest: named("git_commit"),
+            source_repository_ref: named("git_ref"),
+            ..JenkinsClaims::default()
+        },
+        source_hosts: vec!["git.acme.example".to_owned()],
+    }
+}
+
+impl FromStr for Ci {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|ci| ci.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no such CI system; there are {names}")
+        })
+    }
+}
