@@ -27,13 +27,21 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
         bail!(
-            "{command:?} ended with {}\n{}{}",
+            "{} ended with {}\n{}{}",
+            line(command),
             output.status,
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A command as one would type it, without its environment.
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    words.join(" ")
 }
 
 /// Cargo, in the repository, with the target directory of this program.

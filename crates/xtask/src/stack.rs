@@ -36,15 +36,27 @@ impl Stack {
         data_dir: &Path,
         database_url: Option<&str>,
     ) -> Result<Self> {
+        let database = database_url.map(|url| ["--database-url", url]);
+        Self::start_with(binaries, data_dir, database.iter().flatten())
+    }
+
+    /// Starts it with its clock moved by what a file says.
+    pub(crate) fn start_at(binaries: &Path, data_dir: &Path, clock_offset: &Path) -> Result<Self> {
+        let file = clock_offset.as_os_str();
+        Self::start_with(binaries, data_dir, [OsStr::new("--clock-offset-file"), file])
+    }
+
+    fn start_with<S: AsRef<OsStr>>(
+        binaries: &Path,
+        data_dir: &Path,
+        more: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let log = File::create(data_dir.join("countersignd.stderr"))?;
         let ready_file = data_dir.join("ready.json");
         let _ = std::fs::remove_file(&ready_file);
         let mut command = Command::new(binaries.join("countersignd"));
-        command.args(["dev", "--port-base", "auto", "--data-dir"]).arg(data_dir);
-        if let Some(url) = database_url {
-            command.args(["--database-url", url]);
-        }
+        command.args(["dev", "--port-base", "auto", "--data-dir"]).arg(data_dir).args(more);
         let begin = Instant::now();
         let child = command
             .stdin(Stdio::null())
@@ -90,9 +102,14 @@ impl Stack {
         output(command.arg("token").arg("--data-dir").arg(&self.data_dir).args(arguments))
     }
 
-    /// The client of the same build, told to trust this stack.
+    /// The client of the same build.
+    pub(crate) fn client_path(&self) -> PathBuf {
+        self.binaries.join("countersign")
+    }
+
+    /// The client, told to trust this stack.
     pub(crate) fn client(&self) -> Result<Command> {
-        let mut client = Command::new(self.binaries.join("countersign"));
+        let mut client = Command::new(self.client_path());
         client.env("COUNTERSIGN_TRUST_CONFIG", self.trust_file("client_trust_config.json")?);
         Ok(client)
     }

@@ -1,0 +1,138 @@
+//! Images of a local registry, signed and attested in every form, judged by every verifier of images.
+
+use anyhow::{Result, bail};
+
+use crate::interop::{
+    clients::{
+        ExpectedSigner, Kind, Protocol, Trust, Vouching, cosign3,
+        images::{self, Form, Sealing},
+        registry::Registry,
+    },
+    install::Tool,
+    limits,
+    report::{self, Outcome, Report},
+    scene::{IDENTITY, STRANGER, Scene},
+};
+
+/// Verifiers of images, and the heads of their columns.
+const VERIFIERS: [(Tool, Trust, &str); 5] = [
+    (Tool::Cosign3, Trust::Files, "cosign 3"),
+    (Tool::Cosign3, Trust::Tuf, "cosign 3"),
+    (Tool::Cosign2, Trust::Files, "cosign 2"),
+    (Tool::Cosign2, Trust::Tuf, "cosign 2"),
+    (Tool::GoImages, Trust::Files, "go"),
+];
+
+/// A registry, an image for each way to sign, and every verifier.
+pub(in crate::interop) fn sealed(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
+    report::part(
+        "images in a local registry: seconds to sign, and to verify and refuse another signer",
+    );
+    for tool in [Tool::Registry, Tool::Curl] {
+        if let Some(why) = scene.clients.missing(tool) {
+            report.skip("images", &why);
+            return Ok(());
+        }
+    }
+    let registry = Registry::start(scene)?;
+    let heads = VERIFIERS.map(|(_, _, name)| name);
+    report::table_line("signed by", std::iter::once("").chain(heads));
+    let trusts = VERIFIERS.map(|(_, trust, _)| trust.name());
+    report::table_line("", std::iter::once("signs").chain(trusts));
+    for (number, sealing) in plan().into_iter().enumerate() {
+        let image = registry.push(scene, &format!("app{number}"))?;
+        let name = name(sealing);
+        let marks = row(scene, report, sealing, (&name, &image));
+        report::table_line(&name, marks);
+    }
+    Ok(())
+}
+
+fn plan() -> Vec<Sealing> {
+    use Protocol::{Rekor1, Rekor2};
+    use Vouching::{Key, Keyless};
+    let ways = [
+        (Tool::Cosign3, Trust::Files, Rekor2, Keyless, Form::Bundles),
+        (Tool::Cosign3, Trust::Files, Rekor1, Keyless, Form::Bundles),
+        (Tool::Cosign3, Trust::Tuf, Rekor2, Keyless, Form::Bundles),
+        (Tool::Cosign3, Trust::Files, Rekor2, Key, Form::Bundles),
+        (Tool::Cosign3, Trust::Tuf, Rekor1, Keyless, Form::Tags),
+        (Tool::Cosign2, Trust::Files, Rekor1, Keyless, Form::Tags),
+        (Tool::Cosign2, Trust::Tuf, Rekor1, Keyless, Form::Tags),
+        (Tool::Cosign2, Trust::Files, Rekor1, Key, Form::Tags),
+        (Tool::Cosign2, Trust::Files, Rekor1, Keyless, Form::Bundles),
+    ];
+    let mut plan = Vec::new();
+    for (tool, trust, protocol, vouching, form) in ways {
+        for kind in Kind::ALL {
+            // cosign 2.5 has --new-bundle-format for attestations of images, not for signatures.
+            if (tool, form, kind) != (Tool::Cosign2, Form::Bundles, Kind::Blob) {
+                plan.push(Sealing { tool, kind, trust, protocol, vouching, form });
+            }
+        }
+    }
+    plan
+}
+
+fn name(sealing: Sealing) -> String {
+    let act = match sealing.kind {
+        Kind::Blob => "sign",
+        Kind::Attestation => "attest",
+    };
+    let key = match sealing.vouching {
+        Vouching::Keyless => "",
+        Vouching::Key => " by key",
+    };
+    let form = match sealing.form {
+        Form::Bundles => "bundle",
+        Form::Tags => "old tags",
+    };
+    let (tool, log, trust) = (sealing.tool.name(), sealing.protocol.name(), sealing.trust.name());
+    format!("{tool} {act}{key}, {log}, {trust}, {form}")
+}
+
+fn row(
+    scene: &Scene<'_>,
+    report: &mut Report,
+    sealing: Sealing,
+    (name, image): (&str, &str),
+) -> Vec<String> {
+    let signed = scene
+        .clients
+        .missing(sealing.tool)
+        .map_or_else(|| Outcome::of(|| images::sign(scene, sealing, image)), Outcome::Skipped);
+    let mut marks = vec![report.record(name, &signed)];
+    for (tool, trust, _) in VERIFIERS {
+        if !matches!(signed, Outcome::Passed(_)) {
+            marks.push("-".to_owned());
+            continue;
+        }
+        let outcome = scene.clients.missing(tool).map_or_else(
+            || Outcome::of(|| check(scene, (tool, trust), sealing, image)),
+            Outcome::Skipped,
+        );
+        let outcome = outcome.explained_by(|said| limits::of_image(sealing, tool, said));
+        let name = format!("{} ({}) verifies: {name}", tool.name(), trust.name());
+        marks.push(report.record(&name, &outcome));
+    }
+    marks
+}
+
+fn check(scene: &Scene<'_>, verifier: (Tool, Trust), sealing: Sealing, image: &str) -> Result<()> {
+    let (right_key, wrong_key);
+    let (right, wrong) = match sealing.vouching {
+        Vouching::Keyless => {
+            (ExpectedSigner::Identity(IDENTITY), ExpectedSigner::Identity(STRANGER))
+        }
+        Vouching::Key => {
+            right_key = cosign3::public_key(scene)?;
+            wrong_key = cosign3::other_public_key(scene)?;
+            (ExpectedSigner::Key(&right_key), ExpectedSigner::Key(&wrong_key))
+        }
+    };
+    images::verify(scene, verifier, sealing, (image, right))?;
+    if images::verify(scene, verifier, sealing, (image, wrong)).is_ok() {
+        bail!("it accepted another signer too");
+    }
+    Ok(())
+}
