@@ -47,7 +47,7 @@ pub struct Question {
 /// One word, under the types it may have.
 #[derive(Debug)]
 struct Word {
-    word: String,
+    text: String,
     key_types: Vec<&'static str>,
     /// What this round has read of it.
     indexes: BTreeSet<u64>,
@@ -68,7 +68,7 @@ impl Search {
         let unmatched = keys.iter().any(|key| !key.is_storable());
         for key in keys.iter().filter(|key| key.is_storable()) {
             let (lower, key_type) = (key.key.to_lowercase(), key.key_type.as_str());
-            match words.iter_mut().find(|word| word.word == lower) {
+            match words.iter_mut().find(|word| word.text == lower) {
                 Some(word) if word.key_types.contains(&key_type) => {}
                 Some(word) => word.key_types.push(key_type),
                 None => words.push(Word::new(lower, key_type)),
@@ -95,7 +95,7 @@ impl Search {
         let word = self.words.get(self.next.0).filter(|_| !self.done)?;
         Some(Question {
             key_type: word.key_types.get(self.next.1)?,
-            key: word.word.clone(),
+            key: word.text.clone(),
             below: self.below,
             limit: bound(self.page as u64),
         })
@@ -176,8 +176,8 @@ impl Search {
 }
 
 impl Word {
-    fn new(word: String, key_type: &'static str) -> Self {
-        Self { word, key_types: vec![key_type], indexes: BTreeSet::new(), known_from: 0 }
+    fn new(text: String, key_type: &'static str) -> Self {
+        Self { text, key_types: vec![key_type], indexes: BTreeSet::new(), known_from: 0 }
     }
 }
 

@@ -31,4 +31,4 @@ pub use engine::{
 pub use error::{ReadError, RecheckError, SigningError, StartError, StopReason, SubmitError};
 pub use fsck::{Finding, FsckError, FsckReport, MAX_FINDINGS, fsck};
 pub use reader::MAX_ENTRIES_PER_READ;
-pub use rekor1::{Rekor1, tree_id};
+pub use rekor1::{Rekor1, Rekor1Error, tree_id};

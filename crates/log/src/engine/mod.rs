@@ -111,6 +111,7 @@ pub struct Log {
     pub(crate) record: LogRecord,
     pub(crate) store: Arc<dyn LogStore>,
     pub(crate) published: watch::Receiver<Arc<PublishedCheckpoint>>,
+    public_key: PublicKey,
     key_id: [u8; 32],
     queue: Arc<Queue>,
 }
@@ -164,7 +165,8 @@ impl Log {
         vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
         let (publisher, published) =
-            Publisher::start(&config, (signer, public_key), tiles, state.edge.head()).await?;
+            Publisher::start(&config, (signer, public_key.clone()), tiles, state.edge.head())
+                .await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));
@@ -175,6 +177,7 @@ impl Log {
             record,
             store: Arc::clone(&store),
             published: published.clone(),
+            public_key,
             key_id: config.key_id,
             queue: Arc::clone(&queue),
         });
@@ -222,6 +225,12 @@ impl Log {
     #[must_use]
     pub fn key_id(&self) -> &[u8; 32] {
         &self.key_id
+    }
+
+    /// The key that verifies its checkpoints.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
     }
 
     /// Entries that wait to be sequenced.

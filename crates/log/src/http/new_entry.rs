@@ -19,18 +19,25 @@ pub(super) fn new_entry(verified: VerifiedEntry) -> NewEntry {
 }
 
 /// The words that the index can hold. One that it cannot is no reason to refuse a good signature.
+///
+/// A name that is known for an address or a URI is not kept once more as any name: who searches for
+/// any name looks at all three.
 fn index_keys(verified: &VerifiedEntry) -> Vec<IndexKey> {
-    verified
-        .index_keys()
-        .into_iter()
-        .map(|(kind, key)| IndexKey { key_type: key_type(kind), key })
-        .filter(|IndexKey { key, .. }| {
-            !key.is_empty() && key.len() <= MAX_INDEX_KEY_LEN && !key.contains('\0')
+    let keys = verified.index_keys();
+    let named = |word: &str| {
+        keys.iter().any(|(kind, key)| {
+            matches!(kind, IndexKeyKind::Email | IndexKeyKind::Uri) && key == word
         })
+    };
+    keys.iter()
+        .filter(|(kind, key)| *kind != IndexKeyKind::Subject || !named(key))
+        .filter(|(_, key)| !key.is_empty() && key.len() <= MAX_INDEX_KEY_LEN && !key.contains('\0'))
+        .map(|(kind, key)| IndexKey { key_type: key_type(*kind), key: key.clone() })
         .take(MAX_INDEX_KEYS)
         .collect()
 }
 
+/// The store's name of a kind.
 pub(super) fn key_type(kind: IndexKeyKind) -> IndexKeyType {
     match kind {
         IndexKeyKind::Hash => IndexKeyType::Hash,

@@ -9,9 +9,14 @@ use crate::{Log, ReadError, reader::complete_subtrees};
 
 /// The newest checkpoint. Caches ask again each time.
 pub(super) fn checkpoint(log: &Log) -> Response {
+    note(log.checkpoint().note.clone())
+}
+
+/// A signed note as it is served. Caches ask again each time.
+pub(super) fn note(note: String) -> Response {
     let headers =
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, log.checkpoint().note.clone()).into_response()
+    (headers, note).into_response()
 }
 
 /// The tile at `path`, the part of the URL behind `tile/`.

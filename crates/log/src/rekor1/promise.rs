@@ -1,1 +1,75 @@
 //! Signed entry timestamps: made once, verified, kept.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use crypto::{PublicKey, SignatureError, Signer, SignerError};
+use entry::rekor1::set_payload;
+use service::CpuPool;
+
+use super::{Rekor1Error, keeper::Keeper};
+
+/// Makes SETs and hands them to their keeper.
+pub(super) struct Promises {
+    pub(super) signer: Arc<dyn Signer>,
+    /// The log's, whatever the signer says of itself.
+    pub(super) public_key: PublicKey,
+    pub(super) cpu: CpuPool,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) log_id: [u8; 32],
+}
+
+/// What a SET is about.
+pub(super) struct Promised<'a> {
+    pub(super) index: u64,
+    pub(super) integrated_at: u64,
+    pub(super) body: &'a [u8],
+}
+
+impl Promises {
+    /// The entry's SET: the stored one, the one that is about to be stored, or a new one.
+    ///
+    /// Each is verified before it leaves; a stored one that does not verify is replaced in the
+    /// answer, and left for fsck to find, for nothing that is stored is ever changed.
+    pub(super) async fn promise(
+        &self,
+        promised: &Promised<'_>,
+        stored: Bytes,
+    ) -> Result<Bytes, Rekor1Error> {
+        let index = promised.index;
+        let payload: Arc<[u8]> =
+            set_payload(promised.body, promised.integrated_at, &self.log_id, index).into();
+        let made = if stored.is_empty() { self.keeper.waiting(index) } else { Some(stored) };
+        if let Some(set) = made {
+            match self.verify(&payload, &set).await? {
+                Ok(()) => return Ok(set),
+                Err(error) => tracing::error!(log.leaf_index = index, error = %error,
+                    "the stored timestamp of an entry is not this log's; run fsck"),
+            }
+        }
+        let signed = tokio::time::timeout(SIGNING_TIME, self.signer.sign(&payload)).await;
+        let set = signed.unwrap_or_else(|_| Err(self.late())).map_err(Rekor1Error::Signing)?;
+        let set = Bytes::from(set);
+        self.verify(&payload, &set).await?.map_err(Rekor1Error::Signature)?;
+        // Of two that were signed at once, both callers get the one that will be stored.
+        Ok(self.keeper.keep(index, set))
+    }
+
+    async fn verify(
+        &self,
+        payload: &Arc<[u8]>,
+        set: &Bytes,
+    ) -> Result<Result<(), SignatureError>, Rekor1Error> {
+        let key = self.public_key.clone();
+        let (payload, set) = (Arc::clone(payload), set.clone());
+        Ok(self.cpu.run_next(move || key.verify(&payload, &set)).await?)
+    }
+
+    fn late(&self) -> SignerError {
+        let (key_id, reason) = (self.signer.key_id().to_owned(), "no answer in time".to_owned());
+        SignerError::Unavailable { key_id, reason }
+    }
+}
+
+/// A remote key answers in tens of milliseconds.
+const SIGNING_TIME: Duration = Duration::from_secs(5);

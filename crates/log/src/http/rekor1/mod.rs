@@ -1,24 +1,57 @@
 //! Rekor v1: the REST API that most clients still speak first, and its tree as tiles.
 
+mod answer;
+mod consistency;
+mod create;
+mod entry;
+mod error;
+mod index;
+mod log_info;
+mod public_key;
+mod query;
+mod retrieve;
+mod tiles_face;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, response::Response, routing::get};
-use service::{Failure, Protocol};
+use axum::{
+    Router,
+    middleware::from_fn,
+    routing::{get, post},
+};
+use service::Protocol;
 
+use self::error::render;
 use super::OnDuplicate;
-use crate::Rekor1;
+use crate::{Log, Rekor1};
 
 /// What an operator may choose about the Rekor v1 face.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rekor1Options {
     /// How a repeated entry is answered.
     pub on_duplicate: OnDuplicate,
+    /// Which kinds of entries are taken.
+    pub kinds: ::entry::rekor1::Options,
 }
 
 /// The API of Rekor v1 under `/api/v1`, and the tree's tiles at `/checkpoint` and `/tile/...`.
 pub fn rekor1_router(rekor1: Arc<Rekor1>, options: Rekor1Options) -> Router {
-    let _ = (rekor1, options);
-    Router::new().route("/ping", get(async || "."))
+    let api = Router::new()
+        .route("/api/v1/log/entries", post(create::create).get(entry::by_index))
+        .route("/api/v1/log/entries/retrieve", post(retrieve::retrieve))
+        .route("/api/v1/log/entries/{id}", get(entry::by_id))
+        .route("/api/v1/log", get(log_info::log_info))
+        .route("/api/v1/log/proof", get(consistency::consistency))
+        .route("/api/v1/log/publicKey", get(public_key::public_key))
+        .route("/api/v1/index/retrieve", post(index::retrieve))
+        .layer(from_fn(answer::open_and_uncached));
+    Router::new()
+        .route("/", get(async || "Rekor v1 API at /api/v1/log, tiles at /checkpoint and /tile/\n"))
+        .route("/ping", get(async || "."))
+        .route("/checkpoint", get(tiles_face::checkpoint))
+        .route("/tile/{*path}", get(tiles_face::tile))
+        .merge(api)
+        .with_state(Face { rekor1, options })
 }
 
 /// Limits and errors of [`rekor1_router`].
@@ -28,13 +61,20 @@ pub fn rekor1_protocol() -> Protocol {
 }
 
 /// A canonical body has at most 64 KiB. The rest is room for what is verified and not kept: the payload of an
-/// envelope, base64 in JSON in JSON, which is 4 MiB in Rekor v2 as well.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// envelope, base64 in JSON in JSON.
+const BODY_LIMIT: usize = ::entry::rekor1::MAX_REQUEST_LEN;
 
 /// As for Rekor v2: a store that does not answer is given up on before it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn render(failure: &Failure) -> Response {
-    use axum::response::IntoResponse;
-    failure.status().into_response()
+#[derive(Clone)]
+struct Face {
+    rekor1: Arc<Rekor1>,
+    options: Rekor1Options,
+}
+
+impl Face {
+    fn log(&self) -> &Log {
+        self.rekor1.log()
+    }
 }

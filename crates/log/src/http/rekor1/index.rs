@@ -1,0 +1,46 @@
+//! `POST /api/v1/index/retrieve`.
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use log_store::{IndexKey, IndexKeyType};
+use service::read_body;
+use wire::rekor1::SearchIndex;
+
+use super::{Face, answer::json, error::ApiError};
+use crate::http::key_type;
+
+/// Longest question: a certificate chain in PEM in base64 is 30 KiB.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// Ids of the entries with a hash, key, e-mail address or name, the newest first.
+pub(super) async fn retrieve(
+    State(face): State<Face>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let body = read_body(request, BODY_LIMIT).await?;
+    let query: SearchIndex = serde_json::from_slice(&body)?;
+    let search = ::entry::rekor1::search_keys(&query).map_err(ApiError::of_search)?;
+    let keys: Vec<IndexKey> = search
+        .keys
+        .into_iter()
+        .flat_map(|(kind, key)| {
+            key_types(key_type(kind)).iter().map(move |key_type| (*key_type, key.clone()))
+        })
+        .map(|(key_type, key)| IndexKey { key_type, key })
+        .collect();
+    let ids = face.rekor1.search(&keys, search.match_all).await?;
+    json(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// What a word may be in the index: a subject is any name of a certificate.
+fn key_types(asked: IndexKeyType) -> &'static [IndexKeyType] {
+    match asked {
+        IndexKeyType::Hash => &[IndexKeyType::Hash],
+        IndexKeyType::Key => &[IndexKeyType::Key],
+        IndexKeyType::Email => &[IndexKeyType::Email],
+        IndexKeyType::Uri => &[IndexKeyType::Uri],
+        IndexKeyType::Subject => &[IndexKeyType::Subject, IndexKeyType::Email, IndexKeyType::Uri],
+    }
+}
