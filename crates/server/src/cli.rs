@@ -2,6 +2,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::{
     endpoints::PortBase,
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Verify what is stored; nothing else may have a SQLite log open
     Fsck(FsckArguments),
+    /// Ask an http URL and fail unless it answers 200; for health checks of containers
+    Probe(ProbeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +95,13 @@ pub(crate) struct FsckArguments {
     /// PostgreSQL of the logs, when they are not in the data directory
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArguments {
+    /// What to ask; by default whether all services of the process are ready
+    #[arg(default_value = "http://127.0.0.1:3007/readyz")]
+    pub(crate) url: Url,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

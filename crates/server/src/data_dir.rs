@@ -69,6 +69,11 @@ impl DataDir {
         self.root.join(CHECKPOINTS).join(log)
     }
 
+    /// The tree id of the Rekor v1 log, as the database has it.
+    pub(crate) fn tree_id_file(&self) -> PathBuf {
+        self.root.join("rekor1-tree-id")
+    }
+
     /// SQLite's file of the logs.
     pub(crate) fn log_database(&self) -> PathBuf {
         self.root.join("log.db")

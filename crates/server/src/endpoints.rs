@@ -101,8 +101,40 @@ impl Ports {
     }
 }
 
-/// Host of every base URL, and origin of the Rekor v2 log.
+/// Host of every base URL of `dev`, and origin of its Rekor v2 log.
 pub(crate) const HOST: &str = "localhost";
+
+/// Where clients find each face: base URLs without a final slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrls([String; 8]);
+
+impl BaseUrls {
+    /// Asks `url` for each face.
+    pub(crate) fn new(url: impl FnMut(Face) -> String) -> Self {
+        Self(Face::ALL.map(url))
+    }
+
+    /// The base URL of `face`.
+    pub(crate) fn of(&self, face: Face) -> &str {
+        let [ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics] = &self.0;
+        match face {
+            Face::Ca => ca,
+            Face::Ct => ct,
+            Face::Rekor1 => rekor1,
+            Face::Rekor2 => rekor2,
+            Face::Tsa => tsa,
+            Face::Trust => trust,
+            Face::Oidc => oidc,
+            Face::Metrics => metrics,
+        }
+    }
+}
+
+impl From<&Ports> for BaseUrls {
+    fn from(ports: &Ports) -> Self {
+        Self::new(|face| ports.url(face))
+    }
+}
 
 /// The listeners of one face.
 pub(crate) struct Bound {

@@ -12,9 +12,10 @@ use tsp::{IntermediateUsage, TsaChain};
 use crate::{
     cli::{FsckArguments, FsckTarget},
     data_dir::{DataDir, read_if_present, read_json},
-    dev::{Chains, deployment},
+    endpoints::{BaseUrls, HOST},
     keys,
-    logs::{key_id, open_store},
+    logs::{LogIdentities, key_id, key_name, open_store},
+    services::{Material, Publisher, deployment},
     token::LastStart,
 };
 
@@ -97,7 +98,7 @@ async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> an
     let key = PublicKey::from_spki_der(&spec.public_key_der)?;
     let note: SignedNote = note.parse().context("the checkpoint file is damaged")?;
     let signed = note
-        .verified_checkpoint(&key, &spec.origin, &key_id(spec, &key))
+        .verified_checkpoint(&key, key_name(spec), &key_id(spec, &key))
         .context("the checkpoint file does not verify")?
         .head;
     let size = signed.size;
@@ -133,17 +134,22 @@ fn tsa(data_dir: &DataDir) -> anyhow::Result<String> {
 fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
     let last: LastStart = read_json(&data_dir.last_start_file())?
         .context("`countersignd dev` has not been started on this data directory")?;
+    let tree_id = read_json(&data_dir.tree_id_file())?.context("the tree id is missing")?;
     let public = |name, key_type| -> anyhow::Result<PublicKey> {
         let key = keys::load(data_dir, name, key_type)?.context("a key is missing")?;
         Ok(key.public_key().clone())
     };
-    let chains = Chains {
-        ca: x509::from_pem(&chain_text(data_dir, "ca")?)?,
-        tsa: x509::from_pem(&chain_text(data_dir, "tsa")?)?,
+    let material = Material {
+        ca_chain: x509::from_pem(&chain_text(data_dir, "ca")?)?,
+        tsa_chain: x509::from_pem(&chain_text(data_dir, "tsa")?)?,
+        ct: public("ct", KeyType::EcdsaP256)?,
+        rekor1: public("rekor1", KeyType::EcdsaP256)?,
+        rekor1_tiles: public("rekor1-tiles", KeyType::Ed25519)?,
+        rekor2: public("rekor2", KeyType::Ed25519)?,
     };
-    let ct = public("ct", KeyType::EcdsaP256)?;
-    let rekor2 = public("rekor2", KeyType::Ed25519)?;
-    let deployment = deployment(&last.ports, &chains, (&ct, &rekor2))?;
+    let publisher = Publisher { operator: HOST, trust_dir: Some(data_dir.trust_dir()) };
+    let (urls, logs) = (BaseUrls::from(&last.ports), LogIdentities::of_dev(tree_id));
+    let deployment = deployment(publisher, &urls, &logs, &material)?;
     let files = trust::TrustFiles::build(&deployment, SystemClock.now())?;
     for file in files.files() {
         let path = data_dir.trust_dir().join(file.name);

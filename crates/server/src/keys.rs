@@ -15,6 +15,10 @@ pub(crate) struct Keys {
     pub(crate) ca: LocalSigner,
     /// CT log.
     pub(crate) ct: LocalSigner,
+    /// Rekor v1 log: checkpoints and promises.
+    pub(crate) rekor1: LocalSigner,
+    /// Rekor v1 log: checkpoints of its tiles.
+    pub(crate) rekor1_tiles: LocalSigner,
     /// Rekor v2 log.
     pub(crate) rekor2: LocalSigner,
     /// Timestamp authority.
@@ -37,6 +41,8 @@ impl Keys {
             let key = |name, key_type| scope.spawn(move || load_or_make(data_dir, name, key_type));
             let ca = key("ca", KeyType::EcdsaP256);
             let ct = key("ct", KeyType::EcdsaP256);
+            let rekor1 = key("rekor1", KeyType::EcdsaP256);
+            let rekor1_tiles = key("rekor1-tiles", KeyType::Ed25519);
             let rekor2 = key("rekor2", KeyType::Ed25519);
             let tsa = key("tsa", KeyType::EcdsaP256);
             let tuf_root = key("tuf-root", KeyType::EcdsaP256);
@@ -45,6 +51,8 @@ impl Keys {
             Ok(Self {
                 ca: made(ca)?,
                 ct: made(ct)?,
+                rekor1: made(rekor1)?,
+                rekor1_tiles: made(rekor1_tiles)?,
                 rekor2: made(rekor2)?,
                 tsa: made(tsa)?,
                 tuf_root: made(tuf_root)?,

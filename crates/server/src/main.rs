@@ -10,6 +10,7 @@
 //!
 //! - `cli`: the command line.
 //! - `dev`: all services and a development identity provider in one process.
+//! - `services`: one service each, and how they run and end together.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `oidc`: the development identity provider.
@@ -25,6 +26,7 @@ mod keys;
 mod log_lines;
 mod logs;
 mod oidc;
+mod services;
 mod token;
 
 use std::{io::IsTerminal, process::ExitCode};
@@ -37,11 +39,15 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log);
-    let outcome = match cli.command {
-        Command::Dev(arguments) => block_on(dev::run(arguments)),
-        Command::Token(arguments) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Fsck(arguments) => block_on(fsck::run(arguments)),
-    };
+    let outcome =
+        match cli.command {
+            Command::Dev(arguments) => block_on(dev::run(arguments)),
+            Command::Token(arguments) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
+            Command::Fsck(arguments) => block_on(fsck::run(arguments)),
+            Command::Probe(arguments) => block_on(async move {
+                services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS)
+            }),
+        };
     outcome.unwrap_or_else(|error| {
         // `{:#}` prints the causes on the same line.
         eprintln!("countersignd: {error:#}");

@@ -1,27 +1,28 @@
 //! `countersignd dev`: everything in one process, ready to be signed with.
 
 mod faces;
-mod probe;
 mod ready;
-mod servers;
-mod trust;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::Context;
+use crypto::Signer;
+use log_store::LogKind;
 use service::{Clock, OffsetClock, SystemClock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::warn;
+use trust::TrustFiles;
 
-pub(crate) use self::trust::{Chains, deployment};
-use self::{faces::Faces, ready::Ready, servers::Servers};
+use self::ready::Ready;
 use crate::{
     certificates,
     cli::DevArguments,
     data_dir::{DataDir, make_private, read_json, remove_if_present, write_json},
-    endpoints::{self, Face},
+    endpoints::{self, BaseUrls, Face, HOST, Ports},
     keys::Keys,
-    logs::{Logs, open_store},
+    logs::{LogIdentities, Logs, open_store},
+    services::{
+        self, Background, Material, Publisher, Running, Servers, Shared, Signals, deployment,
+    },
     token::LastStart,
 };
 
@@ -41,54 +42,16 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     let _lock = data_dir.lock()?;
     remove_if_present(&data_dir.ready_file())?;
 
-    let running = tokio::select! {
-        started = start(&arguments, &data_dir) => started?,
-        name = signals.received() => {
-            info!(signal = name, "ended before the start was complete");
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    running.ready.announce(&data_dir, begin.elapsed())?;
-    let failure = tokio::select! {
-        name = signals.received() => {
-            info!(signal = name, "shutting down");
-            None
-        }
-        error = running.failed() => Some(error),
-    };
+    let started = signals.unless(start(&arguments, &data_dir)).await?;
+    let Some((running, ready)) = started else { return Ok(ExitCode::SUCCESS) };
+    ready.announce(&data_dir, begin.elapsed())?;
+    let failure = running.until_signalled(&mut signals).await;
     // What waits for the file must not find it while we go.
     remove_if_present(&data_dir.ready_file())?;
-    running.stop().await;
-    match failure {
-        None => Ok(ExitCode::SUCCESS),
-        Some(error) => Err(error.context("stopped, since it cannot go on safely")),
-    }
+    running.stop(failure).await
 }
 
-/// Everything that was started.
-struct Running {
-    servers: Servers,
-    logs: Logs,
-    ready: Ready,
-}
-
-impl Running {
-    /// Waits for the end of anything that should never end.
-    async fn failed(&self) -> anyhow::Error {
-        tokio::select! {
-            error = self.servers.failed() => error,
-            error = self.logs.failed() => error,
-        }
-    }
-
-    /// Callers first, then what answers them, then the logs.
-    async fn stop(self) {
-        self.servers.stop().await;
-        self.logs.stop(servers::LOGS_PATIENCE).await;
-    }
-}
-
-async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<Running> {
+async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(Running, Ready)> {
     let clock_offset_file = match &arguments.clock_offset_file {
         Some(file) => Some(std::path::absolute(file)?),
         None => None,
@@ -109,51 +72,58 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<R
         make_secrets(data_dir.clone(), clock.now()),
         open_store(&sqlite_file, arguments.database_url.as_deref())
     );
-    let (keys, chains) = secrets?;
+    let (keys, material) = secrets?;
     let store = store.context("cannot open the log's database")?;
+    let tree_id = translog::tree_id(store.as_ref(), LogKind::Rekor1.as_str()).await?;
+    write_json(&data_dir.tree_id_file(), &tree_id)?;
     // Before anybody can ask for a token of this start.
     write_json(&data_dir.last_start_file(), &LastStart { ports, clock_offset_file })?;
 
-    let faces = Faces::build((keys, chains), data_dir.tuf_dir(), &ports, &clock).await?;
-    faces.trust_files.write_to(&data_dir.trust_dir())?;
-    faces.tuf.write_root_to(&data_dir.trust_dir())?;
-    let logs = Logs::start(data_dir, store, &faces.log_signers, &clock).await?;
-    let servers = Servers::start(&faces, &logs, bound, &clock)?;
-    for face in Face::ALL {
-        probe::ready(ports.of(face)).await.with_context(|| format!("{face:?} does not answer"))?;
-    }
-    Ok(Running { servers, logs, ready: Ready::new(&ports, data_dir) })
+    let shared = Shared::new(clock);
+    let logs = LogIdentities::of_dev(tree_id);
+    let files = trust_files(data_dir, &ports, &logs, &material, shared.clock.now())?;
+    let (signers, tuf_keys, face_keys) = faces::distribute(keys, &shared);
+    let tuf_dir = data_dir.tuf_dir();
+    let (trust, logs) = tokio::join!(
+        services::open_trust(&shared, &tuf_dir, tuf_keys, files),
+        Logs::start(data_dir, &logs, store, &signers, &shared)
+    );
+    let (trust, logs) = (trust?, logs?);
+    trust.write_to(&data_dir.trust_dir())?;
+    let served = faces::build(&shared, &ports, face_keys, (&logs, &signers), (&material, &trust))?;
+    let servers = Servers::start(served.into_iter().zip(bound).collect())?;
+    let background = Background::default();
+    background.spawn(|shutdown| trust.keep_fresh(shutdown));
+    services::all_ready(&Face::ALL.map(|face| (face, ports.of(face)))).await?;
+    let ready = Ready::new(&BaseUrls::from(&ports), data_dir);
+    Ok((Running { servers, logs: Some(logs), background }, ready))
 }
 
-async fn make_secrets(data_dir: DataDir, now: u64) -> anyhow::Result<(Keys, Chains)> {
+fn trust_files(
+    data_dir: &DataDir,
+    ports: &Ports,
+    logs: &LogIdentities,
+    material: &Material,
+    now: u64,
+) -> anyhow::Result<TrustFiles> {
+    let publisher = Publisher { operator: HOST, trust_dir: Some(data_dir.trust_dir()) };
+    let deployment = deployment(publisher, &BaseUrls::from(ports), logs, material)?;
+    Ok(TrustFiles::build(&deployment, now)?)
+}
+
+/// Reads the keys and chains, and makes those that are missing.
+async fn make_secrets(data_dir: DataDir, now: u64) -> anyhow::Result<(Keys, Material)> {
     let make = move || {
         let keys = Keys::load_or_make(&data_dir)?;
-        let ca = certificates::ca_chain(&data_dir, &keys.ca, now)?;
-        let tsa = certificates::tsa_chain(&data_dir, &keys.tsa, now)?;
-        Ok((keys, Chains { ca, tsa }))
+        let material = Material {
+            ca_chain: certificates::ca_chain(&data_dir, &keys.ca, now)?,
+            tsa_chain: certificates::tsa_chain(&data_dir, &keys.tsa, now)?,
+            ct: keys.ct.public_key().clone(),
+            rekor1: keys.rekor1.public_key().clone(),
+            rekor1_tiles: keys.rekor1_tiles.public_key().clone(),
+            rekor2: keys.rekor2.public_key().clone(),
+        };
+        Ok((keys, material))
     };
     tokio::task::spawn_blocking(make).await.context("making keys panicked")?
-}
-
-/// The signals that end the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn received(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

@@ -2,10 +2,10 @@ use std::{io::Write, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::trust::timestamp_url;
 use crate::{
     data_dir::{DataDir, write_json},
-    endpoints::{Face, Ports},
+    endpoints::{BaseUrls, Face},
+    services::timestamp_url,
 };
 
 /// `ready.json`: its members are fixed by design section 3.2, in this order.
@@ -24,16 +24,17 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(ports: &Ports, data_dir: &DataDir) -> Self {
+    pub(super) fn new(urls: &BaseUrls, data_dir: &DataDir) -> Self {
+        let url = |face| urls.of(face).to_owned();
         Self {
-            ca: ports.url(Face::Ca),
-            ct: ports.url(Face::Ct),
-            rekor1: ports.url(Face::Rekor1),
-            rekor2: ports.url(Face::Rekor2),
-            tsa: timestamp_url(ports),
-            trust: ports.url(Face::Trust),
-            oidc: ports.url(Face::Oidc),
-            metrics: format!("{}/metrics", ports.url(Face::Metrics)),
+            ca: url(Face::Ca),
+            ct: url(Face::Ct),
+            rekor1: url(Face::Rekor1),
+            rekor2: url(Face::Rekor2),
+            tsa: timestamp_url(urls),
+            trust: url(Face::Trust),
+            oidc: url(Face::Oidc),
+            metrics: format!("{}/metrics", urls.of(Face::Metrics)),
             trust_dir: data_dir.trust_dir(),
             pid: std::process::id(),
         }
@@ -48,13 +49,14 @@ impl Ready {
     }
 
     fn in_words(&self, elapsed: Duration) -> String {
-        let Self { ca, ct, rekor2, tsa, trust, oidc, metrics, .. } = self;
+        let Self { ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics, .. } = self;
         let (trust_dir, pid, milliseconds) =
             (self.trust_dir.display(), self.pid, elapsed.as_millis());
         format!(
             "Countersign is ready for development, after {milliseconds} ms, as process {pid}.\n\
              \n  certificate authority   {ca}\
              \n  CT log                  {ct}\
+             \n  Rekor v1 log            {rekor1}\
              \n  Rekor v2 log            {rekor2}\
              \n  timestamp authority     {tsa}\
              \n  identity provider       {oidc}\

@@ -1,20 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::anyhow;
-use service::{Clock, Readiness, ServeLimits, harden, health_routes, serve_with};
+use service::{Readiness, ServeLimits, harden, health_routes, serve_with};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use translog::Log;
-use tsa::Tsa;
 
-use super::faces::Faces;
-use crate::{
-    endpoints::{Bound, Face},
-    logs::Logs,
-};
+use super::{Check, Served};
+use crate::endpoints::{Bound, Face};
 
 /// For requests of clients to finish. With what follows, a stop takes less than 10 s.
 const FRONT_PATIENCE: Duration = Duration::from_secs(5);
@@ -23,34 +18,26 @@ const FRONT_PATIENCE: Duration = Duration::from_secs(5);
 const BACK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// For the logs to sequence what they accepted.
-pub(super) const LOGS_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const LOGS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The HTTP servers, in two groups: the CA calls the CT log and the identity
 /// provider, so these go on until the CA has answered everybody.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     front: Group,
     back: Group,
     background: CancellationToken,
 }
 
 impl Servers {
-    /// Serves every face on what was bound for it.
-    pub(super) fn start(
-        faces: &Faces,
-        logs: &Logs,
-        bound: Vec<Bound>,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<Self> {
+    /// Serves each face on what was bound for it.
+    pub(crate) fn start(served: Vec<(Served, Bound)>) -> anyhow::Result<Self> {
         let (mut front, mut back) = (Group::new(FRONT_PATIENCE), Group::new(BACK_PATIENCE));
-        for (face, bound) in Face::ALL.into_iter().zip(bound) {
-            let group = match face {
+        for (served, bound) in served {
+            let group = match served.face {
                 Face::Ct | Face::Oidc | Face::Metrics => &mut back,
                 _ => &mut front,
             };
-            let readiness = readiness(face, faces, logs, group.shutdown.clone());
-            let (router, protocol) = faces.router(face, logs, clock)?;
-            let router = harden(router.merge(health_routes(readiness)), protocol);
-            group.serve(face, bound, router);
+            group.serve(served, bound);
         }
         let background = CancellationToken::new();
         let metrics = service::install_metrics()?;
@@ -59,14 +46,14 @@ impl Servers {
     }
 
     /// Waits for a server that ends though nobody told it to.
-    pub(super) async fn failed(&self) -> anyhow::Error {
+    pub(crate) async fn failed(&self) -> anyhow::Error {
         tokio::select! {
             error = self.front.failed() => error,
             error = self.back.failed() => error,
         }
     }
 
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.front.stop().await;
         self.back.stop().await;
         self.background.cancel();
@@ -86,9 +73,15 @@ impl Group {
         Self { servers: Mutex::default(), shutdown: CancellationToken::new(), patience }
     }
 
-    fn serve(&mut self, face: Face, bound: Bound, router: axum::Router) {
-        let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
+    fn serve(&mut self, served: Served, bound: Bound) {
+        let Served { face, router, protocol, checks } = served;
         let shutdown = self.shutdown.clone();
+        let readiness = Readiness::new(shutdown.clone());
+        for Check { name, state } in checks {
+            readiness.add(name, move || std::future::ready(state()));
+        }
+        let router = harden(router.merge(health_routes(readiness)), protocol);
+        let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
         self.servers.get_mut().spawn(async move {
             (face, serve_with(bound.listeners, router, shutdown, limits).await)
         });
@@ -120,35 +113,6 @@ fn why(ended: Result<(Face, std::io::Result<()>), JoinError>) -> anyhow::Error {
         }
         Err(panic) => anyhow::Error::new(panic).context("a server panicked"),
     }
-}
-
-/// What `face` needs to answer its callers.
-fn readiness(face: Face, faces: &Faces, logs: &Logs, shutdown: CancellationToken) -> Readiness {
-    let readiness = Readiness::new(shutdown);
-    match face {
-        // No certificate without a promise of the log.
-        Face::Ca | Face::Ct => add_log(&readiness, "ct", &logs.ct),
-        Face::Rekor2 => add_log(&readiness, "rekor2", &logs.rekor2),
-        Face::Tsa => add_tsa(&readiness, &faces.tsa),
-        Face::Rekor1 | Face::Trust | Face::Oidc | Face::Metrics => {}
-    }
-    readiness
-}
-
-fn add_log(readiness: &Readiness, name: &'static str, log: &Arc<Log>) {
-    let log = Arc::clone(log);
-    readiness.add(name, move || {
-        let state = log.ready().map_err(|error| error.to_string());
-        async move { state }
-    });
-}
-
-fn add_tsa(readiness: &Readiness, tsa: &Arc<Tsa>) {
-    let tsa = Arc::clone(tsa);
-    readiness.add("tsa", move || {
-        let state = tsa.readiness().map_err(|error| error.to_string());
-        async move { state }
-    });
 }
 
 #[cfg(test)]

@@ -1,0 +1,167 @@
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::response::IntoResponse;
+use ca::{Ca, CaConfig, CaParts};
+use crypto::{LocalSigner, PublicKey};
+use service::{Failure, Protocol};
+use tokio_util::sync::CancellationToken;
+use translog::{
+    Log,
+    ct::CtLog,
+    http::{Rekor1Options, Rekor2Options, ct_router, rekor1_router, rekor2_router},
+};
+use trust::{
+    TrustFiles,
+    tuf::{Repository, TufParts},
+};
+use tsa::{Tsa, TsaConfig};
+
+use super::{Check, Material, Served, Shared};
+use crate::{
+    endpoints::Face,
+    logs::{LogSigners, Logs},
+    oidc as provider,
+};
+
+/// The certificate authority.
+pub(crate) fn ca(
+    shared: &Shared,
+    config: CaConfig,
+    key: LocalSigner,
+    material: &Material,
+) -> anyhow::Result<Served> {
+    let parts = CaParts {
+        signer: shared.signer(key),
+        chain: x509::CertificateChain::from_der(material.ca_chain.clone())?,
+        ct_public_key: material.ct.clone(),
+        clock: Arc::clone(&shared.clock),
+        cpu: shared.cpu.clone(),
+    };
+    let ca = Ca::new(config, parts).context("cannot start the CA")?;
+    Ok(Served::new(Face::Ca, ca::http::router(Arc::new(ca)), ca::protocol()))
+}
+
+/// The faces of the logs.
+pub(crate) struct LogFaces {
+    pub(crate) ct: Served,
+    pub(crate) rekor1: Served,
+    pub(crate) rekor2: Served,
+}
+
+/// All faces of `logs`.
+pub(crate) fn logs(
+    shared: &Shared,
+    logs: &Logs,
+    signers: &LogSigners,
+    material: &Material,
+) -> anyhow::Result<LogFaces> {
+    let roots: Vec<Vec<u8>> = material.ca_chain.last().cloned().into_iter().collect();
+    let (log, signer) = (Arc::clone(&logs.ct), Arc::clone(&signers.ct));
+    let ct = CtLog::new(log, signer, &roots, Arc::clone(&shared.clock), shared.cpu.clone())
+        .context("cannot start the CT log")?;
+    let ct = Served::new(Face::Ct, ct_router(ct), translog::http::ct_protocol());
+    let rekor2 =
+        rekor2_router(Arc::clone(&logs.rekor2), shared.cpu.clone(), Rekor2Options::default());
+    let rekor2 = Served::new(Face::Rekor2, rekor2, translog::http::rekor2_protocol());
+    let rekor1 = rekor1_router(Arc::clone(&logs.rekor1), Rekor1Options::default());
+    let rekor1 = Served::new(Face::Rekor1, rekor1, translog::http::rekor1_protocol());
+    Ok(LogFaces {
+        ct: ct.with_check(log_check("ct", &logs.ct)),
+        rekor1: rekor1.with_check(log_check("rekor1", logs.rekor1.log())),
+        rekor2: rekor2.with_check(log_check("rekor2", &logs.rekor2)),
+    })
+}
+
+/// Ready while `log` takes entries.
+pub(crate) fn log_check(name: &'static str, log: &Arc<Log>) -> Check {
+    let log = Arc::clone(log);
+    Check { name, state: Arc::new(move || log.ready().map_err(|error| error.to_string())) }
+}
+
+/// The timestamp authority.
+pub(crate) fn tsa(
+    shared: &Shared,
+    key: LocalSigner,
+    material: &Material,
+) -> anyhow::Result<Served> {
+    // The key is in memory: a token is one job on the pool, with its signature.
+    let config = TsaConfig::new(Arc::new(key), material.tsa_chain.clone());
+    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
+        .context("cannot start the TSA")?;
+    let tsa = Arc::new(tsa);
+    let served = Served::new(Face::Tsa, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
+    let state = move || tsa.readiness().map_err(|error| error.to_string());
+    Ok(served.with_check(Check { name: "tsa", state: Arc::new(state) }))
+}
+
+/// The trust files, and the TUF repository that vouches for them.
+#[derive(Clone)]
+pub(crate) struct OpenTrust {
+    pub(crate) files: Arc<TrustFiles>,
+    pub(crate) repository: Arc<Repository>,
+}
+
+impl OpenTrust {
+    /// Puts the files where clients of this machine can read them. Blocks on the disk.
+    pub(crate) fn write_to(&self, directory: &Path) -> anyhow::Result<()> {
+        self.files.write_to(directory)?;
+        Ok(self.repository.write_root_to(directory)?)
+    }
+
+    /// Signs what becomes due until `shutdown`.
+    pub(crate) async fn keep_fresh(self, shutdown: CancellationToken) {
+        self.repository.keep_fresh(shutdown).await;
+    }
+}
+
+/// Opens the TUF repository in `directory`, or makes it.
+pub(crate) async fn open_trust(
+    shared: &Shared,
+    directory: &Path,
+    (root, online): (LocalSigner, LocalSigner),
+    files: TrustFiles,
+) -> anyhow::Result<OpenTrust> {
+    let parts = TufParts {
+        directory: directory.to_owned(),
+        root_signer: shared.signer(root),
+        online_signer: shared.signer(online),
+        clock: Arc::clone(&shared.clock),
+    };
+    let repository = Repository::open(parts, &files);
+    let repository = repository.await.context("cannot open the TUF repository")?;
+    Ok(OpenTrust { files: Arc::new(files), repository })
+}
+
+/// The trust files over HTTP.
+pub(crate) fn trust(open: &OpenTrust) -> Served {
+    let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository));
+    Served::new(Face::Trust, router, ::trust::protocol())
+}
+
+/// The development identity provider.
+pub(crate) fn oidc(base_url: &str, key: &PublicKey) -> anyhow::Result<Served> {
+    Ok(Served::new(Face::Oidc, provider::router(base_url, key)?, provider::protocol()))
+}
+
+/// What the process has measured. Ready when all of `others` are: one question for the process.
+pub(crate) fn metrics(others: &[Served]) -> anyhow::Result<Served> {
+    let metrics = service::install_metrics()?;
+    let mut served =
+        Served::new(Face::Metrics, service::metrics_routes(metrics), metrics_protocol());
+    for check in others.iter().flat_map(|other| &other.checks) {
+        if served.checks.iter().all(|known| known.name != check.name) {
+            served.checks.push(check.clone());
+        }
+    }
+    Ok(served)
+}
+
+fn metrics_protocol() -> Protocol {
+    Protocol {
+        name: "metrics",
+        body_limit: 1024,
+        timeout: Duration::from_secs(10),
+        render: |failure: &Failure| (failure.status(), format!("{failure}\n")).into_response(),
+    }
+}
