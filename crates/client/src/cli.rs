@@ -43,6 +43,39 @@ pub(crate) enum Command {
     Sign(SignArgs),
     /// Verify signed files
     Verify(VerifyArgs),
+    /// Whom to trust, pinned once for all commands
+    #[command(subcommand)]
+    Trust(TrustCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustCommand {
+    /// Pin an instance by its TUF repository
+    ///
+    /// From then on commands need no option to trust it, and use no network to do so until the
+    /// repository's metadata expires.
+    Init(TrustInitArgs),
+    /// Show what is pinned
+    Show,
+    /// Fetch what the pinned instance says now
+    Update,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("anchor").required(true)))]
+pub(crate) struct TrustInitArgs {
+    /// The TUF repository
+    #[arg(long, value_name = "URL", value_parser = service_url)]
+    pub(crate) url: Url,
+    /// Its root.json, which came by another way than from that URL
+    #[arg(long, value_name = "FILE", group = "anchor")]
+    pub(crate) root: Option<PathBuf>,
+    /// SHA-256 of its root.json, which is then taken from that URL
+    #[arg(long, value_name = "HEX", group = "anchor", value_parser = sha256)]
+    pub(crate) root_checksum: Option<[u8; 32]>,
+    /// Forget the instance that is pinned
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -231,6 +264,9 @@ pub(crate) struct TrustArgs {
     /// `COUNTERSIGN_TRUST_CONFIG` names the one to use when nothing else says whom to trust
     #[arg(long, value_name = "FILE")]
     pub(crate) trust_config: Option<PathBuf>,
+    /// Take pinned trust as it is, also when it has expired
+    #[arg(long)]
+    pub(crate) offline: bool,
     // An argument only so that clap reads the environment, and nothing else does.
     #[arg(long, env = "COUNTERSIGN_TRUST_CONFIG", hide = true, value_parser = path_or_nothing)]
     default_trust_config: Option<PathBuf>,
@@ -321,6 +357,13 @@ impl FromStr for PredicateType {
 #[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
 fn path_or_nothing(text: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(PathBuf::from(text))
+}
+
+fn sha256(text: &str) -> Result<[u8; 32], String> {
+    let text = text.strip_prefix("sha256:").unwrap_or(text);
+    let mut hash = [0; 32];
+    hex::decode_to_slice(text, &mut hash).map_err(|_| "must be 64 hex digits".to_owned())?;
+    Ok(hash)
 }
 
 fn service_url(text: &str) -> Result<Url, String> {

@@ -83,6 +83,23 @@ impl Failure {
         }
     }
 
+    /// What an error with an exit code of its own says.
+    pub(crate) fn of_exit_code(code: u8, error: &dyn std::error::Error) -> Self {
+        let exit = match code {
+            1 => Exit::Verification,
+            3 => Exit::Unavailable,
+            4 => Exit::Refused,
+            _ => Exit::Usage,
+        };
+        Self { exit, check: None, message: in_one_line(error), advice: None }
+    }
+
+    /// Says what stood in the way of what was wanted.
+    pub(crate) fn because_of(mut self, obstacle: &str) -> Self {
+        self.message = format!("{obstacle}: {}", self.message);
+        self
+    }
+
     /// Says what to do.
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -129,19 +146,13 @@ impl Failure {
 
 impl From<SigningError> for Failure {
     fn from(error: SigningError) -> Self {
-        let exit = match error.exit_code() {
-            1 => Exit::Verification,
-            3 => Exit::Unavailable,
-            4 => Exit::Refused,
-            _ => Exit::Usage,
-        };
         let check = match &error {
             SigningError::SelfCheck(failed) => Some(failed.check),
             _ => None,
         };
         let advice = matches!(error, SigningError::Ed25519Logged)
             .then(|| "--tlog-upload=false signs without the log".to_owned());
-        Self { exit, check, message: in_one_line(&error), advice }
+        Self { check, advice, ..Self::of_exit_code(error.exit_code(), &error) }
     }
 }
 

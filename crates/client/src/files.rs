@@ -114,7 +114,7 @@ impl Outputs {
 }
 
 /// A temporary file with the permissions of an ordinary one: what is written here is public.
-fn new_file_in(directory: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn new_file_in(directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".countersign-");
     #[cfg(unix)]

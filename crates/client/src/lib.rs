@@ -1,15 +1,17 @@
 //! The client: signs and attests files, and verifies what was signed.
 //!
 //! The binary `countersign` is this library behind a command line. It knows the
-//! wire of Fulcio v2, Rekor v2 and RFC 3161, in-toto and SLSA by the pure
-//! crates, and never a server crate.
+//! wire of Fulcio v2, Rekor v1 and v2 and RFC 3161, in-toto and SLSA by the
+//! pure crates, TUF by tough, and never a server crate.
 //!
 //! It refuses to: trust a service because its URL was given, write a bundle
 //! that it has not verified itself, leave half of its output behind, start a
-//! runtime or touch the network in order to verify.
+//! runtime or touch the network in order to verify (but to renew pinned trust
+//! that has expired).
 //!
 //! - [`cli`]: the command line, as types.
 //! - [`run`]: one command, from its arguments to its [`Report`] or [`Failure`].
+//! - [`trust`]: whom to trust: files, and what was pinned by TUF.
 //! - [`World`]: clock, variables and standard input, read once in `main`.
 
 pub mod cli;

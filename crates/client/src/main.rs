@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Read, Write},
+    path::PathBuf,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         clock: now,
         variables: ci_variables(),
         stdin: read_stdin,
+        trust_directory: trust_directory(),
         on_terminal: io::stderr().is_terminal(),
     };
     match run(cli, &world) {
@@ -47,6 +49,19 @@ fn ci_variables() -> std::collections::BTreeMap<String, String> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
         .collect()
+}
+
+/// Where pinned trust is: what the variable says, else the user's data directory (XDG).
+fn trust_directory() -> Option<PathBuf> {
+    let of = |name| {
+        std::env::var_os(name).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())
+    };
+    of("COUNTERSIGN_TRUST_DIR").or_else(|| {
+        // A relative one is to be ignored (XDG Base Directory Specification).
+        let data = of("XDG_DATA_HOME").filter(|path| path.is_absolute());
+        let data = data.or_else(|| Some(of("HOME")?.join(".local/share")))?;
+        Some(data.join("countersign/trust"))
+    })
 }
 
 fn succeed(report: &Report, format: OutputFormat) -> ExitCode {

@@ -7,7 +7,7 @@ use verify::{Check, Verified};
 use crate::subjects::Subject;
 
 /// What a command did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     ok: bool,
@@ -17,6 +17,9 @@ pub struct Report {
     /// What was verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verified: Vec<VerifiedFile>,
+    /// What is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<PinnedInstance>,
     /// Files that were written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub written: Vec<String>,
@@ -27,11 +30,15 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn of_signed(signed: Vec<SignedFile>, written: Vec<String>) -> Self {
-        Self { ok: true, signed, verified: Vec::new(), written, notes: Vec::new() }
+        Self { ok: true, signed, written, ..Self::default() }
     }
 
     pub(crate) fn of_verified(verified: Vec<VerifiedFile>) -> Self {
-        Self { ok: true, signed: Vec::new(), verified, written: Vec::new(), notes: Vec::new() }
+        Self { ok: true, verified, ..Self::default() }
+    }
+
+    pub(crate) fn of_trust(trust: PinnedInstance) -> Self {
+        Self { ok: true, trust: Some(trust), ..Self::default() }
     }
 
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
@@ -60,6 +67,9 @@ impl Report {
                 line(&mut text, "  level", level);
             }
             file.evidence.write_text(&mut text);
+        }
+        if let Some(trust) = &self.trust {
+            trust.write_text(&mut text);
         }
         for path in &self.written {
             line(&mut text, "wrote", path);
@@ -107,6 +117,47 @@ pub struct VerifiedFile {
     /// Who, when, where.
     #[serde(flatten)]
     pub evidence: Evidence,
+}
+
+/// The instance that is trusted unless something else is said.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedInstance {
+    /// URL of its TUF repository.
+    pub url: String,
+    /// Where the pin is.
+    pub directory: String,
+    /// Of the newest TUF root.
+    pub root_version: u64,
+    /// Of the newest TUF root as it is kept, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_sha256: Option<String>,
+    /// When it will be renewed at the latest, RFC 3339.
+    pub expires: String,
+    /// URLs.
+    pub logs: Vec<String>,
+    /// URLs.
+    pub certificate_authorities: Vec<String>,
+    /// URLs.
+    pub timestamp_authorities: Vec<String>,
+}
+
+impl PinnedInstance {
+    fn write_text(&self, text: &mut String) {
+        line(text, "pinned", &self.url);
+        line(text, "  in", &self.directory);
+        line(text, "  root", &format!("version {}", self.root_version));
+        line(text, "  expires", &self.expires);
+        for (name, urls) in [
+            ("  log", &self.logs),
+            ("  CA", &self.certificate_authorities),
+            ("  TSA", &self.timestamp_authorities),
+        ] {
+            for url in urls {
+                line(text, name, url);
+            }
+        }
+    }
 }
 
 /// What a verified bundle proves.
@@ -183,7 +234,7 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<10} {value}");
 }
 
-fn rfc3339(unix_seconds: u64) -> String {
+pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     i64::try_from(unix_seconds)
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())

@@ -156,6 +156,7 @@ mod tests {
             clock: || 0,
             stdin: |_| Ok(Vec::new()),
             variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            trust_directory: None,
             on_terminal: false,
         }
     }

@@ -1,4 +1,8 @@
-//! Whom the client trusts, and which services it uses: from files, never from URLs alone.
+//! Whom the client trusts, and which services it uses: from files or from what was pinned, never
+//! from URLs alone.
+
+mod pin;
+mod tuf;
 
 use std::{
     fs::File,
@@ -18,6 +22,9 @@ use wire::trust::{
 use crate::services::{
     Endpoints, LogEndpoint, LogProtocol, ServiceKind, ServiceUrl, ServiceUrlError,
 };
+
+pub use pin::{Anchor, PinError, Pinned, TrustDirectory};
+pub use tuf::TufError;
 
 /// Longest signing config read, in bytes: hundreds of services.
 const MAX_SIGNING_CONFIG_LEN: usize = 256 * 1024;
@@ -40,7 +47,7 @@ pub struct TrustFiles {
     pub trust_config: Option<PathBuf>,
     /// `--signing-config`: services alone.
     pub signing_config: Option<PathBuf>,
-    /// `COUNTERSIGN_TRUST_CONFIG`, or what was pinned: as `trust_config`.
+    /// `COUNTERSIGN_TRUST_CONFIG`: as `trust_config`.
     pub default_trust_config: Option<PathBuf>,
 }
 
@@ -87,11 +94,19 @@ impl LoadedTrust {
         };
         let trust = Trust::from_root(root)
             .map_err(|source| TrustFileError::Root { path: path.clone(), source })?;
-        let signing_config = match &files.signing_config {
-            Some(path) => Some(read_json(path, "signing config", MAX_SIGNING_CONFIG_LEN)?),
-            None => of_config,
-        };
-        Ok(Self { trust, signing_config })
+        Self { trust, signing_config: of_config }
+            .with_signing_config(files.signing_config.as_deref())
+    }
+
+    /// With the services of the file at `path`, if one is given, in place of its own.
+    ///
+    /// # Errors
+    /// [`TrustFileError::Unreadable`], [`TrustFileError::TooLong`], [`TrustFileError::Json`].
+    pub fn with_signing_config(mut self, path: Option<&Path>) -> Result<Self, TrustFileError> {
+        if let Some(path) = path {
+            self.signing_config = Some(read_json(path, "signing config", MAX_SIGNING_CONFIG_LEN)?);
+        }
+        Ok(self)
     }
 
     /// The services to use at unix second `now`.
@@ -113,15 +128,16 @@ impl LoadedTrust {
     ) -> Result<Endpoints, TrustFileError> {
         let none = SigningConfig::default();
         let config = self.signing_config.as_ref().unwrap_or(&none);
-        let choose = |kind, given: &Option<String>, listed: &Listed<'_>| match given {
-            Some(url) => Ok(vec![service_url(kind, url)?]),
-            None => {
-                let chosen = listed.choose(kind, now)?;
-                chosen.into_iter().map(|service| service_url(kind, &service.url)).collect()
+        let choose = |kind, given: &Option<String>, listed: &Listed<'_>| {
+            if let Some(url) = given {
+                return Ok(vec![service_url(kind, url)?]);
             }
+            let chosen = listed.choose(kind, now)?;
+            chosen.into_iter().map(|service| service_url(kind, &service.url)).collect()
         };
         let ca = Listed { services: &config.ca_urls, versions: API_V1, config: None };
-        let tsa = Listed { services: &config.tsa_urls, versions: API_V1, config: config.tsa_config };
+        let tsa =
+            Listed { services: &config.tsa_urls, versions: API_V1, config: config.tsa_config };
         let authorities =
             choose(ServiceKind::CertificateAuthority, &overrides.certificate_authority, &ca)?;
         Ok(Endpoints {
@@ -173,7 +189,8 @@ impl LoadedTrust {
         }
         let logs = self.trust.root().tlogs.iter();
         let mut keys = logs.filter(|log| is_same(&log.base_url)).map(|log| &log.public_key);
-        let is_v2 = |key: &&wire::trust::PublicKey| key.key_details == PublicKeyDetails::PkixEd25519;
+        let is_v2 =
+            |key: &&wire::trust::PublicKey| key.key_details == PublicKeyDetails::PkixEd25519;
         keys.find(is_v2).map(|_| LogProtocol::RekorV2)
     }
 }

@@ -26,10 +26,11 @@ pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Fail
         args.verify_ref.as_deref(),
     )
     .map_err(|error| Failure::usage(error.to_string()))?;
-    let demand = Demand::of_key_or_certificate(&args.authority, &args.trust, &args.services)?;
+    let demand =
+        Demand::of_key_or_certificate(&args.authority, (&args.trust, &args.services), world)?;
     let demand = match demand {
         None if args.keyless => {
-            Some(Demand::of_identity(&args.identity, &args.trust, &args.services)?)
+            Some(Demand::of_identity(&args.identity, (&args.trust, &args.services), world)?)
         }
         demand => demand,
     };

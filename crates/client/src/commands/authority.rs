@@ -2,11 +2,12 @@ use crypto::PublicKey;
 use url::Url;
 use verify::{Authority, IdentityPolicy, Matcher, PinnedCertificate, Trust};
 
+use super::instance;
 use crate::{
-    Failure,
+    Failure, World,
     cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs},
     keys,
-    trust::{LoadedTrust, TrustFileError, TrustFiles},
+    trust::TrustFileError,
 };
 
 /// Who must have signed, by the options; owns what [`Authority`] borrows.
@@ -20,28 +21,28 @@ impl Demand {
     /// Takes `--key` or `--cert`; `None` when neither is given.
     pub(super) fn of_key_or_certificate(
         args: &AuthorityArgs,
-        trust: &TrustArgs,
-        only: &ServiceArgs,
+        (trust, only): (&TrustArgs, &ServiceArgs),
+        world: &World,
     ) -> Result<Option<Self>, Failure> {
         if let Some(path) = &args.key {
             let key = keys::public_key(path)?;
-            return Ok(Some(Self::Key { key, trust: trust_of(trust, only)? }));
+            return Ok(Some(Self::Key { key, trust: trust_of(trust, only, world)? }));
         }
         let (Some(cert), Some(chain)) = (&args.cert, &args.cert_chain) else { return Ok(None) };
         let certificate = Box::new(keys::pinned_certificate(cert, chain)?);
-        let trust = trust_of(trust, only)?;
+        let trust = trust_of(trust, only, world)?;
         Ok(Some(Self::Certificate { certificate, trust }))
     }
 
     /// Takes the identity options, and the trust that they need.
     pub(super) fn of_identity(
         args: &IdentityArgs,
-        trust: &TrustArgs,
-        only: &ServiceArgs,
+        (trust, only): (&TrustArgs, &ServiceArgs),
+        world: &World,
     ) -> Result<Self, Failure> {
         let subject = matcher(args.subject.as_deref(), args.subject_regexp.as_deref())?;
         let issuer = matcher(args.issuer.as_deref(), args.issuer_regexp.as_deref())?;
-        let trust = trust_of(trust, only)?.ok_or(TrustFileError::NoTrust)?;
+        let trust = trust_of(trust, only, world)?.ok_or(TrustFileError::NoTrust)?;
         Ok(Self::Keyless { trust, identity: IdentityPolicy { subject, issuer } })
     }
 
@@ -73,19 +74,10 @@ fn matcher(exact: Option<&str>, pattern: Option<&str>) -> Result<Option<Matcher>
         .transpose()
 }
 
-/// The trust that the options name, if any; URLs of `only` narrow it to those services.
-fn trust_of(args: &TrustArgs, only: &ServiceArgs) -> Result<Option<Trust>, Failure> {
-    let files = TrustFiles {
-        trusted_root: args.trusted_root.clone(),
-        trust_config: args.trust_config.clone(),
-        signing_config: None,
-        default_trust_config: args.default_config(),
-    };
-    match LoadedTrust::load(&files) {
-        Ok(loaded) => narrowed(loaded.trust, only).map(Some),
-        Err(TrustFileError::NoTrust) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+/// The trust that the options name, else what is pinned; URLs of `only` narrow it to those services.
+fn trust_of(args: &TrustArgs, only: &ServiceArgs, world: &World) -> Result<Option<Trust>, Failure> {
+    let loaded = instance::to_verify(args, world)?;
+    loaded.map(|loaded| narrowed(loaded.trust, only)).transpose()
 }
 
 /// What of `trust` is at the URLs that were given: URLs never create trust.

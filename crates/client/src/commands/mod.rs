@@ -3,9 +3,11 @@
 mod attest_sign;
 mod attest_verify;
 mod authority;
+mod instance;
 mod sign;
 mod signer;
 mod subject_bundle;
+mod trust;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -30,10 +32,12 @@ pub fn run(cli: Cli, world: &World) -> Result<Report, Failure> {
         Command::Attest(AttestCommand::Verify(args)) => attest_verify::run(&args, world),
         Command::Sign(args) => sign::run(&args, world),
         Command::Verify(args) => verify::run(&args, world),
+        Command::Trust(command) => trust::run(&command, world),
     }
 }
 
-/// Runs what talks to services. Verification needs no runtime and starts none.
+/// Runs what talks to services. Verification starts no runtime, but to renew pinned trust that
+/// expired.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,6 +3,7 @@ use provenance::BuildEnvironment;
 use url::Url;
 use verify::Trust;
 
+use super::instance;
 use crate::{
     Failure, World,
     cli::SignerArgs,
@@ -11,7 +12,7 @@ use crate::{
     services::{Endpoints, HttpClient},
     signing::{self, Payload, SignedBundle, Signer, SigningRequest},
     token::{self, Token},
-    trust::{LoadedTrust, TrustFiles, UrlOverrides},
+    trust::{TrustFileError, UrlOverrides},
 };
 
 /// Who signs, and with whose help, as the options say.
@@ -35,7 +36,7 @@ impl PreparedSigner {
                 .advise("leave --tlog-upload=false out, or sign with --key"));
         }
         let key = args.key.as_deref().map(keys::private_key).transpose()?;
-        let (mut endpoints, trust) = services_of(args, world, key.is_none())?;
+        let (mut endpoints, trust) = services_of(args, world, key.is_none()).await?;
         let http = HttpClient::new()?;
         let who = match key {
             Some(key) => {
@@ -88,19 +89,13 @@ impl PreparedSigner {
     }
 }
 
-/// The services to use and whom to trust. A key needs neither, unless an option or variable names
-/// them.
-fn services_of(
+/// The services to use and whom to trust. A key needs neither, unless an option, a variable or a
+/// pin names them.
+async fn services_of(
     args: &SignerArgs,
     world: &World,
     keyless: bool,
 ) -> Result<(Endpoints, Option<Trust>), Failure> {
-    let files = TrustFiles {
-        trusted_root: args.trust.trusted_root.clone(),
-        trust_config: args.trust.trust_config.clone(),
-        signing_config: args.signing_config.clone(),
-        default_trust_config: args.trust.default_config(),
-    };
     let services = &args.services;
     let text = |url: &Option<Url>| url.as_ref().map(Url::to_string);
     let overrides = UrlOverrides {
@@ -108,17 +103,19 @@ fn services_of(
         transparency_log: text(&services.rekor),
         timestamp_authority: services.timestamp.clone().map(whole_tsa_url),
     };
-    let named = files.trusted_root.is_some()
-        || files.trust_config.is_some()
-        || files.default_trust_config.is_some()
-        || files.signing_config.is_some();
-    let by_url = overrides.transparency_log.is_some() || overrides.timestamp_authority.is_some();
-    if !keyless && !named && !by_url {
-        return Ok((Endpoints::default(), None));
+    let needed = keyless
+        || args.signing_config.is_some()
+        || overrides.transparency_log.is_some()
+        || overrides.timestamp_authority.is_some();
+    let loaded = instance::to_sign(&args.trust, args.signing_config.as_deref(), world).await?;
+    match loaded {
+        Some(loaded) => {
+            let endpoints = loaded.endpoints(&overrides, world.now())?;
+            Ok((endpoints, Some(loaded.trust)))
+        }
+        None if needed => Err(TrustFileError::NoTrust.into()),
+        None => Ok((Endpoints::default(), None)),
     }
-    let loaded = LoadedTrust::load(&files)?;
-    let endpoints = loaded.endpoints(&overrides, world.now())?;
-    Ok((endpoints, Some(loaded.trust)))
 }
 
 /// A timestamp authority is named by its whole URL; a bare host means the usual path.

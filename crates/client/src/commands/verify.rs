@@ -15,11 +15,12 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
         return Err(Failure::usage("--bundle is the bundle of one file, and several were given")
             .advise("verify one file at a time"));
     }
-    let demand = Demand::of_key_or_certificate(&args.authority, &args.trust, &args.services)?;
+    let demand =
+        Demand::of_key_or_certificate(&args.authority, (&args.trust, &args.services), world)?;
     let demand = match demand {
         Some(demand) => demand,
         None if names_somebody(&args.identity) => {
-            Demand::of_identity(&args.identity, &args.trust, &args.services)?
+            Demand::of_identity(&args.identity, (&args.trust, &args.services), world)?
         }
         None => {
             return Err(Failure::usage("nobody was demanded as the signer").advise(

@@ -39,9 +39,7 @@ impl ServiceKind {
             Self::CertificateAuthority => {
                 "check that the identity token is of an accepted issuer and audience, and not expired"
             }
-            Self::TransparencyLog => {
-                "check that the URL is of a Rekor log that takes new entries"
-            }
+            Self::TransparencyLog => "check that the URL is of a Rekor log that takes new entries",
             Self::TimestampAuthority => {
                 "check that the URL is the complete one of an RFC 3161 authority"
             }

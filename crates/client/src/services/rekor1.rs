@@ -114,9 +114,8 @@ impl RekorV1 {
     async fn stored(&self, expected: &VerifiedEntry) -> Result<Vec<u8>, ServiceError> {
         let path = format!("/api/v1/log/entries/{}", expected.leaf_hash());
         let found = self.http.get(&self.service, self.service.url.join(&path)).await?;
-        found.ok_or_else(|| {
-            self.service.malformed("it has the entry already, and does not give it")
-        })
+        found
+            .ok_or_else(|| self.service.malformed("it has the entry already, and does not give it"))
     }
 
     fn check(&self, answer: &EntryResponse, expected: &VerifiedEntry) -> Result<(), ServiceError> {

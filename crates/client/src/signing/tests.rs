@@ -32,10 +32,7 @@ fn endpoints() -> Endpoints {
     let url = || ServiceUrl::parse("http://127.0.0.1:9").unwrap();
     Endpoints {
         certificate_authority: Some(url()),
-        transparency_log: Some(LogEndpoint {
-            url: url(),
-            protocol: Some(LogProtocol::RekorV2),
-        }),
+        transparency_log: Some(LogEndpoint { url: url(), protocol: Some(LogProtocol::RekorV2) }),
         timestamp_authorities: vec![url()],
     }
 }
