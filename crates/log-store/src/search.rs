@@ -212,3 +212,99 @@ pub(crate) fn at_most(what: &'static str, asked: usize, limit: usize) -> Result<
     }
     Err(StoreError::TooMuch { what, asked: asked as u64, limit: limit as u64 })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::IndexKeyType;
+
+    type Index = BTreeMap<(&'static str, String), BTreeSet<u64>>;
+
+    /// Answers as a database does; also how many questions there were.
+    fn run(index: &Index, mut search: Search) -> (Vec<u64>, usize) {
+        let mut questions = 0;
+        while let Some(question) = search.question() {
+            questions += 1;
+            let of_key = index.get(&(question.key_type, question.key.clone()));
+            let page = of_key.into_iter().flatten().rev().map(|index| bound(*index));
+            let page = page.filter(|index| *index < question.below);
+            search.answer(page.take(usize::try_from(question.limit).unwrap()).collect()).unwrap();
+        }
+        (search.into_indexes(), questions)
+    }
+
+    fn key(key_type: IndexKeyType, word: &str) -> IndexKey {
+        IndexKey { key_type, key: word.to_owned() }
+    }
+
+    fn index_of(keys: &[(IndexKeyType, &str, Vec<u64>)]) -> Index {
+        keys.iter()
+            .map(|(key_type, word, indexes)| {
+                ((key_type.as_str(), (*word).to_owned()), indexes.iter().copied().collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_common_words_that_never_meet_end_after_bounded_rounds() {
+        let odd_and_even = index_of(&[
+            (IndexKeyType::Hash, "even", (0..400_000).step_by(2).collect()),
+            (IndexKeyType::Hash, "odd", (1..400_000).step_by(2).collect()),
+        ]);
+        let keys = [key(IndexKeyType::Hash, "odd"), key(IndexKeyType::Hash, "even")];
+        let (found, questions) = run(&odd_and_even, Search::new(&keys, true, 10).unwrap());
+        assert_eq!((found, questions), (vec![], 2 * 64));
+    }
+
+    #[test]
+    fn a_rare_word_needs_few_rounds_beside_a_common_one() {
+        let index = index_of(&[
+            (IndexKeyType::Hash, "all", (0..400_000).collect()),
+            (IndexKeyType::Key, "rare", vec![3, 200_000, 399_000]),
+        ]);
+        let keys = [key(IndexKeyType::Hash, "all"), key(IndexKeyType::Key, "rare")];
+        let (found, questions) = run(&index, Search::new(&keys, true, 10).unwrap());
+        assert_eq!(found, [399_000, 200_000, 3]);
+        assert!(questions <= 8, "{questions}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn finds_what_a_scan_of_everything_finds(
+            postings in prop::collection::vec(prop::collection::btree_set(0u64..6000, 0..2500), 6),
+            asked in prop::collection::vec((0usize..3, 0usize..2), 0..6),
+            match_all: bool,
+            limit in 0usize..3000,
+        ) {
+            let types = [IndexKeyType::Hash, IndexKeyType::Subject];
+            let words = ["a", "b", "c"];
+            let mut index = Index::new();
+            for (at, indexes) in postings.into_iter().enumerate() {
+                let (word, key_type) = (words[at / 2], types[at % 2]);
+                index.insert((key_type.as_str(), word.to_owned()), indexes);
+            }
+            let keys: Vec<_> =
+                asked.iter().map(|(word, key_type)| key(types[*key_type], words[*word])).collect();
+            let (found, _) = run(&index, Search::new(&keys, match_all, limit).unwrap());
+
+            let has = |entry: u64, key: &IndexKey| {
+                let of_key = index.get(&(key.key_type.as_str(), key.key.clone()));
+                of_key.is_some_and(|indexes| indexes.contains(&entry))
+            };
+            let has_word = |entry, word: &str| {
+                keys.iter().filter(|key| key.key == word).any(|key| has(entry, key))
+            };
+            let matches = |entry: &u64| {
+                let mut words = keys.iter().map(|key| has_word(*entry, &key.key));
+                !keys.is_empty() && if match_all { words.all(|has| has) } else { words.any(|has| has) }
+            };
+            let expected: Vec<u64> = (0..6000).rev().filter(matches).take(limit).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
