@@ -44,11 +44,20 @@ impl Claims {
     /// # Errors
     /// [`ClaimError::WrongType`] for fractions, booleans, lists and objects.
     pub fn text(&self, name: &'static str) -> Result<Option<String>, ClaimError> {
+        self.text_named(name).map_err(|_| ClaimError::WrongType(name))
+    }
+
+    /// Like [`Claims::text`], of a claim whose name is configured.
+    ///
+    /// # Errors
+    /// For the types that [`Claims::text`] refuses.
+    pub(crate) fn text_named(&self, name: &str) -> Result<Option<String>, serde_json::Error> {
         let Some(raw) = self.0.get(name) else { return Ok(None) };
         if is_integer(raw.get()) {
             return Ok(Some(raw.get().to_owned()));
         }
-        Ok(self.string(name)?.filter(|text| !text.is_empty()))
+        let text: Option<String> = serde_json::from_str(raw.get())?;
+        Ok(text.filter(|text| !text.is_empty()))
     }
 
     /// Like [`Claims::text`], for a claim without which there is no identity.

@@ -129,6 +129,12 @@ impl JenkinsController {
         }
     }
 
+    /// The folder whose credential signs at `issuer`, as `/job/name...`; empty for the controller's.
+    pub(crate) fn folder_of_issuer<'a>(&self, issuer: &'a str) -> &'a str {
+        let below = issuer.strip_prefix(&self.url).and_then(|rest| rest.strip_prefix("/oidc"));
+        below.filter(|folder| folder.starts_with("/job/")).unwrap_or_default()
+    }
+
     pub(super) fn check(&self) -> Result<(), IssuerConfigError> {
         super::kind::check_base_url(&self.url)?;
         for name in self.claims.names() {

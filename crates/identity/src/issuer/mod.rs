@@ -7,11 +7,11 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use crate::JwsAlgorithm;
-pub(crate) use ci::is_slug;
 pub use ci::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     JenkinsClaims, JenkinsController,
 };
+pub(crate) use ci::{is_slug, is_uuid};
 pub use kind::IssuerKind;
 use settings::Settings;
 
@@ -69,6 +69,15 @@ impl IssuerConfig {
         kind: IssuerKind,
     ) -> Result<Self, IssuerConfigError> {
         Self::build(url, audiences, kind, true)
+    }
+
+    /// Takes its keys from `url` without discovery, also by `http` and from another host: whoever
+    /// can answer there speaks for the issuer. For development issuers that are reached by another
+    /// way than the one in their URL; everybody else configures `jwks_uri`, which is checked.
+    #[must_use]
+    pub fn with_keys_from(mut self, url: Url) -> Self {
+        self.jwks_uri = Some(url);
+        self
     }
 
     /// The exact `iss` of its tokens.

@@ -1,12 +1,24 @@
 use x509::{FulcioExtensions, SubjectAlternativeName};
 
-use super::{refuse_controls, uri};
-use crate::{Claims, PrincipalError, VerifiedClaims};
+use super::{
+    Identity, PrincipalError,
+    claim_text::{JobClaims, check_text},
+    uri,
+};
+use crate::{Claims, VerifiedClaims};
 
 const JOB_WORKFLOW_REF: &str = "job_workflow_ref";
 
+pub(super) fn identity(
+    verified: &VerifiedClaims,
+    base_url: &str,
+) -> Result<Identity, PrincipalError> {
+    let san = name(verified, base_url)?;
+    Ok(Identity { san, extensions: extensions(verified, base_url)? })
+}
+
 /// The workflow file that runs the job: a reusable workflow where one is called.
-pub(super) fn name(
+fn name(
     verified: &VerifiedClaims,
     base_url: &str,
 ) -> Result<SubjectAlternativeName, PrincipalError> {
@@ -17,7 +29,7 @@ pub(super) fn name(
 
 /// Sixteen claims are mandatory, as in Fulcio. Extension values are the claims byte by byte: only
 /// the name is percent-encoded. `sub` is customisable by organisations and says nothing here.
-pub(super) fn extensions(
+fn extensions(
     verified: &VerifiedClaims,
     base_url: &str,
 ) -> Result<FulcioExtensions, PrincipalError> {
@@ -74,11 +86,7 @@ struct BuildClaims {
 
 impl BuildClaims {
     fn read(claims: &Claims) -> Result<Self, PrincipalError> {
-        let text = |name| {
-            let text = claims.required_text(name)?;
-            refuse_controls(name, &text)?;
-            Ok::<_, PrincipalError>(text)
-        };
+        let text = |name| JobClaims(claims).text(name);
         let job = Self {
             event_name: text("event_name")?,
             sha: text("sha")?,
@@ -98,7 +106,7 @@ impl BuildClaims {
             run_attempt: text("run_attempt")?,
             environment: claims.text(ENVIRONMENT)?,
         };
-        refuse_controls(ENVIRONMENT, job.environment.as_deref().unwrap_or_default())?;
+        check_text(ENVIRONMENT, job.environment.as_deref().unwrap_or_default())?;
         job.check()
     }
 
@@ -124,7 +132,7 @@ const WORKFLOW_REF: &str = "workflow_ref";
 const ENVIRONMENT: &str = "environment";
 
 /// Splits `owner/name...` after the owner, when both are names that GitHub gives and nothing
-/// after them goes back up.
+/// after them goes back up, nor ends the name early: a branch `x@refs/heads/main` would.
 fn owner_and_rest<'a>(
     claim: &'static str,
     text: &'a str,
@@ -135,7 +143,8 @@ fn owner_and_rest<'a>(
     let goes_nowhere = |segment: &str| matches!(segment, "" | "." | "..");
     let Some((owner, rest)) = text.split_once('/') else { return Err(wrong) };
     let name = rest.split('/').next().unwrap_or_default();
-    if !is_name(owner) || !is_name(name) || text.split('/').any(goes_nowhere) {
+    let has_two_refs = text.matches("@refs/").nth(1).is_some();
+    if !is_name(owner) || !is_name(name) || text.split('/').any(goes_nowhere) || has_two_refs {
         return Err(wrong);
     }
     Ok((owner, rest))

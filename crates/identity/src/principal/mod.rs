@@ -1,7 +1,14 @@
 //! From verified claims to what a certificate says: one module per kind of issuer.
 
+mod azure;
+mod bitbucket;
+mod buildkite;
+mod circleci;
+mod claim_text;
 mod email;
 mod github;
+mod gitlab;
+mod jenkins;
 mod kubernetes;
 mod uri;
 
@@ -28,21 +35,7 @@ impl VerifiedClaims {
     /// # Errors
     /// [`PrincipalError`], each variant.
     pub fn principal(&self, issuer: &IssuerConfig) -> Result<Principal, PrincipalError> {
-        let san = match issuer.kind() {
-            IssuerKind::Email { skip_verification } => email::name(self, *skip_verification)?,
-            IssuerKind::Uri { subject_domain } => uri::name(self, subject_domain)?,
-            IssuerKind::EmailOrUri { subject_domain } => match self.claims().text(email::CLAIM)? {
-                Some(_) => email::name(self, false)?,
-                None => uri::name(self, subject_domain)?,
-            },
-            IssuerKind::GithubWorkflow { base_url } => github::name(self, base_url)?,
-            IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
-            _ => return Err(ClaimError::Missing("sub").into()),
-        };
-        let mut extensions = match issuer.kind() {
-            IssuerKind::GithubWorkflow { base_url } => github::extensions(self, base_url)?,
-            _ => FulcioExtensions::default(),
-        };
+        let Identity { san, mut extensions } = self.identity(issuer.kind())?;
         let subject = self.claims().text("sub")?;
         refuse_controls("sub", subject.as_deref().unwrap_or_default())?;
         let challenges = challenges(self, &san, subject.as_deref())?;
@@ -50,6 +43,32 @@ impl VerifiedClaims {
         extensions.token_subject = subject;
         Ok(Principal { san, extensions, challenges })
     }
+
+    fn identity(&self, kind: &IssuerKind) -> Result<Identity, PrincipalError> {
+        let san = match kind {
+            IssuerKind::Email { skip_verification } => email::name(self, *skip_verification)?,
+            IssuerKind::Uri { subject_domain } => uri::name(self, subject_domain)?,
+            IssuerKind::EmailOrUri { subject_domain } => match self.claims().text(email::CLAIM)? {
+                Some(_) => email::name(self, false)?,
+                None => uri::name(self, subject_domain)?,
+            },
+            IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
+            IssuerKind::GithubWorkflow { base_url } => return github::identity(self, base_url),
+            IssuerKind::GitlabPipeline { base_url } => return gitlab::identity(self, base_url),
+            IssuerKind::AzurePipeline(owner) => return azure::identity(self, owner),
+            IssuerKind::JenkinsJob(owner) => return jenkins::identity(self, owner),
+            IssuerKind::BuildkiteJob(owners) => return buildkite::identity(self, owners),
+            IssuerKind::CircleciJob(owners) => return circleci::identity(self, owners),
+            IssuerKind::BitbucketPipeline(owner) => return bitbucket::identity(self, owner),
+        };
+        Ok(Identity { san, extensions: FulcioExtensions::default() })
+    }
+}
+
+/// What the kind of the issuer decides.
+struct Identity {
+    san: SubjectAlternativeName,
+    extensions: FulcioExtensions,
 }
 
 /// Why verified claims are no identity for a certificate.
@@ -80,13 +99,42 @@ pub enum PrincipalError {
     /// Not the owner in `repository`.
     #[error("claim `repository_owner` is not the owner of the repository")]
     RepositoryOwner,
+    /// Not what the CI makes: a number, UUID, commit, ref or path of another form.
+    #[error("claim `{0}` is not of the form that the issuer's tokens have")]
+    Shape(&'static str),
+    /// Longer than any real value.
+    #[error("claim `{0}` is too long")]
+    TooLong(&'static str),
+    /// An organisation, workspace or controller that the issuer is not trusted for.
+    #[error("claim `{0}` is of an owner that this issuer is not configured for")]
+    Owner(&'static str),
+    /// A repository on a host that the issuer may not speak for.
+    #[error("claim `{0}` names a repository on a host that this issuer is not configured for")]
+    SourceHost(&'static str),
+    /// Two claims that cannot both be true.
+    #[error("claims `{0}` and `{1}` contradict each other")]
+    Contradiction(&'static str, &'static str),
+    /// A claim that the controller's administrators defined.
+    #[error("claim `{0}` does not hold what the configuration says")]
+    DefinedClaim(String),
+    /// A pipeline for the changes of a fork, in the name of the project.
+    #[error("the pipeline runs changes of a fork, which have no name of their own")]
+    Fork,
+    /// `sc://`: not a pipeline.
+    #[error("the subject is a service connection, which this issuer is not configured for")]
+    ServiceConnection,
+    /// Somebody may have been logged in to the job.
+    #[error("the job was run again with SSH, which this issuer is not configured for")]
+    SshRerun,
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,
 }
 
 fn refuse_controls(name: &'static str, text: &str) -> Result<(), PrincipalError> {
-    if text.chars().any(char::is_control) {
+    // Line separators, and marks that turn the direction of what is shown after them.
+    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(|c| c.is_control() || turns(c)) {
         return Err(PrincipalError::ControlCharacter(name));
     }
     Ok(())

@@ -37,6 +37,20 @@ pub(super) fn escape(text: &str) -> Option<String> {
     Some(escaped)
 }
 
+/// The text that `escaped` stands for; `None` when that is no UTF-8 or an escape is broken.
+pub(super) fn unescape(escaped: &str) -> Option<String> {
+    if !has_only_whole_escapes(escaped) {
+        return None;
+    }
+    let mut parts = escaped.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 fn hexadecimal_digit(value: u8) -> char {
     char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
