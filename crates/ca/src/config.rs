@@ -49,7 +49,11 @@ impl CaConfig {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), CaConfigError> {
+    /// Checks the bounds of the settings, as [`Ca::new`](crate::Ca::new) does.
+    ///
+    /// # Errors
+    /// [`CaConfigError::Lifetime`], [`CaConfigError::Backdate`], [`CaConfigError::CtUrl`].
+    pub fn check(&self) -> Result<(), CaConfigError> {
         if !(1..=MAX_LIFETIME_S).contains(&self.lifetime_s) {
             return Err(CaConfigError::Lifetime(self.lifetime_s));
         }
