@@ -1,6 +1,6 @@
-//! Whether certificates that came together belong together.
+//! Keys of certificates, and whether certificates that came together belong together.
 
-use crypto::{KeyType, PublicKey, SignatureAlgorithm};
+use crypto::{KeyError, KeyType, PublicKey, SignatureAlgorithm};
 use x509_cert::{
     Certificate,
     der::{Encode, asn1::ObjectIdentifier},
@@ -24,7 +24,18 @@ pub(super) fn check(certificates: &[Certificate]) -> Result<(), EntryError> {
 /// The key that the certificate speaks for.
 pub(super) fn key_of(certificate: &Certificate) -> Result<PublicKey, EntryError> {
     let spki = certificate.tbs_certificate().subject_public_key_info();
-    Ok(PublicKey::from_spki_der(&spki.to_der().map_err(|_| EntryError::Certificate)?)?)
+    key_of_spki(&spki.to_der().map_err(|_| EntryError::Certificate)?)
+}
+
+/// Reads a key, of which no other spelling is taken: upstream, too, refuses compressed points.
+pub(super) fn key_of_spki(der: &[u8]) -> Result<PublicKey, EntryError> {
+    let key = PublicKey::from_spki_der(der)?;
+    let is_ecdsa =
+        matches!(key.key_type(), KeyType::EcdsaP256 | KeyType::EcdsaP384 | KeyType::EcdsaP521);
+    if is_ecdsa && key.raw().first() != Some(&UNCOMPRESSED) {
+        return Err(KeyError::Rejected.into());
+    }
+    Ok(key)
 }
 
 fn check_issued(certificate: &Certificate, issuer: &Certificate) -> Result<(), EntryError> {
@@ -54,6 +65,9 @@ fn algorithm_of(oid: ObjectIdentifier, key_type: KeyType) -> Option<SignatureAlg
         _ => None,
     }
 }
+
+/// First byte of an elliptic curve point that has both coordinates (SEC 1 §2.3.3).
+const UNCOMPRESSED: u8 = 4;
 
 const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");

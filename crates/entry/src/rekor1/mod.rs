@@ -128,14 +128,20 @@ fn entry_of(
     if body.len() > MAX_BODY_LEN {
         return Err(EntryError::BodyTooLong { length: body.len(), limit: MAX_BODY_LEN });
     }
-    let mut index_keys = Vec::new();
-    for key in keys {
-        if index_keys.len() == MAX_INDEX_KEYS {
+    let index_keys = distinct(keys);
+    Ok(VerifiedEntry::new(kind, version, body.into_bytes(), index_keys))
+}
+
+/// The first [`MAX_INDEX_KEYS`] of `items`, without repetition, in their order.
+fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for item in items {
+        if distinct.len() == MAX_INDEX_KEYS {
             break;
         }
-        if !index_keys.contains(&key) {
-            index_keys.push(key);
+        if !distinct.contains(&item) {
+            distinct.push(item);
         }
     }
-    Ok(VerifiedEntry::new(kind, version, body.into_bytes(), index_keys))
+    distinct
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::MAX_INDEX_KEYS;
+use super::distinct;
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -56,13 +56,11 @@ pub(super) fn digests(payload_type: &str, payload: &[u8]) -> Vec<String> {
         [provenance.materials, dependencies].into_iter().flatten().flatten().collect()
     });
     let resources = statement.subject.into_iter().flatten().chain(materials);
-    resources
+    let digests = resources
         .filter_map(|resource| resource.digest)
         .flat_map(BTreeMap::into_values)
-        .map(|digest| digest.to_ascii_lowercase())
-        .filter(|digest| is_digest(digest))
-        .take(MAX_INDEX_KEYS)
-        .collect()
+        .map(|digest| digest.to_ascii_lowercase());
+    distinct(digests.filter(|digest| is_digest(digest)))
 }
 
 fn is_digest(text: &str) -> bool {

@@ -49,7 +49,7 @@ impl Verifier {
     }
 
     fn from_spki_der(der: &[u8]) -> Result<Self, EntryError> {
-        let key = PublicKey::from_spki_der(der)?;
+        let key = chain::key_of_spki(der)?;
         // Built anew, so that parameters that nobody reads cannot make a second spelling.
         let key = PublicKey::from_raw(key.key_type(), key.raw())?;
         Ok(Self { pem: key.to_pem(), key, names: Vec::new() })

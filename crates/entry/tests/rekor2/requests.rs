@@ -115,6 +115,7 @@ fn index_has_the_names_of_a_certificate_in_lower_case() {
             (IndexKeyKind::Uri, "https://ci.example/workflow@refs/heads/main"),
             (IndexKeyKind::Subject, "host.example"),
             (IndexKeyKind::Subject, "user!domain"),
+            (IndexKeyKind::Subject, "127.0.0.1"),
             (IndexKeyKind::Subject, "x"),
         ]
     );
