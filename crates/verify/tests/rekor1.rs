@@ -1,0 +1,306 @@
+//! Entries of a Rekor v1 log of one leaf, made here: what it vouches for must be what the bundle holds.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use countersign_verify::{
+    Artifact, Authority, Check, PinnedCertificate, Trust, UnverifiedBundle, Verified, VerifyError,
+    verify,
+};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer, sha256};
+use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_800_000_000;
+/// Before `NOW` and before the clock of whoever runs this, which the second verifier reads.
+const LOGGED: u64 = 1_780_000_000;
+const ARTIFACT: &[u8] = b"artifact";
+const ORIGIN: &str = "localhost - 1193050959916656506";
+
+fn signer(key_type: KeyType) -> LocalSigner {
+    LocalSigner::generate(key_type, "test").unwrap()
+}
+
+fn base64_of(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn pem_of(signer: &LocalSigner) -> String {
+    base64_of(signer.public_key().to_pem())
+}
+
+/// A log whose trees have one leaf.
+struct Log(LocalSigner);
+
+impl Log {
+    fn new() -> Self {
+        Self(signer(KeyType::EcdsaP256))
+    }
+
+    fn trust(&self) -> Trust {
+        let key = self.0.public_key();
+        let log = json!({
+            "baseUrl": "http://localhost:3000", "hashAlgorithm": "SHA2_256",
+            "publicKey": {"rawBytes": base64_of(key.spki_der()),
+                "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                "validFor": {"start": "2026-01-01T00:00:00Z"}},
+            "logId": {"keyId": base64_of(key.spki_sha256())}
+        });
+        let root = json!({"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "tlogs": [log]});
+        Trust::from_json(root.to_string().as_bytes()).unwrap()
+    }
+
+    /// The entry of `body`, of a bundle.
+    fn entry(&self, body: &Value, at: u64, origin: &str) -> Value {
+        let bytes = body.to_string().into_bytes();
+        let key = self.0.public_key();
+        let log_id = key.spki_sha256();
+        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, 7);
+        let root = tlog::leaf_hash(&bytes);
+        let head = tlog::TreeHead { size: 1, root };
+        let checkpoint =
+            tlog::Checkpoint { origin: origin.to_owned(), head, extensions: Vec::new() };
+        let name = origin.split(' ').next().unwrap().to_owned();
+        let unsigned = tlog::UnsignedCheckpoint::new(&checkpoint, name, log_id);
+        let signature = self.0.sign_now(unsigned.bytes_to_sign()).unwrap();
+        let note = unsigned.with_signature(&signature, key).unwrap().to_string();
+        json!({
+            "logIndex": "7", "logId": {"keyId": base64_of(log_id)},
+            "kindVersion": {"kind": body["kind"], "version": body["apiVersion"]},
+            "integratedTime": at.to_string(),
+            "inclusionPromise": {"signedEntryTimestamp": base64_of(self.0.sign_now(&payload).unwrap())},
+            "inclusionProof": {"logIndex": "0", "rootHash": base64_of(root.0), "treeSize": "1",
+                "hashes": [], "checkpoint": {"envelope": note}},
+            "canonicalizedBody": base64_of(&bytes)
+        })
+    }
+}
+
+fn message(signer: &LocalSigner) -> Value {
+    json!({"messageDigest": {"algorithm": "SHA2_256", "digest": base64_of(sha256(ARTIFACT))},
+        "signature": base64_of(signer.sign_now(ARTIFACT).unwrap())})
+}
+
+fn envelope(signer: &LocalSigner) -> Value {
+    let subject = ResourceDescriptor::with_sha256("artifact", &sha256(ARTIFACT));
+    let statement = Statement::new(vec![subject], "https://example.com/p", 1.into()).unwrap();
+    let unsigned = UnsignedEnvelope::new(&statement).unwrap();
+    let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
+    let envelope = unsigned.with_signature(&signature, signer.public_key()).unwrap();
+    json!({"payload": base64_of(envelope.payload), "payloadType": envelope.payload_type,
+        "signatures": [{"sig": base64_of(signature)}]})
+}
+
+fn hashedrekord(message: &Value, pem: &str) -> Value {
+    json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
+        "data": {"hash": {"algorithm": "sha256", "value": hex::encode(sha256(ARTIFACT))}},
+        "signature": {"content": message["signature"], "publicKey": {"content": pem}}}})
+}
+
+fn hash(bytes: &[u8]) -> Value {
+    json!({"algorithm": "sha256", "value": hex::encode(sha256(bytes))})
+}
+
+fn payload_hash(envelope: &Value) -> Value {
+    hash(&STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap())
+}
+
+fn dsse(envelope: &Value, pem: &str) -> Value {
+    json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {
+        "envelopeHash": hash(envelope.to_string().as_bytes()), "payloadHash": payload_hash(envelope),
+        "signatures": [{"signature": envelope["signatures"][0]["sig"], "verifier": pem}]}})
+}
+
+fn intoto(envelope: &Value, pem: &str) -> Value {
+    let sig = base64_of(envelope["signatures"][0]["sig"].as_str().unwrap());
+    json!({"apiVersion": "0.0.2", "kind": "intoto", "spec": {"content": {
+        "envelope": {"payloadType": envelope["payloadType"],
+            "signatures": [{"publicKey": pem, "sig": sig}]},
+        "hash": hash(envelope.to_string().as_bytes()), "payloadHash": payload_hash(envelope)}}})
+}
+
+/// A bundle by a bare key.
+fn bundle(key: &PublicKey, content: &Value, entry: &Value) -> Value {
+    let member = if content.get("payload").is_some() { "dsseEnvelope" } else { "messageSignature" };
+    json!({
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": base64_of(key.spki_sha256())},
+            "tlogEntries": [entry]},
+        member: content
+    })
+}
+
+fn by_key(bundle: &Value, key: &PublicKey, trust: &Trust) -> Result<Verified, VerifyError> {
+    let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
+    let authority = Authority::Key { key, trust: Some(trust) };
+    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, NOW)
+}
+
+/// The certificate of an own CA for `signer`'s key, and the CA's.
+fn own_certificate(signer: &LocalSigner) -> PinnedCertificate {
+    let root_key = rcgen::KeyPair::generate().unwrap();
+    let mut root = rcgen::CertificateParams::new(vec![]).unwrap();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    root.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    root.distinguished_name.push(rcgen::DnType::CommonName, "own root");
+    let root_pem = root.self_signed(&root_key).unwrap().pem();
+    let issuer = rcgen::Issuer::from_params(&root, root_key);
+    let mut leaf = rcgen::CertificateParams::new(vec![]).unwrap();
+    leaf.subject_alt_names =
+        vec![rcgen::SanType::Rfc822Name("release@acme.example".try_into().unwrap())];
+    leaf.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
+    leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(2030, 1, 1);
+    let key = rcgen::KeyPair::from_pem(&signer.to_pkcs8_pem()).unwrap();
+    PinnedCertificate::from_pem(&leaf.signed_by(&key, &issuer).unwrap().pem(), &root_pem).unwrap()
+}
+
+fn by_certificate(
+    bundle: &Value,
+    certificate: &PinnedCertificate,
+    trust: &Trust,
+) -> Result<Verified, VerifyError> {
+    let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
+    let authority = Authority::Certificate { certificate, trust: Some(trust) };
+    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, NOW)
+}
+
+#[test]
+fn accepts_every_kind_with_promise_and_proof() {
+    let (log, signer) = (Log::new(), signer(KeyType::EcdsaP256));
+    let (key, trust) = (signer.public_key(), log.trust());
+    let (message, envelope) = (message(&signer), envelope(&signer));
+    let pem = pem_of(&signer);
+    for (content, body) in [
+        (&message, hashedrekord(&message, &pem)),
+        (&envelope, dsse(&envelope, &pem)),
+        (&envelope, intoto(&envelope, &pem)),
+    ] {
+        let bundle = bundle(key, content, &log.entry(&body, LOGGED, ORIGIN));
+        let verified = by_key(&bundle, key, &trust).unwrap();
+        for check in [Check::InclusionPromise, Check::InclusionProof, Check::SecondVerifier] {
+            assert!(verified.checks.contains(&check), "{check} of {}", body["kind"]);
+        }
+        assert_eq!(verified.times.len(), 1);
+        assert_eq!(verified.logged.unwrap().origin, ORIGIN);
+        let certificate = own_certificate(&signer);
+        by_certificate(&bundle, &certificate, &trust).unwrap();
+    }
+}
+
+#[test]
+fn rejects_an_entry_that_is_about_something_else() {
+    let (log, signer, other) =
+        (Log::new(), signer(KeyType::EcdsaP256), self::signer(KeyType::EcdsaP256));
+    let (key, trust, certificate) = (signer.public_key(), log.trust(), own_certificate(&signer));
+    let (message, envelope) = (message(&signer), envelope(&signer));
+    let pem = pem_of(&signer);
+    let (of_file, of_dsse) = (hashedrekord(&message, &pem), dsse(&envelope, &pem));
+    let of_intoto = intoto(&envelope, &pem);
+    let with = |body: &Value, place: &str, value: Value| {
+        let mut body = body.clone();
+        *body.pointer_mut(place).unwrap() = value;
+        body
+    };
+    let foreign = json!(base64_of(other.sign_now(ARTIFACT).unwrap()));
+    let two = |signature: &Value| json!([signature, signature]);
+    let bodies = [
+        (&message, with(&of_file, "/spec/data/hash", hash(b"other"))),
+        (&message, with(&of_file, "/spec/data/hash/algorithm", json!("sha512"))),
+        (&message, with(&of_file, "/spec/signature/content", foreign.clone())),
+        (&message, hashedrekord(&message, &pem_of(&other))),
+        (&message, with(&of_file, "/spec", json!({"more": 1}))),
+        (&message, of_dsse.clone()),
+        (&envelope, of_file.clone()),
+        (&envelope, dsse(&envelope, &pem_of(&other))),
+        (&envelope, with(&of_dsse, "/spec/payloadHash", hash(b"other"))),
+        (&envelope, with(&of_dsse, "/spec/envelopeHash/algorithm", json!("sha1"))),
+        (&envelope, with(&of_dsse, "/spec/signatures/0/signature", foreign.clone())),
+        (&envelope, with(&of_dsse, "/spec/signatures", two(&of_dsse["spec"]["signatures"][0]))),
+        (&envelope, with(&of_dsse, "/spec/signatures", json!([]))),
+        (&envelope, intoto(&envelope, &pem_of(&other))),
+        (&envelope, with(&of_intoto, "/spec/content/payloadHash", hash(b"other"))),
+        (&envelope, with(&of_intoto, "/spec/content/envelope/payloadType", json!("text/plain"))),
+        (&envelope, with(&of_intoto, "/spec/content/envelope/signatures/0/sig", foreign)),
+    ];
+    for (content, body) in bodies {
+        let bundle = bundle(key, content, &log.entry(&body, LOGGED, ORIGIN));
+        let error = by_key(&bundle, key, &trust).unwrap_err();
+        assert_eq!(error.check, Check::LogEntry, "{body}: {error}");
+        // The second verifier knows no pinned certificates, so here the first is alone.
+        let error = by_certificate(&bundle, &certificate, &trust).unwrap_err();
+        assert_eq!(error.check, Check::LogEntry, "{body}: {error}");
+    }
+}
+
+#[test]
+fn rejects_a_body_that_holds_more_than_is_compared() {
+    let (log, signer) = (Log::new(), signer(KeyType::EcdsaP256));
+    let (message, envelope) = (message(&signer), envelope(&signer));
+    let pem = pem_of(&signer);
+    for (content, body, places) in [
+        (
+            &message,
+            hashedrekord(&message, &pem),
+            &["", "/spec", "/spec/data", "/spec/signature"][..],
+        ),
+        (&envelope, dsse(&envelope, &pem), &["", "/spec", "/spec/signatures/0"]),
+        (&envelope, intoto(&envelope, &pem), &["/spec/content", "/spec/content/envelope"]),
+    ] {
+        for place in places {
+            let mut body = body.clone();
+            body.pointer_mut(place).unwrap()["unseen"] = json!(1);
+            let bundle = bundle(signer.public_key(), content, &log.entry(&body, LOGGED, ORIGIN));
+            let error = by_key(&bundle, signer.public_key(), &log.trust()).unwrap_err();
+            assert_eq!(error.check, Check::LogEntry, "{place}: {error}");
+        }
+    }
+}
+
+#[test]
+fn rejects_what_the_log_did_not_promise_or_prove() {
+    let (log, signer) = (Log::new(), signer(KeyType::EcdsaP256));
+    let (key, trust) = (signer.public_key(), log.trust());
+    let message = message(&signer);
+    let body = hashedrekord(&message, &pem_of(&signer));
+    let good = log.entry(&body, LOGGED, ORIGIN);
+    let other = Log::new().entry(&body, LOGGED, ORIGIN);
+    let late = log.entry(&body, LOGGED + 1, ORIGIN);
+    let zeros = json!(base64_of([0; 32]));
+    for (place, value, check) in [
+        ("/integratedTime", json!((LOGGED + 1).to_string()), Check::InclusionPromise),
+        ("/logIndex", json!("8"), Check::InclusionPromise),
+        ("/inclusionPromise", other["inclusionPromise"].clone(), Check::InclusionPromise),
+        ("/inclusionPromise", late["inclusionPromise"].clone(), Check::InclusionPromise),
+        ("/inclusionProof/logIndex", json!("1"), Check::InclusionProof),
+        ("/inclusionProof/treeSize", json!("2"), Check::InclusionProof),
+        ("/inclusionProof/rootHash", zeros.clone(), Check::InclusionProof),
+        ("/inclusionProof/hashes", json!([zeros]), Check::InclusionProof),
+        (
+            "/inclusionProof/checkpoint",
+            other["inclusionProof"]["checkpoint"].clone(),
+            Check::Checkpoint,
+        ),
+        ("/logId", other["logId"].clone(), Check::LogEntry),
+        ("/kindVersion/kind", json!("dsse"), Check::LogEntry),
+        ("/kindVersion/version", json!("0.0.3"), Check::LogEntry),
+    ] {
+        let mut entry = good.clone();
+        *entry.pointer_mut(place).unwrap() = value;
+        let error = by_key(&bundle(key, &message, &entry), key, &trust).unwrap_err();
+        assert_eq!(error.check, check, "{place}: {error}");
+    }
+    for (entry, check) in [
+        (log.entry(&body, NOW + 1, ORIGIN), Check::InclusionPromise),
+        (log.entry(&body, 0, ORIGIN), Check::InclusionPromise),
+        (log.entry(&body, LOGGED, "localhost"), Check::Checkpoint),
+        (log.entry(&body, LOGGED, "localhost - x"), Check::Checkpoint),
+        // Before the log was to be trusted.
+        (log.entry(&body, 1_700_000_000, ORIGIN), Check::LogEntry),
+    ] {
+        let error = by_key(&bundle(key, &message, &entry), key, &trust).unwrap_err();
+        assert_eq!(error.check, check, "{error}");
+    }
+}
