@@ -11,6 +11,7 @@ use sigstore_verify::{
         HashAlgorithm::{Sha2256, Sha2512},
     },
 };
+use wire::bundle::BundleContent;
 
 use crate::{
     Artifact, Check, Trust, UnverifiedBundle, VerifyError, bundle::is_rekor_v2, check::Failing,
@@ -18,8 +19,8 @@ use crate::{
 
 /// Checks the bundle once more; `certificate` tells whether the signer is one or a bare key.
 ///
-/// Left out where that verifier is known to lack an algorithm: Rekor v2 entries of other keys
-/// than ECDSA P-256. Every byte of those is compared by [`crate::log`].
+/// Left out where that verifier is known to lack an algorithm ([`can`]); what it would compare is
+/// compared by [`crate::log`] in any case.
 pub(crate) fn check(
     bundle: &UnverifiedBundle,
     artifact: &Artifact<'_>,
@@ -27,8 +28,7 @@ pub(crate) fn check(
     certificate: bool,
     trust: &Trust,
 ) -> Result<bool, VerifyError> {
-    let v2 = bundle.log_entry().is_none_or(is_rekor_v2);
-    if v2 && key.key_type() != KeyType::EcdsaP256 {
+    if !can(bundle, key) {
         return Ok(false);
     }
     let root = serde_json::to_string(trust.root()).failing(Check::SecondVerifier)?;
@@ -49,6 +49,22 @@ pub(crate) fn check(
         let check = check_of(&error);
         check.failed(error)
     })
+}
+
+/// Whether that verifier knows key and digest: of Rekor v2 entries ECDSA P-256 alone, of v1 all but
+/// P-521, with SHA-256 alone where the entry is of an artifact.
+fn can(bundle: &UnverifiedBundle, key: &PublicKey) -> bool {
+    if bundle.log_entry().is_none_or(is_rekor_v2) {
+        return key.key_type() == KeyType::EcdsaP256;
+    }
+    let sha256 = match &bundle.as_wire().content {
+        BundleContent::MessageSignature(message) => message
+            .message_digest
+            .as_ref()
+            .is_some_and(|digest| digest.algorithm == wire::HashAlgorithm::Sha2_256),
+        BundleContent::DsseEnvelope(_) => true,
+    };
+    sha256 && key.key_type() != KeyType::EcdsaP521
 }
 
 fn their_artifact<'a>(artifact: &Artifact<'a>) -> Result<types::Artifact<'a>, VerifyError> {

@@ -191,6 +191,27 @@ fn accepts_every_kind_with_promise_and_proof() {
 }
 
 #[test]
+fn accepts_keys_that_the_second_verifier_does_not_know() {
+    let log = Log::new();
+    for (key_type, hash, name, spelled) in [
+        (KeyType::EcdsaP384, crypto::HashAlgorithm::Sha384, "sha384", "SHA2_384"),
+        (KeyType::EcdsaP521, crypto::HashAlgorithm::Sha512, "sha512", "SHA2_512"),
+    ] {
+        let signer = signer(key_type);
+        let digest = crypto::digest(hash, ARTIFACT);
+        let signature = base64_of(signer.sign_now(ARTIFACT).unwrap());
+        let message = json!({"signature": signature,
+            "messageDigest": {"algorithm": spelled, "digest": base64_of(&digest)}});
+        let mut body = hashedrekord(&message, &pem_of(&signer));
+        body["spec"]["data"]["hash"] = json!({"algorithm": name, "value": hex::encode(&digest)});
+        let key = signer.public_key();
+        let bundle = bundle(key, &message, &log.entry(&body, LOGGED, ORIGIN));
+        let verified = by_key(&bundle, key, &log.trust()).unwrap();
+        assert!(!verified.checks.contains(&Check::SecondVerifier));
+    }
+}
+
+#[test]
 fn rejects_an_entry_that_is_about_something_else() {
     let (log, signer, other) =
         (Log::new(), signer(KeyType::EcdsaP256), self::signer(KeyType::EcdsaP256));

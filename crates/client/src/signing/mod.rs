@@ -11,6 +11,8 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer as _};
 use entry::rekor2::Verifier;
@@ -193,6 +195,9 @@ async fn make_bundle(
     let content = unsigned.with_signature(&signature, key.public_key())?;
     let signed = Signed { content: &content, signature: &signature, digest: &digest, verifier };
     let Witnessed { log_entry, timestamps } = witness::witness(request, log, &signed).await?;
+    if let Some(entry) = &log_entry {
+        reach(entry.integrated_time.0, request.clock).await;
+    }
     Ok(Bundle {
         media_type: BundleMediaType::V0_3,
         verification_material: VerificationMaterial {
@@ -202,6 +207,16 @@ async fn make_bundle(
         },
         content,
     })
+}
+
+/// Waits until our clock shows the second that the log promised: no verifier takes a time from the
+/// future, and clocks differ by a little. More than a little is left to the verification.
+async fn reach(integrated_time: i64, clock: fn() -> u64) {
+    const MAX_SKEW_S: u64 = 3;
+    let ahead = u64::try_from(integrated_time).unwrap_or(0).saturating_sub(clock());
+    if (1..=MAX_SKEW_S).contains(&ahead) {
+        tokio::time::sleep(Duration::from_secs(ahead)).await;
+    }
 }
 
 /// Verifies the bundle as a stranger would, from its JSON.
