@@ -7,8 +7,13 @@ extern crate countersign_ca as ca;
 
 mod audit_trail;
 mod authority;
+mod cross_origin;
 mod ct_log;
 mod documents;
+mod grpc;
+mod grpc_limits;
+mod grpc_server;
+mod h2_frames;
 mod hostile_requests;
 mod issuance;
 mod issuer;
@@ -19,3 +24,4 @@ mod proofs;
 mod signer_failures;
 mod stack;
 mod tokens;
+mod v1;

@@ -1,6 +1,6 @@
 //! A certificate authority with its surroundings, and a caller.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -27,7 +27,7 @@ pub(crate) struct Stack {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) chain: CertificateChain,
     pub(crate) cpu: CpuPool,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 /// What a test wants otherwise than usual.
@@ -37,6 +37,8 @@ pub(crate) struct Wishes {
     /// First and last second of the CA's certificates.
     pub(crate) validity: (u64, u64),
     pub(crate) settings: fn(&mut CaConfig),
+    /// Longest time for a request, else that of the protocol.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) signer: fn(LocalSigner) -> Arc<dyn Signer>,
 }
 
@@ -47,6 +49,7 @@ impl Default for Wishes {
             token_key: KeyType::EcdsaP256,
             validity: (NOW - YEAR, NOW + YEAR),
             settings: |_| {},
+            timeout: None,
             signer: |signer| Arc::new(signer),
         }
     }
@@ -79,7 +82,9 @@ impl Stack {
             cpu: cpu.clone(),
         };
         let ca = Ca::new(config, parts).unwrap();
-        let router = service::harden(ca::http::router(Arc::new(ca)), ca::protocol());
+        let mut protocol = ca::protocol();
+        protocol.timeout = wishes.timeout.unwrap_or(protocol.timeout);
+        let router = service::harden(ca::http::router(Arc::new(ca)), protocol);
         Self { issuer, log, clock, chain, cpu, router }
     }
 
@@ -117,8 +122,12 @@ impl Stack {
     /// Checks all that a verifier checks, and returns the leaf.
     pub(crate) fn verified_leaf(&self, reply: &Reply) -> LeafView {
         assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
-        let certificates = reply.certificates();
-        let [leaf, intermediate, root] = certificates.as_slice() else {
+        self.verified_chain(&reply.certificates())
+    }
+
+    /// Checks all that a verifier checks, and returns the leaf.
+    pub(crate) fn verified_chain(&self, certificates: &[Vec<u8>]) -> LeafView {
+        let [leaf, intermediate, root] = certificates else {
             panic!("{} certificates", certificates.len())
         };
         assert_eq!(
