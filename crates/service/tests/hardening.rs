@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use countersign_service::{Failure, Protocol, RequestId, harden, read_body};
 use futures::stream;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -46,6 +46,10 @@ async fn id(Extension(id): Extension<RequestId>) -> String {
     id.as_str().to_owned()
 }
 
+async fn large() -> impl IntoResponse {
+    (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({"test_error": "an entry has at most 7 bytes"})))
+}
+
 async fn boom() -> &'static str {
     panic!("handler gave up")
 }
@@ -57,8 +61,11 @@ fn service() -> Router {
         .route("/things/{id}", get(|| async { "thing" }))
         .route("/id", get(id))
         .route("/boom", get(boom))
+        .route("/large", get(large))
         .route("/busy", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-        .route("/never", get(std::future::pending::<String>));
+        .route("/never", get(std::future::pending::<String>))
+        .route("/panic", post(boom))
+        .route("/wait", post(std::future::pending::<String>));
     harden(router, protocol())
 }
 
@@ -132,6 +139,13 @@ async fn refuses_an_undeclared_body_above_the_limit() {
 }
 
 #[tokio::test]
+async fn leaves_a_service_to_name_its_own_limits() {
+    let request = Request::get("/large").body(Body::empty()).unwrap();
+    let named = (413, Some("an entry has at most 7 bytes".to_owned()));
+    assert_eq!(status_and_error(request).await, named);
+}
+
+#[tokio::test]
 async fn reports_a_body_that_breaks_off() {
     let frames = [Ok(Bytes::from_static(b"four")), Err(std::io::Error::other("gone"))];
     let request = post_of("/echo", Body::from_stream(stream::iter(frames)));
@@ -191,6 +205,52 @@ async fn tolerates_double_and_trailing_slashes() {
     assert_eq!(ask(get_of("/things/")).await.0, StatusCode::NOT_FOUND);
 }
 
+/// A gRPC call, by HTTP version and content type.
+fn call_of(path: &str, timeout: Option<&str>) -> Request {
+    let call = Request::post(path).version(Version::HTTP_2);
+    let mut call = call.header(header::CONTENT_TYPE, "application/grpc");
+    if let Some(timeout) = timeout {
+        call = call.header("grpc-timeout", timeout);
+    }
+    call.body(Body::empty()).unwrap()
+}
+
+/// The status of an answer of trailers only.
+async fn grpc_status(request: Request) -> String {
+    let (status, headers, body) = ask(request).await;
+    assert_eq!((status, body.len()), (StatusCode::OK, 0));
+    assert_eq!(headers[header::CONTENT_TYPE], "application/grpc");
+    assert!(headers.contains_key("x-request-id"));
+    headers["grpc-status"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn answers_grpc_calls_in_their_own_form() {
+    assert_eq!(grpc_status(call_of("/pkg.Service/Method", None)).await, "12");
+    assert_eq!(grpc_status(call_of("/id", None)).await, "12");
+    assert_eq!(grpc_status(call_of("/panic", None)).await, "13");
+    assert_eq!(grpc_status(call_of("/wait", None)).await, "14");
+    assert_eq!(grpc_status(call_of("/wait", Some("20m"))).await, "4");
+    assert_eq!(grpc_status(call_of("/wait", Some("1H"))).await, "14");
+    assert_eq!(grpc_status(call_of("/wait", Some("soon"))).await, "13");
+    assert_eq!(grpc_status(with_length(call_of("/echo", None), LIMIT + 1)).await, "8");
+    let mut long = call_of("/extract", None);
+    *long.body_mut() = chunked(5);
+    assert_eq!(grpc_status(long).await, "8");
+}
+
+#[tokio::test]
+async fn answers_everybody_else_in_the_protocols_form() {
+    let mut http1 = call_of("/nowhere", Some("20m"));
+    *http1.version_mut() = Version::HTTP_11;
+    let mut web = call_of("/nowhere", Some("20m"));
+    let grpc_web = HeaderValue::from_static("application/grpc-web");
+    web.headers_mut().insert(header::CONTENT_TYPE, grpc_web);
+    for request in [http1, web] {
+        assert_eq!(status_and_error(request).await, (404, Some("no such path".to_owned())));
+    }
+}
+
 #[tokio::test]
 async fn labels_metrics_with_templates_and_never_with_paths() {
     let metrics = countersign_service::install_metrics().unwrap();
@@ -198,12 +258,17 @@ async fn labels_metrics_with_templates_and_never_with_paths() {
     ask(get_of("/also/secret")).await;
     let invented = Request::builder().method("INVENTED").uri("/id").body(Body::empty()).unwrap();
     ask(invented).await;
+    ask(call_of("/pkg.Secret/Method", None)).await;
 
     let text = metrics.render();
     assert!(text.contains(r#"route="/things/{id}",status="200""#), "{text}");
     assert!(text.contains(r#"route="other",status="404""#), "{text}");
     assert!(text.contains(r#"method="other",route="/id",status="405""#), "{text}");
-    assert!(!text.contains("secret") && !text.contains("INVENTED"), "{text}");
+    assert!(text.contains(r#"route="other",status="200",grpc_status="12""#), "{text}");
+    assert!(
+        !text.contains("secret") && !text.contains("Secret") && !text.contains("INVENTED"),
+        "{text}"
+    );
 }
 
 /// Collects log lines.
