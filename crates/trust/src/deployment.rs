@@ -34,7 +34,7 @@ pub struct Deployment {
 pub struct LogKey {
     /// Complete base URL.
     pub base_url: String,
-    /// The checkpoints' origin: for Rekor v2 the bare host of `base_url`, for v1 `HOST - TREE_ID`.
+    /// The checkpoints' origin: for Rekor v2 the bare host of `base_url`. Not used for v1.
     pub origin: String,
     /// The key that signs checkpoints, or SCTs.
     pub public_key: PublicKey,

@@ -13,25 +13,37 @@ use x509_cert::{Certificate, der::Decode};
 use crate::{Authority, Deployment, LogKey, lint};
 
 /// Everything a verifier trusts, oldest first, each with its times.
+///
+/// Of logs as old as each other Rekor v1 comes first: sigstore-python asks the first
+/// log by the v1 API when it verifies a signature that came without a bundle.
 pub(crate) fn trusted_root(deployment: &Deployment) -> TrustedRoot {
-    let logs = |logs: &[LogKey], kind| {
-        oldest_first(logs.iter().map(|log| log_instance(log, kind)), |log| log.public_key.valid_for)
-    };
+    let rekor1 = deployment.rekor1_logs.iter().map(|log| log_instance(log, KeyIdKind::SpkiSha256));
+    let rekor2 = deployment.rekor2_logs.iter().map(|log| log_instance(log, KeyIdKind::Named));
+    let ct = deployment.ct_logs.iter().map(|log| log_instance(log, KeyIdKind::SpkiSha256));
     let authorities = |authorities: &[Authority]| {
         oldest_first(authorities.iter().map(certificate_authority), |authority| authority.valid_for)
     };
     TrustedRoot {
-        tlogs: logs(&deployment.rekor2_logs, KeyIdKind::Named),
-        ctlogs: logs(&deployment.ct_logs, KeyIdKind::SpkiSha256),
+        tlogs: oldest_first(rekor1.chain(rekor2), |log| log.public_key.valid_for),
+        ctlogs: oldest_first(ct, |log| log.public_key.valid_for),
         certificate_authorities: authorities(&deployment.certificate_authorities),
         timestamp_authorities: authorities(&deployment.timestamp_authorities),
         ..TrustedRoot::default()
     }
 }
 
+/// Which Rekor logs a signing config names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rekor {
+    /// Version 2 first: a client takes the highest version that it knows.
+    All,
+    /// For clients that would choose version 2 and cannot use it.
+    OnlyV1,
+}
+
 /// Where a signer goes now, newest first. Services with an end are left out:
 /// sigstore-js ignores times, so a listed service is a used service.
-pub(crate) fn signing_config(deployment: &Deployment) -> SigningConfig {
+pub(crate) fn signing_config(deployment: &Deployment, rekor: Rekor) -> SigningConfig {
     let service = |url: &str, major_api_version, valid_for| Service {
         url: url.to_owned(),
         major_api_version,
@@ -43,13 +55,20 @@ pub(crate) fn signing_config(deployment: &Deployment) -> SigningConfig {
             authorities.iter().map(|authority| service(&authority.url, 1, authority.valid_for));
         newest_first(all)
     };
-    let logs = deployment.rekor2_logs.iter().map(|log| service(&log.base_url, 2, log.valid_for));
+    let logs = |logs: &[LogKey], version| {
+        newest_first(logs.iter().map(|log| service(&log.base_url, version, log.valid_for)))
+    };
+    let mut rekor_tlog_urls = match rekor {
+        Rekor::All => logs(&deployment.rekor2_logs, 2),
+        Rekor::OnlyV1 => Vec::new(),
+    };
+    rekor_tlog_urls.extend(logs(&deployment.rekor1_logs, 1));
     let since = deployment.certificate_authorities.first().map(|ca| ca.valid_for);
     let any = ServiceConfiguration { selector: ServiceSelector::Any, count: 0 };
     SigningConfig {
         ca_urls: authorities(&deployment.certificate_authorities),
         oidc_urls: newest_first(since.map(|since| service(&deployment.oidc_url, 1, since))),
-        rekor_tlog_urls: newest_first(logs),
+        rekor_tlog_urls,
         tsa_urls: authorities(&deployment.timestamp_authorities),
         rekor_tlog_config: Some(any),
         tsa_config: Some(any),
@@ -61,7 +80,7 @@ pub(crate) fn signing_config(deployment: &Deployment) -> SigningConfig {
 pub(crate) fn client_trust_config(deployment: &Deployment) -> ClientTrustConfig {
     ClientTrustConfig {
         trusted_root: trusted_root(deployment),
-        signing_config: signing_config(deployment),
+        signing_config: signing_config(deployment, Rekor::All),
         ..ClientTrustConfig::default()
     }
 }

@@ -1,27 +1,27 @@
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use bytes::Bytes;
 use serde::Serialize;
-use tempfile::NamedTempFile;
 use thiserror::Error;
+use tlog::KeyIdKind;
+use wire::Base64;
 
 use crate::{
-    Deployment,
+    Deployment, TilesKey, cosign2,
     deployment::current,
-    documents::{client_trust_config, signing_config, trusted_root},
+    disk,
+    documents::{Rekor, client_trust_config, signing_config, trusted_root},
     lint::{self, Finding},
-    page,
+    page::Page,
+    targets::{self, Target},
 };
 
 /// The published files of one deployment, checked.
 #[derive(Debug, Clone)]
 pub struct TrustFiles {
     files: Vec<TrustFile>,
-    page: TrustFile,
+    targets: Vec<Target>,
+    page: Page,
 }
 
 /// One published file.
@@ -46,6 +46,9 @@ pub enum TrustError {
     /// A kind of service has no instance without an end.
     #[error("no {0} is in use")]
     NothingInUse(&'static str),
+    /// A path in `cosign2.env` has to be text.
+    #[error("the trust directory's path is not UTF-8")]
+    Path,
     /// JSON could not be written.
     #[error("cannot write JSON")]
     Json(#[from] serde_json::Error),
@@ -56,13 +59,20 @@ impl TrustFiles {
     ///
     /// # Errors
     /// [`TrustError::Findings`] with everything that [`lint`] found,
-    /// [`TrustError::NothingInUse`].
+    /// [`TrustError::NothingInUse`], [`TrustError::Path`].
     pub fn build(deployment: &Deployment, now: u64) -> Result<Self, TrustError> {
         let root = trusted_root(deployment);
-        let config = signing_config(deployment);
+        let config = signing_config(deployment, Rekor::All);
+        let rekor1 = signing_config(deployment, Rekor::OnlyV1);
+        let has_rekor1 = current(&deployment.rekor1_logs, |log| log.valid_for).is_some();
         let mut findings = lint::trusted_root(&root);
         findings.extend(lint::signing_config(&config, &root, now));
+        if has_rekor1 {
+            findings.extend(lint::signing_config(&rekor1, &root, now));
+        }
+        findings.extend(deployment.rekor1_tiles.iter().filter_map(lint::tiles_key));
         if !findings.is_empty() {
+            findings.dedup();
             return Err(TrustError::Findings(findings));
         }
         let mut files = vec![
@@ -72,8 +82,13 @@ impl TrustFiles {
             json("client_trust_config.json", &client_trust_config(deployment))?,
         ];
         files.extend(key_files(deployment)?);
-        let page = TrustFile::new("", "text/html; charset=utf-8", page::render(deployment, &files));
-        Ok(Self { files, page })
+        if has_rekor1 {
+            files.push(json("signing_config.rekor1.v0.2.json", &rekor1)?);
+            files.extend(rekor1_files(deployment)?);
+        }
+        let targets = targets::of(deployment, &files);
+        let page = Page::new(deployment, &files);
+        Ok(Self { files, targets, page })
     }
 
     /// The files, without the page.
@@ -82,10 +97,15 @@ impl TrustFiles {
         &self.files
     }
 
-    /// The page at `/`.
+    /// The page at `/`, with the fingerprint of the TUF root that clients are given.
     #[must_use]
-    pub fn page(&self) -> &TrustFile {
-        &self.page
+    pub fn page(&self, root_json: &[u8]) -> TrustFile {
+        TrustFile::new("", "text/html; charset=utf-8", self.page.render(root_json))
+    }
+
+    /// What the TUF repository vouches for.
+    pub(crate) fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     /// Writes every file that differs from what `directory` has; makes the directory.
@@ -103,28 +123,31 @@ impl TrustFiles {
             if fs::read(&path).is_ok_and(|present| present == file.content) {
                 continue;
             }
-            let mut temporary = NamedTempFile::new_in(directory)?;
-            temporary.write_all(&file.content)?;
-            make_readable(temporary.as_file())?;
-            temporary.as_file().sync_all()?;
-            temporary.persist(&path).map_err(|error| error.error)?;
+            disk::replace(&path, &file.content)?;
             changed = true;
         }
         if changed {
-            // Durable from here: the names are on the disk too.
-            File::open(directory)?.sync_all()?;
+            disk::sync(directory)?;
         }
         Ok(())
     }
 }
 
 impl TrustFile {
-    fn new(name: &'static str, content_type: &'static str, content: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        content_type: &'static str,
+        content: impl Into<Bytes>,
+    ) -> Self {
         let content = content.into();
-        let digest = crypto::sha256(&content);
-        let etag = format!("\"{}\"", hex::encode(&digest[..16]));
-        Self { name, content_type, content, etag }
+        Self { name, content_type, etag: etag(&content), content }
     }
+}
+
+/// A strong entity tag: 128 bits of the content's SHA-256.
+pub(crate) fn etag(content: &[u8]) -> String {
+    let digest = crypto::sha256(content);
+    format!("\"{}\"", hex::encode(&digest[..16]))
 }
 
 fn json(name: &'static str, document: &impl Serialize) -> Result<TrustFile, TrustError> {
@@ -146,7 +169,6 @@ fn key_files(deployment: &Deployment) -> Result<[TrustFile; 4], TrustError> {
     let ct = current(&deployment.ct_logs, |log| log.valid_for);
     let tsa = current(&deployment.timestamp_authorities, |tsa| tsa.valid_for);
     let in_use = |name| TrustError::NothingInUse(name);
-    let pem_file = |name, text: String| TrustFile::new(name, "application/x-pem-file", text);
     Ok([
         pem_file("fulcio_chain.pem", chain_pem(&ca.ok_or(in_use("CA"))?.chain_der)),
         pem_file("rekor2.pub", rekor2.ok_or(in_use("Rekor v2 log"))?.public_key.to_pem()),
@@ -155,21 +177,42 @@ fn key_files(deployment: &Deployment) -> Result<[TrustFile; 4], TrustError> {
     ])
 }
 
-fn chain_pem(chain_der: &[Vec<u8>]) -> String {
+/// What cosign 2 and auditors of the v1 log need.
+fn rekor1_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
+    let mut files = Vec::new();
+    if let Some(log) = current(&deployment.rekor1_logs, |log| log.valid_for) {
+        files.push(pem_file("rekor1.pub", log.public_key.to_pem()));
+    }
+    if let Some(tiles) = &deployment.rekor1_tiles {
+        files.push(TrustFile::new("rekor1_tiles.vkey", PLAIN_TEXT, verifier_key(tiles)));
+    }
+    let environment = cosign2::environment(deployment)?;
+    files.push(TrustFile::new("cosign2.env", "text/plain; charset=utf-8", environment));
+    Ok(files)
+}
+
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// C2SP `signed-note`: name, key hash and key of a note's verifier, on one line.
+fn verifier_key(tiles: &TilesKey) -> String {
+    let id = tlog::log_key_id(&tiles.public_key, &tiles.origin, KeyIdKind::Named);
+    let key = [&[TYPE_ED25519], tiles.public_key.raw()].concat();
+    format!("{}+{}+{}\n", tiles.origin, hex::encode(&id[..4]), Base64(key).encode())
+}
+
+/// The signature type byte of Ed25519 (C2SP `signed-note`).
+const TYPE_ED25519: u8 = 1;
+
+fn pem_file(name: &'static str, text: String) -> TrustFile {
+    TrustFile::new(name, "application/x-pem-file", text)
+}
+
+/// Certificates in PEM, one after the other.
+pub(crate) fn chain_pem(chain_der: &[Vec<u8>]) -> String {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     let blocks: Vec<_> =
         chain_der.iter().map(|der| pem::Pem::new("CERTIFICATE", der.clone())).collect();
     pem::encode_many_config(&blocks, config)
-}
-
-/// Temporary files are private; these are public, and read by clients under other users.
-fn make_readable(file: &File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    Ok(())
 }
 
 fn list(findings: &[Finding]) -> String {

@@ -14,12 +14,16 @@
 //! - [`TrustFiles`]: the files; [`TrustFiles::write_to`] and [`router`] publish them.
 //! - [`lint`]: the checks, also for files of other deployments.
 
+mod cosign2;
 mod deployment;
+mod disk;
 mod documents;
 mod files;
 mod http;
 pub mod lint;
 mod page;
+mod shell;
+mod targets;
 pub mod tuf;
 
 pub use deployment::{Authority, Deployment, LogKey, TilesKey};

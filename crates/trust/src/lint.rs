@@ -12,7 +12,7 @@ use der::{Decode, asn1::AnyRef};
 use thiserror::Error;
 use tlog::KeyIdKind;
 use wire::{
-    HashAlgorithm,
+    HashAlgorithm, PublicKeyDetails,
     trust::{
         CertificateAuthority, Service, ServiceConfiguration, ServiceSelector, SigningConfig,
         TimeRange, TransparencyLogInstance, TrustedRoot, TrustedRootMediaType,
@@ -20,7 +20,7 @@ use wire::{
 };
 use x509_cert::{Certificate, ext::pkix::BasicConstraints, name::Name};
 
-use crate::documents::key_details;
+use crate::{TilesKey, documents::key_details};
 
 /// One thing that a client will refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -52,6 +52,12 @@ pub enum Finding {
     /// cosign: Rekor logs sign with Ed25519 (v2) or P-256.
     #[error("Rekor log {0} has a key other than Ed25519 and P-256")]
     RekorKey(String),
+    /// cosign and sigstore-go check the promises (SETs) of a v1 log with P-256 only.
+    #[error("Rekor v1 log {0} has a key other than P-256")]
+    Rekor1Key(String),
+    /// A verifier key line names it; Go clients take an origin with digits after ` - ` for Rekor v1.
+    #[error("`{0}` cannot be the origin of a log's tiles, or their key is not Ed25519")]
+    TilesKey(String),
     /// Compared byte for byte with what bundles, checkpoints and SCTs carry.
     #[error("log {0} has a logId that does not follow from its key and the host of its URL")]
     LogId(String),
@@ -169,7 +175,16 @@ pub fn signing_config(config: &SigningConfig, root: &TrustedRoot, now: u64) -> V
         }
     }
     check_trusted(config, root, &mut findings);
+    check_rekor1(config, root, &mut findings);
     findings
+}
+
+/// Checks the key under which a v1 log's tree is published as tiles too.
+pub(crate) fn tiles_key(tiles: &TilesKey) -> Option<Finding> {
+    let named = !tiles.origin.is_empty()
+        && !tiles.origin.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control());
+    let good = named && tiles.public_key.key_type() == KeyType::Ed25519;
+    (!good).then(|| Finding::TilesKey(tiles.origin.clone()))
 }
 
 fn check_log(log: &TransparencyLogInstance, kind: KeyIdKind, findings: &mut Vec<Finding>) {
@@ -310,6 +325,17 @@ fn check_trusted(config: &SigningConfig, root: &TrustedRoot, findings: &mut Vec<
     ] {
         let unknown = services.iter().filter(|service| !trusted(&service.url));
         findings.extend(unknown.map(|service| Finding::Untrusted(service.url.clone())));
+    }
+}
+
+fn check_rekor1(config: &SigningConfig, root: &TrustedRoot, findings: &mut Vec<Finding>) {
+    let services = config.rekor_tlog_urls.iter().filter(|service| service.major_api_version == 1);
+    for service in services {
+        let log = root.tlogs.iter().find(|log| log.base_url == service.url);
+        let p256 = PublicKeyDetails::PkixEcdsaP256Sha256;
+        if log.is_some_and(|log| log.public_key.key_details != p256) {
+            findings.push(Finding::Rekor1Key(service.url.clone()));
+        }
     }
 }
 

@@ -1,18 +1,42 @@
-//! The TUF repository: the trust files under signatures that renew themselves.
+//! The TUF repository: the trust documents under signatures that renew themselves.
+//!
+//! Metadata and its signatures follow the TUF specification 1.0 by the structures of
+//! tough; how long they count and when they are renewed is in docs/adr/0010.
+//! Everything is served from memory; the disk is what a restart, or a mirror, reads.
+//!
+//! It refuses to: go on from a damaged directory, make a second root where clients may
+//! know a first one, and publish what does not verify under its own newest root.
+
+mod directory;
+mod error;
+mod renewal;
+mod role;
+mod state;
 
 use std::{
-    io,
+    collections::BTreeMap,
+    fmt, io,
+    ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use crypto::Signer;
 use service::Clock;
-use thiserror::Error;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
 
-use crate::TrustFiles;
+pub use self::error::{Damage, TufError};
+use self::{
+    directory::{Directory, TARGETS},
+    renewal::{Keys, Renewal, Writes},
+    role::{Lifetime, RoleKey},
+    state::{State, version_in},
+};
+use crate::{TrustFiles, disk, files::etag, targets::Target};
 
 /// What a repository is made of.
 pub struct TufParts {
@@ -28,44 +52,273 @@ pub struct TufParts {
 
 /// A TUF repository that a process serves and keeps fresh.
 pub struct Repository {
-    root_json: Bytes,
+    directory: Directory,
+    clock: Arc<dyn Clock>,
+    targets: Vec<Target>,
+    /// Held for a whole renewal; readers have `published`.
+    writer: Mutex<Writer>,
+    published: RwLock<Arc<Published>>,
 }
 
-/// Why there is no repository to serve.
-#[derive(Debug, Error)]
-pub enum TufError {
-    /// The disk failed.
-    #[error("cannot use the TUF repository's directory")]
-    Io(#[from] io::Error),
+struct Writer {
+    keys: Keys,
+    state: State,
+}
+
+/// One consistent set of files.
+#[derive(Debug, Default)]
+struct Published {
+    /// By path below the base URL.
+    files: BTreeMap<String, PublishedFile>,
+    expiries: Vec<Expiry>,
+    /// Unix seconds at which nothing is due.
+    fresh: Range<i64>,
+}
+
+/// One served file.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishedFile {
+    pub(crate) content: Bytes,
+    pub(crate) etag: String,
+    /// Its name will never stand for other content.
+    pub(crate) immutable: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    role: &'static str,
+    unix_seconds: i64,
 }
 
 impl Repository {
     /// Makes the repository at first start, else loads it, and signs what is due.
     ///
+    /// A first start that was killed is completed. Versions only grow.
+    ///
     /// # Errors
-    /// [`TufError`]; nothing on disk is replaced then.
-    #[expect(clippy::unused_async, reason = "signers are asked here")]
+    /// [`TufError::Damaged`] and [`TufError::RootKey`], with nothing on disk replaced;
+    /// the others when keys or disk fail.
     pub async fn open(parts: TufParts, files: &TrustFiles) -> Result<Arc<Self>, TufError> {
-        let _ = (parts, files);
-        Ok(Arc::new(Self { root_json: Bytes::new() }))
+        let keys = Keys {
+            root: RoleKey::new(parts.root_signer)?,
+            online: RoleKey::new(parts.online_signer)?,
+        };
+        let path = parts.directory;
+        let (directory, state) = blocking(path.clone(), move || {
+            let directory = Directory::open(path)?;
+            let state = state::load(&directory)?;
+            Ok((directory, state))
+        })
+        .await?;
+        let repository = Self {
+            directory,
+            clock: parts.clock,
+            targets: files.targets().to_vec(),
+            writer: Mutex::new(Writer { keys, state }),
+            published: RwLock::default(),
+        };
+        repository.renew(None).await?;
+        repository.complete_first_start().await?;
+        Ok(Arc::new(repository))
     }
 
-    /// Signs what becomes due until `shutdown`.
+    /// Signs what becomes due, by the repository's own clock, until `shutdown`.
+    ///
+    /// A failure is logged and tried again: what is published stays good for two thirds
+    /// of its life after it was due.
     pub async fn keep_fresh(&self, shutdown: CancellationToken) {
-        shutdown.cancelled().await;
+        let mut wait = LOOK_AGAIN;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            if self.published().fresh.contains(&role::to_signed(self.clock.now())) {
+                continue;
+            }
+            wait = match self.renew(None).await {
+                Ok(()) => LOOK_AGAIN,
+                Err(failure) => {
+                    let cause = std::error::Error::source(&failure).map(ToString::to_string);
+                    error!(error = %failure, cause, "cannot renew the TUF repository");
+                    TRY_AGAIN
+                }
+            };
+        }
+    }
+
+    /// Replaces the root key: a root of the next version, signed by the old and the new key,
+    /// and targets signed by the new one.
+    ///
+    /// The next [`Repository::open`] needs `successor` as its root signer: keep the key
+    /// before this is called.
+    ///
+    /// # Errors
+    /// As [`Repository::open`]; the old key stays in use then.
+    pub async fn rotate_root_key(&self, successor: Arc<dyn Signer>) -> Result<(), TufError> {
+        self.renew(Some(RoleKey::new(successor)?)).await
     }
 
     /// The newest root, as served.
     #[must_use]
     pub fn root_json(&self) -> Bytes {
-        self.root_json.clone()
+        self.file(state::ROOT).map(|file| file.content).unwrap_or_default()
     }
 
-    /// Writes `root.json` into `directory`, where clients pick it up.
+    /// Writes `root.json` into `directory`, where clients pick it up. Blocks on the disk.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn write_root_to(&self, directory: &Path) -> io::Result<()> {
-        std::fs::write(directory.join("root.json"), &self.root_json)
+        std::fs::create_dir_all(directory)?;
+        let path = directory.join(state::ROOT);
+        let content = self.root_json();
+        if std::fs::read(&path).is_ok_and(|present| present == content) {
+            return Ok(());
+        }
+        disk::replace(&path, &content)?;
+        disk::sync(directory)
     }
+
+    /// Names a role whose metadata has expired: clients refuse the repository then.
+    ///
+    /// For readiness: it says that renewal has failed for long.
+    #[must_use]
+    pub fn expired_role(&self) -> Option<&'static str> {
+        let now = role::to_signed(self.clock.now());
+        let published = self.published();
+        let expired = published.expiries.iter().find(|expiry| expiry.unix_seconds <= now);
+        expired.map(|expiry| expiry.role)
+    }
+
+    /// The file at a path below the base URL.
+    pub(crate) fn file(&self, path: &str) -> Option<PublishedFile> {
+        self.published().files.get(path).cloned()
+    }
+
+    fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs what is due, makes it durable, and only then serves it.
+    async fn renew(&self, successor: Option<RoleKey>) -> Result<(), TufError> {
+        let mut writer = self.writer.lock().await;
+        let mut keys = writer.keys.clone();
+        let predecessor = successor.map(|key| std::mem::replace(&mut keys.root, key));
+        let renewal = Renewal {
+            keys: &keys,
+            predecessor: predecessor.as_ref(),
+            targets: &self.targets,
+            now: self.clock.now(),
+        };
+        let (state, writes) = renewal.of(writer.state.clone()).await?;
+        let changed = writes.iter().any(|group| !group.is_empty());
+        let published = Published::of(&state);
+        if changed {
+            self.store(writes, &published).await?;
+        }
+        *writer = Writer { keys, state };
+        for expiry in &published.expiries {
+            #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
+            metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role)
+                .set(expiry.unix_seconds as f64);
+        }
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+        Ok(())
+    }
+
+    /// Writes group after group, then removes what is no longer served.
+    async fn store(&self, writes: Writes, published: &Published) -> Result<(), TufError> {
+        let directory = self.directory.clone();
+        let served: Vec<String> = published.files.keys().cloned().collect();
+        blocking(directory.path(), move || {
+            for group in writes.iter().filter(|group| !group.is_empty()) {
+                directory.write(group)?;
+            }
+            // What cannot be removed now is removed after the next renewal.
+            if let Err(failure) = remove_others(&directory, &served) {
+                warn!(error = %failure, "cannot remove old TUF files");
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// `root.json` on disk is the newest root, also after a kill between the two.
+    async fn complete_first_start(&self) -> Result<(), TufError> {
+        let (directory, root) = (self.directory.clone(), self.root_json());
+        blocking(directory.path(), move || {
+            if directory.read(state::ROOT)?.is_some_and(|present| present == root) {
+                return Ok(());
+            }
+            directory.write(&[(state::ROOT.to_owned(), root)])
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+/// How often the clock is looked at. Renewals are days away, but the clock may jump.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a failed renewal waits.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+impl Published {
+    fn of(state: &State) -> Self {
+        let numbered = |name: &str| {
+            ["root", "snapshot", "targets"].iter().any(|role| version_in(name, role).is_some())
+        };
+        let file = |(name, content): (String, Bytes)| {
+            let immutable = name.starts_with(TARGETS) || numbered(&name);
+            let file = PublishedFile { etag: etag(&content), content, immutable };
+            (name, file)
+        };
+        let expiries = [
+            state.roots.last().map(|root| ("root", root.expires())),
+            state.targets.last().map(|targets| ("targets", targets.expires())),
+            state.snapshots.last().map(|snapshot| ("snapshot", snapshot.expires())),
+            state.timestamp.as_ref().map(|timestamp| ("timestamp", timestamp.expires())),
+        ];
+        let expiry = |(role, unix_seconds)| Expiry { role, unix_seconds };
+        let fresh = [
+            state.roots.last().map(|root| root.fresh(Lifetime::ROOT)),
+            state.targets.last().map(|targets| targets.fresh(Lifetime::TARGETS)),
+            state.snapshots.last().map(|snapshot| snapshot.fresh(Lifetime::SNAPSHOT)),
+            state.timestamp.as_ref().map(|timestamp| timestamp.fresh(Lifetime::TIMESTAMP)),
+        ];
+        let fresh = fresh.into_iter().flatten();
+        let all = |a: Range<i64>, b: Range<i64>| a.start.max(b.start)..a.end.min(b.end);
+        Self {
+            fresh: fresh.reduce(all).unwrap_or_default(),
+            files: state.files().into_iter().map(file).collect(),
+            expiries: expiries.into_iter().flatten().map(expiry).collect(),
+        }
+    }
+}
+
+/// Removes replaced versions and their files; leaves alone what it does not know.
+fn remove_others(directory: &Directory, served: &[String]) -> Result<(), TufError> {
+    let replaceable =
+        |name: &String| ["snapshot", "targets"].iter().any(|role| version_in(name, role).is_some());
+    let targets = directory.names(TARGETS)?.into_iter().map(|name| format!("{TARGETS}{name}"));
+    let metadata = directory.names("")?.into_iter().filter(replaceable);
+    for name in metadata.chain(targets).filter(|name| !served.contains(name)) {
+        directory.remove(&name)?;
+    }
+    Ok(())
+}
+
+/// Runs what waits for the disk where that holds nobody up.
+async fn blocking<T: Send + 'static>(
+    path: PathBuf,
+    work: impl FnOnce() -> Result<T, TufError> + Send + 'static,
+) -> Result<T, TufError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|ended| Err(TufError::Io { path, source: io::Error::other(ended) }))
 }

@@ -1,18 +1,11 @@
 //! The files: their exact shape, how they are written, how they are served.
-#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
-mod common;
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use std::{collections::BTreeSet, fs, sync::Arc};
-
-use axum::{Router, body::Body, extract::Request};
-use common::{NOW, START, deployment, log, since};
-use countersign_trust::{TrustError, TrustFiles, protocol, router};
+use crate::common::{NOW, REKOR1, START, deployment, log, public_key, since, with_rekor1};
+use countersign_trust::{Deployment, TilesKey, TrustError, TrustFiles, lint::Finding};
 use crypto::KeyType;
-use http::{HeaderMap, Method, StatusCode, header};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 use wire::{Timestamp, trust::TimeRange};
 
 fn files() -> TrustFiles {
@@ -24,10 +17,14 @@ fn document(files: &TrustFiles, name: &str) -> Value {
     serde_json::from_slice(&file.content).unwrap()
 }
 
+fn names(deployment: &Deployment) -> Vec<&'static str> {
+    let files = TrustFiles::build(deployment, NOW).unwrap();
+    files.files().iter().map(|file| file.name).collect()
+}
+
 #[test]
 fn makes_exactly_the_files_of_the_design() {
-    let names: Vec<_> = files().files().iter().map(|file| file.name).collect();
-    let expected = [
+    let mut expected = vec![
         "trusted_root.json",
         "trusted_root.jsonl",
         "signing_config.v0.2.json",
@@ -37,7 +34,132 @@ fn makes_exactly_the_files_of_the_design() {
         "ctlog.pub",
         "tsa_chain.pem",
     ];
-    assert_eq!(names, expected);
+    assert_eq!(names(&deployment()), expected);
+    expected.extend([
+        "signing_config.rekor1.v0.2.json",
+        "rekor1.pub",
+        "rekor1_tiles.vkey",
+        "cosign2.env",
+    ]);
+    assert_eq!(names(&with_rekor1()), expected);
+}
+
+#[test]
+fn the_first_log_is_rekor_1_and_the_first_service_rekor_2() {
+    let deployment = with_rekor1();
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    let root = document(&files, "trusted_root.json");
+    assert_eq!(root["tlogs"][0]["baseUrl"], REKOR1);
+    assert_eq!(root["tlogs"][0]["publicKey"]["keyDetails"], "PKIX_ECDSA_P256_SHA_256");
+    let spki_hash = deployment.rekor1_logs[0].public_key.spki_sha256();
+    assert_eq!(root["tlogs"][0]["logId"]["keyId"], wire::Base64(spki_hash.to_vec()).encode());
+    assert_eq!(root["tlogs"][1]["baseUrl"], "http://localhost:3003");
+
+    let urls = |name: &str| {
+        let config = document(&files, name);
+        let services = config["rekorTlogUrls"].as_array().unwrap();
+        let pair = |service: &Value| {
+            (service["url"].as_str().unwrap().to_owned(), service["majorApiVersion"].clone())
+        };
+        services.iter().map(pair).collect::<Vec<_>>()
+    };
+    let v1 = (REKOR1.to_owned(), json!(1));
+    let v2 = ("http://localhost:3003".to_owned(), json!(2));
+    assert_eq!(urls("signing_config.v0.2.json"), [v2, v1.clone()]);
+    assert_eq!(urls("signing_config.rekor1.v0.2.json"), [v1]);
+    let joined = document(&files, "client_trust_config.json");
+    assert_eq!(joined["signingConfig"], document(&files, "signing_config.v0.2.json"));
+}
+
+#[test]
+fn a_newer_rekor_1_log_does_not_come_before_rekor_2_in_the_signing_config() {
+    let mut deployment = with_rekor1();
+    deployment.rekor1_logs[0].valid_for = since(START + 1);
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    let config = document(&files, "signing_config.v0.2.json");
+    assert_eq!(config["rekorTlogUrls"][0]["majorApiVersion"], 2);
+}
+
+#[test]
+fn refuses_keys_that_a_rekor_1_log_and_its_tiles_cannot_have() {
+    let mut deployment = with_rekor1();
+    deployment.rekor1_logs[0].public_key = public_key(KeyType::Ed25519);
+    let error = TrustFiles::build(&deployment, NOW).unwrap_err();
+    let TrustError::Findings(findings) = error else { panic!("{error}") };
+    assert!(findings.contains(&Finding::Rekor1Key(REKOR1.to_owned())), "{findings:?}");
+
+    for (origin, key_type) in [
+        ("localhost/rekor1", KeyType::EcdsaP256),
+        ("localhost - 1", KeyType::Ed25519),
+        ("a+b", KeyType::Ed25519),
+        ("", KeyType::Ed25519),
+    ] {
+        let origin = origin.to_owned();
+        let mut deployment = with_rekor1();
+        deployment.rekor1_tiles =
+            Some(TilesKey { origin: origin.clone(), public_key: public_key(key_type) });
+        let error = TrustFiles::build(&deployment, NOW).unwrap_err();
+        let TrustError::Findings(findings) = error else { panic!("{error}") };
+        assert_eq!(findings, [Finding::TilesKey(origin)]);
+    }
+}
+
+#[test]
+fn the_verifier_key_line_is_what_c2sp_notes_have() {
+    let deployment = with_rekor1();
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    let line = text(&files, "rekor1_tiles.vkey");
+    let raw = deployment.rekor1_tiles.unwrap().public_key.raw().to_vec();
+    let hash = crypto::sha256(&[b"localhost/rekor1\n\x01".as_slice(), &raw].concat());
+    let key = wire::Base64([vec![1], raw].concat()).encode();
+    assert_eq!(line, format!("localhost/rekor1+{}+{key}\n", hex::encode(&hash[..4])));
+}
+
+/// What a shell has in a variable after it read the file.
+fn sourced(directory: &Path, variable: &str) -> String {
+    let script = format!(". ./cosign2.env && sh -c 'printf %s \"${variable}\"'");
+    let output = Command::new("sh").arg("-c").arg(script).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_shell_reads_the_environment_file_and_finds_every_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let odd = directory.path().join("it's a \"$HOME\" `id`");
+    let mut deployment = with_rekor1();
+    for trust_dir in [None, Some(odd.clone())] {
+        deployment.trust_dir.clone_from(&trust_dir);
+        TrustFiles::build(&deployment, NOW).unwrap().write_to(&odd).unwrap();
+        for (variable, name) in [
+            ("SIGSTORE_ROOT_FILE", "fulcio_chain.pem"),
+            ("SIGSTORE_REKOR_PUBLIC_KEY", "rekor1.pub"),
+            ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "ctlog.pub"),
+            ("SIGSTORE_TSA_CERTIFICATE_FILE", "tsa_chain.pem"),
+        ] {
+            let path = sourced(&odd, variable);
+            assert!(Path::new(&path).is_absolute(), "{path}");
+            assert!(fs::read(&path).is_ok(), "{path}");
+            assert!(path.ends_with(name), "{path}");
+        }
+        assert_eq!(sourced(&odd, "COSIGN_REKOR_URL"), REKOR1);
+        assert_eq!(sourced(&odd, "GITSIGN_FULCIO_URL"), "http://localhost:5555");
+        assert_eq!(sourced(&odd, "GITSIGN_OIDC_ISSUER"), "http://localhost:3006");
+    }
+}
+
+#[test]
+fn the_environment_file_of_a_plain_directory_needs_no_shell() {
+    let mut deployment = with_rekor1();
+    deployment.trust_dir = Some("/srv/trust".into());
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    let environment = text(&files, "cosign2.env");
+    assert!(environment.contains("\nSIGSTORE_ROOT_FILE=/srv/trust/fulcio_chain.pem\n"));
+}
+
+fn text(files: &TrustFiles, name: &str) -> String {
+    let file = files.files().iter().find(|file| file.name == name).unwrap();
+    String::from_utf8(file.content.to_vec()).unwrap()
 }
 
 /// Every member of a document, as a path without list indices.
@@ -163,10 +285,7 @@ fn the_lines_file_is_one_line_that_ends_in_a_newline() {
 fn key_files_hold_what_is_in_use() {
     let deployment = deployment();
     let files = TrustFiles::build(&deployment, NOW).unwrap();
-    let text = |name: &str| {
-        let file = files.files().iter().find(|file| file.name == name).unwrap();
-        String::from_utf8(file.content.to_vec()).unwrap()
-    };
+    let text = |name: &str| text(&files, name);
     assert_eq!(text("rekor2.pub"), deployment.rekor2_logs[0].public_key.to_pem());
     assert_eq!(text("ctlog.pub"), deployment.ct_logs[0].public_key.to_pem());
     for (name, authorities) in [
@@ -225,91 +344,4 @@ fn writing_twice_changes_nothing_and_repairs_what_differs() {
         assert_eq!(fs::read(trust_dir.join(file.name)).unwrap(), file.content, "{}", file.name);
     }
     assert_eq!(fs::read_dir(&trust_dir).unwrap().count(), files.files().len());
-}
-
-fn served() -> Router {
-    service::harden(router(Arc::new(files())), protocol())
-}
-
-async fn ask(request: Request) -> (StatusCode, HeaderMap, String) {
-    let response = served().oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
-}
-
-fn get(path: &str) -> Request {
-    Request::get(path).body(Body::empty()).unwrap()
-}
-
-#[tokio::test]
-async fn serves_every_file_with_its_type_and_tag() {
-    for file in files().files() {
-        let (status, headers, body) = ask(get(&format!("/{}", file.name))).await;
-        assert_eq!(status, StatusCode::OK, "{}", file.name);
-        assert_eq!(headers[header::CONTENT_TYPE], file.content_type);
-        assert!(headers[header::ETAG].to_str().unwrap().starts_with('"'));
-        assert!(!body.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn answers_304_to_a_known_tag_and_200_to_another() {
-    let files = Arc::new(files());
-    let tag = files.files()[0].etag.clone();
-    let app = router(files);
-    let conditional = |tags: String| {
-        let request = Request::get("/trusted_root.json").header(header::IF_NONE_MATCH, tags);
-        app.clone().oneshot(request.body(Body::empty()).unwrap())
-    };
-    for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-        let response = conditional(known.clone()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
-        assert_eq!(response.headers()[header::ETAG], tag.as_str());
-    }
-    for unknown in ["\"x\"", "", "x"] {
-        let response = conditional(unknown.to_owned()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK, "{unknown}");
-    }
-}
-
-#[tokio::test]
-async fn answers_404_for_what_does_not_exist() {
-    for path in [
-        "/root.json",
-        "/2.root.json",
-        "/timestamp.json",
-        "/rekor1.pub",
-        "/cosign2.env",
-        "/signing_config.rekor1.v0.2.json",
-        "/targets/trusted_root.json",
-        "/../keys/ca.key",
-        "/%2e%2e/keys/ca.key",
-        "/trusted_root.json%00",
-        "/trusted_root.json%ff",
-    ] {
-        assert_eq!(ask(get(path)).await.0, StatusCode::NOT_FOUND, "{path}");
-    }
-    let post = Request::builder().method(Method::POST).uri("/trusted_root.json");
-    let (status, _, body) = ask(post.body(Body::empty()).unwrap()).await;
-    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(body, "this method is not allowed here\n");
-}
-
-#[tokio::test]
-async fn the_page_names_every_file_and_escapes_what_it_shows() {
-    let (status, headers, body) = ask(get("/")).await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
-    for file in files().files() {
-        assert!(body.contains(&format!("href=\"{}\"", file.name)), "{}", file.name);
-    }
-    for expected in ["cosign sign-blob", "sigstore --trust-config", "countersign verify"] {
-        assert!(body.contains(expected), "{expected}");
-    }
-    let mut odd = deployment();
-    odd.operator = "<script>&\"".to_owned();
-    let page = TrustFiles::build(&odd, NOW).unwrap().page().content.clone();
-    let page = String::from_utf8(page.to_vec()).unwrap();
-    assert!(page.contains("&lt;script&gt;&amp;&quot;") && !page.contains("<script>"));
 }

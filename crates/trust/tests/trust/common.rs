@@ -1,11 +1,16 @@
 //! A deployment as a test needs it, with real certificates.
-#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
-use countersign_trust::{Authority, Deployment, LogKey};
+use std::{path::Path, sync::Arc};
+
+use countersign_trust::{
+    Authority, Deployment, LogKey, TilesKey, TrustFiles,
+    tuf::{Repository, TufError, TufParts},
+};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
 };
+use service::{Clock, FixedClock};
 use wire::{Timestamp, trust::TimeRange};
 
 /// 2026-01-01T00:00:00Z.
@@ -36,6 +41,52 @@ pub(crate) fn deployment() -> Deployment {
         }],
         trust_dir: None,
     }
+}
+
+/// The same with a Rekor v1 log, which is published as tiles too.
+pub(crate) fn with_rekor1() -> Deployment {
+    let mut deployment = deployment();
+    deployment.rekor1_logs =
+        vec![LogKey { origin: "localhost - 1234".to_owned(), ..log(REKOR1, KeyType::EcdsaP256) }];
+    deployment.rekor1_tiles = Some(TilesKey {
+        origin: "localhost/rekor1".to_owned(),
+        public_key: public_key(KeyType::Ed25519),
+    });
+    deployment
+}
+
+pub(crate) const REKOR1: &str = "http://localhost:3000";
+
+/// The keys of a repository.
+#[derive(Clone)]
+pub(crate) struct TufKeys {
+    pub(crate) root: Arc<dyn Signer>,
+    pub(crate) online: Arc<dyn Signer>,
+}
+
+impl TufKeys {
+    pub(crate) fn generate() -> Self {
+        Self { root: signer(KeyType::EcdsaP256), online: signer(KeyType::EcdsaP256) }
+    }
+
+    pub(crate) async fn open(
+        &self,
+        directory: &Path,
+        clock: &Arc<FixedClock>,
+        files: &TrustFiles,
+    ) -> Result<Arc<Repository>, TufError> {
+        let parts = TufParts {
+            directory: directory.to_owned(),
+            root_signer: Arc::clone(&self.root),
+            online_signer: Arc::clone(&self.online),
+            clock: Arc::clone(clock) as Arc<dyn Clock>,
+        };
+        Repository::open(parts, files).await
+    }
+}
+
+pub(crate) fn signer(key_type: KeyType) -> Arc<dyn Signer> {
+    Arc::new(LocalSigner::generate(key_type, "test").unwrap())
 }
 
 pub(crate) fn log(base_url: &str, key_type: KeyType) -> LogKey {

@@ -1,0 +1,364 @@
+//! What to type, per client, as each client's own documentation and our interoperability runs have it.
+
+use crate::{Deployment, deployment::current, shell::quoted};
+
+/// Base URLs of a deployment; the TSA's is complete.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) operator: String,
+    trust: String,
+    oidc: String,
+    ca: String,
+    ct: String,
+    rekor1: Option<String>,
+    rekor2: String,
+    tsa: String,
+}
+
+/// A client and its commands; all but `text` is markup of ours.
+pub(super) struct Client {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) note: &'static str,
+    pub(super) commands: Vec<Command>,
+}
+
+/// A block of commands to copy.
+pub(super) struct Command {
+    pub(super) id: &'static str,
+    pub(super) label: &'static str,
+    pub(super) text: String,
+}
+
+impl Endpoints {
+    pub(super) fn of(deployment: &Deployment) -> Self {
+        let log = |logs| current(logs, |log: &crate::LogKey| log.valid_for);
+        let authority = |all| current(all, |one: &crate::Authority| one.valid_for);
+        let base_url = |logs| log(logs).map(|log| log.base_url.clone());
+        let url = |all| authority(all).map(|one| one.url.clone()).unwrap_or_default();
+        Self {
+            operator: deployment.operator.clone(),
+            trust: deployment.trust_url.clone(),
+            oidc: deployment.oidc_url.clone(),
+            ca: url(&deployment.certificate_authorities),
+            ct: base_url(&deployment.ct_logs).unwrap_or_default(),
+            rekor1: base_url(&deployment.rekor1_logs),
+            rekor2: base_url(&deployment.rekor2_logs).unwrap_or_default(),
+            tsa: url(&deployment.timestamp_authorities),
+        }
+    }
+
+    /// Id, name and URL of each service.
+    pub(super) fn named(&self) -> Vec<(&'static str, &'static str, &str)> {
+        let mut services = vec![
+            ("ca", "Certificates (Fulcio)", self.ca.as_str()),
+            ("rekor2", "Log (Rekor v2)", self.rekor2.as_str()),
+        ];
+        services.extend(self.rekor1.as_deref().map(|url| ("rekor1", "Log (Rekor v1)", url)));
+        services.extend([
+            ("tsa", "Timestamps (RFC 3161)", self.tsa.as_str()),
+            ("ct", "Certificate log (CT)", self.ct.as_str()),
+            ("oidc", "Identity provider", self.oidc.as_str()),
+            ("trust", "Trust (TUF mirror)", self.trust.as_str()),
+        ]);
+        services
+    }
+}
+
+/// Every client that can use the deployment. `root` is the SHA-256 of `root.json`.
+pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
+    let words = Words {
+        trust: quoted(&endpoints.trust),
+        oidc: quoted(&endpoints.oidc),
+        ca: quoted(&endpoints.ca),
+        rekor1: endpoints.rekor1.as_deref().map(quoted),
+        tsa: quoted(&endpoints.tsa),
+        tsa_base: quoted(endpoints.tsa.strip_suffix("/api/v1/timestamp").unwrap_or(&endpoints.tsa)),
+        root,
+    };
+    let mut clients = vec![words.begin(), words.countersign(), words.cosign3()];
+    if let Some(rekor1) = &words.rekor1 {
+        clients.push(words.cosign2(rekor1));
+        clients.push(words.gitsign(rekor1));
+    }
+    clients.push(words.python());
+    if let Some(rekor1) = &words.rekor1 {
+        clients.push(words.javascript(rekor1));
+    }
+    clients.extend([words.go(), words.openssl(), words.gh()]);
+    clients
+}
+
+/// The endpoints as words of a shell.
+struct Words<'a> {
+    trust: String,
+    oidc: String,
+    ca: String,
+    rekor1: Option<String>,
+    tsa: String,
+    tsa_base: String,
+    root: &'a str,
+}
+
+impl Words<'_> {
+    fn begin(&self) -> Client {
+        let Self { trust, root, .. } = self;
+        let files = format!(
+            "curl -fsS -O {trust}/root.json -O {trust}/trusted_root.json \\\n  \
+             -O {trust}/signing_config.v0.2.json -O {trust}/client_trust_config.json\n\
+             echo \"{root}  root.json\" | sha256sum --check"
+        );
+        Client {
+            id: "begin",
+            name: "Begin here",
+            note: "The files that the commands below use, and a token. The development provider \
+                   gives tokens to whoever has its data directory; elsewhere your provider or your \
+                   CI gives them.",
+            commands: vec![
+                command("files", "Files", files),
+                command(
+                    "token",
+                    "Token, in development",
+                    "countersignd token --data-dir .countersign --email alice@example.com > token.jwt"
+                        .to_owned(),
+                ),
+            ],
+        }
+    }
+
+    fn countersign(&self) -> Client {
+        let sign = "export COUNTERSIGN_TRUST_CONFIG=$PWD/client_trust_config.json\n\
+                    countersign sign --identity-token @token.jwt FILE";
+        let verify = format!(
+            "countersign verify --certificate-identity alice@example.com \\\n  \
+             --certificate-oidc-issuer {} FILE",
+            self.oidc
+        );
+        Client {
+            id: "countersign",
+            name: "countersign",
+            note: "The bundle is written beside the file, as <code>FILE.sigstore.json</code>.",
+            commands: vec![
+                command("sign", "Sign", sign.to_owned()),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn cosign3(&self) -> Client {
+        let Self { trust, oidc, .. } = self;
+        let verify = |options: &str| {
+            format!(
+                "cosign verify-blob {options}--bundle FILE.sigstore.json \\\n  \
+                 --certificate-identity alice@example.com --certificate-oidc-issuer {oidc} FILE"
+            )
+        };
+        let sign = |options: &str| {
+            format!(
+                "cosign sign-blob --yes --identity-token token.jwt {options}\\\n  \
+                 --bundle FILE.sigstore.json FILE"
+            )
+        };
+        let root_option = "--trusted-root trusted_root.json ";
+        let by_files = format!(
+            "{}\n{}",
+            sign(&format!("{root_option}--signing-config signing_config.v0.2.json ")),
+            verify(root_option)
+        );
+        Client {
+            id: "cosign3",
+            name: "cosign 3",
+            note: "After <code>initialize</code> it follows this deployment by itself. \
+                   Or give it the files each time.",
+            commands: vec![
+                command(
+                    "initialize",
+                    "Once",
+                    format!("cosign initialize --mirror {trust} --root root.json"),
+                ),
+                command("sign", "Sign", sign("")),
+                command("verify", "Verify", verify("")),
+                command("files", "With files instead", by_files),
+            ],
+        }
+    }
+
+    fn cosign2(&self, rekor1: &str) -> Client {
+        let Self { trust, oidc, ca, .. } = self;
+        let environment = format!(
+            "curl -fsS -O {trust}/cosign2.env -O {trust}/fulcio_chain.pem -O {trust}/rekor1.pub \\\n  \
+             -O {trust}/ctlog.pub -O {trust}/tsa_chain.pem\n. ./cosign2.env"
+        );
+        let sign = format!(
+            "cosign sign-blob --yes --identity-token token.jwt --fulcio-url {ca} \\\n  \
+             --rekor-url {rekor1} --bundle FILE.bundle FILE"
+        );
+        let verify = format!(
+            "cosign verify-blob --bundle FILE.bundle --rekor-url {rekor1} \\\n  \
+             --certificate-identity alice@example.com --certificate-oidc-issuer {oidc} FILE"
+        );
+        Client {
+            id: "cosign2",
+            name: "cosign 2",
+            note: "By environment. Leave these variables out of a shell that runs cosign 3.",
+            commands: vec![
+                command("environment", "Once per shell", environment),
+                command("sign", "Sign", sign),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn gitsign(&self, rekor1: &str) -> Client {
+        let Self { trust, oidc, ca, .. } = self;
+        let configure = format!(
+            "gitsign initialize --mirror {trust} --root root.json\n. ./cosign2.env\n\
+             git config gpg.format x509\ngit config gpg.x509.program gitsign\n\
+             git config gitsign.fulcio {ca}\ngit config gitsign.rekor {rekor1}\n\
+             git config gitsign.issuer {oidc}"
+        );
+        let verify = format!(
+            "gitsign verify --certificate-identity alice@example.com \\\n  \
+             --certificate-oidc-issuer {oidc} HEAD"
+        );
+        Client {
+            id: "gitsign",
+            name: "gitsign",
+            note: "It reads its trust at two places: the environment file of cosign 2 and the TUF mirror.",
+            commands: vec![
+                command("configure", "Once per repository", configure),
+                command(
+                    "sign",
+                    "Sign",
+                    "SIGSTORE_ID_TOKEN=$(cat token.jwt) git commit -S -m MESSAGE".to_owned(),
+                ),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn python(&self) -> Client {
+        let Self { trust, oidc, .. } = self;
+        let config = "sigstore --trust-config client_trust_config.json";
+        Client {
+            id: "sigstore-python",
+            name: "sigstore-python",
+            note: "With the configuration file, or with the TUF mirror.",
+            commands: vec![
+                command(
+                    "sign",
+                    "Sign",
+                    format!("{config} sign --identity-token \"$(cat token.jwt)\" FILE"),
+                ),
+                command(
+                    "verify",
+                    "Verify",
+                    format!(
+                        "{config} verify identity \\\n  --cert-identity alice@example.com \
+                         --cert-oidc-issuer {oidc} FILE"
+                    ),
+                ),
+                command(
+                    "instance",
+                    "With the mirror instead",
+                    format!(
+                        "sigstore --instance {trust} trust-instance root.json\n\
+                         sigstore --instance {trust} sign --identity-token \"$(cat token.jwt)\" FILE"
+                    ),
+                ),
+            ],
+        }
+    }
+
+    fn javascript(&self, rekor1: &str) -> Client {
+        let Self { trust, oidc, ca, tsa_base, .. } = self;
+        let attest = format!(
+            "CI=1 SIGSTORE_ID_TOKEN=$(cat token.jwt) sigstore attest statement.json \\\n  \
+             --fulcio-url {ca} --rekor-url {rekor1} \\\n  --tsa-server-url {tsa_base} -o bundle.json"
+        );
+        let verify = format!(
+            "sigstore verify bundle.json --tuf-mirror-url {trust} --tuf-root-path root.json \\\n  \
+             --certificate-identity-email alice@example.com --certificate-issuer {oidc}"
+        );
+        Client {
+            id: "sigstore-js",
+            name: "sigstore-js",
+            note: "The command line of <code>@sigstore/cli</code>. It signs in-toto statements.",
+            commands: vec![
+                command(
+                    "initialize",
+                    "Once",
+                    format!("sigstore initialize --mirror {trust} --root root.json"),
+                ),
+                command("attest", "Attest", attest),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn go(&self) -> Client {
+        let Self { trust, oidc, .. } = self;
+        let verify = format!(
+            "sigstore-go-verification -artifact FILE -expectedIssuer {oidc} \\\n  \
+             -expectedSAN alice@example.com -tufRootURL {trust} -tufTrustedRoot root.json \\\n  \
+             FILE.sigstore.json"
+        );
+        Client {
+            id: "sigstore-go",
+            name: "sigstore-go",
+            note: "The example programs of the library.",
+            commands: vec![
+                command(
+                    "sign",
+                    "Sign",
+                    "sigstore-go-signing -id-token \"$(cat token.jwt)\" -rekor -tsa \\\n  \
+                     -s signing_config.v0.2.json -t trusted_root.json FILE > FILE.sigstore.json"
+                        .to_owned(),
+                ),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn openssl(&self) -> Client {
+        let Self { trust, tsa, .. } = self;
+        let timestamp = format!(
+            "openssl ts -query -data FILE -sha256 -cert -out request.tsq\n\
+             curl -fsS -H 'Content-Type: application/timestamp-query' \\\n  \
+             --data-binary @request.tsq -o response.tsr {tsa}"
+        );
+        let verify = format!(
+            "curl -fsS -O {trust}/tsa_chain.pem\n\
+             openssl ts -verify -in response.tsr -queryfile request.tsq -CAfile tsa_chain.pem"
+        );
+        Client {
+            id: "openssl",
+            name: "openssl ts",
+            note: "A timestamp of any file, by RFC 3161.",
+            commands: vec![
+                command("timestamp", "Timestamp", timestamp),
+                command("verify", "Verify", verify),
+            ],
+        }
+    }
+
+    fn gh(&self) -> Client {
+        let Self { trust, oidc, .. } = self;
+        let verify = format!(
+            "curl -fsS -O {trust}/trusted_root.jsonl\n\
+             gh attestation verify FILE --owner OWNER --bundle FILE.sigstore.json \\\n  \
+             --custom-trusted-root trusted_root.jsonl --cert-oidc-issuer {oidc}/github"
+        );
+        Client {
+            id: "gh",
+            name: "gh attestation",
+            note: "Only for what a GitHub job signed. The issuer shown is the development \
+                   provider's; give that of your GitHub.",
+            commands: vec![command("verify", "Verify", verify)],
+        }
+    }
+}
+
+fn command(id: &'static str, label: &'static str, text: String) -> Command {
+    Command { id, label, text }
+}

@@ -1,0 +1,21 @@
+/// One word of the shell, whatever it holds. Bare where possible, for readers that are no shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn quotes_what_a_shell_would_read_otherwise() {
+        assert_eq!(quoted("/srv/trust_1/ca.pem"), "/srv/trust_1/ca.pem");
+        assert_eq!(quoted("/a b/$x"), "'/a b/$x'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

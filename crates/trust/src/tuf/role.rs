@@ -1,0 +1,172 @@
+//! Metadata of a role: how it is signed, encoded, read back and when it is due.
+
+use std::{collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use crypto::{KeyType, Signer};
+use serde::{Serialize, de::DeserializeOwned};
+use tough::schema::{
+    Role, Root, Signature, Signed,
+    decoded::{Decoded, Hex},
+    key::Key,
+};
+
+use super::TufError;
+
+/// A key as roots name it, and the one that signs with it.
+#[derive(Clone)]
+pub(super) struct RoleKey {
+    signer: Arc<dyn Signer>,
+    pub(super) key: Key,
+    pub(super) id: Decoded<Hex>,
+}
+
+impl RoleKey {
+    pub(super) fn new(signer: Arc<dyn Signer>) -> Result<Self, TufError> {
+        let name = || signer.key_id().to_owned();
+        if signer.public_key().key_type() != KeyType::EcdsaP256 {
+            return Err(TufError::KeyType(name()));
+        }
+        let key = Key::from_str(&signer.public_key().to_pem());
+        let key = key.map_err(|_| TufError::KeyType(name()))?;
+        let id = key.key_id().map_err(TufError::Verify)?;
+        Ok(Self { signer, key, id })
+    }
+
+    /// Name of the key for people.
+    pub(super) fn name(&self) -> &str {
+        self.signer.key_id()
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Signature, TufError> {
+        let signature = self.signer.sign(message).await?;
+        Ok(Signature { keyid: self.id.clone(), sig: Decoded::from(signature) })
+    }
+}
+
+/// Signed metadata and the very bytes that are served.
+#[derive(Debug, Clone)]
+pub(super) struct Document<T> {
+    pub(super) signed: Signed<T>,
+    pub(super) bytes: Bytes,
+}
+
+impl<T: Role + Clone> Document<T> {
+    /// Signs `role` with each of `keys` once.
+    pub(super) async fn sign(role: T, keys: &[&RoleKey]) -> Result<Self, TufError> {
+        let message = role.canonical_form().map_err(TufError::Verify)?;
+        let mut signatures: Vec<Signature> = Vec::new();
+        for key in keys {
+            if signatures.iter().all(|made| made.keyid != key.id) {
+                signatures.push(key.sign(&message).await?);
+            }
+        }
+        let signed = Signed { signed: role, signatures };
+        // Through a value: its members are sorted, so the same metadata is the same text.
+        let mut text = serde_json::to_vec_pretty(&serde_json::to_value(&signed)?)?;
+        text.push(b'\n');
+        Ok(Self { signed, bytes: text.into() })
+    }
+
+    /// Reads metadata; its signatures are not looked at.
+    pub(super) fn parse(bytes: Bytes) -> Option<Self>
+    where
+        T: DeserializeOwned,
+    {
+        let signed = serde_json::from_slice(&bytes).ok()?;
+        Some(Self { signed, bytes })
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.signed.signed.version().get()
+    }
+
+    /// Whether `root` names enough of its signers.
+    pub(super) fn is_signed_under(&self, root: &Document<Root>) -> bool
+    where
+        T: Serialize,
+    {
+        root.signed.signed.verify_role(&self.signed).is_ok()
+    }
+
+    /// When it was signed, as far as its expiry tells. Unix seconds.
+    pub(super) fn signed_at(&self, lifetime: Lifetime) -> i64 {
+        self.expires().saturating_sub(lifetime.seconds)
+    }
+
+    /// When it is not yet time for a new version. Unix seconds.
+    ///
+    /// Nor is it before it was signed: a clock went back, and an old version would
+    /// stay acceptable far longer than its life.
+    pub(super) fn fresh(&self, lifetime: Lifetime) -> Range<i64> {
+        let signed_at = self.signed_at(lifetime);
+        signed_at.saturating_sub(Lifetime::CLOCK_STEP)
+            ..signed_at.saturating_add(lifetime.renewed_after)
+    }
+
+    pub(super) fn is_due(&self, lifetime: Lifetime, now: u64) -> bool {
+        !self.fresh(lifetime).contains(&to_signed(now))
+    }
+
+    /// When clients begin to refuse it. Unix seconds.
+    pub(super) fn expires(&self) -> i64 {
+        self.signed.signed.expires().as_second()
+    }
+}
+
+/// How long a role's metadata counts, and when it is signed anew. Seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    seconds: i64,
+    renewed_after: i64,
+}
+
+impl Lifetime {
+    const DAY: i64 = 86_400;
+
+    /// Clock corrections up to an hour are no reason to sign.
+    const CLOCK_STEP: i64 = 3_600;
+
+    /// Each version is one more step for all clients, so this one waits for two thirds.
+    pub(super) const ROOT: Self = Self { seconds: 365 * Self::DAY, renewed_after: 243 * Self::DAY };
+
+    /// As the root: the same key signs it.
+    pub(super) const TARGETS: Self =
+        Self { seconds: 365 * Self::DAY, renewed_after: 121 * Self::DAY };
+
+    /// Its changes are bound by the timestamp's life, its own only bounds a forgotten mirror.
+    pub(super) const SNAPSHOT: Self =
+        Self { seconds: 90 * Self::DAY, renewed_after: 30 * Self::DAY };
+
+    /// How long a mirror can withhold news. The public instance's value.
+    pub(super) const TIMESTAMP: Self =
+        Self { seconds: 7 * Self::DAY, renewed_after: 7 * Self::DAY / 3 };
+
+    /// How long a replaced snapshot or targets version stays: who holds the timestamp
+    /// that led to it has the time of two of them.
+    pub(super) const GRACE: i64 = 2 * Self::TIMESTAMP.seconds;
+
+    /// The expiry of what is signed at `now`, in whole seconds: python-tuf refuses fractions.
+    pub(super) fn expires(self, now: u64) -> Result<jiff::Timestamp, TufError> {
+        let second = to_signed(now).saturating_add(self.seconds);
+        jiff::Timestamp::from_second(second).map_err(|_| TufError::OutOfRange)
+    }
+}
+
+/// The next version after both.
+pub(super) fn next_version(newest: u64, highest_seen: u64) -> Result<NonZeroU64, TufError> {
+    let next = newest.max(highest_seen).checked_add(1).and_then(NonZeroU64::new);
+    next.ok_or(TufError::OutOfRange)
+}
+
+pub(super) fn to_signed(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+/// For the members that tough keeps of metadata newer than itself.
+pub(super) fn nothing_extra() -> HashMap<String, serde_json::Value> {
+    HashMap::new()
+}
+
+/// The version of the TUF specification that all metadata names.
+pub(super) const SPEC_VERSION: &str = "1.0.0";

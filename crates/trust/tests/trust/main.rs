@@ -1,0 +1,8 @@
+//! Trust files, the TUF repository, and how both are served.
+#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
+
+mod common;
+mod files;
+mod lints;
+mod served;
+mod tuf;
