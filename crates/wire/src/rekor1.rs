@@ -236,3 +236,158 @@ impl<'de> Deserialize<'de> for EntryResponse {
         deserializer.deserialize_map(OneMember)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&value.to_string())
+    }
+
+    fn entry() -> Value {
+        json!({"108e": {
+            "body": "e30=",
+            "integratedTime": 1_700_000_000,
+            "logID": "c0d2",
+            "logIndex": 7,
+            "verification": {
+                "inclusionProof": {
+                    "checkpoint": "localhost - 1\n",
+                    "hashes": ["00"],
+                    "logIndex": 6,
+                    "rootHash": "11",
+                    "treeSize": 8,
+                },
+                "signedEntryTimestamp": "AAEC",
+            },
+        }})
+    }
+
+    #[test]
+    fn entry_is_written_as_upstream_writes_it() {
+        let read: EntryResponse = read(&entry()).unwrap();
+        assert_eq!((read.id.as_str(), read.entry.log_index), ("108e", 7));
+        assert_eq!(serde_json::to_value(&read).unwrap(), entry());
+    }
+
+    #[test]
+    fn entry_may_lack_proof_promise_and_verification() {
+        let mut value = entry();
+        value["108e"]["verification"] =
+            json!({"inclusionProof": null, "signedEntryTimestamp": null});
+        let bare: EntryResponse = read(&value).unwrap();
+        assert_eq!(bare.entry.verification, Some(Verification::default()));
+        for nothing in [json!({}), Value::Null] {
+            value["108e"]["verification"] = nothing;
+            read::<EntryResponse>(&value).unwrap();
+        }
+        value["108e"].as_object_mut().unwrap().remove("verification");
+        assert_eq!(read::<EntryResponse>(&value).unwrap().entry.verification, None);
+        assert_eq!(serde_json::to_value(read::<EntryResponse>(&value).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn attestation_and_other_unknown_members_are_ignored() {
+        let mut value = entry();
+        value["108e"]["attestation"] = json!({"data": "e30="});
+        assert_eq!(
+            read::<EntryResponse>(&value).unwrap(),
+            read::<EntryResponse>(&entry()).unwrap()
+        );
+    }
+
+    #[test]
+    fn answer_without_or_with_two_entries_is_refused() {
+        let mut two = entry();
+        two["208e"] = two["108e"].clone();
+        for value in [json!({}), two, json!([]), json!({"108e": null})] {
+            read::<EntryResponse>(&value).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn numbers_are_numbers_and_members_are_there_once() {
+        let mut value = entry();
+        value["108e"]["logIndex"] = json!("7");
+        read::<EntryResponse>(&value).unwrap_err();
+        let twice = entry().to_string().replace(r#""logIndex":7"#, r#""logIndex":7,"logIndex":8"#);
+        serde_json::from_str::<EntryResponse>(&twice).unwrap_err();
+    }
+
+    #[test]
+    fn log_info_and_proof_are_written_as_upstream_writes_them() {
+        let info = json!({
+            "inactiveShards": [
+                {"rootHash": "00", "signedTreeHead": "a", "treeID": "1", "treeSize": 1},
+            ],
+            "rootHash": "11",
+            "signedTreeHead": "b",
+            "treeID": "2605736670972794746",
+            "treeSize": 9,
+        });
+        assert_eq!(serde_json::to_value(read::<LogInfo>(&info).unwrap()).unwrap(), info);
+        let proof = json!({"hashes": [], "rootHash": "00"});
+        assert_eq!(serde_json::to_value(read::<ConsistencyProof>(&proof).unwrap()).unwrap(), proof);
+        let error = json!({"code": 400, "message": "no"});
+        assert_eq!(serde_json::to_value(read::<Error>(&error).unwrap()).unwrap(), error);
+    }
+
+    #[test]
+    fn log_without_inactive_shards_may_leave_them_out() {
+        let info = json!({"rootHash": "", "signedTreeHead": "", "treeID": "1", "treeSize": 0});
+        assert!(read::<LogInfo>(&info).unwrap().inactive_shards.is_empty());
+    }
+
+    #[test]
+    fn search_index_is_read_with_null_as_absent() {
+        let query = json!({
+            "email": null, "hash": "sha256:00", "operator": "and", "unknown": 1,
+            "publicKey": {"format": "x509", "content": "LS0=", "url": null},
+        });
+        let read: SearchIndex = read(&query).unwrap();
+        assert_eq!((read.email, read.operator), (None, Some(SearchOperator::And)));
+        let key = read.public_key.unwrap();
+        assert_eq!((key.format, key.content), (PublicKeyFormat::X509, Some(b"--"[..].into())));
+        for query in [
+            json!({"operator": "xor"}),
+            json!({"operator": "AND"}),
+            json!({"publicKey": {"content": "LS0="}}),
+            json!({"publicKey": {"format": "PGP"}}),
+            json!({"hash": 1}),
+        ] {
+            super::tests::read::<SearchIndex>(&query).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn log_query_keeps_proposed_entries_as_they_came() {
+        let text = r#"{"entryUUIDs":null,"logIndexes":[3],"entries":[{ "kind":"dsse" }]}"#;
+        let query: SearchLogQuery = serde_json::from_str(text).unwrap();
+        assert_eq!((query.entry_uuids.len(), query.log_indexes), (0, vec![3]));
+        assert_eq!(query.entries[0].get(), r#"{ "kind":"dsse" }"#);
+        let text = r#"{"entryUUIDs":["00"]}"#;
+        let query: SearchLogQuery = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&query).unwrap(), text);
+    }
+
+    proptest! {
+        #[test]
+        fn entries_survive_a_round_trip(id: String, body: Vec<u8>, time: i64, index: i64) {
+            let entry = LogEntry {
+                body: body.into(),
+                integrated_time: time,
+                log_id: id.clone(),
+                log_index: index,
+                verification: None,
+            };
+            let response = EntryResponse { id, entry };
+            let text = serde_json::to_string(&response).unwrap();
+            prop_assert_eq!(serde_json::from_str::<EntryResponse>(&text).unwrap(), response);
+        }
+    }
+}
