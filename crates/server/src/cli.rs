@@ -1,4 +1,7 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -13,16 +16,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "countersignd", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// What to log, as `level` or `target=level,...`
-    #[arg(
-        long,
-        global = true,
-        env = "RUST_LOG",
-        default_value = "info,sqlx=warn",
-        value_name = "FILTER",
-        value_parser = log_filter
-    )]
-    pub(crate) log: EnvFilter,
+    /// What to log, as `level` or `target=level,...`; by default `info,sqlx=warn`
+    #[arg(long, global = true, env = "RUST_LOG", value_name = "FILTER", value_parser = log_filter)]
+    pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -31,12 +27,31 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run every service and a development identity provider in this process
     Dev(DevArguments),
+    /// Run services as a configuration file describes them
+    Serve(ServeArguments),
+    /// Make what a configuration's services need; never replaces what is there
+    Init(InitArguments),
+    /// Explain every problem of a configuration and of what it names
+    Check(ConfigArguments),
     /// Print a token of the development identity provider
     Token(TokenArguments),
     /// Verify what is stored; nothing else may have a SQLite log open
     Fsck(FsckArguments),
     /// Ask an http URL and fail unless it answers 200; for health checks of containers
     Probe(ProbeArguments),
+}
+
+impl Command {
+    /// The configuration that it works with.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        let arguments = match self {
+            Self::Serve(arguments) => &arguments.config,
+            Self::Init(arguments) => &arguments.config,
+            Self::Check(arguments) => arguments,
+            Self::Dev(_) | Self::Token(_) | Self::Fsck(_) | Self::Probe(_) => return None,
+        };
+        Some(&arguments.config)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -60,9 +75,73 @@ pub(crate) struct DevArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// The configuration, TOML
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// Which services
+    #[arg(value_enum)]
+    pub(crate) part: Part,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Make only keys, certificates and the database's password; ask no database
+    #[arg(long)]
+    pub(crate) secrets_only: bool,
+}
+
+/// What one process of `serve` runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The certificate authority
+    Ca,
+    /// The CT log and both Rekor logs
+    Log,
+    /// The timestamp authority
+    Tsa,
+    /// The trust files and the TUF repository
+    Trust,
+    /// All of these
+    All,
+    /// The development identity provider; whoever can run `token` beside it is anybody
+    OidcDev,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ca, Self::Log, Self::Tsa, Self::Trust, Self::All, Self::OidcDev];
+
+    /// Name on the command line, in configuration, and of its directory.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::Log => "log",
+            Self::Tsa => "tsa",
+            Self::Trust => "trust",
+            Self::All => "all",
+            Self::OidcDev => "oidc-dev",
+        }
+    }
+
+    /// Whether a process of this part runs `other`.
+    pub(crate) fn includes(self, other: Self) -> bool {
+        self == other || (self == Self::All && other != Self::OidcDev)
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct TokenArguments {
-    /// Data directory of `countersignd dev`
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    /// Data directory of `countersignd dev`, or of `serve oidc-dev`
+    #[arg(long, value_name = "DIR", env = "COUNTERSIGN_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
     /// Claim `sub`; without it one that fits the other options
     #[arg(long, value_name = "S")]
@@ -122,6 +201,6 @@ const CI_NAMES: &str = "github|gitlab|azure|jenkins|buildkite|circleci|bitbucket
 
 const DEFAULT_DATA_DIR: &str = ".countersign";
 
-fn log_filter(text: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(text).map_err(|error| error.to_string())
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -34,7 +34,10 @@ impl DataDir {
     /// Takes a directory that is there.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let root = path.canonicalize().with_context(|| {
-            format!("no data directory {}: has `countersignd dev` run with it?", path.display())
+            format!(
+                "no data directory {}: has `countersignd dev` or `init` run with it?",
+                path.display()
+            )
         })?;
         Ok(Self { root })
     }

@@ -33,7 +33,8 @@ impl Face {
         Self::Metrics,
     ];
 
-    fn default_port(self) -> u16 {
+    /// The port of `dev`, and of configurations that name no other.
+    pub(crate) fn default_port(self) -> u16 {
         match self {
             Self::Ca => 5555,
             Self::Ct => 6962,
@@ -80,6 +81,11 @@ impl FromStr for PortBase {
 pub(crate) struct Ports([u16; 8]);
 
 impl Ports {
+    /// Asks `port` for each face.
+    pub(crate) fn new(port: impl FnMut(Face) -> u16) -> Self {
+        Self(Face::ALL.map(port))
+    }
+
     /// The port of `face`.
     pub(crate) fn of(&self, face: Face) -> u16 {
         let [ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics] = self.0;
@@ -166,6 +172,18 @@ pub(crate) async fn bind(
     let ports: Vec<u16> = all.iter().map(|bound| bound.port).collect();
     let Ok(ports) = <[u16; 8]>::try_from(ports) else { bail!("not eight listeners") };
     Ok((Ports(ports), all))
+}
+
+/// Binds one face. Loopback without `listen`, and in any case.
+pub(crate) async fn bind_face(
+    listen: Option<IpAddr>,
+    face: Face,
+    port: u16,
+) -> anyhow::Result<Bound> {
+    let listeners = try_bind(&addresses(listen).await, port)
+        .await
+        .with_context(|| format!("cannot listen on port {port} for {face:?}"))?;
+    Ok(Bound { port, listeners })
 }
 
 /// The addresses to bind; a wildcard takes the place of the loopback address of its family.

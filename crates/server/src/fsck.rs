@@ -3,7 +3,7 @@
 use std::{fs, process::ExitCode};
 
 use anyhow::{Context, bail};
-use crypto::{KeyType, PublicKey, Signer};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use log_store::{LogRecord, LogStore, StoreError};
 use service::{Clock, SystemClock};
 use tlog::SignedNote;
@@ -109,8 +109,14 @@ async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> an
 }
 
 fn ca(data_dir: &DataDir) -> anyhow::Result<String> {
-    let chain = x509::CertificateChain::from_pem(&chain_text(data_dir, "ca")?)?;
+    let chain = x509::from_pem(&chain_text(data_dir, "ca")?)?;
     let key = keys::load(data_dir, "ca", KeyType::EcdsaP256)?.context("the key is missing")?;
+    ca_sound(chain, &key)
+}
+
+/// Whether a CA with this chain (DER, lowest first) and key can issue now.
+pub(crate) fn ca_sound(chain: Vec<Vec<u8>>, key: &LocalSigner) -> anyhow::Result<String> {
+    let chain = x509::CertificateChain::from_der(chain)?;
     chain.check_key(key.public_key())?;
     let now = SystemClock.now();
     if !(chain.not_before()..=chain.not_after()).contains(&now) {
@@ -120,14 +126,19 @@ fn ca(data_dir: &DataDir) -> anyhow::Result<String> {
 }
 
 fn tsa(data_dir: &DataDir) -> anyhow::Result<String> {
-    let ders = x509::from_pem(&chain_text(data_dir, "tsa")?)?;
-    let chain = TsaChain::from_ders(&ders)?;
+    let chain = x509::from_pem(&chain_text(data_dir, "tsa")?)?;
     let key = keys::load(data_dir, "tsa", KeyType::EcdsaP256)?.context("the key is missing")?;
-    chain.require_issuable(key.public_key(), IntermediateUsage::Required)?;
-    if !chain.validity().contains(SystemClock.now()) {
+    tsa_sound(&chain, &key)
+}
+
+/// Whether a TSA with this chain (DER, lowest first) and key can stamp now.
+pub(crate) fn tsa_sound(chain: &[Vec<u8>], key: &LocalSigner) -> anyhow::Result<String> {
+    let checked = TsaChain::from_ders(chain)?;
+    checked.require_issuable(key.public_key(), IntermediateUsage::Required)?;
+    if !checked.validity().contains(SystemClock.now()) {
         bail!("the chain is not valid now");
     }
-    Ok(format!("{} certificates and their key", ders.len()))
+    Ok(format!("{} certificates and their key", chain.len()))
 }
 
 /// Makes the trust files again and compares them byte by byte.
@@ -166,7 +177,7 @@ fn chain_text(data_dir: &DataDir, name: &str) -> anyhow::Result<String> {
 }
 
 /// Prints one line; false when it is bad news.
-fn report(name: &str, outcome: &anyhow::Result<String>) -> bool {
+pub(crate) fn report(name: &str, outcome: &anyhow::Result<String>) -> bool {
     match outcome {
         Ok(summary) => println!("{name}: ok, {summary}"),
         Err(error) => println!("{name}: BAD, {error:#}"),

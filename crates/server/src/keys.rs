@@ -63,30 +63,47 @@ impl Keys {
     }
 }
 
-/// Reads a key, or makes it.
+/// Reads a key of the data directory, or makes it.
 pub(crate) fn load_or_make(
     data_dir: &DataDir,
     name: &str,
     key_type: KeyType,
 ) -> anyhow::Result<LocalSigner> {
-    if let Some(key) = load(data_dir, name, key_type)? {
+    load_or_make_file(&data_dir.key_file(name), name, key_type)
+}
+
+/// Reads a key, or makes it.
+pub(crate) fn load_or_make_file(
+    path: &Path,
+    name: &str,
+    key_type: KeyType,
+) -> anyhow::Result<LocalSigner> {
+    if let Some(key) = load_file(path, name, key_type)? {
         return Ok(key);
     }
     let key = LocalSigner::generate(key_type, name)?;
     // Durable before anything is signed or certified with it.
-    replace(&data_dir.key_file(name), key.to_pkcs8_pem().as_bytes(), Access::Owner)?;
+    replace(path, key.to_pkcs8_pem().as_bytes(), Access::Owner)?;
     Ok(key)
 }
 
-/// Reads a key, if it is there. A file that is no such key is never replaced.
+/// Reads a key of the data directory, if it is there.
 pub(crate) fn load(
     data_dir: &DataDir,
     name: &str,
     key_type: KeyType,
 ) -> anyhow::Result<Option<LocalSigner>> {
-    let path = data_dir.key_file(name);
-    let Some(pem) = read_if_present(&path)? else { return Ok(None) };
-    refuse_shared(&path)?;
+    load_file(&data_dir.key_file(name), name, key_type)
+}
+
+/// Reads a key, if it is there. A file that is no such key is never replaced.
+pub(crate) fn load_file(
+    path: &Path,
+    name: &str,
+    key_type: KeyType,
+) -> anyhow::Result<Option<LocalSigner>> {
+    let Some(pem) = read_if_present(path)? else { return Ok(None) };
+    refuse_shared(path)?;
     let key = LocalSigner::from_pkcs8_pem(&pem, name)
         .with_context(|| format!("{} holds no private key", path.display()))?;
     let found = key.public_key().key_type();
@@ -105,7 +122,7 @@ pub(crate) fn load_oidc(data_dir: &DataDir) -> anyhow::Result<LocalSigner> {
     })
 }
 
-const OIDC: &str = "oidc";
+pub(crate) const OIDC: &str = "oidc";
 
 /// A private key that others can read is not private, and nobody notices later.
 fn refuse_shared(path: &Path) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@
 //!
 //! - `cli`: the command line.
 //! - `dev`: all services and a development identity provider in one process.
+//! - `config`, `deployment_dirs`, `serve`: services as a file describes them.
 //! - `services`: one service each, and how they run and end together.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
@@ -18,7 +19,9 @@
 
 mod certificates;
 mod cli;
+mod config;
 mod data_dir;
+mod deployment_dirs;
 mod dev;
 mod endpoints;
 mod fsck;
@@ -26,6 +29,7 @@ mod keys;
 mod log_lines;
 mod logs;
 mod oidc;
+mod serve;
 mod services;
 mod token;
 
@@ -34,25 +38,40 @@ use std::{io::IsTerminal, process::ExitCode};
 use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, Command};
+use config::{Config, Telemetry};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_logging(cli.log);
-    let outcome =
-        match cli.command {
-            Command::Dev(arguments) => block_on(dev::run(arguments)),
-            Command::Token(arguments) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
-            Command::Fsck(arguments) => block_on(fsck::run(arguments)),
-            Command::Probe(arguments) => block_on(async move {
-                services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS)
-            }),
-        };
-    outcome.unwrap_or_else(|error| {
+    let Cli { log, command } = Cli::parse();
+    run(log, command).unwrap_or_else(|error| {
         // `{:#}` prints the causes on the same line.
         eprintln!("countersignd: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn run(log: Option<String>, command: Command) -> anyhow::Result<ExitCode> {
+    let config = command.config().map(Config::load).transpose()?;
+    let telemetry = config.as_ref().map(|config| &config.telemetry);
+    start_logging(log.as_deref(), telemetry);
+    match (command, config) {
+        (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
+        (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
+        (Command::Fsck(arguments), _) => block_on(fsck::run(arguments)),
+        (Command::Probe(arguments), _) => {
+            block_on(
+                async move { services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS) },
+            )
+        }
+        (Command::Serve(arguments), Some(config)) => block_on(serve::run(arguments.part, config)),
+        (Command::Init(arguments), Some(config)) => {
+            block_on(serve::init(arguments.secrets_only, config))
+        }
+        (Command::Check(_), Some(config)) => block_on(serve::check(config)),
+        (Command::Serve(_) | Command::Init(_) | Command::Check(_), None) => {
+            anyhow::bail!("a configuration is needed")
+        }
+    }
 }
 
 /// Signing and verifying have their own threads, so two workers carry the sockets of many cores.
@@ -71,12 +90,17 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 }
 
 /// Logs go to standard error: standard output belongs to what a command was asked for.
-fn start_logging(filter: EnvFilter) {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(log_lines::LogLines)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+///
+/// The command line and `RUST_LOG` count before the configuration.
+fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
+    let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
+    let filter = EnvFilter::new(filter.or(configured).unwrap_or("info,sqlx=warn"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_lines::LogLines);
+    if telemetry.is_some_and(|telemetry| telemetry.json) {
+        lines.json().init();
+    } else {
+        lines.with_ansi(std::io::stderr().is_terminal()).init();
+    }
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

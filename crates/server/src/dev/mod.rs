@@ -14,7 +14,7 @@ use trust::TrustFiles;
 
 use self::ready::Ready;
 use crate::{
-    certificates,
+    certificates::{ChainPlace, ca_chain, tsa_chain},
     cli::DevArguments,
     data_dir::{DataDir, make_private, read_json, remove_if_present, write_json},
     endpoints::{self, BaseUrls, Face, HOST, Ports},
@@ -116,8 +116,8 @@ async fn make_secrets(data_dir: DataDir, now: u64) -> anyhow::Result<(Keys, Mate
     let make = move || {
         let keys = Keys::load_or_make(&data_dir)?;
         let material = Material {
-            ca_chain: certificates::ca_chain(&data_dir, &keys.ca, now)?,
-            tsa_chain: certificates::tsa_chain(&data_dir, &keys.tsa, now)?,
+            ca_chain: ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &keys.ca, now)?,
+            tsa_chain: tsa_chain(&ChainPlace::of_dev(&data_dir, "tsa"), &keys.tsa, now)?,
             ct: keys.ct.public_key().clone(),
             rekor1: keys.rekor1.public_key().clone(),
             rekor1_tiles: keys.rekor1_tiles.public_key().clone(),

@@ -1,0 +1,219 @@
+use std::{cell::RefCell, collections::BTreeSet, fmt, path::PathBuf, str::FromStr};
+
+use toml::{Table, Value};
+
+/// Everything that is wrong with a configuration file, each with its place.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+/// Where the sections of one file note their [`Problems`].
+#[derive(Debug, Default)]
+pub(super) struct Notes(RefCell<Vec<String>>);
+
+impl Notes {
+    /// Notes that `what` is wrong at `place`, a dotted TOML path.
+    pub(super) fn note(&self, place: &str, what: impl fmt::Display) {
+        self.0.borrow_mut().push(format!("{place}: {what}"));
+    }
+
+    /// What was noted, if anything was.
+    pub(super) fn into_problems(self) -> Option<Problems> {
+        let problems = self.0.into_inner();
+        if problems.is_empty() { None } else { Some(Problems(problems)) }
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One problem a line.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(problems) = self;
+        let plural = if problems.len() == 1 { "" } else { "s" };
+        write!(formatter, "{} problem{plural}", problems.len())?;
+        problems.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// One table of the file. Each key is taken once; what is left at the end nobody knows.
+///
+/// Serde would stop at the first thing that is wrong.
+pub(super) struct Section<'p> {
+    path: String,
+    values: Table,
+    asked: BTreeSet<&'static str>,
+    problems: &'p Notes,
+}
+
+impl<'p> Section<'p> {
+    pub(super) fn root(values: Table, problems: &'p Notes) -> Self {
+        Self { path: String::new(), values, asked: BTreeSet::new(), problems }
+    }
+
+    /// Notes what is wrong with `key`.
+    pub(super) fn wrong(&self, key: &str, what: impl fmt::Display) {
+        self.problems.note(&self.place(key), what);
+    }
+
+    /// Notes what is wrong with the whole table.
+    pub(super) fn wrong_here(&self, what: impl fmt::Display) {
+        self.problems.note(&self.path, what);
+    }
+
+    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+        match self.take(key)? {
+            Value::String(text) if !text.is_empty() => Some(text),
+            other => self.not(key, "a text that is not empty", &other),
+        }
+    }
+
+    pub(super) fn required_text(&mut self, key: &'static str) -> Option<String> {
+        self.required(key, Self::text)
+    }
+
+    /// A text that `T` can be read from.
+    pub(super) fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, key: &'static str) -> Option<T> {
+        let text = self.text(key)?;
+        text.parse().map_err(|error| self.wrong(key, format!("`{text}`: {error}"))).ok()
+    }
+
+    /// An absolute path: services start in directories of their own.
+    pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(key)?);
+        if !path.is_absolute() {
+            self.wrong(key, format!("`{}` is not an absolute path", path.display()));
+            return None;
+        }
+        Some(path)
+    }
+
+    pub(super) fn integer<T: TryFrom<i64>>(&mut self, key: &'static str) -> Option<T> {
+        match self.take(key)? {
+            Value::Integer(number) => {
+                let fitting = T::try_from(number).ok();
+                if fitting.is_none() {
+                    self.wrong(key, format!("{number} is out of range"));
+                }
+                fitting
+            }
+            other => self.not(key, "a whole number", &other),
+        }
+    }
+
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        match self.take(key) {
+            None => false,
+            Some(Value::Boolean(flag)) => flag,
+            Some(other) => self.not::<bool>(key, "true or false", &other).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let texts = value.as_array().and_then(|values| {
+            values.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+        });
+        if texts.is_none() { self.not(key, "a list of texts", &value) } else { texts }
+    }
+
+    /// The value as it is, for whoever reads it by serde.
+    pub(super) fn raw(&mut self, key: &'static str) -> Option<Value> {
+        self.take(key)
+    }
+
+    /// Whether `key` is there; asking makes it a known one.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        self.asked.insert(key);
+        self.values.contains_key(key)
+    }
+
+    /// The table `key`; an empty one where there is none.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'p> {
+        let values = match self.take(key) {
+            None => Table::new(),
+            Some(Value::Table(values)) => values,
+            Some(other) => self.not(key, "a table", &other).unwrap_or_default(),
+        };
+        self.child(self.place(key), values)
+    }
+
+    /// The tables `key.<name>`.
+    pub(super) fn named(&mut self, key: &'static str) -> Vec<(String, Section<'p>)> {
+        let mut sections = Vec::new();
+        for (name, value) in std::mem::take(&mut self.section(key).values) {
+            let place = format!("{}.{name}", self.place(key));
+            match value {
+                Value::Table(values) => sections.push((name, self.child(place, values))),
+                _ => self.problems.note(&place, "is not a table"),
+            }
+        }
+        sections
+    }
+
+    /// The tables of the list `key`.
+    pub(super) fn listed(&mut self, key: &'static str) -> Vec<Section<'p>> {
+        let values = match self.take(key) {
+            None => Vec::new(),
+            Some(Value::Array(values)) => values,
+            Some(other) => self.not(key, "a list of tables", &other).unwrap_or_default(),
+        };
+        let mut sections = Vec::new();
+        for (position, value) in values.into_iter().enumerate() {
+            let place = format!("{}[{position}]", self.place(key));
+            match value {
+                Value::Table(values) => sections.push(self.child(place, values)),
+                _ => self.problems.note(&place, "is not a table"),
+            }
+        }
+        sections
+    }
+
+    /// Whether `key` is there and is `text`.
+    pub(super) fn is_text(&self, key: &str, text: &str) -> bool {
+        self.values.get(key).and_then(Value::as_str) == Some(text)
+    }
+
+    /// Everything that was not taken yet.
+    pub(super) fn rest(&mut self) -> Table {
+        std::mem::take(&mut self.values)
+    }
+
+    /// Notes every key that nobody has asked for.
+    pub(super) fn end(&mut self) {
+        let known: Vec<&str> = self.asked.iter().copied().collect();
+        for key in std::mem::take(&mut self.values).keys() {
+            self.wrong(key, format!("unknown key; known here are {}", known.join(", ")));
+        }
+    }
+
+    /// `read`, and a problem when `key` is not there at all.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        if !self.has(key) {
+            self.wrong(key, "is missing");
+            return None;
+        }
+        read(self, key)
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.asked.insert(key);
+        self.values.remove(key)
+    }
+
+    fn not<T>(&self, key: &str, what: &str, found: &Value) -> Option<T> {
+        self.wrong(key, format!("must be {what}, and is of type {}", found.type_str()));
+        None
+    }
+
+    fn child(&self, path: String, values: Table) -> Section<'p> {
+        Section { path, values, asked: BTreeSet::new(), problems: self.problems }
+    }
+
+    fn place(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}

@@ -1,0 +1,42 @@
+//! Where a deployment keeps what outlives its processes: below one directory, one for each service.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Part;
+
+/// The directories below `data_dir`. Each may be a volume of its own, given to who needs it only.
+#[derive(Debug, Clone)]
+pub(crate) struct DeploymentDirs {
+    root: PathBuf,
+}
+
+impl DeploymentDirs {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Private keys and state of one service.
+    pub(crate) fn of(&self, part: Part) -> PathBuf {
+        self.root.join(part.name())
+    }
+
+    /// What everybody may read: chains, public keys, the tree id.
+    pub(crate) fn public(&self) -> PathBuf {
+        self.root.join("public")
+    }
+
+    /// Keys of the roots: for `init` alone, to be taken away afterwards.
+    pub(crate) fn offline(&self) -> PathBuf {
+        self.root.join("offline")
+    }
+
+    /// The TUF repository.
+    pub(crate) fn tuf(&self) -> PathBuf {
+        self.of(Part::Trust).join("tuf")
+    }
+
+    /// The key `name` of a service, where the configuration names no other.
+    pub(crate) fn key_file(&self, part: Part, name: &str) -> PathBuf {
+        self.of(part).join("keys").join(format!("{name}.pem"))
+    }
+}

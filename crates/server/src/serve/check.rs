@@ -1,0 +1,101 @@
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use crypto::KeyType;
+use log_store::LogStore;
+use service::SystemClock;
+
+use super::{
+    database,
+    public::{PublicDir, identities},
+    start::{load, log_signers, trust_files, tuf_keys},
+};
+use crate::{
+    config::Config,
+    deployment_dirs::DeploymentDirs,
+    fsck::{ca_sound, report, tsa_sound},
+    services::Shared,
+};
+
+/// `countersignd check`: exit code 1 when something is wrong. The configuration itself was found
+/// to be good by reading it.
+pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
+    let dirs = DeploymentDirs::new(&config.data_dir);
+    let public = PublicDir::new(&dirs);
+    let shared = Shared::new(Arc::new(SystemClock));
+    println!("configuration: ok, {} issuers are believed", config.ca.settings.issuers.len());
+    if config.oidc_dev.is_some() {
+        println!("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
+    }
+    let mut sound = true;
+    sound &= report("ca", &ca(&config, &public));
+    sound &= report("tsa", &tsa(&config, &public));
+    sound &= report("log", &logs(&config, &dirs, &public, &shared).await);
+    sound &= report("trust", &trust(&config, &dirs, &public, &shared));
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn ca(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
+    let key = load(&config.ca.key, "ca", KeyType::EcdsaP256)?;
+    ca_sound(public.material()?.ca_chain, &key)
+}
+
+fn tsa(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
+    let key = load(&config.tsa.key, "tsa", KeyType::EcdsaP256)?;
+    tsa_sound(&public.material()?.tsa_chain, &key)
+}
+
+async fn logs(
+    config: &Config,
+    dirs: &DeploymentDirs,
+    public: &PublicDir,
+    shared: &Shared,
+) -> anyhow::Result<String> {
+    log_signers(config, shared, &public.material()?)?;
+    let store = database::open(config, dirs).await?.context("cannot open the database")?;
+    let outcome = logs_in(config, public, store.as_ref()).await;
+    store.close().await;
+    outcome
+}
+
+/// The logs are there, with the keys and origins of the configuration.
+async fn logs_in(
+    config: &Config,
+    public: &PublicDir,
+    store: &dyn LogStore,
+) -> anyhow::Result<String> {
+    let material = public.material()?;
+    let logs = identities(config, public.tree_id()?);
+    let known = store.logs().await?;
+    for (log, key) in [
+        (&logs.ct, &material.ct),
+        (&logs.rekor1, &material.rekor1),
+        (&logs.rekor2, &material.rekor2),
+    ] {
+        let record = known.iter().find(|record| record.spec.name == log.name);
+        let Some(record) = record else { bail!("the database has no log `{}`", log.name) };
+        let expected = log.spec(key);
+        if record.spec.origin != expected.origin {
+            let (is, wanted) = (&record.spec.origin, &expected.origin);
+            bail!("the origin of log `{}` is `{is}` for ever, not `{wanted}`", log.name);
+        }
+        if record.spec.public_key_der != expected.public_key_der {
+            bail!("the log `{}` was made with another key", log.name);
+        }
+    }
+    Ok(format!("{} logs and their keys", known.len()))
+}
+
+fn trust(
+    config: &Config,
+    dirs: &DeploymentDirs,
+    public: &PublicDir,
+    shared: &Shared,
+) -> anyhow::Result<String> {
+    tuf_keys(config)?;
+    let files = trust_files(config, public, shared)?;
+    if !dirs.tuf().exists() {
+        bail!("{} is missing: run `countersignd init`", dirs.tuf().display());
+    }
+    Ok(format!("{} files, accepted by all lints", files.files().len()))
+}
