@@ -112,6 +112,13 @@ pub(in crate::interop) fn demand(
     }
 }
 
+/// Makes every key pair now: later two runs could make one at the same time.
+pub(in crate::interop) fn make_keys(scene: &Scene<'_>) -> Result<()> {
+    plain_key(scene)?;
+    key_pair(scene)?;
+    other_public_key(scene).map(drop)
+}
+
 /// `cosign generate-key-pair`, once: the private key. The public one is beside it, ending in `.pub`.
 pub(in crate::interop) fn key_pair(scene: &Scene<'_>) -> Result<PathBuf> {
     generated(scene, "keys")

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::{ExpectedSigner, Kind, Protocol, Trust, Vouching, cosign2, cosign3};
 use crate::{
@@ -110,12 +110,14 @@ fn verify_by_go(
     trust: Trust,
     (image, signer): (&str, ExpectedSigner<'_>),
 ) -> Result<()> {
-    let ExpectedSigner::Identity(identity) = signer else {
-        bail!("not asked: the program takes a key, its matrix is about certificates");
-    };
     let mut command = scene.command(Tool::GoImages, &format!("go-images-{}", trust.name()))?;
-    command.args(["-ociImage", image, "-expectedSAN", identity]);
-    command.args(["-expectedIssuer", &scene.issuer, "-trustedrootJSONpath"]);
+    command.args(["-ociImage", image, "-trustedrootJSONpath"]);
     command.arg(scene.trust_file("trusted_root.json")?);
+    match signer {
+        ExpectedSigner::Identity(identity) => {
+            command.args(["-expectedSAN", identity, "-expectedIssuer", &scene.issuer])
+        }
+        ExpectedSigner::Key(key) => command.arg("-ignore-sct").arg("-publicKey").arg(key),
+    };
     output(&mut command).map(drop)
 }

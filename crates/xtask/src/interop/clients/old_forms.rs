@@ -78,11 +78,8 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &OldOrder) -> Result<()
             command.arg(order.part("timestamp"));
         }
         OldForm::Parts => {
-            let signature = match order.kind {
-                Kind::Blob => "--output-signature",
-                Kind::Attestation => "--output-attestation",
-            };
-            command.arg(signature).arg(order.part("sig"));
+            // For an attestation this is the envelope; `--output-attestation` is the bare statement.
+            command.arg("--output-signature").arg(order.part("sig"));
             if order.vouching == Vouching::Keyless {
                 command.arg("--output-certificate").arg(order.part("pem"));
             }
@@ -115,7 +112,11 @@ pub(in crate::interop) fn verify(
         OldForm::BundleAndTimestamp => {
             command.arg("--bundle").arg(order.part("bundle")).arg("--use-signed-timestamps");
             command.arg("--rfc3161-timestamp").arg(order.part("timestamp"));
-            command.arg("--timestamp-certificate-chain").arg(scene.trust_file("tsa_chain.pem")?);
+            if claim.trust == Trust::Files {
+                // Given with TUF it would make cosign forget the trusted root that TUF gave it.
+                let chain = scene.trust_file("tsa_chain.pem")?;
+                command.arg("--timestamp-certificate-chain").arg(chain);
+            }
         }
         OldForm::Parts => {
             command.arg("--signature").arg(order.part("sig"));

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::side_by_side;
 use crate::interop::{
     clients::{
         ExpectedSigner, Kind, Protocol, Trust, Vouching, cosign3,
@@ -34,6 +35,7 @@ pub(in crate::interop) fn sealed(scene: &Scene<'_>, report: &mut Report) -> Resu
             return Ok(());
         }
     }
+    cosign3::make_keys(scene)?;
     let registry = Registry::start(scene)?;
     let heads = VERIFIERS.map(|(_, _, name)| name);
     report::table_line("signed by", std::iter::once("").chain(heads));
@@ -102,16 +104,18 @@ fn row(
         .missing(sealing.tool)
         .map_or_else(|| Outcome::of(|| images::sign(scene, sealing, image)), Outcome::Skipped);
     let mut marks = vec![report.record(name, &signed)];
-    for (tool, trust, _) in VERIFIERS {
-        if !matches!(signed, Outcome::Passed(_)) {
-            marks.push("-".to_owned());
-            continue;
-        }
-        let outcome = scene.clients.missing(tool).map_or_else(
-            || Outcome::of(|| check(scene, (tool, trust), sealing, image)),
+    if !matches!(signed, Outcome::Passed(_)) {
+        marks.extend(VERIFIERS.map(|_| "-".to_owned()));
+        return marks;
+    }
+    let judged = side_by_side(&VERIFIERS, |(tool, trust, _)| {
+        let outcome = scene.clients.missing(*tool).map_or_else(
+            || Outcome::of(|| check(scene, (*tool, *trust), sealing, image)),
             Outcome::Skipped,
         );
-        let outcome = outcome.explained_by(|said| limits::of_image(sealing, tool, said));
+        outcome.explained_by(|said| limits::of_image(sealing, (*tool, *trust), said))
+    });
+    for ((tool, trust, _), outcome) in VERIFIERS.iter().zip(judged) {
         let name = format!("{} ({}) verifies: {name}", tool.name(), trust.name());
         marks.push(report.record(&name, &outcome));
     }

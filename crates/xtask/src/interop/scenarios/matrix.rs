@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use super::side_by_side;
 use crate::interop::{
     clients::{
         Claim, ExpectedSigner, Kind, Order, Producer, Protocol, Trust, Verifier, Vouching, cosign3,
@@ -31,6 +32,7 @@ impl Row {
 
 /// Every producer against every verifier, in both protocols and both forms of trust.
 pub(in crate::interop) fn full(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
+    cosign3::make_keys(scene)?;
     let mut rows = Vec::new();
     for producer in Producer::ALL {
         for vouching in [Vouching::Keyless, Vouching::Key] {
@@ -118,14 +120,20 @@ fn marks(scene: &Scene<'_>, report: &mut Report, row: &Row, columns: &[Verifier]
     let signed = missing
         .map_or_else(|| Outcome::of(|| row.producer.sign(scene, &row.order)), Outcome::Skipped);
     let mut marks = vec![report.record(&format!("{} signs", row.name()), &signed)];
-    for column in columns {
-        let asked = row.verifiers.contains(column) && matches!(signed, Outcome::Passed(_));
-        marks.push(if asked {
-            let name = format!("{} verifies: {}", column.name(), row.name());
-            report.record(&name, &judge(scene, row, *column))
-        } else {
-            "-".to_owned()
-        });
+    if !matches!(signed, Outcome::Passed(_)) {
+        marks.extend(columns.iter().map(|_| "-".to_owned()));
+        return marks;
+    }
+    let judged = side_by_side(columns, |column| {
+        row.verifiers.contains(column).then(|| judge(scene, row, *column))
+    });
+    for (column, outcome) in columns.iter().zip(judged) {
+        marks.push(outcome.map_or_else(
+            || "-".to_owned(),
+            |outcome| {
+                report.record(&format!("{} verifies: {}", column.name(), row.name()), &outcome)
+            },
+        ));
     }
     marks
 }

@@ -32,7 +32,7 @@ pub(in crate::interop) fn signed(scene: &Scene<'_>, report: &mut Report) -> Resu
                 .clients
                 .missing(tool)
                 .map_or_else(|| Outcome::of(|| check(scene, tool, &order)), Outcome::Skipped);
-            let outcome = outcome.explained_by(|said| limits::of_old_form(&order, tool, said));
+            let outcome = outcome.explained_by(|said| limits::of_old_form(&order, said));
             report.line(&format!("{name}: {} verifies", tool.name()), &outcome);
         }
     }
