@@ -1,8 +1,8 @@
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::Ci;
+use super::{Ci, jobs};
 
 /// `--claim K=V`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +39,18 @@ pub(crate) struct TokenRequest {
 impl TokenRequest {
     /// The claims of the token, at `now` (Unix seconds), from the provider at `base_url`.
     pub(crate) fn claims(&self, base_url: &str, now: u64) -> Map<String, Value> {
-        let mut claims = match self.ci {
+        let mut claims = object(match self.ci {
             None => self.plain(base_url),
-            Some(Ci::Github) => self.github(),
-            Some(Ci::Kubernetes) => self.kubernetes(now),
-            Some(_) => self.plain(base_url),
-        };
-        let issuer = match self.ci {
-            None => base_url.to_owned(),
-            Some(ci) => format!("{base_url}/{}", ci.name()),
-        };
-        set(&mut claims, "iss", issuer);
+            Some(ci) => jobs::claims(ci, self, now),
+        });
+        set(&mut claims, "iss", self.ci.map_or(base_url.to_owned(), |ci| ci.issuer(base_url)));
         set(&mut claims, "iat", now);
-        set(&mut claims, "nbf", now);
+        claims.entry("nbf").or_insert_with(|| now.into());
         set(&mut claims, "exp", now.saturating_add_signed(self.lifetime_s));
         set(&mut claims, "jti", unique_id());
+        if let Some(ci) = self.ci {
+            jobs::drop_foreign(ci, &mut claims);
+        }
         if let Some(subject) = &self.subject {
             set(&mut claims, "sub", subject.as_str());
         }
@@ -68,81 +65,17 @@ impl TokenRequest {
     }
 
     /// A person with an e-mail address, or a workload named by a URI.
-    fn plain(&self, base_url: &str) -> Map<String, Value> {
+    fn plain(&self, base_url: &str) -> Value {
         let subject = self.email.clone().unwrap_or_else(|| format!("{base_url}/developer"));
-        object(json!({"sub": subject, "aud": self.audience}))
-    }
-
-    /// GitHub's claims, consistent with those that are overridden.
-    fn github(&self) -> Map<String, Value> {
-        let repository = self.overridden("repository").unwrap_or("acme/widgets");
-        let owner = repository.split('/').next().unwrap_or_default();
-        let git_ref = self.overridden("ref").unwrap_or("refs/heads/main");
-        let ref_type = if git_ref.starts_with("refs/tags/") { "tag" } else { "branch" };
-        let sha = self.overridden("sha").unwrap_or("3c5e2f0d6b1a49788e7d4c2b1f0a9e8d7c6b5a40");
-        let environment = self.overridden("environment").unwrap_or("production");
-        let workflow_ref = format!("{repository}/.github/workflows/release.yml@{git_ref}");
-        object(json!({
-            "sub": format!("repo:{repository}:environment:{environment}"),
-            "aud": self.audience,
-            "actor": "octocat",
-            "actor_id": "583231",
-            "base_ref": "",
-            "enterprise": "acme",
-            "enterprise_id": "9919",
-            "environment": environment,
-            "event_name": "push",
-            "head_ref": "",
-            "job_workflow_ref": workflow_ref,
-            "job_workflow_sha": sha,
-            "ref": git_ref,
-            "ref_protected": "true",
-            "ref_type": ref_type,
-            "repository": repository,
-            "repository_id": "1296269",
-            "repository_owner": owner,
-            "repository_owner_id": "4747",
-            "repository_visibility": "private",
-            "run_attempt": "1",
-            "run_id": "11223344556",
-            "run_number": "42",
-            "runner_environment": "github-hosted",
-            "sha": sha,
-            "workflow": "Release",
-            "workflow_ref": workflow_ref,
-            "workflow_sha": sha,
-        }))
-    }
-
-    /// A pod's claims. `aud` is a list, as API servers write it.
-    fn kubernetes(&self, now: u64) -> Map<String, Value> {
-        let namespace = self.overridden("kubernetes.io.namespace").unwrap_or("ci");
-        let account = self.overridden("kubernetes.io.serviceaccount.name").unwrap_or("builder");
-        object(json!({
-            "sub": format!("system:serviceaccount:{namespace}:{account}"),
-            "aud": [self.audience],
-            "kubernetes.io": {
-                "namespace": namespace,
-                "node": {"name": "node-1", "uid": "0b8a2a3e-5d5e-4f86-9c5e-3f1f8f0f7a11"},
-                "pod": {"name": "build-7d9f", "uid": "5b0e1c6a-0a43-4b53-8a5f-2a8d6e9b1c22"},
-                "serviceaccount": {
-                    "name": account,
-                    "uid": "d3f0c9d4-6f0e-4c3a-9b51-7e1f2a3b4c33",
-                },
-                "warnafter": now.saturating_add(WARN_AFTER.as_secs()),
-            },
-        }))
+        json!({"sub": subject, "aud": self.audience})
     }
 
     /// The last override of a claim, when it is a text: what other claims are derived from.
-    fn overridden(&self, path: &str) -> Option<&str> {
+    pub(super) fn overridden(&self, path: &str) -> Option<&str> {
         let mut newest_first = self.overrides.iter().rev();
         newest_first.find(|change| change.path == path).map(|change| change.value.as_str())
     }
 }
-
-/// API servers ask for renewal this long after issuing.
-const WARN_AFTER: Duration = Duration::from_secs(3607);
 
 /// Sets the claim that `path` names: members of objects follow a dot.
 ///
@@ -195,9 +128,11 @@ fn unique_id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::oidc::issuers;
 
     const BASE: &str = "http://localhost:3006";
     const NOW: u64 = 1_767_225_600;
@@ -219,18 +154,84 @@ mod tests {
     }
 
     #[test]
-    fn every_token_has_the_registered_claims() {
-        for ci in [None, Some(Ci::Github), Some(Ci::Kubernetes)] {
+    fn every_token_has_the_registered_claims_that_its_ci_writes() {
+        for ci in Ci::ALL.map(Some).into_iter().chain([None]) {
             let claims = claims(ci, &[]);
             assert_eq!(claims["iat"], NOW);
-            assert_eq!(claims["nbf"], NOW);
             assert_eq!(claims["exp"], NOW + 600);
-            assert_eq!(claims["jti"].as_str().unwrap().len(), 32);
             assert!(claims["sub"].is_string());
+            let name = ci.map_or("", Ci::name);
+            assert_eq!(claims.contains_key("jti"), name != "jenkins", "{name}");
+            let has_nbf = !["jenkins", "circleci", "bitbucket"].contains(&name);
+            assert_eq!(claims.contains_key("nbf"), has_nbf, "{name}");
+            let path = if name.is_empty() { String::new() } else { format!("/{name}") };
+            assert_eq!(claims["iss"], format!("{BASE}{path}"));
         }
-        assert_eq!(claims(None, &[])["iss"], BASE);
-        assert_eq!(claims(Some(Ci::Github), &[])["iss"], "http://localhost:3006/github");
-        assert_eq!(claims(Some(Ci::Kubernetes), &[])["iss"], "http://localhost:3006/kubernetes");
+        assert_eq!(claims(Some(Ci::Azure), &[])["nbf"], NOW - 600);
+    }
+
+    #[test]
+    fn the_stack_maps_the_token_of_every_ci() {
+        for ci in Ci::ALL {
+            let issuer =
+                issuers(BASE).unwrap().remove(1 + Ci::ALL.iter().position(|c| *c == ci).unwrap());
+            assert_eq!(issuer.url(), ci.issuer(BASE));
+            let mut request = request(Some(ci), Vec::new());
+            request.audience = ci.audiences().remove(0);
+            let encode = |json: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(json);
+            let claims = serde_json::to_vec(&request.claims(BASE, NOW)).unwrap();
+            let token = format!("{}.{}.AA", encode(br#"{"alg":"RS256"}"#), encode(&claims));
+            let token = identity::UnverifiedClaims::parse(&token).unwrap();
+            let verified = token.verify(&issuer, NOW, |_, _| true).unwrap();
+            let principal = verified.principal(&issuer).unwrap();
+            assert!(principal.san.as_str().starts_with("https://"), "{}", ci.name());
+        }
+    }
+
+    #[test]
+    fn claims_that_are_made_of_others_follow_them() {
+        for (ci, told, claim, expected) in [
+            (Ci::Gitlab, "project_path=g/sub/p", "namespace_path", "g/sub"),
+            (
+                Ci::Gitlab,
+                "ref=dev",
+                "ci_config_ref_uri",
+                "gitlab.com/acme/platform/widgets//.gitlab-ci.yml@refs/heads/dev",
+            ),
+            (Ci::Gitlab, "ref_type=tag", "ref_path", "refs/tags/main"),
+            (
+                Ci::Azure,
+                "sub=p://acme/My App/ci",
+                "rpo_uri",
+                "https://dev.azure.com/acme/My%20App/_git/widgets",
+            ),
+            (
+                Ci::Buildkite,
+                "pipeline_slug=app",
+                "sub",
+                "organization:acme:pipeline:app:ref:refs/heads/main:commit:3c5e2f0d6b1a49788e7d4c2b1f0a9e8d7c6b5a40:step:release",
+            ),
+            (
+                Ci::Bitbucket,
+                "stepUuid={x}",
+                "sub",
+                "{4f506172-8394-4a5b-8c6d-7e8f90a1b2c3}:{50617283-94a5-4b6c-8d7e-8f90a1b2c3d4}:{x}",
+            ),
+        ] {
+            assert_eq!(claims(Some(ci), &[told])[claim], expected, "{told}");
+        }
+        let circleci = claims(Some(Ci::Circleci), &["oidc.circleci.com/vcs-origin=github.com/a/b"]);
+        assert!(circleci["sub"].as_str().unwrap().contains("/vcs-origin/github.com/a/b/"));
+        assert_eq!(circleci["oidc.circleci.com/ssh-rerun"], false);
+    }
+
+    #[test]
+    fn numbers_are_texts_where_the_ci_writes_texts() {
+        assert_eq!(claims(Some(Ci::Gitlab), &["job_id=7"])["job_id"], "7");
+        assert_eq!(claims(Some(Ci::Gitlab), &["runner_id=7"])["runner_id"], 7);
+        assert_eq!(claims(Some(Ci::Azure), &["def_id=7"])["def_id"], "7");
+        assert_eq!(claims(Some(Ci::Jenkins), &["build_number=7"])["build_number"], 7);
+        assert_eq!(claims(Some(Ci::Buildkite), &["build_number=7"])["build_number"], 7);
     }
 
     #[test]
@@ -336,7 +337,7 @@ mod tests {
         ) {
             prop_assume!(path != "iss");
             let text = format!("{path}={value}");
-            for ci in [None, Some(Ci::Github), Some(Ci::Kubernetes)] {
+            for ci in Ci::ALL.map(Some).into_iter().chain([None]) {
                 let (before, after) = (claims(ci, &[]), claims(ci, &[text.as_str()]));
                 prop_assert_eq!(&after["iss"], &before["iss"]);
                 prop_assert!(after.len() >= before.len());

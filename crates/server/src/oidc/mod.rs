@@ -6,6 +6,7 @@
 
 mod ci;
 mod claims;
+mod jobs;
 mod jwt;
 mod provider;
 

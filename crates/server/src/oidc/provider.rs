@@ -81,7 +81,8 @@ mod tests {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             (status, serde_json::from_slice::<Value>(&body).unwrap())
         };
-        for path in ["", "/github", "/kubernetes"] {
+        let paths = Ci::ALL.map(|ci| format!("/{}", ci.name()));
+        for path in [""].into_iter().chain(paths.iter().map(String::as_str)) {
             let (status, body) = ask(&format!("{path}/.well-known/openid-configuration")).await;
             assert_eq!(status, StatusCode::OK);
             let issuer = format!("http://localhost:3006{path}");
@@ -90,7 +91,7 @@ mod tests {
             let (_, keys) = ask(&format!("{path}/.well-known/jwks")).await;
             assert_eq!(keys["keys"][0]["kty"], "RSA");
         }
-        let (status, body) = ask("/gitlab/.well-known/openid-configuration").await;
+        let (status, body) = ask("/travis/.well-known/openid-configuration").await;
         assert_eq!(
             (status, &body["error_description"]),
             (StatusCode::NOT_FOUND, &"no such path".into())
