@@ -99,6 +99,10 @@ impl Signer for LocalSigner {
         self.sign_now(message)
     }
 
+    fn in_memory(&self) -> Option<&LocalSigner> {
+        Some(self)
+    }
+
     fn public_key(&self) -> &PublicKey {
         &self.public_key
     }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::{PublicKey, SignatureAlgorithm};
+use crate::{LocalSigner, PublicKey, SignatureAlgorithm};
 
 /// A signing key, wherever it lives: in memory, on a PKCS#11 token, in a KMS.
 ///
@@ -16,6 +16,12 @@ pub trait Signer: Send + Sync + 'static {
     /// [`SignerError::Unavailable`] when the key's home does not answer,
     /// [`SignerError::Refused`] when it answers and will not sign.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
+
+    /// The key itself when it is in memory, so that who is on a thread for computing already can
+    /// sign there. `None`, the default, for keys that have to be waited for.
+    fn in_memory(&self) -> Option<&LocalSigner> {
+        None
+    }
 
     /// The public half.
     fn public_key(&self) -> &PublicKey;

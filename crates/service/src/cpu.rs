@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tracing::{Dispatch, Span, dispatcher};
 
 /// Operating-system threads of their own for signing and verifying.
 ///
 /// A signature takes 15 to 200 µs (RSA 1 ms): on a runtime thread it would hold
 /// up every socket of that thread, and tokio's blocking pool has no bounded
-/// queue. Clones share the threads, which end with the last clone.
+/// queue. Clones share the threads, which end with the last clone. Log lines of a
+/// job are in the span of its caller.
 #[derive(Clone)]
 pub struct CpuPool {
     handle: Arc<Handle>,
@@ -79,6 +81,9 @@ impl CpuPool {
         lane: Lane,
     ) -> Result<T, Overloaded> {
         let (sender, receiver) = oneshot::channel();
+        // What a job logs belongs to its request.
+        let (span, subscriber) = (Span::current(), dispatcher::get_default(Dispatch::clone));
+        let job = move || dispatcher::with_default(&subscriber, || span.in_scope(job));
         let job = Box::new(move || {
             if !sender.is_closed() {
                 // A caller that leaves now loses nothing but the result.
@@ -125,6 +130,10 @@ impl Signer for OffloadSigner {
                 reason: overloaded.to_string(),
             })
         })
+    }
+
+    fn in_memory(&self) -> Option<&LocalSigner> {
+        Some(&self.signer)
     }
 
     fn public_key(&self) -> &PublicKey {
@@ -227,6 +236,7 @@ mod tests {
     use std::sync::mpsc;
 
     use crypto::KeyType;
+    use tracing::Instrument;
 
     use super::*;
 
@@ -343,11 +353,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_job_is_in_the_span_and_subscriber_of_its_caller() {
+        let subscriber = tracing_subscriber::registry();
+        let _listening = tracing::subscriber::set_default(subscriber);
+        let span = tracing::info_span!("request");
+        let there = CpuPool::new(1).run(|| Span::current().id()).instrument(span.clone()).await;
+        assert!(span.id().is_some());
+        assert_eq!(there, Ok(span.id()));
+    }
+
+    #[tokio::test]
     async fn signs_like_the_key_it_wraps() {
         let key = LocalSigner::generate(KeyType::Ed25519, "wrapped").unwrap();
         let signer = OffloadSigner::new(key, CpuPool::new(1));
         let signature = signer.sign(b"message").await.unwrap();
         signer.public_key().verify(b"message", &signature).unwrap();
+        assert!(signer.in_memory().is_some());
         assert_eq!((signer.key_id(), signer.algorithm()), ("wrapped", SignatureAlgorithm::Ed25519));
     }
 }
