@@ -27,6 +27,7 @@ pub mod http;
 mod oidc;
 mod request;
 mod service;
+mod signing;
 
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
 pub use ct::CtError;

@@ -6,16 +6,17 @@ use service::{Clock, CpuPool};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{
-    CertificateChain, LeafProfile, Precertificate, UnsignedCertificate, UnsignedPrecertificate,
-    positive_serial_number, to_pem,
+    CertificateChain, IssuedCertificate, LeafProfile, Precertificate, UnsignedCertificate,
+    UnsignedPrecertificate, positive_serial_number, to_pem,
 };
 
 use crate::{
     CaConfig, CaConfigError, CaParts, ClaimedKey, IssueError, IssueRequest,
     admission::{Admitted, admit},
-    audit::{Stage, Trail},
+    audit::Trail,
     ct::{CtClient, CtError},
     oidc::{Issuer, Issuers, VerifyingKey},
+    signing::{Step, Unsigned},
 };
 
 /// Most issuances under way at once: 2,500/s at a log that takes 1.6 s, as one with a
@@ -98,10 +99,11 @@ impl Ca {
         let _permit = self.in_flight.try_acquire().map_err(|_| IssueError::Overloaded)?;
         let token = UnverifiedClaims::parse(&request.token.ok_or(IssueError::NoToken)?)?;
 
-        let (unsigned, trail) = self.admit(token, request.key).await?;
-        let precertificate = self.sign_precertificate(unsigned, &trail).await?;
-        let unsigned = self.log(precertificate).await?;
-        self.sign_certificate(unsigned, &trail).await
+        let (step, trail) = self.admit(token, request.key).await?;
+        let precertificate = self.finish(step, &trail).await?;
+        let step = self.log(precertificate, &trail).await?;
+        let certificate = self.finish(step, &trail).await?;
+        Ok(self.authority.issued(&certificate))
     }
 
     /// The chains that verifiers may trust, with final newlines.
@@ -116,69 +118,77 @@ impl Ca {
         &self.configuration
     }
 
+    /// Decides about the request and prepares the precertificate.
     async fn admit(
         &self,
         token: UnverifiedClaims,
         key: ClaimedKey,
-    ) -> Result<(UnsignedPrecertificate, Trail), IssueError> {
+    ) -> Result<(Step<UnsignedPrecertificate>, Arc<Trail>), IssueError> {
         let issuer = self.issuers.find(token.issuer()).ok_or(IssueError::UnknownIssuer)?;
         let keys = issuer.keys.candidates(token.key_id(), token.algorithm()).await?;
         let candidate = Candidate { token, issuer, keys, key };
         let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
-        let signer = self.signer.key_id().to_owned();
+        let signer = Arc::clone(&self.signer);
         self.cpu
             .run(move || {
                 let admitted = candidate.admit(now)?;
                 let profile = authority.profile_of(admitted, now)?;
                 let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
-                Ok((unsigned, Trail::new(&profile, &signer)))
+                let trail = Arc::new(Trail::new(&profile, signer.key_id()));
+                let issuer_key = authority.chain.public_key();
+                Ok((Step::of(unsigned, signer.as_ref(), issuer_key, &trail)?, trail))
             })
             .await?
     }
 
-    async fn sign_precertificate(
+    /// Gets the log's promise and prepares the certificate. From here on the log may know the
+    /// precertificate, whatever becomes of the request.
+    async fn log(
         &self,
-        unsigned: UnsignedPrecertificate,
-        trail: &Trail,
-    ) -> Result<Precertificate, IssueError> {
-        trail.signing(Stage::Precertificate);
-        let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
-        trail.signed(Stage::Precertificate);
-        let authority = Arc::clone(&self.authority);
-        let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
-        Ok(self.cpu.run_next(finish).await??)
-    }
-
-    /// From here on the log may know the precertificate, whatever becomes of the request.
-    async fn log(&self, precertificate: Precertificate) -> Result<UnsignedCertificate, IssueError> {
+        precertificate: Precertificate,
+        trail: &Arc<Trail>,
+    ) -> Result<Step<UnsignedCertificate>, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
         if sct.timestamp_ms > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD_MS) {
             return Err(CtError::Future.into());
         }
-        let authority = Arc::clone(&self.authority);
-        let embed = move || precertificate.with_sct(&sct, &authority.ct_public_key);
-        Ok(self.cpu.run_next(embed).await??)
+        let (authority, signer) = (Arc::clone(&self.authority), Arc::clone(&self.signer));
+        let trail = Arc::clone(trail);
+        self.cpu
+            .run_next(move || {
+                let unsigned = precertificate.with_sct(&sct, &authority.ct_public_key)?;
+                Step::of(unsigned, signer.as_ref(), authority.chain.public_key(), &trail)
+            })
+            .await?
     }
 
-    async fn sign_certificate(
+    /// Signs what could not be signed where it was prepared.
+    async fn finish<U: Unsigned>(
         &self,
-        unsigned: UnsignedCertificate,
+        step: Step<U>,
         trail: &Trail,
-    ) -> Result<IssuedChain, IssueError> {
-        trail.signing(Stage::Certificate);
+    ) -> Result<U::Signed, IssueError> {
+        let unsigned = match step {
+            Step::Signed(signed) => return Ok(signed),
+            Step::ToSign(unsigned) => unsigned,
+        };
+        trail.signing(U::STAGE);
         let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
-        trail.signed(Stage::Certificate);
+        trail.signed(U::STAGE);
         let authority = Arc::clone(&self.authority);
-        let finish = move || unsigned.with_signature(&signature, authority.chain.public_key());
-        let leaf = self.cpu.run_next(finish).await??.to_pem();
-        let mut certificates = Vec::with_capacity(self.authority.chain_pem.len() + 1);
-        certificates.push(leaf.trim_end().to_owned());
-        certificates.extend_from_slice(&self.authority.chain_pem);
-        Ok(IssuedChain(certificates))
+        let verify = move || unsigned.with_signature(&signature, authority.chain.public_key());
+        Ok(self.cpu.run_next(verify).await??)
     }
 }
 
 impl Authority {
+    fn issued(&self, leaf: &IssuedCertificate) -> IssuedChain {
+        let mut certificates = Vec::with_capacity(self.chain_pem.len() + 1);
+        certificates.push(leaf.to_pem().trim_end().to_owned());
+        certificates.extend_from_slice(&self.chain_pem);
+        IssuedChain(certificates)
+    }
+
     /// Validity in whole seconds, cut to that of the chain.
     fn profile_of(&self, admitted: Admitted, now: u64) -> Result<LeafProfile, IssueError> {
         if now < self.chain.not_before() || now >= self.chain.not_after() {

@@ -5,11 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use async_trait::async_trait;
+use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::stack::{EMAIL, Stack};
+use crate::stack::{EMAIL, Stack, Wishes};
 
 /// Log lines of this thread, as JSON.
 #[derive(Clone, Default)]
@@ -54,9 +56,41 @@ impl MakeWriter<'_> for Lines {
     }
 }
 
+/// A key that cannot be used where the work is, as one on a token.
+struct Elsewhere(LocalSigner);
+
+#[async_trait]
+impl Signer for Elsewhere {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.0.sign(message).await
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        self.0.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
+    }
+
+    fn key_id(&self) -> &str {
+        self.0.key_id()
+    }
+}
+
 #[tokio::test]
 async fn every_use_of_the_key_is_recorded_before_and_after() {
-    let (stack, lines) = (Stack::start().await, Lines::default());
+    recorded_by(Stack::start().await).await;
+}
+
+#[tokio::test]
+async fn every_use_of_a_key_elsewhere_is_recorded_before_and_after() {
+    let signer: fn(LocalSigner) -> Arc<dyn Signer> = |key| Arc::new(Elsewhere(key));
+    recorded_by(Stack::with(Wishes { signer, ..Wishes::default() }).await).await;
+}
+
+async fn recorded_by(stack: Stack) {
+    let lines = Lines::default();
     let _listening = lines.listen();
     let leaf = stack.verified_leaf(&stack.ask(&stack.token()).await);
     let events = lines.audit_events();
@@ -83,6 +117,7 @@ async fn every_use_of_the_key_is_recorded_before_and_after() {
         assert_eq!(fields["ca.serial_number"], hex::encode(leaf.serial_number()));
         assert_eq!(fields["ca.key_sha256"], hex::encode(leaf.public_key().spki_sha256()));
         assert_eq!(fields["ca.signer"], "issuing-ca");
+        assert_eq!(event["span"]["name"], "request");
     }
 }
 
