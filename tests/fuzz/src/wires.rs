@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
-use wire::{Base64, Timestamp, bundle, bundle::Bundle, ct, fulcio, rekor2, rpc, timestamp, trust};
+use wire::{
+    Base64, Timestamp, bundle, bundle::Bundle, ct, fulcio, rekor1, rekor2, rpc, timestamp, trust,
+};
 
 use crate::{case::Case, vectors};
 
@@ -14,6 +16,12 @@ pub(crate) const CASES: &[Case] = &[
     Case { run: same_again::<fulcio::SigningCertResponse>, seeds: signing_cert_responses },
     Case { run: same_again::<fulcio::TrustBundle>, seeds: Vec::new },
     Case { run: same_again::<fulcio::Configuration>, seeds: Vec::new },
+    Case { run: same_again::<rekor1::EntryResponse>, seeds: rekor1_answers },
+    Case { run: same_again::<rekor1::LogInfo>, seeds: log_infos },
+    Case { run: same_again::<rekor1::ConsistencyProof>, seeds: Vec::new },
+    Case { run: same_again::<rekor1::SearchIndex>, seeds: search_indexes },
+    Case { run: same_again::<rekor1::Error>, seeds: Vec::new },
+    Case { run: log_query, seeds: log_queries },
     Case { run: same_again::<rekor2::CreateEntryRequest>, seeds: create_entry_requests },
     Case { run: same_again::<trust::TrustedRoot>, seeds: || vectors::folder("trusted-roots") },
     Case { run: same_again::<trust::SigningConfig>, seeds: || vectors::folder("signing-config") },
@@ -45,6 +53,14 @@ fn bundle(json: &[u8]) {
     let Ok(bundle) = Bundle::from_json(json) else { return };
     assert_eq!(Bundle::from_json(bundle.to_json().as_bytes()).unwrap(), bundle);
     same_again::<Bundle>(json);
+}
+
+/// Proposed entries have no equality but that of their text.
+fn log_query(json: &[u8]) {
+    let Ok(query) = serde_json::from_slice::<rekor1::SearchLogQuery>(json) else { return };
+    let written = serde_json::to_string(&query).unwrap();
+    let again: rekor1::SearchLogQuery = serde_json::from_str(&written).unwrap();
+    assert_eq!(serde_json::to_string(&again).unwrap(), written);
 }
 
 fn base64(text: &[u8]) {
@@ -81,6 +97,28 @@ fn signing_cert_responses() -> Vec<Vec<u8>> {
         r#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["PEM","PEM"]}}}"#,
         r#"{"signed_certificate_detached_sct":{"chain":null,"signed_certificate_timestamp":""}}"#,
     ])
+}
+
+fn rekor1_answers() -> Vec<Vec<u8>> {
+    texts(&[r#"{"00":{"body":"e30=","integratedTime":1,"logID":"00","logIndex":1,"verification":
+            {"inclusionProof":{"checkpoint":"c","hashes":["00"],"logIndex":1,"rootHash":"00",
+            "treeSize":2},"signedEntryTimestamp":"AAEC"}}}"#])
+}
+
+fn log_infos() -> Vec<Vec<u8>> {
+    texts(&[r#"{"rootHash":"00","treeSize":1,"signedTreeHead":"c","treeID":"1","inactiveShards":
+            [{"rootHash":"00","treeSize":1,"signedTreeHead":"c","treeID":"2"}]}"#])
+}
+
+fn search_indexes() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"email":"a@b","subject":"s","publicKey":{"format":"x509","content":"AAEC","url":"u"},
+            "hash":"00","operator":"or"}"#,
+    ])
+}
+
+fn log_queries() -> Vec<Vec<u8>> {
+    texts(&[r#"{"entryUUIDs":["00"],"logIndexes":[1],"entries":[{"kind":"dsse"}]}"#])
 }
 
 fn create_entry_requests() -> Vec<Vec<u8>> {
