@@ -61,6 +61,25 @@ impl Job {
         Self::new(stack.url("rekor2")?, "/api/v2/log/entries", StatusCode::CREATED, Arc::new(body))
     }
 
+    /// Rekor v1 entries, made as those of v2.
+    pub(crate) async fn log_v1(stack: &Stack) -> Result<Self> {
+        let signer = LocalSigner::generate(KeyType::EcdsaP256, "load")?;
+        let certificate = pem::Pem::new("CERTIFICATE", certificate(stack, &signer).await?);
+        let unix = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let certificate = STANDARD.encode(pem::encode_config(&certificate, unix));
+        let seed = crypto::random_bytes::<16>();
+        let body = move |n: u64| {
+            let message = [seed.as_slice(), &n.to_be_bytes()].concat();
+            let digest = hex::encode(crypto::sha256(&message));
+            let signature = STANDARD.encode(signer.sign_now(&message)?);
+            Ok(format!(
+                r#"{{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{{"data":{{"hash":{{"algorithm":"sha256","value":"{digest}"}}}},"signature":{{"content":"{signature}","publicKey":{{"content":"{certificate}"}}}}}}}}"#
+            )
+            .into_bytes())
+        };
+        Self::new(stack.url("rekor1")?, "/api/v1/log/entries", StatusCode::CREATED, Arc::new(body))
+    }
+
     /// Certificates with an SCT, for keys in turn and one token.
     pub(crate) fn ca(stack: &Stack) -> Result<Self> {
         let token = stack.token()?;

@@ -80,17 +80,22 @@ async fn measure(part: &str, arguments: &Arguments, stack: &Stack) -> Result<Vec
         server: stack.pid,
         database: arguments.database_pid,
     };
-    let (name, single, job) = match part {
-        "log" => ("log entries", "log entry, alone", jobs::Job::log(stack).await?),
-        "ca" => ("certificates", "certificate, alone", jobs::Job::ca(stack)?),
-        "tsa" => ("timestamps", "timestamp, alone", jobs::Job::tsa(stack)?),
+    let measured = match part {
+        "log" => vec![
+            ("log entries", "log entry, alone", jobs::Job::log(stack).await?),
+            ("log entries v1", "log entry v1, alone", jobs::Job::log_v1(stack).await?),
+        ],
+        "ca" => vec![("certificates", "certificate, alone", jobs::Job::ca(stack)?)],
+        "tsa" => vec![("timestamps", "timestamp, alone", jobs::Job::tsa(stack)?)],
         "client" => return jobs::client(stack).await,
         other => bail!("unknown part `{other}`"),
     };
-    Ok(vec![
-        drive::run(&phase(name, CONNECTIONS), &job).await?,
-        drive::run(&phase(single, 1), &job).await?,
-    ])
+    let mut measurements = Vec::new();
+    for (name, single, job) in measured {
+        measurements.push(drive::run(&phase(name, CONNECTIONS), &job).await?);
+        measurements.push(drive::run(&phase(single, 1), &job).await?);
+    }
+    Ok(measurements)
 }
 
 /// The running stack, from its `ready.json`.

@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 
 pub(crate) struct Authority {
@@ -64,4 +64,19 @@ fn named(common_name: &str) -> CertificateParams {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params
+}
+
+/// A self-signed certificate with these subject alternative names: addresses and URIs.
+pub(crate) fn for_names(names: &[&str]) -> (Vec<u8>, KeyPair) {
+    let mut params = named("signer");
+    params.subject_alt_names = names
+        .iter()
+        .map(|name| {
+            let text = (*name).try_into().unwrap();
+            if name.contains("://") { SanType::URI(text) } else { SanType::Rfc822Name(text) }
+        })
+        .collect();
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.der().to_vec(), key)
 }

@@ -176,6 +176,7 @@ async fn a_damaged_tail_or_state_is_refused_at_start() {
 
 fn home_like(home: &Home) -> Home {
     Home {
+        tiles: None,
         dir: tempfile::tempdir().unwrap(),
         signer: home.signer.clone(),
         clock: home.clock.clone(),

@@ -16,6 +16,7 @@ mod ct;
 mod engine;
 mod faults;
 mod fsck;
+mod rekor1;
 mod rekor2;
 mod requests;
 mod support;

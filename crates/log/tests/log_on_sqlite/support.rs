@@ -13,10 +13,16 @@ use service::{Clock, CpuPool, FixedClock};
 use tempfile::TempDir;
 use tlog::{KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use translog::{Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError};
+use translog::{
+    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, Rekor1, StartError,
+    TilesIdentity,
+};
 
 pub(crate) const NOW: u64 = 1_790_000_000;
 pub(crate) const ORIGIN: &str = "log.test";
+/// Origin of a Rekor v1 log's tiles.
+pub(crate) const TILES_ORIGIN: &str = "log.test/rekor1";
+pub(crate) const TREE_ID: i64 = 0x108e_9186_e8c5_677a;
 
 /// What outlives a running log: its directory, key and clock.
 pub(crate) struct Home {
@@ -24,11 +30,19 @@ pub(crate) struct Home {
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) kind: LogKind,
+    /// Signs the tiles' checkpoints of a Rekor v1 log.
+    pub(crate) tiles: Option<Arc<dyn Signer>>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
         Self::with_key(LogKind::Rekor2, KeyType::Ed25519)
+    }
+
+    pub(crate) fn rekor1() -> Self {
+        let tiles = LocalSigner::generate(KeyType::Ed25519, "tiles").unwrap();
+        let home = Self::with_key(LogKind::Rekor1, KeyType::EcdsaP256);
+        Self { tiles: Some(Arc::new(tiles)), ..home }
     }
 
     pub(crate) fn ct() -> Self {
@@ -41,6 +55,7 @@ impl Home {
             signer: Arc::new(LocalSigner::generate(key_type, "log").unwrap()),
             clock: Arc::new(FixedClock::at(NOW)),
             kind,
+            tiles: None,
         }
     }
 
@@ -58,12 +73,13 @@ impl Home {
 
     pub(crate) fn config(&self) -> LogConfig {
         let public_key = self.signer.public_key();
+        let is_v1 = self.kind == LogKind::Rekor1;
         LogConfig {
             spec: LogSpec {
                 name: "log".to_owned(),
                 kind: self.kind,
-                tree_id: 0,
-                origin: ORIGIN.to_owned(),
+                tree_id: if is_v1 { TREE_ID } else { 0 },
+                origin: if is_v1 { format!("{ORIGIN} - {TREE_ID}") } else { ORIGIN.to_owned() },
                 host: ORIGIN.to_owned(),
                 public_key_der: public_key.spki_der().to_vec(),
             },
@@ -88,19 +104,32 @@ impl Home {
         store: Arc<dyn LogStore>,
         config: LogConfig,
     ) -> Result<Running, StartError> {
+        self.start_tiled(store, config, TILES_ORIGIN).await
+    }
+
+    /// Starts the log with another origin of its tiles.
+    pub(crate) async fn start_tiled(
+        &self,
+        store: Arc<dyn LogStore>,
+        config: LogConfig,
+        tiles_origin: &str,
+    ) -> Result<Running, StartError> {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let log = Log::start(LogParts {
             config,
             store: Arc::clone(&store),
             signer: Arc::clone(&self.signer),
-            tiles: None,
+            tiles: self
+                .tiles
+                .clone()
+                .map(|signer| TilesIdentity { origin: tiles_origin.to_owned(), signer }),
             clock,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         })
         .await?;
-        Ok(Running { log, store, tasks, shutdown })
+        Ok(Running { log, store, signer: Arc::clone(&self.signer), tasks, shutdown })
     }
 
     /// Verifies a checkpoint as a client does.
@@ -109,7 +138,7 @@ impl Home {
         let key = self.signer.public_key();
         let key_id = log_key_id(key, ORIGIN, KeyIdKind::Named);
         let verified = note.verified_checkpoint(key, ORIGIN, &key_id).unwrap();
-        assert_eq!(verified.origin, ORIGIN);
+        assert_eq!(verified.origin, self.config().spec.origin);
         assert_eq!(verified.head, checkpoint.head);
         verified.head
     }
@@ -125,11 +154,22 @@ impl Home {
 pub(crate) struct Running {
     pub(crate) log: Arc<Log>,
     pub(crate) store: Arc<dyn LogStore>,
+    signer: Arc<dyn Signer>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 impl Running {
+    /// The Rekor v1 protocol on this log.
+    pub(crate) fn rekor1(&self) -> Arc<Rekor1> {
+        self.rekor1_signed_by(Arc::clone(&self.signer))
+    }
+
+    pub(crate) fn rekor1_signed_by(&self, signer: Arc<dyn Signer>) -> Arc<Rekor1> {
+        let (log, shutdown) = (Arc::clone(&self.log), self.shutdown.clone());
+        Rekor1::start(log, signer, cpu(), &self.tasks, shutdown)
+    }
+
     /// Ends the log's tasks and closes its database.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();

@@ -5,7 +5,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use wire::{
     Base64,
@@ -15,35 +15,29 @@ use wire::{
 use super::{Face, error::ApiError};
 use crate::rekor1::Vouched;
 
-/// Lets web pages of any origin ask, as upstream does, and keeps caches from answering.
+/// Lets web pages of any origin read the answers, as upstream does, and keeps caches from giving old ones.
 pub(super) async fn open_and_uncached(request: Request, next: Next) -> Response {
     let from_page = request.headers().contains_key(header::ORIGIN);
-    let preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if from_page && preflight {
-        (StatusCode::NO_CONTENT, PREFLIGHT).into_response()
-    } else {
-        next.run(request).await
-    };
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(UNCACHED);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(
+        "no-cache, no-store, no-transform, must-revalidate, private, max-age=0",
+    ));
     if from_page {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
     }
     response
 }
 
-const ANY: HeaderValue = HeaderValue::from_static("*");
-
-const UNCACHED: HeaderValue = HeaderValue::from_static(
-    "no-cache, no-store, no-transform, must-revalidate, private, max-age=0",
-);
-
-const PREFLIGHT: [(header::HeaderName, &str); 2] = [
-    (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-];
+/// What a page may send, asked by its browser beforehand.
+pub(super) async fn preflight() -> impl IntoResponse {
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+    ];
+    (StatusCode::NO_CONTENT, allowed)
+}
 
 /// An answer of 200 in JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<Response, ApiError> {

@@ -8,7 +8,7 @@ use log_store::{IndexKey, IndexKeyType};
 use service::read_body;
 use wire::rekor1::SearchIndex;
 
-use super::{Face, answer::json, error::ApiError};
+use super::{Face, answer::json, error::ApiError, query::question};
 use crate::http::key_type;
 
 /// Longest question: a certificate chain in PEM in base64 is 30 KiB.
@@ -20,7 +20,7 @@ pub(super) async fn retrieve(
     request: Request,
 ) -> Result<Response, ApiError> {
     let body = read_body(request, BODY_LIMIT).await?;
-    let query: SearchIndex = serde_json::from_slice(&body)?;
+    let query: SearchIndex = question(&body)?;
     let search = ::entry::rekor1::search_keys(&query).map_err(ApiError::of_search)?;
     let keys: Vec<IndexKey> = search
         .keys

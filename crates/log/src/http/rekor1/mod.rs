@@ -36,14 +36,18 @@ pub struct Rekor1Options {
 
 /// The API of Rekor v1 under `/api/v1`, and the tree's tiles at `/checkpoint` and `/tile/...`.
 pub fn rekor1_router(rekor1: Arc<Rekor1>, options: Rekor1Options) -> Router {
-    let api = Router::new()
-        .route("/api/v1/log/entries", post(create::create).get(entry::by_index))
-        .route("/api/v1/log/entries/retrieve", post(retrieve::retrieve))
-        .route("/api/v1/log/entries/{id}", get(entry::by_id))
-        .route("/api/v1/log", get(log_info::log_info))
-        .route("/api/v1/log/proof", get(consistency::consistency))
-        .route("/api/v1/log/publicKey", get(public_key::public_key))
-        .route("/api/v1/index/retrieve", post(index::retrieve))
+    let routes = [
+        ("/api/v1/log/entries", post(create::create).get(entry::by_index)),
+        ("/api/v1/log/entries/retrieve", post(retrieve::retrieve)),
+        ("/api/v1/log/entries/{id}", get(entry::by_id)),
+        ("/api/v1/log", get(log_info::log_info)),
+        ("/api/v1/log/proof", get(consistency::consistency)),
+        ("/api/v1/log/publicKey", get(public_key::public_key)),
+        ("/api/v1/index/retrieve", post(index::retrieve)),
+    ];
+    let api = routes
+        .into_iter()
+        .fold(Router::new(), |api, (path, route)| api.route(path, route.options(answer::preflight)))
         .layer(from_fn(answer::open_and_uncached));
     Router::new()
         .route("/", get(async || "Rekor v1 API at /api/v1/log, tiles at /checkpoint and /tile/\n"))

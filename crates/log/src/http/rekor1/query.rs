@@ -1,12 +1,22 @@
-//! Parameters of a URL, with the answers that generated servers give to wrong ones.
+//! Questions in a body or a URL, with the answers that generated servers give to wrong ones.
 
 use axum::extract::Query as Pairs;
 use http::Uri;
+use serde::Deserialize;
 
 use super::{
     Face,
     error::{ApiError, code},
 };
+
+/// Reads a question in JSON.
+pub(super) fn question<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
+    // A struct could also be read from an array of its members, which is nobody's form of it.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::Request("the request is not a JSON object".to_owned()));
+    }
+    Ok(serde_json::from_slice(json)?)
+}
 
 /// The parameters behind `?`. Of a repeated one the last counts.
 pub(super) struct Query(Vec<(String, String)>);

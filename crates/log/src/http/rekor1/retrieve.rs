@@ -14,6 +14,7 @@ use super::{
     answer::{entry_response, json},
     entry,
     error::{ApiError, code},
+    query::question,
 };
 
 /// Most entries of one question, as upstream has it; also what bounds the memory of an answer: 1 MiB.
@@ -25,7 +26,7 @@ pub(super) async fn retrieve(
     request: Request,
 ) -> Result<Response, ApiError> {
     let body = read_body(request, BODY_LIMIT).await?;
-    let query: SearchLogQuery = serde_json::from_slice(&body)?;
+    let query: SearchLogQuery = question(&body)?;
     check(&query)?;
 
     let mut indexes = Vec::new();

@@ -1,10 +1,14 @@
 //! Recomputes all that a log has stored.
 
+mod finding;
+mod rekor1;
+
 use crypto::PublicKey;
 use log_store::{LogId, LogKind, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
 use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
 
+pub use self::finding::Finding;
 use crate::ct::identity_of_leaf;
 
 /// Findings that a report lists; what comes after is counted only.
@@ -20,6 +24,10 @@ pub const MAX_FINDINGS: usize = 100;
 pub async fn fsck(store: &dyn LogStore, log: &LogRecord) -> Result<FsckReport, FsckError> {
     let state = store.state(log.id).await?;
     let mut check = Check::new(store, log, state.edge.head());
+    if log.spec.kind == LogKind::Rekor1 && !rekor1::names_its_tree(&log.spec) {
+        let (tree_id, origin) = (log.spec.tree_id, log.spec.origin.clone());
+        check.find(Finding::TreeId { tree_id, origin });
+    }
     let mut start = 0;
     while start < state.edge.size() && check.complete {
         let end = state.edge.size().min(start + TILE_WIDTH);
@@ -60,107 +68,6 @@ impl FsckReport {
     pub fn is_clean(&self) -> bool {
         self.finding_count == 0
     }
-}
-
-/// One thing that is wrong with a stored log.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Finding {
-    /// A body does not have the leaf hash stored with it.
-    #[error("entry {index}: the body has leaf hash {computed}, {stored} is stored")]
-    LeafHash {
-        /// Index of the entry.
-        index: u64,
-        /// As stored.
-        stored: Hash,
-        /// From the body.
-        computed: Hash,
-    },
-    /// An entry is missing; nothing after it was checked.
-    #[error("entry {index} is missing")]
-    EntryMissing {
-        /// Index of the entry.
-        index: u64,
-    },
-    /// An entry is there that the log's state does not count; the next append would collide with it.
-    #[error("entry {index} is beyond the end that the log's state gives")]
-    EntryBeyondEnd {
-        /// Index of the entry.
-        index: u64,
-    },
-    /// An entry's identity is not that of its body, or does not lead to it.
-    #[error("entry {index} cannot be found by its identity")]
-    Identity {
-        /// Index of the entry.
-        index: u64,
-    },
-    /// CT: the stored SCT signature is not this log's signature of the entry.
-    #[error("entry {index}: the stored promise is not this log's signature of it")]
-    Promise {
-        /// Index of the entry.
-        index: u64,
-    },
-    /// Time goes backwards.
-    #[error("entry {index} was integrated before the one in front of it")]
-    Time {
-        /// Index of the entry.
-        index: u64,
-    },
-    /// A stored hash is not the root of its subtree.
-    #[error("stored hash {index} of level {level} is {stored}, {computed} is right")]
-    StoredHash {
-        /// Tile level.
-        level: u8,
-        /// Index within the level.
-        index: u64,
-        /// As stored.
-        stored: Hash,
-        /// Recomputed.
-        computed: Hash,
-    },
-    /// Stored hashes are missing.
-    #[error("stored hashes {start}..{end} of level {level} are missing")]
-    StoredHashesMissing {
-        /// Tile level.
-        level: u8,
-        /// First index.
-        start: u64,
-        /// End, exclusive.
-        end: u64,
-    },
-    /// A tree head has another root than its entries.
-    #[error("the tree head of size {size} has root {stored}, {computed} is right")]
-    TreeHead {
-        /// Tree size.
-        size: u64,
-        /// As stored.
-        stored: Hash,
-        /// Recomputed.
-        computed: Hash,
-    },
-    /// The log's size has no tree head.
-    #[error("size {size} has no tree head")]
-    TreeHeadMissing {
-        /// Tree size.
-        size: u64,
-    },
-    /// The state row is not the right edge of the entries.
-    #[error("the log's state says root {stored} at size {size}, {computed} is right")]
-    Edge {
-        /// Tree size.
-        size: u64,
-        /// As stored.
-        stored: Hash,
-        /// Recomputed.
-        computed: Hash,
-    },
-    /// The state row has another time than the last entry.
-    #[error("the log's state says that time {stored} was last, the last entry has {found}")]
-    LastTime {
-        /// As stored, Unix seconds.
-        stored: u64,
-        /// Of the last entry.
-        found: u64,
-    },
 }
 
 /// The store could not be read.
@@ -266,8 +173,11 @@ impl<'a> Check<'a> {
         if identity != Some(row.identity_hash) {
             self.find(Finding::Identity { index });
         }
-        if self.kind == LogKind::Ct && !self.is_promised(row) {
+        if !self.is_promised(row) {
             self.find(Finding::Promise { index });
+        }
+        if self.kind == LogKind::Rekor1 && !rekor1::is_entry(row) {
+            self.find(Finding::Body { index, kind: row.kind.clone() });
         }
         if row.integrated_at < self.last_time {
             self.find(Finding::Time { index });
@@ -276,9 +186,20 @@ impl<'a> Check<'a> {
         computed
     }
 
-    /// An SCT signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
+    /// Whether the stored promise is this log's. Rekor v2 makes none.
     fn is_promised(&self, row: &StoredEntry) -> bool {
-        self.public_key.as_ref().is_some_and(|key| key.verify(&row.body, &row.promise).is_ok())
+        let signed_by_us = |message: &[u8]| {
+            self.public_key.as_ref().is_some_and(|key| key.verify(message, &row.promise).is_ok())
+        };
+        match (self.kind, &self.public_key) {
+            // An SCT signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
+            (LogKind::Ct, _) => signed_by_us(&row.body),
+            // A SET may be missing: what was lost is signed again when it is asked for.
+            (LogKind::Rekor1, Some(key)) if !row.promise.is_empty() => {
+                signed_by_us(&rekor1::set_payload(row, &key.spki_sha256()))
+            }
+            (LogKind::Rekor1 | LogKind::Rekor2, _) => true,
+        }
     }
 
     /// Checks that duplicates of these entries would be recognised.

@@ -1,0 +1,119 @@
+use thiserror::Error;
+use tlog::Hash;
+
+/// One thing that is wrong with a stored log.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Finding {
+    /// A body does not have the leaf hash stored with it.
+    #[error("entry {index}: the body has leaf hash {computed}, {stored} is stored")]
+    LeafHash {
+        /// Index of the entry.
+        index: u64,
+        /// As stored.
+        stored: Hash,
+        /// From the body.
+        computed: Hash,
+    },
+    /// An entry is missing; nothing after it was checked.
+    #[error("entry {index} is missing")]
+    EntryMissing {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// An entry is there that the log's state does not count; the next append would collide with it.
+    #[error("entry {index} is beyond the end that the log's state gives")]
+    EntryBeyondEnd {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// An entry's identity is not that of its body, or does not lead to it.
+    #[error("entry {index} cannot be found by its identity")]
+    Identity {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// The stored signature of a promise (CT's SCT, Rekor v1's SET) is not this log's signature of the entry.
+    #[error("entry {index}: the stored promise is not this log's signature of it")]
+    Promise {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// Rekor v1: the body is not one of the entries that the log takes.
+    #[error("entry {index}: the body is not an entry of kind {kind:?}")]
+    Body {
+        /// Index of the entry.
+        index: u64,
+        /// As stored beside the body.
+        kind: String,
+    },
+    /// Rekor v1: the tree id is not that of the origin.
+    #[error("tree id {tree_id} is not the one in origin {origin:?}")]
+    TreeId {
+        /// As stored.
+        tree_id: i64,
+        /// As stored.
+        origin: String,
+    },
+    /// Time goes backwards.
+    #[error("entry {index} was integrated before the one in front of it")]
+    Time {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// A stored hash is not the root of its subtree.
+    #[error("stored hash {index} of level {level} is {stored}, {computed} is right")]
+    StoredHash {
+        /// Tile level.
+        level: u8,
+        /// Index within the level.
+        index: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// Stored hashes are missing.
+    #[error("stored hashes {start}..{end} of level {level} are missing")]
+    StoredHashesMissing {
+        /// Tile level.
+        level: u8,
+        /// First index.
+        start: u64,
+        /// End, exclusive.
+        end: u64,
+    },
+    /// A tree head has another root than its entries.
+    #[error("the tree head of size {size} has root {stored}, {computed} is right")]
+    TreeHead {
+        /// Tree size.
+        size: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// The log's size has no tree head.
+    #[error("size {size} has no tree head")]
+    TreeHeadMissing {
+        /// Tree size.
+        size: u64,
+    },
+    /// The state row is not the right edge of the entries.
+    #[error("the log's state says root {stored} at size {size}, {computed} is right")]
+    Edge {
+        /// Tree size.
+        size: u64,
+        /// As stored.
+        stored: Hash,
+        /// Recomputed.
+        computed: Hash,
+    },
+    /// The state row has another time than the last entry.
+    #[error("the log's state says that time {stored} was last, the last entry has {found}")]
+    LastTime {
+        /// As stored, Unix seconds.
+        stored: u64,
+        /// Of the last entry.
+        found: u64,
+    },
+}
