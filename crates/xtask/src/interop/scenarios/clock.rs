@@ -30,7 +30,15 @@ const AWAY_S: i64 = 15 * 24 * 3600;
 /// Longest wait for the servers to sign fresh metadata after a jump of their clock.
 const REFRESH_LIMIT: Duration = Duration::from_mins(1);
 
-/// A stack that was born fifteen days ago and lived on, then went fifteen days ahead and came back.
+/// What happens once the clock stands somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    /// Nothing is signed: authorities refuse to sign into the past of what they have signed.
+    OnlyTrust,
+    SignAndVerify,
+}
+
+/// A stack that was born fifteen days ago lives on, goes fifteen days ahead, comes back, and goes again.
 pub(in crate::interop) fn moved(
     binaries: &Path,
     clients: &Clients,
@@ -46,28 +54,31 @@ pub(in crate::interop) fn moved(
     fs::create_dir_all(directory)?;
     fs::write(&offset, format!("-{AWAY_S}"))?;
     let stack = Stack::start_at(binaries, &directory.join("data"), &offset)?;
-    let born = timestamp(&stack)?;
-    for (name, seconds) in [("fifteen days later", 0), ("fifteen days ahead", AWAY_S), ("back", 0)]
-    {
+    let journey = [
+        ("fifteen days after birth", 0, Act::SignAndVerify),
+        ("fifteen days ahead", AWAY_S, Act::OnlyTrust),
+        ("back", 0, Act::SignAndVerify),
+        ("ahead again", AWAY_S, Act::SignAndVerify),
+    ];
+    let mut furthest = -AWAY_S;
+    for (number, (name, seconds, act)) in journey.into_iter().enumerate() {
         let before = timestamp(&stack)?;
         fs::write(&offset, seconds.to_string())?;
-        if name == "fifteen days later" {
-            report.step("the servers sign a fresh timestamp by themselves", || {
-                await_newer(&stack, &before)
-            });
-        } else {
-            // The server reads the file each second.
-            std::thread::sleep(Duration::from_secs(2));
+        if seconds > furthest {
+            furthest = seconds;
+            report
+                .step(&format!("{name}: the servers sign a fresh timestamp by themselves"), || {
+                    await_newer(&stack, &before)
+                });
         }
-        let scene = Scene::new(&stack, clients, &directory.join(name.replace(' ', "-")))?;
+        // The servers read the file each second.
+        std::thread::sleep(Duration::from_secs(2));
+        let scene = Scene::new(&stack, clients, &directory.join(number.to_string()))?;
         let initialized =
             report.step(&format!("{name}: cosign initialize"), || cosign3::initialize(&scene));
-        if initialized {
+        if initialized && act == Act::SignAndVerify {
             sign_and_verify(&scene, report, name)?;
         }
-    }
-    if timestamp(&stack)?.version <= born.version {
-        report.step("the version of timestamp.json grew", || bail!("it did not"));
     }
     stack.stop()
 }
