@@ -31,6 +31,7 @@ impl Stack {
     pub fn start(database: Database) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("countersign-e2e-").tempdir()?;
         let mut stack = Self { database, directory, server: None, ready: Value::Null };
+        stack.set_clock_offset(0)?;
         stack.restart()?;
         Ok(stack)
     }
@@ -49,6 +50,7 @@ impl Stack {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let mut command = Command::new(binaries().join("countersignd"));
         command.args(["dev", "--port-base", "auto", "--data-dir"]).arg(&data_dir);
+        command.arg("--clock-offset-file").arg(self.clock_offset_file());
         if let Database::Postgres { url } = &self.database {
             command.args(["--database-url", url]);
         }
@@ -66,6 +68,14 @@ impl Stack {
         }
         self.ready = serde_json::from_slice(&fs::read(&ready_file)?)?;
         Ok(())
+    }
+
+    /// Moves every clock of the server, within a second or two, or from its next start on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_clock_offset(&self, seconds: i64) -> Result<()> {
+        Ok(fs::write(self.clock_offset_file(), seconds.to_string())?)
     }
 
     /// `kill -9`: nothing in the server runs any more.
@@ -138,16 +148,34 @@ impl Stack {
         said(&mut command)
     }
 
-    /// `countersign`, told to trust this stack.
+    /// `countersign`, told to trust this stack by a file.
     #[must_use]
     pub fn countersign(&self) -> Command {
-        let mut command = Command::new(binaries().join("countersign"));
+        let mut command = self.countersign_alone();
         command.env("COUNTERSIGN_TRUST_CONFIG", self.trust_file("client_trust_config.json"));
+        command
+    }
+
+    /// `countersign`, told nothing: it trusts what it pins, in [`Stack::pin`].
+    #[must_use]
+    pub fn countersign_alone(&self) -> Command {
+        let mut command = Command::new(binaries().join("countersign"));
+        command.env("COUNTERSIGN_TRUST_DIR", self.pin()).env_remove("COUNTERSIGN_TRUST_CONFIG");
         for variable in ["SIGSTORE_ID_TOKEN", "GITHUB_ACTIONS", "CI"] {
             command.env_remove(variable);
         }
         command.current_dir(self.work());
         command
+    }
+
+    /// Where [`Stack::countersign_alone`] keeps what it pins.
+    #[must_use]
+    pub fn pin(&self) -> PathBuf {
+        self.directory.path().join("pin")
+    }
+
+    fn clock_offset_file(&self) -> PathBuf {
+        self.directory.path().join("clock-offset")
     }
 
     fn log_file(&self) -> PathBuf {
