@@ -9,7 +9,22 @@ pub(crate) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
     use super::quoted;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_shell_reads_back_what_was_quoted(text in "[^\\x00]{0,40}") {
+            let script = format!("printf %s {}", quoted(&text));
+            let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
+            prop_assert_eq!(output.stdout, text.as_bytes());
+        }
+    }
 
     #[test]
     fn quotes_what_a_shell_would_read_otherwise() {

@@ -104,9 +104,10 @@ impl Words<'_> {
     fn begin(&self) -> Client {
         let Self { trust, root, .. } = self;
         let files = format!(
-            "curl -fsS -O {trust}/root.json -O {trust}/trusted_root.json \\\n  \
-             -O {trust}/signing_config.v0.2.json -O {trust}/client_trust_config.json\n\
-             echo \"{root}  root.json\" | sha256sum --check"
+            "curl -fsS -O {trust}/root.json \\\n  -O {trust}/trusted_root.json \\\n  \
+             -O {trust}/signing_config.v0.2.json \\\n  \
+             -O {trust}/client_trust_config.json\n\
+             echo \"{root}  root.json\" \\\n  | sha256sum --check"
         );
         Client {
             id: "begin",
@@ -150,7 +151,8 @@ impl Words<'_> {
         let verify = |options: &str| {
             format!(
                 "cosign verify-blob {options}--bundle FILE.sigstore.json \\\n  \
-                 --certificate-identity alice@example.com --certificate-oidc-issuer {oidc} FILE"
+                 --certificate-identity alice@example.com \\\n  \
+                 --certificate-oidc-issuer {oidc} FILE"
             )
         };
         let sign = |options: &str| {
@@ -162,7 +164,7 @@ impl Words<'_> {
         let root_option = "--trusted-root trusted_root.json ";
         let by_files = format!(
             "{}\n{}",
-            sign(&format!("{root_option}--signing-config signing_config.v0.2.json ")),
+            sign(&format!("\\\n  {root_option}--signing-config signing_config.v0.2.json ")),
             verify(root_option)
         );
         Client {
@@ -186,16 +188,18 @@ impl Words<'_> {
     fn cosign2(&self, rekor1: &str) -> Client {
         let Self { trust, oidc, ca, .. } = self;
         let environment = format!(
-            "curl -fsS -O {trust}/cosign2.env -O {trust}/fulcio_chain.pem -O {trust}/rekor1.pub \\\n  \
+            "curl -fsS -O {trust}/cosign2.env \\\n  \
+             -O {trust}/fulcio_chain.pem -O {trust}/rekor1.pub \\\n  \
              -O {trust}/ctlog.pub -O {trust}/tsa_chain.pem\n. ./cosign2.env"
         );
         let sign = format!(
-            "cosign sign-blob --yes --identity-token token.jwt --fulcio-url {ca} \\\n  \
-             --rekor-url {rekor1} --bundle FILE.bundle FILE"
+            "cosign sign-blob --yes --identity-token token.jwt \\\n  \
+             --fulcio-url {ca} --rekor-url {rekor1} \\\n  --bundle FILE.bundle FILE"
         );
         let verify = format!(
             "cosign verify-blob --bundle FILE.bundle --rekor-url {rekor1} \\\n  \
-             --certificate-identity alice@example.com --certificate-oidc-issuer {oidc} FILE"
+             --certificate-identity alice@example.com \\\n  \
+             --certificate-oidc-issuer {oidc} FILE"
         );
         Client {
             id: "cosign2",
@@ -248,14 +252,14 @@ impl Words<'_> {
                 command(
                     "sign",
                     "Sign",
-                    format!("{config} sign --identity-token \"$(cat token.jwt)\" FILE"),
+                    format!("{config} sign \\\n  --identity-token \"$(cat token.jwt)\" FILE"),
                 ),
                 command(
                     "verify",
                     "Verify",
                     format!(
-                        "{config} verify identity \\\n  --cert-identity alice@example.com \
-                         --cert-oidc-issuer {oidc} FILE"
+                        "{config} verify identity \\\n  \
+                         --cert-identity alice@example.com \\\n  --cert-oidc-issuer {oidc} FILE"
                     ),
                 ),
                 command(
@@ -263,7 +267,8 @@ impl Words<'_> {
                     "With the mirror instead",
                     format!(
                         "sigstore --instance {trust} trust-instance root.json\n\
-                         sigstore --instance {trust} sign --identity-token \"$(cat token.jwt)\" FILE"
+                         sigstore --instance {trust} sign \\\n  \
+                         --identity-token \"$(cat token.jwt)\" FILE"
                     ),
                 ),
             ],
@@ -273,12 +278,13 @@ impl Words<'_> {
     fn javascript(&self, rekor1: &str) -> Client {
         let Self { trust, oidc, ca, tsa_base, .. } = self;
         let attest = format!(
-            "CI=1 SIGSTORE_ID_TOKEN=$(cat token.jwt) sigstore attest statement.json \\\n  \
+            "CI=1 SIGSTORE_ID_TOKEN=$(cat token.jwt) \\\n  sigstore attest statement.json \\\n  \
              --fulcio-url {ca} --rekor-url {rekor1} \\\n  --tsa-server-url {tsa_base} -o bundle.json"
         );
         let verify = format!(
-            "sigstore verify bundle.json --tuf-mirror-url {trust} --tuf-root-path root.json \\\n  \
-             --certificate-identity-email alice@example.com --certificate-issuer {oidc}"
+            "sigstore verify bundle.json \\\n  \
+             --tuf-mirror-url {trust} --tuf-root-path root.json \\\n  \
+             --certificate-identity-email alice@example.com \\\n  --certificate-issuer {oidc}"
         );
         Client {
             id: "sigstore-js",
@@ -299,9 +305,9 @@ impl Words<'_> {
     fn go(&self) -> Client {
         let Self { trust, oidc, .. } = self;
         let verify = format!(
-            "sigstore-go-verification -artifact FILE -expectedIssuer {oidc} \\\n  \
-             -expectedSAN alice@example.com -tufRootURL {trust} -tufTrustedRoot root.json \\\n  \
-             FILE.sigstore.json"
+            "sigstore-go-verification -artifact FILE \\\n  \
+             -expectedIssuer {oidc} -expectedSAN alice@example.com \\\n  \
+             -tufRootURL {trust} -tufTrustedRoot root.json \\\n  FILE.sigstore.json"
         );
         Client {
             id: "sigstore-go",
@@ -329,7 +335,8 @@ impl Words<'_> {
         );
         let verify = format!(
             "curl -fsS -O {trust}/tsa_chain.pem\n\
-             openssl ts -verify -in response.tsr -queryfile request.tsq -CAfile tsa_chain.pem"
+             openssl ts -verify -in response.tsr -queryfile request.tsq \\\n  \
+             -CAfile tsa_chain.pem"
         );
         Client {
             id: "openssl",
@@ -347,7 +354,7 @@ impl Words<'_> {
         let verify = format!(
             "curl -fsS -O {trust}/trusted_root.jsonl\n\
              gh attestation verify FILE --owner OWNER --bundle FILE.sigstore.json \\\n  \
-             --custom-trusted-root trusted_root.jsonl --cert-oidc-issuer {oidc}/github"
+             --custom-trusted-root trusted_root.jsonl \\\n  --cert-oidc-issuer {oidc}/github"
         );
         Client {
             id: "gh",

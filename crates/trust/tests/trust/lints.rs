@@ -1,6 +1,6 @@
 //! Each trap that was seen to break a client is found.
 
-use crate::common::{NOW, chain, deployment, public_key, since};
+use crate::common::{NOW, chain, deployment, public_key, since, with_rekor1};
 use countersign_trust::{
     TrustFiles,
     lint::{self, Finding},
@@ -240,6 +240,21 @@ fn finds_services_that_nobody_can_verify() {
     ] {
         let found = config_findings(|config| change(config, url.to_owned()));
         assert_eq!(found, [Finding::Untrusted(url.to_owned())]);
+    }
+}
+
+#[test]
+fn finds_nothing_in_both_signing_configs_of_a_deployment_with_rekor_1() {
+    let files = TrustFiles::build(&with_rekor1(), NOW).unwrap();
+    let read = |name: &str| {
+        let file = files.files().iter().find(|file| file.name == name).unwrap();
+        file.content.clone()
+    };
+    let root: TrustedRoot = serde_json::from_slice(&read("trusted_root.json")).unwrap();
+    assert_eq!(lint::trusted_root(&root), []);
+    for name in ["signing_config.v0.2.json", "signing_config.rekor1.v0.2.json"] {
+        let config: SigningConfig = serde_json::from_slice(&read(name)).unwrap();
+        assert_eq!(lint::signing_config(&config, &root, NOW), [], "{name}");
     }
 }
 

@@ -12,7 +12,8 @@ use countersign_trust::{
     Deployment, TrustFiles,
     tuf::{Damage, Repository, TufError},
 };
-use crypto::KeyType;
+use crypto::{KeyType, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use service::{Clock, FixedClock, SystemClock};
 use tempfile::TempDir;
@@ -525,6 +526,113 @@ async fn only_p256_keys_make_a_repository() {
     }
 }
 
+/// A key that fails as it is told.
+struct Faulty {
+    inner: Arc<dyn Signer>,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Refuses,
+    SignsSomethingElse,
+}
+
+#[async_trait::async_trait]
+impl Signer for Faulty {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        match self.fault {
+            Fault::SignsSomethingElse => self.inner.sign(&[message, b" "].concat()).await,
+            Fault::Refuses => Err(SignerError::Refused {
+                key_id: self.key_id().to_owned(),
+                reason: "it does not want to".to_owned(),
+            }),
+        }
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        self.inner.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.inner.algorithm()
+    }
+
+    fn key_id(&self) -> &str {
+        self.inner.key_id()
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_fails_changes_nothing() {
+    for fault in [Fault::Refuses, Fault::SignsSomethingElse] {
+        let mut stored = Stored::empty();
+        stored.open().await.unwrap();
+        let before = (stored.names(), stored.read("timestamp.json"));
+        stored.clock.advance_ms(3 * DAY * 1000);
+        let good = Arc::clone(&stored.keys.online);
+        stored.keys.online = Arc::new(Faulty { inner: Arc::clone(&good), fault });
+        let error = stored.open().await.unwrap_err();
+        let expected = match fault {
+            Fault::Refuses => matches!(error, TufError::Signer(_)),
+            Fault::SignsSomethingElse => matches!(error, TufError::Verify(_)),
+        };
+        assert!(expected, "{error}");
+        assert_eq!((stored.names(), stored.read("timestamp.json")), before);
+        stored.keys.online = good;
+        stored.open().await.unwrap();
+        assert_eq!(stored.versions().await, [1, 1, 1, 2]);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_named() {
+    let stored = Stored::empty();
+    fs::write(stored.path(), "a file").unwrap();
+    let error = stored.open().await.unwrap_err();
+    let TufError::Io { path, .. } = error else { panic!("{error}") };
+    assert!(path.starts_with(stored.path()), "{}", path.display());
+}
+
+/// Ends of the lives of root, targets, snapshot and timestamp: days.
+const LIVES: [i64; 4] = [365, 365, 90, 7];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn after_any_jumps_every_role_has_most_of_its_life_and_no_version_went_back(
+        jumps in proptest::collection::vec(-500i64..500, 1..6)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let stored = Stored::empty();
+        let mut now = i64::try_from(NOW).unwrap() + 3_000 * 86_400;
+        let mut last = [0; 4];
+        for days in jumps {
+            now += days * 86_400;
+            stored.clock.set(u64::try_from(now).unwrap());
+            let repository = runtime.block_on(stored.open()).unwrap();
+            prop_assert_eq!(repository.expired_role(), None);
+            let timestamp = stored.json("timestamp.json");
+            let version = |document: &Value, name: &str| {
+                document["signed"]["meta"][name]["version"].as_u64().unwrap()
+            };
+            let snapshot = stored.json(&format!("{}.snapshot.json", version(&timestamp, "snapshot.json")));
+            let targets = stored.json(&format!("{}.targets.json", version(&snapshot, "targets.json")));
+            let documents = [stored.json("root.json"), targets, snapshot, timestamp];
+            for ((document, life), last) in documents.iter().zip(LIVES).zip(&mut last) {
+                let expires = document["signed"]["expires"].as_str().unwrap();
+                let expires: wire::Timestamp = serde_json::from_value(json!(expires)).unwrap();
+                let left = expires.unix_seconds() - now;
+                prop_assert!(left > 0 && left <= life * 86_400 + 3_600, "{left}");
+                let version = document["signed"]["version"].as_u64().unwrap();
+                prop_assert!(version >= *last);
+                *last = version;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_new_online_key_comes_in_by_a_new_root() {
     let mut stored = Stored::empty();
@@ -594,7 +702,7 @@ async fn a_running_process_follows_its_clock() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), renewed).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), renewed).await.unwrap();
     assert_eq!(stored.json("timestamp.json")["signed"]["version"], 2);
     shutdown.cancel();
     tasks.close();
