@@ -1,3 +1,11 @@
+mod azure;
+mod bitbucket;
+mod buildkite;
+mod circleci;
+mod gitlab;
+mod jenkins;
+mod owners;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -9,8 +17,12 @@ const ISSUER: &str = "https://issuer.example";
 const NOW: u64 = 1_800_000_000;
 
 fn map(kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
-    let issuer = IssuerConfig::new(ISSUER, vec!["sigstore".to_owned()], kind).unwrap();
-    let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 60});
+    map_from(ISSUER, kind, claims)
+}
+
+fn map_from(url: &str, kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
+    let issuer = IssuerConfig::new(url, vec!["sigstore".to_owned()], kind).unwrap();
+    let mut all = json!({"iss": url, "aud": "sigstore", "exp": NOW + 60});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let token =
