@@ -189,7 +189,11 @@ pub enum TufError {
 impl TufError {
     fn of(error: &tough::error::Error, repository: &TrustRepository) -> Self {
         match error {
-            tough::error::Error::Transport { url, .. } => {
+            // Of another kind it is content of a wrong length or hash: files that could not be had
+            // are known from the transport.
+            tough::error::Error::Transport { url, source, .. }
+                if source.kind() == TransportErrorKind::FileNotFound =>
+            {
                 Self::Service(repository.lacks(url.path().trim_start_matches('/')))
             }
             _ => Self::Refused(in_one_line(error)),

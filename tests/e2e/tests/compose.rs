@@ -1,0 +1,244 @@
+//! docker-compose.yml and the image, as far as they can be checked without a daemon.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use countersign_e2e::{binaries, said};
+use yaml_rust2::{Yaml, YamlLoader};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Every long-running service; the others end.
+const RUNNING: [&str; 6] = ["postgres", "log", "ca", "tsa", "trust", "oidc-dev"];
+const ONE_SHOT: [&str; 2] = ["secrets", "init"];
+
+/// The ports of `countersignd dev`, by service.
+const PORTS: [(&str, &[u16]); 6] = [
+    ("postgres", &[]),
+    ("log", &[6962, 3000, 3003]),
+    ("ca", &[5555]),
+    ("tsa", &[3004]),
+    ("trust", &[3005]),
+    ("oidc-dev", &[3006]),
+];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(format!("{ROOT}/{path}")).unwrap()
+}
+
+fn compose() -> Yaml {
+    YamlLoader::load_from_str(&read("docker-compose.yml")).unwrap().remove(0)
+}
+
+/// A member of a service, also where it comes from the shared part (`<<`).
+fn member(compose: &Yaml, service: &str, name: &str) -> Yaml {
+    let service = &compose["services"][service];
+    match &service[name] {
+        Yaml::BadValue => service["<<"][name].clone(),
+        own => own.clone(),
+    }
+}
+
+fn texts(list: &Yaml) -> Vec<String> {
+    let items = list.as_vec().cloned().unwrap_or_default();
+    items.iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+fn services(compose: &Yaml) -> BTreeSet<String> {
+    let services = compose["services"].as_hash().unwrap();
+    services.keys().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_services_are_those_of_the_design() {
+    let expected = RUNNING.into_iter().chain(ONE_SHOT).map(str::to_owned).collect();
+    assert_eq!(services(&compose()), expected);
+}
+
+#[test]
+fn no_version_is_named_which_compose_2_warns_of() {
+    assert!(compose()["version"].is_badvalue());
+}
+
+#[test]
+fn every_service_but_the_database_is_of_one_image_which_is_built_once() {
+    let compose = compose();
+    for service in services(&compose) {
+        let image = member(&compose, &service, "image");
+        let expected =
+            if service == "postgres" { "postgres:15-bookworm" } else { "countersign:local" };
+        assert_eq!(image.as_str(), Some(expected), "{service}");
+        assert_eq!(!member(&compose, &service, "build").is_badvalue(), service == "secrets");
+    }
+}
+
+#[test]
+fn every_running_service_has_a_health_check_and_those_that_end_have_none() {
+    let compose = compose();
+    for service in RUNNING {
+        let check = member(&compose, service, "healthcheck");
+        assert!(texts(&check["test"]).len() > 1, "{service}");
+        assert!(check["retries"].as_i64().is_some(), "{service}");
+        assert_eq!(
+            member(&compose, service, "restart").as_str(),
+            Some("unless-stopped"),
+            "{service}"
+        );
+    }
+    for service in ONE_SHOT {
+        let check = member(&compose, service, "healthcheck");
+        assert_eq!(check["disable"].as_bool(), Some(true), "{service}");
+        assert_eq!(member(&compose, service, "restart").as_str(), Some("no"), "{service}");
+    }
+}
+
+#[test]
+fn ports_are_those_of_dev_and_published_to_this_machine_alone() {
+    let compose = compose();
+    for (service, ports) in PORTS {
+        let expected: Vec<String> =
+            ports.iter().map(|port| format!("127.0.0.1:{port}:{port}")).collect();
+        assert_eq!(texts(&member(&compose, service, "ports")), expected, "{service}");
+    }
+    for service in ONE_SHOT {
+        assert!(member(&compose, service, "ports").is_badvalue(), "{service}");
+    }
+}
+
+#[test]
+fn containers_may_do_little() {
+    let compose = compose();
+    for service in services(&compose) {
+        assert_eq!(member(&compose, &service, "read_only").as_bool(), Some(true), "{service}");
+        assert_eq!(texts(&member(&compose, &service, "cap_drop")), ["ALL"], "{service}");
+        let options = texts(&member(&compose, &service, "security_opt"));
+        assert_eq!(options, ["no-new-privileges:true"], "{service}");
+        for forbidden in ["privileged", "pid", "ipc", "cap_add", "devices"] {
+            assert!(member(&compose, &service, forbidden).is_badvalue(), "{service} {forbidden}");
+        }
+    }
+}
+
+#[test]
+fn there_is_no_secret_in_any_file() {
+    let compose = compose();
+    for service in services(&compose) {
+        let environment = member(&compose, &service, "environment");
+        for (name, value) in environment.as_hash().into_iter().flatten() {
+            let (name, value) = (name.as_str().unwrap(), value.as_str().unwrap());
+            let secret =
+                ["PASSWORD", "SECRET", "TOKEN", "KEY"].iter().any(|word| name.contains(word));
+            assert!(
+                !secret || (name.ends_with("_FILE") && value.starts_with('/')),
+                "{service} {name}"
+            );
+        }
+        assert!(member(&compose, &service, "env_file").is_badvalue(), "{service}");
+    }
+    for file in ["docker-compose.yml", "deploy/countersign.toml", "deploy/Dockerfile"] {
+        let text = read(file);
+        for word in ["PRIVATE KEY", "POSTGRES_PASSWORD:", "POSTGRES_HOST_AUTH_METHOD", "password ="]
+        {
+            assert!(!text.contains(word), "{file} has {word}");
+        }
+    }
+}
+
+#[test]
+fn private_keys_are_mounted_only_where_they_are_used() {
+    let compose = compose();
+    let mounted = |service: &str| -> BTreeSet<String> {
+        let volumes = texts(&member(&compose, service, "volumes"));
+        volumes.iter().map(|volume| volume.split(':').next().unwrap().to_owned()).collect()
+    };
+    for service in RUNNING {
+        let volumes = mounted(service);
+        for other in ["ca", "log", "tsa", "trust", "oidc-dev", "offline"] {
+            assert_eq!(volumes.contains(other), service == other, "{service} has {other}");
+        }
+        let has_password = ["postgres", "log"].contains(&service);
+        assert_eq!(volumes.contains("database-password"), has_password, "{service}");
+    }
+    for (service, read_only) in
+        [("ca", "ca:/"), ("tsa", "tsa:/"), ("log", "public:/"), ("trust", "public:/")]
+    {
+        let volumes = texts(&member(&compose, service, "volumes"));
+        let volume = volumes.iter().find(|volume| volume.starts_with(read_only)).unwrap();
+        assert!(volume.ends_with(":ro"), "{service}: {volume}");
+    }
+}
+
+#[test]
+fn every_volume_and_network_that_is_used_is_declared_and_the_other_way_round() {
+    let compose = compose();
+    let declared = |kind: &str| -> BTreeSet<String> {
+        let all = compose[kind].as_hash().unwrap();
+        all.keys().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let used = |kind: &str| -> BTreeSet<String> {
+        let all = services(&compose);
+        let names = all.iter().flat_map(|service| texts(&member(&compose, service, kind)));
+        let names = names.map(|name| name.split(':').next().unwrap().to_owned());
+        names.filter(|name| !name.starts_with('.')).collect()
+    };
+    assert_eq!(used("volumes"), declared("volumes"));
+    assert_eq!(used("networks"), declared("networks"));
+    assert_eq!(compose["networks"]["database"]["internal"].as_bool(), Some(true));
+    assert_eq!(texts(&member(&compose, "postgres", "networks")), ["database"]);
+}
+
+#[test]
+fn services_wait_for_what_they_need() {
+    let compose = compose();
+    let waits = |service: &str, other: &str| {
+        let condition = member(&compose, service, "depends_on")[other]["condition"].clone();
+        condition.as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(waits("postgres", "secrets"), "service_completed_successfully");
+    assert_eq!(waits("init", "postgres"), "service_healthy");
+    assert_eq!(waits("ca", "log"), "service_healthy");
+    for service in ["log", "tsa", "trust", "oidc-dev"] {
+        assert_eq!(waits(service, "init"), "service_completed_successfully", "{service}");
+    }
+}
+
+#[test]
+fn the_mounted_configuration_is_one_and_countersignd_reads_it() {
+    let compose = compose();
+    for service in services(&compose).into_iter().filter(|service| service != "postgres") {
+        let volumes = texts(&member(&compose, &service, "volumes"));
+        let mounted = "./deploy/countersign.toml:/etc/countersign/countersign.toml:ro";
+        assert_eq!(volumes.first().map(String::as_str), Some(mounted), "{service}");
+    }
+    assert!(
+        read("deploy/Dockerfile").contains("COUNTERSIGN_CONFIG=/etc/countersign/countersign.toml")
+    );
+    let mut check = Command::new(binaries().join("countersignd"));
+    check.args(["check", "--config"]).arg(format!("{ROOT}/deploy/countersign.toml"));
+    let said = said(&mut check).unwrap();
+    // Nothing is there that it names, but itself it is good.
+    assert!(said.stdout.contains("configuration: ok, 9 issuers"), "{said:?}");
+}
+
+#[test]
+fn each_command_is_one_of_countersignd() {
+    let compose = compose();
+    for service in services(&compose).into_iter().filter(|service| service != "postgres") {
+        let mut arguments = texts(&member(&compose, &service, "command"));
+        arguments.push("--help".to_owned());
+        let said = said(Command::new(binaries().join("countersignd")).args(&arguments)).unwrap();
+        assert_eq!(said.code, Some(0), "{service}: {said:?}");
+    }
+}
+
+#[test]
+fn the_image_runs_as_nobody_and_takes_its_inputs_by_name() {
+    let dockerfile = read("deploy/Dockerfile");
+    let runtime = dockerfile.rsplit_once("\nFROM ").unwrap().1;
+    assert!(runtime.contains("\nUSER 10001:10001\n"));
+    assert!(runtime.contains("\nHEALTHCHECK "));
+    assert_eq!(dockerfile.matches("--locked").count(), dockerfile.matches("cargo build").count());
+    // Everything that is copied passes the list of what may be.
+    assert!(read(".dockerignore").lines().any(|line| line == "*"));
+}

@@ -1,0 +1,345 @@
+//! A deployment by one configuration: every service a process of its own, as docker-compose runs them.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
+
+use std::{
+    fmt::Write,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use countersign_e2e::{Database, Said, binaries, said};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest wait for a service, on a machine that runs other tests too.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// In the order in which they may start.
+const PARTS: [&str; 5] = ["log", "ca", "tsa", "trust", "oidc-dev"];
+
+/// A configuration, its data and its processes.
+struct Deployment {
+    directory: TempDir,
+    /// Of ca, ct, rekor1, rekor2, tsa, trust, oidc-dev.
+    ports: [u16; 7],
+    /// Of the parts' metrics.
+    metrics_ports: [u16; 5],
+    running: Vec<(&'static str, Child)>,
+}
+
+impl Deployment {
+    /// Writes a configuration for `database`; nothing is made or started.
+    fn new(database: &Database) -> Self {
+        let directory = tempfile::Builder::new().prefix("countersign-serve-").tempdir().unwrap();
+        let (ports, metrics_ports) = free_ports();
+        let deployment = Self { directory, ports, metrics_ports, running: Vec::new() };
+        deployment.write_config(database);
+        deployment
+    }
+
+    fn write_config(&self, database: &Database) {
+        let [ca, ct, rekor1, rekor2, tsa, trust, oidc] = self.ports;
+        let database = match database {
+            Database::Sqlite => "kind = \"sqlite\"".to_owned(),
+            Database::Postgres { url } => format!("kind = \"postgres\"\nurl = \"{url}\""),
+        };
+        let mut text = format!(
+            "data_dir = \"{}\"\n[tenant.default]\norganization = \"Acme\"\nhosts = [\"localhost\"]\n\
+             [database]\n{database}\n[listen.metrics_ports]\n",
+            self.data("").display()
+        );
+        for (part, port) in PARTS.into_iter().zip(self.metrics_ports) {
+            writeln!(text, "{part} = {port}").unwrap();
+        }
+        for (section, port) in [
+            ("[ca.main]", ca),
+            ("[log.ct]\nkind = \"ct\"", ct),
+            ("[log.first]\nkind = \"rekor1\"", rekor1),
+            ("[log.2026]\nkind = \"rekor2\"", rekor2),
+            ("[tsa.main]", tsa),
+            ("[trust.main]", trust),
+        ] {
+            writeln!(text, "{section}\nurl = \"http://localhost:{port}\"\nport = {port}").unwrap();
+        }
+        let issuer = format!("url = \"http://localhost:{oidc}\"");
+        writeln!(text, "[oidc-dev]\n{issuer}\nport = {oidc}").unwrap();
+        writeln!(text, "[[ca.main.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\n{issuer}")
+            .unwrap();
+        fs::write(self.config(), text).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("countersign.toml")
+    }
+
+    fn data(&self, path: &str) -> PathBuf {
+        self.directory.path().join("data").join(path)
+    }
+
+    fn url(&self, position: usize) -> String {
+        format!("http://localhost:{}", self.ports[position])
+    }
+
+    /// `countersignd <arguments> --config <this>`, to its end.
+    fn countersignd(&self, arguments: &[&str]) -> Said {
+        said(countersignd().args(arguments).arg("--config").arg(self.config())).unwrap()
+    }
+
+    fn init(&self) -> String {
+        let init = self.countersignd(&["init"]);
+        assert_eq!(init.code, Some(0), "{init:?}");
+        init.stdout
+    }
+
+    /// Starts `part` and waits until it is ready.
+    fn start(&mut self, part: &'static str) {
+        let log = self.directory.path().join(format!("{part}.stderr"));
+        let file = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = countersignd();
+        command.args(["serve", part, "--config"]).arg(self.config());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn();
+        self.running.push((part, child.unwrap()));
+        let position = PARTS.iter().position(|other| *other == part).unwrap();
+        let probe = format!("http://127.0.0.1:{}/readyz", self.metrics_ports[position]);
+        let begin = Instant::now();
+        while said(countersignd().args(["probe", &probe])).unwrap().code != Some(0) {
+            let (_, child) = self.running.last_mut().unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("{part} ended with {status}: {}", fs::read_to_string(&log).unwrap());
+            }
+            assert!(begin.elapsed() < START_LIMIT, "{}", fs::read_to_string(&log).unwrap());
+        }
+    }
+
+    fn start_all(&mut self) {
+        for part in PARTS {
+            self.start(part);
+        }
+    }
+
+    /// SIGTERM to every process, which each ends with 0.
+    fn terminate(&mut self) {
+        for (part, mut child) in self.running.drain(..) {
+            let kill = format!("kill -TERM {}", child.id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+            assert_eq!(child.wait().unwrap().code(), Some(0), "{part}");
+        }
+    }
+
+    /// A client with what the trust service publishes now.
+    fn client(&self) -> Client {
+        let file = self.directory.path().join("client_trust_config.json");
+        let url = format!("{}/client_trust_config.json", self.url(5));
+        fs::write(&file, get(&url)).unwrap();
+        let token = said(
+            countersignd()
+                .args(["token", "--email", "alice@acme.internal", "--data-dir"])
+                .arg(self.data("oidc-dev")),
+        );
+        Client { trust: file, token: token.unwrap().stdout, issuer: self.url(6) }
+    }
+
+    /// Size of the Rekor v2 log.
+    fn size(&self) -> u64 {
+        let checkpoint = get(&format!("{}/checkpoint", self.url(3)));
+        checkpoint.lines().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            // The test is over; one that is gone already is fine too.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// `countersign`, of somebody who knows the deployment by its trust service only.
+struct Client {
+    trust: PathBuf,
+    token: String,
+    issuer: String,
+}
+
+impl Client {
+    fn run(&self, arguments: &[&str], artifact: &Path) -> Said {
+        let mut command = Command::new(binaries().join("countersign"));
+        command.env("COUNTERSIGN_TRUST_CONFIG", &self.trust).env_remove("SIGSTORE_ID_TOKEN");
+        said(command.args(arguments).arg(artifact)).unwrap()
+    }
+
+    fn sign(&self, artifact: &Path) -> u64 {
+        fs::write(artifact, artifact.display().to_string()).unwrap();
+        let signed = self.run(&["sign", "--identity-token", &self.token], artifact);
+        assert_eq!(signed.code, Some(0), "{signed:?}");
+        let bundle = fs::read(format!("{}.sigstore.json", artifact.display())).unwrap();
+        let bundle: Value = serde_json::from_slice(&bundle).unwrap();
+        let index = &bundle["verificationMaterial"]["tlogEntries"][0]["logIndex"];
+        index.as_str().unwrap().parse().unwrap()
+    }
+
+    fn verify(&self, artifact: &Path) -> Said {
+        let identity = ["verify", "--certificate-identity", "alice@acme.internal"];
+        let issuer = ["--certificate-oidc-issuer", &self.issuer];
+        self.run(&[identity.as_slice(), issuer.as_slice()].concat(), artifact)
+    }
+}
+
+fn countersignd() -> Command {
+    let mut command = Command::new(binaries().join("countersignd"));
+    for variable in ["RUST_LOG", "COUNTERSIGN_CONFIG", "COUNTERSIGN_DATA_DIR"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Ports that were free a moment ago.
+fn free_ports() -> ([u16; 7], [u16; 5]) {
+    let open = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (services, metrics) = ([(); 7].map(|()| open()), [(); 5].map(|()| open()));
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    (services.each_ref().map(port), metrics.each_ref().map(port))
+}
+
+fn get(url: &str) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let answer = reqwest::get(url).await.unwrap().error_for_status().unwrap();
+        answer.text().await.unwrap()
+    })
+}
+
+fn signs_verifies_and_goes_on(database: &Database) {
+    let mut deployment = Deployment::new(database);
+    let made = deployment.init();
+    assert!(made.lines().all(|line| line.starts_with("made: ")), "{made}");
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    deployment.start_all();
+    let client = deployment.client();
+    let artifact = |name| deployment.directory.path().join(name);
+    let (first, second) = (artifact("first"), artifact("second"));
+    let first_index = client.sign(&first);
+    assert_eq!(client.verify(&first).code, Some(0));
+    let size = deployment.size();
+    let published = fs::read(&client.trust).unwrap();
+
+    // As `docker-compose up` does it: init runs again, then everything.
+    deployment.terminate();
+    let kept = deployment.init();
+    assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
+    deployment.start_all();
+    let client = deployment.client();
+    assert_eq!(fs::read(&client.trust).unwrap(), published);
+    assert!(deployment.size() >= size);
+    let verified = client.verify(&first);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    assert!(client.sign(&second) > first_index);
+    assert_eq!(client.verify(&second).code, Some(0));
+    assert!(deployment.size() > size);
+    deployment.terminate();
+}
+
+#[test]
+fn separate_processes_sign_verify_and_go_on_after_a_restart_on_sqlite() {
+    signs_verifies_and_goes_on(&Database::Sqlite);
+}
+
+#[test]
+fn separate_processes_sign_verify_and_go_on_after_a_restart_on_postgres() {
+    signs_verifies_and_goes_on(&Database::postgres("countersign_e2e_serve").unwrap());
+}
+
+#[test]
+fn init_may_run_while_everything_runs() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    deployment.start_all();
+    let kept = deployment.init();
+    assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
+}
+
+#[test]
+fn a_service_is_never_served_without_init() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    for part in PARTS {
+        let refused = deployment.countersignd(&["serve", part]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("init"), "{refused:?}");
+    }
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(1), "{check:?}");
+    for part in ["configuration: ok", "ca: BAD", "tsa: BAD", "log: BAD", "trust: BAD"] {
+        assert!(check.stdout.contains(part), "{part}: {check:?}");
+    }
+}
+
+#[test]
+fn a_lost_key_is_never_replaced() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    for key in
+        ["ca/keys/ca.pem", "log/keys/rekor2.pem", "tsa/keys/tsa.pem", "trust/keys/tuf-root.pem"]
+    {
+        let (path, saved) = (deployment.data(key), deployment.data("saved.pem"));
+        fs::rename(&path, &saved).unwrap();
+        let refused = deployment.countersignd(&["init"]);
+        assert_eq!(refused.code, Some(1), "{key}: {refused:?}");
+        assert!(refused.stderr.contains("is lost"), "{key}: {refused:?}");
+        assert!(!path.exists(), "{key}");
+        fs::rename(&saved, &path).unwrap();
+    }
+    assert_eq!(deployment.countersignd(&["check"]).code, Some(0));
+}
+
+#[test]
+fn a_lost_database_is_noticed_by_init_and_by_serve() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    fs::remove_file(deployment.data("log/log.db")).unwrap();
+    for arguments in [["serve", "log"].as_slice(), &["init"]] {
+        let refused = deployment.countersignd(arguments);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("the database has no"), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_log_and_the_trust_service_run_once() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    deployment.start("log");
+    deployment.start("trust");
+    for part in ["log", "trust"] {
+        let refused = deployment.countersignd(&["serve", part]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("another countersignd runs"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_explained_by_every_command() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let text = text.replace("[tsa.main]\n", "[tsa.main]\nkey = \"pkcs11:token=x\"\nmistyped = 1\n");
+    fs::write(deployment.config(), text).unwrap();
+    for arguments in [["check"].as_slice(), &["init"], &["serve", "all"]] {
+        let refused = deployment.countersignd(arguments);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("tsa.main.key: "), "{refused:?}");
+        assert!(refused.stderr.contains("tsa.main.mistyped: unknown key"), "{refused:?}");
+    }
+}
+
+#[test]
+fn clocks_are_never_moved_in_production() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    let refused = deployment.countersignd(&["serve", "all", "--clock-offset-file", "/tmp/x"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+}
