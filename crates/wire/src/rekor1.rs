@@ -4,9 +4,11 @@
 //! members are ignored, as upstream's generated code does; `null` is "absent". What a
 //! proposed entry holds is read by `entry::rekor1`, which also verifies it.
 
+use std::marker::PhantomData;
+
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess},
+    de::{self, MapAccess, SeqAccess},
     ser::SerializeMap,
 };
 use serde_json::value::RawValue;
@@ -175,22 +177,34 @@ pub enum SearchOperator {
     Or,
 }
 
-/// Body of `POST /api/v1/log/entries/retrieve`: entries by any of three names, each list of any length.
+/// Most entries that one [`SearchLogQuery`] may ask for, as upstream.
+pub const MAX_QUERIES: usize = 10;
+
+/// Body of `POST /api/v1/log/entries/retrieve`: entries by any of three names.
+///
+/// Of a list longer than [`MAX_QUERIES`], one element more than that is read: enough to count that it
+/// is too long, and no memory for the rest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SearchLogQuery {
     /// Entry ids of 64 or 80 hex digits.
     #[serde(
         rename = "entryUUIDs",
-        deserialize_with = "or_default",
+        deserialize_with = "first::<{ MAX_QUERIES + 1 }, _, _>",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub entry_uuids: Vec<String>,
     /// 0-based indexes over all shards.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "first::<{ MAX_QUERIES + 1 }, _, _>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub log_indexes: Vec<i64>,
     /// Proposed entries, as they would be sent to be logged.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "first::<{ MAX_QUERIES + 1 }, _, _>",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub entries: Vec<Box<RawValue>>,
 }
 
@@ -235,6 +249,44 @@ impl<'de> Deserialize<'de> for EntryResponse {
 
         deserializer.deserialize_map(OneMember)
     }
+}
+
+/// Reads a list, of which `null` is the empty one, and keeps its first `N` elements.
+///
+/// For `#[serde(deserialize_with)]`. The others are scanned, so that the text is JSON to its end.
+///
+/// # Errors
+/// What is not a list, and an element that is no `T` among the first.
+pub fn first<'de, const N: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct First<const N: usize, T>(PhantomData<T>);
+
+    impl<'de, const N: usize, T: Deserialize<'de>> de::Visitor<'de> for First<N, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut first = Vec::new();
+            while first.len() < N {
+                let Some(element) = list.next_element()? else { return Ok(first) };
+                first.push(element);
+            }
+            while list.next_element::<de::IgnoredAny>()?.is_some() {}
+            Ok(first)
+        }
+    }
+
+    deserializer.deserialize_any(First::<N, T>(PhantomData))
 }
 
 #[cfg(test)]
@@ -373,6 +425,21 @@ mod tests {
         let text = r#"{"entryUUIDs":["00"]}"#;
         let query: SearchLogQuery = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&query).unwrap(), text);
+    }
+
+    #[test]
+    fn longer_lists_are_read_to_one_more_than_allowed() {
+        let of = |count: usize| {
+            let query = json!({"entries": vec![json!({}); count], "logIndexes": vec![1; count]});
+            let query: SearchLogQuery = read(&query).unwrap();
+            (query.entries.len(), query.log_indexes.len())
+        };
+        assert_eq!([of(0), of(10), of(11), of(5000)], [(0, 0), (10, 10), (11, 11), (11, 11)]);
+        for query in
+            [json!({"entries": {}}), json!({"logIndexes": ["1"]}), json!({"entryUUIDs": "00"})]
+        {
+            read::<SearchLogQuery>(&query).unwrap_err();
+        }
     }
 
     proptest! {

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
+use wire::rekor1::first;
 
 use super::{
     entry_of,
-    envelope::{Message, Signature, check_count, match_verifiers},
+    envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
     proposed::{Text, parse, required, required_bytes},
     verifier::Verifier,
 };
@@ -31,8 +32,8 @@ struct Spec<'a> {
 struct ProposedContent<'a> {
     #[serde(borrow)]
     envelope: Option<Text<'a>>,
-    #[serde(borrow)]
-    verifiers: Option<Vec<Text<'a>>>,
+    #[serde(borrow, default, deserialize_with = "first::<{ MAX_SIGNATURES + 1 }, _, _>")]
+    verifiers: Vec<Text<'a>>,
 }
 
 /// The envelope as JSON text.
@@ -43,8 +44,8 @@ pub(super) struct Envelope<'a> {
     payload_type: Option<Text<'a>>,
     #[serde(borrow)]
     payload: Option<Text<'a>>,
-    #[serde(borrow)]
-    signatures: Option<Vec<EnvelopeSignature<'a>>>,
+    #[serde(borrow, default, deserialize_with = "first::<{ MAX_SIGNATURES + 1 }, _, _>")]
+    signatures: Vec<EnvelopeSignature<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +62,7 @@ pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
     }
     let proposed = spec.proposed_content.ok_or(EntryError::Missing("spec.proposedContent"))?;
     let envelope = required(proposed.envelope, "spec.proposedContent.envelope")?;
-    let verifiers = read_verifiers(proposed.verifiers.unwrap_or_default())?;
+    let verifiers = read_verifiers(proposed.verifiers)?;
     verify_envelope(&envelope, &verifiers, |message, signatures, verifiers| {
         let hashes = [message.payload_hash(), crypto::sha256(envelope.as_bytes())];
         let keys = hashes.iter().map(|hash| index_key::of_digest(hash));
@@ -81,9 +82,9 @@ pub(super) fn verify_envelope<T>(
     let envelope: Envelope<'_> = parse(json.as_bytes())?;
     let payload_type = required(envelope.payload_type, "envelope.payloadType")?;
     let payload = required(envelope.payload, "envelope.payload")?;
-    let signatures = envelope.signatures.unwrap_or_default();
-    check_count(signatures.len(), "envelope.signatures")?;
-    let mut signatures = signatures
+    check_count(envelope.signatures.len(), "envelope.signatures")?;
+    let mut signatures = envelope
+        .signatures
         .into_iter()
         .map(|signature| Signature::new(required(signature.sig, "envelope.signatures.sig")?))
         .collect::<Result<Vec<_>, _>>()?;

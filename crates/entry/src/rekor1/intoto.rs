@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wire::Base64;
+use wire::{Base64, rekor1::first};
 
 use super::{
     dsse::verify_envelope,
     entry_of,
-    envelope::{Message, Signature, check_count, match_verifiers},
+    envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
     proposed::{Text, parse, quoted, required, required_bytes},
     verifier::Verifier,
 };
@@ -91,8 +91,8 @@ struct Envelope2<'a> {
     /// Base64 of the envelope's own base64.
     #[serde(borrow)]
     payload: Option<Text<'a>>,
-    #[serde(borrow)]
-    signatures: Option<Vec<Signature2<'a>>>,
+    #[serde(borrow, default, deserialize_with = "first::<{ MAX_SIGNATURES + 1 }, _, _>")]
+    signatures: Vec<Signature2<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -125,10 +125,9 @@ pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
     let hash = checked_hash(content.hash)?;
     let payload_type = required(envelope.payload_type, "envelope.payloadType")?;
     let payload = required_text(envelope.payload, "envelope.payload")?;
-    let signatures = envelope.signatures.unwrap_or_default();
-    check_count(signatures.len(), "envelope.signatures")?;
+    check_count(envelope.signatures.len(), "envelope.signatures")?;
     let signatures =
-        signatures.into_iter().map(Signed::read).collect::<Result<Vec<_>, EntryError>>()?;
+        envelope.signatures.into_iter().map(Signed::read).collect::<Result<Vec<_>, _>>()?;
 
     let message = Message::new(&payload_type, &payload)?;
     for signed in &signatures {

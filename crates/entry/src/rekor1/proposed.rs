@@ -64,13 +64,18 @@ pub(super) fn required_bytes(
     what: &'static str,
 ) -> Result<Vec<u8>, EntryError> {
     let text = required(text, what)?;
-    let one_line =
-        if text.contains(LINE_ENDS) { Cow::Owned(text.replace(LINE_ENDS, "")) } else { text };
-    let bytes = Base64::decode(&one_line).map_err(|_| EntryError::NotBase64(what))?.0;
+    let decoded = Base64::decode(&text).or_else(|error| {
+        // Go's decoder, and with it upstream, skips line ends; few clients send them.
+        if text.contains(LINE_ENDS) {
+            Base64::decode(&text.replace(LINE_ENDS, ""))
+        } else {
+            Err(error)
+        }
+    });
+    let bytes = decoded.map_err(|_| EntryError::NotBase64(what))?.0;
     if bytes.is_empty() { Err(EntryError::Missing(what)) } else { Ok(bytes) }
 }
 
-/// Go's decoder, and with it upstream, skips them.
 const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 /// A JSON string with its quotes, as RFC 8785 §3.2.2.2 writes it.

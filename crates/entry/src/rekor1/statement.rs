@@ -1,11 +1,14 @@
 //! What an in-toto statement is about, for finding its entry.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess},
+};
 use serde_json::value::RawValue;
 
-use super::distinct;
+use super::{MAX_INDEX_KEYS, distinct, proposed::Text};
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
@@ -14,7 +17,8 @@ const MAX_DIGEST_LEN: usize = 64;
 
 #[derive(Deserialize)]
 struct Statement<'a> {
-    subject: Option<Vec<Resource>>,
+    #[serde(borrow)]
+    subject: Option<Vec<Resource<'a>>>,
     #[serde(borrow)]
     predicate: Option<&'a RawValue>,
 }
@@ -22,20 +26,53 @@ struct Statement<'a> {
 /// SLSA provenance: 0.2 and before has materials, 1.0 has resolved dependencies.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Provenance {
-    materials: Option<Vec<Resource>>,
-    build_definition: Option<BuildDefinition>,
+struct Provenance<'a> {
+    #[serde(borrow)]
+    materials: Option<Vec<Resource<'a>>>,
+    #[serde(borrow)]
+    build_definition: Option<BuildDefinition<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct BuildDefinition {
-    resolved_dependencies: Option<Vec<Resource>>,
+struct BuildDefinition<'a> {
+    #[serde(borrow)]
+    resolved_dependencies: Option<Vec<Resource<'a>>>,
 }
 
 #[derive(Deserialize)]
-struct Resource {
-    digest: Option<BTreeMap<String, String>>,
+struct Resource<'a> {
+    #[serde(borrow)]
+    digest: Option<Digests<'a>>,
+}
+
+/// The values of a map from algorithms to digests; others are not kept.
+struct Digests<'a>(Vec<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Digests<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+
+        impl<'de> de::Visitor<'de> for Map {
+            type Value = Digests<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of digests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Digests<'de>, A::Error> {
+                let mut digests = Vec::new();
+                while let Some((de::IgnoredAny, Text(digest))) = map.next_entry()? {
+                    if is_digest(&digest) && digests.len() < MAX_INDEX_KEYS {
+                        digests.push(digest);
+                    }
+                }
+                Ok(Digests(digests))
+            }
+        }
+
+        deserializer.deserialize_map(Map)
+    }
 }
 
 /// Digests of the subjects and materials, as lower-case hex without the algorithm's name.
@@ -50,17 +87,14 @@ pub(super) fn digests(payload_type: &str, payload: &[u8]) -> Vec<String> {
         return Vec::new();
     };
     let provenance = statement.predicate.and_then(|json| serde_json::from_str(json.get()).ok());
-    let materials = provenance.map_or_else(Vec::new, |provenance: Provenance| {
+    let materials = provenance.map_or_else(Vec::new, |provenance: Provenance<'_>| {
         let definition = provenance.build_definition;
         let dependencies = definition.and_then(|definition| definition.resolved_dependencies);
         [provenance.materials, dependencies].into_iter().flatten().flatten().collect()
     });
     let resources = statement.subject.into_iter().flatten().chain(materials);
-    let digests = resources
-        .filter_map(|resource| resource.digest)
-        .flat_map(BTreeMap::into_values)
-        .map(|digest| digest.to_ascii_lowercase());
-    distinct(digests.filter(|digest| is_digest(digest)))
+    let digests = resources.filter_map(|resource| resource.digest).flat_map(|digests| digests.0);
+    distinct(digests.map(|digest| digest.to_ascii_lowercase()))
 }
 
 fn is_digest(text: &str) -> bool {

@@ -31,8 +31,8 @@ impl Verifier {
         }
         let blocks = pem::parse_many(text).map_err(|_| EntryError::Pem)?;
         // The parser stops at a broken block; what it has not read must not go unseen.
-        let begun = text.windows(BEGIN.len()).filter(|window| *window == BEGIN).count();
-        if begun != blocks.len() {
+        let text = std::str::from_utf8(text).map_err(|_| EntryError::Pem)?;
+        if text.matches(BEGIN).count() != blocks.len() {
             return Err(EntryError::Pem);
         }
         match blocks.as_slice() {
@@ -164,7 +164,7 @@ fn der_of_p1363(key_type: KeyType, signature: &[u8]) -> Option<Vec<u8>> {
     vec![Uint::new(r).ok()?, Uint::new(s).ok()?].to_der().ok()
 }
 
-const BEGIN: &[u8] = b"-----BEGIN";
+const BEGIN: &str = "-----BEGIN";
 
 const PUBLIC_KEY: &str = "PUBLIC KEY";
 
