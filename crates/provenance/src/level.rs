@@ -2,8 +2,8 @@ use std::fmt;
 
 use crate::{CertificateClaims, Provenance};
 
-/// Runner kinds that a forge hosts itself, so that no tenant administers the machine.
-const HOSTED_RUNNERS: [&str; 2] = ["github-hosted", "gitlab-hosted"];
+/// Runner kinds that the platform hosts itself, so that no tenant administers the machine.
+const HOSTED_RUNNERS: [&str; 3] = ["github-hosted", "gitlab-hosted", "buildkite-hosted"];
 
 /// SLSA build level of what was verified. There is no L3: a signature made inside the job
 /// can be had by every step of the job (SLSA 1.2, build track).

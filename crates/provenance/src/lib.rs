@@ -16,18 +16,22 @@
 
 mod envelope;
 mod environment;
+mod issuer;
 mod level;
 mod policy;
 mod slsa;
 mod statement;
 
 pub use envelope::{Envelope, EnvelopeError, EnvelopeSignature, UnsignedEnvelope, pae};
-pub use environment::{BuildEnvironment, EnvironmentError, GithubBuild, LocalBuild};
+pub use environment::{
+    BuildEnvironment, CiBuild, CiSystem, EnvironmentError, GithubBuild, LocalBuild,
+};
 pub use level::BuildLevel;
 pub use policy::{CertificateClaims, PolicyError, SourcePolicy, SourceViolation};
 pub use slsa::{
-    BuildDefinition, BuildMetadata, Builder, GITHUB_WORKFLOW_BUILD_TYPE, LOCAL_BUILD_TYPE,
-    LOCAL_BUILDER_ID, PREDICATE_TYPE_SLSA_V1, Provenance, ProvenanceError, RunDetails,
+    BuildDefinition, BuildMetadata, Builder, CI_BUILD_TYPE, GITHUB_WORKFLOW_BUILD_TYPE,
+    LOCAL_BUILD_TYPE, LOCAL_BUILDER_ID, PREDICATE_TYPE_SLSA_V1, Provenance, ProvenanceError,
+    RunDetails,
 };
 pub use statement::{
     IN_TOTO_PAYLOAD_TYPE, MAX_STATEMENT_LEN, MAX_SUBJECTS, ResourceDescriptor, STATEMENT_V01,

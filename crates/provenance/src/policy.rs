@@ -1,6 +1,9 @@
 use thiserror::Error;
 
-use crate::Provenance;
+use crate::{
+    CI_BUILD_TYPE, Provenance,
+    issuer::{pinned_host, split_url, spoken_host},
+};
 
 /// What a verified signing certificate says of the build: Fulcio's extensions
 /// `1.3.6.1.4.1.57264.1.N`, N in the comments. Absent when the issuer is no CI.
@@ -125,8 +128,9 @@ fn check_organisation(
     let found = certificate.source_repository_uri.as_deref();
     let owner = certificate.source_repository_owner_uri.as_deref();
     let matches = |url: &str| {
-        let within = found.and_then(|uri| uri.strip_prefix(url)?.strip_prefix('/'));
-        within.is_some_and(|rest| !rest.is_empty()) && owner.is_none_or(|owner| owner == url)
+        // GitLab's groups nest: an owner below the group is the group's.
+        let is_within = |uri: &str| uri.strip_prefix(url).is_some_and(|rest| rest.starts_with('/'));
+        found.is_some_and(is_within) && owner.is_none_or(|owner| owner == url || is_within(owner))
     };
     let violation =
         |demanded: String| SourceViolation::Organisation { demanded, found: shown(found) };
@@ -183,7 +187,9 @@ fn agree(
     }
     let builder = provenance.run_details.builder.id.as_str();
     let signer = certificate.build_signer_uri.as_deref();
-    if builder.contains("/.github/workflows/") && signer.is_some_and(|signer| signer != builder) {
+    let is_named = builder.contains("/.github/workflows/")
+        || provenance.build_definition.build_type == CI_BUILD_TYPE;
+    if is_named && signer.is_some_and(|signer| signer != builder) {
         return Err(contradicts("builder.id", builder));
     }
     for dependency in &provenance.build_definition.resolved_dependencies {
@@ -223,63 +229,22 @@ fn agree_on_source(
     }
 }
 
-/// The forge that `issuer` may speak for, when the user gave no host.
-fn spoken_host(issuer: &str) -> Option<String> {
-    if let Some(host) = pinned_host(issuer) {
-        return Some(host.to_owned());
-    }
-    let (scheme, authority, path) = split_url(issuer)?;
-    match (scheme, path) {
-        // A development issuer stands in for the CI that its path names.
-        ("http", "/github") if is_loopback(authority) => Some("github.com".to_owned()),
-        ("http", "/gitlab") if is_loopback(authority) => Some("gitlab.com".to_owned()),
-        // GitHub Enterprise Server, and a GitLab of one's own, which is its own issuer.
-        ("https", "/_services/token" | "" | "/") => Some(authority.to_owned()),
-        _ => None,
-    }
-}
-
-/// The one forge of an issuer that is known to speak for no other.
-fn pinned_host(issuer: &str) -> Option<&'static str> {
-    const GITHUB: &str = "https://token.actions.githubusercontent.com";
-    let rest = issuer.strip_prefix(GITHUB);
-    if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        return Some("github.com");
-    }
-    (issuer == "https://gitlab.com").then_some("gitlab.com")
-}
-
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    host == "localhost"
-        || host == "[::1]"
-        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Scheme, authority, and path with its leading slash.
-fn split_url(url: &str) -> Option<(&str, &str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    (!authority.is_empty()).then_some((scheme, authority, path))
-}
-
 fn place(text: &str, segments: usize) -> Option<Place> {
-    if let Some((scheme, _, path)) = split_url(text) {
+    // Bitbucket's ids have braces, which certificates escape.
+    let text = text.replace('{', "%7B").replace('}', "%7D");
+    if let Some((scheme, _, path)) = split_url(&text) {
         let path = path.strip_prefix('/')?;
-        return (scheme == "https" && is_path(path, segments)).then(|| Place::Url(text.to_owned()));
+        return (scheme == "https" && is_path(path, segments)).then_some(Place::Url(text));
     }
-    is_path(text, segments).then(|| Place::Path(text.to_owned()))
+    is_path(&text, segments).then_some(Place::Path(text))
 }
 
-/// Whether `path` has at least `segments` plain segments (GitLab's groups nest).
+/// Whether `path` has at least `segments` plain segments: GitLab's groups nest, and repositories
+/// of Azure have four, in which spaces are escaped.
 fn is_path(path: &str, segments: usize) -> bool {
     let plain = |segment: &str| {
         !segment.is_empty()
-            && segment.chars().all(|c| c.is_alphanumeric() || "-_.~".contains(c))
+            && segment.chars().all(|c| c.is_alphanumeric() || "-_.~%()".contains(c))
             && !segment.chars().all(|c| c == '.')
     };
     path.split('/').all(plain) && path.split('/').count() >= segments

@@ -13,6 +13,9 @@ const PREDICATE_TYPE_SLSA_V1_ALIAS: &str = "https://slsa.dev/provenance/v1.0";
 /// Build type of GitHub Actions workflows, defined by GitHub.
 pub const GITHUB_WORKFLOW_BUILD_TYPE: &str = "https://actions.github.io/buildtypes/workflow/v1";
 
+/// Build type of jobs of every other CI system, `docs/buildtypes/ci-v1.md`.
+pub const CI_BUILD_TYPE: &str = "https://countersign.dev/buildtypes/ci/v1";
+
 /// Build type of a build that nobody but its own machine saw.
 pub const LOCAL_BUILD_TYPE: &str = "https://countersign.dev/buildtypes/local/v1";
 

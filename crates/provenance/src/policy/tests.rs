@@ -126,7 +126,22 @@ fn lets_an_issuer_speak_for_its_own_forge_only() {
         ("http://[::1]:3006/github", Some("github.com")),
         ("http://evil.example/github", None),
         ("http://localhost.evil.example/github", None),
+        ("https://agent.buildkite.com", None),
         ("https://agent.buildkite.com/x", None),
+        ("https://oidc.circleci.com", None),
+        ("https://oidc.circleci.com/org/c1ec1111-2b3c-4d5e-8f60-718293a4b5c6", None),
+        ("https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635", Some("dev.azure.com")),
+        ("https://token.actions.acme.ghe.com", Some("acme.ghe.com")),
+        (
+            "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
+            Some("bitbucket.org"),
+        ),
+        ("https://jenkins.example/oidc", None),
+        ("http://localhost:3006/azure", Some("dev.azure.com")),
+        ("http://localhost:3006/gitlab", Some("gitlab.com")),
+        ("http://localhost:3006/bitbucket", Some("bitbucket.org")),
+        ("http://localhost:3006/circleci", None),
+        ("http://localhost:3006/jenkins", None),
         ("http://localhost:3006", None),
         ("", None),
     ];
@@ -241,5 +256,106 @@ proptest! {
         prop_assume!(repo != "my-org/my-secure-repo");
         let policy = SourcePolicy::new(Some(&repo), None, None).unwrap();
         prop_assert!(policy.check(&certificate(), None).is_err());
+    }
+}
+
+/// What a certificate of another CI says.
+fn of_ci(issuer: &str, repository: &str, owner: Option<&str>) -> CertificateClaims {
+    CertificateClaims {
+        issuer: Some(issuer.to_owned()),
+        source_repository_uri: Some(repository.to_owned()),
+        source_repository_owner_uri: owner.map(str::to_owned),
+        source_repository_ref: Some("refs/heads/main".to_owned()),
+        ..CertificateClaims::default()
+    }
+}
+
+#[test]
+fn knows_the_repositories_of_every_forge_by_their_short_names() {
+    let azure = "https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6";
+    let bitbucket = "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    for (issuer, repository, owner, repo, org) in [
+        (
+            "https://gitlab.com",
+            "https://gitlab.com/g/sub/p",
+            "https://gitlab.com/g/sub",
+            "g/sub/p",
+            "g/sub",
+        ),
+        (
+            "https://gitlab.com",
+            "https://gitlab.com/g/sub/p",
+            "https://gitlab.com/g/sub",
+            "g/sub/p",
+            "g",
+        ),
+        ("https://git.corp", "https://git.corp/g/p", "https://git.corp/g", "g/p", "g"),
+        (
+            azure,
+            "https://dev.azure.com/contoso/My%20App/_git/app",
+            "https://dev.azure.com/contoso",
+            "contoso/My%20App/_git/app",
+            "contoso",
+        ),
+        (
+            bitbucket,
+            "https://bitbucket.org/acme/%7B4f506172-8394-4a5b-8c6d-7e8f90a1b2c3%7D",
+            "https://bitbucket.org/acme",
+            "acme/{4f506172-8394-4a5b-8c6d-7e8f90a1b2c3}",
+            "acme",
+        ),
+    ] {
+        let certificate = of_ci(issuer, repository, Some(owner));
+        let policy = SourcePolicy::new(Some(repo), Some(org), Some("main")).unwrap();
+        policy.check(&certificate, None).unwrap();
+        for (repo, org) in [(Some("g/sub"), None), (Some("evil/p"), None), (None, Some("evil"))] {
+            let policy = SourcePolicy::new(repo, org, None).unwrap();
+            policy.check(&certificate, None).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn no_forges_issuer_speaks_for_another_forge() {
+    let github = "https://github.com/acme/app";
+    for issuer in [
+        "https://gitlab.com",
+        "https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6",
+        "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
+        "https://token.actions.acme.ghe.com",
+    ] {
+        let certificate = of_ci(issuer, github, None);
+        for repo in ["acme/app", github] {
+            let policy = SourcePolicy::new(Some(repo), None, None).unwrap();
+            policy.check(&certificate, None).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn a_ci_without_a_forge_needs_the_whole_url() {
+    let github = "https://github.com/acme/app";
+    for issuer in ["https://oidc.circleci.com/org/c1ec1111", "http://localhost:3006/circleci"] {
+        let certificate = of_ci(issuer, github, None);
+        let by =
+            |repo| SourcePolicy::new(Some(repo), None, None).unwrap().check(&certificate, None);
+        assert!(matches!(by("acme/app"), Err(SourceViolation::IssuerSpeaksForNoHost(_))));
+        by(github).unwrap();
+    }
+}
+
+#[test]
+fn a_job_that_names_another_pipeline_than_its_certificate_is_refused() {
+    let claims = json!({"organization_slug": "acme", "pipeline_slug": "app", "build_number": 3,
+        "job_id": "j"});
+    let build = BuildEnvironment::from_token_claims(claims.as_object().unwrap(), "");
+    let provenance = build.unwrap().unwrap().provenance();
+    let mut certificate = of_ci("https://agent.buildkite.com", "https://github.com/a/b", None);
+    for (signer, agrees) in
+        [("https://buildkite.com/acme/app", true), ("https://buildkite.com/acme/other", false)]
+    {
+        certificate.build_signer_uri = Some(signer.to_owned());
+        let found = SourcePolicy::default().check(&certificate, Some(&provenance));
+        assert_eq!(found.is_ok(), agrees, "{signer}: {found:?}");
     }
 }
