@@ -83,8 +83,8 @@ pub enum EntryError {
     /// Certificates of which one is not issued by the next.
     #[error("invalid verifier: the certificates are not a chain")]
     CertificateChain,
-    /// A verifier that verifies no signature.
-    #[error("a verifier verifies none of the signatures that are not another's")]
+    /// A verifier to which no signature falls.
+    #[error("every verifier must verify a signature that no verifier before it verifies")]
     UnusedVerifier,
     /// A hash that no Sigstore client uses.
     #[error("hash algorithm {0:?} is not supported, but sha256, sha384 and sha512 are")]

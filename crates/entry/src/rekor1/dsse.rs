@@ -36,10 +36,10 @@ struct ProposedContent<'a> {
     verifiers: Vec<Text<'a>>,
 }
 
-/// The envelope as JSON text.
+/// The JSON that the envelope is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Envelope<'a> {
+struct Envelope<'a> {
     #[serde(borrow)]
     payload_type: Option<Text<'a>>,
     #[serde(borrow)]
@@ -74,6 +74,8 @@ pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
 
 /// Reads an envelope, verifies all its signatures, and gives them to `then`, sorted and without
 /// repetition, with the verifier of each.
+///
+/// Of `verifiers` there are one to [`MAX_SIGNATURES`].
 pub(super) fn verify_envelope<T>(
     json: &str,
     verifiers: &[Verifier],

@@ -12,10 +12,11 @@ use crate::{EntryError, IndexKeyKind};
 /// pair may cost a verification: a hundred of P-521 take about a tenth of a second.
 pub(super) const MAX_SIGNATURES: usize = 10;
 
-/// What the signatures of an envelope sign, hashed once for all of them.
+/// What the signatures of an envelope sign, encoded and hashed once for all of them.
 pub(super) struct Message<'a> {
     payload_type: &'a str,
     payload: Vec<u8>,
+    encoding: OnceCell<Vec<u8>>,
     sha256: OnceCell<Vec<u8>>,
     sha384: OnceCell<Vec<u8>>,
     sha512: OnceCell<Vec<u8>>,
@@ -25,8 +26,8 @@ impl<'a> Message<'a> {
     /// Decodes the payload of an envelope.
     pub(super) fn new(payload_type: &'a str, payload: &str) -> Result<Self, EntryError> {
         let payload = decode(payload, "envelope.payload")?;
-        let (sha256, sha384, sha512) = Default::default();
-        Ok(Self { payload_type, payload, sha256, sha384, sha512 })
+        let (encoding, sha256, sha384, sha512) = Default::default();
+        Ok(Self { payload_type, payload, encoding, sha256, sha384, sha512 })
     }
 
     /// SHA-256 of the decoded payload.
@@ -45,7 +46,7 @@ impl<'a> Message<'a> {
     fn verify(&self, verifier: &Verifier, signature: &[u8]) -> bool {
         let by = |hash| verifier.verify_digest(hash, self.digest(hash), signature).is_ok();
         match verifier.key_type() {
-            KeyType::Ed25519 => verifier.verify_message(&self.encoding(), signature).is_ok(),
+            KeyType::Ed25519 => verifier.verify_message(self.encoding(), signature).is_ok(),
             KeyType::EcdsaP384 => by(HashAlgorithm::Sha256) || by(HashAlgorithm::Sha384),
             KeyType::EcdsaP521 => by(HashAlgorithm::Sha256) || by(HashAlgorithm::Sha512),
             KeyType::EcdsaP256 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
@@ -68,13 +69,13 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The pre-authentication encoding: `"DSSEv1" SP len(type) SP type SP len(payload) SP payload`.
-    fn encoding(&self) -> Vec<u8> {
-        let mut encoding = self.head().into_bytes();
-        encoding.extend_from_slice(&self.payload);
-        encoding
+    /// The whole encoding; a second copy of the payload, which hashing does not need.
+    fn encoding(&self) -> &[u8] {
+        self.encoding.get_or_init(|| [self.head().as_bytes(), &self.payload].concat())
     }
 
+    /// The pre-authentication encoding without the payload that ends it:
+    /// `"DSSEv1" SP len(type) SP type SP len(payload) SP`.
     fn head(&self) -> String {
         let payload_type = self.payload_type;
         format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), self.payload.len())
@@ -100,14 +101,12 @@ impl<'a> Signature<'a> {
 /// For each signature, in order, the first of `verifiers` that verifies it.
 ///
 /// No signature may be left without one, and no verifier without a signature: whoever reads the log
-/// would take it for a signer.
+/// would take it for a signer. Both lists are short: [`check_count`].
 pub(super) fn match_verifiers<'v>(
     message: &Message<'_>,
     signatures: &[Signature<'_>],
     verifiers: &'v [Verifier],
 ) -> Result<Vec<&'v Verifier>, EntryError> {
-    check_count(signatures.len(), "signatures")?;
-    check_count(verifiers.len(), "verifiers")?;
     let mut used = vec![false; verifiers.len()];
     let mut matched = Vec::with_capacity(signatures.len());
     for signature in signatures {
