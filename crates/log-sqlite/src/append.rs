@@ -207,7 +207,7 @@ type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 ///
 /// Their parameters are nameless: SQLite looks names up one by one, which for hundreds takes longer than the insert.
 struct Insert {
-    texts: [(usize, String); 4],
+    texts: [(usize, String); WIDTHS.len()],
 }
 
 impl Insert {

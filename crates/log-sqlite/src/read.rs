@@ -92,8 +92,9 @@ pub(crate) async fn find(
     }
     let mut known = HashMap::new();
     let mut rest = identities;
-    while let Some((width, text)) = FIND.iter().find(|(width, _)| *width <= rest.len()) {
-        let (now, later) = rest.split_at(*width);
+    while let Some((text, now, later)) =
+        padded(rest).and_then(|(at, now, later)| Some((FIND.get(at)?, now, later)))
+    {
         let query = now.iter().fold(sqlx::query(text.as_str()).bind(log.0), |query, identity| {
             query.bind(identity.0.as_slice())
         });
@@ -236,8 +237,9 @@ pub(crate) async fn leaf_hashes(
 ) -> Result<Vec<Hash>, StoreError> {
     let mut read = Vec::with_capacity(indexes.len());
     let mut rest = indexes;
-    while let Some((width, text)) = LEAF_HASHES.iter().find(|(width, _)| *width <= rest.len()) {
-        let (now, later) = rest.split_at(*width);
+    while let Some((text, now, later)) =
+        padded(rest).and_then(|(at, now, later)| Some((LEAF_HASHES.get(at)?, now, later)))
+    {
         let query = now
             .iter()
             .fold(sqlx::query_as(text.as_str()).bind(log.0), |query, idx| query.bind(bound(*idx)));
@@ -296,25 +298,57 @@ fn found_row(row: &SqliteRow) -> Result<(IdentityHash, Found), StoreError> {
     row::found(identity_hash, idx, leaf_hash, integrated_at)
 }
 
-/// Few widths, so that every statement is prepared once; the widest that fits is used until nothing is left.
-pub(crate) const WIDTHS: [usize; 4] = [128, 32, 8, 1];
+/// Few widths, so that every statement is prepared once; the widest that fits is used until nothing is left. Each
+/// statement is a way to the connection's thread and back, so a batch of up to 255 rows takes at most eight.
+pub(crate) const WIDTHS: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
-static FIND: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
+/// The next values to look up, as many as the narrowest statement that takes all that are left, or the widest one;
+/// the last is repeated to fill it, which finds nothing more. Also what is left after them.
+fn padded<T: Copy>(values: &[T]) -> Option<(usize, Vec<T>, &[T])> {
+    let last = *values.last()?;
+    let width = WIDTHS.iter().rev().find(|width| **width >= values.len()).or(WIDTHS.first())?;
+    let (now, later) = values.split_at(values.len().min(*width));
+    let at = WIDTHS.iter().position(|other| other == width)?;
+    let mut now = now.to_vec();
+    now.resize(*width, last);
+    Some((at, now, later))
+}
+
+static FIND: LazyLock<[String; WIDTHS.len()]> = LazyLock::new(|| {
     WIDTHS.map(|width| {
         let marks = vec!["?"; width].join(", ");
-        let text = format!(
+        format!(
             "SELECT identity_hash, idx, leaf_hash, integrated_at FROM entry INDEXED BY entry_identity \
              WHERE log_id = ? AND identity_hash IN ({marks})"
-        );
-        (width, text)
+        )
     })
 });
 
-static LEAF_HASHES: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
+static LEAF_HASHES: LazyLock<[String; WIDTHS.len()]> = LazyLock::new(|| {
     WIDTHS.map(|width| {
         let marks = vec!["?"; width].join(", ");
-        let text =
-            format!("SELECT idx, leaf_hash FROM entry WHERE log_id = ? AND idx IN ({marks})");
-        (width, text)
+        format!("SELECT idx, leaf_hash FROM entry WHERE log_id = ? AND idx IN ({marks})")
     })
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_up_everything_in_the_fewest_statements() {
+        for count in 0..700usize {
+            let values: Vec<usize> = (0..count).collect();
+            let (mut rest, mut seen, mut statements) = (values.as_slice(), Vec::new(), 0);
+            while let Some((at, now, later)) = padded(rest) {
+                assert_eq!(now.len(), WIDTHS[at]);
+                seen.extend(now);
+                statements += 1;
+                rest = later;
+            }
+            seen.dedup();
+            assert_eq!(seen, values);
+            assert_eq!(statements, count.div_ceil(128));
+        }
+    }
+}
