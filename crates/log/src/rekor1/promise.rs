@@ -47,12 +47,25 @@ impl Promises {
                     "the stored timestamp of an entry is not this log's; run fsck"),
             }
         }
-        let signed = tokio::time::timeout(SIGNING_TIME, self.signer.sign(&payload)).await;
-        let set = signed.unwrap_or_else(|_| Err(self.late())).map_err(Rekor1Error::Signing)?;
-        let set = Bytes::from(set);
-        self.verify(&payload, &set).await?.map_err(Rekor1Error::Signature)?;
+        let set = self.sign(payload).await?;
         // Of two that were signed at once, both callers get the one that will be stored.
         Ok(self.keeper.keep(index, set))
+    }
+
+    /// A new SET, verified.
+    async fn sign(&self, payload: Arc<[u8]>) -> Result<Bytes, Rekor1Error> {
+        if self.signer.in_memory().is_some() {
+            let (signer, key) = (Arc::clone(&self.signer), self.public_key.clone());
+            return self
+                .cpu
+                .run_next(move || sign_in_memory(signer.as_ref(), &key, &payload))
+                .await?;
+        }
+        let signed = tokio::time::timeout(SIGNING_TIME, self.signer.sign(&payload)).await;
+        let set = signed.unwrap_or_else(|_| Err(late(self.signer.as_ref())));
+        let set = Bytes::from(set.map_err(Rekor1Error::Signing)?);
+        self.verify(&payload, &set).await?.map_err(Rekor1Error::Signature)?;
+        Ok(set)
     }
 
     async fn verify(
@@ -64,11 +77,23 @@ impl Promises {
         let (payload, set) = (Arc::clone(payload), set.clone());
         Ok(self.cpu.run_next(move || key.verify(&payload, &set)).await?)
     }
+}
 
-    fn late(&self) -> SignerError {
-        let (key_id, reason) = (self.signer.key_id().to_owned(), "no answer in time".to_owned());
-        SignerError::Unavailable { key_id, reason }
-    }
+/// Both in one step on a thread for computing: a way to it and back takes as long as the signature.
+fn sign_in_memory(
+    signer: &dyn Signer,
+    public_key: &PublicKey,
+    payload: &[u8],
+) -> Result<Bytes, Rekor1Error> {
+    let key = signer.in_memory().ok_or_else(|| Rekor1Error::Signing(late(signer)))?;
+    let set = key.sign_now(payload).map_err(Rekor1Error::Signing)?;
+    public_key.verify(payload, &set).map_err(Rekor1Error::Signature)?;
+    Ok(set.into())
+}
+
+fn late(signer: &dyn Signer) -> SignerError {
+    let (key_id, reason) = (signer.key_id().to_owned(), "no answer in time".to_owned());
+    SignerError::Unavailable { key_id, reason }
 }
 
 /// A remote key answers in tens of milliseconds.
