@@ -6,7 +6,7 @@
 //!
 //! It refuses to: fetch anything, log what it has not verified, take pure Ed25519
 //! over a digest, judge certificates (validity and issuer are the verifier's
-//! business; here a certificate only carries a key and names).
+//! business; here a certificate only carries a key and names, and a chain is one).
 //!
 //! - [`rekor1`], [`rekor2`]: the kinds of Rekor v1 and v2, one file each.
 //! - [`VerifiedEntry`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.

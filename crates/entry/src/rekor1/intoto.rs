@@ -13,7 +13,7 @@ use super::{
     proposed::{Text, parse, quoted, required, required_bytes},
     verifier::Verifier,
 };
-use crate::{EntryError, IndexKeyKind, VerifiedEntry, index_key};
+use crate::{EntryError, VerifiedEntry, index_key};
 
 pub(super) const KIND: &str = "intoto";
 
@@ -117,7 +117,8 @@ struct Hash<'a> {
 
 /// Verifies every signature of the envelope, which is an object here, each with its key.
 ///
-/// The hash is the client's word: of what JSON it is, nobody but the client can know.
+/// The hash is the client's word: of what JSON it is, nobody but the client can know. Nobody signed
+/// it, so the entry is not found by it either, as upstream has it.
 pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
     let spec: Spec2<'_> = parse(spec.get().as_bytes())?;
     let content = spec.content.ok_or(EntryError::Missing("spec.content"))?;
@@ -139,10 +140,9 @@ pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
         )?;
     }
     let payload_hash = message.payload_hash();
-    let hashes =
-        [index_key::of_digest(&payload_hash), (IndexKeyKind::Hash, hash.to_ascii_lowercase())];
     let verifiers = signatures.iter().flat_map(|signed| signed.verifier.index_keys());
-    let keys = hashes.into_iter().chain(verifiers).chain(message.named_digests());
+    let keys = [index_key::of_digest(&payload_hash)].into_iter().chain(verifiers);
+    let keys = keys.chain(message.named_digests());
     let body = body_2(&payload_type, &signatures, &hash, &payload_hash);
     entry_of(KIND, VERSION_2, body, keys)
 }
