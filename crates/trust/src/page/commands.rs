@@ -312,13 +312,14 @@ impl Words<'_> {
         Client {
             id: "sigstore-go",
             name: "sigstore-go",
-            note: "The example programs of the library.",
+            note: "The example programs of the library. The first one prints more than the bundle.",
             commands: vec![
                 command(
                     "sign",
                     "Sign",
                     "sigstore-go-signing -id-token \"$(cat token.jwt)\" -rekor -tsa \\\n  \
-                     -s signing_config.v0.2.json -t trusted_root.json FILE > FILE.sigstore.json"
+                     -s signing_config.v0.2.json -t trusted_root.json FILE \\\n  \
+                     | sed -n '/^{/p' > FILE.sigstore.json"
                         .to_owned(),
                 ),
                 command("verify", "Verify", verify),
