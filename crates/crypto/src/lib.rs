@@ -20,7 +20,7 @@ mod signer;
 pub use digest::{HashAlgorithm, Hasher, digest, sha256};
 pub use local::LocalSigner;
 pub use public_key::{KeyError, KeyType, PublicKey, SignatureAlgorithm, SignatureError};
-pub use signer::{Signer, SignerError};
+pub use signer::{SignNow, Signer, SignerError};
 
 /// Returns `N` bytes from the backend's cryptographic random generator.
 ///

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 };
 use zeroize::Zeroizing;
 
-use crate::{KeyError, KeyType, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use crate::{KeyError, KeyType, PublicKey, SignNow, SignatureAlgorithm, Signer, SignerError};
 
 /// A private key in this process's memory.
 pub struct LocalSigner {
@@ -99,7 +99,7 @@ impl Signer for LocalSigner {
         self.sign_now(message)
     }
 
-    fn in_memory(&self) -> Option<&LocalSigner> {
+    fn in_memory(&self) -> Option<&dyn SignNow> {
         Some(self)
     }
 
@@ -113,6 +113,12 @@ impl Signer for LocalSigner {
 
     fn key_id(&self) -> &str {
         &self.key_id
+    }
+}
+
+impl SignNow for LocalSigner {
+    fn sign_now(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        Self::sign_now(self, message)
     }
 }
 

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::{LocalSigner, PublicKey, SignatureAlgorithm};
+use crate::{PublicKey, SignatureAlgorithm};
 
 /// A signing key, wherever it lives: in memory, on a PKCS#11 token, in a KMS.
 ///
@@ -17,9 +17,9 @@ pub trait Signer: Send + Sync + 'static {
     /// [`SignerError::Refused`] when it answers and will not sign.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
 
-    /// The key itself when it is in memory, so that who is on a thread for computing already can
+    /// The signing half of a key in memory, so that who is on a thread for computing already can
     /// sign there. `None`, the default, for keys that have to be waited for.
-    fn in_memory(&self) -> Option<&LocalSigner> {
+    fn in_memory(&self) -> Option<&dyn SignNow> {
         None
     }
 
@@ -31,6 +31,15 @@ pub trait Signer: Send + Sync + 'static {
 
     /// A name for logs and metrics; never secret.
     fn key_id(&self) -> &str;
+}
+
+/// A key that signs on the thread of the caller; it can do nothing else, least of all be read.
+pub trait SignNow: Send + Sync {
+    /// [`Signer::sign`] without waiting.
+    ///
+    /// # Errors
+    /// [`SignerError::Refused`] when the backend fails.
+    fn sign_now(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
 }
 
 /// Why a signer gave no signature.

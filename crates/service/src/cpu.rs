@@ -5,7 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use crypto::{LocalSigner, PublicKey, SignNow, SignatureAlgorithm, Signer, SignerError};
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::{Dispatch, Span, dispatcher};
@@ -132,8 +132,8 @@ impl Signer for OffloadSigner {
         })
     }
 
-    fn in_memory(&self) -> Option<&LocalSigner> {
-        Some(&self.signer)
+    fn in_memory(&self) -> Option<&dyn SignNow> {
+        self.signer.in_memory()
     }
 
     fn public_key(&self) -> &PublicKey {

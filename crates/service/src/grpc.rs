@@ -259,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn every_failure_has_a_code() {
+        for (failure, code) in [
+            (Failure::NotFound, Code::Unimplemented),
+            (Failure::MethodNotAllowed, Code::Unimplemented),
+            (Failure::BodyTooLarge { limit: 1 }, Code::ResourceExhausted),
+            (Failure::BodyUnreadable, Code::Internal),
+            (Failure::Timeout, Code::Unavailable),
+            (Failure::Overloaded, Code::Unavailable),
+            (Failure::Internal, Code::Internal),
+        ] {
+            let response = GrpcError::from(&failure).into_response();
+            let status = &response.headers()[GRPC_STATUS];
+            assert_eq!(
+                (response.status().as_u16(), status),
+                (200, &HeaderValue::from(code as u16))
+            );
+        }
+    }
+
+    #[test]
     fn knows_grpc_by_its_content_type() {
         let is = |content_type: &'static str| {
             let value = HeaderValue::from_static(content_type);
