@@ -140,7 +140,14 @@ async fn a_queue_full_of_new_work_does_not_refuse_what_is_logged() {
     let (release, busy) = std::sync::mpsc::channel::<()>();
     let mut jobs = tokio::task::JoinSet::new();
     let pool = stack.cpu.clone();
-    jobs.spawn(async move { pool.run(move || busy.recv().unwrap_err()).await.map(drop) });
+    let (started, running) = tokio::sync::oneshot::channel();
+    let occupy = move || {
+        started.send(()).unwrap();
+        busy.recv().unwrap_err();
+    };
+    jobs.spawn(async move { pool.run(occupy).await });
+    // Else the thread, not yet awake, could find the step of accepted work first.
+    running.await.unwrap();
     let full = async {
         loop {
             let pool = stack.cpu.clone();
