@@ -1,7 +1,7 @@
 //! Repository tasks: demo, test, interop, bench.
 //!
 //! `cargo xtask demo [--keep]`, `cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]`,
-//! `cargo xtask interop [--core]`, `cargo xtask bench [log|ca|tsa|client] [--json FILE]`. Each sets up
+//! `cargo xtask interop [--core|PART]`, `cargo xtask bench [log|ca|tsa|client] [--json FILE]`. Each sets up
 //! what it needs by itself and says what is missing when it cannot.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
@@ -24,7 +24,7 @@ use options::Options;
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
   cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
-  cargo xtask interop [--core]
+  cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S]
   cargo xtask lint";
 

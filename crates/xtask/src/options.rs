@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 /// What stood behind the task's name.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// A part of the task: `faults`, `fuzz`, `log`, `ca`, `tsa`, `client`.
+    /// A part of the task, such as `faults`, `log` or `images`.
     pub(crate) part: Option<String>,
     /// Leave the demonstration running.
     pub(crate) keep: bool,

@@ -48,6 +48,18 @@ static PYTHON_KEYS: Limit = Limit {
     source: "`sigstore verify --help`",
 };
 
+static JAVA_KEYS: Limit = Limit {
+    says: "has no option for keys",
+    why: "sigstore-java verifies certificates only",
+    source: "sigstore-java KeylessVerifier",
+};
+
+static JAVA_REKOR2_ATTESTATIONS: Limit = Limit {
+    says: "Expecting type dsse:0.0.2",
+    why: "sigstore-java 2.0 looks for attestations in Rekor v2 as `dsse` 0.0.2, which Rekor v2 stores no more",
+    source: "sigstore-java 2.0.0 KeylessVerifier.checkDsseEnvelope",
+};
+
 static JS_CLI_KEYS: Limit = Limit {
     says: "",
     why: "@sigstore/cli has no option for keys",
@@ -112,8 +124,12 @@ pub(super) fn of_verification(
     let key = order.vouching == Vouching::Key;
     let candidates: &[&'static Limit] = match verifier {
         Verifier::Python(_) if key => &[&PYTHON_KEYS],
+        Verifier::Java if key => &[&JAVA_KEYS],
         Verifier::Python(_) if producer == Producer::Cosign2 && order.kind == Kind::Attestation => {
             &[&PYTHON_STATEMENT]
+        }
+        Verifier::Java if order.kind == Kind::Attestation && order.protocol == Protocol::Rekor2 => {
+            &[&JAVA_REKOR2_ATTESTATIONS]
         }
         Verifier::JavaScript(Trust::Tuf) if key => &[&JS_CLI_KEYS],
         Verifier::Cosign2(Trust::Tuf) => &[&COSIGN2_TUF],
@@ -154,7 +170,7 @@ pub(super) fn of_old_form(order: &OldOrder, said: &str) -> Option<&'static Limit
 }
 
 /// What producers cannot make at all, so that no row of the matrix asks it.
-pub(super) const NOT_PRODUCED: [(&str, &str); 6] = [
+pub(super) const NOT_PRODUCED: [(&str, &str); 7] = [
     (
         "cosign 2.5 signs into Rekor v2",
         "cosign 2.5 has no signing config and knows Rekor v1 only (`cosign sign-blob --help`; cosign 2.6 is the first with --signing-config)",
@@ -171,6 +187,10 @@ pub(super) const NOT_PRODUCED: [(&str, &str); 6] = [
     (
         "sigstore-go-signing signs with trust from TUF",
         "the example program takes files or public TUF only (`sigstore-go-signing -h`)",
+    ),
+    (
+        "sigstore-java signs",
+        "it speaks gRPC over TLS to the CA, and the switch for plain text is in neither its signer nor its command line; `dev` serves plain HTTP (sigstore-java#682, HttpParams)",
     ),
     ("sigstore-python signs by key", "it has no option for keys (`sigstore sign --help`)"),
 ];

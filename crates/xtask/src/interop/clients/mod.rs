@@ -5,6 +5,7 @@ pub(super) mod cosign3;
 pub(super) mod countersign;
 pub(super) mod gitsign;
 pub(super) mod images;
+pub(super) mod java;
 pub(super) mod javascript;
 pub(super) mod old_forms;
 pub(super) mod openssl;
@@ -205,10 +206,11 @@ pub(super) enum Verifier {
     /// The library reads files, the command line reads TUF.
     JavaScript(Trust),
     Go(Trust),
+    Java,
 }
 
 impl Verifier {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Countersign,
         Self::Cosign3(Trust::Files),
         Self::Cosign3(Trust::Tuf),
@@ -220,6 +222,7 @@ impl Verifier {
         Self::JavaScript(Trust::Tuf),
         Self::Go(Trust::Files),
         Self::Go(Trust::Tuf),
+        Self::Java,
     ];
 
     /// Two lines of a column's head.
@@ -232,6 +235,7 @@ impl Verifier {
             Self::JavaScript(Trust::Files) => ("js lib", Trust::Files.name()),
             Self::JavaScript(Trust::Tuf) => ("js cli", Trust::Tuf.name()),
             Self::Go(trust) => ("go", trust.name()),
+            Self::Java => ("java", Trust::Files.name()),
         }
     }
 
@@ -253,13 +257,14 @@ impl Verifier {
             Self::JavaScript(Trust::Files) => Some(Tool::JavaScript),
             Self::JavaScript(Trust::Tuf) => Some(Tool::JavaScriptCli),
             Self::Go(_) => Some(Tool::GoVerification),
+            Self::Java => Some(Tool::Java),
         }
     }
 
     /// How this verifier learns whom to trust.
     pub(super) fn trust(self) -> Trust {
         match self {
-            Self::Countersign => Trust::Files,
+            Self::Countersign | Self::Java => Trust::Files,
             Self::Cosign3(trust)
             | Self::Cosign2(trust)
             | Self::Python(trust)
@@ -281,6 +286,7 @@ impl Verifier {
             Self::JavaScript(Trust::Files) => javascript::verify(scene, claim),
             Self::JavaScript(Trust::Tuf) => javascript::verify_by_cli(scene, claim),
             Self::Go(_) => sigstore_go::verify(scene, claim),
+            Self::Java => java::verify(scene, claim),
         }
     }
 }

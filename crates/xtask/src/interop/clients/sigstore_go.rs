@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{Claim, ExpectedSigner, Kind, Order, Trust};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     process::output,
 };
 
-/// The program prints its bundle.
+/// The program prints the public key, then the bundle.
 pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
     let mut command = scene.command(Tool::GoSigning, "go-signing")?;
     command.args(["-id-token", &scene.token_text()?, "-rekor", "-tsa", "-s"]);
@@ -20,7 +20,9 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
         Kind::Blob => command.arg(&scene.artifact),
         Kind::Attestation => command.arg("-in-toto").arg(&scene.statement),
     };
-    fs::write(&order.bundle, output(&mut command)?)?;
+    let said = output(&mut command)?;
+    let start = said.find("\n{").context("the program printed no bundle")?;
+    fs::write(&order.bundle, &said[start..])?;
     Ok(())
 }
 

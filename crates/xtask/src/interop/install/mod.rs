@@ -2,6 +2,7 @@
 //! cache (a browser with its libraries, npm, git) comes by apt, when we are root.
 
 mod debian;
+mod java;
 mod javascript;
 mod machine;
 mod python;
@@ -38,6 +39,8 @@ pub(super) enum Tool {
     GoSigning,
     GoVerification,
     GoImages,
+    /// The directory of the program and its libraries.
+    Java,
     Registry,
     OpenSsl,
     Git,
@@ -50,12 +53,13 @@ impl Tool {
         [Self::Cosign3, Self::Python, Self::JavaScript, Self::JavaScriptCli, Self::Chromium];
 
     /// What only the full matrix needs.
-    const REST: [Self; 9] = [
+    const REST: [Self; 10] = [
         Self::Cosign2,
         Self::Gitsign,
         Self::GoSigning,
         Self::GoVerification,
         Self::GoImages,
+        Self::Java,
         Self::Registry,
         Self::OpenSsl,
         Self::Git,
@@ -74,6 +78,7 @@ impl Tool {
             Self::GoSigning => "sigstore-go-signing",
             Self::GoVerification => "sigstore-go-verification",
             Self::GoImages => "oci-image-verification",
+            Self::Java => "sigstore-java",
             Self::Registry => "docker-registry",
             Self::OpenSsl => "openssl",
             Self::Git => "git",
@@ -122,14 +127,20 @@ impl Clients {
     }
 }
 
-/// Installs what is missing. A program that cannot be had is an answer, not an error: its cells say so.
+/// Installs what is missing. In the full matrix a program that cannot be had is an answer, not an
+/// error: its cells say so. The core would be green and empty then, so that it fails; only a browser,
+/// which no package can bring without root, may be missing.
 pub(super) fn install(core: bool) -> Result<Clients> {
     let cache = paths::cache()?;
     let rest: &[Tool] = if core { &[] } else { &Tool::REST };
     let mut programs = BTreeMap::new();
     for tool in Tool::CORE.iter().chain(rest) {
         let found = retry(tool.name(), || one(*tool, &cache));
-        programs.insert(*tool, found.map_err(|error| format!("{error:#}")));
+        if core && *tool != Tool::Chromium {
+            programs.insert(*tool, Ok(found?));
+        } else {
+            programs.insert(*tool, found.map_err(|error| format!("{error:#}")));
+        }
     }
     Ok(Clients { programs })
 }
@@ -144,6 +155,7 @@ fn one(tool: Tool, cache: &Path) -> Result<Program> {
         Tool::GoVerification => sid.program("sigstore-go", "sigstore-go-verification", "1."),
         Tool::GoImages => sid.program("sigstore-go", "oci-image-verification", "1."),
         Tool::Registry => trixie.program("docker-registry", "docker-registry", "2."),
+        Tool::Java => java::install(&cache.join("java")),
         Tool::Python => python::install(&cache.join("python")),
         Tool::JavaScript => Ok(javascript::install(&cache.join("javascript"))?.0),
         Tool::JavaScriptCli => Ok(javascript::install(&cache.join("javascript"))?.1),
