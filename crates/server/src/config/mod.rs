@@ -8,6 +8,9 @@ mod read;
 mod section;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs,
     net::IpAddr,

@@ -230,8 +230,10 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
     let lifetime_s = section.integer("lifetime_s");
     let backdate_s = section.integer("backdate_s");
     let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
-    let issuers = issuers::read(section.listed("issuer"));
-    if issuers.is_empty() {
+    let listed = section.listed("issuer");
+    let nobody = listed.is_empty();
+    let issuers = issuers::read(listed);
+    if nobody {
         section.wrong("issuer", "nobody would be believed; add [[ca.<name>.issuer]]");
     }
     if let Err(error) = &oidc {

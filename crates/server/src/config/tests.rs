@@ -1,0 +1,280 @@
+use super::*;
+
+/// The smallest configuration, as `trial.toml` has it.
+fn sample(name: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    fs::read_to_string(format!("{root}/{name}")).unwrap()
+}
+
+fn trial() -> String {
+    sample("docs/samples/trial.toml")
+}
+
+/// What is said of a configuration that is refused.
+fn problems(text: &str) -> String {
+    format!("{:#}", Config::parse(text).unwrap_err())
+}
+
+/// `trial.toml` with `from` replaced, which must be there once.
+fn changed(from: &str, to: &str) -> String {
+    let text = trial();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    text.replace(from, to)
+}
+
+#[test]
+fn reads_every_sample_and_the_file_of_docker_compose() {
+    for name in
+        ["docs/samples/trial.toml", "docs/samples/production.toml", "deploy/countersign.toml"]
+    {
+        let config = Config::parse(&sample(name));
+        assert!(config.is_ok(), "{name}: {:#}", config.unwrap_err());
+    }
+}
+
+#[test]
+fn fills_in_what_is_left_out() {
+    let config = Config::parse(&trial()).unwrap();
+    assert_eq!(config.listen.address, None);
+    assert_eq!(config.port(Face::Ca, Part::All), 5555);
+    assert_eq!(config.port(Face::Metrics, Part::All), 3007);
+    assert_eq!(config.port(Face::Metrics, Part::OidcDev), 3008);
+    assert_eq!(config.ca.key, KeyFile("/var/tmp/countersign/ca/keys/ca.pem".into()));
+    assert_eq!(config.ca.settings.ct.url.as_str(), "http://localhost:6962/");
+    assert_eq!(config.ca.settings.issuers.len(), 9);
+    assert_eq!(config.operator, "localhost");
+    assert_eq!(config.trust.oidc_url, "http://localhost:3006");
+}
+
+#[test]
+fn takes_what_is_given() {
+    let config = Config::parse(&sample("docs/samples/production.toml")).unwrap();
+    assert_eq!(config.operator, "signing.acme.example");
+    assert_eq!(config.ca.key, KeyFile("/etc/countersign/keys/ca.pem".into()));
+    assert_eq!(config.ca.settings.ct.url.as_str(), "http://127.0.0.1:6962/");
+    assert_eq!(
+        (config.rekor2.name.as_str(), config.rekor2.url.host()),
+        ("2026", "log2026.acme.example")
+    );
+    assert_eq!(config.ca.settings.issuers.len(), 5);
+    assert!(config.telemetry.json && config.oidc_dev.is_none());
+}
+
+#[test]
+fn an_empty_file_is_told_everything_that_is_missing() {
+    let said = problems("");
+    for place in ["data_dir", "tenant", "ca", "tsa", "trust", "log", "database.kind"] {
+        assert!(said.contains(&format!("\n  {place}: ")), "{place}: {said}");
+    }
+    assert!(said.contains("of kind `rekor1` is missing"), "{said}");
+}
+
+#[test]
+fn every_problem_is_named_at_once_with_its_place() {
+    let text = trial()
+        .replace("organization = \"Trial\"", "organisation = \"Trial\"")
+        .replace("kind = \"sqlite\"", "kind = \"mysql\"")
+        .replace("http://localhost:3004", "http://tsa.example")
+        .replace("oidc-dev = 3008", "oidc-dev = 70000\nca = \"x\"");
+    let said = problems(&text);
+    for line in [
+        "tenant.default.organisation: unknown key; known here are hosts, operator, organization",
+        "tenant.default.organization: is missing",
+        "database.kind: `mysql` is neither `sqlite` nor `postgres`",
+        "tsa.default.url: `http://tsa.example`: must be https",
+        "listen.metrics_ports.oidc-dev: 70000 is out of range",
+        "listen.metrics_ports.ca: must be a whole number, and is of type string",
+    ] {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+    assert!(said.contains("6 problems"), "{said}");
+}
+
+#[test]
+fn refuses_unknown_keys_in_every_table() {
+    for table in [
+        "[tenant.default]",
+        "[listen.metrics_ports]",
+        "[database]",
+        "[ca.default]",
+        "[[ca.default.issuer]]",
+        "[log.ct]",
+        "[log.rekor1]",
+        "[log.rekor2]",
+        "[tsa.default]",
+        "[trust.default]",
+        "[oidc-dev]",
+    ] {
+        let said = problems(&changed(table, &format!("{table}\nmistyped = 1")));
+        assert!(said.contains("1 problem\n"), "{table}: {said}");
+        assert!(said.contains("mistyped: unknown key"), "{table}: {said}");
+    }
+    let said = problems(&format!("mistyped = 1\n{}", trial()));
+    assert!(said.contains("\n  mistyped: unknown key"), "{said}");
+}
+
+#[test]
+fn believes_nobody_unless_told() {
+    let issuer = trial().split_once("[[ca.default.issuer]]").unwrap().1.to_owned();
+    let issuer = issuer.split_once("[log.ct]").unwrap().0;
+    let said = problems(&changed(&format!("[[ca.default.issuer]]{issuer}"), ""));
+    assert!(said.contains("ca.default.issuer: nobody would be believed"), "{said}");
+}
+
+#[test]
+fn the_development_issuer_must_be_called_one() {
+    let said = problems(&changed("development = true\n", ""));
+    assert!(said.contains("ca.default.issuer[0].type: `oidc-dev` vouches for everybody"), "{said}");
+}
+
+#[test]
+fn an_http_issuer_needs_development_and_loopback() {
+    let issuer = |url: &str, development: &str| {
+        changed(
+            "type = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"",
+            &format!("type = \"email\"\naudiences = [\"sigstore\"]\n{development}url = \"{url}\""),
+        )
+    };
+    assert!(Config::parse(&issuer("http://localhost:8080", "development = true\n")).is_ok());
+    assert!(Config::parse(&issuer("https://sso.example", "")).is_ok());
+    let said = problems(&issuer("http://localhost:8080", ""));
+    assert!(said.contains("ca.default.issuer[0]: "), "{said}");
+    let said = problems(&issuer("http://sso.example", "development = true\n"));
+    assert!(said.contains("ca.default.issuer[0]: "), "{said}");
+    // The way to the keys may be another one, for development only.
+    let keys = "keys_url = \"http://sso:8080/keys\"\n";
+    let said = problems(&issuer("https://sso.example", keys));
+    assert!(said.contains("ca.default.issuer[0].keys_url: must be https"), "{said}");
+    let text = issuer("http://localhost:8080", &format!("development = true\n{keys}"));
+    let config = Config::parse(&text).unwrap();
+    let jwks_uri = config.ca.settings.issuers[0].jwks_uri().map(url::Url::as_str);
+    assert_eq!(jwks_uri, Some("http://sso:8080/keys"));
+}
+
+#[test]
+fn problems_of_an_issuer_are_those_of_its_type() {
+    let said = problems(&changed(
+        "type = \"oidc-dev\"",
+        "type = \"github-workflow\"\naudiences = [\"a\"]\nbase_url = \"https://github.com\"\nsubject_domain = \"http://localhost\"",
+    ));
+    assert!(said.contains("ca.default.issuer[0]: "), "{said}");
+    assert!(said.contains("subject_domain"), "{said}");
+}
+
+#[test]
+fn keys_elsewhere_are_not_yet_there_and_say_so() {
+    let with = |key: &str| changed("[tsa.default]", &format!("[tsa.default]\nkey = \"{key}\""));
+    for key in
+        ["pkcs11:token=tsa", "awskms:///alias/tsa", "gcpkms://x", "azurekms://x", "hashivault://x"]
+    {
+        let said = problems(&with(key));
+        assert!(said.contains("tsa.default.key: ") && said.contains("not supported yet"), "{said}");
+    }
+    for key in ["/etc/key.pem", "file:key.pem", "http://key"] {
+        let said = problems(&with(key));
+        assert!(said.contains("tsa.default.key: ") && said.contains("must be"), "{said}");
+    }
+    assert!(Config::parse(&with("file:/etc/key.pem")).is_ok());
+}
+
+#[test]
+fn one_of_each_and_one_tenant_are_what_there_is_so_far() {
+    let said = problems(&format!("{}\n[tsa.other]\nurl = \"https://tsa.example\"", trial()));
+    assert!(
+        said.contains("tsa.default: more than one [tsa.<name>] is not supported yet"),
+        "{said}"
+    );
+    let said = problems(&changed("[tsa.default]", "[tsa.default]\ntenant = \"acme\""));
+    assert!(said.contains("tsa.default.tenant: `acme`"), "{said}");
+    let more = "[log.second]\nkind = \"rekor2\"\nurl = \"https://log2.example\"";
+    let said = problems(&format!("{}\n{more}", trial()));
+    assert!(said.contains("log.second: a second rekor2 log is not supported yet"), "{said}");
+}
+
+#[test]
+fn the_password_of_the_database_is_never_in_the_file() {
+    for url in ["postgres://me:secret@db/x", "postgres://me@db/x?password=secret"] {
+        let said = problems(&changed(
+            "kind = \"sqlite\"",
+            &format!("kind = \"postgres\"\nurl = \"{url}\""),
+        ));
+        assert!(said.contains("database.url: must not contain the password"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    let said = problems(&changed("kind = \"sqlite\"", "kind = \"postgres\""));
+    assert!(said.contains("database.url: is missing"), "{said}");
+    let said = problems(&changed("kind = \"sqlite\"", "kind = \"sqlite\"\npassword_file = \"/x\""));
+    assert!(said.contains("database.password_file: kind `sqlite` has no use for it"), "{said}");
+}
+
+#[test]
+fn base_urls_have_one_form() {
+    for url in [
+        "https://ca.example",
+        "https://ca.example:8443",
+        "http://localhost:5555",
+        "http://127.0.0.2",
+        "http://[::1]:1",
+    ] {
+        assert_eq!(url.parse::<BaseUrl>().map(|url| url.to_string()).as_deref(), Ok(url));
+    }
+    for url in [
+        "https://ca.example/",
+        "https://ca.example/api",
+        "https://CA.example",
+        "https://ca.example:443",
+        "https://ca.example?x",
+        "https://ca.example#x",
+        "https://me@ca.example",
+        "https://me:pw@ca.example",
+        "ftp://ca.example",
+        "ca.example",
+        "",
+    ] {
+        let form = url.parse::<BaseUrl>().unwrap_err().to_string();
+        assert!(form.contains("without a final slash"), "{url}: {form}");
+    }
+    let plain = "http://ca.example".parse::<BaseUrl>().unwrap_err().to_string();
+    assert!(plain.contains("must be https"), "{plain}");
+}
+
+#[test]
+fn a_tenant_that_names_its_hosts_has_no_service_elsewhere() {
+    let with =
+        |hosts: &str| changed("[tenant.default]", &format!("[tenant.default]\nhosts = {hosts}"));
+    assert!(Config::parse(&with("[\"localhost\"]")).is_ok());
+    let said = problems(&with("[\"sign.example\"]"));
+    assert_eq!(said.matches("tenant.default.hosts: do not name the host of").count(), 6, "{said}");
+}
+
+#[test]
+fn the_development_provider_is_of_this_machine() {
+    let text = trial().replace(
+        "[oidc-dev]\nurl = \"http://localhost:3006\"",
+        "[oidc-dev]\nurl = \"https://oidc.example\"",
+    );
+    let said = problems(&text);
+    assert!(said.contains("oidc-dev.url: must be of the host `localhost`"), "{said}");
+}
+
+#[test]
+fn what_is_not_toml_is_called_so() {
+    assert!(problems("data_dir =").contains("is not TOML"));
+    let missing = Config::load(Path::new("/no/such/file")).unwrap_err();
+    assert!(format!("{missing:#}").contains("/no/such/file"), "{missing:#}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z\\[\\]=\"0-9{}, .\n]{0,200}") {
+        let _ = Config::parse(&text);
+    }
+
+    #[test]
+    fn a_table_that_holds_anything_is_answered(key in "[a-z_]{1,12}", number in proptest::num::i64::ANY) {
+        for section in ["ca.x", "log.x", "tsa.x", "trust.x", "tenant.x", "listen", "database", "telemetry", "oidc-dev"] {
+            let text = format!("[{section}]\n{key} = {number}");
+            proptest::prop_assert!(Config::parse(&text).is_err());
+        }
+    }
+}
