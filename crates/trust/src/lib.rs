@@ -2,16 +2,19 @@
 //!
 //! Builds the trusted root, signing config and key files of one deployment from
 //! its keys and chains, checks them against everything that some official client
-//! demands ([`lint`]), writes them and serves them. Formats:
-//! `sigstore_trustroot.proto` of the Sigstore protobuf specifications; the traps
-//! are listed in design section 4 and tested one by one.
+//! demands ([`lint`]), writes them and serves them, with a page that says what to
+//! type. A TUF repository ([`tuf`]) vouches for them to clients that were given its
+//! root once. Formats: `sigstore_trustroot.proto` of the Sigstore protobuf
+//! specifications, and the TUF specification 1.0; the traps are listed in design
+//! section 4 and tested one by one.
 //!
-//! It refuses to: hold or see a private key, publish files that a lint finds
-//! fault with, and answer anything but 404 for what does not exist (TUF clients
-//! probe for the next root and take any other answer for an error).
+//! It refuses to: see a private key other than through [`crypto::Signer`], publish
+//! files that a lint finds fault with, and answer anything but 404 for what does not
+//! exist (TUF clients probe for the next root and take any other answer for an error).
 //!
 //! - [`Deployment`]: what the files are made from.
 //! - [`TrustFiles`]: the files; [`TrustFiles::write_to`] and [`router`] publish them.
+//! - [`tuf::Repository`]: the repository, and what keeps it fresh.
 //! - [`lint`]: the checks, also for files of other deployments.
 
 mod cosign2;

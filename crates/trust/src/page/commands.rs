@@ -228,7 +228,8 @@ impl Words<'_> {
         Client {
             id: "gitsign",
             name: "gitsign",
-            note: "It reads its trust at two places: the environment file of cosign 2 and the TUF mirror.",
+            note: "It reads its trust at two places: the TUF mirror, and the files of cosign 2, \
+                   which that client's first command fetches.",
             commands: vec![
                 command("configure", "Once per repository", configure),
                 command(

@@ -9,14 +9,13 @@
 
 mod directory;
 mod error;
+mod published;
 mod renewal;
 mod role;
 mod state;
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
-    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -30,13 +29,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 pub use self::error::{Damage, TufError};
+pub(crate) use self::published::PublishedFile;
 use self::{
     directory::{Directory, TARGETS},
+    published::Published,
     renewal::{Keys, Renewal, Writes},
-    role::{Lifetime, RoleKey},
+    role::RoleKey,
     state::{State, version_in},
 };
-use crate::{TrustFiles, disk, files::etag, targets::Target};
+use crate::{TrustFiles, disk, targets::Target};
 
 /// What a repository is made of.
 pub struct TufParts {
@@ -63,31 +64,6 @@ pub struct Repository {
 struct Writer {
     keys: Keys,
     state: State,
-}
-
-/// One consistent set of files.
-#[derive(Debug, Default)]
-struct Published {
-    /// By path below the base URL.
-    files: BTreeMap<String, PublishedFile>,
-    expiries: Vec<Expiry>,
-    /// Unix seconds at which nothing is due.
-    fresh: Range<i64>,
-}
-
-/// One served file.
-#[derive(Debug, Clone)]
-pub(crate) struct PublishedFile {
-    pub(crate) content: Bytes,
-    pub(crate) etag: String,
-    /// Its name will never stand for other content.
-    pub(crate) immutable: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Expiry {
-    role: &'static str,
-    unix_seconds: i64,
 }
 
 impl Repository {
@@ -268,39 +244,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a failed renewal waits.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
-
-impl Published {
-    fn of(state: &State) -> Self {
-        let numbered = |name: &str| {
-            ["root", "snapshot", "targets"].iter().any(|role| version_in(name, role).is_some())
-        };
-        let file = |(name, content): (String, Bytes)| {
-            let immutable = name.starts_with(TARGETS) || numbered(&name);
-            let file = PublishedFile { etag: etag(&content), content, immutable };
-            (name, file)
-        };
-        let expiries = [
-            state.roots.last().map(|root| ("root", root.expires())),
-            state.targets.last().map(|targets| ("targets", targets.expires())),
-            state.snapshots.last().map(|snapshot| ("snapshot", snapshot.expires())),
-            state.timestamp.as_ref().map(|timestamp| ("timestamp", timestamp.expires())),
-        ];
-        let expiry = |(role, unix_seconds)| Expiry { role, unix_seconds };
-        let fresh = [
-            state.roots.last().map(|root| root.fresh(Lifetime::ROOT)),
-            state.targets.last().map(|targets| targets.fresh(Lifetime::TARGETS)),
-            state.snapshots.last().map(|snapshot| snapshot.fresh(Lifetime::SNAPSHOT)),
-            state.timestamp.as_ref().map(|timestamp| timestamp.fresh(Lifetime::TIMESTAMP)),
-        ];
-        let fresh = fresh.into_iter().flatten();
-        let all = |a: Range<i64>, b: Range<i64>| a.start.max(b.start)..a.end.min(b.end);
-        Self {
-            fresh: fresh.reduce(all).unwrap_or_default(),
-            files: state.files().into_iter().map(file).collect(),
-            expiries: expiries.into_iter().flatten().map(expiry).collect(),
-        }
-    }
-}
 
 /// Removes replaced versions and their files; leaves alone what it does not know.
 fn remove_others(directory: &Directory, served: &[String]) -> Result<(), TufError> {

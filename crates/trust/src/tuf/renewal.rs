@@ -1,6 +1,6 @@
 //! What is signed anew, and in which order it goes to disk.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroU64};
 
 use bytes::Bytes;
 use tough::{
@@ -97,16 +97,25 @@ impl Renewal<'_> {
         if state.roots.len() >= State::MAX_ROOTS {
             return Err(TufError::OutOfRange);
         }
+        let root = self.unsigned_root(next_version(newest.map_or(0, Document::version), 0)?)?;
+        let root = Document::sign(root, &[signer, &self.keys.root]).await?;
+        verified(&root, newest.unwrap_or(&root))?;
+        verified(&root, &root)?;
+        info!(tuf.role = "root", tuf.version = root.version(), "signed TUF metadata");
+        Ok(Some(root))
+    }
+
+    fn unsigned_root(&self, version: NonZeroU64) -> Result<Root, TufError> {
         let role_keys = |key: &RoleKey| RoleKeys {
             keyids: vec![key.id.clone()],
-            threshold: std::num::NonZeroU64::MIN,
+            threshold: NonZeroU64::MIN,
             _extra: nothing_extra(),
         };
         let keys = [&self.keys.root, &self.keys.online];
-        let root = Root {
+        Ok(Root {
             spec_version: SPEC_VERSION.to_owned(),
             consistent_snapshot: true,
-            version: next_version(newest.map_or(0, Document::version), 0)?,
+            version,
             expires: Lifetime::ROOT.expires(self.now)?,
             keys: keys.into_iter().map(|key| (key.id.clone(), key.key.clone())).collect(),
             roles: HashMap::from([
@@ -116,12 +125,7 @@ impl Renewal<'_> {
                 (RoleType::Timestamp, role_keys(&self.keys.online)),
             ]),
             _extra: nothing_extra(),
-        };
-        let root = Document::sign(root, &[signer, &self.keys.root]).await?;
-        verified(&root, newest.unwrap_or(&root))?;
-        verified(&root, &root)?;
-        info!(tuf.role = "root", tuf.version = root.version(), "signed TUF metadata");
-        Ok(Some(root))
+        })
     }
 
     async fn targets(&self, state: &State) -> Result<Option<Document<Targets>>, TufError> {
