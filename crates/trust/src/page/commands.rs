@@ -204,11 +204,17 @@ impl Words<'_> {
         Client {
             id: "cosign2",
             name: "cosign 2",
-            note: "By environment. Leave these variables out of a shell that runs cosign 3.",
+            note: "By the mirror, or by files and environment; leave those variables out of a \
+                   shell that runs cosign 3.",
             commands: vec![
-                command("environment", "Once per shell", environment),
+                command(
+                    "initialize",
+                    "Once",
+                    format!("cosign initialize --mirror {trust} --root root.json"),
+                ),
                 command("sign", "Sign", sign),
                 command("verify", "Verify", verify),
+                command("environment", "With files instead, once per shell", environment),
             ],
         }
     }
@@ -229,7 +235,7 @@ impl Words<'_> {
             id: "gitsign",
             name: "gitsign",
             note: "It reads its trust at two places: the TUF mirror, and the files of cosign 2, \
-                   which that client's first command fetches.",
+                   which that client's last command fetches.",
             commands: vec![
                 command("configure", "Once per repository", configure),
                 command(
