@@ -146,7 +146,8 @@ pub struct NewEntry {
     pub body: Bytes,
     /// CT: the `extra_data`, outside the leaf.
     pub extra: Bytes,
-    /// CT: the SCT's signature; Rekor v1: the SET. Released only after the commit.
+    /// CT: the SCT's signature, released only after the commit. Rekor v1's SET signs the index, so it comes
+    /// later: [`crate::LogStore::put_promises`].
     pub promise: Bytes,
     /// Words to search by.
     pub index_keys: Vec<IndexKey>,
@@ -251,7 +252,7 @@ pub struct StoredEntry {
     pub body: Bytes,
     /// As appended.
     pub extra: Bytes,
-    /// As appended.
+    /// As appended, or as kept later.
     pub promise: Bytes,
 }
 

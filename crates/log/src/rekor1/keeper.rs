@@ -21,12 +21,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// SETs that may wait: 2 MiB of them, and a second's work of a fast machine.
+    /// SETs that may wait: 2 MiB of them, and two seconds' work of a fast machine.
     pub(super) const CAPACITY: usize = 16_384;
     /// SETs of one write.
     const GROUP: usize = 4096;
-    /// Between two writes. Each is a commit beside the log's own, and SQLite has one writer.
-    const PAUSE: Duration = Duration::from_millis(100);
+    /// Between two writes. Each is a commit beside the log's own, and SQLite has one writer; a crash
+    /// loses no more than what any reader can have signed again.
+    const PAUSE: Duration = Duration::from_millis(500);
     /// Longest write: one that hangs must not hold up the end of the process.
     const STORE_TIME: Duration = Duration::from_secs(2);
 
