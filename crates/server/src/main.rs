@@ -43,17 +43,17 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let Cli { log, command } = Cli::parse();
-    run(log, command).unwrap_or_else(|error| {
+    run(log.as_deref(), command).unwrap_or_else(|error| {
         // `{:#}` prints the causes on the same line.
         eprintln!("countersignd: {error:#}");
         ExitCode::FAILURE
     })
 }
 
-fn run(log: Option<String>, command: Command) -> anyhow::Result<ExitCode> {
+fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     let config = command.config().map(Config::load).transpose()?;
     let telemetry = config.as_ref().map(|config| &config.telemetry);
-    start_logging(log.as_deref(), telemetry);
+    start_logging(log, telemetry);
     match (command, config) {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),

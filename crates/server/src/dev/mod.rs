@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     let _lock = data_dir.lock()?;
     remove_if_present(&data_dir.ready_file())?;
 
-    let started = signals.unless(start(&arguments, &data_dir)).await?;
+    let started = signals.unless(Box::pin(start(&arguments, &data_dir))).await?;
     let Some((running, ready)) = started else { return Ok(ExitCode::SUCCESS) };
     ready.announce(&data_dir, begin.elapsed())?;
     let failure = running.until_signalled(&mut signals).await;
