@@ -177,7 +177,7 @@ pub(super) const NOT_PRODUCED: [(&str, &str); 7] = [
     ),
     (
         "cosign 3 signs into Rekor v1 by TUF without a URL",
-        "cosign takes the newest log of the published signing config and has no option to choose (sigstore-go pkg/sign/signingconfig.go)",
+        "cosign takes the newest log of the published signing config and has no option to choose (sigstore-go pkg/root/signing_config.go)",
     ),
     ("@sigstore/cli signs a blob", "it signs statements only (`sigstore --help`)"),
     (

@@ -99,11 +99,11 @@ impl<'a> Scene<'a> {
         Ok(command)
     }
 
-    /// A program in the environment of `cosign2.env`, as the page says: `set -a; . ./cosign2.env`.
+    /// A program in the environment of `cosign2.env`, as the page says: `. ./cosign2.env`.
     pub(super) fn with_environment_file(&self, home: &str, program: &Path) -> Result<Command> {
         let mut command = self.isolated("sh".as_ref(), home)?;
         let file = self.trust_file("cosign2.env")?;
-        command.arg("-c").arg(format!("set -a; . {}; exec \"$@\"", file.display()));
+        command.arg("-c").arg(format!(". {}; exec \"$@\"", file.display()));
         command.arg("sh").arg(program);
         Ok(command)
     }
