@@ -16,8 +16,21 @@ use tokio_util::sync::CancellationToken;
 /// A full one forgets: a SET that was not kept is signed again at the next read.
 #[derive(Default)]
 pub(super) struct Keeper {
-    waiting: Mutex<BTreeMap<u64, Bytes>>,
+    sets: Mutex<Sets>,
     arrived: Notify,
+}
+
+#[derive(Default)]
+struct Sets {
+    waiting: BTreeMap<u64, Bytes>,
+    /// The group that was written last, for those who read the store just before.
+    written: BTreeMap<u64, Bytes>,
+}
+
+impl Sets {
+    fn of(&self, index: u64) -> Option<&Bytes> {
+        self.waiting.get(&index).or_else(|| self.written.get(&index))
+    }
 }
 
 impl Keeper {
@@ -33,23 +46,23 @@ impl Keeper {
 
     /// Takes a SET to be kept, and gives the one that is kept: the first of its entry.
     pub(super) fn keep(&self, index: u64, set: Bytes) -> Bytes {
-        let mut waiting = self.lock();
-        if let Some(first) = waiting.get(&index) {
+        let mut sets = self.lock();
+        if let Some(first) = sets.of(index) {
             return first.clone();
         }
-        if waiting.len() >= Self::CAPACITY {
+        if sets.waiting.len() >= Self::CAPACITY {
             metrics::counter!("countersign_log_promises_dropped_total").increment(1);
             return set;
         }
-        waiting.insert(index, set.clone());
-        drop(waiting);
+        sets.waiting.insert(index, set.clone());
+        drop(sets);
         self.arrived.notify_one();
         set
     }
 
-    /// The SET of an entry that is not stored yet.
-    pub(super) fn waiting(&self, index: u64) -> Option<Bytes> {
-        self.lock().get(&index).cloned()
+    /// The SET of an entry that is not stored yet, or only just.
+    pub(super) fn fresh(&self, index: u64) -> Option<Bytes> {
+        self.lock().of(index).cloned()
     }
 
     /// Works until `shutdown`, and then writes what is left, as far as the store takes it.
@@ -76,8 +89,12 @@ impl Keeper {
     /// Writes one group. What failed stays, and is written again.
     async fn write(&self, store: &dyn LogStore, log: &LogRecord) -> Wrote {
         let group: Vec<(u64, Bytes)> = {
-            let waiting = self.lock();
-            waiting.iter().take(Self::GROUP).map(|(index, set)| (*index, set.clone())).collect()
+            let sets = self.lock();
+            sets.waiting
+                .iter()
+                .take(Self::GROUP)
+                .map(|(index, set)| (*index, set.clone()))
+                .collect()
         };
         if group.is_empty() {
             return Wrote::Nothing;
@@ -90,16 +107,17 @@ impl Keeper {
                 "timestamps of entries cannot be stored yet");
             return Wrote::Failed;
         }
-        let mut waiting = self.lock();
+        let mut sets = self.lock();
         for (index, _) in &group {
-            waiting.remove(index);
+            sets.waiting.remove(index);
         }
+        sets.written = group.into_iter().collect();
         Wrote::Group
     }
 
-    /// A panic elsewhere cannot leave the map half-changed, so a poisoned lock is usable.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Bytes>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere cannot leave the maps half-changed, so a poisoned lock is usable.
+    fn lock(&self) -> MutexGuard<'_, Sets> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,8 +137,8 @@ mod tests {
         let keeper = Keeper::default();
         assert_eq!(keeper.keep(7, "first".into()), "first");
         assert_eq!(keeper.keep(7, "second".into()), "first");
-        assert_eq!(keeper.waiting(7).unwrap(), "first");
-        assert_eq!(keeper.waiting(8), None);
+        assert_eq!(keeper.fresh(7).unwrap(), "first");
+        assert_eq!(keeper.fresh(8), None);
     }
 
     #[test]
@@ -130,7 +148,7 @@ mod tests {
             keeper.keep(index, "set".into());
         }
         assert_eq!(keeper.keep(u64::MAX, "one more".into()), "one more");
-        assert_eq!(keeper.waiting(u64::MAX), None);
+        assert_eq!(keeper.fresh(u64::MAX), None);
         assert_eq!(keeper.keep(0, "again".into()), "set");
     }
 }

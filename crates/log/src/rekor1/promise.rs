@@ -39,7 +39,7 @@ impl Promises {
         let index = promised.index;
         let payload: Arc<[u8]> =
             set_payload(promised.body, promised.integrated_at, &self.log_id, index).into();
-        let made = if stored.is_empty() { self.keeper.waiting(index) } else { Some(stored) };
+        let made = if stored.is_empty() { self.keeper.fresh(index) } else { Some(stored) };
         if let Some(set) = made {
             match self.verify(&payload, &set).await? {
                 Ok(()) => return Ok(set),
