@@ -200,8 +200,9 @@ pub(super) fn can_produce(producer: Producer, order: &Order) -> bool {
     let (kind, protocol) = (order.kind, order.protocol);
     let key = order.vouching == Vouching::Key;
     match producer {
-        Producer::Countersign => order.trust != Trust::Tuf,
-        Producer::Cosign3 => order.trust != Trust::Tuf || (protocol == Protocol::Rekor2 && !key),
+        Producer::Countersign | Producer::Cosign3 => {
+            order.trust != Trust::Tuf || (protocol == Protocol::Rekor2 && !key)
+        }
         Producer::Cosign3OldFlags => protocol == Protocol::Rekor1 && !key,
         Producer::Cosign2 => protocol == Protocol::Rekor1 && !(key && order.trust == Trust::Tuf),
         Producer::Python => !key,

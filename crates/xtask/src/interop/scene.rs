@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::install::{Clients, Tool, path_variable};
 use crate::{process::output, stack::Stack};
@@ -121,23 +121,5 @@ impl<'a> Scene<'a> {
     /// A published file.
     pub(super) fn trust_file(&self, name: &str) -> Result<PathBuf> {
         self.stack.trust_file(name)
-    }
-
-    /// A client trust config with the signing config of the older log only, put together from two
-    /// published files as its user would do.
-    pub(super) fn rekor1_trust_config(&self) -> Result<PathBuf> {
-        let path = self.work.join("client_trust_config.rekor1.json");
-        let read = |name: &str| -> Result<Value> {
-            let text = fs::read_to_string(self.trust_file(name)?)
-                .with_context(|| format!("{name} is not published"))?;
-            Ok(serde_json::from_str(&text)?)
-        };
-        let config = json!({
-            "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
-            "trustedRoot": read("trusted_root.json")?,
-            "signingConfig": read("signing_config.rekor1.v0.2.json")?,
-        });
-        fs::write(&path, config.to_string())?;
-        Ok(path)
     }
 }

@@ -199,7 +199,7 @@ impl Producer {
 /// A client that verifies bundles, and how it learns whom to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verifier {
-    Countersign,
+    Countersign(Trust),
     Cosign3(Trust),
     Cosign2(Trust),
     Python(Trust),
@@ -210,8 +210,9 @@ pub(super) enum Verifier {
 }
 
 impl Verifier {
-    pub(super) const ALL: [Self; 12] = [
-        Self::Countersign,
+    pub(super) const ALL: [Self; 13] = [
+        Self::Countersign(Trust::Files),
+        Self::Countersign(Trust::Tuf),
         Self::Cosign3(Trust::Files),
         Self::Cosign3(Trust::Tuf),
         Self::Cosign2(Trust::Files),
@@ -228,7 +229,7 @@ impl Verifier {
     /// Two lines of a column's head.
     pub(super) fn heading(self) -> (&'static str, &'static str) {
         match self {
-            Self::Countersign => ("counter-", "sign"),
+            Self::Countersign(trust) => ("ours", trust.name()),
             Self::Cosign3(trust) => ("cosign 3", trust.name()),
             Self::Cosign2(trust) => ("cosign 2", trust.name()),
             Self::Python(trust) => ("python", trust.name()),
@@ -241,16 +242,13 @@ impl Verifier {
 
     pub(super) fn name(self) -> String {
         let (client, how) = self.heading();
-        match self {
-            Self::Countersign => "countersign".to_owned(),
-            _ => format!("{client} ({how})"),
-        }
+        format!("{client} ({how})")
     }
 
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign => None,
+            Self::Countersign(_) => None,
             Self::Cosign3(_) => Some(Tool::Cosign3),
             Self::Cosign2(_) => Some(Tool::Cosign2),
             Self::Python(_) => Some(Tool::Python),
@@ -264,8 +262,9 @@ impl Verifier {
     /// How this verifier learns whom to trust.
     pub(super) fn trust(self) -> Trust {
         match self {
-            Self::Countersign | Self::Java => Trust::Files,
-            Self::Cosign3(trust)
+            Self::Java => Trust::Files,
+            Self::Countersign(trust)
+            | Self::Cosign3(trust)
             | Self::Cosign2(trust)
             | Self::Python(trust)
             | Self::JavaScript(trust)
@@ -279,7 +278,7 @@ impl Verifier {
     /// What the client said when it refused.
     pub(super) fn verify(self, scene: &Scene<'_>, claim: &Claim<'_>) -> Result<()> {
         match self {
-            Self::Countersign => countersign::verify(scene, claim),
+            Self::Countersign(_) => countersign::verify(scene, claim),
             Self::Cosign3(_) => cosign3::verify(scene, claim),
             Self::Cosign2(_) => cosign2::verify(scene, claim),
             Self::Python(_) => python::verify(scene, claim),

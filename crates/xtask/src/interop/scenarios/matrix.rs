@@ -76,7 +76,7 @@ pub(in crate::interop) fn core(scene: &Scene<'_>, report: &mut Report) -> Result
                 order.trust = Trust::Files;
             }
             let verifiers = vec![
-                Verifier::Countersign,
+                Verifier::Countersign(verifies_by),
                 Verifier::Cosign3(verifies_by),
                 Verifier::Python(verifies_by),
                 Verifier::JavaScript(verifies_by),

@@ -1,7 +1,7 @@
 //! Each client is told to trust the TUF repository, once.
 
 use crate::interop::{
-    clients::{cosign2, cosign3, gitsign, javascript, python},
+    clients::{cosign2, cosign3, countersign, gitsign, javascript, python},
     install::Tool,
     report::{self, Report},
     scene::Scene,
@@ -10,6 +10,7 @@ use crate::interop::{
 /// Initialises the clients of the core, and the others too in the full matrix.
 pub(in crate::interop) fn initialize(scene: &Scene<'_>, report: &mut Report, core: bool) {
     report::part("trust by TUF");
+    report.step("countersign: trust init --url --root", || countersign::initialize(scene));
     let mut step = |tool: Tool, name: &str, job: &dyn Fn() -> anyhow::Result<()>| match scene
         .clients
         .missing(tool)
