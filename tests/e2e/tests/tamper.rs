@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign_e2e::{Database, Stack, said};
 use serde_json::{Value, json};
-use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle, VerifyError};
+use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle, Verified, VerifyError};
 
 const CONTENT: &[u8] = b"the artifact that must not be confused";
 
@@ -22,14 +22,32 @@ struct Signed {
     now: u64,
 }
 
+/// Which log signs the witness.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rekor {
+    /// Which promises the time.
+    V1,
+    /// With a timestamp besides.
+    V1Stamped,
+    V2,
+}
+
 impl Signed {
-    fn new(arguments: &[&str]) -> Self {
+    fn new(arguments: &[&str], rekor: Rekor) -> Self {
         let stack = Stack::start(Database::Sqlite).unwrap();
         let token = stack.token_file("token", &["--email", "alice@acme.internal"]).unwrap();
         let artifact = stack.work().join("artifact");
         fs::write(&artifact, CONTENT).unwrap();
         let mut sign = stack.countersign();
         sign.args(arguments).arg(&artifact).args(["--identity-token", &token]);
+        if rekor != Rekor::V2 {
+            sign.args(["--rekor-server-url", stack.ready("rekor1")]);
+        }
+        if rekor == Rekor::V1 {
+            // By a trusted root alone no timestamp authority is known.
+            sign.args(["--fulcio-server-url", stack.ready("ca"), "--trusted-root"]);
+            sign.arg(stack.trust_file("trusted_root.json"));
+        }
         let signed = said(&mut sign).unwrap();
         assert_eq!(signed.code, Some(0), "{signed:?}");
         let file = stack.work().join("artifact.sigstore.json");
@@ -42,11 +60,11 @@ impl Signed {
         Self { stack, artifact, bundle, trust, now }
     }
 
-    fn verify(&self, bundle: &Value) -> Result<(), VerifyError> {
+    fn verify(&self, bundle: &Value) -> Result<Verified, VerifyError> {
         let bundle = UnverifiedBundle::parse(&serde_json::to_vec(bundle).unwrap())?;
         let identity = IdentityPolicy::default();
         let authority = Authority::Keyless { trust: &self.trust, identity: &identity };
-        verify::verify(&bundle, &Artifact::from_bytes(CONTENT), &authority, self.now).map(drop)
+        verify::verify(&bundle, &Artifact::from_bytes(CONTENT), &authority, self.now)
     }
 
     /// Runs the program on a changed bundle: exit code 1 and a sentence that names the check.
@@ -128,8 +146,8 @@ fn others(text: &str) -> Vec<String> {
     others
 }
 
-fn every_change_is_refused(arguments: &[&str]) {
-    let signed = Signed::new(arguments);
+fn every_change_is_refused(arguments: &[&str], rekor: Rekor) {
+    let signed = Signed::new(arguments, rekor);
     signed.verify(&signed.bundle).unwrap();
     let mut fields = Vec::new();
     pointers(&signed.bundle, "", &mut fields);
@@ -165,32 +183,84 @@ fn every_change_is_refused(arguments: &[&str]) {
     assert!(changes > 2000, "only {changes} changes were tried");
 }
 
+const SIGN: &[&str] = &["sign"];
+
+const ATTEST: &[&str] = &["attest", "generate-and-sign", "--keyless", "--subjects"];
+
 #[test]
 fn refuses_every_change_of_a_signed_file() {
-    every_change_is_refused(&["sign"]);
+    every_change_is_refused(SIGN, Rekor::V2);
 }
 
 #[test]
 fn refuses_every_change_of_an_attestation() {
-    every_change_is_refused(&["attest", "generate-and-sign", "--keyless", "--subjects"]);
+    every_change_is_refused(ATTEST, Rekor::V2);
+}
+
+#[test]
+fn refuses_every_change_of_a_file_signed_over_rekor_v1() {
+    every_change_is_refused(SIGN, Rekor::V1);
+}
+
+#[test]
+fn refuses_every_change_of_an_attestation_over_rekor_v1() {
+    every_change_is_refused(ATTEST, Rekor::V1);
+}
+
+#[test]
+fn tells_a_timestamp_beside_a_promised_time_from_none() {
+    let signed = Signed::new(SIGN, Rekor::V1Stamped);
+    let times = |bundle: &Value| signed.verify(bundle).map(|verified| verified.times.len());
+    assert_eq!(times(&signed.bundle).unwrap(), 2);
+    let stamps = "/verificationMaterial/timestampVerificationData";
+    let stamp = format!("{stamps}/rfc3161Timestamps/0/signedTimestamp");
+    for other in others(signed.bundle.pointer(&stamp).unwrap().as_str().unwrap()) {
+        let changed = with(&signed.bundle, &stamp, json!(other));
+        assert_eq!(times(&changed).unwrap_err().check.name(), "timestamp");
+    }
+    // Nothing in a bundle can say that there was one more witness; the report says how many there are.
+    assert_eq!(times(&without(&signed.bundle, stamps)).unwrap(), 1);
 }
 
 #[test]
 fn names_the_check_that_a_change_fails() {
-    let signed = Signed::new(&["sign"]);
-    let entry = "/verificationMaterial/tlogEntries/0";
-    for (field, checks) in [
-        ("/messageSignature/signature", &["signature"][..]),
-        ("/messageSignature/messageDigest/digest", &["digest"]),
-        ("/verificationMaterial/certificate/rawBytes", &["certificate", "sct", "signature"]),
-        (&format!("{entry}/inclusionProof/rootHash"), &["inclusion-proof", "checkpoint"]),
-        (&format!("{entry}/inclusionProof/checkpoint/envelope"), &["checkpoint"]),
-        (&format!("{entry}/canonicalizedBody"), &["log-entry"]),
-        (
-            "/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp",
-            &["timestamp"],
-        ),
-    ] {
+    let signed = Signed::new(SIGN, Rekor::V2);
+    names_checks(
+        &signed,
+        &[
+            ("/messageSignature/signature", &["signature"]),
+            ("/messageSignature/messageDigest/digest", &["digest"]),
+            ("/verificationMaterial/certificate/rawBytes", &["certificate", "sct", "signature"]),
+            (&format!("{ENTRY}/inclusionProof/rootHash"), &["inclusion-proof", "checkpoint"]),
+            (&format!("{ENTRY}/inclusionProof/checkpoint/envelope"), &["checkpoint"]),
+            (&format!("{ENTRY}/canonicalizedBody"), &["log-entry"]),
+            (
+                "/verificationMaterial/timestampVerificationData/rfc3161Timestamps/0/signedTimestamp",
+                &["timestamp"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn names_the_check_that_a_change_fails_over_rekor_v1() {
+    let signed = Signed::new(SIGN, Rekor::V1);
+    names_checks(
+        &signed,
+        &[
+            (&format!("{ENTRY}/inclusionProof/rootHash"), &["inclusion-proof"]),
+            (&format!("{ENTRY}/inclusionProof/checkpoint/envelope"), &["checkpoint"]),
+            (&format!("{ENTRY}/canonicalizedBody"), &["log-entry"]),
+            (&format!("{ENTRY}/inclusionPromise/signedEntryTimestamp"), &["inclusion-promise"]),
+            (&format!("{ENTRY}/logId/keyId"), &["log-entry"]),
+        ],
+    );
+}
+
+const ENTRY: &str = "/verificationMaterial/tlogEntries/0";
+
+fn names_checks(signed: &Signed, expected: &[(&str, &[&str])]) {
+    for (field, checks) in expected {
         let text = signed.bundle.pointer(field).unwrap().as_str().unwrap();
         let all = others(text);
         // Somewhere in the middle, where no framing is hit.

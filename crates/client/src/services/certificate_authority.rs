@@ -47,6 +47,8 @@ impl CertificateAuthority {
                 accept: "application/json",
                 body,
                 token: Some(token),
+                // Each certificate is one more in the CT log, and a token may count once.
+                repeatable: false,
             })
             .await?;
         self.read(&answer)

@@ -72,6 +72,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Vec<u8>,
     /// Held by the body, to be kept out of messages.
     pub(super) token: Option<&'a IdentityToken>,
+    /// Whether asking twice does no harm.
+    pub(super) repeatable: bool,
 }
 
 /// One request, ready to be sent again and again.
@@ -81,6 +83,7 @@ struct Ask<'a> {
     /// Statuses that say that there is nothing to be had, which is an answer too.
     none: &'static [StatusCode],
     token: Option<&'a IdentityToken>,
+    repeatable: bool,
 }
 
 /// An attempt that gave no answer.
@@ -137,7 +140,8 @@ impl HttpClient {
     ) -> Result<Option<Vec<u8>>, ServiceError> {
         let request = self.client_for(&url).get(url).header(header::ACCEPT, "application/json");
         let none = &[StatusCode::NOT_FOUND, StatusCode::FORBIDDEN];
-        self.answer(&Ask { service, request, none, token: None }).await
+        let ask = Ask { service, request, none, token: None, repeatable: true };
+        self.answer(&ask).await
     }
 
     fn asking<'a>(&self, call: &Call<'a>, none: &'static [StatusCode]) -> Ask<'a> {
@@ -147,7 +151,8 @@ impl HttpClient {
             .header(header::CONTENT_TYPE, call.content_type)
             .header(header::ACCEPT, call.accept)
             .body(call.body.clone());
-        Ask { service: call.service, request, none, token: call.token }
+        let Call { service, token, repeatable, .. } = *call;
+        Ask { service, request, none, token, repeatable }
     }
 
     async fn answer(&self, ask: &Ask<'_>) -> Result<Option<Vec<u8>>, ServiceError> {
@@ -178,7 +183,7 @@ impl HttpClient {
         let request = again.ok_or_else(|| never(ask.service.unreachable("nothing to send")))?;
         let left = deadline.saturating_duration_since(Instant::now());
         let sent = request.timeout(left).send().await;
-        let response = sent.map_err(|error| not_sent(ask.service, error))?;
+        let response = sent.map_err(|error| not_sent(ask, error))?;
         let status = response.status();
         let retry_after = retry_after(&response);
         let body = self.read(ask.service, response).await;
@@ -223,11 +228,12 @@ impl HttpClient {
     }
 }
 
-fn not_sent(service: &Service, error: reqwest::Error) -> Failed {
-    // Nothing was processed if there was no connection; after one, that is unknown.
-    let retry =
-        if error.is_connect() && !error.is_timeout() { Retry::BackOff } else { Retry::Never };
-    Failed { error: service.unreachable(words_of(error)), retry }
+fn not_sent(ask: &Ask<'_>, error: reqwest::Error) -> Failed {
+    // Nothing was processed if there was no connection; after one, that is unknown: a busy service
+    // closes those that it has not heard on for a while.
+    let again = error.is_connect() || ask.repeatable;
+    let retry = if again && !error.is_timeout() { Retry::BackOff } else { Retry::Never };
+    Failed { error: ask.service.unreachable(words_of(error)), retry }
 }
 
 fn refusal(

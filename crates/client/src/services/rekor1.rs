@@ -99,6 +99,7 @@ impl RekorV1 {
             accept: "application/json",
             body: proposed.json.clone(),
             token: None,
+            repeatable: true,
         };
         let answer = match self.http.post_new(&call).await? {
             Some(answer) => answer,

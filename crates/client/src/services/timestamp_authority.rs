@@ -46,6 +46,7 @@ impl TimestampAuthority {
                 accept: "application/timestamp-reply",
                 body: request.to_der(),
                 token: None,
+                repeatable: true,
             })
             .await?;
         let gen_time = self.check(&response_der, &request, trusted_root)?;

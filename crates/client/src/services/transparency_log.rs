@@ -51,6 +51,7 @@ impl TransparencyLog {
                 accept: "application/json",
                 body,
                 token: None,
+                repeatable: true,
             })
             .await?;
         let entry: TransparencyLogEntry = serde_json::from_slice(&answer)

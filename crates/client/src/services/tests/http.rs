@@ -21,6 +21,7 @@ async fn post(
         accept: "text/html",
         body: b"question".to_vec(),
         token,
+        repeatable: false,
     };
     let result = http.post(&call).await;
     if let Err(error) = &result {
