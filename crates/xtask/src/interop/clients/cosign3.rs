@@ -124,11 +124,6 @@ pub(in crate::interop) fn key_pair(scene: &Scene<'_>) -> Result<PathBuf> {
     generated(scene, "keys")
 }
 
-/// The public key of [`key_pair`].
-pub(in crate::interop) fn public_key(scene: &Scene<'_>) -> Result<PathBuf> {
-    Ok(key_pair(scene)?.with_extension("pub"))
-}
-
 /// The public key of a pair that signed nothing.
 pub(in crate::interop) fn other_public_key(scene: &Scene<'_>) -> Result<PathBuf> {
     Ok(generated(scene, "other-keys")?.with_extension("pub"))

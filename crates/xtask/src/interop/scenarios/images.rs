@@ -2,17 +2,17 @@
 
 use anyhow::{Result, bail};
 
-use super::side_by_side;
+use super::{Signers, side_by_side};
 use crate::interop::{
     clients::{
-        ExpectedSigner, Kind, Protocol, Trust, Vouching, cosign3,
+        Kind, Protocol, Trust, Vouching, cosign3,
         images::{self, Form, Sealing},
         registry::Registry,
     },
     install::Tool,
     limits,
     report::{self, Outcome, Report},
-    scene::{IDENTITY, STRANGER, Scene},
+    scene::Scene,
 };
 
 /// Verifiers of images, and the heads of their columns.
@@ -123,19 +123,9 @@ fn row(
 }
 
 fn check(scene: &Scene<'_>, verifier: (Tool, Trust), sealing: Sealing, image: &str) -> Result<()> {
-    let (right_key, wrong_key);
-    let (right, wrong) = match sealing.vouching {
-        Vouching::Keyless => {
-            (ExpectedSigner::Identity(IDENTITY), ExpectedSigner::Identity(STRANGER))
-        }
-        Vouching::Key => {
-            right_key = cosign3::public_key(scene)?;
-            wrong_key = cosign3::other_public_key(scene)?;
-            (ExpectedSigner::Key(&right_key), ExpectedSigner::Key(&wrong_key))
-        }
-    };
-    images::verify(scene, verifier, sealing, (image, right))?;
-    if images::verify(scene, verifier, sealing, (image, wrong)).is_ok() {
+    let signers = Signers::new(scene, sealing.vouching, cosign3::key_pair)?;
+    images::verify(scene, verifier, sealing, (image, signers.right()))?;
+    if images::verify(scene, verifier, sealing, (image, signers.wrong())).is_ok() {
         bail!("it accepted another signer too");
     }
     Ok(())

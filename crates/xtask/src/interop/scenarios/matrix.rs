@@ -2,14 +2,12 @@
 
 use anyhow::{Result, bail};
 
-use super::side_by_side;
+use super::{Signers, side_by_side};
 use crate::interop::{
-    clients::{
-        Claim, ExpectedSigner, Kind, Order, Producer, Protocol, Trust, Verifier, Vouching, cosign3,
-    },
+    clients::{Claim, Kind, Order, Producer, Protocol, Trust, Verifier, Vouching, cosign3},
     limits,
     report::{self, Outcome, Report},
-    scene::{IDENTITY, STRANGER, Scene},
+    scene::Scene,
 };
 
 /// One row: who signs what, into which log, trusting by what.
@@ -35,16 +33,10 @@ pub(in crate::interop) fn full(scene: &Scene<'_>, report: &mut Report) -> Result
     cosign3::make_keys(scene)?;
     let mut rows = Vec::new();
     for producer in Producer::ALL {
-        for vouching in [Vouching::Keyless, Vouching::Key] {
-            for trust in Trust::ALL {
-                for protocol in Protocol::ALL {
-                    for kind in Kind::ALL {
-                        let order = order(scene, rows.len(), (kind, protocol, trust, vouching))?;
-                        if limits::can_produce(producer, &order) {
-                            rows.push(Row { producer, order, verifiers: Verifier::ALL.to_vec() });
-                        }
-                    }
-                }
+        for way in ways() {
+            let order = order(scene, rows.len(), way)?;
+            if limits::can_produce(producer, &order) {
+                rows.push(Row { producer, order, verifiers: Verifier::ALL.to_vec() });
             }
         }
     }
@@ -54,6 +46,19 @@ pub(in crate::interop) fn full(scene: &Scene<'_>, report: &mut Report) -> Result
         report.skip(name, why);
     }
     Ok(())
+}
+
+/// Every way to sign; no producer knows them all.
+fn ways() -> Vec<(Kind, Protocol, Trust, Vouching)> {
+    let mut ways = Vec::new();
+    for vouching in [Vouching::Keyless, Vouching::Key] {
+        for trust in Trust::ALL {
+            for protocol in Protocol::ALL {
+                ways.extend(Kind::ALL.map(|kind| (kind, protocol, trust, vouching)));
+            }
+        }
+    }
+    ways
 }
 
 /// The core: four producers and verifiers. Both protocols, both kinds, and both forms of trust on
@@ -149,30 +154,20 @@ fn judge(scene: &Scene<'_>, row: &Row, verifier: Verifier) -> Outcome {
 /// The right signer and artifact must pass, the wrong ones must not: a verifier that accepts all
 /// proves nothing.
 fn check(scene: &Scene<'_>, row: &Row, verifier: Verifier) -> Result<()> {
-    let (right_key, wrong_key);
-    let (right, wrong) = match row.order.vouching {
-        Vouching::Keyless => {
-            (ExpectedSigner::Identity(IDENTITY), ExpectedSigner::Identity(STRANGER))
-        }
-        Vouching::Key => {
-            let key = match row.producer {
-                Producer::Countersign => cosign3::plain_key(scene)?,
-                _ => cosign3::key_pair(scene)?,
-            };
-            right_key = key.with_extension("pub");
-            wrong_key = cosign3::other_public_key(scene)?;
-            (ExpectedSigner::Key(&right_key), ExpectedSigner::Key(&wrong_key))
-        }
+    let key = match row.producer {
+        Producer::Countersign => cosign3::plain_key,
+        _ => cosign3::key_pair,
     };
+    let signers = Signers::new(scene, row.order.vouching, key)?;
     let claim = Claim {
         kind: row.order.kind,
         trust: verifier.trust(),
         bundle: &row.order.bundle,
         artifact: &scene.artifact,
-        signer: right,
+        signer: signers.right(),
     };
     verifier.verify(scene, &claim)?;
-    if verifier.verify(scene, &Claim { signer: wrong, ..claim }).is_ok() {
+    if verifier.verify(scene, &Claim { signer: signers.wrong(), ..claim }).is_ok() {
         bail!("it accepted another signer too");
     }
     if verifier.verify(scene, &Claim { artifact: &scene.stranger, ..claim }).is_ok() {

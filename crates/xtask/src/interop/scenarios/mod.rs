@@ -2,10 +2,18 @@
 
 use std::{
     num::NonZero,
+    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+};
+
+use anyhow::Result;
+
+use super::{
+    clients::{ExpectedSigner, Vouching, cosign3},
+    scene::{IDENTITY, STRANGER, Scene},
 };
 
 pub(super) mod clock;
@@ -16,6 +24,43 @@ pub(super) mod old_forms;
 pub(super) mod page;
 pub(super) mod timestamps;
 pub(super) mod trust;
+
+/// Whom a verifier must accept, and whom it must refuse.
+enum Signers {
+    Identities,
+    Keys { right: PathBuf, wrong: PathBuf },
+}
+
+impl Signers {
+    /// By `key`, when the vouching is by key, or else by identity.
+    fn new(
+        scene: &Scene<'_>,
+        vouching: Vouching,
+        key: impl FnOnce(&Scene<'_>) -> Result<PathBuf>,
+    ) -> Result<Self> {
+        match vouching {
+            Vouching::Keyless => Ok(Self::Identities),
+            Vouching::Key => {
+                let wrong = cosign3::other_public_key(scene)?;
+                Ok(Self::Keys { right: key(scene)?.with_extension("pub"), wrong })
+            }
+        }
+    }
+
+    fn right(&self) -> ExpectedSigner<'_> {
+        match self {
+            Self::Identities => ExpectedSigner::Identity(IDENTITY),
+            Self::Keys { right, .. } => ExpectedSigner::Key(right),
+        }
+    }
+
+    fn wrong(&self) -> ExpectedSigner<'_> {
+        match self {
+            Self::Identities => ExpectedSigner::Identity(STRANGER),
+            Self::Keys { wrong, .. } => ExpectedSigner::Key(wrong),
+        }
+    }
+}
 
 /// Does one job for each item, one at a time on each processor, and gives the answers in order.
 /// Clients spend their time starting, each on one processor.

@@ -2,15 +2,16 @@
 
 use anyhow::{Result, bail};
 
+use super::Signers;
 use crate::interop::{
     clients::{
-        Claim, ExpectedSigner, Kind, Trust, Vouching, cosign3,
+        Claim, Kind, Trust, Vouching, cosign3,
         old_forms::{self, OldForm, OldOrder},
     },
     install::Tool,
     limits,
     report::{self, Outcome, Report},
-    scene::{IDENTITY, STRANGER, Scene},
+    scene::Scene,
 };
 
 /// Every old form of both versions.
@@ -75,30 +76,20 @@ fn name(order: &OldOrder) -> String {
 }
 
 fn check(scene: &Scene<'_>, tool: Tool, order: &OldOrder) -> Result<()> {
-    let (right_key, wrong_key);
-    let (right, wrong) = match order.vouching {
-        Vouching::Keyless => {
-            (ExpectedSigner::Identity(IDENTITY), ExpectedSigner::Identity(STRANGER))
-        }
-        Vouching::Key => {
-            right_key = cosign3::public_key(scene)?;
-            wrong_key = cosign3::other_public_key(scene)?;
-            (ExpectedSigner::Key(&right_key), ExpectedSigner::Key(&wrong_key))
-        }
-    };
+    let signers = Signers::new(scene, order.vouching, cosign3::key_pair)?;
     let claim = Claim {
         kind: order.kind,
         trust: order.trust,
         bundle: &order.stem,
         artifact: &scene.artifact,
-        signer: right,
+        signer: signers.right(),
     };
     old_forms::verify(scene, tool, order, &claim)?;
     let other = Claim { artifact: &scene.stranger, ..claim };
     if old_forms::verify(scene, tool, order, &other).is_ok() {
         bail!("it accepted another artifact too");
     }
-    if old_forms::verify(scene, tool, order, &Claim { signer: wrong, ..claim }).is_ok() {
+    if old_forms::verify(scene, tool, order, &Claim { signer: signers.wrong(), ..claim }).is_ok() {
         bail!("it accepted another signer too");
     }
     Ok(())
