@@ -15,7 +15,7 @@
 //!
 //! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`].
 //! - `token`: compact JWS with limits. `claims`: typed, exact values. `verified`: time, audience.
-//! - `principal`: one module per issuer kind.
+//! - `principal`: one module per issuer kind; `claim_text` has the shapes that all CIs share.
 
 mod algorithm;
 mod claims;

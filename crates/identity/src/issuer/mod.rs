@@ -2,6 +2,8 @@ mod ci;
 mod kind;
 mod settings;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use thiserror::Error;
 use url::{Host, Url};
@@ -44,6 +46,7 @@ pub struct IssuerConfig {
     clock_skew_s: u64,
     max_age_s: Option<u64>,
     max_lifetime_s: u64,
+    required_claims: BTreeMap<String, Vec<String>>,
 }
 
 impl IssuerConfig {
@@ -128,6 +131,12 @@ impl IssuerConfig {
         self.max_lifetime_s
     }
 
+    /// Claims that every token must have, each with the values of which it must have one.
+    #[must_use]
+    pub fn required_claims(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.required_claims
+    }
+
     fn build(
         url: &str,
         audiences: Vec<String>,
@@ -148,6 +157,7 @@ impl IssuerConfig {
             clock_skew_s: DEFAULT_CLOCK_SKEW_S,
             max_age_s: None,
             max_lifetime_s: DEFAULT_MAX_LIFETIME_S,
+            required_claims: BTreeMap::new(),
         })
     }
 }
@@ -227,6 +237,9 @@ pub enum IssuerConfigError {
         /// What is too much.
         setting: &'static str,
     },
+    /// A required claim without a value that it could have, or too many.
+    #[error("required claim `{0}` needs at least one value, none of them empty, and not thousands")]
+    RequiredClaim(String),
     /// A value that cannot be, or that contradicts the issuer's URL.
     #[error("`{setting}` cannot be `{value}` for this issuer")]
     Setting {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use url::Url;
 
@@ -30,6 +32,8 @@ pub(super) struct Settings {
     runner_environment: Option<String>,
     source_hosts: Option<Vec<String>>,
     claims: Option<JenkinsClaims>,
+    #[serde(default)]
+    required_claims: BTreeMap<String, Vec<String>>,
     jwks_uri: Option<Url>,
     algorithms: Option<Vec<JwsAlgorithm>>,
     clock_skew_s: Option<u64>,
@@ -79,6 +83,7 @@ impl TryFrom<Settings> for IssuerConfig {
     fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
         let kind = settings.take_kind()?;
         settings.refuse_unused()?;
+        check_required(&settings.required_claims)?;
         let audiences = settings.audiences.unwrap_or_else(|| kind.default_audiences());
         let mut issuer = Self::build(&settings.url, audiences, kind, settings.allow_loopback_http)?;
         if let Some(uri) = settings.jwks_uri {
@@ -93,6 +98,7 @@ impl TryFrom<Settings> for IssuerConfig {
         }
         issuer.clock_skew_s = settings.clock_skew_s.unwrap_or(issuer.clock_skew_s);
         issuer.max_age_s = settings.max_age_s;
+        issuer.required_claims = settings.required_claims;
         issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
         Ok(issuer)
     }
@@ -219,6 +225,20 @@ impl Settings {
                 Err(IssuerConfigError::UnusedSetting { kind: self.kind.as_str(), setting })
             }
         }
+    }
+}
+
+/// Most values of one required claim, and most such claims: a list for people to read.
+const MAX_REQUIRED: usize = 256;
+
+fn check_required(claims: &BTreeMap<String, Vec<String>>) -> Result<(), IssuerConfigError> {
+    let sound = |values: &[String]| {
+        (1..=MAX_REQUIRED).contains(&values.len()) && !values.iter().any(String::is_empty)
+    };
+    match claims.iter().find(|(_, values)| !sound(values)) {
+        Some((name, _)) => Err(IssuerConfigError::RequiredClaim(name.clone())),
+        None if claims.len() > MAX_REQUIRED => Err(IssuerConfigError::RequiredClaim(String::new())),
+        None => Ok(()),
     }
 }
 

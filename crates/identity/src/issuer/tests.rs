@@ -179,3 +179,121 @@ fn a_set_finds_by_the_exact_url_and_holds_each_once() {
     let twice = IssuerSet::new(vec![issuer.clone(), issuer]).unwrap_err();
     assert_eq!(twice, IssuerConfigError::Duplicate(GITHUB.to_owned()));
 }
+
+const GUID: &str = "0ca3ddd9-f0b0-4635-a98c-5866526961b6";
+
+#[test]
+fn each_ci_is_configured_by_what_its_issuer_does_not_tell() {
+    let azure = format!("https://vstoken.dev.azure.com/{GUID}");
+    let issuer = from_json(serde_json::json!({"type": "azure-pipeline", "url": azure})).unwrap();
+    assert_eq!(issuer.audiences(), ["api://AzureADTokenExchange"]);
+    assert_eq!(*issuer.kind(), IssuerKind::AzurePipeline(AzureOrganization::new(GUID)));
+
+    let bitbucket = "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    let issuer = from_json(serde_json::json!({
+        "type": "bitbucket-pipeline", "url": bitbucket, "workspace": "acme",
+        "workspace_id": format!("{{{}}}", GUID.to_uppercase())
+    }))
+    .unwrap();
+    assert_eq!(issuer.audiences(), [format!("ari:cloud:bitbucket::workspace/{GUID}")]);
+
+    let circleci = format!("https://oidc.circleci.com/org/{GUID}");
+    let issuer = from_json(serde_json::json!({
+        "type": "circleci-job", "url": circleci, "audiences": ["sigstore"]
+    }))
+    .unwrap();
+    let organizations = CircleciOrganizations::new(vec![GUID.to_owned()]);
+    assert_eq!(*issuer.kind(), IssuerKind::CircleciJob(organizations));
+
+    for url in ["https://ci.corp/jenkins/oidc", "https://ci.corp/jenkins/oidc/job/a/job/b"] {
+        let issuer = from_json(serde_json::json!({
+            "type": "jenkins-job", "url": url, "audiences": ["sigstore"],
+            "claims": {"source_repository_uri": "git_url"}, "source_hosts": ["git.corp.example"]
+        }))
+        .unwrap();
+        let IssuerKind::JenkinsJob(controller) = issuer.kind() else { panic!("{issuer:?}") };
+        assert_eq!(controller.url, "https://ci.corp/jenkins");
+    }
+
+    let issuer = from_json(serde_json::json!({
+        "type": "buildkite-job", "url": "https://agent.buildkite.com", "audiences": ["sigstore"],
+        "organizations": ["acme"], "organization_ids": [GUID]
+    }));
+    assert!(issuer.is_ok());
+    let issuer = from_json(serde_json::json!({
+        "type": "kubernetes", "url": "https://kubernetes.default.svc", "audiences": ["sigstore"],
+        "cluster": "prod-1"
+    }))
+    .unwrap();
+    assert_eq!(*issuer.kind(), IssuerKind::Kubernetes { cluster: Some("prod-1".to_owned()) });
+}
+
+#[test]
+fn an_issuer_of_many_owners_is_trusted_for_none_unless_they_are_named() {
+    let other = GUID.replace('0', "1");
+    let azure = format!("https://vstoken.dev.azure.com/{GUID}");
+    let circleci = format!("https://oidc.circleci.com/org/{GUID}");
+    let bitbucket = "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
+    for settings in [
+        serde_json::json!({"type": "azure-pipeline", "url": "https://vstoken.dev.azure.com"}),
+        serde_json::json!({"type": "azure-pipeline", "url": "https://vstoken.dev.azure.com/x"}),
+        serde_json::json!({"type": "azure-pipeline", "url": azure, "organization_id": other}),
+        serde_json::json!({"type": "azure-pipeline", "url": azure, "source_hosts": ["*"]}),
+        serde_json::json!({"type": "buildkite-job", "url": "https://agent.buildkite.com"}),
+        serde_json::json!({"type": "buildkite-job", "url": "https://agent.buildkite.com",
+            "organizations": []}),
+        serde_json::json!({"type": "buildkite-job", "url": "https://agent.buildkite.com",
+            "organizations": ["a/b"]}),
+        serde_json::json!({"type": "buildkite-job", "url": "https://agent.buildkite.com",
+            "organizations": ["a"], "organization_ids": ["x"]}),
+        serde_json::json!({"type": "circleci-job", "url": "https://oidc.circleci.com"}),
+        serde_json::json!({"type": "circleci-job", "url": circleci, "organization_ids": [other]}),
+        serde_json::json!({"type": "circleci-job", "url": circleci,
+            "organization_ids": [GUID, other]}),
+        serde_json::json!({"type": "bitbucket-pipeline", "url": bitbucket, "workspace": "evil",
+            "workspace_id": GUID}),
+        serde_json::json!({"type": "bitbucket-pipeline", "url": bitbucket, "workspace": "acme"}),
+        serde_json::json!({"type": "jenkins-job", "url": "https://ci.corp/other"}),
+        serde_json::json!({"type": "jenkins-job", "url": "https://ci.corp/oidc",
+            "claims": {"source_repository_uri": "git_url"}}),
+        serde_json::json!({"type": "jenkins-job", "url": "https://ci.corp/oidc",
+            "claims": {"source_repository_ref": "sub"}}),
+        serde_json::json!({"type": "jenkins-job", "url": "https://ci.corp/oidc",
+            "claims": {"subject": "x"}}),
+        serde_json::json!({"type": "kubernetes", "url": "https://k.corp", "cluster": "a/b"}),
+        serde_json::json!({"type": "gitlab-pipeline", "url": "https://gitlab.com",
+            "organizations": ["a"]}),
+    ] {
+        let mut with_audience = settings.clone();
+        with_audience["audiences"] = serde_json::json!(["sigstore"]);
+        assert!(from_json(with_audience).is_err(), "{settings}");
+    }
+}
+
+#[test]
+fn only_issuers_with_a_fixed_audience_have_one_by_default() {
+    for (kind, url) in [
+        ("gitlab-pipeline", "https://gitlab.com"),
+        ("kubernetes", "https://kubernetes.default.svc"),
+        ("github-workflow", GITHUB),
+    ] {
+        let error = from_json(serde_json::json!({"type": kind, "url": url})).unwrap_err();
+        assert!(error.contains("needs at least one audience"), "{error}");
+    }
+}
+
+#[test]
+fn required_claims_need_values_that_could_be() {
+    let of = |values: serde_json::Value| {
+        from_json(settings(
+            &serde_json::json!({"required_claims": {"repository_owner_id": values}}),
+        ))
+    };
+    let issuer = of(serde_json::json!(["65", "66"])).unwrap();
+    assert_eq!(issuer.required_claims()["repository_owner_id"], ["65", "66"]);
+    let many = vec!["x"; 257];
+    for odd in [serde_json::json!([]), serde_json::json!([""]), serde_json::json!(many)] {
+        assert!(of(odd).unwrap_err().contains("repository_owner_id"));
+    }
+    assert!(of(serde_json::json!("65")).is_err() && of(serde_json::json!([65])).is_err());
+}

@@ -35,6 +35,7 @@ impl VerifiedClaims {
     /// # Errors
     /// [`PrincipalError`], each variant.
     pub fn principal(&self, issuer: &IssuerConfig) -> Result<Principal, PrincipalError> {
+        self.check_required(issuer)?;
         let Identity { san, mut extensions } = self.identity(issuer.kind())?;
         let subject = self.claims().text("sub")?;
         refuse_controls("sub", subject.as_deref().unwrap_or_default())?;
@@ -42,6 +43,17 @@ impl VerifiedClaims {
         extensions.issuer = Some(self.issuer().to_owned());
         extensions.token_subject = subject;
         Ok(Principal { san, extensions, challenges })
+    }
+
+    /// Refuses tokens that lack what the operator demands, before anything is made of them.
+    fn check_required(&self, issuer: &IssuerConfig) -> Result<(), PrincipalError> {
+        for (name, values) in issuer.required_claims() {
+            let claimed = self.claims().text_named(name).ok().flatten();
+            if !claimed.is_some_and(|claimed| values.contains(&claimed)) {
+                return Err(PrincipalError::Required(name.clone()));
+            }
+        }
+        Ok(())
     }
 
     fn identity(&self, kind: &IssuerKind) -> Result<Identity, PrincipalError> {
@@ -117,6 +129,9 @@ pub enum PrincipalError {
     /// A claim that the controller's administrators defined.
     #[error("claim `{0}` does not hold what the configuration says")]
     DefinedClaim(String),
+    /// Not one of the values that the issuer's configuration demands.
+    #[error("claim `{0}` is not what the issuer's configuration demands")]
+    Required(String),
     /// A pipeline for the changes of a fork, in the name of the project.
     #[error("the pipeline runs changes of a fork, which have no name of their own")]
     Fork,

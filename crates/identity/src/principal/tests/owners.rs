@@ -63,6 +63,27 @@ fn an_address_in_a_subject_makes_no_address_of_the_name() {
     }
 }
 
+#[test]
+fn a_required_claim_keeps_the_rest_of_the_world_out() {
+    let issuer: IssuerConfig = serde_json::from_value(json!({
+        "url": "https://token.actions.githubusercontent.com", "audiences": ["sigstore"],
+        "type": "github-workflow", "required_claims": {"repository_owner_id": ["65", "66"]}
+    }))
+    .unwrap();
+    let of = |claims: &Value| {
+        let base = json!({"iss": issuer.url(), "aud": "sigstore", "exp": NOW + 60});
+        let claims = claims.as_object().unwrap().iter();
+        let all = claims.fold(base, |all, (name, value)| with(all, name, value.clone()));
+        verified(&all, &issuer).principal(&issuer)
+    };
+    assert!(of(&github_claims()).is_ok());
+    assert!(of(&with(github_claims(), "repository_owner_id", json!(66))).is_ok());
+    for other in [json!("67"), json!("650"), json!(null), json!(["65"]), json!("")] {
+        let refused = of(&with(github_claims(), "repository_owner_id", other)).unwrap_err();
+        assert_eq!(refused, PrincipalError::Required("repository_owner_id".to_owned()));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
