@@ -12,12 +12,11 @@ use super::{Program, need, path_variable};
 use crate::process::output;
 
 /// What npm installs; `@sigstore/sign` 5 wants Node 22.22 or newer.
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 5] = [
     "@sigstore/cli@>=0.8 <1",
     "@sigstore/sign@^5.1.0",
     "@sigstore/verify@^4.1.3",
     "@sigstore/bundle@^5.0.1",
-    "@sigstore/tuf@^5.0.1",
     "@sigstore/protobuf-specs",
 ];
 
