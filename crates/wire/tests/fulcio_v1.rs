@@ -1,5 +1,4 @@
 //! The request of Fulcio v1 by the rules of the protobuf JSON mapping.
-#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
 use countersign_wire::fulcio::SigningCertRequestV1;
 use proptest::prelude::*;
