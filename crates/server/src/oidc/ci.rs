@@ -152,3 +152,35 @@ impl FromStr for Ci {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_of_the_page_on_issuers_is_sound() {
+        let page = include_str!("../../../../docs/ci-issuers.md");
+        let samples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let mut kinds = Vec::new();
+        for sample in samples {
+            // The switches that are commented out must be settings too.
+            for text in [sample.to_owned(), sample.replace("\n# allow", "\nallow")] {
+                let mut table: toml::Table = toml::from_str(&text).unwrap();
+                let issuer = table["ca"]["default"]["issuer"].as_array_mut().unwrap().remove(0);
+                let issuer: IssuerConfig = issuer.try_into().unwrap();
+                kinds.push(issuer.kind().name());
+            }
+        }
+        kinds.dedup();
+        let presets: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
+        assert_eq!(kinds, presets);
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for ci in Ci::ALL {
+            assert_eq!(ci.name().parse(), Ok(ci));
+        }
+        assert!("travis".parse::<Ci>().unwrap_err().contains("github, gitlab, azure"));
+    }
+}
