@@ -168,6 +168,9 @@ async fn adds_retry_after_to_every_503() {
 
 #[tokio::test]
 async fn turns_a_panic_into_a_500_and_a_log_line_with_the_same_id() {
+    // While there is one subscriber in the process, tracing asks only that of the thread which
+    // meets an event first, and remembers that nobody listens. With two it asks both.
+    let _another = tracing::Dispatch::new(tracing_subscriber::registry());
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);

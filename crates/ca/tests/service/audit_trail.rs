@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use async_trait::async_trait;
 use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::stack::{EMAIL, Stack, Wishes};
@@ -19,6 +19,11 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     fn listen(&self) -> DefaultGuard {
+        // While there is one subscriber in the process, tracing asks only that of the thread which
+        // meets an event first, and remembers that nobody listens. With two it asks both.
+        static ANOTHER: LazyLock<Dispatch> =
+            LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&ANOTHER);
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_max_level(tracing::Level::TRACE)
