@@ -48,7 +48,8 @@ impl Command {
             Self::Serve(arguments) => &arguments.config,
             Self::Init(arguments) => &arguments.config,
             Self::Check(arguments) => arguments,
-            Self::Dev(_) | Self::Token(_) | Self::Fsck(_) | Self::Probe(_) => return None,
+            Self::Fsck(arguments) => return arguments.config.as_deref(),
+            Self::Dev(_) | Self::Token(_) | Self::Probe(_) => return None,
         };
         Some(&arguments.config)
     }
@@ -171,6 +172,9 @@ pub(crate) struct FsckArguments {
     /// Data directory of `countersignd dev`
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
+    /// Configuration of `countersignd serve`, whose data it is then
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "database_url"])]
+    pub(crate) config: Option<PathBuf>,
     /// PostgreSQL of the logs, when they are not in the data directory
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,

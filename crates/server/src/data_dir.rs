@@ -34,10 +34,8 @@ impl DataDir {
     /// Takes a directory that is there.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let root = path.canonicalize().with_context(|| {
-            format!(
-                "no data directory {}: has `countersignd dev` or `init` run with it?",
-                path.display()
-            )
+            let path = path.display();
+            format!("no data directory {path}: has `countersignd dev` run with it, or `init`?")
         })?;
         Ok(Self { root })
     }

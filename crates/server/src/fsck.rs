@@ -1,6 +1,6 @@
 //! `countersignd fsck`: verification of what is stored, part by part.
 
-use std::{fs, process::ExitCode};
+use std::{fs, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
@@ -11,10 +11,12 @@ use tsp::{IntermediateUsage, TsaChain};
 
 use crate::{
     cli::{FsckArguments, FsckTarget},
+    config::Config,
     data_dir::{DataDir, read_if_present, read_json},
     endpoints::{BaseUrls, HOST},
     keys,
     logs::{LogIdentities, key_id, key_name, open_store},
+    serve,
     services::{Material, Publisher, deployment},
     token::LastStart,
 };
@@ -23,14 +25,39 @@ use crate::{
 const EXIT_UNAVAILABLE: u8 = 3;
 
 /// `countersignd fsck`: prints what was found; exit code 1 when something is wrong.
-pub(crate) async fn run(arguments: FsckArguments) -> anyhow::Result<ExitCode> {
-    let data_dir = DataDir::open(&arguments.data_dir)?;
+///
+/// With `config` the data is that of `serve`, else that of `dev`.
+pub(crate) async fn run(
+    arguments: FsckArguments,
+    config: Option<Config>,
+) -> anyhow::Result<ExitCode> {
     let wanted = |target| arguments.target == FsckTarget::All || arguments.target == target;
+    let checked = match &config {
+        Some(config) => serve::fsck(config, wanted).await?,
+        None => dev(&arguments, wanted).await?,
+    };
+    Ok(match checked {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => ExitCode::from(EXIT_UNAVAILABLE),
+    })
+}
+
+/// Whether all that is `wanted` of a data directory is sound; `None` when it is in use.
+async fn dev(
+    arguments: &FsckArguments,
+    wanted: impl Fn(FsckTarget) -> bool,
+) -> anyhow::Result<Option<bool>> {
+    let data_dir = DataDir::open(&arguments.data_dir)?;
     let mut sound = true;
     if wanted(FsckTarget::Log) {
-        match logs(&data_dir, arguments.database_url.as_deref()).await? {
+        let (file, url) = (data_dir.log_database(), arguments.database_url.as_deref());
+        if url.is_none() && !file.exists() {
+            bail!("no log in {}; give --database-url when it is on PostgreSQL", file.display());
+        }
+        match logs(&data_dir, open_store(&file, url).await).await? {
             Some(logs_sound) => sound &= logs_sound,
-            None => return Ok(ExitCode::from(EXIT_UNAVAILABLE)),
+            None => return Ok(None),
         }
     }
     for (target, name, check) in [
@@ -42,21 +69,21 @@ pub(crate) async fn run(arguments: FsckArguments) -> anyhow::Result<ExitCode> {
             sound &= report(name, &check(&data_dir));
         }
     }
-    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(Some(sound))
 }
 
-/// Whether all logs are sound; `None` when another process has the database.
-async fn logs(data_dir: &DataDir, database_url: Option<&str>) -> anyhow::Result<Option<bool>> {
-    let file = data_dir.log_database();
-    if database_url.is_none() && !file.exists() {
-        bail!("no log in {}; give --database-url when it is on PostgreSQL", file.display());
-    }
-    let store = match open_store(&file, database_url).await {
+/// Whether all logs are sound whose checkpoints are in `data_dir`; `None` when another process
+/// has the database.
+pub(crate) async fn logs(
+    data_dir: &DataDir,
+    opened: Result<Arc<dyn LogStore>, StoreError>,
+) -> anyhow::Result<Option<bool>> {
+    let store = match opened {
         Ok(store) => store,
-        Err(StoreError::AlreadyOpen { .. }) => {
+        Err(error @ StoreError::AlreadyOpen { .. }) => {
             eprintln!(
-                "countersignd: {} is in use by a running countersignd; stop it, then run fsck again",
-                file.display()
+                "countersignd: the database is in use by a running countersignd; stop it, then \
+                 run fsck again ({error})"
             );
             return Ok(None);
         }

@@ -57,7 +57,7 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     match (command, config) {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
-        (Command::Fsck(arguments), _) => block_on(fsck::run(arguments)),
+        (Command::Fsck(arguments), config) => block_on(fsck::run(arguments, config)),
         (Command::Probe(arguments), _) => {
             block_on(
                 async move { services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS) },

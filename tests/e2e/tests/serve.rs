@@ -244,6 +244,11 @@ fn signs_verifies_and_goes_on(database: &Database) {
     assert_eq!(client.verify(&second).code, Some(0));
     assert!(deployment.size() > size);
     deployment.terminate();
+    let fsck = deployment.countersignd(&["fsck"]);
+    assert_eq!(fsck.code, Some(0), "{fsck:?}");
+    for part in ["log ct: ok", "log first: ok", "log 2026: ok", "ca: ok", "tsa: ok", "trust: ok"] {
+        assert!(fsck.stdout.contains(part), "{part}: {fsck:?}");
+    }
 }
 
 #[test]

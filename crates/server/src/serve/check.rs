@@ -11,9 +11,11 @@ use super::{
     start::{load, log_signers, trust_files, tuf_keys},
 };
 use crate::{
+    cli::{FsckTarget, Part},
     config::Config,
+    data_dir::DataDir,
     deployment_dirs::DeploymentDirs,
-    fsck::{ca_sound, report, tsa_sound},
+    fsck::{self, ca_sound, report, tsa_sound},
     services::Shared,
 };
 
@@ -33,6 +35,34 @@ pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
     sound &= report("log", &logs(&config, &dirs, &public, &shared).await);
     sound &= report("trust", &trust(&config, &dirs, &public, &shared));
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `countersignd fsck --config`: whether all that is `wanted` is sound; `None` when it is in use.
+pub(crate) async fn fsck(
+    config: &Config,
+    wanted: impl Fn(FsckTarget) -> bool,
+) -> anyhow::Result<Option<bool>> {
+    let dirs = DeploymentDirs::new(&config.data_dir);
+    let public = PublicDir::new(&dirs);
+    let mut sound = true;
+    if wanted(FsckTarget::Log) {
+        let data_dir = DataDir::open(&dirs.of(Part::Log))?;
+        match fsck::logs(&data_dir, database::open(config, &dirs).await?).await? {
+            Some(logs_sound) => sound &= logs_sound,
+            None => return Ok(None),
+        }
+    }
+    if wanted(FsckTarget::Ca) {
+        sound &= report("ca", &ca(config, &public));
+    }
+    if wanted(FsckTarget::Tsa) {
+        sound &= report("tsa", &tsa(config, &public));
+    }
+    if wanted(FsckTarget::Trust) {
+        let shared = Shared::new(Arc::new(SystemClock));
+        sound &= report("trust", &trust(config, &dirs, &public, &shared));
+    }
+    Ok(Some(sound))
 }
 
 fn ca(config: &Config, public: &PublicDir) -> anyhow::Result<String> {

@@ -13,7 +13,10 @@ use std::process::ExitCode;
 
 use tracing::{info, warn};
 
-pub(crate) use self::{check::check, init::init};
+pub(crate) use self::{
+    check::{check, fsck},
+    init::init,
+};
 use crate::{cli::Part, config::Config, services::Signals};
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
