@@ -33,6 +33,20 @@ fn reads_every_sample_and_the_file_of_docker_compose() {
 }
 
 #[test]
+fn every_issuer_of_the_page_on_compose_is_one() {
+    let page =
+        sample("docs/compose.md").replace("<tenant id>", "11111111-2222-4333-8444-555555555555");
+    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let issuers: Vec<&str> =
+        blocks.filter(|block| block.starts_with("[[ca.default.issuer]]")).collect();
+    assert_eq!(issuers.len(), 5);
+    for issuer in issuers {
+        let config = Config::parse(&format!("{}\n{issuer}", trial()));
+        assert!(config.is_ok(), "{issuer}: {:#}", config.unwrap_err());
+    }
+}
+
+#[test]
 fn fills_in_what_is_left_out() {
     let config = Config::parse(&trial()).unwrap();
     assert_eq!(config.listen.address, None);
