@@ -13,7 +13,7 @@ use super::{
 const WARN_AFTER: Duration = Duration::from_secs(3607);
 
 /// Azure DevOps' `nbf` lies this long before `iat`.
-const AZURE_BACKDATE: Duration = Duration::from_secs(600);
+const AZURE_BACKDATE: Duration = Duration::from_mins(10);
 
 /// The commit that every job builds.
 const COMMIT: &str = "3c5e2f0d6b1a49788e7d4c2b1f0a9e8d7c6b5a40";
