@@ -65,6 +65,12 @@ impl ProposedEntry {
         Self::new("dsse", &json!({"proposedContent": content}))
     }
 
+    /// The canonical JSON that the log must store.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.expected.body()
+    }
+
     fn new(kind: &str, spec: &serde_json::Value) -> Result<Self, EntryError> {
         let json = json!({"apiVersion": "0.0.1", "kind": kind, "spec": spec});
         let json = json.to_string().into_bytes();
@@ -128,13 +134,13 @@ impl RekorV1 {
         }
         let proof = answer.entry.verification.as_ref();
         let proof = proof.and_then(|verification| verification.inclusion_proof.as_ref());
-        let origin = proof.and_then(|proof| proof.checkpoint.lines().next()).unwrap_or_default();
+        let (Some(tree_id), Some(proof)) = (id.tree_id, proof) else { return Ok(()) };
+        let origin = proof.checkpoint.lines().next().unwrap_or_default();
         let tree = origin.rsplit_once(" - ").map(|(_, tree)| tree);
-        match id.tree_id {
-            Some(id) if tree != Some(id.to_string().as_str()) => {
-                Err(self.service.untrusted("the entry's id is of another tree than its proof"))
-            }
-            _ => Ok(()),
+        if tree == Some(tree_id.to_string().as_str()) {
+            Ok(())
+        } else {
+            Err(self.service.untrusted("the entry's id is of another tree than its proof"))
         }
     }
 

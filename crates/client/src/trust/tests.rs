@@ -141,6 +141,63 @@ fn chooses_the_first_service_that_is_valid_and_of_our_version() {
 }
 
 #[test]
+fn speaks_the_highest_version_that_the_instance_offers() {
+    let log = |url: &str, version: u32, operator: &str| json!({"url": url, "majorApiVersion": version, "operator": operator});
+    for (logs, url, protocol) in [
+        (
+            json!([log("http://v1", 1, "a"), log("http://v2", 2, "a")]),
+            "http://v2",
+            LogProtocol::RekorV2,
+        ),
+        (
+            json!([log("http://v1", 1, "a"), log("http://b", 2, "b")]),
+            "http://b",
+            LogProtocol::RekorV2,
+        ),
+        (
+            json!([log("http://v3", 3, "a"), log("http://v1", 1, "a")]),
+            "http://v1",
+            LogProtocol::RekorV1,
+        ),
+    ] {
+        let chosen = endpoints(&json!({"rekorTlogUrls": logs})).unwrap().transparency_log.unwrap();
+        assert_eq!((chosen.url.to_string().as_str(), chosen.protocol), (url, Some(protocol)));
+    }
+}
+
+#[test]
+fn knows_what_a_log_at_a_given_url_speaks_or_leaves_it_open() {
+    let log = |url: &str, version: u32| json!({"url": url, "majorApiVersion": version});
+    let mut loaded = loaded(&json!({"rekorTlogUrls": [
+        log("http://localhost:3000", 1), log("http://localhost:3003/", 2),
+        log("http://both", 1), log("http://both", 2), log("http://new", 9),
+    ]}));
+    let key = |details: &str| json!({"rawBytes": "AAAA", "keyDetails": details, "validFor": {"start": "2026-01-01T00:00:00Z"}});
+    let trusted = |url: &str, details: &str| json!({"baseUrl": url, "hashAlgorithm": "SHA2_256", "publicKey": key(details), "logId": {"keyId": "AAAA"}});
+    let mut root = trusted_root();
+    root["tlogs"] = json!([
+        trusted("http://only-trusted", "PKIX_ED25519"),
+        trusted("http://either", "PKIX_ECDSA_P256_SHA_256"),
+    ]);
+    loaded.trust = Trust::from_root(serde_json::from_value(root).unwrap()).unwrap();
+    for (url, protocol) in [
+        ("http://localhost:3000", Some(LogProtocol::RekorV1)),
+        ("http://localhost:3000/path", Some(LogProtocol::RekorV1)),
+        ("http://localhost:3003", Some(LogProtocol::RekorV2)),
+        ("https://localhost:3003", None),
+        ("http://localhost", None),
+        ("http://both", None),
+        ("http://new", None),
+        ("http://only-trusted", Some(LogProtocol::RekorV2)),
+        ("http://either", None),
+    ] {
+        let urls = UrlOverrides { transparency_log: Some(url.into()), ..Default::default() };
+        let chosen = loaded.endpoints(&urls, NOW).unwrap().transparency_log.unwrap();
+        assert_eq!(chosen.protocol, protocol, "{url}");
+    }
+}
+
+#[test]
 fn rejects_a_list_of_which_nothing_can_be_used() {
     let config = json!({"rekorTlogUrls": [{"url": "http://v3", "majorApiVersion": 3}]});
     let error = endpoints(&config).unwrap_err();

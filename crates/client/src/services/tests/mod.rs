@@ -95,7 +95,7 @@ async fn read_request(stream: &mut TcpStream) -> Seen {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap().to_ascii_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let length: usize = length.unwrap().parse().unwrap();
+        let length: usize = length.map_or(0, |length| length.parse().unwrap());
         let body = bytes[end + 4..].to_vec();
         if body.len() == length {
             return Seen { head, body };
