@@ -4,9 +4,11 @@
 //! `COUNTERSIGN_BIN_DIR` and `DATABASE_URL`. Everything here is a real process on loopback.
 
 mod database;
+mod hex;
 mod stack;
 mod tiles;
 
 pub use database::Database;
+pub use hex::{hex, unhex};
 pub use stack::{Said, Stack, binaries, said};
 pub use tiles::{bundle_path, bundled_entries};

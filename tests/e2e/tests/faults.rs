@@ -17,7 +17,7 @@ use client::{
     signing::{Payload, SignedBundle, Signer, SigningError, SigningRequest, sign},
     trust::{LoadedTrust, TrustFiles, UrlOverrides},
 };
-use countersign_e2e::{Database, Stack, bundle_path, bundled_entries};
+use countersign_e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle};
@@ -147,7 +147,7 @@ async fn found_again(stack: &Stack, signed: &SignedBundle) -> Value {
     for name in ["logIndex", "integratedTime"] {
         assert_eq!(found[name].to_string(), entry[name].as_str().unwrap(), "{name} of {id}");
     }
-    let base64_of = |hex: &Value| STANDARD.encode(hash_of(hex.as_str().unwrap()));
+    let base64_of = |digits: &Value| STANDARD.encode(unhex(digits.as_str().unwrap()).unwrap());
     assert_eq!(base64_of(&found["logID"]), entry["logId"]["keyId"].as_str().unwrap());
     let verification = &found["verification"];
     entry["inclusionPromise"]["signedEntryTimestamp"] =
@@ -160,11 +160,6 @@ async fn found_again(stack: &Stack, signed: &SignedBundle) -> Value {
         "checkpoint": {"envelope": proof["checkpoint"]},
     });
     bundle
-}
-
-fn hash_of(hex: &str) -> Vec<u8> {
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 /// The entries below tile `number`, as far as the published tree has them (C2SP `tlog-tiles`).

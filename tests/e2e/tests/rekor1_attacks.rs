@@ -3,13 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
 use std::{
-    fmt::Write,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack};
+use countersign_e2e::{Database, Stack, hex, unhex};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -19,17 +18,8 @@ fn base64_of(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
 }
 
-fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
-fn bytes_of(hex: &Value) -> Vec<u8> {
-    let hex = hex.as_str().unwrap();
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    (0..hex.len()).step_by(2).map(byte).collect()
+fn bytes_of(digits: &Value) -> Vec<u8> {
+    unhex(digits.as_str().unwrap()).unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge of the test")]
@@ -58,7 +48,7 @@ impl Bench {
 
     fn proposal(&self, artifact: &[u8]) -> String {
         json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
-            "data": {"hash": {"algorithm": "sha256", "value": hex_of(&sha256(artifact))}},
+            "data": {"hash": {"algorithm": "sha256", "value": hex(&sha256(artifact))}},
             "signature": {"content": base64_of(self.key.sign_now(artifact).unwrap()),
                 "publicKey": {"content": base64_of(self.key.public_key().to_pem())}}}})
         .to_string()
@@ -88,7 +78,7 @@ impl Bench {
         assert!(id.ends_with(&tlog::leaf_hash(&body).to_string()), "{id} is of another body");
         let logged: Value = serde_json::from_slice(&body).unwrap();
         let proof = &found["verification"]["inclusionProof"];
-        let base64 = |hex: &Value| base64_of(bytes_of(hex));
+        let base64 = |digits: &Value| base64_of(bytes_of(digits));
         let hashes: Vec<String> = proof["hashes"].as_array().unwrap().iter().map(base64).collect();
         let bundle = json!({
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
@@ -219,7 +209,7 @@ fn finds_who_only_says_a_name_beside_who_has_it() {
     let (runtime, bench) = (Runtime::new().unwrap(), Bench::new(&stack));
     runtime.block_on(async {
         let artifact = b"artifact of two signers";
-        let hash = hex_of(&sha256(artifact));
+        let hash = hex(&sha256(artifact));
         let one = bench.check(&bench.log(bench.proposal(artifact)).await, artifact);
         let other = Bench::new(&stack);
         let two = other.check(&other.log(other.proposal(artifact)).await, artifact);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack};
+use countersign_e2e::{Database, Stack, hex};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
 use reqwest::header::{ETAG, HeaderMap, LOCATION};
 use serde_json::{Value, json};
@@ -13,14 +13,6 @@ const ARTIFACT: &[u8] = b"artifact";
 
 fn base64_of(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 /// A running Rekor v1.
@@ -95,7 +87,7 @@ fn key() -> LocalSigner {
 
 fn hashedrekord(key: &LocalSigner) -> Value {
     json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
-        "data": {"hash": {"algorithm": "sha256", "value": hex_of(&sha256(ARTIFACT))}},
+        "data": {"hash": {"algorithm": "sha256", "value": hex(&sha256(ARTIFACT))}},
         "signature": {"content": base64_of(key.sign_now(ARTIFACT).unwrap()),
             "publicKey": {"content": base64_of(key.public_key().to_pem())}}}})
 }
@@ -112,7 +104,7 @@ fn intoto(key: &LocalSigner, keyid: &str) -> Value {
             "signatures": [{"keyid": keyid,
                 "sig": base64_of(base64_of(key.sign_now(&signed).unwrap())),
                 "publicKey": base64_of(key.public_key().to_pem())}]},
-        "hash": {"algorithm": "sha256", "value": hex_of(&sha256(payload))}}}})
+        "hash": {"algorithm": "sha256", "value": hex(&sha256(payload))}}}})
 }
 
 fn with(entry: &Value, place: &str, value: Value) -> Value {
@@ -135,11 +127,11 @@ fn refuses_entries_that_prove_nothing_and_logs_none_of_them() {
     for (what, entry) in [
         (
             "the hash of another artifact",
-            with(&good, hash, json!({"algorithm": "sha256", "value": hex_of(&sha256(b"other"))})),
+            with(&good, hash, json!({"algorithm": "sha256", "value": hex(&sha256(b"other"))})),
         ),
         (
             "a hash of another length",
-            with(&good, hash, json!({"algorithm": "sha512", "value": hex_of(&sha256(ARTIFACT))})),
+            with(&good, hash, json!({"algorithm": "sha512", "value": hex(&sha256(ARTIFACT))})),
         ),
         ("a hash that is not hex", with(&good, "/spec/data/hash/value", json!("z".repeat(64)))),
         (
@@ -147,7 +139,7 @@ fn refuses_entries_that_prove_nothing_and_logs_none_of_them() {
             with(
                 &good,
                 "/spec/data/hash/value",
-                json!(format!("sha256:{}", hex_of(&sha256(ARTIFACT)))),
+                json!(format!("sha256:{}", hex(&sha256(ARTIFACT)))),
             ),
         ),
         ("an unknown hash", with(&good, "/spec/data/hash/algorithm", json!("md5"))),
@@ -265,7 +257,7 @@ fn refuses_questions_that_cannot_be_meant() {
         .refuses(422, &["10"]);
     let search = |body: Value| log.post("/api/v1/index/retrieve", body.to_string());
     assert_eq!(search(json!({})).status, 400);
-    let hash = hex_of(&sha256(b"nobody logged this"));
+    let hash = hex(&sha256(b"nobody logged this"));
     for form in [hash.clone(), format!("sha256:{hash}")] {
         assert_eq!(search(json!({"hash": form})).json(), json!([]));
     }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_e2e::{Database, Said, Stack, said};
+use countersign_e2e::{Database, Said, Stack, hex, said};
 use crypto::sha256;
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ fn pins_nothing_but_the_repository_that_was_meant() {
     exits(&trust(&stack, &log), 3, &["timestamp.json"]);
     exits(&trust(&stack, &["show"]), 2, &[]);
     let root = fs::read(stack.trust_file("root.json")).unwrap();
-    let checksum: String = sha256(&root).iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = hex(&sha256(&root));
     exits(&trust(&stack, &["init", "--url", url, "--root-checksum", &checksum]), 0, &[]);
     let another = ["init", "--url", other.ready("trust"), "--root", &root_file(&other)];
     exits(&trust(&stack, &another), 2, &["--replace", url]);
@@ -207,11 +207,8 @@ impl Mirror {
 
     /// The newest file of a role.
     fn newest(&self, role: &str) -> PathBuf {
-        (1..)
-            .map(|n| self.file(&format!("{n}.{role}.json")))
-            .take_while(|f| f.exists())
-            .last()
-            .unwrap()
+        let files = (1..99).map(|n| self.file(&format!("{n}.{role}.json")));
+        files.rev().find(|file| file.exists()).unwrap()
     }
 }
 
