@@ -179,20 +179,23 @@ pub(super) const NOT_PRODUCED: [(&str, &str); 7] = [
         "cosign 3 signs into Rekor v1 by TUF without a URL",
         "cosign takes the newest log of the published signing config and has no option to choose (sigstore-go pkg/root/signing_config.go)",
     ),
-    ("@sigstore/cli signs a blob", "it signs statements only (`sigstore --help`)"),
+    ("@sigstore/cli signs a blob", "@sigstore/cli signs statements only (`sigstore --help`)"),
     (
         "@sigstore/cli signs into Rekor v2",
-        "it takes a --rekor-url of version 1 and no signing config (`sigstore attest --help`)",
+        "@sigstore/cli takes a --rekor-url of version 1 and no signing config (`sigstore attest --help`)",
     ),
     (
         "sigstore-go-signing signs with trust from TUF",
-        "the example program takes files or public TUF only (`sigstore-go-signing -h`)",
+        "sigstore-go-signing takes files or public TUF only (`sigstore-go-signing -h`)",
     ),
     (
         "sigstore-java signs",
-        "it speaks gRPC over TLS to the CA, and the switch for plain text is in neither its signer nor its command line; `dev` serves plain HTTP (sigstore-java#682, HttpParams)",
+        "sigstore-java speaks gRPC over TLS to the CA, and the switch for plain text is in neither its signer nor its command line; `dev` serves plain HTTP (sigstore-java#682, HttpParams)",
     ),
-    ("sigstore-python signs by key", "it has no option for keys (`sigstore sign --help`)"),
+    (
+        "sigstore-python signs by key",
+        "sigstore-python has no option for keys (`sigstore sign --help`)",
+    ),
 ];
 
 /// Whether a row of the matrix can be made at all; see [`NOT_PRODUCED`].

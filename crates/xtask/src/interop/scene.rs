@@ -36,7 +36,6 @@ pub(super) struct Scene<'a> {
     pub(super) stranger: PathBuf,
     pub(super) predicate: PathBuf,
     pub(super) statement: PathBuf,
-    pub(super) token: PathBuf,
     pub(super) issuer: String,
 }
 
@@ -71,7 +70,6 @@ impl<'a> Scene<'a> {
             stranger: file("stranger.bin", "what another build made\n")?,
             predicate: file("predicate.json", &predicate.to_string())?,
             statement: file("statement.json", &statement.to_string())?,
-            token: file("token.jwt", &stack.token(&["--email", IDENTITY])?)?,
             issuer: stack.ready("oidc")?.to_owned(),
             artifact,
         })
@@ -108,9 +106,16 @@ impl<'a> Scene<'a> {
         Ok(command)
     }
 
-    /// The identity token itself.
+    /// A file with a fresh identity token: one for the whole run would expire in the middle of it.
+    pub(super) fn token(&self) -> Result<PathBuf> {
+        let path = self.work.join("token.jwt");
+        fs::write(&path, self.token_text()?)?;
+        Ok(path)
+    }
+
+    /// A fresh identity token.
     pub(super) fn token_text(&self) -> Result<String> {
-        fs::read_to_string(&self.token).context("the token is gone")
+        self.stack.token(&["--email", IDENTITY])
     }
 
     /// The URL that clients of Rekor v1 and Fulcio v1 take, without a slash at the end.

@@ -76,7 +76,7 @@ pub(in crate::interop) fn vouch(
 ) -> Result<()> {
     command.arg("--yes");
     match vouching {
-        Vouching::Keyless => command.arg("--identity-token").arg(&scene.token),
+        Vouching::Keyless => command.arg("--identity-token").arg(scene.token()?),
         Vouching::Key => command.arg("--key").arg(key_pair(scene)?),
     };
     Ok(())

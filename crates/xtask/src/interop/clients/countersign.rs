@@ -29,7 +29,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
     };
     match order.vouching {
         Vouching::Keyless => {
-            let token = format!("@{}", scene.token.display());
+            let token = format!("@{}", scene.token()?.display());
             command.args(["--keyless", "--identity-token", &token]);
         }
         Vouching::Key => {

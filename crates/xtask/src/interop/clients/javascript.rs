@@ -39,7 +39,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
         Kind::Blob => command.arg("blob").arg(&scene.artifact),
         Kind::Attestation => command.arg("attest").arg(&scene.statement),
     };
-    command.arg(&scene.token).arg(scene.trust_file(order.protocol.signing_config())?);
+    command.arg(scene.token()?).arg(scene.trust_file(order.protocol.signing_config())?);
     output(command.arg(&order.bundle)).map(drop)
 }
 
