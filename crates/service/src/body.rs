@@ -11,22 +11,23 @@ use crate::Failure;
 /// Reads the whole body, at most `limit` bytes of it.
 ///
 /// A `Content-Length` above the limit is refused before anything is read, and
-/// no memory is reserved on the word of the header alone. All bodies that the
-/// process is reading share one bound, so that many slow callers cannot fill the
-/// memory with halves.
+/// no memory is reserved on the word of the header alone. All bodies of the
+/// process share one bound until they are dropped, so that neither many slow
+/// callers nor a queue of long requests can fill the memory.
 ///
 /// # Errors
 /// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`], [`Failure::Overloaded`].
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure> {
-    read_body_within(&UNFINISHED, request, limit).await
+    read_body_within(&HELD, request, limit).await
 }
 
-/// Bytes of bodies that may be waiting for their ends, in the whole process. An honest body of
-/// 100 KiB is whole within a second, so this is 2,000 of them a second.
-static UNFINISHED: Semaphore = Semaphore::const_new(256 * 1024 * 1024);
+/// Bytes of bodies that may be held, in the whole process: waiting for their ends, or for a thread
+/// that works on them. An honest body of 100 KiB is whole within a second, so this is 2,000 of them
+/// a second; of the longest, 4 MiB for Rekor v1, it is more than the threads do in a second.
+static HELD: Semaphore = Semaphore::const_new(256 * 1024 * 1024);
 
 async fn read_body_within(
-    unfinished: &Semaphore,
+    held: &'static Semaphore,
     request: Request,
     limit: usize,
 ) -> Result<Bytes, Failure> {
@@ -35,7 +36,7 @@ async fn read_body_within(
         discard(&parts.headers, body).await;
         return Err(Failure::BodyTooLarge { limit });
     }
-    let mut whole = Unfinished::within(unfinished);
+    let mut whole = Unfinished::within(held);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame.map_err(|_| Failure::BodyUnreadable)?.into_data() else {
             continue; // trailers
@@ -49,21 +50,31 @@ async fn read_body_within(
     Ok(whole.into_bytes())
 }
 
-/// A body that waits for its end, with its share of what all such bodies may take.
-pub(crate) struct Unfinished<'a> {
-    all: &'a Semaphore,
-    share: Option<SemaphorePermit<'a>>,
+/// A body that waits for its end, with its share of what all bodies may take.
+pub(crate) struct Unfinished {
+    all: &'static Semaphore,
+    share: Option<SemaphorePermit<'static>>,
     collected: Collected,
 }
 
-impl Unfinished<'static> {
-    pub(crate) fn new() -> Self {
-        Self::within(&UNFINISHED)
+/// A whole body; its share is given back with the last of its bytes.
+struct Whole {
+    bytes: Bytes,
+    _share: Option<SemaphorePermit<'static>>,
+}
+
+impl AsRef<[u8]> for Whole {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-impl<'a> Unfinished<'a> {
-    fn within(all: &'a Semaphore) -> Self {
+impl Unfinished {
+    pub(crate) fn new() -> Self {
+        Self::within(&HELD)
+    }
+
+    fn within(all: &'static Semaphore) -> Self {
         Self { all, share: None, collected: Collected::Nothing }
     }
 
@@ -88,7 +99,7 @@ impl<'a> Unfinished<'a> {
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {
-        self.collected.into_bytes()
+        Bytes::from_owner(Whole { bytes: self.collected.into_bytes(), _share: self.share })
     }
 }
 
@@ -172,21 +183,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unfinished_bodies_share_one_bound_and_give_it_back() {
-        let unfinished = Semaphore::new(10);
+    async fn bodies_share_one_bound_and_give_it_back() {
+        let held: &'static Semaphore = Box::leak(Box::new(Semaphore::new(10)));
         let begun: Vec<std::io::Result<Bytes>> = vec![Ok(Bytes::from_static(b"123456"))];
         let endless = stream::iter(begun).chain(stream::pending());
-        let slow = read_body_within(&unfinished, Request::new(Body::from_stream(endless)), 100);
+        let slow = read_body_within(held, Request::new(Body::from_stream(endless)), 100);
         let mut slow = Box::pin(slow);
         assert!(slow.as_mut().now_or_never().is_none());
 
         let other = || request_of(vec![b"abc", b"de"]);
-        let refused = read_body_within(&unfinished, other(), 100).await;
+        let refused = read_body_within(held, other(), 100).await;
         assert_eq!(refused, Err(Failure::Overloaded));
         drop(slow);
-        let read = read_body_within(&unfinished, other(), 100).await;
+        let read = read_body_within(held, other(), 100).await;
         assert_eq!(read, Ok(Bytes::from_static(b"abcde")));
-        assert_eq!(unfinished.available_permits(), 10);
+        // Whoever works on a body holds its share; a part of it is all of it.
+        let part = read.unwrap().slice(1..2);
+        assert_eq!(held.available_permits(), 5);
+        drop(part);
+        assert_eq!(held.available_permits(), 10);
     }
 
     proptest! {
