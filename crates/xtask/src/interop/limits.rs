@@ -42,6 +42,19 @@ static PYTHON_STATEMENT: Limit = Limit {
     source: "cosign pkg/cosign/attestation/attestation.go, sigstore-python sigstore/dsse/__init__.py",
 };
 
+/// The command line of sigstore-js still logs attestations as `intoto` 0.0.2.
+static PYTHON_INTOTO: Limit = Limit {
+    says: "only supported for",
+    why: "sigstore-python takes entries of Rekor v1 as `dsse` and `hashedrekord` only, @sigstore/cli makes `intoto` 0.0.2",
+    source: "sigstore-python sigstore/verify/verifier.py; expected to fail in sigstore-conformance too",
+};
+
+static JAVA_INTOTO: Limit = Limit {
+    says: "but found intoto:0.0.2",
+    why: "sigstore-java takes attestations in Rekor v1 as `dsse` only, @sigstore/cli makes `intoto` 0.0.2",
+    source: "sigstore-java 2.0.0 RekorTypes; expected to fail in sigstore-conformance too",
+};
+
 static PYTHON_KEYS: Limit = Limit {
     says: "has no option for keys",
     why: "sigstore-python verifies certificates only",
@@ -128,6 +141,8 @@ pub(super) fn of_verification(
         Verifier::Python(_) if producer == Producer::Cosign2 && order.kind == Kind::Attestation => {
             &[&PYTHON_STATEMENT]
         }
+        Verifier::Python(_) if producer == Producer::JavaScriptCli => &[&PYTHON_INTOTO],
+        Verifier::Java if producer == Producer::JavaScriptCli => &[&JAVA_INTOTO],
         Verifier::Java if order.kind == Kind::Attestation && order.protocol == Protocol::Rekor2 => {
             &[&JAVA_REKOR2_ATTESTATIONS]
         }
