@@ -85,14 +85,27 @@ impl Job {
         if owner != Some(&job.namespace_path) {
             return Err(PrincipalError::Contradiction(PROJECT, "namespace_path"));
         }
-        // Such a pipeline runs in the parent project, with the name of a branch of the fork as its
-        // ref: the fork's `main` would pass for the project's.
-        let of_a_change =
-            ["merge_request_event", "external_pull_request_event"].contains(&&*job.pipeline_source);
-        if of_a_change && job.config.is_none() {
+        if !job.is_of_the_project(claims)? {
             return Err(PrincipalError::Fork);
         }
         Ok(job)
+    }
+
+    /// Whether the ref is the project's. Pipelines for a fork's merge request, and the child pipelines
+    /// that these start, run in the parent project, whose definition they name, with the name of the
+    /// fork's branch as their ref: the fork's `main` would pass for the project's. From GitLab 18.4
+    /// the token names both projects; before, only a tag or a protected branch is surely no fork's.
+    fn is_of_the_project(&self, claims: &JobClaims<'_>) -> Result<bool, PrincipalError> {
+        if let Some(running_in) = claims.optional("job_project_path")? {
+            return Ok(running_in == self.project_path);
+        }
+        Ok(match self.pipeline_source.as_str() {
+            "merge_request_event" | "external_pull_request_event" => false,
+            "parent_pipeline" => {
+                self.git_ref.starts_with("refs/tags/") || claims.0.is_true("ref_protected")
+            }
+            _ => true,
+        })
     }
 
     /// `<project>//<file>@<ref>`: the claim without the server, which must be the configured one.

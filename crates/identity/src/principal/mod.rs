@@ -132,8 +132,8 @@ pub enum PrincipalError {
     /// Not one of the values that the issuer's configuration demands.
     #[error("claim `{0}` is not what the issuer's configuration demands")]
     Required(String),
-    /// A pipeline for the changes of a fork, in the name of the project.
-    #[error("the pipeline runs changes of a fork, which have no name of their own")]
+    /// A pipeline that may be for the changes of a fork, in the name of the project.
+    #[error("the pipeline may run changes of a fork, which have no name of their own")]
     Fork,
     /// `sc://`: not a pipeline.
     #[error("the subject is a service connection, which this issuer is not configured for")]

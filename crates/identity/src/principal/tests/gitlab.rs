@@ -96,8 +96,36 @@ fn refuses_merge_requests_of_forks_whose_branch_is_called_main() {
         let refused = map(public(), &with(fork.clone(), "pipeline_source", json!(source)));
         assert_eq!(refused.unwrap_err(), PrincipalError::Fork);
     }
-    let own = with(claims(), "pipeline_source", json!("merge_request_event"));
-    assert!(map(public(), &own).is_ok(), "a merge request within the project");
+}
+
+/// GitLab writes the definition's URI also for a fork's merge request: of the parent project, at the
+/// name of the fork's branch. Nothing else in a token from before 18.4 tells whose branch it is.
+#[test]
+fn a_merge_request_is_the_projects_own_only_where_the_token_says_so() {
+    for source in ["merge_request_event", "external_pull_request_event"] {
+        let old = with(claims(), "pipeline_source", json!(source));
+        assert_eq!(map(public(), &old).unwrap_err(), PrincipalError::Fork, "{source}");
+        let running = |project: &str| with(old.clone(), "job_project_path", json!(project));
+        assert!(map(public(), &running("my-group/sub/my-project")).is_ok(), "{source}");
+        let of_a_fork = map(public(), &running("other/my-project"));
+        assert_eq!(of_a_fork.unwrap_err(), PrincipalError::Fork, "{source}");
+    }
+}
+
+/// A fork's merge request can start a child pipeline, whose source is no longer `merge_request_event`.
+#[test]
+fn a_child_pipeline_does_not_hide_the_merge_request_of_a_fork() {
+    let child = with(claims(), "pipeline_source", json!("parent_pipeline"));
+    let open = with(child.clone(), "ref_protected", json!("false"));
+    for config in [json!(null), claims()["ci_config_ref_uri"].clone()] {
+        let open = with(open.clone(), "ci_config_ref_uri", config.clone());
+        assert_eq!(map(public(), &open).unwrap_err(), PrincipalError::Fork, "{config}");
+    }
+    assert!(map(public(), &child).is_ok(), "no merge request of a fork is protected");
+    let tag = with(open.clone(), "ref_type", json!("tag"));
+    assert!(map(public(), &tag).is_ok(), "no merge request is a tag");
+    let own = with(open, "job_project_path", json!("my-group/sub/my-project"));
+    assert!(map(public(), &own).is_ok());
 }
 
 #[test]
