@@ -130,9 +130,10 @@ impl JenkinsController {
     }
 
     /// The folder whose credential signs at `issuer`, as `/job/name...`; empty for the controller's.
-    pub(crate) fn folder_of_issuer<'a>(&self, issuer: &'a str) -> &'a str {
-        let below = issuer.strip_prefix(&self.url).and_then(|rest| rest.strip_prefix("/oidc"));
-        below.filter(|folder| folder.starts_with("/job/")).unwrap_or_default()
+    /// Whatever comes before: the issuer may have another host than `JENKINS_URL`.
+    pub(crate) fn folder_of_issuer(issuer: &str) -> &str {
+        let begin = issuer.find("/oidc/job/").map(|at| at + "/oidc".len());
+        begin.and_then(|begin| issuer.get(begin..)).unwrap_or_default()
     }
 
     pub(super) fn check(&self) -> Result<(), IssuerConfigError> {

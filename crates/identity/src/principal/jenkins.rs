@@ -21,13 +21,14 @@ pub(super) fn identity(
     controller: &JenkinsController,
 ) -> Result<Identity, PrincipalError> {
     let claims = JobClaims(verified.claims());
-    let folder = controller.folder_of_issuer(verified.issuer());
+    let folder = JenkinsController::folder_of_issuer(verified.issuer());
     let job = job_url(&claims.text(SUBJECT)?, &controller.url, folder)?;
     let run = format!("{job}/{}/", claims.number("build_number")?);
     let defined = Defined { verified, controller };
     let extensions = FulcioExtensions {
         build_signer_uri: Some(job.clone()),
-        runner_environment: defined.text(controller.claims.runner_environment.as_deref())?,
+        runner_environment: defined
+            .shaped(controller.claims.runner_environment.as_deref(), is_own_runner)?,
         source_repository_uri: defined.repository()?,
         source_repository_digest: defined
             .shaped(controller.claims.source_repository_digest.as_deref(), is_commit)?,
@@ -91,6 +92,12 @@ fn canonical(path: &str) -> Option<String> {
 /// One segment that is not a step up, nor the start of a query.
 fn is_item_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '?', '#', '@', ':', ';'])
+}
+
+/// Whether a runner's description is not the word of a platform for its own machines
+/// (`github-hosted`): verifiers take that for SLSA build L2, and here a job may have chosen it.
+fn is_own_runner(text: &str) -> bool {
+    text == "self-hosted" || !text.ends_with("-hosted")
 }
 
 /// The claims that the administrators defined.

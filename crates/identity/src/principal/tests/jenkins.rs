@@ -175,6 +175,29 @@ fn a_folders_issuer_speaks_for_that_folder_only() {
     }
 }
 
+/// The plugin may be told any issuer, such as the public name of a controller that calls itself otherwise.
+#[test]
+fn a_folders_issuer_under_another_name_speaks_for_that_folder_only() {
+    for issuer in ["https://ci.example/oidc/job/team", "https://CI.corp/jenkins/oidc/job/team"] {
+        let of = |job: &str| {
+            let claims = with(claims(), "sub", json!(format!("https://ci.corp/jenkins{job}")));
+            map_from(issuer, kind(), &claims).map(|_| ())
+        };
+        assert_eq!(of("/job/team/job/app/"), Ok(()), "{issuer}");
+        assert_eq!(of("/job/other/job/app/"), Err(PrincipalError::Owner("sub")), "{issuer}");
+    }
+}
+
+/// A job can choose its agent's label and often the variables, by which it would reach SLSA build L2.
+#[test]
+fn no_job_says_that_a_platform_hosted_it() {
+    for agent in ["github-hosted", "gitlab-hosted", "buildkite-hosted"] {
+        let refused = map(kind(), &with(claims(), "agent", json!(agent))).unwrap_err();
+        assert_eq!(refused, PrincipalError::DefinedClaim("agent".to_owned()), "{agent}");
+    }
+    assert!(map(kind(), &with(claims(), "agent", json!("self-hosted"))).is_ok());
+}
+
 #[test]
 fn needs_a_build_number_that_is_one() {
     for number in [json!(null), json!(-1), json!("7/../8"), json!(1.5), json!("")] {
