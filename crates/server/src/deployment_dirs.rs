@@ -35,6 +35,11 @@ impl DeploymentDirs {
         self.of(Part::Trust).join("tuf")
     }
 
+    /// The repository's newest root; there when the repository was completely made.
+    pub(crate) fn tuf_root(&self) -> PathBuf {
+        self.tuf().join("root.json")
+    }
+
     /// The key `name` of a service, where the configuration names no other.
     pub(crate) fn key_file(&self, part: Part, name: &str) -> PathBuf {
         self.of(part).join("keys").join(format!("{name}.pem"))

@@ -304,6 +304,39 @@ fn a_lost_key_is_never_replaced() {
 }
 
 #[test]
+fn a_lost_volume_never_becomes_a_new_authority() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    for volume in ["ca", "log", "tsa", "trust", "trust/tuf", "public"] {
+        let (path, saved) = (deployment.data(volume), deployment.data("saved"));
+        fs::rename(&path, &saved).unwrap();
+        // As a volume is that was made again, empty.
+        fs::create_dir(&path).unwrap();
+        let refused = deployment.countersignd(&["init"]);
+        assert_eq!(refused.code, Some(1), "{volume}: {refused:?}");
+        assert!(refused.stderr.contains("lost"), "{volume}: {refused:?}");
+        let check = deployment.countersignd(&["check"]);
+        assert_eq!(check.code, Some(1), "{volume}: {check:?}");
+        fs::remove_dir_all(&path).unwrap();
+        fs::rename(&saved, &path).unwrap();
+    }
+    assert_eq!(deployment.countersignd(&["check"]).code, Some(0));
+}
+
+#[test]
+fn init_with_a_wrong_database_does_not_spoil_the_next() {
+    let (other, deployment) =
+        (Deployment::new(&Database::Sqlite), Deployment::new(&Database::Sqlite));
+    other.init();
+    fs::create_dir_all(deployment.data("log")).unwrap();
+    let database = deployment.data("log/log.db");
+    fs::copy(other.data("log/log.db"), &database).unwrap();
+    assert_eq!(deployment.countersignd(&["init"]).code, Some(1));
+    fs::remove_file(&database).unwrap();
+    deployment.init();
+}
+
+#[test]
 fn a_lost_database_is_noticed_by_init_and_by_serve() {
     let deployment = Deployment::new(&Database::Sqlite);
     deployment.init();

@@ -124,8 +124,8 @@ fn trust(
 ) -> anyhow::Result<String> {
     tuf_keys(config)?;
     let files = trust_files(config, public, shared)?;
-    if !dirs.tuf().exists() {
-        bail!("{} is missing: run `countersignd init`", dirs.tuf().display());
+    if !dirs.tuf_root().exists() {
+        bail!("{} is missing: run `countersignd init`", dirs.tuf_root().display());
     }
     Ok(format!("{} files, accepted by all lints", files.files().len()))
 }

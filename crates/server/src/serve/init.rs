@@ -64,6 +64,7 @@ impl Init<'_> {
     fn keys(&self) -> anyhow::Result<()> {
         let config = self.config;
         let now = self.shared.clock.now();
+        self.refuse_lost_chains()?;
         let ca_chain_file = self.public.chain_file("ca");
         let ca = made("the CA's key", &config.ca.key, ("ca", P256), &ca_chain_file)?;
         say_of("the CA's chain", &ca_chain_file, |_| {
@@ -83,14 +84,26 @@ impl Init<'_> {
             let key = made(what, file, (name, key_type), &self.public.key_file(name))?;
             self.public.keep_key(name, key.public_key())?;
         }
-        let (trust, tuf_dir) = (&config.trust, self.dirs.tuf());
-        made("the TUF root's key", &trust.root_key, ("tuf-root", P256), &tuf_dir)?;
-        made("the TUF online key", &trust.online_key, ("tuf-online", P256), &tuf_dir)?;
+        let (trust, root) = (&config.trust, self.dirs.tuf_root());
+        let root = if root.exists() { root } else { self.public.root_file() };
+        made("the TUF root's key", &trust.root_key, ("tuf-root", P256), &root)?;
+        made("the TUF online key", &trust.online_key, ("tuf-online", P256), &root)?;
         if config.oidc_dev.is_some() {
             let file = KeyFile(self.dirs.key_file(Part::OidcDev, keys::OIDC));
             say_of("the development provider's key", &file.0, |path| {
                 load_or_make_file(path, keys::OIDC, KeyType::Rsa2048).map(drop)
             })?;
+        }
+        Ok(())
+    }
+
+    /// Where there is a TUF repository, chains were published: new ones would be other authorities.
+    fn refuse_lost_chains(&self) -> anyhow::Result<()> {
+        let tuf_root = self.dirs.tuf_root();
+        for chain_file in ["ca", "tsa"].map(|name| self.public.chain_file(name)) {
+            if tuf_root.exists() && !chain_file.exists() {
+                bail!(lost("a certificate chain", &chain_file, &tuf_root));
+            }
         }
         Ok(())
     }
@@ -136,7 +149,7 @@ impl Init<'_> {
         let signers = log_signers(self.config, &self.shared, &self.public.material()?)?;
         let tree_id = translog::tree_id(store, &self.config.rekor1.name).await?;
         // Before the log is there: a database that was lost is noticed here.
-        self.public.keep_tree_id(tree_id)?;
+        self.public.check_tree_id(tree_id)?;
         let known = store.logs().await?;
         let logs = identities(self.config, tree_id);
         for (log, signer) in [
@@ -150,20 +163,26 @@ impl Init<'_> {
             let what = format!("the {} log `{}`", log.kind.as_str(), log.name);
             say(&what, if present { "kept" } else { "made" }, &spec.origin);
         }
-        Ok(())
+        // Afterwards: a database that took no log is not the one to ask for ever.
+        self.public.keep_tree_id(tree_id)
     }
 
     /// The TUF repository, whose root clients are given.
     async fn trust(&self) -> anyhow::Result<()> {
-        let tuf_dir = self.dirs.tuf();
-        if tuf_dir.exists() {
+        let (tuf_dir, tuf_root) = (self.dirs.tuf(), self.dirs.tuf_root());
+        if tuf_root.exists() {
             say("the TUF repository", "kept", &tuf_dir.display().to_string());
-            return Ok(());
+            return self.public.keep_root(&fs::read(tuf_root)?);
+        }
+        if self.public.root_file().exists() {
+            bail!(lost("the TUF repository", &tuf_root, &self.public.root_file()));
         }
         let files = trust_files(self.config, &self.public, &self.shared)?;
         let keys = tuf_keys(self.config)?;
         let trust = services::open_trust(&self.shared, &tuf_dir, keys, files).await?;
-        let digest = hex::encode(crypto::sha256(&trust.repository.root_json()));
+        let root = trust.repository.root_json();
+        self.public.keep_root(&root)?;
+        let digest = hex::encode(crypto::sha256(&root));
         say("the TUF repository", "made", &format!("root.json has the SHA-256 {digest}"));
         Ok(())
     }
@@ -180,14 +199,17 @@ fn made(
 ) -> anyhow::Result<LocalSigner> {
     let KeyFile(path) = file;
     if published.exists() && !path.exists() {
-        bail!(
-            "{what} is lost: {} is missing, and {} was made with it; restore it from a backup",
-            path.display(),
-            published.display()
-        );
+        bail!(lost(what, path, published));
     }
     say_of(what, path, |path| load_or_make_file(path, name, key_type).map(drop))?;
     load(file, name, key_type)
+}
+
+fn lost(what: &str, path: &Path, published: &Path) -> String {
+    let (path, published) = (path.display(), published.display());
+    format!(
+        "{what} is lost: {path} is missing, and {published} was made with it; restore it from a backup"
+    )
 }
 
 /// Runs `make`, which leaves a file as it is where it is there, and says which was the case.

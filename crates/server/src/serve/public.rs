@@ -38,16 +38,32 @@ impl PublicDir {
         }
     }
 
-    /// Keeps the tree id of the Rekor v1 log, or makes sure that the one that is there is the same.
-    pub(super) fn keep_tree_id(&self, tree_id: i64) -> anyhow::Result<()> {
+    /// Makes sure that no other tree id of the Rekor v1 log was kept.
+    pub(super) fn check_tree_id(&self, tree_id: i64) -> anyhow::Result<()> {
         match read_json::<i64>(&self.tree_id_file())? {
-            None => write_json(&self.tree_id_file(), &tree_id),
-            Some(known) if known == tree_id => Ok(()),
-            Some(known) => anyhow::bail!(
+            Some(known) if known != tree_id => anyhow::bail!(
                 "the database has no Rekor v1 log with the tree id {known}: it is not the one that \
                  this deployment was made with"
             ),
+            _ => Ok(()),
         }
+    }
+
+    /// Keeps the tree id of the Rekor v1 log, once that is in the database.
+    pub(super) fn keep_tree_id(&self, tree_id: i64) -> anyhow::Result<()> {
+        self.check_tree_id(tree_id)?;
+        if self.has_tree_id() { Ok(()) } else { write_json(&self.tree_id_file(), &tree_id) }
+    }
+
+    /// Keeps the first TUF root, by which a lost repository is noticed.
+    pub(super) fn keep_root(&self, root: &[u8]) -> anyhow::Result<()> {
+        let path = self.root_file();
+        if path.exists() { Ok(()) } else { replace(&path, root, Access::Everybody) }
+    }
+
+    /// The TUF root that the deployment began with.
+    pub(super) fn root_file(&self) -> PathBuf {
+        self.0.join("root.json")
     }
 
     /// The tree id of the Rekor v1 log.

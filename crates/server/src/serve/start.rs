@@ -122,9 +122,9 @@ impl<'a> Start<'a> {
     async fn trust(&mut self) -> anyhow::Result<()> {
         self.open(Part::Trust)?;
         let files = trust_files(self.config, &self.public, &self.shared)?;
-        let tuf_dir = self.dirs.tuf();
-        if !tuf_dir.exists() {
-            bail!("{} is missing: run `countersignd init`", tuf_dir.display());
+        let (tuf_dir, tuf_root) = (self.dirs.tuf(), self.dirs.tuf_root());
+        if !tuf_root.exists() {
+            bail!("{} is missing: run `countersignd init`", tuf_root.display());
         }
         let keys = tuf_keys(self.config)?;
         let trust = services::open_trust(&self.shared, &tuf_dir, keys, files).await?;
