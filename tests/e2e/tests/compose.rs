@@ -146,6 +146,15 @@ fn there_is_no_secret_in_any_file() {
 }
 
 #[test]
+fn postgres_asks_everybody_for_the_password() {
+    // What initdb is not told, it trusts: without the second, every connection over its loopback.
+    let arguments = member(&compose(), "postgres", "environment")["POSTGRES_INITDB_ARGS"].clone();
+    for way in ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"] {
+        assert!(arguments.as_str().unwrap().contains(way), "{way}");
+    }
+}
+
+#[test]
 fn private_keys_are_mounted_only_where_they_are_used() {
     let compose = compose();
     let mounted = |service: &str| -> BTreeSet<String> {
