@@ -1,8 +1,24 @@
-//! One event, one line: what callers sent cannot write lines of its own into the log.
+//! One event, one line: what callers sent cannot write lines of its own into the log. And which
+//! events: never fewer than the trail of the keys.
 
 use std::io;
 
 use tracing_subscriber::fmt::MakeWriter;
+
+/// Keeps the trail of what keys were used for in a filter that does not name it: who asks for fewer
+/// lines (`warn`) did not ask for certificates without a record. `audit=off` leaves it out.
+pub(crate) fn with_audit(filter: &str) -> String {
+    const TARGET: &str = "audit";
+    let is_named = |directive: &str| {
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target.trim() == TARGET
+    };
+    if filter.split(',').any(is_named) {
+        filter.to_owned()
+    } else {
+        format!("{filter},{TARGET}=info")
+    }
+}
 
 /// Standard error, for a formatter that writes each event with one call.
 ///
@@ -59,6 +75,43 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    /// What a filter lets through of a request, a warning and the use of a key.
+    fn let_through(filter: &str) -> Vec<&'static str> {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(event)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(with_audit(filter)))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("request");
+            tracing::warn!("trouble");
+            tracing::info!(target: "audit", "signing");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        ["request", "trouble", "signing"].into_iter().filter(|word| text.contains(word)).collect()
+    }
+
+    #[test]
+    fn a_quiet_log_still_has_the_trail_of_the_keys() {
+        assert_eq!(let_through("info,sqlx=warn"), ["request", "trouble", "signing"]);
+        assert_eq!(let_through("warn"), ["trouble", "signing"]);
+        assert_eq!(let_through("warn,countersign_ca::audit=debug"), ["trouble", "signing"]);
+        assert_eq!(let_through("off"), ["signing"]);
+        assert_eq!(let_through(""), ["signing"]);
+        assert_eq!(let_through("warn, audit=off"), ["trouble"], "who names it, decides");
+    }
 
     fn written(event: &str) -> String {
         let mut writer = OneLine(Vec::new());

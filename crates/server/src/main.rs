@@ -94,7 +94,8 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 /// The command line and `RUST_LOG` count before the configuration.
 fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
-    let filter = EnvFilter::new(filter.or(configured).unwrap_or("info,sqlx=warn"));
+    let filter =
+        EnvFilter::new(log_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_lines::LogLines);
     if telemetry.is_some_and(|telemetry| telemetry.json) {
         lines.json().init();
