@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     BaseUrl, Ca, Config, Database, KeyFile, Listen, Log, OidcDev, Telemetry, Trust, Tsa, issuers,
-    section::Section,
+    section::Section, values::LoginUrl,
 };
 use crate::{
     cli::Part,
@@ -269,7 +269,8 @@ fn trust(
     let root_file = dirs.key_file(Part::Trust, "tuf-root");
     let (url, port, root_key) = common(&mut section, Face::Trust, "root_key", root_file);
     let online_key = key(&mut section, "online_key", dirs.key_file(Part::Trust, "tuf-online"));
-    let oidc_url = section.text("oidc_url").or(provider);
+    let login = section.has("oidc_url").then(|| section.parsed::<LoginUrl>("oidc_url"));
+    let oidc_url = login.map_or(provider, |login| login.map(|LoginUrl(url)| url));
     if oidc_url.is_none() {
         section.wrong("oidc_url", "is missing: the identity provider that people log in to");
     }
@@ -297,6 +298,9 @@ fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
     let mut tiles_key = None;
     for (name, mut section) in file.named("log") {
         default_tenant(&mut section, "log");
+        if !is_file_name(&name) {
+            section.wrong_here("a log's name has letters, digits, `-`, `_` and `.`, not at first");
+        }
         let (kind, face, place) = match section.required_text("kind").as_deref() {
             Some("ct") => (LogKind::Ct, Face::Ct, &mut *ct),
             Some("rekor1") => (LogKind::Rekor1, Face::Rekor1, &mut *rekor1),
@@ -328,6 +332,12 @@ fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
         Some(Log { name, url: url?, port, key: key? })
     });
     Some(LogSections { ct: ct?, rekor1: rekor1?, tiles_key: tiles_key?, rekor2: rekor2? })
+}
+
+/// The last checkpoint of a log is in a file of its name.
+fn is_file_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// What every service has: URL, port, key.

@@ -292,3 +292,25 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn people_are_never_sent_to_log_in_over_plain_http() {
+    let with =
+        |url: &str| changed("[trust.default]", &format!("[trust.default]\noidc_url = {url}"));
+    for url in ["\"https://sso.acme.example/realms/acme\"", "\"http://127.0.0.1:8080\""] {
+        assert!(Config::parse(&with(url)).is_ok(), "{url}");
+    }
+    for url in ["\"http://sso.acme.example\"", "\"javascript:alert(1)\"", "\"sso.acme.example\""] {
+        let said = problems(&with(url));
+        assert!(said.contains("trust.default.oidc_url: "), "{url}: {said}");
+    }
+}
+
+#[test]
+fn names_of_logs_are_names_of_files() {
+    for name in ["../keys/ct.pem", "/etc/passwd", "a b", ".hidden", ""] {
+        let said = problems(&changed("[log.rekor2]", &format!("[log.\"{name}\"]")));
+        assert!(said.contains("a log's name has letters"), "{name}: {said}");
+    }
+    assert!(Config::parse(&changed("[log.rekor2]", "[log.\"Rekor2-2026.1_b\"]")).is_ok());
+}

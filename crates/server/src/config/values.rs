@@ -58,7 +58,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Why a text is no [`BaseUrl`].
+/// Why a text is no [`BaseUrl`] or [`LoginUrl`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum BaseUrlError {
     /// More or less than scheme, host and port.
@@ -67,6 +67,26 @@ pub(crate) enum BaseUrlError {
     /// Tokens would cross a network in the clear.
     #[error("must be https, since the host is not loopback; put a TLS proxy in front")]
     PlainHttp,
+    /// Passwords would cross a network in the clear.
+    #[error("must be an https URL, or http on a loopback host")]
+    Login,
+}
+
+/// The URL of the identity provider that people log in to, as it was written; it may have a path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LoginUrl(pub(super) String);
+
+impl FromStr for LoginUrl {
+    type Err = BaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, BaseUrlError> {
+        let url = Url::parse(text).map_err(|_| BaseUrlError::Login)?;
+        match url.scheme() {
+            "https" => Ok(Self(text.to_owned())),
+            "http" if is_loopback(&url) => Ok(Self(text.to_owned())),
+            _ => Err(BaseUrlError::Login),
+        }
+    }
 }
 
 /// A private key in a file.
