@@ -31,11 +31,11 @@ impl Breaker {
     }
 
     /// Lets the caller try, or says when to come back.
-    pub(super) fn check(&self) -> Result<(), CtError> {
+    pub(super) fn check(&self) -> Result<Attempt<'_>, CtError> {
         let now_ms = self.clock.now_ms();
         let mut state = self.lock();
         if state.failures < THRESHOLD {
-            return Ok(());
+            return Ok(Attempt { breaker: self, is_probe: false });
         }
         let left_ms = state.refuse_until_ms.saturating_sub(now_ms);
         // More than a whole pause is left only when the clock was set back.
@@ -43,10 +43,10 @@ impl Breaker {
             return Err(CtError::CircuitOpen { retry_after_s: left_ms.div_ceil(1000) });
         }
         state.refuse_until_ms = now_ms.saturating_add(PAUSE_MS);
-        Ok(())
+        Ok(Attempt { breaker: self, is_probe: true })
     }
 
-    pub(super) fn failed(&self) {
+    fn failed(&self) {
         let now_ms = self.clock.now_ms();
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
@@ -55,13 +55,36 @@ impl Breaker {
         }
     }
 
-    pub(super) fn succeeded(&self) {
+    fn succeeded(&self) {
         self.lock().failures = 0;
     }
 
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leave to ask the log. Who goes away without an outcome hands the leave to the next: else callers
+/// with a short deadline, one each pause, would keep the circuit open for everybody.
+pub(super) struct Attempt<'a> {
+    breaker: &'a Breaker,
+    is_probe: bool,
+}
+
+impl Attempt<'_> {
+    /// The log answered, or failed.
+    pub(super) fn ended(mut self, well: bool) {
+        self.is_probe = false;
+        if well { self.breaker.succeeded() } else { self.breaker.failed() }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.breaker.lock().refuse_until_ms = 0;
+        }
     }
 }
 
@@ -75,8 +98,7 @@ mod tests {
         let clock = Arc::new(FixedClock::at(1_800_000_000));
         let breaker = Breaker::new(clock.clone());
         for _ in 0..failures {
-            breaker.check().unwrap();
-            breaker.failed();
+            breaker.check().unwrap().ended(false);
         }
         (breaker, clock)
     }
@@ -99,21 +121,40 @@ mod tests {
     fn lets_one_caller_try_after_the_pause() {
         let (breaker, clock) = breaker_after(THRESHOLD);
         clock.advance_ms(PAUSE_MS);
-        assert!(breaker.check().is_ok());
+        let first = breaker.check().unwrap();
         assert!(breaker.check().is_err(), "the others wait for the first");
-        breaker.failed();
+        first.ended(false);
         assert!(breaker.check().is_err());
         clock.advance_ms(PAUSE_MS);
-        assert!(breaker.check().is_ok());
-        breaker.succeeded();
+        breaker.check().unwrap().ended(true);
         assert!(breaker.check().is_ok() && breaker.check().is_ok());
+    }
+
+    #[test]
+    fn a_caller_that_leaves_does_not_keep_the_circuit_open() {
+        let (breaker, clock) = breaker_after(THRESHOLD);
+        clock.advance_ms(PAUSE_MS);
+        drop(breaker.check().unwrap());
+        let next = breaker.check().unwrap();
+        assert!(breaker.check().is_err(), "still one at a time");
+        next.ended(true);
+        assert!(breaker.check().is_ok());
+    }
+
+    #[test]
+    fn a_caller_from_before_the_outage_does_not_shorten_the_pause() {
+        let (breaker, _) = breaker_after(THRESHOLD - 1);
+        let early = breaker.check().unwrap();
+        breaker.check().unwrap().ended(false);
+        drop(early);
+        assert!(breaker.check().is_err());
     }
 
     #[test]
     fn a_success_between_failures_starts_the_count_anew() {
         let (breaker, _) = breaker_after(THRESHOLD - 1);
-        breaker.succeeded();
-        breaker.failed();
+        breaker.check().unwrap().ended(true);
+        breaker.check().unwrap().ended(false);
         assert!(breaker.check().is_ok());
     }
 

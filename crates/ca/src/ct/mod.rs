@@ -63,13 +63,10 @@ impl CtClient {
 
     /// Gets the log's promise, which nobody has verified yet.
     pub(crate) async fn submit(&self, body: Bytes) -> Result<Sct, CtError> {
-        self.breaker.check()?;
+        let attempt = self.breaker.check()?;
         let answer = tokio::time::timeout(self.deadline, self.post_twice(body)).await;
         let answer = answer.unwrap_or(Err(CtError::Deadline));
-        match &answer {
-            Err(error) if error.is_outage() => self.breaker.failed(),
-            _ => self.breaker.succeeded(),
-        }
+        attempt.ended(!answer.as_ref().is_err_and(CtError::is_outage));
         answer
     }
 
