@@ -166,8 +166,13 @@ impl Running {
     }
 
     pub(crate) fn rekor1_signed_by(&self, signer: Arc<dyn Signer>) -> Arc<Rekor1> {
+        self.rekor1_on(signer, cpu())
+    }
+
+    /// The same with threads that the test may keep busy.
+    pub(crate) fn rekor1_on(&self, signer: Arc<dyn Signer>, cpu: CpuPool) -> Arc<Rekor1> {
         let (log, shutdown) = (Arc::clone(&self.log), self.shutdown.clone());
-        Rekor1::start(log, signer, cpu(), &self.tasks, shutdown)
+        Rekor1::start(log, signer, cpu, &self.tasks, shutdown)
     }
 
     /// Ends the log's tasks and closes its database.

@@ -1,16 +1,19 @@
 //! `POST /api/v1/index/retrieve`.
 
+use std::sync::Arc;
+
 use crypto::{LocalSigner, sha256};
 use serde_json::{Value, json};
+use translog::http::Rekor1Options;
 
 use super::{
     ENTRIES, assert_error, b64, create, create_many, get_entry, hashedrekord, hashedrekord_of,
-    pem_of, router,
+    pem_of, router, router_of,
 };
 use crate::{
     certificates::for_names,
     requests::{hostile_bodies, post},
-    support::Home,
+    support::{Home, cpu},
 };
 
 const SEARCH: &str = "/api/v1/index/retrieve";
@@ -98,6 +101,40 @@ async fn an_entry_is_found_as_soon_as_its_creation_is_answered() {
         let hash = hex::encode(sha256(artifact.as_bytes()));
         assert_eq!(search(&router, json!({ "hash": hash })).await, [entry.id]);
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_chain_is_read_on_the_threads_for_computing() {
+    let home = Home::rekor1();
+    let running = home.start().await;
+    let pool = cpu();
+    let rekor1 = running.rekor1_on(Arc::clone(&home.signer), pool.clone());
+    let router = router_of(rekor1, Rekor1Options::default());
+
+    let (release, busy) = std::sync::mpsc::channel::<()>();
+    let (started, occupied) = tokio::sync::oneshot::channel();
+    let mut jobs = tokio::task::JoinSet::new();
+    let occupy = move || {
+        started.send(()).unwrap();
+        busy.recv().unwrap_err();
+    };
+    let of_jobs = pool.clone();
+    jobs.spawn(async move { of_jobs.run(occupy).await });
+    occupied.await.unwrap();
+    // One is refused at once when the others have filled the queue.
+    while jobs.try_join_next().is_none() {
+        let of_jobs = pool.clone();
+        jobs.spawn(async move { of_jobs.run(|| ()).await });
+        tokio::task::yield_now().await;
+    }
+
+    let (_, pem) = by_certificate(&["a@acme.example"], b"x");
+    let query = json!({"publicKey": {"format": "x509", "content": b64(&pem)}});
+    assert_eq!(post(&router, SEARCH, query.to_string()).await.status, 503);
+    assert_eq!(search(&router, json!({"email": "a@acme.example"})).await, [] as [String; 0]);
+    drop(release);
+    jobs.join_all().await;
     running.stop().await;
 }
 
