@@ -186,7 +186,31 @@ fn postgres(
     if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
         section.wrong("url", "must not contain the password; use password_file");
     }
+    if !stays_on_this_machine(&url) && !url.query_pairs().any(|(key, _)| is_tls_mode(&key)) {
+        // Left alone, sqlx falls back to plain text without a word.
+        section.wrong(
+            "url",
+            "must say `?sslmode=verify-full`, or `?sslmode=disable` on a network of its own",
+        );
+    }
     Some(Database::Postgres { url, password_file })
+}
+
+fn is_tls_mode(parameter: &str) -> bool {
+    matches!(parameter, "sslmode" | "ssl-mode")
+}
+
+/// Loopback, or a socket in the file system.
+fn stays_on_this_machine(url: &Url) -> bool {
+    match url.host_str() {
+        None | Some("" | "localhost") => true,
+        // A percent-encoded path names a socket.
+        Some(host) if host.starts_with("%2F") || host.starts_with("%2f") => true,
+        Some(host) => {
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
 }
 
 fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {

@@ -222,6 +222,30 @@ fn the_password_of_the_database_is_never_in_the_file() {
 }
 
 #[test]
+fn a_database_elsewhere_says_whether_it_speaks_tls() {
+    let said = |url: &str| {
+        let kind = format!("kind = \"postgres\"\nurl = \"{url}\"");
+        Config::parse(&changed("kind = \"sqlite\"", &kind)).map_err(|error| format!("{error:#}"))
+    };
+    for url in
+        ["postgres://me@db.example/x", "postgres://me@10.0.0.1/x", "postgres://me@[fd00::1]/x"]
+    {
+        let refused = said(url).unwrap_err();
+        assert!(refused.contains("database.url: must say `?sslmode="), "{refused}");
+        said(&format!("{url}?sslmode=verify-full")).unwrap();
+        said(&format!("{url}?sslmode=disable")).unwrap();
+    }
+    for url in [
+        "postgres://me@localhost/x",
+        "postgres://me@127.0.0.2:1/x",
+        "postgres://me@[::1]/x",
+        "postgres://me@%2Frun%2Fpostgresql/x",
+    ] {
+        said(url).unwrap();
+    }
+}
+
+#[test]
 fn base_urls_have_one_form() {
     for url in [
         "https://ca.example",
