@@ -19,6 +19,7 @@ mod der;
 mod entries;
 mod entries1;
 mod input;
+mod issuers;
 mod keys;
 mod logs;
 mod statements;

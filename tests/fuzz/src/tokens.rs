@@ -6,7 +6,11 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::{Claims, IssuerConfig, UnverifiedClaims};
 use serde_json::{Value, json};
 
-use crate::{case::Case, input::Input};
+use crate::{
+    case::Case,
+    input::Input,
+    issuers::{AUDIENCE, ISSUER, kinds},
+};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -22,20 +26,14 @@ const HEADER: &[u8] = br#"{"alg":"RS256","kid":"k1","typ":"JWT"}"#;
 
 const NOW: u64 = 1_790_000_000;
 
-/// One issuer of each kind, all of one URL.
+/// One issuer of each kind, in the order of [`kinds`].
 static ISSUERS: LazyLock<Vec<IssuerConfig>> = LazyLock::new(|| {
     let issuer = |kind: Value| {
-        let mut settings = json!({"url": "https://issuer.example", "audiences": ["sigstore"]});
-        let members = kind.as_object().unwrap().clone();
-        settings.as_object_mut().unwrap().extend(members);
+        let mut settings = json!({"url": ISSUER, "audiences": [AUDIENCE]});
+        settings.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
         serde_json::from_value(settings).unwrap()
     };
-    vec![
-        issuer(json!({"type": "email"})),
-        issuer(json!({"type": "uri", "subject_domain": "https://issuer.example"})),
-        issuer(json!({"type": "github-workflow"})),
-        issuer(json!({"type": "kubernetes"})),
-    ]
+    kinds().into_iter().map(|(settings, _)| issuer(settings)).collect()
 });
 
 fn compact(header: &[u8], payload: &[u8]) -> Vec<u8> {
@@ -108,38 +106,26 @@ fn principal(input: &[u8]) {
 
 fn claim_sets() -> Vec<Vec<u8>> {
     let registered = json!({
-        "iss": "https://issuer.example", "aud": ["sigstore"], "sub": "https://issuer.example/me",
+        "iss": ISSUER, "aud": [AUDIENCE], "sub": "https://issuer.example/me",
         "iat": NOW - 1, "nbf": NOW - 1, "exp": NOW + 300
     });
-    let kinds = [
-        json!({"email": "alice@acme.example", "email_verified": true}),
-        json!({}),
-        json!({
-            "sub": "repo:o/r:ref:refs/heads/main", "event_name": "push", "sha": "abc",
-            "workflow": "build", "repository": "o/r", "ref": "refs/heads/main",
-            "job_workflow_ref": "o/r/.github/workflows/b.yml@refs/heads/main",
-            "job_workflow_sha": "abc", "runner_environment": "github-hosted",
-            "repository_id": "1", "repository_owner": "o", "repository_owner_id": "2",
-            "repository_visibility": "public", "run_id": "3", "run_attempt": "1",
-            "workflow_ref": "o/r/.github/workflows/b.yml@refs/heads/main", "workflow_sha": "abc"
-        }),
-        json!({
-            "sub": "system:serviceaccount:default:builder",
-            "kubernetes.io": {"namespace": "default", "serviceaccount": {"name": "builder", "uid": "u"},
-                "pod": {"name": "p", "uid": "v"}}
-        }),
-    ];
     let set = |kind: &Value| {
         let mut claims = registered.clone();
         claims.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
         claims.to_string().into_bytes()
     };
-    kinds.iter().map(set).collect()
+    kinds().iter().map(|(_, claims)| set(claims)).collect()
 }
 
+/// Claims behind the number of the issuer that they are of. Each is accepted: a seed that is not leads nowhere.
 fn principals() -> Vec<Vec<u8>> {
-    (0u8..)
-        .zip(claim_sets())
-        .map(|(issuer, claims)| [&[issuer], claims.as_slice()].concat())
-        .collect()
+    let seed = |(number, claims): (u8, Vec<u8>)| {
+        let issuer = &ISSUERS[usize::from(number)];
+        let token = String::from_utf8(compact(HEADER, &claims)).unwrap();
+        let verified =
+            UnverifiedClaims::parse(&token).unwrap().verify(issuer, NOW, |_, _| true).unwrap();
+        verified.principal(issuer).unwrap();
+        [&[number], claims.as_slice()].concat()
+    };
+    (0u8..).zip(claim_sets()).map(seed).collect()
 }
