@@ -7,7 +7,7 @@ use wire::Base64;
 
 use super::{
     entry_of,
-    proposed::{Text, parse, required, required_bytes},
+    proposed::{Hash, Text, parse, required, required_bytes},
     verifier::Verifier,
 };
 use crate::{EntryError, VerifiedEntry, index_key};
@@ -46,14 +46,6 @@ struct Key<'a> {
 struct Data<'a> {
     #[serde(borrow)]
     hash: Option<Hash<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Hash<'a> {
-    #[serde(borrow)]
-    algorithm: Option<Text<'a>>,
-    #[serde(borrow)]
-    value: Option<Text<'a>>,
 }
 
 /// Verifies the signature over the digest; Ed25519 keys as Ed25519ph.

@@ -10,7 +10,7 @@ use super::{
     dsse::verify_envelope,
     entry_of,
     envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
-    proposed::{Text, parse, quoted, required, required_bytes},
+    proposed::{Hash, Text, parse, quoted, required, required_bytes},
     verifier::Verifier,
 };
 use crate::{EntryError, VerifiedEntry, index_key};
@@ -105,14 +105,6 @@ struct Signature2<'a> {
     sig: Option<Text<'a>>,
     #[serde(borrow)]
     public_key: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Hash<'a> {
-    #[serde(borrow)]
-    algorithm: Option<Text<'a>>,
-    #[serde(borrow)]
-    value: Option<Text<'a>>,
 }
 
 /// Verifies every signature of the envelope, which is an object here, each with its key.

@@ -34,6 +34,15 @@ struct Raw<'a> {
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
+/// A digest by the name of its algorithm, in hexadecimal.
+#[derive(Deserialize)]
+pub(super) struct Hash<'a> {
+    #[serde(borrow)]
+    pub(super) algorithm: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) value: Option<Text<'a>>,
+}
+
 impl<'a> Proposed<'a> {
     pub(super) fn parse(json: &'a [u8]) -> Result<Self, EntryError> {
         let raw: Raw<'_> = parse(json)?;
