@@ -88,22 +88,27 @@ impl Ports {
 
     /// The port of `face`.
     pub(crate) fn of(&self, face: Face) -> u16 {
-        let [ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics] = self.0;
-        match face {
-            Face::Ca => ca,
-            Face::Ct => ct,
-            Face::Rekor1 => rekor1,
-            Face::Rekor2 => rekor2,
-            Face::Tsa => tsa,
-            Face::Trust => trust,
-            Face::Oidc => oidc,
-            Face::Metrics => metrics,
-        }
+        *of_face(&self.0, face)
     }
 
     /// The base URL of `face`, as clients on this machine use it.
     pub(crate) fn url(&self, face: Face) -> String {
         format!("http://{HOST}:{}", self.of(face))
+    }
+}
+
+/// What `all`, in the order of [`Face::ALL`], has for `face`.
+fn of_face<T>(all: &[T; 8], face: Face) -> &T {
+    let [ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics] = all;
+    match face {
+        Face::Ca => ca,
+        Face::Ct => ct,
+        Face::Rekor1 => rekor1,
+        Face::Rekor2 => rekor2,
+        Face::Tsa => tsa,
+        Face::Trust => trust,
+        Face::Oidc => oidc,
+        Face::Metrics => metrics,
     }
 }
 
@@ -122,17 +127,7 @@ impl BaseUrls {
 
     /// The base URL of `face`.
     pub(crate) fn of(&self, face: Face) -> &str {
-        let [ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics] = &self.0;
-        match face {
-            Face::Ca => ca,
-            Face::Ct => ct,
-            Face::Rekor1 => rekor1,
-            Face::Rekor2 => rekor2,
-            Face::Tsa => tsa,
-            Face::Trust => trust,
-            Face::Oidc => oidc,
-            Face::Metrics => metrics,
-        }
+        of_face::<String>(&self.0, face)
     }
 }
 
