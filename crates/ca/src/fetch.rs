@@ -3,9 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use identity::is_loopback;
 use reqwest::{Client, Response, redirect::Policy};
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 /// HTTP clients, one for each kind of destination.
 ///
@@ -88,14 +89,5 @@ pub enum FetchError {
 impl FetchError {
     pub(crate) fn transport(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -2,7 +2,7 @@ mod ci;
 mod kind;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -280,9 +280,15 @@ fn check_transport(url: &Url, allow_loopback_http: bool) -> Result<(), IssuerCon
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the URL can only be of this machine.
+///
+/// In schemes that the URL standard does not know, such as `postgres`, an IPv4 address is a name like any other.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => {
+            name == "localhost" || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

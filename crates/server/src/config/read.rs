@@ -7,6 +7,7 @@ use std::{
 };
 
 use ca::{CaConfig, CtConfig, OidcConfig};
+use identity::is_loopback;
 use log_store::LogKind;
 use serde::Deserialize;
 use url::Url;
@@ -200,17 +201,13 @@ fn is_tls_mode(parameter: &str) -> bool {
     matches!(parameter, "sslmode" | "ssl-mode")
 }
 
-/// Loopback, or a socket in the file system.
+/// Loopback, or a socket in the file system. The query may name another host than the URL does.
 fn stays_on_this_machine(url: &Url) -> bool {
-    match url.host_str() {
-        None | Some("" | "localhost") => true,
-        // A percent-encoded path names a socket.
-        Some(host) if host.starts_with("%2F") || host.starts_with("%2f") => true,
-        Some(host) => {
-            let address = host.trim_start_matches('[').trim_end_matches(']');
-            address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
-    }
+    let named_in_query = url
+        .query_pairs()
+        .any(|(key, host)| matches!(&*key, "host" | "hostaddr") && !host.starts_with('/'));
+    let socket = |host: &str| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f");
+    !named_in_query && (url.host_str().is_none_or(socket) || is_loopback(url))
 }
 
 fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {

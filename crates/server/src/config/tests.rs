@@ -240,8 +240,12 @@ fn a_database_elsewhere_says_whether_it_speaks_tls() {
         "postgres://me@127.0.0.2:1/x",
         "postgres://me@[::1]/x",
         "postgres://me@%2Frun%2Fpostgresql/x",
+        "postgres://me@localhost/x?host=/run/postgresql",
     ] {
         said(url).unwrap();
+    }
+    for elsewhere in ["host=db.example", "hostaddr=10.0.0.1"] {
+        said(&format!("postgres://me@localhost/x?{elsewhere}")).unwrap_err();
     }
 }
 

@@ -1,7 +1,8 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use identity::is_loopback;
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 /// The URL at which clients find a service: scheme, host, perhaps a port, and nothing more.
 ///
@@ -45,16 +46,6 @@ impl FromStr for BaseUrl {
             return Err(BaseUrlError::PlainHttp);
         }
         Ok(Self { text: text.to_owned(), host })
-    }
-}
-
-/// Whether the URL can only be of this machine.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 
