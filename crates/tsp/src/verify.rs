@@ -70,9 +70,21 @@ pub fn verify_response_over(
     message: &[u8],
     trusted_chain_der: &[impl AsRef<[u8]>],
 ) -> Result<VerifiedTimestamp, VerifyError> {
+    verify_response_by(response_der, message, &trusted_chain(trusted_chain_der)?)
+}
+
+/// Verifies as [`verify_response_over`] does, by a chain that was read before.
+///
+/// # Errors
+/// [`VerifyError`], by the first check that fails.
+pub fn verify_response_by(
+    response_der: &[u8],
+    message: &[u8],
+    trusted_chain: &TsaChain,
+) -> Result<VerifiedTimestamp, VerifyError> {
     let token = granted(response_der)?;
     let imprint = MessageImprint::of_message(token.tst_info.imprint.algorithm(), message);
-    verify_token(&token, &imprint, &trusted_chain(trusted_chain_der)?)
+    verify_token(&token, &imprint, trusted_chain)
 }
 
 fn granted(response_der: &[u8]) -> Result<Box<Token<'_>>, VerifyError> {
@@ -113,11 +125,16 @@ fn verify_token(
 fn verify_signer(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyError> {
     let leaf = chain.leaf();
     let signer = &token.signer;
-    if signer.issuer != leaf.issuer || signer.serial_number != leaf.serial_number {
-        return Err(VerifyError::UntrustedSigner);
-    }
     let CertificateId { algorithm, hash, issuer_serial } = signer.certificate_id;
-    if digest(algorithm, &leaf.der) != hash {
+    let is_hash_of_leaf = digest(algorithm, &leaf.der) == hash;
+    if signer.issuer != leaf.issuer || signer.serial_number != leaf.serial_number {
+        // A foreign token has nothing of the leaf. One that has was changed, and is not to pass
+        // for foreign, which a verifier may overlook.
+        let carries_leaf = token.certificates.contains(&leaf.der.as_slice());
+        let changed = is_hash_of_leaf || carries_leaf;
+        return Err(if changed { VerifyError::TwoSigners } else { VerifyError::UntrustedSigner });
+    }
+    if !is_hash_of_leaf {
         return Err(VerifyError::CertificateId);
     }
     if issuer_serial
@@ -165,6 +182,9 @@ pub enum VerifyError {
     /// The signer is not the trusted leaf.
     #[error("the timestamp is not from the trusted authority")]
     UntrustedSigner,
+    /// The token names another signer than the trusted leaf, and carries the leaf or its hash.
+    #[error("the timestamp names two signers")]
+    TwoSigners,
     /// The signed certificate identifier is not of the trusted leaf.
     #[error("the timestamp's signing certificate attribute is not of the trusted authority")]
     CertificateId,

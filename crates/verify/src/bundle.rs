@@ -4,13 +4,16 @@ use wire::{
     bundle::{Bundle, BundleContent, BundleMediaType, TransparencyLogEntry, VerificationContent},
 };
 
-use crate::{Check, VerifyError, check::Failing};
+use crate::{Cause, Check, OtherFormat, VerifyError, check::Failing};
 
 /// Longest bundle read, in bytes: the longest statement in base64, and 1 MiB of evidence.
 pub const MAX_BUNDLE_LEN: usize = 23 * 1024 * 1024;
 
-/// Most timestamps of one bundle. Clients write one; the rest is room for several authorities.
-const MAX_TIMESTAMPS: usize = 8;
+/// Most timestamps of one bundle, as in sigstore-go. Clients write one or two.
+const MAX_TIMESTAMPS: usize = 32;
+
+/// Most log entries of one bundle. Clients write one; the rest is room for several logs.
+const MAX_LOG_ENTRIES: usize = 8;
 
 /// Most certificates of a chain in a bundle 0.1 or 0.2.
 const MAX_CERTIFICATES: usize = 8;
@@ -19,7 +22,6 @@ const MAX_CERTIFICATES: usize = 8;
 #[derive(Clone, Debug)]
 pub struct UnverifiedBundle {
     pub(crate) bundle: Bundle,
-    json: String,
 }
 
 impl UnverifiedBundle {
@@ -33,8 +35,8 @@ impl UnverifiedBundle {
     pub fn parse(json: &[u8]) -> Result<Self, VerifyError> {
         let bundle = Self::read(json)?;
         check_shape(&bundle.bundle).failing(Check::Format)?;
-        if let Some(entry) = bundle.log_entry() {
-            check_entry(&bundle.bundle, entry).failing(Check::LogEntry)?;
+        for entry in bundle.log_entries() {
+            check_entry(&bundle.bundle, entry).failing_by(Check::LogEntry, Cause::Incomplete)?;
         }
         Ok(bundle)
     }
@@ -43,26 +45,25 @@ impl UnverifiedBundle {
         if json.len() > MAX_BUNDLE_LEN {
             return Err(Check::Format.failed("the bundle is too long"));
         }
-        let json = std::str::from_utf8(json).failing(Check::Format)?;
-        let bundle = Bundle::from_json(json.as_bytes())
-            .map_err(|error| Check::Format.failed(format!("not a Sigstore bundle: {error}")))?;
-        let found: Value = serde_json::from_str(json).failing(Check::Format)?;
+        let bundle = Bundle::from_json(json).map_err(|error| match OtherFormat::of(json) {
+            Some(format) => {
+                let reason = format!("not a Sigstore bundle: {format}");
+                Check::Format.failed_by(Cause::OtherFormat(format), reason)
+            }
+            None => Check::Format.failed(format!("not a Sigstore bundle: {error}")),
+        })?;
+        let found: Value = serde_json::from_slice(json).failing(Check::Format)?;
         let understood = serde_json::to_value(&bundle).failing(Check::Format)?;
         if essence(found) != essence(understood) {
             return Err(Check::Format.failed("a value is spelled as no client writes it"));
         }
-        Ok(Self { bundle, json: json.to_owned() })
+        Ok(Self { bundle })
     }
 
-    /// The JSON that was read.
-    pub(crate) fn json(&self) -> &str {
-        &self.json
-    }
-
-    /// The bundle's log entry; `None` for a key's signature that was not logged.
+    /// The bundle's log entries; none for a key's signature that was not logged.
     #[must_use]
-    pub fn log_entry(&self) -> Option<&TransparencyLogEntry> {
-        self.bundle.verification_material.tlog_entries.first()
+    pub fn log_entries(&self) -> &[TransparencyLogEntry] {
+        &self.bundle.verification_material.tlog_entries
     }
 
     /// What the bundle says, as it was read.
@@ -87,6 +88,16 @@ impl UnverifiedBundle {
         match &self.bundle.verification_material.content {
             VerificationContent::PublicKey(key) => Some(&key.hint),
             _ => None,
+        }
+    }
+
+    /// The key id in the envelope; `None` for a signature over an artifact.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        match &self.bundle.content {
+            BundleContent::MessageSignature(_) => None,
+            BundleContent::DsseEnvelope(envelope) => {
+                envelope.signatures.first().map(|one| one.keyid.as_str())
+            }
         }
     }
 
@@ -119,18 +130,33 @@ fn check_shape(bundle: &Bundle) -> Result<(), &'static str> {
     check_material(bundle)?;
     check_content(bundle)?;
     let material = &bundle.verification_material;
-    if material.tlog_entries.len() > 1 {
-        return Err("the bundle has more than one log entry");
+    let entries = &material.tlog_entries;
+    if entries.len() > MAX_LOG_ENTRIES {
+        return Err("the bundle has too many log entries");
+    }
+    // Two entries of one log say no more than one.
+    if has_twice(entries.iter().map(|entry| &entry.log_id)) {
+        return Err("the bundle has two entries of one log");
     }
     let stamps = material.timestamp_verification_data.as_ref();
     let stamps = stamps.map_or(&[][..], |stamps| &stamps.rfc3161_timestamps);
     if stamps.len() > MAX_TIMESTAMPS {
         return Err("the bundle has too many timestamps");
     }
-    if stamps.iter().enumerate().any(|(at, stamp)| stamps.iter().skip(at + 1).any(|s| s == stamp)) {
+    if has_twice(stamps.iter()) {
         return Err("the bundle has the same timestamp twice");
     }
     Ok(())
+}
+
+/// Whether two of `items` are equal; of few, as the limits here are.
+fn has_twice<T: PartialEq>(mut items: impl Iterator<Item = T> + Clone) -> bool {
+    while let Some(item) = items.next() {
+        if items.clone().any(|other| other == item) {
+            return true;
+        }
+    }
+    false
 }
 
 fn check_material(bundle: &Bundle) -> Result<(), &'static str> {
@@ -209,7 +235,10 @@ fn check_entry(bundle: &Bundle, entry: &TransparencyLogEntry) -> Result<(), &'st
         return Err("a Rekor v1 entry needs its inclusion promise");
     }
     match &entry.inclusion_proof {
-        Some(proof) if proof.checkpoint.is_none() => Err("the inclusion proof has no checkpoint"),
+        // Version 0.1 demands the promise alone, and clients of its time left the checkpoint out.
+        Some(proof) if proof.checkpoint.is_none() && bundle.media_type != BundleMediaType::V0_1 => {
+            Err("the inclusion proof has no checkpoint")
+        }
         None if bundle.media_type != BundleMediaType::V0_1 => {
             Err("the log entry has no inclusion proof")
         }

@@ -1,9 +1,11 @@
 use provenance::CertificateClaims;
 use thiserror::Error;
-use x509::{FulcioExtensions, LeafView, VerifiedChain, ct, verify_leaf_chain};
+use x509::{FulcioExtensions, LeafView, PathError, ct, verify_leaf_chain};
 
 use crate::{
-    Check, SignerIdentity, SigningTime, Trust, VerifyError, check::Failing, trust::TrustedCa,
+    Cause, Check, InstanceKind, SignerIdentity, SigningTime, Trust, VerifyError,
+    check::{Failing, in_full},
+    trust::TrustedCa,
 };
 
 /// Most certificates of a chain that the user pins.
@@ -31,6 +33,8 @@ impl PinnedCertificate {
         if intermediates.len() > MAX_PINNED_CHAIN {
             return Err(PinnedCertificateError::ChainTooLong);
         }
+        // Files with the whole chain begin with the certificate itself.
+        intermediates.retain(|certificate| certificate != leaf);
         let root = intermediates.pop().ok_or(PinnedCertificateError::NoChain)?;
         Ok(Self { leaf: LeafView::from_der(leaf)?, intermediates, root })
     }
@@ -39,7 +43,7 @@ impl PinnedCertificate {
     pub(crate) fn check_at(&self, times: &[u64]) -> Result<(), VerifyError> {
         for at in times {
             verify_leaf_chain(self.leaf.der(), &self.intermediates, &[&self.root], *at)
-                .map_err(|error| Check::Certificate.failed(chained(&error)))?;
+                .map_err(|error| Check::Certificate.failed_by(cause_of(&error), in_full(&error)))?;
         }
         Ok(())
     }
@@ -65,20 +69,22 @@ pub enum PinnedCertificateError {
     Leaf(#[from] x509::LeafError),
 }
 
-/// Checks that a trusted CA issued `leaf`, `more` being what the bundle brings beside it.
+/// Checks that a trusted CA issued `leaf`, `brought` being what the bundle brings beside it.
 ///
-/// The time is the leaf's own first second: whether that was the time of signing is
-/// [`check_at_times`]' question, and so a changed certificate is told from a late one.
-pub(crate) fn check_issued(
+/// What is brought is compared with the trusted chain, and never leads to one. The time is the
+/// leaf's own first second: whether that was the time of signing is [`check_at_times`]' question,
+/// and so a changed certificate is told from a late one.
+pub(crate) fn check_brought(
     leaf: &LeafView,
-    more: &[&[u8]],
+    brought: &[&[u8]],
     trust: &Trust,
 ) -> Result<(), VerifyError> {
-    let (_, chain) = trusted_chain(leaf, more, trust.authorities(), leaf.not_before())?;
+    let issuers = issuers_of(leaf, trust, leaf.not_before())?;
     // What is beside the leaf must be the very chain: else it could say anything.
-    let brought =
-        more.iter().copied().eq(chain.certificates().iter().map(Vec::as_slice).take(more.len()));
-    if brought {
+    let is_part = |issuer: &&TrustedCa| {
+        brought.iter().copied().eq(issuer.chain.iter().map(Vec::as_slice).take(brought.len()))
+    };
+    if issuers.iter().any(is_part) {
         Ok(())
     } else {
         Err(Check::Certificate.failed("the bundle's chain is not the trusted one"))
@@ -86,53 +92,77 @@ pub(crate) fn check_issued(
 }
 
 /// Checks the leaf, and that its CA was trusted, at every signing time; gives the issuer's DER.
-pub(crate) fn check_at_times(
+pub(crate) fn check_at_times<'a>(
     leaf: &LeafView,
-    more: &[&[u8]],
-    trust: &Trust,
+    trust: &'a Trust,
     times: &[SigningTime],
-) -> Result<Vec<u8>, VerifyError> {
-    let mut issuer = None;
+) -> Result<&'a [u8], VerifyError> {
+    let mut issuing = None;
     for time in times {
         let at = time.at;
         if !(leaf.not_before()..=leaf.not_after()).contains(&at) {
-            return Err(Check::Certificate.failed(format!(
-                "the signature was made at {at}, the certificate was valid from {} to {}",
-                leaf.not_before(),
-                leaf.not_after()
-            )));
+            let (from, to) = (leaf.not_before(), leaf.not_after());
+            return Err(Check::Certificate.failed_by(
+                Cause::OutsideValidity,
+                format!(
+                    "the signature was made at {at}, the certificate was valid from {from} to {to}"
+                ),
+            ));
         }
-        let (authority, chain) = trusted_chain(leaf, more, trust.authorities(), at)?;
-        if authority.window.is_some_and(|window| !window.contains(at)) {
-            return Err(Check::Certificate.failed(format!("the CA was not to be trusted at {at}")));
-        }
-        issuer = Some(chain.issuer().to_vec());
+        let issuers = issuers_of(leaf, trust, at)?;
+        let issuer = issuers.iter().find(|issuer| issuer.window.contains(at)).ok_or_else(|| {
+            let reason = format!("the CA was not to be trusted at {at}");
+            Check::Certificate.failed_by(Cause::OutsideValidity, reason)
+        })?;
+        issuing = issuer.chain.first();
     }
-    issuer.ok_or_else(|| Check::Timestamp.failed("nothing proves when the signature was made"))
+    issuing.map(Vec::as_slice).ok_or_else(|| {
+        let reason = "nothing that the bundle holds proves when the signature was made";
+        Check::Timestamp.failed_by(Cause::Incomplete, reason)
+    })
+}
+
+/// Checks that a CA of `trust` issued `leaf` and a CT log of `trust` promised to show it, at the
+/// first second of the leaf: what a signer must know before anything is signed under it.
+///
+/// # Errors
+/// [`Check::Certificate`], [`Check::Sct`].
+pub fn check_issued(leaf: &LeafView, trust: &Trust) -> Result<(), VerifyError> {
+    let issuers = issuers_of(leaf, trust, leaf.not_before())?;
+    let issuer = issuers.first().and_then(|issuer| issuer.chain.first());
+    check_sct(leaf, issuer.map_or(&[], Vec::as_slice), trust)
 }
 
 /// Checks that exactly one SCT is in the leaf, by a CT log trusted at that time.
 pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result<(), VerifyError> {
     let sct = ct::single_embedded_sct(leaf.der()).failing(Check::Sct)?;
-    let log = trust
-        .ct_log(&sct.log_id)
-        .ok_or_else(|| Check::Sct.failed("the promise is by a CT log that is not trusted"))?;
+    let log = trust.ct_log(&sct.log_id).ok_or_else(|| {
+        let reason = "the promise is by a CT log that is not trusted";
+        trust.lacks(InstanceKind::CtLog, Check::Sct, reason)
+    })?;
     if !log.window.contains(sct.timestamp_ms / 1000) {
-        return Err(
-            Check::Sct.failed("the CT log was not to be trusted at the time of its promise")
-        );
+        let reason = "the CT log was not to be trusted at the time of its promise";
+        return Err(Check::Sct.failed_by(Cause::OutsideValidity, reason));
     }
     ct::verify_embedded_sct(leaf.der(), issuer, &log.key).failing(Check::Sct)?;
     Ok(())
 }
 
-/// Who the certificate says the signer is.
+/// Who the certificate says the signer is: Fulcio's certificates have exactly one name.
 pub(crate) fn identity_of(leaf: &LeafView) -> Result<SignerIdentity, VerifyError> {
     let subject = leaf.subject_alternative_name().failing(Check::Certificate)?;
     Ok(SignerIdentity {
         subject: subject.as_str().to_owned(),
         issuer: leaf.extensions().issuer.clone(),
     })
+}
+
+/// The same of a certificate that the user pinned: those of a company's own PKI may have another
+/// kind of name, several, or a common name alone, and are believed for being the pinned ones.
+pub(crate) fn pinned_identity_of(leaf: &LeafView) -> Option<SignerIdentity> {
+    identity_of(leaf)
+        .ok()
+        .or_else(|| Some(SignerIdentity { subject: leaf.subject_common_name()?, issuer: None }))
 }
 
 /// What the certificate says of the build.
@@ -149,33 +179,52 @@ pub(crate) fn claims_of(extensions: &FulcioExtensions) -> CertificateClaims {
     }
 }
 
-/// The first trusted CA from which a chain leads to the leaf.
-fn trusted_chain<'a>(
+/// The trusted CAs that issued the leaf, valid at `at`: each by its own chain and no other, and
+/// its issuing CA alone. Several are one CA listed for several periods.
+///
+/// A root signs for more than one CA: a department's, a retired one's, a stolen one's. So nothing
+/// but what the trusted root lists as one entry ever makes a path.
+fn issuers_of<'a>(
     leaf: &LeafView,
-    more: &[&[u8]],
-    authorities: &'a [TrustedCa],
+    trust: &'a Trust,
     at: u64,
-) -> Result<(&'a TrustedCa, VerifiedChain), VerifyError> {
-    let mut reason = "the trusted root has no certificate authority".to_owned();
-    for authority in authorities {
-        let Some((root, intermediates)) = authority.chain.split_last() else { continue };
-        let intermediates: Vec<&[u8]> =
-            intermediates.iter().map(Vec::as_slice).chain(more.iter().copied()).collect();
-        match verify_leaf_chain(leaf.der(), &intermediates, &[root], at) {
-            Ok(chain) => return Ok((authority, chain)),
-            Err(error) => reason = chained(&error),
+) -> Result<Vec<&'a TrustedCa>, VerifyError> {
+    let mut issuers = Vec::new();
+    let mut failed = None;
+    for ca in trust.authorities().iter().filter(|ca| ca.issuing.is_named_by(leaf)) {
+        match check_path(leaf, ca, at) {
+            Ok(()) => issuers.push(ca),
+            Err(error) => failed = Some(error),
         }
     }
-    Err(Check::Certificate.failed(reason))
+    match failed {
+        _ if !issuers.is_empty() => Ok(issuers),
+        Some(error) => Err(error),
+        None => {
+            let reason = "no trusted CA issued the certificate";
+            Err(trust.lacks(InstanceKind::CertificateAuthority, Check::Certificate, reason))
+        }
+    }
 }
 
-/// An error with its causes, in one line.
-fn chained(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
+fn check_path(leaf: &LeafView, ca: &TrustedCa, at: u64) -> Result<(), VerifyError> {
+    let Some((root, intermediates)) = ca.chain.split_last() else {
+        return Err(Check::Certificate.failed("the CA has no certificate"));
+    };
+    let chain = verify_leaf_chain(leaf.der(), intermediates, &[root], at)
+        .map_err(|error| Check::Certificate.failed_by(cause_of(&error), in_full(&error)))?;
+    if chain.certificates() == ca.chain {
+        Ok(())
+    } else {
+        Err(Check::Certificate.failed("another CA of the chain than its issuing CA signed it"))
     }
-    text
+}
+
+/// What explains that there is no path below the very CA that the leaf names.
+fn cause_of(error: &PathError) -> Cause {
+    match error {
+        error if error.is_about_time() => Cause::OutsideValidity,
+        PathError::Authority(_) | PathError::MayNotSignCertificates => Cause::Unsupported,
+        _ => Cause::Altered,
+    }
 }

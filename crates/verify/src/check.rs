@@ -2,6 +2,8 @@ use std::{error::Error, fmt};
 
 use thiserror::Error;
 
+use crate::Cause;
+
 /// One check of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Check {
@@ -27,8 +29,6 @@ pub enum Check {
     InclusionProof,
     /// The checkpoint is signed by a trusted log.
     Checkpoint,
-    /// An independent verifier accepts the bundle too.
-    SecondVerifier,
     /// The signed statement can be read and is of the demanded kind.
     Statement,
     /// The certificate is of the demanded identity and issuer.
@@ -53,17 +53,26 @@ impl Check {
             Self::InclusionPromise => "inclusion-promise",
             Self::InclusionProof => "inclusion-proof",
             Self::Checkpoint => "checkpoint",
-            Self::SecondVerifier => "second-verifier",
             Self::Statement => "statement",
             Self::Identity => "identity",
             Self::Source => "source",
         }
     }
 
-    /// The error that this check failed for `reason`.
+    /// The error that this check failed for `reason`, which nothing but a change explains.
     #[must_use]
     pub fn failed(self, reason: impl Into<Box<dyn Error + Send + Sync>>) -> VerifyError {
-        VerifyError { check: self, reason: reason.into() }
+        self.failed_by(Cause::Altered, reason)
+    }
+
+    /// The error that this check failed for `reason`, explained by `cause`.
+    #[must_use]
+    pub fn failed_by(
+        self,
+        cause: Cause,
+        reason: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> VerifyError {
+        VerifyError { check: self, cause, reason: reason.into() }
     }
 }
 
@@ -79,6 +88,8 @@ impl fmt::Display for Check {
 pub struct VerifyError {
     /// Which check.
     pub check: Check,
+    /// What explains it.
+    pub cause: Cause,
     /// What was found.
     #[source]
     pub reason: Box<dyn Error + Send + Sync>,
@@ -87,17 +98,39 @@ pub struct VerifyError {
 /// Names the check that an error belongs to.
 pub(crate) trait Failing<T> {
     fn failing(self, check: Check) -> Result<T, VerifyError>;
+
+    /// The same where another cause than a change explains the error.
+    fn failing_by(self, check: Check, cause: Cause) -> Result<T, VerifyError>;
 }
 
 impl<T, E: Into<Box<dyn Error + Send + Sync>>> Failing<T> for Result<T, E> {
     fn failing(self, check: Check) -> Result<T, VerifyError> {
-        self.map_err(|reason| check.failed(reason))
+        self.failing_by(check, Cause::Altered)
+    }
+
+    fn failing_by(self, check: Check, cause: Cause) -> Result<T, VerifyError> {
+        self.map_err(|reason| check.failed_by(cause, reason))
     }
 }
 
 impl<T> Failing<T> for Option<T> {
     /// For conversions whose absence of a value needs no further words.
     fn failing(self, check: Check) -> Result<T, VerifyError> {
-        self.ok_or_else(|| check.failed("a value is out of range"))
+        self.failing_by(check, Cause::Altered)
     }
+
+    fn failing_by(self, check: Check, cause: Cause) -> Result<T, VerifyError> {
+        self.ok_or_else(|| check.failed_by(cause, "a value is out of range"))
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }

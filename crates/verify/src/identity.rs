@@ -1,7 +1,7 @@
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
-use crate::{Check, VerifyError};
+use crate::{Cause, Check, VerifyError};
 
 /// Longest compiled pattern, in bytes: hundreds of alternatives fit, a bomb does not.
 const MAX_PATTERN_SIZE: usize = 1024 * 1024;
@@ -35,18 +35,24 @@ impl IdentityPolicy {
         if let Some(subject) = &self.subject
             && !subject.matches(&signer.subject)
         {
-            return Err(Check::Identity.failed(format!(
-                "identity {subject} was demanded, the certificate is of `{}`",
-                signer.subject
-            )));
+            return Err(Check::Identity.failed_by(
+                Cause::OtherSigner,
+                format!(
+                    "identity {subject} was demanded, the certificate is of `{}`",
+                    signer.subject
+                ),
+            ));
         }
         if let Some(issuer) = &self.issuer {
             let found = signer.issuer.as_deref();
             if !found.is_some_and(|found| issuer.matches(found)) {
-                return Err(Check::Identity.failed(format!(
-                    "issuer {issuer} was demanded, the certificate's is `{}`",
-                    found.unwrap_or("none")
-                )));
+                return Err(Check::Identity.failed_by(
+                    Cause::OtherSigner,
+                    format!(
+                        "issuer {issuer} was demanded, the certificate's is `{}`",
+                        found.unwrap_or("none")
+                    ),
+                ));
             }
         }
         Ok(())

@@ -3,8 +3,9 @@ use tlog::{Hash, SignedNote};
 use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
-    Check, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError, bundle::is_rekor_v2,
-    check::Failing, promise, rekor1, trust::TrustedLog,
+    Cause, Check, InstanceKind, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError,
+    bundle::is_rekor_v2, check::Failing, promise, rekor1, timestamp::check_not_future,
+    trust::TrustedLog,
 };
 
 /// Longest inclusion path: a tree of 2^64 leaves.
@@ -30,27 +31,85 @@ pub(crate) struct Logged<'a> {
     pub(crate) digest: &'a [u8],
 }
 
-/// Checks an entry against the logs of `trust`.
-pub(crate) fn check_entry(
-    entry: &TransparencyLogEntry,
+/// What the log entries of a bundle prove.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// One for each trusted log.
+    pub(crate) logged: Vec<LoggedAt>,
+    /// Promised by Rekor v1.
+    pub(crate) times: Vec<SigningTime>,
+    /// How many entries are of logs that the trusted root does not list.
+    pub(crate) unknown: usize,
+}
+
+/// Checks every entry of the bundle against the logs of `trust`.
+///
+/// One of a trusted log must hold, and is not outweighed by others. One of a log that is not listed
+/// proves nothing; where nothing else does, the caller says so.
+pub(crate) fn check(
     logged: &Logged<'_>,
     trust: &Trust,
+    now: u64,
+    passed: &mut Vec<Check>,
+) -> Result<Shown, VerifyError> {
+    let mut shown = Shown::default();
+    for entry in logged.bundle.log_entries() {
+        let Some(log) = trust.log(entry.log_id.key_id.as_slice()) else {
+            shown.unknown += 1;
+            continue;
+        };
+        shown.logged.push(check_entry(entry, logged, log, passed)?);
+        shown.times.extend(promised_time(entry, now)?);
+    }
+    Ok(shown)
+}
+
+/// The error that there are entries, and not one is of a listed log.
+pub(crate) fn all_unknown(trust: &Trust) -> VerifyError {
+    let reason = "the entry is of a log that is not trusted";
+    trust.lacks(InstanceKind::Log, Check::LogEntry, reason)
+}
+
+/// Checks that the logs were to be trusted at every signing time.
+pub(crate) fn check_at_times(
+    bundle: &UnverifiedBundle,
+    trust: &Trust,
+    times: &[SigningTime],
+) -> Result<(), VerifyError> {
+    let ids = bundle.log_entries().iter().map(|entry| entry.log_id.key_id.as_slice());
+    for log in ids.filter_map(|id| trust.log(id)) {
+        if let Some(time) = times.iter().find(|time| !log.window.contains(time.at)) {
+            let reason = format!("the log was not to be trusted at {}", time.at);
+            return Err(Check::LogEntry.failed_by(Cause::OutsideValidity, reason));
+        }
+    }
+    Ok(())
+}
+
+fn check_entry(
+    entry: &TransparencyLogEntry,
+    logged: &Logged<'_>,
+    log: &TrustedLog,
     passed: &mut Vec<Check>,
 ) -> Result<LoggedAt, VerifyError> {
-    let log = trusted_log(entry, trust)?;
     let index = u64::try_from(entry.log_index).failing(Check::LogEntry)?;
     check_body(entry, logged)?;
-    passed.push(Check::LogEntry);
+    pass(passed, Check::LogEntry);
     if entry.inclusion_promise.is_some() {
         promise::check(entry, log)?;
-        passed.push(Check::InclusionPromise);
+        pass(passed, Check::InclusionPromise);
     }
-    let Some(proof) = &entry.inclusion_proof else {
-        return Ok(LoggedAt { origin: log.host.clone(), index, tree_size: None });
-    };
+    let promised = LoggedAt { origin: log.host.clone(), index, tree_size: None };
+    let Some(proof) = &entry.inclusion_proof else { return Ok(promised) };
     let leaf = tlog::leaf_hash(entry.canonicalized_body.as_slice());
+    if proof.checkpoint.is_none() {
+        // Bundle 0.1: nobody signed this root, so the proof proves nothing that the promise does
+        // not; but what is written must be true of itself.
+        check_inclusion(&leaf, proof, &head_of(proof)?)?;
+        return Ok(promised);
+    }
     let checkpoint = check_checkpoint(proof, log, is_rekor_v2(entry))?;
-    passed.push(Check::Checkpoint);
+    pass(passed, Check::Checkpoint);
     if head_of(proof)? != checkpoint.head {
         return Err(Check::InclusionProof.failed("size or root is not the checkpoint's"));
     }
@@ -58,27 +117,19 @@ pub(crate) fn check_entry(
         return Err(Check::InclusionProof.failed("its index is not the entry's"));
     }
     check_inclusion(&leaf, proof, &checkpoint.head)?;
-    passed.push(Check::InclusionProof);
+    pass(passed, Check::InclusionProof);
     Ok(LoggedAt { origin: checkpoint.origin, index, tree_size: Some(checkpoint.head.size) })
 }
 
-/// Checks that the entry's log was to be trusted at every signing time.
-pub(crate) fn check_log_at(
-    entry: &TransparencyLogEntry,
-    trust: &Trust,
-    times: &[SigningTime],
-) -> Result<(), VerifyError> {
-    let log = trusted_log(entry, trust)?;
-    match times.iter().find(|time| !log.window.contains(time.at)) {
-        None => Ok(()),
-        Some(time) => {
-            Err(Check::LogEntry.failed(format!("the log was not to be trusted at {}", time.at)))
-        }
+/// Notes a check that several entries pass, once.
+fn pass(passed: &mut Vec<Check>, check: Check) {
+    if !passed.contains(&check) {
+        passed.push(check);
     }
 }
 
-/// The time that a v1 log promised, which [`check_entry`] verifies with the promise.
-pub(crate) fn promised_time(
+/// The time that a v1 log promised; the promise itself is verified.
+fn promised_time(
     entry: &TransparencyLogEntry,
     now: u64,
 ) -> Result<Option<SigningTime>, VerifyError> {
@@ -86,19 +137,11 @@ pub(crate) fn promised_time(
         return Ok(None);
     }
     let at = u64::try_from(entry.integrated_time).failing(Check::InclusionPromise)?;
-    if at == 0 || at > now {
-        return Err(Check::InclusionPromise.failed("the promised time is absent or in the future"));
+    if at == 0 {
+        return Err(Check::InclusionPromise.failed("the promised time is absent"));
     }
+    check_not_future(Check::InclusionPromise, at, now)?;
     Ok(Some(SigningTime { at, source: TimeSource::Log }))
-}
-
-fn trusted_log<'a>(
-    entry: &TransparencyLogEntry,
-    trust: &'a Trust,
-) -> Result<&'a TrustedLog, VerifyError> {
-    trust
-        .log(entry.log_id.key_id.as_slice())
-        .ok_or_else(|| Check::LogEntry.failed("the entry is of a log that is not trusted"))
 }
 
 /// Checks kind and version, and that the body is about the bundle; of v2 every byte.
@@ -117,9 +160,8 @@ fn check_body(entry: &TransparencyLogEntry, logged: &Logged<'_>) -> Result<(), V
         ("intoto", "0.0.2"),
     ];
     if !known.contains(&(of.kind.as_str(), of.version.as_str())) {
-        return Err(
-            Check::LogEntry.failed(format!("kind {}/{} is not supported", of.kind, of.version))
-        );
+        let reason = format!("kind {}/{} is not supported", of.kind, of.version);
+        return Err(Check::LogEntry.failed_by(Cause::Unsupported, reason));
     }
     let body = entry.canonicalized_body.as_slice();
     let head: Head = serde_json::from_slice(body).failing(Check::LogEntry)?;

@@ -2,7 +2,7 @@ use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
 use provenance::{IN_TOTO_PAYLOAD_TYPE, Statement};
 use wire::bundle::{BundleContent, DsseEnvelope, HashOutput, MessageSignature};
 
-use crate::{Artifact, Check, UnverifiedBundle, VerifyError, check::Failing};
+use crate::{Artifact, Cause, Check, UnverifiedBundle, VerifyError, check::Failing};
 
 /// What was signed, once the signature is verified.
 pub(crate) struct Signed {
@@ -19,7 +19,7 @@ pub(crate) fn check(
     key: &PublicKey,
     passed: &mut Vec<Check>,
 ) -> Result<Signed, VerifyError> {
-    let logged = bundle.log_entry().is_some();
+    let logged = !bundle.log_entries().is_empty();
     match &bundle.bundle.content {
         BundleContent::MessageSignature(message) => {
             check_message(message, artifact, key, logged, passed)
@@ -65,12 +65,15 @@ fn check_message(
     };
     let digest = check_digest(declared, artifact)?;
     passed.push(Check::Digest);
-    let algorithm = message_algorithm(key, declared.algorithm, logged)
-        .ok_or_else(|| Check::Digest.failed("its algorithm does not fit the signer's key"))?;
+    let algorithm = message_algorithm(key, declared.algorithm, logged).ok_or_else(|| {
+        let reason = "its algorithm does not fit the signer's key";
+        Check::Digest.failed_by(Cause::Unsupported, reason)
+    })?;
     let signature = message.signature.as_slice();
     if algorithm == SignatureAlgorithm::Ed25519 {
         let bytes = artifact.bytes().ok_or_else(|| {
-            Check::Signature.failed("Ed25519 signs whole artifacts: a digest is not enough")
+            let reason = "Ed25519 signs whole artifacts: a digest is not enough";
+            Check::Signature.failed_by(Cause::NeedsArtifact, reason)
         })?;
         key.verify_with(algorithm, bytes, signature).failing(Check::Signature)?;
     } else {
@@ -87,19 +90,18 @@ fn check_digest(declared: &HashOutput, artifact: &Artifact<'_>) -> Result<Vec<u8
         wire::HashAlgorithm::Sha2_384 => HashAlgorithm::Sha384,
         wire::HashAlgorithm::Sha2_512 => HashAlgorithm::Sha512,
         other => {
-            return Err(
-                Check::Digest.failed(format!("algorithm {} is not supported", other.name()))
-            );
+            let reason = format!("algorithm {} is not supported", other.name());
+            return Err(Check::Digest.failed_by(Cause::Unsupported, reason));
         }
     };
     let digest = artifact.digest(algorithm).ok_or_else(|| {
-        Check::Digest
-            .failed("the bundle needs another digest than SHA-256: give the artifact itself")
+        let reason = "the bundle needs another digest than SHA-256";
+        Check::Digest.failed_by(Cause::NeedsArtifact, reason)
     })?;
     if declared.digest.as_slice() == digest {
         Ok(digest)
     } else {
-        Err(Check::Digest.failed("the bundle is of another artifact"))
+        Err(Check::Digest.failed_by(Cause::OtherArtifact, "the bundle is of another artifact"))
     }
 }
 
@@ -111,16 +113,19 @@ fn check_envelope(
 ) -> Result<Signed, VerifyError> {
     if envelope.payload_type != IN_TOTO_PAYLOAD_TYPE {
         let reason = format!("payload type `{}` is not in-toto's", envelope.payload_type);
-        return Err(Check::Statement.failed(reason));
+        return Err(Check::Statement.failed_by(Cause::Unsupported, reason));
     }
     let pae = provenance::pae(&envelope.payload_type, envelope.payload.as_slice());
     let signature = envelope.signatures.first().map_or(&[][..], |one| one.sig.as_slice());
     key.verify(&pae, signature).failing(Check::Signature)?;
     passed.push(Check::Signature);
-    let statement = Statement::parse(envelope.payload.as_slice()).failing(Check::Statement)?;
+    // Signed as it is, so nothing was changed: it is not one that this program takes.
+    let statement = Statement::parse(envelope.payload.as_slice())
+        .failing_by(Check::Statement, Cause::Unsupported)?;
     passed.push(Check::Statement);
     if !names(&statement, artifact) {
-        return Err(Check::Digest.failed("no subject of the statement is this artifact"));
+        let reason = "no subject of the statement is this artifact";
+        return Err(Check::Digest.failed_by(Cause::OtherArtifact, reason));
     }
     passed.push(Check::Digest);
     let hash = entry::rekor2::KeyDetails::of(key.key_type()).hash();

@@ -1,10 +1,9 @@
-use tsp::{VerifiedTimestamp, VerifyError as TokenError, verify_response_over};
+use tsp::{VerifiedTimestamp, VerifyError as TokenError, verify_response_by};
 
-use crate::{Check, Trust, UnverifiedBundle, VerifyError};
-
-/// How far the clocks of a timestamp authority and of a verifier may differ, in seconds: else what
-/// was signed just now would fail where the clock is a little behind.
-const MAX_CLOCK_SKEW_S: u64 = 60;
+use crate::{
+    Cause, Check, InstanceKind, MAX_CLOCK_SKEW_S, Trust, UnverifiedBundle, VerifyError,
+    trust::TrustedTsa,
+};
 
 /// A moment at which the signature is proved to have existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,48 +23,92 @@ pub enum TimeSource {
     Log,
 }
 
-/// Checks every timestamp of the bundle; one that fails is not outweighed by others.
+/// What the timestamps of a bundle prove.
+#[derive(Debug, Default)]
+pub(crate) struct Stamped {
+    pub(crate) times: Vec<SigningTime>,
+    /// How many authorities stamped: one that did so twice counts once.
+    pub(crate) authorities: usize,
+    /// How many timestamps are of authorities that the trusted root does not list.
+    pub(crate) unknown: usize,
+}
+
+/// Checks every timestamp of the bundle.
+///
+/// One that a trusted authority's name is on must hold, and is not outweighed by others. One of an
+/// authority that is not listed proves nothing; where nothing else does, the caller says so.
 pub(crate) fn check(
     bundle: &UnverifiedBundle,
     trust: &Trust,
     now: u64,
-) -> Result<Vec<SigningTime>, VerifyError> {
-    let signature = bundle.signature();
-    bundle
-        .timestamps()
-        .into_iter()
-        .map(|response| {
-            let at = check_one(response, signature, trust)?.gen_time;
-            if at > now.saturating_add(MAX_CLOCK_SKEW_S) {
-                return Err(Check::Timestamp.failed(format!("its time {at} is in the future")));
-            }
-            Ok(SigningTime { at, source: TimeSource::TimestampAuthority })
-        })
-        .collect()
+) -> Result<Stamped, VerifyError> {
+    let mut stamped = Stamped::default();
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for response in bundle.timestamps() {
+        let Some((stamp, authority)) = check_one(response, bundle.signature(), trust)? else {
+            stamped.unknown += 1;
+            continue;
+        };
+        let at = stamp.gen_time;
+        check_not_future(Check::Timestamp, at, now)?;
+        stamped.times.push(SigningTime { at, source: TimeSource::TimestampAuthority });
+        let key = authority.chain.public_key().spki_der();
+        if !seen.contains(&key) {
+            seen.push(key);
+        }
+    }
+    stamped.authorities = seen.len();
+    Ok(stamped)
 }
 
-fn check_one(
+/// The error that there are timestamps, and not one of them is of a listed authority.
+pub(crate) fn all_unknown(trust: &Trust) -> VerifyError {
+    let reason = if trust.timestamp_authorities().is_empty() && trust.unusable().is_empty() {
+        "the trusted root has no timestamp authority".to_owned()
+    } else {
+        TokenError::UntrustedSigner.to_string()
+    };
+    trust.lacks(InstanceKind::TimestampAuthority, Check::Timestamp, reason)
+}
+
+/// Refuses a time that this machine's clock has not reached, but for [`MAX_CLOCK_SKEW_S`].
+pub(crate) fn check_not_future(check: Check, at: u64, now: u64) -> Result<(), VerifyError> {
+    if at <= now.saturating_add(MAX_CLOCK_SKEW_S) {
+        return Ok(());
+    }
+    let ahead = at - now;
+    let reason = format!("its time {at} is {ahead} seconds ahead of this machine's clock");
+    Err(check.failed_by(Cause::Clocks, reason))
+}
+
+/// The verified timestamp and whose it is; `None` where no listed authority's name is on it.
+fn check_one<'a>(
     response: &[u8],
     signature: &[u8],
-    trust: &Trust,
-) -> Result<VerifiedTimestamp, VerifyError> {
-    let mut reason: Box<dyn std::error::Error + Send + Sync> =
-        "the trusted root has no usable timestamp authority".into();
+    trust: &'a Trust,
+) -> Result<Option<(VerifiedTimestamp, &'a TrustedTsa)>, VerifyError> {
+    let mut failed = None;
     for authority in trust.timestamp_authorities() {
-        match verify_response_over(response, signature, &authority.chain) {
-            Ok(stamp) if authority.window.is_none_or(|window| window.contains(stamp.gen_time)) => {
-                return Ok(stamp);
+        match verify_response_by(response, signature, &authority.chain) {
+            Ok(stamp) if authority.window.contains(stamp.gen_time) => {
+                return Ok(Some((stamp, authority)));
             }
             Ok(stamp) => {
                 let at = stamp.gen_time;
-                reason = format!("the timestamp authority was not to be trusted at {at}").into();
+                let reason = format!("the timestamp authority was not to be trusted at {at}");
+                failed = Some(Check::Timestamp.failed_by(Cause::OutsideValidity, reason));
             }
             // Another authority's: the next may be its own.
-            Err(TokenError::UntrustedSigner) => {
-                reason = TokenError::UntrustedSigner.into();
+            Err(TokenError::UntrustedSigner) => {}
+            Err(error) => {
+                let cause = match error {
+                    TokenError::OutsideValidity => Cause::OutsideValidity,
+                    TokenError::Algorithm => Cause::Unsupported,
+                    _ => Cause::Altered,
+                };
+                return Err(Check::Timestamp.failed_by(cause, error));
             }
-            Err(error) => return Err(Check::Timestamp.failed(error)),
         }
     }
-    Err(Check::Timestamp.failed(reason))
+    failed.map_or(Ok(None), Err)
 }

@@ -1,7 +1,12 @@
+use std::fmt;
+
 use crypto::PublicKey;
 use thiserror::Error;
 use tsp::TsaChain;
 use wire::trust::{CertificateAuthority, TimeRange, TransparencyLogInstance, TrustedRoot};
+use x509::AuthorityView;
+
+use crate::{Cause, Check, VerifyError, check::in_full};
 
 /// Longest trusted root read, in bytes: the public instance's has 7 KiB.
 pub const MAX_TRUSTED_ROOT_LEN: usize = 1024 * 1024;
@@ -11,8 +16,8 @@ const MAX_INSTANCES: usize = 64;
 
 /// Whom a verifier trusts: the usable parts of a trusted root.
 ///
-/// An instance whose key or chain this program cannot use is left out, since the file may be
-/// newer than the program; that never widens trust.
+/// An instance whose key or chain this program cannot use does not count, since the file may be
+/// newer than the program: that never widens trust, and whoever would have needed it is told.
 #[derive(Debug)]
 pub struct Trust {
     root: TrustedRoot,
@@ -20,6 +25,7 @@ pub struct Trust {
     ct_logs: Vec<TrustedLog>,
     authorities: Vec<TrustedCa>,
     timestamp_authorities: Vec<TrustedTsa>,
+    unusable: Vec<Unusable>,
 }
 
 impl Trust {
@@ -37,29 +43,69 @@ impl Trust {
     /// Takes a trusted root that was read.
     ///
     /// # Errors
-    /// [`TrustError::TooManyInstances`], [`TrustError::NoStart`], [`TrustError::LogTwice`].
+    /// [`TrustError::TooManyInstances`], [`TrustError::NoStart`], [`TrustError::EndsBeforeStart`],
+    /// [`TrustError::LogTwice`].
     pub fn from_root(root: TrustedRoot) -> Result<Self, TrustError> {
         let counts = [root.tlogs.len(), root.ctlogs.len(), root.certificate_authorities.len()];
         if counts.into_iter().chain([root.timestamp_authorities.len()]).any(|n| n > MAX_INSTANCES) {
             return Err(TrustError::TooManyInstances);
         }
-        Ok(Self {
-            logs: trusted_logs(&root.tlogs)?,
-            ct_logs: trusted_logs(&root.ctlogs)?,
-            authorities: root.certificate_authorities.iter().map(TrustedCa::new).collect(),
-            timestamp_authorities: root
-                .timestamp_authorities
-                .iter()
-                .filter_map(TrustedTsa::new)
-                .collect(),
+        let mut trust = Self {
+            logs: Vec::new(),
+            ct_logs: Vec::new(),
+            authorities: Vec::new(),
+            timestamp_authorities: Vec::new(),
+            unusable: Vec::new(),
             root,
-        })
+        };
+        trust.logs = trust.usable_logs(InstanceKind::Log)?;
+        trust.ct_logs = trust.usable_logs(InstanceKind::CtLog)?;
+        for ca in &trust.root.certificate_authorities {
+            let kind = InstanceKind::CertificateAuthority;
+            let window = Window::new(ca.valid_for, kind, &ca.uri)?;
+            match TrustedCa::new(ca, window) {
+                Ok(usable) => trust.authorities.push(usable),
+                Err(reason) => trust.unusable.push(Unusable::new(kind, &ca.uri, reason)),
+            }
+        }
+        for tsa in &trust.root.timestamp_authorities {
+            let kind = InstanceKind::TimestampAuthority;
+            let window = Window::new(tsa.valid_for, kind, &tsa.uri)?;
+            match TsaChain::from_ders(&chain_of(tsa)) {
+                Ok(chain) => trust.timestamp_authorities.push(TrustedTsa { chain, window }),
+                Err(reason) => trust.unusable.push(Unusable::new(kind, &tsa.uri, in_full(&reason))),
+            }
+        }
+        Ok(trust)
     }
 
     /// The trusted root as it was read.
     #[must_use]
     pub fn root(&self) -> &TrustedRoot {
         &self.root
+    }
+
+    /// What the trusted root lists and this program cannot use.
+    #[must_use]
+    pub fn unusable(&self) -> &[Unusable] {
+        &self.unusable
+    }
+
+    /// The error that nothing of `kind` fits, which names what cannot be used beside it: that may
+    /// be what was needed.
+    pub(crate) fn lacks(
+        &self,
+        kind: InstanceKind,
+        check: Check,
+        reason: impl Into<String>,
+    ) -> VerifyError {
+        let mut reason = reason.into();
+        let mut cause = Cause::OtherInstance;
+        for unusable in self.unusable.iter().filter(|unusable| unusable.kind == kind) {
+            reason = format!("{reason}; the trusted root lists {unusable}");
+            cause = Cause::Unsupported;
+        }
+        check.failed_by(cause, reason)
     }
 
     pub(crate) fn log(&self, id: &[u8]) -> Option<&TrustedLog> {
@@ -77,6 +123,72 @@ impl Trust {
     pub(crate) fn timestamp_authorities(&self) -> &[TrustedTsa] {
         &self.timestamp_authorities
     }
+
+    fn usable_logs(&mut self, kind: InstanceKind) -> Result<Vec<TrustedLog>, TrustError> {
+        let instances =
+            if kind == InstanceKind::Log { &self.root.tlogs } else { &self.root.ctlogs };
+        let mut logs: Vec<TrustedLog> = Vec::new();
+        for instance in instances {
+            let url = &instance.base_url;
+            let window = Window::new(instance.public_key.valid_for, kind, url)?;
+            match TrustedLog::new(instance, window) {
+                Ok(log) if logs.iter().any(|known| known.id == log.id) => {
+                    return Err(TrustError::LogTwice(url.clone()));
+                }
+                Ok(log) => logs.push(log),
+                Err(reason) => self.unusable.push(Unusable::new(kind, url, reason)),
+            }
+        }
+        Ok(logs)
+    }
+}
+
+/// The kinds of instances in a trusted root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceKind {
+    /// A transparency log (Rekor).
+    Log,
+    /// A Certificate Transparency log.
+    CtLog,
+    /// A CA.
+    CertificateAuthority,
+    /// A timestamp authority.
+    TimestampAuthority,
+}
+
+impl fmt::Display for InstanceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Log => "log",
+            Self::CtLog => "CT log",
+            Self::CertificateAuthority => "CA",
+            Self::TimestampAuthority => "timestamp authority",
+        })
+    }
+}
+
+/// An instance of a trusted root that this program cannot use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// What it would be.
+    pub kind: InstanceKind,
+    /// Its URL, as the trusted root gives it; may be empty.
+    pub url: String,
+    /// Why it cannot be used.
+    pub reason: String,
+}
+
+impl Unusable {
+    fn new(kind: InstanceKind, url: &str, reason: impl Into<String>) -> Self {
+        Self { kind, url: url.to_owned(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, url, reason } = self;
+        write!(f, "{kind} `{url}`, which cannot be used: {reason}")
+    }
 }
 
 /// A log of a trusted root.
@@ -84,58 +196,49 @@ impl Trust {
 pub(crate) struct TrustedLog {
     /// What log entries and SCTs name it by.
     pub(crate) id: [u8; 32],
-    /// Host of its URL: the name of its key in notes, and a v2 log's origin.
+    /// Host of its URL: the name of its key in notes, and a v2 log's origin. Empty where the
+    /// trusted root names none, as some do for CT logs.
     pub(crate) host: String,
     pub(crate) key: PublicKey,
     pub(crate) window: Window,
 }
 
-fn trusted_logs(instances: &[TransparencyLogInstance]) -> Result<Vec<TrustedLog>, TrustError> {
-    let mut logs: Vec<TrustedLog> = Vec::new();
-    for instance in instances {
-        let window = instance.public_key.valid_for.and_then(Window::new);
-        let window = window.ok_or_else(|| TrustError::NoStart(instance.base_url.clone()))?;
-        let id: Result<[u8; 32], _> = instance.log_id.key_id.as_slice().try_into();
-        let key = PublicKey::from_spki_der(instance.public_key.raw_bytes.as_slice());
-        let (Ok(id), Ok(key), Some(host)) = (id, key, host_of(&instance.base_url)) else {
-            continue;
-        };
-        if logs.iter().any(|log| log.id == id) {
-            return Err(TrustError::LogTwice(instance.base_url.clone()));
-        }
-        logs.push(TrustedLog { id, host: host.to_owned(), key, window });
+impl TrustedLog {
+    fn new(instance: &TransparencyLogInstance, window: Window) -> Result<Self, String> {
+        let id = instance.log_id.key_id.as_slice();
+        let id = id.try_into().map_err(|_| format!("its id has {} bytes, not 32", id.len()))?;
+        let key = PublicKey::from_spki_der(instance.public_key.raw_bytes.as_slice())
+            .map_err(|error| error.to_string())?;
+        let host = host_of(&instance.base_url).unwrap_or_default().to_owned();
+        Ok(Self { id, host, key, window })
     }
-    Ok(logs)
 }
 
 /// A CA of a trusted root.
 #[derive(Debug)]
 pub(crate) struct TrustedCa {
-    /// DER, lowest CA first, root last.
+    /// DER, the issuing CA first, root last. A self-signed CA that issues stands alone.
     pub(crate) chain: Vec<Vec<u8>>,
-    pub(crate) window: Option<Window>,
+    /// The first of the chain: the only one that may issue leaves.
+    pub(crate) issuing: AuthorityView,
+    pub(crate) window: Window,
 }
 
 impl TrustedCa {
-    fn new(authority: &CertificateAuthority) -> Self {
-        Self { chain: chain_of(authority), window: authority.valid_for.and_then(Window::new) }
+    fn new(authority: &CertificateAuthority, window: Window) -> Result<Self, String> {
+        let chain = chain_of(authority);
+        let views = chain.iter().map(|der| AuthorityView::from_der(der));
+        let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|error| in_full(&error))?;
+        let issuing = views.into_iter().next().ok_or("its chain has no certificate")?;
+        Ok(Self { chain, issuing, window })
     }
 }
 
 /// A timestamp authority of a trusted root.
 #[derive(Debug)]
 pub(crate) struct TrustedTsa {
-    /// DER, the signing certificate first; known to be a usable chain.
-    pub(crate) chain: Vec<Vec<u8>>,
-    pub(crate) window: Option<Window>,
-}
-
-impl TrustedTsa {
-    fn new(authority: &CertificateAuthority) -> Option<Self> {
-        let chain = chain_of(authority);
-        TsaChain::from_ders(&chain).ok()?;
-        Some(Self { chain, window: authority.valid_for.and_then(Window::new) })
-    }
+    pub(crate) chain: TsaChain,
+    pub(crate) window: Window,
 }
 
 fn chain_of(authority: &CertificateAuthority) -> Vec<Vec<u8>> {
@@ -151,9 +254,17 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    fn new(range: TimeRange) -> Option<Self> {
+    /// A window without a start would hold from the beginning of time, and one that ends before it
+    /// begins is a slip: neither is what its author meant.
+    fn new(range: Option<TimeRange>, kind: InstanceKind, url: &str) -> Result<Self, TrustError> {
+        let url = || url.to_owned();
+        let range = range.unwrap_or_default();
+        let start = range.start.ok_or_else(|| TrustError::NoStart(kind, url()))?.unix_seconds();
         let end = range.end.map(wire::Timestamp::unix_seconds);
-        Some(Self { start: range.start?.unix_seconds(), end })
+        if end.is_some_and(|end| end < start) {
+            return Err(TrustError::EndsBeforeStart(kind, url()));
+        }
+        Ok(Self { start, end })
     }
 
     pub(crate) fn contains(&self, at: u64) -> bool {
@@ -185,83 +296,16 @@ pub enum TrustError {
     /// More logs or authorities than any deployment has.
     #[error("the trusted root lists too many logs or authorities")]
     TooManyInstances,
-    /// A log without the start of its validity, which the format demands.
-    #[error("the trusted root does not say from when log `{0}` is valid")]
-    NoStart(String),
+    /// An instance without the start of its validity, which the format demands.
+    #[error("the trusted root does not say from when {0} `{1}` is valid")]
+    NoStart(InstanceKind, String),
+    /// An instance whose validity ends before it begins.
+    #[error("the trusted root says that {0} `{1}` is valid until a time before its start")]
+    EndsBeforeStart(InstanceKind, String),
     /// Two logs with one id, of which only one could be meant.
     #[error("the trusted root lists log `{0}` twice")]
     LogTwice(String),
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn root_with_log(valid_for: &serde_json::Value) -> Vec<u8> {
-        let key = crypto::LocalSigner::generate(crypto::KeyType::Ed25519, "log").unwrap();
-        let key = crypto::Signer::public_key(&key).clone();
-        let log = json!({
-            "baseUrl": "http://localhost:3003", "hashAlgorithm": "SHA2_256",
-            "publicKey": {"rawBytes": wire::Base64(key.spki_der().to_vec()),
-                "keyDetails": "PKIX_ED25519", "validFor": valid_for},
-            "logId": {"keyId": wire::Base64(vec![7; 32])}
-        });
-        json!({"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "tlogs": [log]})
-            .to_string()
-            .into_bytes()
-    }
-
-    #[test]
-    fn takes_host_and_window_of_a_log_with_both_ends() {
-        let range = json!({"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:00:10Z"});
-        let trust = Trust::from_json(&root_with_log(&range)).unwrap();
-        let log = trust.log(&[7; 32]).unwrap();
-        assert_eq!(log.host, "localhost");
-        let start = 1_767_225_600;
-        let inside = [start - 1, start, start + 10, start + 11].map(|at| log.window.contains(at));
-        assert_eq!(inside, [false, true, true, false]);
-        assert!(trust.log(&[8; 32]).is_none());
-    }
-
-    #[test]
-    fn rejects_a_log_that_does_not_say_from_when_it_is_valid() {
-        for range in [json!(null), json!({}), json!({"end": "2026-01-01T00:00:00Z"})] {
-            let error = Trust::from_json(&root_with_log(&range)).unwrap_err();
-            assert!(matches!(error, TrustError::NoStart(url) if url == "http://localhost:3003"));
-        }
-    }
-
-    #[test]
-    fn rejects_a_log_that_is_listed_twice() {
-        let range = json!({"start": "2026-01-01T00:00:00Z"});
-        let mut root: serde_json::Value = serde_json::from_slice(&root_with_log(&range)).unwrap();
-        let log = root["tlogs"][0].clone();
-        root["tlogs"].as_array_mut().unwrap().push(log);
-        let error = Trust::from_json(root.to_string().as_bytes()).unwrap_err();
-        assert!(matches!(error, TrustError::LogTwice(_)));
-    }
-
-    #[test]
-    fn rejects_what_is_no_trusted_root() {
-        assert!(matches!(Trust::from_json(b"{}"), Err(TrustError::Json(_))));
-        let long = vec![b' '; MAX_TRUSTED_ROOT_LEN + 1];
-        assert!(matches!(Trust::from_json(&long), Err(TrustError::TooLong)));
-    }
-
-    #[test]
-    fn finds_the_host_of_a_url() {
-        for (url, host) in [
-            ("http://localhost:3003", Some("localhost")),
-            ("https://log.example/path?x", Some("log.example")),
-            ("http://127.0.0.2:3003/", Some("127.0.0.2")),
-            ("http://[::1]:3003", Some("[::1]")),
-            ("https://user@host", Some("host")),
-            ("localhost", None),
-            ("http://", None),
-        ] {
-            assert_eq!(host_of(url), host, "{url}");
-        }
-    }
-}
+mod tests;

@@ -9,11 +9,10 @@ use wire::bundle::BundleContent;
 use x509::LeafView;
 
 use crate::{
-    Artifact, Check, IdentityPolicy, LoggedAt, PinnedCertificate, SignerIdentity, SigningTime,
-    Trust, UnverifiedBundle, VerifyError, certificate,
+    Artifact, Cause, Check, IdentityPolicy, LoggedAt, PinnedCertificate, SignerIdentity,
+    SigningTime, Trust, UnverifiedBundle, VerifyError, certificate,
     check::Failing,
-    log::{self, Logged},
-    second,
+    log,
     signature::{self, Signed},
     timestamp,
 };
@@ -53,12 +52,39 @@ impl<'a> Authority<'a> {
     }
 }
 
+/// Under what conditions a bundle is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// Unix seconds, by this machine's clock; it may be [`MAX_CLOCK_SKEW_S`] behind others'.
+    pub now: u64,
+    /// How many timestamp authorities must have stamped the signature. When it is not said, one
+    /// witness of time is demanded for a certificate of Fulcio's kind, an authority or a log.
+    pub min_timestamps: Option<usize>,
+    /// How many logs must have shown the signature; never less than one for a certificate of
+    /// Fulcio's kind.
+    pub min_logs: Option<usize>,
+    /// A name of the demanded key that the bundle may give in place of the key's digest.
+    pub key_name: Option<&'a str>,
+}
+
+impl Conditions<'_> {
+    /// The usual ones, at unix second `now`.
+    #[must_use]
+    pub const fn at(now: u64) -> Self {
+        Self { now, min_timestamps: None, min_logs: None, key_name: None }
+    }
+}
+
+/// How far another's clock may be ahead of this machine's, in seconds: else what was signed just
+/// now would fail where the clock is a little behind.
+pub const MAX_CLOCK_SKEW_S: u64 = 60;
+
 /// What a bundle proves.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The checks that passed, in order.
     pub checks: Vec<Check>,
-    /// Who signed, by certificate; none for a key.
+    /// Who signed, by certificate; none for a key, and for a pinned certificate that names nobody.
     pub identity: Option<SignerIdentity>,
     /// What the certificate says of the build; none for a key.
     pub claims: Option<CertificateClaims>,
@@ -66,10 +92,21 @@ pub struct Verified {
     pub key: PublicKey,
     /// When, at least one for a certificate of Fulcio's kind.
     pub times: Vec<SigningTime>,
-    /// Where it was logged.
-    pub logged: Option<LoggedAt>,
+    /// Where it was logged: one for each trusted log.
+    pub logged: Vec<LoggedAt>,
+    /// What was passed over, for want of trust in who made it.
+    pub passed_over: PassedOver,
     /// The signed statement; none for a signature over the artifact itself.
     pub statement: Option<Statement>,
+}
+
+/// Evidence by others than the trusted root lists, beside evidence that sufficed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Timestamps of unknown authorities.
+    pub timestamps: usize,
+    /// Entries of unknown logs.
+    pub log_entries: usize,
 }
 
 /// Whether a bundle can only be verified with the artifact's bytes, not with its SHA-256 alone:
@@ -98,44 +135,44 @@ pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, authority: &Authority<'_>
     }
 }
 
-/// Verifies that `bundle` is `authority`'s signature on `artifact`, at unix second `now`.
+/// Verifies that `bundle` is `authority`'s signature on `artifact`.
 ///
-/// Whatever the bundle holds is checked, also what `authority` does not demand.
+/// Whatever the bundle holds is checked, also what `authority` does not demand; evidence by logs
+/// and authorities that are not listed is passed over where listed ones suffice.
 ///
 /// # Errors
-/// [`VerifyError`], naming the first check that failed.
+/// [`VerifyError`], naming the first check that failed and what explains it.
 pub fn verify(
     bundle: &UnverifiedBundle,
     artifact: &Artifact<'_>,
     authority: &Authority<'_>,
-    now: u64,
+    conditions: &Conditions<'_>,
 ) -> Result<Verified, VerifyError> {
     let mut passed = vec![Check::Format];
-    let signer = Signer::of(bundle, authority, &mut passed)?;
+    let signer = Signer::of(bundle, authority, conditions, &mut passed)?;
     let signed = signature::check(bundle, artifact, &signer.key, &mut passed)?;
-    let times = check_times(bundle, authority.trust(), now, &mut passed)?;
-    signer.check_at(&times, authority, now, &mut passed)?;
-    let logged = check_log(bundle, authority, &signer, &signed, (&times, &mut passed))?;
-    // It knows no pinned certificates.
-    let pinned = matches!(authority, Authority::Certificate { .. });
-    if let (Some(trust), false) = (authority.trust(), pinned) {
-        let certified = signer.leaf.is_some();
-        if second::check(bundle, artifact, &signer.key, certified, trust)? {
-            passed.push(Check::SecondVerifier);
+    let witnessed = Witnessed::of(bundle, authority, &signer, &signed, (conditions, &mut passed))?;
+    signer.check_at(&witnessed.times, authority, conditions.now, &mut passed)?;
+    if let Some(trust) = authority.trust() {
+        log::check_at_times(bundle, trust, &witnessed.times)?;
+    }
+    let identity = match (authority, &signer.leaf) {
+        (Authority::Keyless { identity: policy, .. }, Some(leaf)) => {
+            let found = certificate::identity_of(leaf)?;
+            policy.check(&found)?;
+            passed.push(Check::Identity);
+            Some(found)
         }
-    }
-    let identity = signer.leaf.as_ref().map(certificate::identity_of).transpose()?;
-    if let (Authority::Keyless { identity: policy, .. }, Some(found)) = (authority, &identity) {
-        policy.check(found)?;
-        passed.push(Check::Identity);
-    }
+        (_, leaf) => leaf.as_ref().and_then(certificate::pinned_identity_of),
+    };
     Ok(Verified {
         checks: passed,
         identity,
         claims: signer.leaf.as_ref().map(|leaf| certificate::claims_of(leaf.extensions())),
         key: signer.key,
-        times,
-        logged,
+        times: witnessed.times,
+        logged: witnessed.logged,
+        passed_over: witnessed.passed_over,
         statement: signed.statement,
     })
 }
@@ -145,8 +182,6 @@ struct Signer {
     key: PublicKey,
     /// Absent for a bare key.
     leaf: Option<LeafView>,
-    /// What the bundle brings beside the leaf: a part of the trusted chain.
-    more: Vec<Vec<u8>>,
 }
 
 impl Signer {
@@ -154,33 +189,36 @@ impl Signer {
     fn of(
         bundle: &UnverifiedBundle,
         authority: &Authority<'_>,
+        conditions: &Conditions<'_>,
         passed: &mut Vec<Check>,
     ) -> Result<Self, VerifyError> {
         match authority {
             Authority::Keyless { trust, .. } => {
                 let certificates = bundle.certificates();
-                let Some((leaf, more)) = certificates.split_first() else {
+                let Some((leaf, brought)) = certificates.split_first() else {
                     let reason = "the bundle is signed by a bare key, not by an identity";
-                    return Err(Check::Certificate.failed(reason));
+                    return Err(Check::Certificate.failed_by(Cause::OtherSigner, reason));
                 };
                 let leaf = LeafView::from_der(leaf).failing(Check::Certificate)?;
-                certificate::check_issued(&leaf, more, trust)?;
-                let more = more.iter().map(|der| der.to_vec()).collect();
-                Ok(Self { key: leaf.public_key().clone(), leaf: Some(leaf), more })
+                certificate::check_brought(&leaf, brought, trust)?;
+                Ok(Self { key: leaf.public_key().clone(), leaf: Some(leaf) })
             }
             Authority::Key { key, .. } => {
-                check_hint(bundle, key)?;
+                check_hint(bundle, key, conditions.key_name)?;
                 passed.push(Check::PublicKey);
-                Ok(Self { key: (*key).clone(), leaf: None, more: Vec::new() })
+                Ok(Self { key: (*key).clone(), leaf: None })
             }
             Authority::Certificate { certificate, .. } => {
                 let leaf = certificate.leaf.clone();
                 match bundle.certificates().as_slice() {
-                    [] => check_hint(bundle, leaf.public_key())?,
+                    [] => check_hint(bundle, leaf.public_key(), conditions.key_name)?,
                     [own] if *own == leaf.der() => {}
-                    _ => return Err(Check::Certificate.failed("the bundle holds another one")),
+                    _ => {
+                        let reason = "the bundle holds another one";
+                        return Err(Check::Certificate.failed_by(Cause::OtherSigner, reason));
+                    }
                 }
-                Ok(Self { key: leaf.public_key().clone(), leaf: Some(leaf), more: Vec::new() })
+                Ok(Self { key: leaf.public_key().clone(), leaf: Some(leaf) })
             }
         }
     }
@@ -204,10 +242,9 @@ impl Signer {
                 passed.push(Check::Certificate);
             }
             (Authority::Keyless { trust, .. }, Some(leaf)) => {
-                let more: Vec<&[u8]> = self.more.iter().map(Vec::as_slice).collect();
-                let issuer = certificate::check_at_times(leaf, &more, trust, times)?;
+                let issuer = certificate::check_at_times(leaf, trust, times)?;
                 passed.push(Check::Certificate);
-                certificate::check_sct(leaf, &issuer, trust)?;
+                certificate::check_sct(leaf, issuer, trust)?;
                 passed.push(Check::Sct);
             }
             _ => {}
@@ -224,61 +261,111 @@ impl Signer {
     }
 }
 
-/// Checks that the bundle names `key`, in one of the ways in which clients write its SHA-256.
-fn check_hint(bundle: &UnverifiedBundle, key: &PublicKey) -> Result<(), VerifyError> {
+/// Checks that the bundle names `key`.
+///
+/// Nobody signs a hint, so it must be seen to be of the key: a digest in one of the spellings that
+/// clients use, the name that the user gave, or one that the envelope repeats as its key id (npm
+/// names its keys so; Rekor v1 logs that id).
+fn check_hint(
+    bundle: &UnverifiedBundle,
+    key: &PublicKey,
+    name: Option<&str>,
+) -> Result<(), VerifyError> {
     let Some(hint) = bundle.key_hint() else {
         let reason = "the bundle is signed by a certificate, not by a bare key";
-        return Err(Check::PublicKey.failed(reason));
+        return Err(Check::PublicKey.failed_by(Cause::OtherSigner, reason));
     };
-    let hash = key.spki_sha256();
-    let spellings = [STANDARD.encode(hash), format!("SHA256:{}", STANDARD_NO_PAD.encode(hash))];
-    if spellings.iter().any(|spelling| spelling == hint) {
-        Ok(())
-    } else {
-        Err(Check::PublicKey.failed("the bundle names another key"))
+    let digests = [key.spki_sha256(), crypto::sha256(key.to_pem().as_bytes())];
+    let is_digest = digests.iter().flat_map(spellings).any(|spelling| spelling == hint);
+    let is_repeated = !hint.is_empty() && bundle.key_id() == Some(hint);
+    if is_digest || is_repeated || name == Some(hint) {
+        return Ok(());
+    }
+    let reason = format!("the bundle names key `{hint}`, which is no digest of the demanded key");
+    Err(Check::PublicKey.failed_by(Cause::OtherSigner, reason))
+}
+
+/// The spellings of a SHA-256 that clients use: base64 (cosign, sigstore-go), hex, and with the
+/// algorithm before it (OpenSSH, npm).
+fn spellings(digest: &[u8; 32]) -> [String; 5] {
+    let hex = hex::encode(digest);
+    let unpadded = STANDARD_NO_PAD.encode(digest);
+    [
+        STANDARD.encode(digest),
+        format!("SHA256:{unpadded}"),
+        format!("sha256:{hex}"),
+        format!("SHA256:{hex}"),
+        hex,
+    ]
+}
+
+/// Who saw the signature, and when.
+#[derive(Default)]
+struct Witnessed {
+    times: Vec<SigningTime>,
+    logged: Vec<LoggedAt>,
+    passed_over: PassedOver,
+}
+
+impl Witnessed {
+    /// Checks timestamps and log entries, and that there are as many as demanded.
+    fn of(
+        bundle: &UnverifiedBundle,
+        authority: &Authority<'_>,
+        signer: &Signer,
+        signed: &Signed,
+        (conditions, passed): (&Conditions<'_>, &mut Vec<Check>),
+    ) -> Result<Self, VerifyError> {
+        let mut witnessed = Self::default();
+        let mut authorities = 0;
+        if !bundle.timestamps().is_empty() {
+            let trust = authority.trust().ok_or_else(|| no_trust(Check::Timestamp))?;
+            let stamped = timestamp::check(bundle, trust, conditions.now)?;
+            if stamped.authorities > 0 {
+                passed.push(Check::Timestamp);
+            }
+            authorities = stamped.authorities;
+            witnessed.times = stamped.times;
+            witnessed.passed_over.timestamps = stamped.unknown;
+        }
+        if !bundle.log_entries().is_empty() {
+            let trust = authority.trust().ok_or_else(|| no_trust(Check::LogEntry))?;
+            let verifier = signer.verifier(bundle)?;
+            let logged = log::Logged { bundle, verifier: &verifier, digest: &signed.digest };
+            let shown = log::check(&logged, trust, conditions.now, passed)?;
+            if shown.logged.is_empty() {
+                return Err(log::all_unknown(trust));
+            }
+            witnessed.times.extend(shown.times);
+            witnessed.logged = shown.logged;
+            witnessed.passed_over.log_entries = shown.unknown;
+        }
+        if let (Some(trust), true) = (authority.trust(), witnessed.times.is_empty())
+            && witnessed.passed_over.timestamps > 0
+        {
+            return Err(timestamp::all_unknown(trust));
+        }
+        let least = usize::from(matches!(authority, Authority::Keyless { .. }));
+        let logs = conditions.min_logs.unwrap_or(least).max(least);
+        demand(Check::LogEntry, "trusted log", logs, witnessed.logged.len())?;
+        let stamps = conditions.min_timestamps.unwrap_or(0);
+        demand(Check::Timestamp, "trusted timestamp authority", stamps, authorities)?;
+        Ok(witnessed)
     }
 }
 
-fn check_times(
-    bundle: &UnverifiedBundle,
-    trust: Option<&Trust>,
-    now: u64,
-    passed: &mut Vec<Check>,
-) -> Result<Vec<SigningTime>, VerifyError> {
-    let mut times = Vec::new();
-    if !bundle.timestamps().is_empty() {
-        let trust = trust.ok_or_else(|| no_trust(Check::Timestamp))?;
-        times = timestamp::check(bundle, trust, now)?;
-        passed.push(Check::Timestamp);
+fn demand(check: Check, what: &str, demanded: usize, found: usize) -> Result<(), VerifyError> {
+    if found >= demanded {
+        return Ok(());
     }
-    if let Some(entry) = bundle.log_entry() {
-        times.extend(log::promised_time(entry, now)?);
-    }
-    Ok(times)
-}
-
-fn check_log(
-    bundle: &UnverifiedBundle,
-    authority: &Authority<'_>,
-    signer: &Signer,
-    signed: &Signed,
-    (times, passed): (&[SigningTime], &mut Vec<Check>),
-) -> Result<Option<LoggedAt>, VerifyError> {
-    let Some(entry) = bundle.log_entry() else {
-        return match authority {
-            Authority::Keyless { .. } => Err(Check::LogEntry
-                .failed("the bundle has none, so nobody else has seen the signature")),
-            _ => Ok(None),
-        };
+    let reason = match found {
+        0 => format!("the bundle has the word of no {what}"),
+        _ => format!("{demanded} of {what} were demanded, the bundle has the word of {found}"),
     };
-    let trust = authority.trust().ok_or_else(|| no_trust(Check::LogEntry))?;
-    let verifier = signer.verifier(bundle)?;
-    let logged = Logged { bundle, verifier: &verifier, digest: &signed.digest };
-    let at = log::check_entry(entry, &logged, trust, passed)?;
-    log::check_log_at(entry, trust, times)?;
-    Ok(Some(at))
+    Err(check.failed_by(Cause::Incomplete, reason))
 }
 
 fn no_trust(check: Check) -> VerifyError {
-    check.failed("the bundle holds one, and no trusted root was given to verify it by")
+    let reason = "the bundle holds one, and no trusted root was given to verify it by";
+    check.failed_by(Cause::NoTrust, reason)
 }

@@ -1,7 +1,11 @@
 use const_oid::db::rfc5280;
 use crypto::PublicKey;
+use der::Any;
 use thiserror::Error;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::{
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
+    name::Name,
+};
 
 use crate::{
     CertificateError, ExtensionsError, FulcioExtensions, SanError, SubjectAlternativeName,
@@ -14,6 +18,7 @@ pub struct LeafView {
     certificate: Certificate,
     public_key: PublicKey,
     extensions: FulcioExtensions,
+    authority_key_identifier: Option<Vec<u8>>,
     not_before: u64,
     not_after: u64,
 }
@@ -34,7 +39,15 @@ impl LeafView {
                 .iter()
                 .map(|extension| (extension.extn_id, extension.extn_value.as_bytes())),
         )?;
-        Ok(Self { certificate, public_key, extensions, not_before, not_after })
+        let authority_key_identifier = certificate.authority_key_identifier()?;
+        Ok(Self {
+            certificate,
+            public_key,
+            extensions,
+            authority_key_identifier,
+            not_before,
+            not_after,
+        })
     }
 
     /// The one name the certificate speaks for.
@@ -48,6 +61,16 @@ impl LeafView {
             .extension(rfc5280::ID_CE_SUBJECT_ALT_NAME)
             .ok_or(LeafError::NoSubjectAlternativeName)?;
         Ok(SubjectAlternativeName::from_general_names_der(content)?)
+    }
+
+    /// The last common name of the subject, where certificates of a company's own PKI, which have no
+    /// subject alternative name, say whose they are. Control characters are refused.
+    #[must_use]
+    pub fn subject_common_name(&self) -> Option<String> {
+        let name: Name = self.certificate.tbs.subject.decode_as().ok()?;
+        let common_name = name.common_name().ok().flatten()?;
+        let text = common_name.value().to_string();
+        (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
     }
 
     /// Checks that the certificate may sign code: usage digitalSignature, extended usage
@@ -94,6 +117,16 @@ impl LeafView {
     #[must_use]
     pub fn serial_number(&self) -> &[u8] {
         self.certificate.tbs.serial_number.as_bytes()
+    }
+
+    /// The issuer's name, as encoded.
+    pub(crate) fn issuer_name(&self) -> &Any {
+        &self.certificate.tbs.issuer
+    }
+
+    /// The identifier of the key that issued the certificate, if it says so.
+    pub(crate) fn authority_key_identifier(&self) -> Option<&Vec<u8>> {
+        self.authority_key_identifier.as_ref()
     }
 
     /// The exact DER.

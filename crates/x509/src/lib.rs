@@ -22,10 +22,11 @@
 //! - [`FulcioExtensions`], [`SubjectAlternativeName`]: what a certificate says about an identity.
 //! - [`LeafProfile`], [`CertificateChain`], [`UnsignedPrecertificate`], [`UnsignedCertificate`]: issuing.
 //! - [`Sct`], [`ct`]: Certificate Transparency, for the CA, the log and verifiers.
-//! - [`LeafView`], [`verify_leaf_chain`]: reading and verifying.
+//! - [`LeafView`], [`AuthorityView`], [`verify_leaf_chain`]: reading and verifying.
 //! - [`proof`], [`lint`]: proof of possession and weak keys.
 
 mod algorithm;
+mod authority;
 mod certificate;
 mod chain;
 pub mod ct;
@@ -42,6 +43,7 @@ mod san;
 mod sct;
 mod tls;
 
+pub use authority::AuthorityView;
 pub use certificate::CertificateError;
 pub use chain::{CertificateChain, ChainError};
 pub use extensions::{ExtensionsError, FulcioExtensions};

@@ -104,6 +104,15 @@ pub enum PathError {
     Path(#[source] webpki::Error),
 }
 
+impl PathError {
+    /// Whether a certificate had ended, or had not begun.
+    #[must_use]
+    pub fn is_about_time(&self) -> bool {
+        use webpki::Error::{CertExpired, CertNotValidYet};
+        matches!(self, Self::NoValidRoot | Self::Path(CertExpired { .. } | CertNotValidYet { .. }))
+    }
+}
+
 /// The roots that are valid at `at`, which path building would not look at.
 fn valid_roots<R: AsRef<[u8]>>(roots: &[R], at: u64) -> Result<Vec<CertificateDer<'_>>, PathError> {
     let mut valid = Vec::new();

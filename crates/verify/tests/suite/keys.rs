@@ -1,11 +1,9 @@
 //! Bundles by bare keys and by certificates of the user's own CA, made here, without any service.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign_verify::{
-    Artifact, Authority, Check, PinnedCertificate, UnverifiedBundle, Verified, VerifyError,
-    needs_artifact_bytes, verify,
+    Artifact, Authority, Cause, Check, Conditions, PinnedCertificate, UnverifiedBundle, Verified,
+    VerifyError, needs_artifact_bytes, verify,
 };
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
@@ -79,7 +77,7 @@ fn attestation(signer: &LocalSigner) -> BundleContent {
 fn by_key(bundle: &Bundle, artifact: &[u8], key: &PublicKey) -> Result<Verified, VerifyError> {
     let bundle = UnverifiedBundle::parse(bundle.to_json().as_bytes())?;
     let authority = Authority::Key { key, trust: None };
-    verify(&bundle, &Artifact::from_bytes(artifact), &authority, NOW)
+    verify(&bundle, &Artifact::from_bytes(artifact), &authority, &Conditions::at(NOW))
 }
 
 #[test]
@@ -123,7 +121,7 @@ fn asks_for_the_artifact_itself_only_where_a_digest_is_not_enough() {
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
         let authority = Authority::Key { key, trust: None };
         let digest = Artifact::from_sha256(crypto::sha256(ARTIFACT));
-        let enough = verify(&parsed, &digest, &authority, NOW).is_ok();
+        let enough = verify(&parsed, &digest, &authority, &Conditions::at(NOW)).is_ok();
         assert_eq!(needs_artifact_bytes(&parsed, &authority), !enough, "{key_type:?}");
         assert_eq!(enough, matches!(key_type, KeyType::EcdsaP256 | KeyType::Rsa2048));
     }
@@ -138,11 +136,47 @@ fn accepts_the_ways_in_which_clients_name_a_key_and_no_other() {
         by_key(&bundle(material, message(&signer, HashAlgorithm::Sha2_256)), ARTIFACT, key)
     };
     let hash = STANDARD.encode(key.spki_sha256());
-    with_hint(hash.clone()).unwrap();
-    with_hint(format!("SHA256:{}", hash.trim_end_matches('='))).unwrap();
-    for hint in [String::new(), "my key".to_owned(), hash.to_lowercase()] {
-        assert_eq!(with_hint(hint).unwrap_err().check, Check::PublicKey);
+    let hex = hex::encode(key.spki_sha256());
+    for hint in [
+        hash.clone(),
+        format!("SHA256:{}", hash.trim_end_matches('=')),
+        hex.clone(),
+        format!("sha256:{hex}"),
+        hex::encode(crypto::sha256(key.to_pem().as_bytes())),
+    ] {
+        with_hint(hint).unwrap();
     }
+    for hint in [String::new(), "my key".to_owned(), hash.to_lowercase()] {
+        let error = with_hint(hint).unwrap_err();
+        assert_eq!((error.check, error.cause), (Check::PublicKey, Cause::OtherSigner));
+    }
+}
+
+#[test]
+fn accepts_a_name_of_the_key_that_the_user_gives_or_the_envelope_repeats() {
+    let signer = signer(KeyType::EcdsaP256);
+    let key = signer.public_key();
+    let named = |content: BundleContent| {
+        let hint = "release key".to_owned();
+        bundle(VerificationContent::PublicKey(PublicKeyIdentifier { hint }), content)
+    };
+    let blob = named(message(&signer, HashAlgorithm::Sha2_256));
+    let parsed = UnverifiedBundle::parse(blob.to_json().as_bytes()).unwrap();
+    let by_name = |key_name| {
+        let conditions = Conditions { key_name, ..Conditions::at(NOW) };
+        let authority = Authority::Key { key, trust: None };
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &conditions)
+    };
+    by_name(Some("release key")).unwrap();
+    for other in [None, Some("release"), Some("")] {
+        assert_eq!(by_name(other).unwrap_err().check, Check::PublicKey);
+    }
+    let mut repeated = named(attestation(&signer));
+    assert_eq!(by_key(&repeated, ARTIFACT, key).unwrap_err().check, Check::PublicKey);
+    if let BundleContent::DsseEnvelope(envelope) = &mut repeated.content {
+        "release key".clone_into(&mut envelope.signatures[0].keyid);
+    }
+    by_key(&repeated, ARTIFACT, key).unwrap();
 }
 
 #[test]
@@ -164,6 +198,46 @@ fn rejects_what_a_key_bundle_may_not_hold() {
     assert_eq!(by_key(&odd, ARTIFACT, key).unwrap_err().check, Check::Statement);
 }
 
+#[test]
+fn accepts_an_ordinary_certificate_that_has_a_common_name_alone() {
+    let signer = signer(KeyType::EcdsaP256);
+    let ca = own_ca_of(&signer, true, |leaf| {
+        leaf.subject_alt_names.clear();
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, "Acme Release Signing");
+    });
+    // The file may hold the whole chain.
+    let whole = format!("{}{}", ca.leaf_pem, ca.root_pem);
+    for chain in [&ca.root_pem, &whole] {
+        let pinned = PinnedCertificate::from_pem(&ca.leaf_pem, chain).unwrap();
+        let authority = Authority::Certificate { certificate: &pinned, trust: None };
+        let json = bundle(key_material(signer.public_key()), attestation(&signer)).to_json();
+        let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
+        let artifact = Artifact::from_bytes(ARTIFACT);
+        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+        assert_eq!(verified.identity.unwrap().subject, "Acme Release Signing");
+    }
+}
+
+#[test]
+fn accepts_a_pinned_certificate_whatever_names_it_has() {
+    let signer = signer(KeyType::EcdsaP256);
+    let dns = |name: &str| rcgen::SanType::DnsName(name.try_into().unwrap());
+    for names in [vec![], vec![dns("build.acme.example")], vec![dns("a.example"), dns("b.example")]]
+    {
+        let ca = own_ca_of(&signer, true, |leaf| {
+            leaf.distinguished_name = rcgen::DistinguishedName::new();
+            leaf.subject_alt_names = names;
+        });
+        let pinned = PinnedCertificate::from_pem(&ca.leaf_pem, &ca.root_pem).unwrap();
+        let authority = Authority::Certificate { certificate: &pinned, trust: None };
+        let json = bundle(key_material(signer.public_key()), attestation(&signer)).to_json();
+        let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
+        let artifact = Artifact::from_bytes(ARTIFACT);
+        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+        assert_eq!(verified.identity, None);
+    }
+}
+
 /// A CA of one's own: root, and a signing certificate for `signer`'s key.
 struct OwnCa {
     root_pem: String,
@@ -172,6 +246,14 @@ struct OwnCa {
 }
 
 fn own_ca(signer: &LocalSigner, for_code: bool) -> OwnCa {
+    own_ca_of(signer, for_code, |_| {})
+}
+
+fn own_ca_of(
+    signer: &LocalSigner,
+    for_code: bool,
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> OwnCa {
     use rcgen::{
         BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair,
         KeyUsagePurpose,
@@ -192,6 +274,7 @@ fn own_ca(signer: &LocalSigner, for_code: bool) -> OwnCa {
     }
     leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
     leaf.not_after = rcgen::date_time_ymd(2030, 1, 1);
+    change(&mut leaf);
     let key = KeyPair::from_pem(&signer.to_pkcs8_pem()).unwrap();
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
     OwnCa { root_pem, leaf_pem: leaf.pem(), leaf_der: leaf.der().to_vec() }
@@ -210,10 +293,11 @@ fn accepts_the_holder_of_a_certificate_of_the_own_ca() {
         let json = bundle(material, attestation(&signer)).to_json();
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(ARTIFACT);
-        let verified = verify(&parsed, &artifact, &authority, NOW).unwrap();
+        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
         assert_eq!(verified.identity.unwrap().subject, "release@acme.example");
         // Without a timestamp the certificate must be valid now.
-        let late = verify(&parsed, &artifact, &authority, NOW + 400_000_000).unwrap_err();
+        let late =
+            verify(&parsed, &artifact, &authority, &Conditions::at(NOW + 400_000_000)).unwrap_err();
         assert_eq!(late.check, Check::Certificate);
     }
 }
@@ -228,7 +312,7 @@ fn rejects_a_certificate_of_another_ca_key_or_purpose() {
     let by = |leaf: &str, root: &str| {
         let pinned = PinnedCertificate::from_pem(leaf, root).unwrap();
         let authority = Authority::Certificate { certificate: &pinned, trust: None };
-        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, NOW)
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
     };
     by(&ca.leaf_pem, &ca.root_pem).unwrap();
     assert_eq!(by(&ca.leaf_pem, &foreign.root_pem).unwrap_err().check, Check::Certificate);

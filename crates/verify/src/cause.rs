@@ -1,0 +1,31 @@
+use crate::OtherFormat;
+
+/// What explains that a check failed: what to do about it depends on this, not on the check.
+///
+/// A false alarm teaches people to switch the check off, so [`Cause::Altered`] is said only where
+/// nothing else explains what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Something was changed after it was made.
+    Altered,
+    /// The bundle is of another artifact, or the artifact changed.
+    OtherArtifact,
+    /// Signed, but not by whom was demanded.
+    OtherSigner,
+    /// The file is no bundle, but something else that is known.
+    OtherFormat(OtherFormat),
+    /// It names a CA, log or authority that the trusted root does not list.
+    OtherInstance,
+    /// The trusted root lists it, but not for that time; or a certificate had ended.
+    OutsideValidity,
+    /// Something is from the future: two clocks disagree.
+    Clocks,
+    /// It needs a trusted root, and none was given.
+    NoTrust,
+    /// Something that was demanded is not in the bundle.
+    Incomplete,
+    /// This program does not know an algorithm, a kind or a version.
+    Unsupported,
+    /// The digest is not enough: the artifact itself is needed.
+    NeedsArtifact,
+}

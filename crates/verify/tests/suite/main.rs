@@ -1,0 +1,10 @@
+//! The verifier as its users see it: bundles in, verdicts with their causes out.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chains;
+mod keys;
+mod rekor1;
+mod support;
+mod vectors;
+mod witnesses;
