@@ -165,6 +165,8 @@ pub(crate) struct AttestVerifyArgs {
     #[command(flatten)]
     pub(crate) predicate_type: TypeArgs,
     #[command(flatten)]
+    pub(crate) witnesses: WitnessArgs,
+    #[command(flatten)]
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
@@ -191,6 +193,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) authority: AuthorityArgs,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
+    #[command(flatten)]
+    pub(crate) witnesses: WitnessArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
@@ -290,6 +294,34 @@ pub(crate) struct AuthorityArgs {
     /// Chain of the certificate up to its trusted root, PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) cert_chain: Option<PathBuf>,
+}
+
+/// How many witnesses there must be.
+#[derive(Debug, Args)]
+pub(crate) struct WitnessArgs {
+    /// How many timestamp authorities must have stamped the signature; if not given, a log's
+    /// promise of the time will do
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) min_timestamps: Option<u8>,
+    /// How many logs must have shown the signature; if not given, one for a certificate of a
+    /// trusted CA
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) min_logs: Option<u8>,
+    /// The name that the bundle gives the key of --key or --cert, where that is no digest of it
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) key_hint: Option<String>,
+}
+
+impl WitnessArgs {
+    /// As the verifier wants them, at unix second `now`.
+    pub(crate) fn conditions(&self, now: u64) -> verify::Conditions<'_> {
+        verify::Conditions {
+            now,
+            min_timestamps: self.min_timestamps.map(usize::from),
+            min_logs: self.min_logs.map(usize::from),
+            key_name: self.key_hint.as_deref(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

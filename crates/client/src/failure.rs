@@ -1,7 +1,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use verify::{Check, VerifyError};
+use verify::{Cause, Check, OtherFormat, VerifyError};
 
 use crate::{
     services::{HttpClientError, IdentityTokenError},
@@ -66,7 +66,7 @@ impl Failure {
             exit: Exit::Verification,
             check: Some(error.check),
             message: format!("{subject}: {}", in_one_line(error)),
-            advice: advice_for(error.check).map(str::to_owned),
+            advice: Some(advice_for(error).to_owned()),
         }
     }
 
@@ -198,15 +198,62 @@ pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn advice_for(check: Check) -> Option<&'static str> {
-    match check {
-        Check::Digest => Some("the file changed since it was signed, or the bundle is of another"),
-        Check::Identity | Check::Source => Some("do not use it unless you expected this signer"),
-        Check::PublicKey => Some("give the key that signed"),
-        Check::Statement => None,
-        Check::Certificate | Check::Sct | Check::Timestamp | Check::LogEntry => {
-            Some("the trusted root may be of another instance, or the bundle was changed")
+/// What to do, by what explains the failure: only where nothing else does was something changed.
+fn advice_for(error: &VerifyError) -> &'static str {
+    match error.cause {
+        Cause::Altered => "it was changed after it was made, or was never good: do not use it",
+        Cause::OtherArtifact => "the file changed since it was signed, or the bundle is of another",
+        Cause::OtherSigner if error.check == Check::PublicKey => {
+            "give the key that signed, or, if you know it by that name, --key-hint"
         }
-        _ => Some("the bundle was changed after it was made"),
+        Cause::OtherSigner => "do not use it unless you expected this signer",
+        Cause::OtherFormat(format) => advice_for_format(format),
+        Cause::OtherInstance => {
+            "is the trusted root of the instance that signed? give --trust-config or \
+             --trusted-root of that instance, or run `countersign trust update`"
+        }
+        Cause::OutsideValidity => {
+            "the trusted root says until when each authority counts: `countersign trust update` \
+             brings it up to date; what was made after an end is not to be trusted"
+        }
+        Cause::Clocks => "set this machine's clock, and try again",
+        Cause::NoTrust => {
+            "run `countersign trust init`, or give --trust-config or --trusted-root of the \
+             instance that signed"
+        }
+        Cause::Incomplete => {
+            "sign it again with a log and a timestamp authority, or demand fewer by --min-logs \
+             and --min-timestamps"
+        }
+        Cause::Unsupported => "a newer countersign may know it: see `countersign --version`",
+        Cause::NeedsArtifact => "give the artifact itself in place of its digest",
+    }
+}
+
+fn advice_for_format(format: OtherFormat) -> &'static str {
+    match format {
+        OtherFormat::Empty => "give the file that the signer wrote: was the download cut off?",
+        OtherFormat::ByteOrderMark => "save it as UTF-8 without a byte order mark",
+        OtherFormat::Cosign2Bundle => {
+            "sign with `cosign sign-blob --new-bundle-format`, or verify it with cosign"
+        }
+        OtherFormat::JsonLines => "give one line of it: each is a bundle of its own",
+        OtherFormat::BundleList => "give one bundle of the list",
+        OtherFormat::Envelope => {
+            "give the bundle that was written beside it: an envelope has no certificate, log entry \
+             or timestamp"
+        }
+        OtherFormat::Statement => "nobody signed it: `countersign attest verify --provenance FILE`",
+        OtherFormat::TrustFile => {
+            "give it as --trust-config or --trusted-root, and a bundle as --bundle"
+        }
+        OtherFormat::UnknownVersion => {
+            "a newer countersign may know it: see `countersign --version`"
+        }
+        OtherFormat::Truncated => "fetch or sign it again: was the download cut off?",
+        OtherFormat::Pem => "give it as --key or --cert, and a bundle as --bundle",
+        OtherFormat::Signature => {
+            "ask the signer for a Sigstore bundle: a bare signature names no signer and no log"
+        }
     }
 }

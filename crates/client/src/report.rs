@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use verify::{Check, Verified};
+use verify::{Check, LoggedAt, Verified};
 
 use crate::subjects::Subject;
 
@@ -182,6 +182,12 @@ pub struct Evidence {
     /// Size of the checkpoint's tree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree_size: Option<u64>,
+    /// The other logs that showed the signature too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_logs: Vec<LogPlace>,
+    /// How many timestamps and log entries count for nothing, as nobody listed made them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub passed_over: usize,
     /// Proved times, RFC 3339.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub timestamps: Vec<String>,
@@ -190,10 +196,44 @@ pub struct Evidence {
     pub checks: Vec<&'static str>,
 }
 
+/// Where one log showed the signature.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogPlace {
+    /// Origin of the log.
+    pub log_origin: String,
+    /// 0-based.
+    pub log_index: u64,
+    /// Size of the checkpoint's tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tree_size: Option<u64>,
+}
+
+impl LogPlace {
+    fn of(at: &LoggedAt) -> Self {
+        Self { log_origin: at.origin.clone(), log_index: at.index, tree_size: at.tree_size }
+    }
+
+    fn write_text(&self, text: &mut String) {
+        let size = self.tree_size.map(|size| format!(", checkpoint of size {size}"));
+        let Self { log_origin, log_index, .. } = self;
+        line(
+            text,
+            "  log",
+            &format!("{log_origin}, index {log_index}{}", size.unwrap_or_default()),
+        );
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde calls")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl Evidence {
     pub(crate) fn of(verified: &Verified) -> Self {
         let identity = verified.identity.as_ref();
-        let logged = verified.logged.as_ref();
+        let logged = verified.logged.first();
         Self {
             identity: identity.map(|identity| identity.subject.clone()),
             issuer: identity.and_then(|identity| identity.issuer.clone()),
@@ -201,6 +241,8 @@ impl Evidence {
             log_origin: logged.map(|at| at.origin.clone()),
             log_index: logged.map(|at| at.index),
             tree_size: logged.and_then(|at| at.tree_size),
+            more_logs: verified.logged.iter().skip(1).map(LogPlace::of).collect(),
+            passed_over: verified.passed_over.timestamps + verified.passed_over.log_entries,
             timestamps: verified.times.iter().map(|time| rfc3339(time.at)).collect(),
             checks: verified.checks.iter().copied().map(Check::name).collect(),
         }
@@ -216,12 +258,22 @@ impl Evidence {
         if let Some(key) = &self.key_sha256 {
             line(text, "  key", &format!("sha256:{key}"));
         }
-        if let (Some(origin), Some(index)) = (&self.log_origin, self.log_index) {
-            let size = self.tree_size.map(|size| format!(", checkpoint of size {size}"));
-            line(text, "  log", &format!("{origin}, index {index}{}", size.unwrap_or_default()));
+        if let (Some(log_origin), Some(log_index)) = (self.log_origin.clone(), self.log_index) {
+            LogPlace { log_origin, log_index, tree_size: self.tree_size }.write_text(text);
+        }
+        for place in &self.more_logs {
+            place.write_text(text);
         }
         for time in &self.timestamps {
             line(text, "  time", time);
+        }
+        if self.passed_over > 0 {
+            let count = self.passed_over;
+            line(
+                text,
+                "  ignored",
+                &format!("{count} witnesses that the trusted root does not list"),
+            );
         }
         if !self.checks.is_empty() {
             line(text, "  checks", &self.checks.join(" "));

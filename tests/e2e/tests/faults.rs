@@ -114,7 +114,7 @@ fn check_answered(runtime: &Runtime, stack: &Stack, trust: &Trust, answered: &[A
         let parsed = UnverifiedBundle::parse(bundle.json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(artifact);
         verify::verify(&parsed, &artifact, &authority, clock()).unwrap();
-        let entry = parsed.log_entry().unwrap();
+        let entry = parsed.log_entries().first().unwrap();
         if entry.inclusion_promise.is_some() {
             let found = runtime.block_on(found_again(stack, bundle));
             let found = UnverifiedBundle::parse(found.to_string().as_bytes()).unwrap();

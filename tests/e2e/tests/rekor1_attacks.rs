@@ -12,7 +12,7 @@ use countersign_e2e::{Database, Stack, hex, unhex};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
-use verify::{Artifact, Authority, Trust, UnverifiedBundle};
+use verify::{Artifact, Authority, Conditions, Trust, UnverifiedBundle};
 
 fn base64_of(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
@@ -99,7 +99,13 @@ impl Bench {
         assert_eq!(found["logIndex"], proof["logIndex"], "one tree has one index");
         let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes()).unwrap();
         let authority = Authority::Key { key: self.key.public_key(), trust: Some(&self.trust) };
-        verify::verify(&bundle, &Artifact::from_bytes(artifact), &authority, now()).unwrap();
+        verify::verify(
+            &bundle,
+            &Artifact::from_bytes(artifact),
+            &authority,
+            &Conditions::at(now()),
+        )
+        .unwrap();
         id.clone()
     }
 }

@@ -10,7 +10,9 @@ use std::{fs, path::PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign_e2e::{Database, Stack, said};
 use serde_json::{Value, json};
-use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle, Verified, VerifyError};
+use verify::{
+    Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle, Verified, VerifyError,
+};
 
 const CONTENT: &[u8] = b"the artifact that must not be confused";
 
@@ -64,7 +66,12 @@ impl Signed {
         let bundle = UnverifiedBundle::parse(&serde_json::to_vec(bundle).unwrap())?;
         let identity = IdentityPolicy::default();
         let authority = Authority::Keyless { trust: &self.trust, identity: &identity };
-        verify::verify(&bundle, &Artifact::from_bytes(CONTENT), &authority, self.now)
+        verify::verify(
+            &bundle,
+            &Artifact::from_bytes(CONTENT),
+            &authority,
+            &Conditions::at(self.now),
+        )
     }
 
     /// Runs the program on a changed bundle: exit code 1 and a sentence that names the check.

@@ -52,10 +52,11 @@ fn signed(
     source: &SourcePolicy,
     world: &World,
 ) -> Result<Report, Failure> {
+    let conditions = args.witnesses.conditions(world.now());
     let mut reported = Vec::new();
     for subject in subjects {
         let bundle = bundle_of(subject, args.bundle.as_deref())?;
-        let verified = verify_subject(&bundle, subject, &demand.authority(), world.now())?;
+        let verified = verify_subject(&bundle, subject, &demand.authority(), &conditions)?;
         let failed = |error: VerifyError| Failure::check(&subject.name, &error);
         let statement = verified.statement.as_ref().ok_or_else(|| {
             failed(

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use verify::{
-    Artifact, Authority, MAX_BUNDLE_LEN, UnverifiedBundle, Verified, needs_artifact_bytes, verify,
+    Artifact, Authority, Conditions, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
+    needs_artifact_bytes, verify,
 };
 
 use crate::{Failure, files, subjects::Subject};
@@ -32,7 +33,7 @@ pub(super) fn verify_subject(
     bundle: &UnverifiedBundle,
     subject: &Subject,
     authority: &Authority<'_>,
-    now: u64,
+    conditions: &Conditions<'_>,
 ) -> Result<Verified, Failure> {
     let bytes = match &subject.path {
         Some(path) if needs_artifact_bytes(bundle, authority) => Some(files::read_artifact(path)?),
@@ -42,5 +43,6 @@ pub(super) fn verify_subject(
         Some(bytes) => Artifact::from_bytes(bytes),
         None => Artifact::from_sha256(subject.sha256),
     };
-    verify(bundle, &artifact, authority, now).map_err(|error| Failure::check(&subject.name, &error))
+    verify(bundle, &artifact, authority, conditions)
+        .map_err(|error| Failure::check(&subject.name, &error))
 }

@@ -28,11 +28,12 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
             ));
         }
     };
+    let conditions = args.witnesses.conditions(world.now());
     let mut reported = Vec::new();
     for file in &args.files {
         let subject = Subject::of_argument(file)?;
         let bundle = bundle_of(&subject, args.bundle.as_deref())?;
-        let verified = verify_subject(&bundle, &subject, &demand.authority(), world.now())?;
+        let verified = verify_subject(&bundle, &subject, &demand.authority(), &conditions)?;
         reported.push(VerifiedFile {
             sha256: hex::encode(subject.sha256),
             subject: subject.name,

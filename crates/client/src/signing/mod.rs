@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer as _};
 use entry::rekor2::Verifier;
 use provenance::Statement;
-use verify::{Authority, Trust, UnverifiedBundle, Verified};
+use verify::{Authority, Conditions, Trust, UnverifiedBundle, Verified};
 use wire::bundle::{
     Bundle, BundleMediaType, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
     X509Certificate,
@@ -179,7 +179,7 @@ async fn certify(
     let proof = key.sign(CertificateAuthority::challenge(token).as_bytes()).await?;
     let chain = authority.certificate(token, key.public_key(), proof).await?;
     // Before anything is logged or stamped under it.
-    Ok(Certified::check(&chain, key.public_key(), trust.root())?)
+    Ok(Certified::check(&chain, key.public_key(), trust)?)
 }
 
 /// Signs the payload, and has it witnessed.
@@ -229,7 +229,7 @@ fn finish(
     let json = bundle.to_json();
     let now = (request.clock)();
     let verified = UnverifiedBundle::parse(json.as_bytes())
-        .and_then(|parsed| verify::verify(&parsed, &artifact, authority, now))
+        .and_then(|parsed| verify::verify(&parsed, &artifact, authority, &Conditions::at(now)))
         .map_err(SigningError::SelfCheck)?;
     Ok(SignedBundle { bundle, json, verified })
 }

@@ -4,6 +4,7 @@
 
 mod chains;
 mod keys;
+mod oracle;
 mod rekor1;
 mod support;
 mod vectors;

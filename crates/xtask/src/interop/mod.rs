@@ -28,6 +28,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the matrix has no part `{part}`; it has {}", PARTS.join(", "));
     }
     let binaries = build_binaries(false)?;
+    clients::rust::build()?;
     let begin = Instant::now();
     let clients = install::install(options.core)?;
     println!("clients ready after {:.1} minutes", begin.elapsed().as_secs_f64() / 60.0);

@@ -11,6 +11,7 @@ pub(super) mod old_forms;
 pub(super) mod openssl;
 pub(super) mod python;
 pub(super) mod registry;
+pub(super) mod rust;
 pub(super) mod sigstore_go;
 
 use std::path::{Path, PathBuf};
@@ -207,10 +208,12 @@ pub(super) enum Verifier {
     JavaScript(Trust),
     Go(Trust),
     Java,
+    /// The oracle of our verifier's tests.
+    Rust,
 }
 
 impl Verifier {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Countersign(Trust::Files),
         Self::Countersign(Trust::Tuf),
         Self::Cosign3(Trust::Files),
@@ -224,6 +227,7 @@ impl Verifier {
         Self::Go(Trust::Files),
         Self::Go(Trust::Tuf),
         Self::Java,
+        Self::Rust,
     ];
 
     /// Two lines of a column's head.
@@ -237,6 +241,7 @@ impl Verifier {
             Self::JavaScript(Trust::Tuf) => ("js cli", Trust::Tuf.name()),
             Self::Go(trust) => ("go", trust.name()),
             Self::Java => ("java", Trust::Files.name()),
+            Self::Rust => ("rust", Trust::Files.name()),
         }
     }
 
@@ -248,7 +253,7 @@ impl Verifier {
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign(_) => None,
+            Self::Countersign(_) | Self::Rust => None,
             Self::Cosign3(_) => Some(Tool::Cosign3),
             Self::Cosign2(_) => Some(Tool::Cosign2),
             Self::Python(_) => Some(Tool::Python),
@@ -262,7 +267,7 @@ impl Verifier {
     /// How this verifier learns whom to trust.
     pub(super) fn trust(self) -> Trust {
         match self {
-            Self::Java => Trust::Files,
+            Self::Java | Self::Rust => Trust::Files,
             Self::Countersign(trust)
             | Self::Cosign3(trust)
             | Self::Cosign2(trust)
@@ -286,6 +291,7 @@ impl Verifier {
             Self::JavaScript(Trust::Tuf) => javascript::verify_by_cli(scene, claim),
             Self::Go(_) => sigstore_go::verify(scene, claim),
             Self::Java => java::verify(scene, claim),
+            Self::Rust => rust::verify(scene, claim),
         }
     }
 }

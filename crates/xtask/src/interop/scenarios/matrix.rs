@@ -61,7 +61,7 @@ fn ways() -> Vec<(Kind, Protocol, Trust, Vouching)> {
     ways
 }
 
-/// The core: four producers and verifiers. Both protocols, both kinds, and both forms of trust on
+/// The core: four producers and verifiers, and the oracle of ours. Both protocols, both kinds, and both forms of trust on
 /// each side meet each other, with one form for each row instead of four.
 pub(in crate::interop) fn core(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
     let plan = [
@@ -85,6 +85,7 @@ pub(in crate::interop) fn core(scene: &Scene<'_>, report: &mut Report) -> Result
                 Verifier::Cosign3(verifies_by),
                 Verifier::Python(verifies_by),
                 Verifier::JavaScript(verifies_by),
+                Verifier::Rust,
             ];
             rows.push(Row { producer, order, verifiers });
         }
