@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// Direct edges between our crates that are allowed, without `countersign-`; test edges are free.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -111,11 +111,47 @@ fn one_crate_each_knows_the_backend_and_the_verifier() {
         for (crate_name, owners) in [
             // `server` installs the process-wide default of rustls.
             ("aws-lc-rs", &["countersign-crypto", "countersign-server"][..]),
-            ("sigstore-verify", &["countersign-verify"]),
+            // An oracle of tests.
+            ("sigstore-verify", &[]),
             ("openidconnect", &["countersign-client"]),
         ] {
             let knows = dependencies.contains(crate_name);
             assert!(!knows || owners.contains(&name.as_str()), "{name} depends on {crate_name}");
         }
+    }
+}
+
+#[test]
+fn one_generation_of_asn1_crates_ships() {
+    let metadata = metadata();
+    let nodes = &metadata.resolve.as_ref().unwrap().nodes;
+    let mut waiting: Vec<&PackageId> = metadata
+        .workspace_packages()
+        .iter()
+        .filter(|package| {
+            ["countersign-client", "countersign-server"].contains(&package.name.as_str())
+        })
+        .map(|package| &package.id)
+        .collect();
+    assert_eq!(waiting.len(), 2);
+    let mut reached = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !reached.insert(id) {
+            continue;
+        }
+        let node = nodes.iter().find(|node| node.id == *id).unwrap();
+        waiting.extend(node.deps.iter().filter_map(|dependency| {
+            let kinds = &dependency.dep_kinds;
+            kinds.iter().any(|kind| kind.kind == DependencyKind::Normal).then_some(&dependency.pkg)
+        }));
+    }
+    for name in ["der", "spki", "x509-cert", "const-oid"] {
+        let versions: Vec<String> = metadata
+            .packages
+            .iter()
+            .filter(|package| package.name == name && reached.contains(&package.id))
+            .map(|package| package.version.to_string())
+            .collect();
+        assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }
