@@ -7,9 +7,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
-use self::values::{
-    ServiceUrlParser, path_or_nothing, sha256, text, token_or_nothing, token_source,
-};
+use self::values::{ServiceUrlParser, path_or_nothing, sha256, text, token_source};
 
 /// Sign and attest files, and verify what was signed.
 #[derive(Debug, Parser)]
@@ -232,8 +230,7 @@ pub(crate) struct SignerArgs {
     #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = token_source)]
     identity_token: Option<TokenSource>,
     // An argument only so that clap reads the environment, and nothing else does.
-    #[arg(long, env = "SIGSTORE_ID_TOKEN", hide = true, hide_env_values = true,
-        value_parser = token_or_nothing)]
+    #[arg(long, env = "SIGSTORE_ID_TOKEN", hide = true, hide_env_values = true)]
     default_identity_token: Option<TokenSource>,
     /// Audience to ask for when the CI gives the token
     #[arg(long, value_name = "AUDIENCE", default_value = "sigstore", value_parser = text)]
@@ -337,13 +334,15 @@ pub(crate) enum TokenSource {
     StandardInput,
 }
 
-impl TokenSource {
-    fn of(text: &str) -> Self {
-        match text.strip_prefix('@') {
+impl FromStr for TokenSource {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.strip_prefix('@') {
             Some(path) => Self::File(path.into()),
             None if text == "-" => Self::StandardInput,
             None => Self::Token(text.to_owned()),
-        }
+        })
     }
 }
 

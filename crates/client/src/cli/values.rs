@@ -16,18 +16,13 @@ pub(super) fn text(value: &str) -> Result<String, String> {
 
 /// A token, or where it is. What it holds is in no error.
 pub(super) fn token_source(value: &str) -> Result<TokenSource, String> {
-    match TokenSource::of(&text(value)?) {
+    let Ok(source) = text(value)?.parse::<TokenSource>();
+    match source {
         TokenSource::File(path) if path.as_os_str().is_empty() => {
             Err("it names no file".to_owned())
         }
         source => Ok(source),
     }
-}
-
-/// The same of a variable, where an empty one is none.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-pub(super) fn token_or_nothing(value: &str) -> Result<TokenSource, std::convert::Infallible> {
-    Ok(TokenSource::of(value))
 }
 
 /// A path that may be empty, which clap's own parser refuses.
