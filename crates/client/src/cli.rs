@@ -1,9 +1,13 @@
 //! The command line. Names are contracts: people script against them.
 
+mod values;
+
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
+
+use self::values::{ServiceUrlParser, path_or_nothing, sha256, text, token_source};
 
 /// Sign and attest files, and verify what was signed.
 #[derive(Debug, Parser)]
@@ -65,7 +69,7 @@ pub(crate) enum TrustCommand {
 #[command(group(clap::ArgGroup::new("anchor").required(true)))]
 pub(crate) struct TrustInitArgs {
     /// The TUF repository
-    #[arg(long, value_name = "URL", value_parser = service_url)]
+    #[arg(long, value_name = "URL", value_parser = ServiceUrlParser)]
     pub(crate) url: Url,
     /// Its root.json, which came by another way than from that URL
     #[arg(long, value_name = "FILE", group = "anchor")]
@@ -153,14 +157,15 @@ pub(crate) struct AttestVerifyArgs {
     pub(crate) keyless: bool,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
-    /// The source repository: org/repo, or its whole URL
-    #[arg(long, value_name = "ORG/REPO", requires = "keyless")]
+    /// The source repository: its whole URL, or org/repo on the forge that the trust configuration
+    /// names for such names, else on that of --certificate-oidc-issuer
+    #[arg(long, value_name = "ORG/REPO", value_parser = text, requires = "keyless")]
     pub(crate) verify_repo: Option<String>,
     /// The branch (`main` is exactly refs/heads/main) or full ref (refs/tags/v1)
-    #[arg(long, value_name = "REF", requires = "keyless")]
+    #[arg(long, value_name = "REF", value_parser = text, requires = "keyless")]
     pub(crate) verify_ref: Option<String>,
-    /// The owner of the source repository
-    #[arg(long, value_name = "ORG", requires = "keyless")]
+    /// The owner of the source repository: its name or whole URL, as for --verify-repo
+    #[arg(long, value_name = "ORG", value_parser = text, requires = "keyless")]
     pub(crate) verify_org: Option<String>,
     #[command(flatten)]
     pub(crate) predicate_type: TypeArgs,
@@ -184,7 +189,7 @@ pub(crate) struct SignArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Files to verify, or sha256:HEX with --bundle
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "FILE", value_parser = text)]
     pub(crate) files: Vec<String>,
     /// Bundle of the one file; if not given, FILE.sigstore.json
     #[arg(long, value_name = "FILE")]
@@ -205,7 +210,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) struct SubjectArgs {
     /// Artifacts: files separated by white space, @FILE with one on each line, or a checksum list
     /// in base64. May be repeated
-    #[arg(long, required = true, value_name = "FILES")]
+    #[arg(long, required = true, value_name = "FILES", value_parser = text)]
     pub(crate) subjects: Vec<String>,
 }
 
@@ -224,11 +229,15 @@ pub(crate) struct SignerArgs {
     /// Sign with a short-lived certificate for your identity
     #[arg(long)]
     pub(crate) keyless: bool,
-    /// Identity token: the token, @FILE, or - for standard input
-    #[arg(long, env = "SIGSTORE_ID_TOKEN", hide_env_values = true, value_name = "TOKEN|@FILE|-")]
-    pub(crate) identity_token: Option<TokenSource>,
+    /// Identity token: the token, @FILE, or - for standard input. The variable SIGSTORE_ID_TOKEN
+    /// has the one to use when none is given
+    #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = token_source)]
+    identity_token: Option<TokenSource>,
+    // An argument only so that clap reads the environment, and nothing else does.
+    #[arg(long, env = "SIGSTORE_ID_TOKEN", hide = true, hide_env_values = true)]
+    default_identity_token: Option<TokenSource>,
     /// Audience to ask for when the CI gives the token
-    #[arg(long, value_name = "AUDIENCE", default_value = "sigstore")]
+    #[arg(long, value_name = "AUDIENCE", default_value = "sigstore", value_parser = text)]
     pub(crate) oidc_audience: String,
     /// Whether a signature by --key is logged
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
@@ -246,16 +255,25 @@ pub(crate) struct SignerArgs {
     pub(crate) signing_config: Option<PathBuf>,
 }
 
+impl SignerArgs {
+    /// Where the token is; an empty variable is how scripts unset one.
+    pub(crate) fn token_source(&self) -> Option<TokenSource> {
+        let is_set = |source: &&TokenSource| !matches!(source, TokenSource::Token(token) if token.is_empty());
+        let default = self.default_identity_token.as_ref().filter(is_set);
+        self.identity_token.as_ref().or(default).cloned()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServiceArgs {
     /// CA to use; in verification, the only one accepted. Creates no trust
-    #[arg(long = "fulcio-server-url", visible_aliases = ["fulcio-url", "fulcio"], value_name = "URL", value_parser = service_url)]
+    #[arg(long = "fulcio-server-url", visible_aliases = ["fulcio-url", "fulcio"], value_name = "URL", value_parser = ServiceUrlParser)]
     pub(crate) fulcio: Option<Url>,
     /// Log to use; in verification, the only one accepted. Creates no trust
-    #[arg(long = "rekor-server-url", visible_aliases = ["rekor-url", "rekor"], value_name = "URL", value_parser = service_url)]
+    #[arg(long = "rekor-server-url", visible_aliases = ["rekor-url", "rekor"], value_name = "URL", value_parser = ServiceUrlParser)]
     pub(crate) rekor: Option<Url>,
     /// Timestamp authority to use; in verification, the only one accepted. Creates no trust
-    #[arg(long = "timestamp-server-url", visible_alias = "timestamp-url", value_name = "URL", value_parser = service_url)]
+    #[arg(long = "timestamp-server-url", visible_alias = "timestamp-url", value_name = "URL", value_parser = ServiceUrlParser)]
     pub(crate) timestamp: Option<Url>,
 }
 
@@ -326,17 +344,17 @@ impl WitnessArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct IdentityArgs {
-    /// Identity that must have signed: email address or URI
-    #[arg(long = "certificate-identity", value_name = "IDENTITY", conflicts_with_all = ["subject_regexp", "key", "cert"])]
+    /// Identity that must have signed: email address or URI. Needs its issuer
+    #[arg(long = "certificate-identity", value_name = "IDENTITY", value_parser = text, conflicts_with_all = ["subject_regexp", "key", "cert"])]
     pub(crate) subject: Option<String>,
     /// The same as a regular expression, found anywhere unless anchored by ^ and $
-    #[arg(long = "certificate-identity-regexp", value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    #[arg(long = "certificate-identity-regexp", value_name = "REGEXP", value_parser = text, conflicts_with_all = ["key", "cert"])]
     pub(crate) subject_regexp: Option<String>,
     /// OIDC issuer that must have vouched for the identity
-    #[arg(long = "certificate-oidc-issuer", value_name = "URL", conflicts_with_all = ["issuer_regexp", "key", "cert"])]
+    #[arg(long = "certificate-oidc-issuer", value_name = "URL", value_parser = text, conflicts_with_all = ["issuer_regexp", "key", "cert"])]
     pub(crate) issuer: Option<String>,
     /// The same as a regular expression
-    #[arg(long = "certificate-oidc-issuer-regexp", value_name = "REGEXP", conflicts_with_all = ["key", "cert"])]
+    #[arg(long = "certificate-oidc-issuer-regexp", value_name = "REGEXP", value_parser = text, conflicts_with_all = ["key", "cert"])]
     pub(crate) issuer_regexp: Option<String>,
 }
 
@@ -378,30 +396,15 @@ impl FromStr for PredicateType {
             "slsaprovenance1" => provenance::PREDICATE_TYPE_SLSA_V1,
             "spdxjson" => "https://spdx.dev/Document",
             "cyclonedx" => "https://cyclonedx.org/bom",
-            uri if uri.contains("://") => uri,
+            uri if is_uri(uri) => uri,
             other => return Err(format!("`{other}` is neither a URI nor a known short name")),
         };
         Ok(Self(uri.to_owned()))
     }
 }
 
-/// A path that may be empty, which clap's own parser refuses.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap value parser")]
-fn path_or_nothing(text: &str) -> Result<PathBuf, std::convert::Infallible> {
-    Ok(PathBuf::from(text))
-}
-
-fn sha256(text: &str) -> Result<[u8; 32], String> {
-    let text = text.strip_prefix("sha256:").unwrap_or(text);
-    let mut hash = [0; 32];
-    hex::decode_to_slice(text, &mut hash).map_err(|_| "must be 64 hex digits".to_owned())?;
-    Ok(hash)
-}
-
-fn service_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    let http = ["http", "https"].contains(&url.scheme());
-    if http && url.has_host() { Ok(url) } else { Err("must be an http or https URL".to_owned()) }
+fn is_uri(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -462,8 +465,47 @@ mod tests {
             "countersign verify",
             "countersign sign",
             "countersign sign a --output yaml",
+            "countersign attest sign --subjects a --predicate p --type ://",
         ] {
             assert!(!parses(arguments), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn refuses_every_option_that_is_empty_and_names_it() {
+        use clap::{CommandFactory, error::ErrorKind};
+        let mut root = Cli::command();
+        root.build();
+        let mut tried = 0;
+        let mut open = vec![(vec!["countersign".to_owned()], root)];
+        while let Some((words, command)) = open.pop() {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let takes_value = argument.get_action().takes_values();
+                let Some(long) = argument.get_long().filter(|_| takes_value) else { continue };
+                let option = format!("--{long}");
+                let given = words.iter().cloned().chain([format!("{option}=")]);
+                let error = Cli::try_parse_from(given).unwrap_err();
+                let kinds = [ErrorKind::ValueValidation, ErrorKind::InvalidValue];
+                assert!(kinds.contains(&error.kind()), "{words:?} {option}: {error}");
+                assert!(error.to_string().contains(&option), "{words:?}: {error}");
+                tried += 1;
+            }
+            for below in command.get_subcommands().filter(|one| one.get_name() != "help") {
+                let name = below.get_name().to_owned();
+                open.push((words.iter().cloned().chain([name]).collect(), below.clone()));
+            }
+        }
+        assert!(tried > 80, "{tried}");
+    }
+
+    #[test]
+    fn shows_no_credentials_of_a_url_that_it_refuses() {
+        for url in
+            ["http://u:secret@ca.example", "ftp://u:secret@x", "http://u:secret@:x", "secret"]
+        {
+            let error = Cli::try_parse_from(["countersign", "sign", "a", "--fulcio", url]);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("--fulcio-server-url") && !error.contains("secret"), "{error}");
         }
     }
 
@@ -471,6 +513,9 @@ mod tests {
     fn shows_no_token() {
         let cli =
             Cli::try_parse_from(["countersign", "sign", "a", "--identity-token", "secret-token"]);
+        assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
+        let default = "--default-identity-token=secret-token";
+        let cli = Cli::try_parse_from(["countersign", "sign", "a", default]);
         assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
     }
 }

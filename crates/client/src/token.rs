@@ -9,7 +9,7 @@ use crate::{
     Failure, World,
     cli::{SignerArgs, TokenSource},
     files::{self, MAX_SMALL_FILE},
-    services::IdentityToken,
+    services::{IdentityToken, PrivateUrl, ServiceUrl, ServiceUrlError, is_loopback},
 };
 
 /// Longest wait for the CI's token service, which is on the runner or close to it.
@@ -67,13 +67,9 @@ fn claims_of(text: &str) -> Option<Map<String, Value>> {
 
 /// Gets a token: the one that was given, else the CI's.
 pub(crate) async fn obtain(args: &SignerArgs, world: &World) -> Result<Token, Failure> {
-    match &args.identity_token {
-        // An empty variable is how scripts unset one.
-        Some(TokenSource::Token(text)) if text.is_empty() => {
-            from_github(&args.oidc_audience, world).await
-        }
-        Some(TokenSource::Token(text)) => Token::parse(text),
-        Some(TokenSource::File(path)) => Token::parse(&files::read_text(path, "identity token")?),
+    match args.token_source() {
+        Some(TokenSource::Token(text)) => Token::parse(&text),
+        Some(TokenSource::File(path)) => Token::parse(&files::read_text(&path, "identity token")?),
         Some(TokenSource::StandardInput) => {
             let text = (world.stdin)(MAX_SMALL_FILE).map_err(|error| {
                 Failure::usage(format!("standard input cannot be read: {error}"))
@@ -92,14 +88,12 @@ async fn from_github(audience: &str, world: &World) -> Result<Token, Failure> {
             "give --identity-token, set SIGSTORE_ID_TOKEN, or on GitHub Actions grant `id-token: write`",
         ));
     };
-    let mut url =
-        Url::parse(url).map_err(|_| Failure::usage("ACTIONS_ID_TOKEN_REQUEST_URL is not a URL"))?;
+    let mut url = token_service_url(url).map_err(|error| {
+        Failure::usage(format!("ACTIONS_ID_TOKEN_REQUEST_URL cannot be used: {error}"))
+    })?;
     url.query_pairs_mut().append_pair("audience", audience);
-    let client = Client::builder()
-        .timeout(TOKEN_SERVICE_TIMEOUT)
-        .redirect(Policy::none())
-        .build()
-        .map_err(|error| Failure::usage(format!("cannot set up HTTP: {error}")))?;
+    let client =
+        client_for(&url).map_err(|error| Failure::usage(format!("cannot set up HTTP: {error}")))?;
     let mut wait = FIRST_WAIT;
     for _ in 1..TRIES {
         match ask(&client, &url, bearer).await {
@@ -111,6 +105,18 @@ async fn from_github(audience: &str, world: &World) -> Result<Token, Failure> {
         }
     }
     ask(&client, &url, bearer).await
+}
+
+/// The service is sent a token, and gives one.
+fn token_service_url(text: &str) -> Result<Url, ServiceUrlError> {
+    let url = PrivateUrl::try_from(ServiceUrl::parse(text)?)?;
+    Ok(ServiceUrl::from(url).verbatim())
+}
+
+/// Redirects would carry the token elsewhere, and so would a proxy that is set for plain HTTP.
+fn client_for(url: &Url) -> reqwest::Result<Client> {
+    let builder = Client::builder().timeout(TOKEN_SERVICE_TIMEOUT).redirect(Policy::none());
+    if is_loopback(url) { builder.no_proxy().build() } else { builder.build() }
 }
 
 /// One request. No error shows the URL, whose query belongs to the job alone.
@@ -175,6 +181,17 @@ mod tests {
         assert_eq!(public.server_url(&world(&[])), "https://github.com");
         let variables = world(&[("GITHUB_SERVER_URL", "https://forge.example")]);
         assert_eq!(public.server_url(&variables), "https://forge.example");
+    }
+
+    #[test]
+    fn asks_for_a_token_by_tls_or_on_this_machine_only() {
+        for url in ["https://token.example/x?api-version=2", "http://127.0.0.1:9/x"] {
+            assert_eq!(token_service_url(url).unwrap().as_str(), url);
+        }
+        for url in ["http://token.example/x?secret", "http://u:secret@token.example", "token", ""] {
+            let refused = token_service_url(url).unwrap_err();
+            assert!(!refused.to_string().contains("secret"), "{refused}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whom the client trusts, and which services it uses: from files or from what was pinned, never
 //! from URLs alone.
 
+mod names;
 mod pin;
 mod tuf;
 
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use provenance::Forge;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use url::Url;
@@ -19,10 +21,12 @@ use wire::trust::{
     ClientTrustConfig, Service, ServiceConfiguration, ServiceSelector, SigningConfig, TimeRange,
 };
 
+use self::names::ForgeOfNames;
 use crate::services::{
     Endpoints, LogEndpoint, LogProtocol, ServiceKind, ServiceUrl, ServiceUrlError,
 };
 
+pub use names::InstanceError;
 pub use pin::{Anchor, PinError, Pinned, TrustDirectory};
 pub use tuf::TufError;
 
@@ -69,6 +73,7 @@ pub struct LoadedTrust {
     pub trust: Trust,
     /// For signing; absent when only a trusted root was given.
     pub signing_config: Option<SigningConfig>,
+    names: ForgeOfNames,
 }
 
 impl LoadedTrust {
@@ -94,7 +99,7 @@ impl LoadedTrust {
         };
         let trust = Trust::from_root(root)
             .map_err(|source| TrustFileError::Root { path: path.clone(), source })?;
-        Self { trust, signing_config: of_config }
+        Self { trust, signing_config: of_config, names: ForgeOfNames::beside(path) }
             .with_signing_config(files.signing_config.as_deref())
     }
 
@@ -107,6 +112,17 @@ impl LoadedTrust {
             self.signing_config = Some(read_json(path, "signing config", MAX_SIGNING_CONFIG_LEN)?);
         }
         Ok(self)
+    }
+
+    /// The forge that names of repositories without a host mean; `None` where nobody named one.
+    ///
+    /// # Errors
+    /// [`TrustFileError::Instance`].
+    pub fn forge(&self) -> Result<Option<Forge>, TrustFileError> {
+        self.names.forge().map_err(|source| TrustFileError::Instance {
+            path: self.names.path().to_owned(),
+            source,
+        })
     }
 
     /// The services to use at unix second `now`.
@@ -338,6 +354,14 @@ pub enum TrustFileError {
         path: PathBuf,
         /// Why.
         source: TrustError,
+    },
+    /// `countersign.json` is broken.
+    #[error("{} does not say what names of repositories mean: {source}", .path.display())]
+    Instance {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: InstanceError,
     },
     /// A URL, given or in the signing config, is none.
     #[error("the URL of the {kind} cannot be used: {source}")]

@@ -318,7 +318,7 @@ fn calls_bad_arguments_usage_errors() {
         "attest verify --subjects a --key k.pub --bundle missing.json",
         "verify a",
         "verify a --certificate-oidc-issuer https://x",
-        "verify a --certificate-identity-regexp (",
+        "verify a --certificate-identity-regexp ( --certificate-oidc-issuer https://x",
         "verify a b --key k.pub --bundle one.json",
         "verify sha256:00 --key k.pub --bundle one.json",
         "verify a --key k.pub --trusted-root root.json",
@@ -327,6 +327,205 @@ fn calls_bad_arguments_usage_errors() {
     }
     let before = ["a", "b", "dir", "garbage.pem", "k.pem", "k.pub", "root.json", "tok"];
     assert_eq!(bench.files(), before, "nothing was written");
+}
+
+#[test]
+fn an_identity_needs_its_issuer() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    dead_instance(&bench);
+    for command in ["verify a", "attest verify --subjects a --keyless"] {
+        for identity in ["--certificate-identity a@b", "--certificate-identity-regexp ^a@b$"] {
+            bench
+                .run(&format!("{command} --trust-config trust.json {identity}"))
+                .exits(2)
+                .says("--certificate-oidc-issuer");
+            let whole = format!("{command} --trust-config trust.json {identity}");
+            // The next thing that is missing is the bundle.
+            bench.run(&format!("{whole} --certificate-oidc-issuer https://x")).exits(1);
+            bench.run(&format!("{whole} --certificate-oidc-issuer-regexp ^https://x$")).exits(1);
+        }
+    }
+    bench.run("verify a --certificate-oidc-issuer https://x").exits(2).says("nobody was demanded");
+}
+
+#[test]
+fn refuses_demands_that_demand_nothing_and_names_their_option() {
+    let bench = Bench::new();
+    bench.write("a", "1").write("empty", "");
+    dead_instance(&bench);
+    let verify = |arguments: &[&str]| {
+        let all =
+            ["attest", "verify", "--subjects", "a", "--keyless", "--trust-config", "trust.json"];
+        bench.run_each(&[&all[..], arguments].concat(), &[])
+    };
+    for (option, other) in [
+        ("--certificate-identity-regexp", "--certificate-oidc-issuer"),
+        ("--certificate-oidc-issuer-regexp", "--certificate-identity"),
+    ] {
+        for pattern in ["", " ", ".*", "^", "a*", "a|", "()", "(x|)", "(alice|)@acme", "^(|a)b$"] {
+            verify(&[option, pattern, other, "https://x"]).exits(2).says(option);
+        }
+    }
+    for option in [
+        "--certificate-identity",
+        "--certificate-oidc-issuer",
+        "--verify-repo",
+        "--verify-org",
+        "--verify-ref",
+        "--type",
+        "--bundle",
+        "--trusted-root",
+        "--fulcio-server-url",
+        "--subjects",
+    ] {
+        verify(&[option, ""]).exits(2).says(option);
+    }
+    for arguments in [
+        ["sign", "a", "--identity-token", ""],
+        ["sign", "a", "--identity-token", "@"],
+        ["sign", "a", "--key", ""],
+        ["verify", "a", "--key", ""],
+        ["verify", "a", "--cert", ""],
+        ["attest", "generate", "--subjects", "@empty"],
+    ] {
+        bench.run_each(&arguments, &[]).exits(2).says(arguments[2]);
+    }
+    bench.run_each(&["verify", "", "--key", "k"], &[]).exits(2).says("FILE");
+}
+
+/// Everything that came to a port of this machine while a program ran.
+struct Listener(TcpListener);
+
+impl Listener {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    fn was_left_alone(&self) {
+        assert!(self.0.accept().is_err(), "something was sent");
+    }
+}
+
+#[test]
+fn sends_no_token_over_plain_http_to_another_machine() {
+    let bench = Bench::new();
+    let proxy = Listener::new();
+    // Whatever left this program for another machine would come by here.
+    let proxy_url = format!("http://127.0.0.1:{}", proxy.port());
+    let proxies = [("http_proxy", proxy_url.as_str()), ("HTTP_PROXY", proxy_url.as_str())];
+    bench.write("a", "1").key("k", KeyType::EcdsaP256);
+    dead_instance(&bench);
+    let mut config = bench.json("trust.json");
+    config["signingConfig"]["caUrls"][0]["url"] = json!("http://user:hidden@ca.example");
+    bench.write("credentials.json", config.to_string());
+    config["signingConfig"]["caUrls"][0]["url"] = json!("http://ca.example");
+    bench.write("remote.json", config.to_string());
+    bench.write("services.json", config["signingConfig"].to_string());
+    for arguments in [
+        "--trust-config remote.json",
+        "--trust-config credentials.json",
+        "--trust-config trust.json --signing-config services.json",
+        "--trust-config trust.json --fulcio-server-url http://ca.example",
+        "--trust-config trust.json --fulcio-url http://user:hidden@ca.example",
+    ] {
+        let ran = bench.run_with(&format!("sign a --identity-token {TOKEN} {arguments}"), &proxies);
+        let ran = ran.exits(2).says("http://ca.example").says("use https");
+        let said = ran.stdout() + &ran.stderr();
+        assert!(!said.contains("hidden") && !said.contains("eyJzdWIi"), "{said}");
+    }
+    proxy.was_left_alone();
+    // A key needs no CA, wherever that is.
+    bench
+        .run_with("sign a --key k.pem --tlog-upload=false --trust-config trust.json", &[])
+        .exits(3);
+    bench
+        .run_with("sign a --key k.pem --tlog-upload=false --trust-config remote.json", &[])
+        .exits(3);
+}
+
+#[test]
+fn asks_no_token_service_over_plain_http_on_another_machine() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    dead_instance(&bench);
+    let proxy = Listener::new();
+    let proxy_url = format!("http://127.0.0.1:{}", proxy.port());
+    let ask = |url: &str| {
+        let variables = [
+            ("http_proxy", proxy_url.as_str()),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "hidden"),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", url),
+        ];
+        let ran = bench.run_with("sign a --trust-config trust.json", &variables);
+        assert!(!(ran.stdout() + &ran.stderr()).contains("hidden"), "{}", ran.stderr());
+        ran
+    };
+    for url in ["http://token.example/x?hidden", "http://hidden@token.example/x", "token.example"] {
+        ask(url).exits(2).says("ACTIONS_ID_TOKEN_REQUEST_URL");
+    }
+    // What is on this machine is not asked through a proxy, which may be on another.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    ask(&format!("http://{dead}/x")).exits(3);
+    proxy.was_left_alone();
+}
+
+#[test]
+fn shows_no_credentials_of_a_url() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    dead_instance(&bench);
+    for arguments in [
+        "verify a --trust-config trust.json --certificate-identity a --certificate-oidc-issuer b \
+         --rekor-server-url https://user:hidden@log.example",
+        "sign a --key k --rekor-url http://user:hidden@log.example",
+        "sign a --key k --rekor-url gopher://user:hidden@log.example",
+        "trust init --url http://user:hidden@trust.example --root-checksum 00",
+    ] {
+        let ran = bench.run(arguments).exits(2);
+        assert!(!(ran.stdout() + &ran.stderr()).contains("hidden"), "{}", ran.stderr());
+    }
+}
+
+#[test]
+fn a_repository_without_a_host_needs_a_forge() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    dead_instance(&bench);
+    let verify = |arguments: &str| {
+        let with =
+            format!("attest verify --subjects a --keyless --trust-config trust.json {arguments}");
+        bench.run(&with)
+    };
+    for name in ["--verify-repo acme/app", "--verify-org acme"] {
+        verify(name).exits(2).says("https://HOST/acme").says("--certificate-oidc-issuer");
+        let regexp = format!("{name} --certificate-oidc-issuer-regexp ^https://gitlab");
+        verify(&regexp).exits(2).says("https://HOST/acme");
+        let circle = format!("{name} --certificate-oidc-issuer https://oidc.circleci.com");
+        verify(&circle).exits(2).says("none of its own");
+        // With a forge, the next thing that is missing is the bundle.
+        verify(&format!("{name} --certificate-oidc-issuer https://gitlab.com")).exits(1);
+    }
+    verify("--verify-repo https://github.com/acme/app").exits(1);
+    verify("--verify-repo github.com/acme/app.git").exits(1);
+    let media_type = "application/vnd.countersign.instance.v1+json";
+    let instance = json!({"mediaType": media_type, "forge": {"url": "https://github.com"}});
+    bench.write("countersign.json", instance.to_string());
+    verify("--verify-repo acme/app").exits(1).says("no attestation");
+    verify("--verify-repo acme/app --certificate-oidc-issuer https://gitlab.com")
+        .exits(2)
+        .says("https://github.com by countersign.json");
+    bench.write("countersign.json", "{");
+    verify("--verify-repo acme/app").exits(2).says("countersign.json");
+    verify("--verify-org acme").exits(2).says("countersign.json");
+    // What nobody asked for breaks nothing.
+    verify("--certificate-oidc-issuer https://gitlab.com").exits(1).says("no attestation");
 }
 
 /// A trust config whose services are on a port where nobody listens.
@@ -490,16 +689,18 @@ fn verifies_what_another_client_signed_on_rekor_v2() {
     {
         return;
     }
-    let verify = "verify a --trusted-root root.json";
+    let bare = "verify a --trusted-root root.json";
+    let issuer = "--certificate-oidc-issuer-regexp ^https://.*";
+    let verify = format!("{bare} {issuer}");
     bench
         .run(&format!("{verify} --certificate-identity jku@goto.fi"))
         .exits(0)
         .says("log2025-alpha1.rekor.sigstage.dev, index 645");
     bench.run(&format!("{verify} --certificate-identity jku@goto")).exits(1).says("`identity`");
-    bench.run(&format!("{verify} --certificate-identity-regexp ^jku@")).exits(0);
+    bench.run(&format!("{verify} --certificate-identity-regexp ^jku@")).exits(0).says("anchor it");
     bench
         .run(&format!(
-            "{verify} --certificate-identity jku@goto.fi --certificate-oidc-issuer https://x"
+            "{bare} --certificate-identity jku@goto.fi --certificate-oidc-issuer https://x"
         ))
         .exits(1)
         .says("`identity`");

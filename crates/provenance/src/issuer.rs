@@ -6,7 +6,7 @@ const DEVELOPMENT_WORKSPACE: &str = "acme";
 /// Issuers of CI systems that build from forges of others: they have no host of their own.
 const HOSTLESS: [&str; 2] = ["https://agent.buildkite.com", "https://oidc.circleci.com"];
 
-/// The forge that `issuer` may speak for, when the user gave no host.
+/// The forge that `issuer` has of its own, and so may speak for when the user gave no host.
 pub(crate) fn spoken_host(issuer: &str) -> Option<String> {
     if let Some(host) = pinned_host(issuer) {
         return Some(host);
@@ -14,6 +14,23 @@ pub(crate) fn spoken_host(issuer: &str) -> Option<String> {
     if HOSTLESS.iter().any(|hostless| is_at_or_below(issuer, hostless)) {
         return None;
     }
+    if development_ci(issuer).is_some() {
+        return None;
+    }
+    let (scheme, authority, path) = split_url(issuer)?;
+    // GitHub Enterprise Server, and a GitLab of one's own, which is its own issuer.
+    let own = scheme == "https" && matches!(path, "/_services/token" | "" | "/");
+    own.then(|| authority.to_owned())
+}
+
+/// Whether this is the issuer of a GitHub Enterprise Server.
+pub(crate) fn is_github_server(issuer: &str) -> bool {
+    split_url(issuer)
+        .is_some_and(|(scheme, _, path)| (scheme, path) == ("https", "/_services/token"))
+}
+
+/// The one forge of an issuer that is known to speak for no other.
+pub(crate) fn pinned_host(issuer: &str) -> Option<String> {
     if let Some(ci) = development_ci(issuer) {
         let host = match ci {
             "github" => "github.com",
@@ -24,14 +41,6 @@ pub(crate) fn spoken_host(issuer: &str) -> Option<String> {
         };
         return Some(host.to_owned());
     }
-    let (scheme, authority, path) = split_url(issuer)?;
-    // GitHub Enterprise Server, and a GitLab of one's own, which is its own issuer.
-    let own = scheme == "https" && matches!(path, "/_services/token" | "" | "/");
-    own.then(|| authority.to_owned())
-}
-
-/// The one forge of an issuer that is known to speak for no other.
-pub(crate) fn pinned_host(issuer: &str) -> Option<String> {
     for (known, host) in [
         ("https://token.actions.githubusercontent.com", "github.com"),
         ("https://vstoken.dev.azure.com", "dev.azure.com"),
@@ -45,7 +54,8 @@ pub(crate) fn pinned_host(issuer: &str) -> Option<String> {
     if let Some(host) = residency.filter(|host| host.ends_with(".ghe.com") && !host.contains('/')) {
         return Some(host.to_owned());
     }
-    (issuer == "https://gitlab.com").then(|| "gitlab.com".to_owned())
+    let gitlab = issuer.trim_end_matches('/') == "https://gitlab.com";
+    gitlab.then(|| "gitlab.com".to_owned())
 }
 
 /// URL of the GitLab server whose issuer this is.

@@ -11,7 +11,8 @@
 //! - [`Statement`], [`ResourceDescriptor`]: what is said about which artifacts.
 //! - [`UnsignedEnvelope`], [`Envelope`], [`pae`]: how it is signed.
 //! - [`Provenance`]: how an artifact was built; [`BuildEnvironment`] makes one.
-//! - [`SourcePolicy`], [`CertificateClaims`]: from which repository, at which ref.
+//! - [`SourceDemand`], [`SourcePolicy`], [`CertificateClaims`]: from which repository, at which ref.
+//! - [`Forge`], [`BareNames`]: on which forge, where a name does not say so.
 //! - [`BuildLevel`]: the SLSA level that the evidence carries.
 
 mod envelope;
@@ -27,7 +28,10 @@ pub use environment::{
     BuildEnvironment, CiBuild, CiSystem, EnvironmentError, GithubBuild, LocalBuild,
 };
 pub use level::BuildLevel;
-pub use policy::{CertificateClaims, PolicyError, SourcePolicy, SourceViolation};
+pub use policy::{
+    BareNames, CertificateClaims, Forge, ForgeError, ForgeKind, PolicyError, SourceDemand,
+    SourcePolicy, SourceViolation,
+};
 pub use slsa::{
     BuildDefinition, BuildMetadata, Builder, CI_BUILD_TYPE, GITHUB_WORKFLOW_BUILD_TYPE,
     LOCAL_BUILD_TYPE, LOCAL_BUILDER_ID, PREDICATE_TYPE_SLSA_V1, Provenance, ProvenanceError,

@@ -1,9 +1,19 @@
 use thiserror::Error;
 
-use crate::{
-    CI_BUILD_TYPE, Provenance,
-    issuer::{pinned_host, split_url, spoken_host},
+mod forge;
+mod forge_url;
+mod place;
+
+use self::{
+    forge::is_same_repository,
+    forge_url::ForgeUrl,
+    place::{Named, Place},
 };
+pub use self::{
+    forge::{Forge, ForgeError, ForgeKind},
+    place::BareNames,
+};
+use crate::{CI_BUILD_TYPE, Provenance};
 
 /// What a verified signing certificate says of the build: Fulcio's extensions
 /// `1.3.6.1.4.1.57264.1.N`, N in the comments. Absent when the issuer is no CI.
@@ -27,6 +37,62 @@ pub struct CertificateClaims {
     pub build_config_uri: Option<String>,
 }
 
+/// From where an artifact must come, as the user said it: names may still lack their forge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceDemand {
+    repository: Option<Named>,
+    organisation: Option<Named>,
+    reference: Option<String>,
+}
+
+impl SourceDemand {
+    /// Reads `--verify-repo`, `--verify-org` and `--verify-ref`.
+    ///
+    /// A repository is `org/repo`, `host/org/repo` or its whole URL, an organisation `org`,
+    /// `host/org` or its URL. A ref is a branch name (`main` is exactly `refs/heads/main`) or a
+    /// full ref (`refs/tags/v1`).
+    ///
+    /// # Errors
+    /// [`PolicyError::Repository`], [`PolicyError::Organisation`], [`PolicyError::Reference`].
+    pub fn new(
+        repository: Option<&str>,
+        organisation: Option<&str>,
+        reference: Option<&str>,
+    ) -> Result<Self, PolicyError> {
+        let repository = repository.map(|text| {
+            let named = Named::parse(text, 2).filter(Named::is_repository);
+            named.ok_or_else(|| PolicyError::Repository(text.to_owned()))
+        });
+        let organisation = organisation.map(|text| {
+            Named::parse(text, 1).ok_or_else(|| PolicyError::Organisation(text.to_owned()))
+        });
+        Ok(Self {
+            repository: repository.transpose()?,
+            organisation: organisation.transpose()?,
+            reference: reference.map(full_ref).transpose()?,
+        })
+    }
+
+    /// Whether a repository or an owner is demanded.
+    #[must_use]
+    pub const fn names_a_place(&self) -> bool {
+        self.repository.is_some() || self.organisation.is_some()
+    }
+
+    /// With the forges that bare names mean.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoForge`], [`PolicyError::NoForgeOfIssuer`], [`PolicyError::AnotherForge`].
+    pub fn resolve(self, names: &BareNames<'_>) -> Result<SourcePolicy, PolicyError> {
+        let place = |named: Option<Named>| named.map(|named| named.resolved(names)).transpose();
+        Ok(SourcePolicy {
+            repository: place(self.repository)?,
+            organisation: place(self.organisation)?,
+            reference: self.reference,
+        })
+    }
+}
+
 /// From where an artifact must come.
 ///
 /// The certificate decides, since the CA took it from the CI's own token; a predicate is
@@ -38,43 +104,17 @@ pub struct SourcePolicy {
     reference: Option<String>,
 }
 
-/// A repository or owner, as the user named it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// `org/repo`: under whatever host the issuer may speak for.
-    Path(String),
-    /// `https://host/org/repo`: there and nowhere else.
-    Url(String),
-}
-
 impl SourcePolicy {
-    /// Reads `--verify-repo`, `--verify-org` and `--verify-ref`.
-    ///
-    /// A repository is `org/repo` or its whole URL, an organisation `org` or its URL. A ref is
-    /// a branch name (`main` is exactly `refs/heads/main`) or a full ref (`refs/tags/v1`).
-    ///
-    /// # Errors
-    /// [`PolicyError`], each for its option.
-    pub fn new(
-        repository: Option<&str>,
-        organisation: Option<&str>,
-        reference: Option<&str>,
-    ) -> Result<Self, PolicyError> {
-        let repository = repository
-            .map(|text| place(text, 2).ok_or_else(|| PolicyError::Repository(text.to_owned())));
-        let organisation = organisation
-            .map(|text| place(text, 1).ok_or_else(|| PolicyError::Organisation(text.to_owned())));
-        Ok(Self {
-            repository: repository.transpose()?,
-            organisation: organisation.transpose()?,
-            reference: reference.map(full_ref).transpose()?,
-        })
-    }
-
     /// Whether nothing is demanded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether a repository or an owner is demanded; a ref alone is everybody's.
+    #[must_use]
+    pub const fn names_a_place(&self) -> bool {
+        self.repository.is_some() || self.organisation.is_some()
     }
 
     /// Checks the certificate against what is demanded, and the predicate against the certificate.
@@ -115,10 +155,16 @@ fn check_repository(
     certificate: &CertificateClaims,
 ) -> Result<(), SourceViolation> {
     let found = certificate.source_repository_uri.as_deref();
-    let matches = |url: &str| found == Some(url);
-    let violation =
-        |demanded: String| SourceViolation::Repository { demanded, found: shown(found) };
-    match_place(demanded, certificate, matches, violation)
+    let kind = demanded.kind(certificate);
+    let is_demanded = |found: &ForgeUrl| {
+        let bare = demanded.url.without_git_suffix();
+        demanded.url.is_same(found, kind) || bare.is_some_and(|url| url.is_same(found, kind))
+    };
+    if !found.and_then(ForgeUrl::parse).is_some_and(|found| is_demanded(&found)) {
+        let demanded = demanded.url.to_string();
+        return Err(SourceViolation::Repository { demanded, found: shown(found) });
+    }
+    check_issuer(demanded, certificate)
 }
 
 fn check_organisation(
@@ -126,37 +172,28 @@ fn check_organisation(
     certificate: &CertificateClaims,
 ) -> Result<(), SourceViolation> {
     let found = certificate.source_repository_uri.as_deref();
+    let kind = demanded.kind(certificate);
+    let within = |url: &ForgeUrl| demanded.url.is_at_or_above(url, kind);
+    let repository = found.and_then(ForgeUrl::parse).filter(within);
+    // GitLab's groups nest: an owner below the group is the group's.
     let owner = certificate.source_repository_owner_uri.as_deref();
-    let matches = |url: &str| {
-        // GitLab's groups nest: an owner below the group is the group's.
-        let is_within = |uri: &str| uri.strip_prefix(url).is_some_and(|rest| rest.starts_with('/'));
-        found.is_some_and(is_within) && owner.is_none_or(|owner| owner == url || is_within(owner))
-    };
-    let violation =
-        |demanded: String| SourceViolation::Organisation { demanded, found: shown(found) };
-    match_place(demanded, certificate, matches, violation)
+    let owned = owner.is_none_or(|owner| ForgeUrl::parse(owner).is_some_and(|url| within(&url)));
+    let below = |url: ForgeUrl| url.segments().len() > demanded.url.segments().len();
+    if !(owned && repository.is_some_and(below)) {
+        let demanded = demanded.url.to_string();
+        return Err(SourceViolation::Organisation { demanded, found: shown(found) });
+    }
+    check_issuer(demanded, certificate)
 }
 
-fn match_place(
-    demanded: &Place,
-    certificate: &CertificateClaims,
-    matches: impl Fn(&str) -> bool,
-    violation: impl Fn(String) -> SourceViolation,
-) -> Result<(), SourceViolation> {
+/// Whoever vouches for a place must be able to: a CA that knows two forges knows two issuers.
+fn check_issuer(demanded: &Place, certificate: &CertificateClaims) -> Result<(), SourceViolation> {
     let issuer = certificate.issuer.as_deref().unwrap_or_default();
-    match demanded {
-        Place::Url(url) => {
-            let pinned = pinned_host(issuer);
-            let allowed = pinned.is_none_or(|host| split_url(url).is_some_and(|u| u.1 == host));
-            if allowed && matches(url) { Ok(()) } else { Err(violation(url.clone())) }
-        }
-        Place::Path(path) => {
-            let host = spoken_host(issuer)
-                .ok_or_else(|| SourceViolation::IssuerSpeaksForNoHost(issuer.to_owned()))?;
-            let url = format!("https://{host}/{path}");
-            if matches(&url) { Ok(()) } else { Err(violation(url)) }
-        }
+    if demanded.may_be_told_by(issuer) {
+        return Ok(());
     }
+    let host = demanded.url.host().to_owned();
+    Err(SourceViolation::Issuer { host, issuer: issuer.to_owned() })
 }
 
 /// Checks that the predicate says of its source what the certificate says, and
@@ -172,7 +209,7 @@ fn agree(
     };
     let mut named = false;
     if let Some(found) = provenance.workflow_repository() {
-        if found != repository {
+        if !is_same_repository(found, repository) {
             return Err(contradicts("the workflow's repository", found));
         }
         named = true;
@@ -208,7 +245,7 @@ fn agree_on_source(
     let Some((found, reference)) = uri.and_then(|uri| uri.rsplit_once('@')) else {
         return Ok(false);
     };
-    if found != repository {
+    if !is_same_repository(found, repository) {
         return Ok(false);
     }
     if certificate.source_repository_ref.as_deref() != Some(reference) {
@@ -227,27 +264,6 @@ fn agree_on_source(
         }
         _ => Ok(true),
     }
-}
-
-fn place(text: &str, segments: usize) -> Option<Place> {
-    // Bitbucket's ids have braces, which certificates escape.
-    let text = text.replace('{', "%7B").replace('}', "%7D");
-    if let Some((scheme, _, path)) = split_url(&text) {
-        let path = path.strip_prefix('/')?;
-        return (scheme == "https" && is_path(path, segments)).then_some(Place::Url(text));
-    }
-    is_path(&text, segments).then_some(Place::Path(text))
-}
-
-/// Whether `path` has at least `segments` plain segments: GitLab's groups nest, and repositories
-/// of Azure have four, in which spaces are escaped.
-fn is_path(path: &str, segments: usize) -> bool {
-    let plain = |segment: &str| {
-        !segment.is_empty()
-            && segment.chars().all(|c| c.is_alphanumeric() || "-_.~%()".contains(c))
-            && !segment.chars().all(|c| c == '.')
-    };
-    path.split('/').all(plain) && path.split('/').count() >= segments
 }
 
 fn full_ref(text: &str) -> Result<String, PolicyError> {
@@ -272,20 +288,54 @@ fn shown(found: Option<&str>) -> String {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PolicyError {
     /// `--verify-repo`.
-    #[error("repository `{0}` must be `org/repo` or its whole https URL, without a trailing slash")]
+    #[error("repository `{0}` (--verify-repo) must be `org/repo` or its whole https URL")]
     Repository(String),
     /// `--verify-org`.
-    #[error("organisation `{0}` must be its name or its whole https URL, without a trailing slash")]
+    #[error("organisation `{0}` (--verify-org) must be its name or its whole https URL")]
     Organisation(String),
     /// `--verify-ref`.
-    #[error("ref `{0}` must be a branch name like `main` or a full ref like `refs/tags/v1`")]
+    #[error(
+        "ref `{0}` (--verify-ref) must be a branch name like `main` or a full ref like \
+         `refs/tags/v1`"
+    )]
     Reference(String),
+    /// A name without a host, and nothing that says which is meant.
+    #[error(
+        "`{0}` names no forge, and any may have one of that name: give the whole URL \
+         (https://HOST/{0}), or the CI's issuer by --certificate-oidc-issuer, or trust whose \
+         countersign.json names a forge"
+    )]
+    NoForge(String),
+    /// The same, and the issuer that was demanded has no forge of its own.
+    #[error(
+        "`{name}` names no forge, and the issuer {issuer} has none of its own: give the whole URL \
+         (https://HOST/{name})"
+    )]
+    NoForgeOfIssuer {
+        /// As given.
+        name: String,
+        /// As demanded.
+        issuer: String,
+    },
+    /// The forge of bare names is none that the demanded issuer can speak for.
+    #[error(
+        "`{name}` is at {forge} by countersign.json, and the issuer {issuer} speaks \
+         for another forge: give the whole URL (https://HOST/{name}), or the forge's own issuer"
+    )]
+    AnotherForge {
+        /// As given.
+        name: String,
+        /// URL.
+        forge: String,
+        /// As demanded.
+        issuer: String,
+    },
 }
 
 /// Why an artifact is not from where it must be; the artifact's fault.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SourceViolation {
-    /// Another repository, or none.
+    /// Another repository, none, or something that is no URL of one.
     #[error("repository {demanded} was demanded, the certificate's is {found}")]
     Repository {
         /// URL.
@@ -309,9 +359,17 @@ pub enum SourceViolation {
         /// Full ref, or `none`.
         found: String,
     },
-    /// A bare `org/repo` means nothing from this issuer.
-    #[error("issuer `{0}` speaks for no known source host: demand the repository by its whole URL")]
-    IssuerSpeaksForNoHost(String),
+    /// The issuer is none that may speak of repositories there.
+    #[error(
+        "issuer `{issuer}` is not the one of {host}: if it may speak for repositories there, demand \
+         the repository by its whole URL, or the issuer by --certificate-oidc-issuer"
+    )]
+    Issuer {
+        /// Of the repository that was demanded.
+        host: String,
+        /// By the certificate.
+        issuer: String,
+    },
     /// The provenance says otherwise than the certificate.
     #[error("the provenance contradicts the certificate: {field} is {found}")]
     PredicateContradicts {

@@ -13,7 +13,7 @@ use crate::{
     cli::{FsckArguments, FsckTarget},
     config::Config,
     data_dir::{DataDir, read_if_present, read_json},
-    endpoints::{BaseUrls, HOST},
+    endpoints::BaseUrls,
     keys,
     logs::{LogIdentities, key_id, key_name, open_store},
     serve,
@@ -185,7 +185,7 @@ fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
         rekor1_tiles: public("rekor1-tiles", KeyType::Ed25519)?,
         rekor2: public("rekor2", KeyType::Ed25519)?,
     };
-    let publisher = Publisher { operator: HOST, trust_dir: Some(data_dir.trust_dir()) };
+    let publisher = Publisher::of_dev(data_dir);
     let (urls, logs) = (BaseUrls::from(&last.ports), LogIdentities::of_dev(tree_id));
     let deployment = deployment(publisher, &urls, &logs, &material)?;
     let files = trust::TrustFiles::build(&deployment, SystemClock.now())?;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crypto::PublicKey;
-use wire::trust::TimeRange;
+use wire::{countersign::Forge, trust::TimeRange};
 
 /// What a deployment's trust files are made from: its services, past ones with their end.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Deployment {
     pub trust_url: String,
     /// Base URL of the identity provider that clients log in to.
     pub oidc_url: String,
+    /// The forge that names of repositories without a host mean, if any.
+    pub forge: Option<Forge>,
     /// Certificate authorities; `url` is a base URL.
     pub certificate_authorities: Vec<Authority>,
     /// CT logs; their `origin` is not used.

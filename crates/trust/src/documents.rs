@@ -2,6 +2,7 @@ use crypto::{KeyType, PublicKey};
 use tlog::KeyIdKind;
 use wire::{
     Base64, HashAlgorithm, PublicKeyDetails,
+    countersign::Instance,
     trust::{
         CertificateAuthority, ClientTrustConfig, DistinguishedName, LogId, Service,
         ServiceConfiguration, ServiceSelector, SigningConfig, TimeRange, TransparencyLogInstance,
@@ -83,6 +84,11 @@ pub(crate) fn client_trust_config(deployment: &Deployment) -> ClientTrustConfig 
         signing_config: signing_config(deployment, Rekor::All),
         ..ClientTrustConfig::default()
     }
+}
+
+/// What our own clients ask besides.
+pub(crate) fn instance(deployment: &Deployment) -> Instance {
+    Instance { forge: deployment.forge.clone(), ..Instance::default() }
 }
 
 fn log_instance(log: &LogKey, kind: KeyIdKind) -> TransparencyLogInstance {

@@ -10,7 +10,7 @@ use crate::{
     Deployment, TilesKey, cosign2,
     deployment::current,
     disk,
-    documents::{Rekor, client_trust_config, signing_config, trusted_root},
+    documents::{Rekor, client_trust_config, instance, signing_config, trusted_root},
     lint::{self, Finding},
     page::Page,
     targets::{self, Target},
@@ -71,6 +71,7 @@ impl TrustFiles {
             findings.extend(lint::signing_config(&rekor1, &root, now));
         }
         findings.extend(deployment.rekor1_tiles.iter().filter_map(lint::tiles_key));
+        findings.extend(deployment.forge.iter().filter_map(lint::forge));
         if !findings.is_empty() {
             findings.dedup();
             return Err(TrustError::Findings(findings));
@@ -80,6 +81,7 @@ impl TrustFiles {
             json_line("trusted_root.jsonl", &root)?,
             json("signing_config.v0.2.json", &config)?,
             json("client_trust_config.json", &client_trust_config(deployment))?,
+            json("countersign.json", &instance(deployment))?,
         ];
         files.extend(key_files(deployment)?);
         if has_rekor1 {

@@ -9,6 +9,7 @@ use ::http::Uri;
 use const_oid::db::rfc4519;
 use crypto::{KeyType, PublicKey};
 use der::{Decode, asn1::AnyRef};
+use provenance::{Forge, ForgeKind};
 use thiserror::Error;
 use tlog::KeyIdKind;
 use wire::{
@@ -100,6 +101,9 @@ pub enum Finding {
     /// Signing there makes bundles that nobody can verify.
     #[error("the trusted root does not know the service {0}")]
     Untrusted(String),
+    /// Our own client refuses to verify by repository then.
+    #[error("the forge {0} cannot be used: {1}")]
+    Forge(String, String),
 }
 
 /// Checks a trusted root.
@@ -185,6 +189,22 @@ pub(crate) fn tiles_key(tiles: &TilesKey) -> Option<Finding> {
         && !tiles.origin.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control());
     let good = named && tiles.public_key.key_type() == KeyType::Ed25519;
     (!good).then(|| Finding::TilesKey(tiles.origin.clone()))
+}
+
+/// Checks the forge that names of repositories without a host mean.
+#[must_use]
+pub fn forge(forge: &wire::countersign::Forge) -> Option<Finding> {
+    let finding = |why: String| Some(Finding::Forge(forge.url.clone(), why));
+    let kind = forge.kind.as_deref().map(|name| (name, ForgeKind::named(name)));
+    match kind {
+        Some((name, None)) => {
+            finding(format!("`{name}` is none of github, gitlab, azure, bitbucket, other"))
+        }
+        _ => {
+            let read = Forge::new(&forge.url, kind.and_then(|(_, kind)| kind));
+            read.err().and_then(|error| finding(error.to_string()))
+        }
+    }
 }
 
 fn check_log(log: &TransparencyLogInstance, kind: KeyIdKind, findings: &mut Vec<Finding>) {

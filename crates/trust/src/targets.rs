@@ -1,4 +1,4 @@
-//! What the TUF repository vouches for: two documents, and single files for older clients.
+//! What the TUF repository vouches for: three documents, and single files for older clients.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -49,8 +49,8 @@ pub(crate) fn of(deployment: &Deployment, files: &[TrustFile]) -> Vec<Target> {
     targets
 }
 
-/// The files that every current client asks for.
-const DOCUMENTS: [&str; 2] = ["trusted_root.json", "signing_config.v0.2.json"];
+/// The files that every current client asks for, and the one that only our own does.
+const DOCUMENTS: [&str; 3] = ["trusted_root.json", "signing_config.v0.2.json", "countersign.json"];
 
 struct Legacy<'a> {
     usage: &'static str,

@@ -1,4 +1,9 @@
 use regex::{Regex, RegexBuilder};
+use regex_syntax::{
+    Parser,
+    ast::{self, Ast},
+    hir::Look,
+};
 use thiserror::Error;
 
 use crate::{Cause, Check, VerifyError};
@@ -71,11 +76,28 @@ pub enum Matcher {
 impl Matcher {
     /// A pattern with the meaning it has in cosign: found anywhere, unless anchored by `^` and `$`.
     ///
+    /// One that demands nothing is refused: it matches the empty text, or one of its alternatives
+    /// is empty, as when a script put it together from a variable that was not set.
+    ///
     /// # Errors
     /// [`PatternError`].
     pub fn pattern(pattern: &str) -> Result<Self, PatternError> {
-        let built = RegexBuilder::new(pattern).size_limit(MAX_PATTERN_SIZE).build();
-        Ok(Self::Pattern(built?))
+        let built = RegexBuilder::new(pattern).size_limit(MAX_PATTERN_SIZE).build()?;
+        if built.is_match("") {
+            return Err(PatternError::MatchesEmpty);
+        }
+        ast::visit(&parsed(pattern)?, EmptyPart)?;
+        Ok(Self::Pattern(built))
+    }
+
+    /// Whether it says what the whole text must be, not only what must be found in it.
+    #[must_use]
+    pub fn is_anchored(&self) -> bool {
+        let Self::Pattern(pattern) = self else { return true };
+        let Ok(hir) = Parser::new().parse(pattern.as_str()) else { return false };
+        let properties = hir.properties();
+        properties.look_set_prefix().contains(Look::Start)
+            && properties.look_set_suffix().contains(Look::End)
     }
 
     fn matches(&self, text: &str) -> bool {
@@ -95,10 +117,57 @@ impl std::fmt::Display for Matcher {
     }
 }
 
-/// Not a regular expression, or one that is too large.
+/// The pattern as it was written: what the compiler makes of it has alternatives that nobody wrote.
+fn parsed(pattern: &str) -> Result<Ast, PatternError> {
+    ast::parse::Parser::new().parse(pattern).map_err(|error| PatternError::Parts(Box::new(error)))
+}
+
+/// Looks for an alternative or a group that is empty, at any depth.
+struct EmptyPart;
+
+impl ast::Visitor for EmptyPart {
+    type Output = ();
+    type Err = PatternError;
+
+    fn finish(self) -> Result<(), PatternError> {
+        Ok(())
+    }
+
+    fn visit_pre(&mut self, part: &Ast) -> Result<(), PatternError> {
+        let empty = match part {
+            Ast::Alternation(all) => all.asts.iter().any(is_empty),
+            Ast::Group(group) => is_empty(&group.ast),
+            _ => false,
+        };
+        if empty { Err(PatternError::EmptyAlternative) } else { Ok(()) }
+    }
+}
+
+/// Nothing, or nothing but flags.
+fn is_empty(part: &Ast) -> bool {
+    match part {
+        Ast::Empty(_) | Ast::Flags(_) => true,
+        Ast::Concat(all) => all.asts.iter().all(is_empty),
+        _ => false,
+    }
+}
+
+/// Not a regular expression, one that is too large, or one that demands nothing.
 #[derive(Debug, Error)]
-#[error("not a usable regular expression: {0}")]
-pub struct PatternError(#[from] regex::Error);
+pub enum PatternError {
+    /// No pattern at all.
+    #[error("not a usable regular expression: {0}")]
+    Syntax(#[from] regex::Error),
+    /// The same, by the reader of its parts.
+    #[error("not a usable regular expression: {0}")]
+    Parts(Box<ast::Error>),
+    /// Everything matches it.
+    #[error("a regular expression that matches the empty text, and so demands nothing")]
+    MatchesEmpty,
+    /// `(alice|)@acme.example`.
+    #[error("a regular expression with an empty alternative or group: write `?` if that is meant")]
+    EmptyAlternative,
+}
 
 #[cfg(test)]
 mod tests {
@@ -148,12 +217,67 @@ mod tests {
     fn rejects_another_issuer_and_none() {
         policy(None, exact("https://login.acme")).check(&signer()).unwrap_err();
         let nobody = SignerIdentity { issuer: None, ..signer() };
-        policy(None, like(".*")).check(&nobody).unwrap_err();
+        policy(None, like(".+")).check(&nobody).unwrap_err();
     }
 
     #[test]
     fn rejects_patterns_that_are_none_or_too_large() {
         assert!(Matcher::pattern("(").is_err());
         assert!(Matcher::pattern("((a{1000}){1000}){1000}").is_err());
+    }
+
+    #[test]
+    fn rejects_patterns_that_demand_nothing() {
+        for pattern in
+            ["", ".*", "^", "$", "^$", "a*", "a?", "a|", "|a", "()", "(x|)", "(?i)", "x{0}"]
+        {
+            let refused = Matcher::pattern(pattern);
+            assert!(matches!(refused, Err(PatternError::MatchesEmpty)), "{pattern}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_an_empty_alternative_at_any_depth() {
+        for pattern in [
+            "(alice|)@acme\\.example",
+            "^(|alice)@acme\\.example$",
+            "(?:alice||bob)@acme",
+            "^https://github\\.com/(acme/(app|)|other)$",
+            "()@acme",
+            "(?x: alice | )@acme",
+            "(alice|(?i))@acme",
+            "alice@acme|bob@acme|x()",
+        ] {
+            let refused = Matcher::pattern(pattern);
+            assert!(matches!(refused, Err(PatternError::EmptyAlternative)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn takes_what_only_looks_empty() {
+        // What the compiler makes of the first has an empty alternative; who wrote it had none.
+        for pattern in
+            ["alice|ali", "(alice|ali)@acme", "(alice)?@acme", "[|]a", "a\\|", "(?i)alice"]
+        {
+            Matcher::pattern(pattern).unwrap();
+        }
+    }
+
+    #[test]
+    fn knows_whether_the_whole_is_said() {
+        for (pattern, anchored) in [
+            ("^alice@acme$", true),
+            ("^(alice|bob)@acme$", true),
+            ("\\Aalice\\z", true),
+            ("alice@acme", false),
+            ("^alice@acme", false),
+            ("alice@acme$", false),
+            ("^alice@acme$|bob", false),
+            ("(?m)^alice$", false),
+            ("^alice\\$", false),
+        ] {
+            assert_eq!(like(pattern).is_anchored(), anchored, "{pattern}");
+        }
+        assert!(exact("alice").is_anchored());
     }
 }

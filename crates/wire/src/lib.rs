@@ -13,14 +13,16 @@
 //!
 //! Unknown members are refused in [`bundle`] and [`rekor2`] (nothing in a bundle may
 //! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`rekor1`], [`trust`],
-//! [`ct`] and [`timestamp`]. [`rekor1`], an older API, has plain numbers and hex besides.
+//! [`ct`], [`countersign`] and [`timestamp`]. [`rekor1`], an older API, has plain numbers and hex besides.
 //!
 //! - [`bundle`]: Sigstore bundle, log entries, DSSE envelope.
 //! - [`trust`]: trusted root, signing config, client trust config.
 //! - [`fulcio`], [`rekor1`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
+//! - [`countersign`]: `countersign.json`, which is ours alone.
 //! - [`rpc`]: the error body of Fulcio and Rekor v2.
 
 pub mod bundle;
+pub mod countersign;
 pub mod ct;
 pub mod fulcio;
 mod proto;

@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("log", &["service", "log-store", "tlog", "entry", "wire", "x509", "crypto"]),
     ("ca", &["service", "crypto", "x509", "identity", "wire"]),
     ("tsa", &["service", "crypto", "tsp", "wire"]),
-    ("trust", &["service", "wire", "crypto", "x509", "tlog"]),
+    ("trust", &["service", "wire", "crypto", "x509", "tlog", "provenance"]),
     (
         "server",
         &[

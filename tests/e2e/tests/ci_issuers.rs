@@ -322,13 +322,13 @@ fn the_client_attests_and_verifies_for_each_ci() {
     let artifact = stack.work().join("artifact");
     fs::write(&artifact, "built").unwrap();
     for (ci, repository) in [
-        ("github", Some("acme/widgets")),
-        ("gitlab", Some("acme/platform/widgets")),
-        ("azure", Some("acme/Widgets/_git/widgets")),
-        ("jenkins", Some("https://git.acme.example/platform/widgets")),
+        ("github", Some(("github.com", "acme/widgets"))),
+        ("gitlab", Some(("gitlab.com", "acme/platform/widgets"))),
+        ("azure", Some(("dev.azure.com", "acme/Widgets/_git/widgets"))),
+        ("jenkins", Some(("git.acme.example", "platform/widgets"))),
         ("buildkite", None),
-        ("circleci", Some("https://github.com/acme/widgets")),
-        ("bitbucket", Some("acme/{4f506172-8394-4a5b-8c6d-7e8f90a1b2c3}")),
+        ("circleci", Some(("github.com", "acme/widgets"))),
+        ("bitbucket", Some(("bitbucket.org", "acme/{4f506172-8394-4a5b-8c6d-7e8f90a1b2c3}"))),
         ("kubernetes", None),
     ] {
         let token = stack.token_file("token", &["--ci", ci]).unwrap();
@@ -346,12 +346,21 @@ fn the_client_attests_and_verifies_for_each_ci() {
         let who = ["--certificate-identity", identity, "--certificate-oidc-issuer", &issuer];
         let verified = verify(&who);
         assert_eq!(verified.code, Some(0), "{ci}: {verified:?}");
-        if let Some(repository) = repository {
+        if let Some((host, name)) = repository {
             // Bitbucket's and Circle's tokens name a branch too.
-            let verified = verify(&["--verify-repo", repository, "--verify-ref", "main"]);
-            assert_eq!(verified.code, Some(0), "{ci}: {verified:?}");
-            let other = verify(&["--verify-repo", repository, "--verify-ref", "develop"]);
-            assert_eq!(other.code, Some(1), "{ci}: {other:?}");
+            let url = format!("https://{host}/{name}");
+            let of = |repo: &str, reference: &str, code: i32| {
+                let verified = verify(&["--verify-repo", repo, "--verify-ref", reference]);
+                assert_eq!(verified.code, Some(code), "{ci} {repo}: {verified:?}");
+            };
+            of(&url, "main", 0);
+            of(&url, "develop", 1);
+            of(&format!("{host}/{name}.git/"), "main", 0);
+            // The forge of bare names is GitHub's: no other CI may speak of it.
+            of(name, "main", i32::from(ci != "github"));
+            of(&name.to_uppercase(), "main", i32::from(ci != "github"));
+            let shouted = if ci == "jenkins" { 1 } else { 0 };
+            of(&format!("https://{host}/{}", name.to_uppercase()), "main", shouted);
         }
         let other = verify(&["--verify-repo", "https://github.com/acme/other"]);
         assert_eq!(other.code, Some(1), "{ci}: {other:?}");

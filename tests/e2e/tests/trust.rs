@@ -72,6 +72,7 @@ fn signs_and_verifies_with_no_file_option() {
     // An option or the variable goes before the pin.
     let mut other = stack.countersign_alone();
     other.env("COUNTERSIGN_TRUST_CONFIG", "/no/such/file").arg("verify").arg(&artifact);
+    other.args(["--certificate-oidc-issuer", stack.ready("oidc")]);
     let other = said(other.args(["--certificate-identity", "alice@acme.internal"])).unwrap();
     exits(&other, 2, &["/no/such/file"]);
     let shown: Value =
@@ -160,6 +161,7 @@ fn renews_what_expired_or_says_that_it_cannot() {
     let verify = |stack: &Stack, more: &[&str]| {
         let mut command = stack.countersign_alone();
         command.args(["verify", "--certificate-identity", "alice@acme.internal"]).args(more);
+        command.args(["--certificate-oidc-issuer-regexp", "^http://localhost:[0-9]+$"]);
         said(command.arg(&artifact)).unwrap()
     };
     let expire = |stack: &Stack| edit_pin(stack, |pin| pin["expires"] = json!(1));
@@ -312,7 +314,8 @@ fn refuses_a_repository_that_goes_back_or_does_not_fit_together() {
     let targets = new.file("targets");
     for file in fs::read_dir(&targets).unwrap().map(|file| file.unwrap().path()) {
         let name = file.display().to_string();
-        if !name.ends_with("trusted_root.json") && !name.ends_with(".signing_config.v0.2.json") {
+        let read = ["trusted_root.json", "signing_config.v0.2.json", "countersign.json"];
+        if !read.iter().any(|target| name.ends_with(&format!(".{target}"))) {
             continue;
         }
         let undo = changed(&file, &|| fs::write(&file, vec![b' '; 64]).unwrap());

@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use provenance::{
-    BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourcePolicy, Statement,
+    BareNames, BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourceDemand,
+    SourcePolicy, Statement,
 };
 use verify::{Check, VerifyError};
 use wire::bundle::BundleContent;
@@ -20,7 +21,7 @@ use crate::{
 
 /// `attest verify`.
 pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Failure> {
-    let source = SourcePolicy::new(
+    let source = SourceDemand::new(
         args.verify_repo.as_deref(),
         args.verify_org.as_deref(),
         args.verify_ref.as_deref(),
@@ -38,11 +39,26 @@ pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Fail
         return Err(Failure::usage("an identity was demanded of what need not be signed")
             .advise("add --keyless"));
     }
+    let source = resolved(source, demand.as_ref(), args.identity.issuer.as_deref())?;
     let subjects = subjects::parse(&args.subjects.subjects)?;
     match demand {
         Some(demand) => signed(args, &subjects, &demand, &source, world),
         None => unsigned(args, &subjects),
     }
+}
+
+/// The source with the forge that names without a host mean.
+fn resolved(
+    source: SourceDemand,
+    demand: Option<&Demand>,
+    issuer: Option<&str>,
+) -> Result<SourcePolicy, Failure> {
+    let forge = match demand.filter(|_| source.names_a_place()) {
+        Some(demand) => demand.forge()?,
+        None => None,
+    };
+    let names = BareNames { forge: forge.as_ref(), issuer };
+    source.resolve(&names).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn signed(
@@ -78,10 +94,9 @@ fn signed(
         reported.push(verified_file(subject, statement, level, evidence));
     }
     let report = Report::of_verified(reported);
-    Ok(if demand.takes_any_identity() && source.is_empty() {
-        report.note("no identity was demanded: any identity of the trusted CAs is accepted")
-    } else {
-        report
+    Ok(match demand.note(source.names_a_place()) {
+        Some(note) => report.note(note),
+        None => report,
     })
 }
 

@@ -1,4 +1,5 @@
 use crypto::PublicKey;
+use provenance::Forge;
 use url::Url;
 use verify::{Authority, IdentityPolicy, Matcher, PinnedCertificate, Trust};
 
@@ -7,12 +8,13 @@ use crate::{
     Failure, World,
     cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs},
     keys,
-    trust::TrustFileError,
+    services::ServiceUrl,
+    trust::{LoadedTrust, TrustFileError},
 };
 
 /// Who must have signed, by the options; owns what [`Authority`] borrows.
 pub(super) enum Demand {
-    Keyless { trust: Trust, identity: IdentityPolicy },
+    Keyless { loaded: Box<LoadedTrust>, identity: IdentityPolicy },
     Key { key: PublicKey, trust: Option<Trust> },
     Certificate { certificate: Box<PinnedCertificate>, trust: Option<Trust> },
 }
@@ -40,15 +42,17 @@ impl Demand {
         (trust, only): (&TrustArgs, &ServiceArgs),
         world: &World,
     ) -> Result<Self, Failure> {
-        let subject = matcher(args.subject.as_deref(), args.subject_regexp.as_deref())?;
-        let issuer = matcher(args.issuer.as_deref(), args.issuer_regexp.as_deref())?;
-        let trust = trust_of(trust, only, world)?.ok_or(TrustFileError::NoTrust)?;
-        Ok(Self::Keyless { trust, identity: IdentityPolicy { subject, issuer } })
+        let identity = identity_of(args)?;
+        let mut loaded = instance::to_verify(trust, world)?.ok_or(TrustFileError::NoTrust)?;
+        loaded.trust = narrowed(loaded.trust, only)?;
+        Ok(Self::Keyless { loaded: Box::new(loaded), identity })
     }
 
     pub(super) fn authority(&self) -> Authority<'_> {
         match self {
-            Self::Keyless { trust, identity } => Authority::Keyless { trust, identity },
+            Self::Keyless { loaded, identity } => {
+                Authority::Keyless { trust: &loaded.trust, identity }
+            }
             Self::Key { key, trust } => Authority::Key { key, trust: trust.as_ref() },
             Self::Certificate { certificate, trust } => {
                 Authority::Certificate { certificate, trust: trust.as_ref() }
@@ -56,20 +60,63 @@ impl Demand {
         }
     }
 
-    /// Whether any identity of the trusted CAs will do.
-    pub(super) fn takes_any_identity(&self) -> bool {
-        matches!(self, Self::Keyless { identity, .. } if identity.is_any())
+    /// The forge that names of repositories without a host mean, by the trust configuration.
+    pub(super) fn forge(&self) -> Result<Option<Forge>, Failure> {
+        match self {
+            Self::Keyless { loaded, .. } => Ok(loaded.forge()?),
+            Self::Key { .. } | Self::Certificate { .. } => Ok(None),
+        }
+    }
+
+    /// What the user should know of the identity that was demanded, where that was `named` by a
+    /// repository or owner, or not at all.
+    pub(super) fn note(&self, named: bool) -> Option<&'static str> {
+        let Self::Keyless { identity, .. } = self else { return None };
+        match (&identity.subject, &identity.issuer) {
+            (None, None) if !named => {
+                Some("no identity was demanded: any identity of the trusted CAs is accepted")
+            }
+            (None, Some(_)) if !named => {
+                Some("no identity was demanded: any identity of that issuer is accepted")
+            }
+            (Some(subject), _) if !subject.is_anchored() => Some(
+                "the pattern of the identity may be found anywhere in it: anchor it by ^ and $",
+            ),
+            _ => None,
+        }
     }
 }
 
-fn matcher(exact: Option<&str>, pattern: Option<&str>) -> Result<Option<Matcher>, Failure> {
+/// An identity is somebody's only with its issuer: any provider may know an `alice@acme.example`.
+fn identity_of(args: &IdentityArgs) -> Result<IdentityPolicy, Failure> {
+    let subject = matcher(
+        args.subject.as_deref(),
+        ("--certificate-identity-regexp", args.subject_regexp.as_deref()),
+    )?;
+    let issuer = matcher(
+        args.issuer.as_deref(),
+        ("--certificate-oidc-issuer-regexp", args.issuer_regexp.as_deref()),
+    )?;
+    if subject.is_some() && issuer.is_none() {
+        return Err(Failure::usage(
+            "an identity was demanded without its issuer, and another one may know the same name",
+        )
+        .advise("give --certificate-oidc-issuer or --certificate-oidc-issuer-regexp"));
+    }
+    Ok(IdentityPolicy { subject, issuer })
+}
+
+fn matcher(
+    exact: Option<&str>,
+    (option, pattern): (&str, Option<&str>),
+) -> Result<Option<Matcher>, Failure> {
     if let Some(exact) = exact {
         return Ok(Some(Matcher::Exact(exact.to_owned())));
     }
     pattern
         .map(|pattern| {
             Matcher::pattern(pattern)
-                .map_err(|error| Failure::usage(format!("`{pattern}` is {error}")))
+                .map_err(|error| Failure::usage(format!("{option} `{pattern}` is {error}")))
         })
         .transpose()
 }
@@ -112,6 +159,8 @@ fn require(known: bool, what: &str, url: &Url) -> Result<(), Failure> {
     if known {
         return Ok(());
     }
+    // Without the credentials that it may hold.
+    let url = ServiceUrl::parse(url.as_str()).map_or(String::new(), |url| url.to_string());
     Err(Failure::usage(format!("the trusted root knows no {what} at {url}"))
         .advise("leave the URL out, or give the trusted root of that instance"))
 }

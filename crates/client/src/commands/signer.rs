@@ -9,7 +9,7 @@ use crate::{
     cli::SignerArgs,
     keys,
     progress::Progress,
-    services::{Endpoints, HttpClient},
+    services::{Endpoints, HttpClient, ServiceKind},
     signing::{self, Payload, SignedBundle, Signer, SigningRequest},
     token::{self, Token},
     trust::{TrustFileError, UrlOverrides},
@@ -37,6 +37,13 @@ impl PreparedSigner {
         }
         let key = args.key.as_deref().map(keys::private_key).transpose()?;
         let (mut endpoints, trust) = services_of(args, world, key.is_none()).await?;
+        if key.is_none() {
+            // Before a token is asked for, and before anybody is sent anything.
+            endpoints.private_authority().map_err(|source| TrustFileError::Url {
+                kind: ServiceKind::CertificateAuthority,
+                source,
+            })?;
+        }
         let http = HttpClient::new()?;
         let who = match key {
             Some(key) => {

@@ -24,7 +24,8 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
         }
         None => {
             return Err(Failure::usage("nobody was demanded as the signer").advise(
-                "give --certificate-identity, --certificate-identity-regexp, --key or --cert",
+                "give --certificate-identity or --certificate-identity-regexp with the issuer, \
+                 --key or --cert",
             ));
         }
     };
@@ -45,7 +46,11 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
             evidence: Evidence::of(&verified),
         });
     }
-    Ok(Report::of_verified(reported))
+    let report = Report::of_verified(reported);
+    Ok(match demand.note(false) {
+        Some(note) => report.note(note),
+        None => report,
+    })
 }
 
 /// An issuer alone vouches for everybody it knows.

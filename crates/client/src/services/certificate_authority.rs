@@ -3,7 +3,7 @@ use wire::fulcio::{
 };
 
 use super::{
-    HttpClient, IdentityToken, Service, ServiceError, ServiceKind, ServiceUrl, http::Call,
+    HttpClient, IdentityToken, PrivateUrl, Service, ServiceError, ServiceKind, http::Call,
 };
 
 /// Most certificates of an answer: a leaf, its CA, a root, and a few more above.
@@ -17,10 +17,11 @@ pub struct CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// The CA below the base URL `url`.
+    /// The CA below the base URL `url`, which is sent the token.
     #[must_use]
-    pub fn new(http: HttpClient, url: ServiceUrl) -> Self {
-        Self { http, service: Service { kind: ServiceKind::CertificateAuthority, url } }
+    pub fn new(http: HttpClient, url: PrivateUrl) -> Self {
+        let service = Service { kind: ServiceKind::CertificateAuthority, url: url.into() };
+        Self { http, service }
     }
 
     /// Asks for a certificate of `public_key` by the holder of `token`: DER, leaf first.

@@ -1,15 +1,25 @@
-use super::ServiceUrl;
+use super::{PrivateUrl, ServiceUrl, ServiceUrlError};
 
 /// The services that a signing uses; what is absent is not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Base URL of a Fulcio v2; keyless signing needs it.
+    /// Base URL of a Fulcio v2; keyless signing needs it, and refuses one that is not private.
     pub certificate_authority: Option<ServiceUrl>,
     /// A Rekor; keyless signing needs it.
     pub transparency_log: Option<LogEndpoint>,
     /// Complete URLs of timestamp authorities, each of which stamps the signature; keyless
     /// signing needs one where the log promises no time (Rekor v2).
     pub timestamp_authorities: Vec<ServiceUrl>,
+}
+
+impl Endpoints {
+    /// The CA, when a token may be sent there.
+    ///
+    /// # Errors
+    /// [`ServiceUrlError::Plain`].
+    pub fn private_authority(&self) -> Result<Option<PrivateUrl>, ServiceUrlError> {
+        self.certificate_authority.clone().map(PrivateUrl::try_from).transpose()
+    }
 }
 
 /// A log and what it speaks.

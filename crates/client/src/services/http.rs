@@ -3,9 +3,9 @@ use std::time::Duration;
 use reqwest::{StatusCode, header, redirect::Policy};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
-use url::{Host, Url};
+use url::Url;
 
-use super::{IdentityToken, Service, ServiceError};
+use super::{IdentityToken, Service, ServiceError, is_loopback};
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -200,13 +200,7 @@ impl HttpClient {
 
     /// Loopback is never behind a proxy, whatever the environment says of one.
     fn client_for(&self, url: &Url) -> &reqwest::Client {
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        if loopback { &self.direct } else { &self.proxied }
+        if is_loopback(url) { &self.direct } else { &self.proxied }
     }
 
     async fn read(

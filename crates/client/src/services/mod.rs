@@ -2,7 +2,8 @@
 //! timestamp (RFC 3161), and whom to trust (files of a TUF repository).
 //!
 //! One [`HttpClient`] serves any number of signings at once. Answers are bounded, redirects are
-//! not followed, and no error shows a token or the credentials of a URL.
+//! not followed, no error shows a token or the credentials of a URL, and neither leaves this machine
+//! without TLS ([`PrivateUrl`]).
 
 mod certificate_authority;
 mod endpoints;
@@ -25,7 +26,8 @@ pub use http::{HttpClient, HttpClientError, HttpLimits};
 pub use identity_token::{IdentityToken, IdentityTokenError};
 pub use log_protocol::ask_protocol;
 pub use rekor1::{ProposedEntry, RekorV1};
-pub use service_url::{ServiceUrl, ServiceUrlError};
+pub(crate) use service_url::is_loopback;
+pub use service_url::{PrivateUrl, ServiceUrl, ServiceUrlError};
 pub use timestamp_authority::{Timestamp, TimestampAuthority};
 pub use transparency_log::TransparencyLog;
 pub use trust_repository::TrustRepository;

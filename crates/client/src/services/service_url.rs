@@ -1,7 +1,7 @@
 use std::fmt;
 
 use thiserror::Error;
-use url::Url;
+use url::{Host, Url};
 
 /// Longest URL of a service, in bytes: what common servers take as a request line.
 const MAX_URL_LEN: usize = 8 * 1024;
@@ -22,14 +22,26 @@ impl ServiceUrl {
             return Err(ServiceUrlError::TooLong);
         }
         let url = Url::parse(text.trim())?;
-        match (url.scheme(), url.has_host()) {
-            ("http" | "https", true) => Ok(Self(url)),
-            (scheme, _) => Err(ServiceUrlError::Scheme(scheme.to_owned())),
+        let url = match (url.scheme(), url.has_host()) {
+            ("http" | "https", true) => Self(url),
+            (scheme, _) => return Err(ServiceUrlError::Scheme(scheme.to_owned())),
+        };
+        let Self(inner) = &url;
+        let has_credentials = !inner.username().is_empty() || inner.password().is_some();
+        if has_credentials && !url.is_private() {
+            return Err(ServiceUrlError::PlainCredentials(url.to_string()));
         }
+        Ok(url)
+    }
+
+    /// Whether nobody on the way reads what is sent there: TLS, or this machine.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.0.scheme() == "https" || is_loopback(&self.0)
     }
 
     /// The URL as it was given.
-    pub(super) fn verbatim(&self) -> Url {
+    pub(crate) fn verbatim(&self) -> Url {
         self.0.clone()
     }
 
@@ -40,6 +52,36 @@ impl ServiceUrl {
         url.set_path(&(base + path));
         url.set_query(None);
         url.set_fragment(None);
+        url
+    }
+}
+
+/// Whether the URL is of this machine, where nothing leaves: `localhost`, 127.0.0.0/8 or `::1`.
+///
+/// No other name counts, also where it leads to such an address today.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A [`ServiceUrl`] to which a token may be sent: whoever reads one on its way can sign with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateUrl(ServiceUrl);
+
+impl TryFrom<ServiceUrl> for PrivateUrl {
+    type Error = ServiceUrlError;
+
+    fn try_from(url: ServiceUrl) -> Result<Self, ServiceUrlError> {
+        if url.is_private() { Ok(Self(url)) } else { Err(ServiceUrlError::Plain(url.to_string())) }
+    }
+}
+
+impl From<PrivateUrl> for ServiceUrl {
+    fn from(PrivateUrl(url): PrivateUrl) -> Self {
         url
     }
 }
@@ -73,6 +115,18 @@ pub enum ServiceUrlError {
     /// Neither `http` nor `https`.
     #[error("the URL has scheme `{0}`; write it as http://host:port or https://host")]
     Scheme(String),
+    /// A token would be read on its way. Without credentials and query.
+    #[error(
+        "{0} is http to another machine, and whoever is on the way could take the token and sign \
+         with it; use https (http is for this machine alone)"
+    )]
+    Plain(String),
+    /// The same for a password in the URL.
+    #[error(
+        "{0} is http to another machine, and the URL holds credentials, which whoever is on the way \
+         could read; use https"
+    )]
+    PlainCredentials(String),
 }
 
 #[cfg(test)]
@@ -102,6 +156,53 @@ mod tests {
         let url = ServiceUrl::parse("https://user:secret@host:8443/ca/?key=secret#secret").unwrap();
         assert_eq!(url.to_string(), "https://host:8443/ca");
         assert!(!format!("{url:?}").contains("secret"));
+    }
+
+    #[test]
+    fn tokens_go_by_tls_or_to_this_machine_and_nowhere_else() {
+        let private = |text: &str| PrivateUrl::try_from(ServiceUrl::parse(text).unwrap());
+        for text in [
+            "https://ca.example",
+            "https://10.0.0.1:5555",
+            "http://localhost:5555",
+            "http://LOCALHOST",
+            "http://127.0.0.1",
+            "http://127.8.7.6:1",
+            "http://[::1]:5555",
+            // One number is an address too.
+            "http://2130706433",
+        ] {
+            private(text).unwrap();
+        }
+        for text in [
+            "http://ca.example",
+            "http://10.0.0.1",
+            "http://0.0.0.0",
+            "http://[::]",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.",
+            "http://ca.localhost",
+            "http://localhost@evil.example",
+        ] {
+            let refused = ServiceUrl::parse(text).and_then(PrivateUrl::try_from).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("http://") && said.contains("use https"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn credentials_go_by_tls_or_to_this_machine_too_and_are_not_shown() {
+        ServiceUrl::parse("https://user:secret@host").unwrap();
+        ServiceUrl::parse("http://user:secret@localhost").unwrap();
+        for text in
+            ["http://user:secret@host/x?secret", "http://secret@host", "http://:secret@host"]
+        {
+            let refused = ServiceUrl::parse(text).unwrap_err();
+            assert!(matches!(refused, ServiceUrlError::PlainCredentials(_)), "{text}");
+            assert!(!format!("{refused} {refused:?}").contains("secret"), "{refused}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use thiserror::Error;
 use verify::VerifyError;
 
 use super::CertificateError;
-use crate::services::{ServiceError, ServiceKind};
+use crate::services::{ServiceError, ServiceKind, ServiceUrlError};
 
 /// Why nothing was signed.
 #[derive(Debug, Error)]
@@ -20,6 +20,9 @@ pub enum SigningError {
     /// Keyless signing needs a CA, a log and, unless the log promises a time, a timestamp authority.
     #[error("keyless signing needs a {0}: give its URL or a signing config that names one")]
     NoService(ServiceKind),
+    /// The CA is sent the token.
+    #[error("the URL of the certificate authority cannot be used: {0}")]
+    CertificateAuthorityUrl(#[from] ServiceUrlError),
     /// A log has only digests to verify by, and pure Ed25519 signs none.
     #[error(
         "a Rekor log does not take signatures by Ed25519 keys: \
@@ -69,6 +72,7 @@ impl SigningError {
             Self::Service(error) => error.exit_code(),
             Self::NoTrust
             | Self::NoService(_)
+            | Self::CertificateAuthorityUrl(_)
             | Self::Ed25519Logged
             | Self::Statement(_)
             | Self::SubjectDigest => 2,

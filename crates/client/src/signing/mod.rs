@@ -136,6 +136,7 @@ fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
                     return Err(SigningError::NoService(kind));
                 }
             }
+            request.endpoints.private_authority()?;
             Ok(())
         }
         Signer::Key(key) => {
@@ -173,7 +174,7 @@ async fn certify(
     token: &IdentityToken,
     (key, trust): (&LocalSigner, &Trust),
 ) -> Result<Certified, SigningError> {
-    let url = request.endpoints.certificate_authority.clone();
+    let url = request.endpoints.private_authority()?;
     let url = url.ok_or(SigningError::NoService(ServiceKind::CertificateAuthority))?;
     let authority = CertificateAuthority::new(request.http.clone(), url);
     let proof = key.sign(CertificateAuthority::challenge(token).as_bytes()).await?;

@@ -130,6 +130,19 @@ async fn demands_every_service_for_keyless_signing() {
 }
 
 #[tokio::test]
+async fn sends_no_token_in_plain_text_to_another_machine() {
+    let (trust, token) = (empty_trust(), token());
+    let remote = ServiceUrl::parse("http://ca.example:5555").unwrap();
+    let endpoints = Endpoints { certificate_authority: Some(remote), ..endpoints() };
+    let trusted = (&endpoints, Some(&trust));
+    let keyless = sign_with(Payload::Artifact(b"a"), Signer::Keyless(&token), trusted).await;
+    let error = keyless.unwrap_err();
+    assert!(matches!(error, SigningError::CertificateAuthorityUrl(_)), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("http://ca.example:5555"), "{error}");
+}
+
+#[tokio::test]
 async fn does_not_send_ed25519_signatures_to_a_log() {
     let key = LocalSigner::generate(KeyType::Ed25519, "test").unwrap();
     let trust = empty_trust();

@@ -11,10 +11,15 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use url::Url;
 use verify::{MAX_TRUSTED_ROOT_LEN, Trust};
-use wire::trust::{SigningConfig, TrustedRoot};
+use wire::{
+    countersign::MAX_INSTANCE_LEN,
+    trust::{SigningConfig, TrustedRoot},
+};
 
 use super::{
-    LoadedTrust, MAX_SIGNING_CONFIG_LEN, read_at_most,
+    LoadedTrust, MAX_SIGNING_CONFIG_LEN,
+    names::{ForgeOfNames, forge_in},
+    read_at_most,
     tuf::{self, Metadata, TufError},
 };
 use crate::{
@@ -28,8 +33,9 @@ const PIN: &str = "pinned.json";
 /// Held while the pin is replaced, so that a slow process does not put an older one back.
 const LOCK: &str = "lock";
 
-/// Longest pin read, in bytes: both targets, and metadata of 2 MiB (its own limits, twice).
-const MAX_PIN_LEN: usize = MAX_TRUSTED_ROOT_LEN + MAX_SIGNING_CONFIG_LEN + 4 * 1024 * 1024;
+/// Longest pin read, in bytes: the targets, and metadata of 2 MiB (its own limits, twice).
+const MAX_PIN_LEN: usize =
+    MAX_TRUSTED_ROOT_LEN + MAX_SIGNING_CONFIG_LEN + MAX_INSTANCE_LEN + 4 * 1024 * 1024;
 
 /// The form of the file; a program that does not know it must not guess.
 const FORMAT: u32 = 1;
@@ -57,6 +63,9 @@ pub struct Pinned {
     metadata: Metadata,
     trusted_root: Box<RawValue>,
     signing_config: Box<RawValue>,
+    /// `countersign.json`: absent in older pins, and where the repository has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<Box<RawValue>>,
 }
 
 impl Pinned {
@@ -71,7 +80,10 @@ impl Pinned {
         let config: SigningConfig =
             serde_json::from_str(self.signing_config.get()).map_err(|error| unusable(&error))?;
         let trust = Trust::from_root(root).map_err(|error| unusable(&error))?;
-        Ok(LoadedTrust { trust, signing_config: Some(config) })
+        let forge = self.instance.as_ref().map(|instance| forge_in(instance.get().as_bytes()));
+        let forge = forge.transpose().map_err(|error| unusable(&error))?.flatten();
+        let names = ForgeOfNames::Pinned(forge);
+        Ok(LoadedTrust { trust, signing_config: Some(config), names })
     }
 
     /// SHA-256 of the newest root as it is kept, hex.
@@ -190,6 +202,7 @@ impl TrustDirectory {
             metadata: refreshed.metadata,
             trusted_root: raw(refreshed.trusted_root)?,
             signing_config: raw(refreshed.signing_config)?,
+            instance: refreshed.instance.map(raw).transpose()?,
         };
         // What cannot be used must not take the place of what can.
         pinned.load()?;

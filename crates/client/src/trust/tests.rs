@@ -112,6 +112,7 @@ fn loaded(signing_config: &Value) -> LoadedTrust {
     LoadedTrust {
         trust: Trust::from_root(serde_json::from_value(trusted_root()).unwrap()).unwrap(),
         signing_config: Some(serde_json::from_value(config).unwrap()),
+        names: ForgeOfNames::Pinned(None),
     }
 }
 
@@ -234,6 +235,48 @@ fn rejects_a_demand_for_several_logs() {
     let config =
         json!({"rekorTlogUrls": [log("a"), log("b")], "rekorTlogConfig": {"selector": "ALL"}});
     assert!(matches!(endpoints(&config), Err(TrustFileError::SeveralLogs(2))));
+}
+
+/// What a root beside this `countersign.json` says of bare names.
+fn forge_beside(instance: Option<&Value>) -> Result<Option<String>, TrustFileError> {
+    let files = Files::new();
+    if let Some(instance) = instance {
+        files.put("countersign.json", instance);
+    }
+    let trusted_root = Some(files.put("root", &trusted_root()));
+    let loaded = LoadedTrust::load(&TrustFiles { trusted_root, ..TrustFiles::default() }).unwrap();
+    loaded.forge().map(|forge| forge.map(|forge| forge.url()))
+}
+
+fn instance(forge: &Value) -> Value {
+    json!({"mediaType": "application/vnd.countersign.instance.v1+json", "forge": forge})
+}
+
+#[test]
+fn reads_the_forge_of_bare_names_beside_the_trust_file() {
+    let named = instance(&json!({"url": "https://GitHub.com/"}));
+    assert_eq!(forge_beside(Some(&named)).unwrap().as_deref(), Some("https://github.com"));
+    let newer = instance(&json!({"url": "https://git.acme.example", "kind": "forgejo", "x": 1}));
+    assert_eq!(forge_beside(Some(&newer)).unwrap().as_deref(), Some("https://git.acme.example"));
+    assert_eq!(forge_beside(Some(&instance(&Value::Null))).unwrap(), None);
+    assert_eq!(forge_beside(None).unwrap(), None);
+}
+
+#[test]
+fn takes_no_forge_from_a_broken_document() {
+    for broken in [
+        json!({}),
+        json!({"mediaType": "application/vnd.countersign.instance.v2+json"}),
+        instance(&json!("https://github.com")),
+        instance(&json!({"url": "http://github.com"})),
+        instance(&json!({"url": "https://github.com/acme"})),
+        instance(&json!({"url": "https://github.com", "kind": "gitlab"})),
+        instance(&json!({"url": "https://github.com", "x": "y".repeat(20_000)})),
+    ] {
+        let error = forge_beside(Some(&broken)).unwrap_err();
+        assert!(matches!(error, TrustFileError::Instance { .. }), "{broken}: {error}");
+        assert!(error.to_string().contains("countersign.json"), "{error}");
+    }
 }
 
 #[test]

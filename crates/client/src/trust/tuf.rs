@@ -19,8 +19,9 @@ use tough::{
 };
 use url::Url;
 use verify::MAX_TRUSTED_ROOT_LEN;
+use wire::countersign::MAX_INSTANCE_LEN;
 
-use super::MAX_SIGNING_CONFIG_LEN;
+use super::{MAX_SIGNING_CONFIG_LEN, names::INSTANCE};
 use crate::{
     failure::in_one_line,
     services::{ServiceError, TrustRepository},
@@ -54,6 +55,15 @@ pub(super) struct Refreshed {
     pub(super) expires: u64,
     pub(super) trusted_root: Vec<u8>,
     pub(super) signing_config: Vec<u8>,
+    /// Only of repositories of ours.
+    pub(super) instance: Option<Vec<u8>>,
+}
+
+/// What a repository vouches for, of that what is read.
+struct Targets {
+    trusted_root: Vec<u8>,
+    signing_config: Vec<u8>,
+    instance: Option<Vec<u8>>,
 }
 
 /// Brings what is known up to date, from the trusted `root` on.
@@ -73,13 +83,14 @@ pub(super) async fn refresh(
     if let Some(failed) = transport.failed.get() {
         return Err(failed.clone().into());
     }
-    let (loaded, trusted_root, signing_config) = loaded?;
+    let (loaded, Targets { trusted_root, signing_config, instance }) = loaded?;
     Ok(Refreshed {
         metadata: stored(store.path())?,
         root_version: loaded.root().signed.version.get(),
         expires: expiry(&loaded),
         trusted_root,
         signing_config,
+        instance,
     })
 }
 
@@ -87,7 +98,7 @@ async fn load(
     transport: HttpTransport,
     root: &[u8],
     store: &Path,
-) -> Result<(Repository, Vec<u8>, Vec<u8>), TufError> {
+) -> Result<(Repository, Targets), TufError> {
     let repository = transport.repository.clone();
     let base = Url::parse(BASE).map_err(|error| TufError::Refused(error.to_string()))?;
     let targets = base.join("targets/").map_err(|error| TufError::Refused(error.to_string()))?;
@@ -99,18 +110,25 @@ async fn load(
         .load()
         .await
         .map_err(|error| TufError::of(&error, &repository))?;
+    let required = |name: &str| TufError::from(repository.lacks(name));
     let trusted_root = target(&loaded, TRUSTED_ROOT, MAX_TRUSTED_ROOT_LEN, &repository).await?;
     let signing_config =
         target(&loaded, SIGNING_CONFIG, MAX_SIGNING_CONFIG_LEN, &repository).await?;
-    Ok((loaded, trusted_root, signing_config))
+    let targets = Targets {
+        trusted_root: trusted_root.ok_or_else(|| required(TRUSTED_ROOT))?,
+        signing_config: signing_config.ok_or_else(|| required(SIGNING_CONFIG))?,
+        instance: target(&loaded, INSTANCE, MAX_INSTANCE_LEN, &repository).await?,
+    };
+    Ok((loaded, targets))
 }
 
+/// The content of a target; `None` where the repository lists none of that name.
 async fn target(
     loaded: &Repository,
     name: &'static str,
     limit: usize,
     repository: &TrustRepository,
-) -> Result<Vec<u8>, TufError> {
+) -> Result<Option<Vec<u8>>, TufError> {
     let of = |error| TufError::of(&error, repository);
     let name = TargetName::new(name).map_err(of)?;
     let listed = loaded.targets().signed.targets.get(&name);
@@ -118,8 +136,8 @@ async fn target(
         return Err(TufError::Refused(format!("{} is longer than {limit} bytes", name.raw())));
     }
     let content = loaded.read_target(&name).await.map_err(of)?;
-    let content = content.ok_or_else(|| repository.lacks(name.raw()))?;
-    content.into_vec().await.map_err(of)
+    let Some(content) = content else { return Ok(None) };
+    content.into_vec().await.map_err(of).map(Some)
 }
 
 fn expiry(loaded: &Repository) -> u64 {

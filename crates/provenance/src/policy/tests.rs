@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::issuer::spoken_host;
 use crate::{BuildEnvironment, GITHUB_WORKFLOW_BUILD_TYPE};
 
 const REPO: &str = "https://github.com/my-org/my-secure-repo";
@@ -33,12 +34,29 @@ fn provenance() -> Provenance {
         .provenance()
 }
 
+fn forge(url: &str) -> Forge {
+    Forge::new(url, None).unwrap()
+}
+
+fn resolved(
+    (repo, org, reference): (Option<&str>, Option<&str>, Option<&str>),
+    forge: Option<&Forge>,
+    issuer: Option<&str>,
+) -> Result<SourcePolicy, PolicyError> {
+    SourceDemand::new(repo, org, reference)?.resolve(&BareNames { forge, issuer })
+}
+
+/// The policy where bare names mean github.com.
+fn policy(repo: Option<&str>, org: Option<&str>, reference: Option<&str>) -> SourcePolicy {
+    resolved((repo, org, reference), Some(&forge("https://github.com")), None).unwrap()
+}
+
 fn check(
     repo: Option<&str>,
     org: Option<&str>,
     reference: Option<&str>,
 ) -> Result<(), SourceViolation> {
-    SourcePolicy::new(repo, org, reference).unwrap().check(&certificate(), Some(&provenance()))
+    policy(repo, org, reference).check(&certificate(), Some(&provenance()))
 }
 
 #[test]
@@ -57,7 +75,6 @@ fn rejects_another_repository_and_a_part_of_the_name() {
         "my-org/my-secure-repo2",
         "my-org/my-secure-repo/sub",
         "other/my-secure-repo",
-        "My-Org/my-secure-repo",
         "https://gitlab.com/my-org/my-secure-repo",
         "https://github.com.evil.example/my-org/my-secure-repo",
     ] {
@@ -92,11 +109,10 @@ fn rejects_another_ref() {
 fn takes_a_tag_only_by_its_full_ref() {
     let mut tagged = certificate();
     tagged.source_repository_ref = Some("refs/tags/v1".to_owned());
-    let accepts =
-        |reference| SourcePolicy::new(None, None, Some(reference)).unwrap().check(&tagged, None);
+    let accepts = |reference| policy(None, None, Some(reference)).check(&tagged, None);
     accepts("refs/tags/v1").unwrap();
     accepts("v1").unwrap_err();
-    assert!(SourcePolicy::new(None, None, Some("tags/v1")).is_err());
+    assert!(SourceDemand::new(None, None, Some("tags/v1")).is_err());
 }
 
 #[test]
@@ -105,8 +121,7 @@ fn rejects_a_certificate_without_a_repository_or_ref() {
     for (repo, org, reference) in
         [(Some("a/b"), None, None), (None, Some("a"), None), (None, None, Some("main"))]
     {
-        let policy = SourcePolicy::new(repo, org, reference).unwrap();
-        policy.check(&bare, Some(&provenance())).unwrap_err();
+        policy(repo, org, reference).check(&bare, Some(&provenance())).unwrap_err();
     }
 }
 
@@ -151,21 +166,12 @@ fn lets_an_issuer_speak_for_its_own_forge_only() {
 }
 
 #[test]
-fn demands_a_whole_url_when_the_issuer_speaks_for_no_known_host() {
-    let mut other = certificate();
-    other.issuer = Some("http://ci.example/oidc".to_owned());
-    let by = |repo| SourcePolicy::new(Some(repo), None, None).unwrap().check(&other, None);
-    assert!(matches!(by("my-org/my-secure-repo"), Err(SourceViolation::IssuerSpeaksForNoHost(_))));
-    by(REPO).unwrap();
-}
-
-#[test]
 fn rejects_a_known_issuer_that_speaks_for_a_foreign_forge() {
     let mut foreign = certificate();
     foreign.source_repository_uri = Some("https://git.example/my-org/my-secure-repo".to_owned());
-    let policy =
-        SourcePolicy::new(Some("https://git.example/my-org/my-secure-repo"), None, None).unwrap();
-    policy.check(&foreign, None).unwrap_err();
+    let policy = policy(Some("https://git.example/my-org/my-secure-repo"), None, None);
+    let found = policy.check(&foreign, None);
+    assert!(matches!(found, Err(SourceViolation::Issuer { .. })), "{found:?}");
 }
 
 #[test]
@@ -199,7 +205,7 @@ fn rejects_provenance_that_names_no_source_when_one_is_demanded() {
     silent.build_definition.external_parameters = json!({});
     silent.build_definition.resolved_dependencies.clear();
     assert_eq!(silent.build_definition.build_type, GITHUB_WORKFLOW_BUILD_TYPE);
-    let policy = SourcePolicy::new(Some("my-org/my-secure-repo"), None, None).unwrap();
+    let policy = policy(Some("my-org/my-secure-repo"), None, None);
     let found = policy.check(&certificate(), Some(&silent));
     assert_eq!(found, Err(SourceViolation::PredicateSilent));
     SourcePolicy::default().check(&certificate(), Some(&silent)).unwrap();
@@ -217,16 +223,31 @@ fn rejects_demands_that_cannot_be_meant() {
         "org/..",
         "http://github.com/o/r",
         "org/re po",
-        "https://github.com/o/r/",
+        "https://github.com/o/r//",
+        "https://github.com/o",
+        "github.com/o",
+        "https://user@github.com/o/r",
+        "https://github.com:0443/o/r",
+        "https://github.com./o/r",
+        "https://github.com/o/r?x",
+        "https://github.com/o/r#x",
+        "https://github.com/o/%2e%2e",
+        "https://github.com/o/a%2fb",
+        "https://github.com/o/a%252fb",
+        "https://github.com/o/r%0a",
+        "https://github.com/o/r\u{202e}",
+        "git@github.com:o/r",
+        "ssh://git@github.com/o/r",
+        "o/.git",
     ] {
         assert!(
-            matches!(SourcePolicy::new(Some(repo), None, None), Err(PolicyError::Repository(_))),
+            matches!(SourceDemand::new(Some(repo), None, None), Err(PolicyError::Repository(_))),
             "{repo}"
         );
     }
-    for org in ["", "/", "a/", "..", "https://github.com", "https://github.com/"] {
+    for org in ["", "/", "a//", "..", "https://github.com", "https://github.com/", "github.com"] {
         assert!(
-            matches!(SourcePolicy::new(None, Some(org), None), Err(PolicyError::Organisation(_))),
+            matches!(SourceDemand::new(None, Some(org), None), Err(PolicyError::Organisation(_))),
             "{org}"
         );
     }
@@ -234,7 +255,7 @@ fn rejects_demands_that_cannot_be_meant() {
     {
         assert!(
             matches!(
-                SourcePolicy::new(None, None, Some(reference)),
+                SourceDemand::new(None, None, Some(reference)),
                 Err(PolicyError::Reference(_))
             ),
             "{reference}"
@@ -246,16 +267,26 @@ proptest! {
     #[test]
     fn no_other_branch_name_is_accepted(reference in "[a-z/]{1,12}") {
         prop_assume!(reference != "main" && reference != "refs/heads/main");
-        if let Ok(policy) = SourcePolicy::new(None, None, Some(&reference)) {
-            prop_assert!(policy.check(&certificate(), None).is_err());
+        if SourceDemand::new(None, None, Some(&reference)).is_ok() {
+            prop_assert!(check(None, None, Some(&reference)).is_err());
         }
     }
 
     #[test]
     fn no_other_repository_is_accepted(repo in "[a-z-]{1,8}/[a-z-]{1,16}") {
         prop_assume!(repo != "my-org/my-secure-repo");
-        let policy = SourcePolicy::new(Some(&repo), None, None).unwrap();
-        prop_assert!(policy.check(&certificate(), None).is_err());
+        prop_assert!(policy(Some(&repo), None, None).check(&certificate(), None).is_err());
+    }
+
+    #[test]
+    fn no_url_is_taken_for_another(found in "(https?://)?[a-zA-Z./:@%?#-]{0,40}") {
+        let demanded = policy(Some("my-org/my-secure-repo"), None, None);
+        let claims = CertificateClaims {
+            source_repository_uri: Some(found.clone()),
+            ..certificate()
+        };
+        let is_it = found.eq_ignore_ascii_case(REPO);
+        prop_assert!(is_it || demanded.check(&claims, None).is_err(), "{}", found);
     }
 }
 
@@ -286,8 +317,8 @@ fn knows_the_repositories_of_every_forge_by_their_short_names() {
             "https://gitlab.com",
             "https://gitlab.com/g/sub/p",
             "https://gitlab.com/g/sub",
-            "g/sub/p",
-            "g",
+            "G/Sub/P",
+            "G",
         ),
         ("https://git.corp", "https://git.corp/g/p", "https://git.corp/g", "g/p", "g"),
         (
@@ -298,21 +329,176 @@ fn knows_the_repositories_of_every_forge_by_their_short_names() {
             "contoso",
         ),
         (
+            azure,
+            "https://dev.azure.com/contoso/My%20App/_git/app",
+            "https://dev.azure.com/contoso",
+            "Contoso/my%20app/_git/App",
+            "CONTOSO",
+        ),
+        (
             bitbucket,
             "https://bitbucket.org/acme/%7B4f506172-8394-4a5b-8c6d-7e8f90a1b2c3%7D",
             "https://bitbucket.org/acme",
-            "acme/{4f506172-8394-4a5b-8c6d-7e8f90a1b2c3}",
+            "Acme/{4F506172-8394-4a5b-8c6d-7e8f90a1b2c3}",
             "acme",
         ),
     ] {
         let certificate = of_ci(issuer, repository, Some(owner));
-        let policy = SourcePolicy::new(Some(repo), Some(org), Some("main")).unwrap();
-        policy.check(&certificate, None).unwrap();
-        for (repo, org) in [(Some("g/sub"), None), (Some("evil/p"), None), (None, Some("evil"))] {
-            let policy = SourcePolicy::new(repo, org, None).unwrap();
-            policy.check(&certificate, None).unwrap_err();
+        let of_issuer = Forge::of_issuer(issuer).unwrap();
+        // By the trust configuration, and by the issuer that was demanded.
+        for (forge, demanded) in [(Some(&of_issuer), None), (None, Some(issuer))] {
+            let by = |repo, org, reference| {
+                resolved((repo, org, reference), forge, demanded).unwrap().check(&certificate, None)
+            };
+            by(Some(repo), Some(org), Some("main")).unwrap();
+            by(Some("g/sub"), None, None).unwrap_err();
+            by(Some("evil/p"), None, None).unwrap_err();
+            by(None, Some("evil"), None).unwrap_err();
+            by(None, Some(repo), None).unwrap_err();
         }
     }
+}
+
+#[test]
+fn a_name_without_a_host_means_the_forge_that_is_named_for_it_and_no_other() {
+    for (issuer, repository) in [
+        ("https://gitlab.com", "https://gitlab.com/my-org/my-secure-repo"),
+        ("http://localhost:3006/gitlab", "https://gitlab.com/my-org/my-secure-repo"),
+        ("https://git.corp", "https://git.corp/my-org/my-secure-repo"),
+        ("https://ghes.corp/_services/token", "https://ghes.corp/my-org/my-secure-repo"),
+        ("https://token.actions.acme.ghe.com", "https://acme.ghe.com/my-org/my-secure-repo"),
+        ("https://api.bitbucket.org/2.0/w", "https://bitbucket.org/my-org/my-secure-repo"),
+        ("https://token.actions.githubusercontent.com", "http://github.com/my-org/my-secure-repo"),
+        (
+            "https://token.actions.githubusercontent.com",
+            "https://github.com.evil.example/my-org/my-secure-repo",
+        ),
+        (
+            "https://token.actions.githubusercontent.com",
+            "https://github.com:8443/my-org/my-secure-repo",
+        ),
+        (
+            "https://token.actions.githubusercontent.com",
+            "https://x@github.com/my-org/my-secure-repo",
+        ),
+        (
+            "https://token.actions.githubusercontent.com",
+            "https://github.com/evil/../my-org/my-secure-repo",
+        ),
+    ] {
+        let certificate = of_ci(issuer, repository, None);
+        for (repo, org) in [(Some("my-org/my-secure-repo"), None), (None, Some("my-org"))] {
+            let found = policy(repo, org, None).check(&certificate, None);
+            assert!(found.is_err(), "{issuer} {repository}");
+        }
+    }
+}
+
+#[test]
+fn a_name_without_a_host_means_nothing_where_nobody_names_a_forge() {
+    let by = |repo, org, forge, issuer| resolved((repo, org, None), forge, issuer);
+    for (repo, org) in [(Some("a/b"), None), (None, Some("a"))] {
+        assert!(matches!(by(repo, org, None, None), Err(PolicyError::NoForge(_))));
+        let circle = Some("https://oidc.circleci.com/org/c1ec1111");
+        let refused = by(repo, org, None, circle);
+        assert!(matches!(refused, Err(PolicyError::NoForgeOfIssuer { .. })));
+    }
+    by(Some("https://github.com/a/b"), Some("https://github.com/a"), None, None).unwrap();
+    by(Some("github.com/a/b"), Some("github.com/a"), None, None).unwrap();
+    by(None, None, None, None).unwrap();
+}
+
+#[test]
+fn the_forge_of_names_and_the_demanded_issuer_must_be_able_to_agree() {
+    let github = forge("https://github.com");
+    let by = |issuer| resolved((Some("a/b"), None, None), Some(&github), Some(issuer));
+    for issuer in ["https://gitlab.com", "https://git.corp", "http://localhost:3006/gitlab"] {
+        assert!(matches!(by(issuer), Err(PolicyError::AnotherForge { .. })), "{issuer}");
+    }
+    by("https://token.actions.githubusercontent.com/acme").unwrap();
+    by("https://oidc.circleci.com").unwrap();
+}
+
+#[test]
+fn passes_over_what_clone_urls_and_browsers_add() {
+    for repo in [
+        "my-org/my-secure-repo.git",
+        "my-org/my-secure-repo/",
+        "https://github.com/my-org/my-secure-repo.git",
+        "https://github.com/my-org/my-secure-repo/",
+        "HTTPS://GitHub.com:443/my-org/my-secure-repo",
+        "github.com/my-org/my-secure-repo",
+        "GitHub.com/My-Org/My-Secure-Repo.git/",
+    ] {
+        check(Some(repo), None, None).unwrap_or_else(|error| panic!("{repo}: {error}"));
+    }
+    for org in ["my-org/", "github.com/my-org", "https://github.com/My-Org/"] {
+        check(None, Some(org), None).unwrap_or_else(|error| panic!("{org}: {error}"));
+    }
+    check(None, Some("my-org.git"), None).unwrap_err();
+    check(Some("my-org.git/my-secure-repo"), None, None).unwrap_err();
+}
+
+#[test]
+fn a_first_segment_with_a_dot_is_a_host() {
+    let gitlab = forge("https://gitlab.com");
+    let certificate = of_ci("https://gitlab.com", "https://gitlab.com/github.com/acme/app", None);
+    let by = |repo, org| {
+        resolved((repo, org, None), Some(&gitlab), None).unwrap().check(&certificate, None)
+    };
+    by(Some("github.com/acme/app"), None).unwrap_err();
+    by(None, Some("github.com/acme")).unwrap_err();
+    by(Some("https://gitlab.com/github.com/acme/app"), None).unwrap();
+    by(Some("gitlab.com/github.com/acme/app"), None).unwrap();
+}
+
+#[test]
+fn letters_are_equal_as_the_forge_has_them() {
+    let other = of_ci("https://ci.corp/oidc", "https://git.corp/Acme/App", None);
+    let server = of_ci("https://ghes.corp/_services/token", "https://ghes.corp/Acme/App", None);
+    let by = |certificate: &CertificateClaims, url: &str, kind| {
+        let host = url.split('/').nth(2).unwrap();
+        let forge = Forge::new(&format!("https://{host}"), kind).unwrap();
+        let demand = (Some(url), None, None);
+        resolved(demand, Some(&forge), None).unwrap().check(certificate, None)
+    };
+    by(&other, "https://git.corp/Acme/App", None).unwrap();
+    by(&other, "https://GIT.corp/Acme/App", None).unwrap();
+    by(&other, "https://git.corp/acme/app", None).unwrap_err();
+    by(&other, "https://git.corp/acme/app", Some(ForgeKind::Gitlab)).unwrap();
+    by(&server, "https://ghes.corp/acme/app", None).unwrap();
+    // Only ASCII: what a forge does to other letters is its own affair.
+    let azure =
+        of_ci("https://vstoken.dev.azure.com/x", "https://dev.azure.com/c/%C3%9C/_git/a", None);
+    by(&azure, "https://dev.azure.com/C/%c3%9c/_git/a", None).unwrap();
+    by(&azure, "https://dev.azure.com/C/Ü/_git/a", None).unwrap();
+    by(&azure, "https://dev.azure.com/C/ü/_git/a", None).unwrap_err();
+}
+
+#[test]
+fn reads_forges_by_their_urls() {
+    for url in ["https://github.com", "https://GitHub.com/", "https://github.com:443"] {
+        assert_eq!(forge(url).url(), "https://github.com");
+        assert_eq!(forge(url).kind, ForgeKind::Github);
+    }
+    assert_eq!(forge("https://git.corp:8443").url(), "https://git.corp:8443");
+    assert_eq!(forge("https://git.corp").kind, ForgeKind::Other);
+    for url in [
+        "",
+        "github.com",
+        "http://github.com",
+        "https://",
+        "https://u@github.com",
+        "https://github.com/acme",
+        "https://github.com//",
+        "https://github.com?x",
+        "https://github..com",
+        "https://[::1]",
+    ] {
+        assert!(matches!(Forge::new(url, None), Err(ForgeError::Url(_))), "{url}");
+    }
+    let another = Forge::new("https://github.com", Some(ForgeKind::Gitlab));
+    assert_eq!(another, Err(ForgeError::Kind("github.com".to_owned())));
 }
 
 #[test]
@@ -320,28 +506,41 @@ fn no_forges_issuer_speaks_for_another_forge() {
     let github = "https://github.com/acme/app";
     for issuer in [
         "https://gitlab.com",
+        "https://gitlab.com/",
+        "http://localhost:3006/gitlab",
         "https://vstoken.dev.azure.com/0ca3ddd9-f0b0-4635-a98c-5866526961b6",
         "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
         "https://token.actions.acme.ghe.com",
     ] {
         let certificate = of_ci(issuer, github, None);
         for repo in ["acme/app", github] {
-            let policy = SourcePolicy::new(Some(repo), None, None).unwrap();
-            policy.check(&certificate, None).unwrap_err();
+            policy(Some(repo), None, None).check(&certificate, None).unwrap_err();
         }
     }
 }
 
 #[test]
-fn a_ci_without_a_forge_needs_the_whole_url() {
+fn a_ci_without_a_forge_needs_the_whole_url_or_to_be_demanded() {
     let github = "https://github.com/acme/app";
     for issuer in ["https://oidc.circleci.com/org/c1ec1111", "http://localhost:3006/circleci"] {
         let certificate = of_ci(issuer, github, None);
-        let by =
-            |repo| SourcePolicy::new(Some(repo), None, None).unwrap().check(&certificate, None);
-        assert!(matches!(by("acme/app"), Err(SourceViolation::IssuerSpeaksForNoHost(_))));
-        by(github).unwrap();
+        let bare = policy(Some("acme/app"), None, None).check(&certificate, None);
+        assert!(matches!(bare, Err(SourceViolation::Issuer { .. })), "{bare:?}");
+        policy(Some(github), None, None).check(&certificate, None).unwrap();
+        let names = Some(forge("https://github.com"));
+        let demanded = resolved((Some("acme/app"), None, None), names.as_ref(), Some(issuer));
+        demanded.unwrap().check(&certificate, None).unwrap();
     }
+}
+
+#[test]
+fn a_predicate_may_write_the_repository_as_the_forge_reads_it() {
+    let mut shouted = provenance();
+    let url = "https://github.com/My-Org/My-Secure-Repo";
+    shouted.build_definition.external_parameters["workflow"]["repository"] = json!(url);
+    policy(Some("my-org/my-secure-repo"), None, None)
+        .check(&certificate(), Some(&shouted))
+        .unwrap();
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Context, bail};
 use ca::CaConfig;
 use toml::Table;
+use wire::countersign::Forge;
 
 use self::section::{Notes, Section};
 pub(crate) use self::values::{BaseUrl, KeyFile};
@@ -123,6 +124,8 @@ pub(crate) struct Trust {
     pub(crate) online_key: KeyFile,
     /// The identity provider that clients log in to.
     pub(crate) oidc_url: String,
+    /// The forge that names of repositories without a host mean.
+    pub(crate) forge: Option<Forge>,
 }
 
 /// The development identity provider: whoever can run `countersignd token` beside it is anybody.

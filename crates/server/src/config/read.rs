@@ -11,6 +11,7 @@ use identity::is_loopback;
 use log_store::LogKind;
 use serde::Deserialize;
 use url::Url;
+use wire::countersign::Forge;
 
 use super::{
     BaseUrl, Ca, Config, Database, KeyFile, Listen, Log, OidcDev, Telemetry, Trust, Tsa, issuers,
@@ -295,6 +296,7 @@ fn trust(
     if oidc_url.is_none() {
         section.wrong("oidc_url", "is missing: the identity provider that people log in to");
     }
+    let forge = forge(&mut section);
     section.end();
     Some(Trust {
         url: url?,
@@ -302,7 +304,24 @@ fn trust(
         root_key: root_key?,
         online_key: online_key?,
         oidc_url: oidc_url?,
+        forge,
     })
+}
+
+/// The forge of names without a host, and its kind where the host does not tell.
+fn forge(section: &mut Section<'_>) -> Option<Forge> {
+    let (url, kind) = (section.text("forge"), section.text("forge_kind"));
+    let Some(url) = url else {
+        if kind.is_some() {
+            section.wrong("forge_kind", "is of no use without `forge`");
+        }
+        return None;
+    };
+    let forge = Forge { url, kind };
+    if let Some(finding) = trust::lint::forge(&forge) {
+        section.wrong("forge", finding);
+    }
+    Some(forge)
 }
 
 /// One log of each kind.

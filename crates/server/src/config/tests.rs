@@ -75,6 +75,30 @@ fn takes_what_is_given() {
 }
 
 #[test]
+fn the_forge_of_names_without_a_host_is_an_https_url_and_perhaps_a_kind() {
+    let with = |lines: &str| changed("forge = \"https://github.com\"", lines);
+    let forge = |lines| Config::parse(&with(lines)).unwrap().trust.forge;
+    assert_eq!(Config::parse(&trial()).unwrap().trust.forge.unwrap().url, "https://github.com");
+    assert_eq!(forge(""), None);
+    let named = forge("forge = \"https://git.acme.example\"\nforge_kind = \"gitlab\"").unwrap();
+    assert_eq!(
+        (named.url.as_str(), named.kind.as_deref()),
+        ("https://git.acme.example", Some("gitlab"))
+    );
+    for (lines, words) in [
+        ("forge = \"http://git.acme.example\"", "trust.default.forge: "),
+        ("forge = \"git.acme.example\"", "trust.default.forge: "),
+        ("forge = \"\"", "trust.default.forge: must be a text that is not empty"),
+        ("forge = \"https://x.example\"\nforge_kind = \"svn\"", "none of github, gitlab"),
+        ("forge = \"https://github.com\"\nforge_kind = \"gitlab\"", "of another kind"),
+        ("forge_kind = \"github\"", "trust.default.forge_kind: is of no use"),
+    ] {
+        let said = problems(&with(lines));
+        assert!(said.contains(words), "{lines}: {said}");
+    }
+}
+
+#[test]
 fn an_empty_file_is_told_everything_that_is_missing() {
     let said = problems("");
     for place in ["data_dir", "tenant", "ca", "tsa", "trust", "log", "database.kind"] {

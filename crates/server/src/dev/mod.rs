@@ -17,7 +17,7 @@ use crate::{
     certificates::{ChainPlace, ca_chain, tsa_chain},
     cli::DevArguments,
     data_dir::{DataDir, make_private, read_json, remove_if_present, write_json},
-    endpoints::{self, BaseUrls, Face, HOST, Ports},
+    endpoints::{self, BaseUrls, Face, Ports},
     keys::Keys,
     logs::{LogIdentities, Logs, open_store},
     services::{
@@ -106,8 +106,8 @@ fn trust_files(
     material: &Material,
     now: u64,
 ) -> anyhow::Result<TrustFiles> {
-    let publisher = Publisher { operator: HOST, trust_dir: Some(data_dir.trust_dir()) };
-    let deployment = deployment(publisher, &BaseUrls::from(ports), logs, material)?;
+    let deployment =
+        deployment(Publisher::of_dev(data_dir), &BaseUrls::from(ports), logs, material)?;
     Ok(TrustFiles::build(&deployment, now)?)
 }
 

@@ -4,10 +4,11 @@ use anyhow::Context;
 use crypto::PublicKey;
 use trust::{Authority, Deployment, LogKey, TilesKey};
 use tsp::TsaChain;
-use wire::{Timestamp, trust::TimeRange};
+use wire::{Timestamp, countersign::Forge, trust::TimeRange};
 
 use crate::{
-    endpoints::{BaseUrls, Face},
+    data_dir::DataDir,
+    endpoints::{BaseUrls, Face, HOST},
     logs::{LogIdentities, LogIdentity},
 };
 
@@ -26,6 +27,16 @@ pub(crate) struct Material {
 pub(crate) struct Publisher<'a> {
     pub(crate) operator: &'a str,
     pub(crate) trust_dir: Option<PathBuf>,
+    /// That names of repositories without a host mean.
+    pub(crate) forge: Option<Forge>,
+}
+
+impl Publisher<'_> {
+    /// `countersignd dev`: names without a host mean what most projects are on.
+    pub(crate) fn of_dev(data_dir: &DataDir) -> Self {
+        let forge = Forge { url: "https://github.com".to_owned(), kind: None };
+        Self { operator: HOST, trust_dir: Some(data_dir.trust_dir()), forge: Some(forge) }
+    }
 }
 
 /// What the trust files are made from.
@@ -64,6 +75,7 @@ pub(crate) fn deployment(
             public_key: material.rekor1_tiles.clone(),
         }),
         trust_dir: publisher.trust_dir,
+        forge: publisher.forge,
         timestamp_authorities: vec![Authority {
             url: timestamp_url(urls),
             chain_der: material.tsa_chain.clone(),

@@ -101,6 +101,9 @@ fn the_served_trust_files_are_those_of_the_directory_and_the_data_is_private() {
     for name in ["root.json", "trusted_root.json", "signing_config.v0.2.json", "rekor2.pub"] {
         assert!(names.iter().any(|found| *found == name), "{name}: {names:?}");
     }
+    let instance = fs::read(dev.path("trust/countersign.json")).unwrap();
+    let instance: Value = serde_json::from_slice(&instance).unwrap();
+    assert_eq!(instance["forge"]["url"], "https://github.com");
     let root: Value =
         serde_json::from_slice(&fs::read(dev.path("trust/trusted_root.json")).unwrap()).unwrap();
     let logs: Vec<_> =

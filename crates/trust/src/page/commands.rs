@@ -106,7 +106,8 @@ impl Words<'_> {
         let files = format!(
             "curl -fsS -O {trust}/root.json \\\n  -O {trust}/trusted_root.json \\\n  \
              -O {trust}/signing_config.v0.2.json \\\n  \
-             -O {trust}/client_trust_config.json\n\
+             -O {trust}/client_trust_config.json \\\n  \
+             -O {trust}/countersign.json\n\
              echo \"{root}  root.json\" \\\n  | sha256sum --check"
         );
         Client {

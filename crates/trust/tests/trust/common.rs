@@ -11,7 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
 };
 use service::{Clock, FixedClock};
-use wire::{Timestamp, trust::TimeRange};
+use wire::{Timestamp, countersign::Forge, trust::TimeRange};
 
 /// 2026-01-01T00:00:00Z.
 pub(crate) const START: u64 = 1_767_225_600;
@@ -25,6 +25,7 @@ pub(crate) fn deployment() -> Deployment {
         operator: "acme.internal".to_owned(),
         trust_url: "http://localhost:3005".to_owned(),
         oidc_url: "http://localhost:3006".to_owned(),
+        forge: Some(Forge { url: "https://github.com".to_owned(), kind: None }),
         certificate_authorities: vec![Authority {
             url: "http://localhost:5555".to_owned(),
             chain_der: chain("Acme", "Acme CA", true),

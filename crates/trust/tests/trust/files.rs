@@ -29,6 +29,7 @@ fn makes_exactly_the_files_of_the_design() {
         "trusted_root.jsonl",
         "signing_config.v0.2.json",
         "client_trust_config.json",
+        "countersign.json",
         "fulcio_chain.pem",
         "rekor2.pub",
         "ctlog.pub",
@@ -344,4 +345,15 @@ fn writing_twice_changes_nothing_and_repairs_what_differs() {
         assert_eq!(fs::read(trust_dir.join(file.name)).unwrap(), file.content, "{}", file.name);
     }
     assert_eq!(fs::read_dir(&trust_dir).unwrap().count(), files.files().len());
+}
+
+#[test]
+fn the_forge_of_bare_names_is_in_a_document_of_our_own() {
+    let media_type = "application/vnd.countersign.instance.v1+json";
+    let expected = json!({"mediaType": media_type, "forge": {"url": "https://github.com"}});
+    assert_eq!(document(&files(), "countersign.json"), expected);
+    let mut deployment = deployment();
+    deployment.forge = None;
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    assert_eq!(document(&files, "countersign.json"), json!({"mediaType": media_type}));
 }

@@ -2,12 +2,13 @@
 
 use crate::common::{NOW, chain, deployment, public_key, since, with_rekor1};
 use countersign_trust::{
-    TrustFiles,
+    Deployment, TrustError, TrustFiles,
     lint::{self, Finding},
 };
 use crypto::KeyType;
 use wire::{
     Base64, HashAlgorithm, PublicKeyDetails,
+    countersign::Forge,
     trust::{
         CertificateAuthority, ClientTrustConfig, LogId, ServiceConfiguration, ServiceSelector,
         SigningConfig, TrustedRoot, TrustedRootMediaType, X509Certificate,
@@ -255,6 +256,28 @@ fn finds_nothing_in_both_signing_configs_of_a_deployment_with_rekor_1() {
     for name in ["signing_config.v0.2.json", "signing_config.rekor1.v0.2.json"] {
         let config: SigningConfig = serde_json::from_slice(&read(name)).unwrap();
         assert_eq!(lint::signing_config(&config, &root, NOW), [], "{name}");
+    }
+}
+
+#[test]
+fn finds_forges_that_our_own_client_would_not_take() {
+    let of = |url: &str, kind: Option<&str>| {
+        let forge = Forge { url: url.to_owned(), kind: kind.map(str::to_owned) };
+        TrustFiles::build(&Deployment { forge: Some(forge), ..deployment() }, NOW)
+    };
+    of("https://github.com", Some("github")).unwrap();
+    of("https://git.acme.example:8443", Some("gitlab")).unwrap();
+    for (url, kind) in [
+        ("http://github.com", None),
+        ("https://github.com/acme", None),
+        ("https://u:p@github.com", None),
+        ("github.com", None),
+        ("https://github.com", Some("gitlab")),
+        ("https://git.acme.example", Some("forgejo")),
+    ] {
+        let error = of(url, kind).unwrap_err();
+        let TrustError::Findings(findings) = error else { panic!("{error}") };
+        assert!(matches!(findings.as_slice(), [Finding::Forge(found, _)] if found == url), "{url}");
     }
 }
 

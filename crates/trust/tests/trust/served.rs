@@ -100,8 +100,8 @@ async fn answers_304_to_a_known_tag_and_200_to_another() {
 async fn a_client_can_walk_from_the_timestamp_to_every_target() {
     let served = Served::new(&with_rekor1()).await;
     let paths = served.walk().await;
-    // Two documents, rekor.pub, ctfe.pub, two certificates of the CA and of the TSA, three of metadata.
-    assert_eq!(paths.len(), 2 + 2 + 2 + 2 + 3);
+    // Three documents, rekor.pub, ctfe.pub, two certificates of the CA and of the TSA, three of metadata.
+    assert_eq!(paths.len(), 3 + 2 + 2 + 2 + 3);
     for path in paths {
         let (status, headers, _) = served.get(&path).await;
         assert_eq!(status, StatusCode::OK, "{path}");

@@ -142,7 +142,8 @@ async fn a_client_with_the_root_reads_every_target() {
     let client = Client::new(&repository.root_json());
     let seen = client.update(&stored.path()).await.unwrap();
     for file in stored.files.files() {
-        if ["trusted_root.json", "signing_config.v0.2.json"].contains(&file.name) {
+        let targets = ["trusted_root.json", "signing_config.v0.2.json", "countersign.json"];
+        if targets.contains(&file.name) {
             assert_eq!(seen.target(file.name).await, file.content, "{}", file.name);
         }
     }
@@ -160,6 +161,7 @@ async fn the_first_repository_is_exactly_this() {
         "1.targets.json",
         "root.json",
         "timestamp.json",
+        "countersign.json",
         "ctfe.pub",
         "fulcio_intermediate_v1.crt.pem",
         "fulcio_v1.crt.pem",

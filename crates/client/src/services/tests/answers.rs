@@ -15,7 +15,7 @@ fn token() -> IdentityToken {
 
 async fn certify(answer: &Value) -> (Result<Vec<Vec<u8>>, ServiceError>, Server) {
     let server = Server::always(response("200 OK", "", answer.to_string().as_bytes())).await;
-    let authority = CertificateAuthority::new(quick_http(), server.url());
+    let authority = CertificateAuthority::new(quick_http(), server.url().try_into().unwrap());
     let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
     let proof = key.sign_now(CertificateAuthority::challenge(&token()).as_bytes()).unwrap();
     (authority.certificate(&token(), key.public_key(), proof).await, server)
