@@ -1,13 +1,19 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use verify::{Cause, Check, OtherFormat, VerifyError};
+use wire::inert;
 
 use crate::{
+    output,
     services::{HttpClientError, IdentityTokenError},
     signing::SigningError,
     trust::TrustFileError,
 };
+
+/// Longest message shown, in characters: a path and a sentence or two. Parsers quote what they do not
+/// understand, and servers may send a mebibyte of it.
+const MAX_MESSAGE_LEN: usize = 4000;
 
 /// What kind of failure it was; the process's exit code, which scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +142,22 @@ impl Failure {
             ok: false,
             exit_code: self.exit.code(),
             check: self.check.map(Check::name),
-            message: &self.message,
+            message: &self.shown_message(),
             advice: self.advice.as_deref(),
         };
-        // Invariant: texts and numbers only, which always have a JSON form.
-        serde_json::to_string(&shape).unwrap_or_default() + "\n"
+        output::json(&shape)
+    }
+}
+
+impl Failure {
+    fn shown_message(&self) -> Cow<'_, str> {
+        match self.message.char_indices().nth(MAX_MESSAGE_LEN) {
+            None => Cow::Borrowed(&self.message),
+            Some((end, _)) => {
+                let begin = self.message.get(..end).unwrap_or_default();
+                Cow::Owned(format!("{begin} ..."))
+            }
+        }
     }
 }
 
@@ -175,10 +192,11 @@ impl From<HttpClientError> for Failure {
 }
 
 impl fmt::Display for Failure {
+    /// One line, whatever the message quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        f.write_str(&inert::escape(&self.shown_message()))?;
         match &self.advice {
-            Some(advice) => write!(f, ": {advice}"),
+            Some(advice) => write!(f, ": {}", inert::escape(advice)),
             None => Ok(()),
         }
     }

@@ -11,6 +11,7 @@
 //!
 //! - [`cli`]: the command line, as types.
 //! - [`run`]: one command, from its arguments to its [`Report`] or [`Failure`].
+//! - [`output`]: the one writer, which makes text of others inert.
 //! - [`trust`]: whom to trust: files, and what was pinned by TUF.
 //! - [`World`]: clock, variables and standard input, read once in `main`.
 
@@ -19,6 +20,7 @@ mod commands;
 mod failure;
 mod files;
 mod keys;
+pub mod output;
 mod progress;
 mod report;
 pub mod services;

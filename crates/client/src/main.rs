@@ -1,32 +1,38 @@
 //! The binary `countersign`: arguments, environment and exit code around the library.
 
 use std::{
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read},
     path::PathBuf,
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use clap::Parser;
-use countersign_client::{
-    Failure, Report, World,
-    cli::{Cli, OutputFormat},
-    run,
-};
+use countersign_client::{World, output, run};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    output::report_panics();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let cli = match output::parse(&arguments) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
     let format = cli.output_format();
     let world = World {
         clock: now,
         variables: ci_variables(),
         stdin: read_stdin,
         trust_directory: trust_directory(),
-        on_terminal: io::stderr().is_terminal(),
+        on_terminal: output::is_watched(),
     };
     match run(cli, &world) {
-        Ok(report) => succeed(&report, format),
-        Err(failure) => fail(&failure, format),
+        Ok(report) => {
+            output::succeed(&report, format);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            output::fail(&failure, format);
+            ExitCode::from(failure.exit().code())
+        }
     }
 }
 
@@ -62,22 +68,4 @@ fn trust_directory() -> Option<PathBuf> {
         let data = data.or_else(|| Some(of("HOME")?.join(".local/share")))?;
         Some(data.join("countersign/trust"))
     })
-}
-
-fn succeed(report: &Report, format: OutputFormat) -> ExitCode {
-    let text = match format {
-        OutputFormat::Text => report.to_text(),
-        OutputFormat::Json => report.to_json(),
-    };
-    // A reader that closed the pipe has what it wanted.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    ExitCode::SUCCESS
-}
-
-fn fail(failure: &Failure, format: OutputFormat) -> ExitCode {
-    if format == OutputFormat::Json {
-        let _ = io::stdout().lock().write_all(failure.to_json().as_bytes());
-    }
-    let _ = writeln!(io::stderr().lock(), "countersign: {failure}");
-    ExitCode::from(failure.exit().code())
 }

@@ -1,4 +1,4 @@
-use crate::World;
+use crate::{World, output};
 
 /// Tells a person at a terminal what is going on; in a pipe it is silent.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,7 @@ impl Progress {
 
     pub(crate) fn say(self, step: &str) {
         if self.0 {
-            eprintln!("countersign: {step}");
+            output::say(step);
         }
     }
 }

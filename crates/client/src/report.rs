@@ -3,8 +3,9 @@ use std::fmt::Write;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use verify::{Check, LoggedAt, Verified};
+use wire::inert;
 
-use crate::subjects::Subject;
+use crate::{output, subjects::Subject};
 
 /// What a command did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,8 +50,7 @@ impl Report {
     /// The report as one JSON object with a final newline.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Invariant: texts, numbers and lists only, which always have a JSON form.
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+        output::json(self)
     }
 
     /// The report for people.
@@ -281,9 +281,10 @@ impl Evidence {
     }
 }
 
+/// The value is of others, and cannot begin a line of its own.
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{name:<10} {value}");
+    let _ = writeln!(text, "{name:<10} {}", inert::escape(value));
 }
 
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
@@ -292,4 +293,76 @@ pub(crate) fn rfc3339(unix_seconds: u64) -> String {
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_else(|| unix_seconds.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "x\nverified   evil\r\u{1b}[2J\u{202e}\u{2028}##[add-mask]y";
+
+    /// A report in which every text is hostile.
+    fn report() -> Report {
+        let text = || HOSTILE.to_owned();
+        let evidence = Evidence {
+            identity: Some(text()),
+            issuer: Some(text()),
+            key_sha256: Some(text()),
+            log_origin: Some(text()),
+            log_index: Some(1),
+            tree_size: Some(2),
+            timestamps: vec![text()],
+            checks: vec![],
+        };
+        let (subject, sha256) = (text(), text());
+        let verified = VerifiedFile {
+            subject: text(),
+            sha256: text(),
+            level: Some(text()),
+            predicate_type: Some(text()),
+            evidence: evidence.clone(),
+        };
+        let trust = PinnedInstance {
+            url: text(),
+            directory: text(),
+            root_version: 1,
+            root_sha256: Some(text()),
+            expires: text(),
+            logs: vec![text()],
+            certificate_authorities: vec![text()],
+            timestamp_authorities: vec![text()],
+        };
+        Report {
+            ok: true,
+            signed: vec![SignedFile { subject, sha256, evidence }],
+            verified: vec![verified],
+            trust: Some(trust),
+            written: vec![text()],
+            notes: vec![text()],
+        }
+    }
+
+    #[test]
+    fn each_value_stays_on_the_line_of_its_name() {
+        let text = report().to_text();
+        for line in text.lines() {
+            assert!(line.is_ascii() && !line.contains(['\u{1b}', '\r']), "{line:?}");
+            assert!(!line.starts_with("verified   evil") && !line.contains("##["), "{line:?}");
+        }
+        let verified: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("verified")).collect();
+        assert_eq!(
+            verified,
+            [r"verified   x\nverified   evil\r\u{1b}[2J\u{202e}\u{2028}\u{23}#[add-mask]y"]
+        );
+    }
+
+    #[test]
+    fn json_keeps_each_value_and_shows_none() {
+        let json = report().to_json();
+        assert!(json.is_ascii() && json.lines().count() == 1, "{json:?}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read["verified"][0]["identity"], HOSTILE);
+        assert_eq!(read["trust"]["logs"][0], HOSTILE);
+    }
 }

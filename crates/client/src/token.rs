@@ -62,7 +62,7 @@ impl fmt::Debug for Token {
 fn claims_of(text: &str) -> Option<Map<String, Value>> {
     let payload = text.trim().split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    serde_json::from_slice(&payload).ok()
+    wire::json::from_slice(&payload).ok()
 }
 
 /// Gets a token: the one that was given, else the CI's.
@@ -146,7 +146,7 @@ async fn ask(client: &Client, url: &Url, bearer: &str) -> Result<Token, Failure>
         }
         body.extend_from_slice(&chunk);
     }
-    let answer: Answer = serde_json::from_slice(&body)
+    let answer: Answer = wire::json::from_slice(&body)
         .map_err(|_| unavailable("answered something else than a token".to_owned()))?;
     Token::parse(&answer.value)
 }

@@ -292,7 +292,7 @@ fn read_json<T: DeserializeOwned>(
     })?;
     let bytes =
         bytes.ok_or_else(|| TrustFileError::TooLong { what, path: path.to_owned(), limit })?;
-    serde_json::from_slice(&bytes).map_err(|source| TrustFileError::Json {
+    wire::json::from_slice(&bytes).map_err(|source| TrustFileError::Json {
         what,
         path: path.to_owned(),
         source,

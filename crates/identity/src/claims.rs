@@ -13,8 +13,8 @@ const MAX_DEPTH: usize = 16;
 /// The claim set of one token, parsed once.
 ///
 /// Every value keeps its exact JSON text, so integers beyond 2^53 (and beyond 64 bits) are not
-/// rounded. JSON `null` reads as an absent claim. Duplicate names are refused (RFC 7519 §4 allows
-/// that), because two readers could otherwise see two identities in one token.
+/// rounded. JSON `null` reads as an absent claim. Duplicate names are refused at any depth (RFC 7519 §4
+/// allows that), because two readers could otherwise see two identities in one token.
 #[derive(Clone)]
 pub struct Claims(BTreeMap<String, Box<RawValue>>);
 
@@ -28,7 +28,7 @@ impl Claims {
         if exceeds_depth(text) {
             return Err(ClaimError::TooDeep);
         }
-        serde_json::from_str(text).map_err(|_| ClaimError::NotAnObject)
+        wire::json::from_str(text).map_err(|_| ClaimError::NotAnObject)
     }
 
     /// A string claim; `None` when absent or `null`.
@@ -235,7 +235,12 @@ mod tests {
 
     #[test]
     fn refuses_duplicate_names_also_when_escaped() {
-        for json in [r#"{"iss":"a","iss":"b"}"#, r#"{"iss":"a","\u0069ss":"b"}"#] {
+        for json in [
+            r#"{"iss":"a","iss":"b"}"#,
+            r#"{"iss":"a","\u0069ss":"b"}"#,
+            r#"{"kubernetes.io":{"namespace":"a","x":1,"x":2}}"#,
+            r#"{"act":[{"sub":"a","sub":"b"}]}"#,
+        ] {
             assert_eq!(Claims::parse(json.as_bytes()).err(), Some(ClaimError::NotAnObject));
         }
     }

@@ -103,7 +103,7 @@ impl Header {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(TokenError::Header);
         }
-        let header: JoseHeader = serde_json::from_slice(json).map_err(|_| TokenError::Header)?;
+        let header: JoseHeader = wire::json::from_slice(json).map_err(|_| TokenError::Header)?;
         if header.crit.is_some() {
             return Err(TokenError::CriticalHeader);
         }
@@ -236,6 +236,8 @@ mod tests {
             r#"["RS256",null,null]"#,
             r#"{"alg":5}"#,
             r#"{"alg":"RS256","alg":"ES256"}"#,
+            r#"{"alg":"RS256","typ":"JWT","typ":"at+jwt"}"#,
+            r#"{"alg":"RS256","jwk":{"kty":"EC","kty":"RSA"}}"#,
         ] {
             let text = token(header, r#"{"iss":"i"}"#);
             assert_eq!(UnverifiedClaims::parse(&text).unwrap_err(), TokenError::Header, "{header}");

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+use wire::name::{NameError, check_path, check_uri};
 
 use crate::{ResourceDescriptor, Statement};
 
@@ -39,7 +40,7 @@ impl Provenance {
     ///
     /// # Errors
     /// [`ProvenanceError::PredicateType`] for a statement about something else,
-    /// [`ProvenanceError::Json`], [`ProvenanceError::NoBuilder`].
+    /// [`ProvenanceError::Json`], [`ProvenanceError::NoBuilder`], [`ProvenanceError::Deceptive`].
     pub fn of(statement: &Statement) -> Result<Self, ProvenanceError> {
         let found = statement.predicate_type();
         if ![PREDICATE_TYPE_SLSA_V1, PREDICATE_TYPE_SLSA_V1_ALIAS].contains(&found) {
@@ -49,17 +50,45 @@ impl Provenance {
         if provenance.run_details.builder.id.is_empty() {
             return Err(ProvenanceError::NoBuilder);
         }
+        provenance.check()?;
         Ok(provenance)
+    }
+
+    /// Checks every name and URI that is compared or shown.
+    fn check(&self) -> Result<(), ProvenanceError> {
+        let definition = &self.build_definition;
+        let run = self.run_details.metadata.as_ref();
+        let invocation = run.and_then(|metadata| metadata.invocation_id.as_deref());
+        for (what, uri) in [
+            ("build type", definition.build_type.as_str()),
+            ("builder", self.run_details.builder.id.as_str()),
+            ("invocation", invocation.unwrap_or_default()),
+            ("workflow's repository", self.workflow_repository().unwrap_or_default()),
+        ] {
+            check_uri(uri).map_err(|error| ProvenanceError::Deceptive(what, error))?;
+        }
+        for (what, path) in [
+            ("workflow's ref", self.workflow_ref()),
+            ("workflow's path", self.workflow_parameter("path")),
+        ] {
+            check_path(path.unwrap_or_default())
+                .map_err(|error| ProvenanceError::Deceptive(what, error))?;
+        }
+        for dependency in &definition.resolved_dependencies {
+            dependency.check().map_err(|error| ProvenanceError::Deceptive("dependency", error))?;
+        }
+        Ok(())
     }
 
     /// The statement that says this about `subjects`.
     ///
     /// # Errors
-    /// [`ProvenanceError::Json`], [`ProvenanceError::Statement`].
+    /// [`ProvenanceError::Json`], [`ProvenanceError::Statement`], [`ProvenanceError::Deceptive`].
     pub fn statement(
         &self,
         subjects: Vec<ResourceDescriptor>,
     ) -> Result<Statement, ProvenanceError> {
+        self.check()?;
         let predicate = serde_json::to_value(self)?;
         Ok(Statement::new(subjects, PREDICATE_TYPE_SLSA_V1, predicate)?)
     }
@@ -134,6 +163,9 @@ pub enum ProvenanceError {
     /// `builder.id` is empty, so nobody vouches.
     #[error("the provenance names no builder")]
     NoBuilder,
+    /// A name or URI that may pass for another.
+    #[error("the provenance's {0} is not one that may be shown: {1}")]
+    Deceptive(&'static str, #[source] NameError),
     /// The subjects make no statement.
     #[error(transparent)]
     Statement(#[from] crate::StatementError),
@@ -191,6 +223,58 @@ mod tests {
             Provenance::of(&statement(PREDICATE_TYPE_SLSA_V1, bare)),
             Err(ProvenanceError::NoBuilder)
         ));
+    }
+
+    #[test]
+    fn rejects_names_that_pass_for_others() {
+        const WORKFLOW: &str = "/buildDefinition/externalParameters/workflow";
+        const DEPENDENCY: &str = "/buildDefinition/resolvedDependencies/0";
+        let spoilt = |pointer: &str, value: &str| {
+            let mut predicate = predicate();
+            predicate["buildDefinition"]["externalParameters"] = json!({"workflow": {
+                "ref": "refs/heads/main", "path": ".github/workflows/w.yml",
+                "repository": "https://github.com/acme/widgets"}});
+            predicate["buildDefinition"]["resolvedDependencies"] = json!([{
+                "name": "n", "uri": "git+https://github.com/acme/widgets@refs/heads/main",
+                "digest": {"gitCommit": "00"}}]);
+            predicate["runDetails"]["metadata"] = json!({"invocationId": "https://ci.example/1"});
+            *predicate.pointer_mut(pointer).unwrap() = json!(value);
+            Provenance::of(&statement(PREDICATE_TYPE_SLSA_V1, predicate))
+        };
+        spoilt("/runDetails/builder/id", "https://builder.example").unwrap();
+        for pointer in [
+            "/buildDefinition/buildType".to_owned(),
+            "/runDetails/builder/id".to_owned(),
+            "/runDetails/metadata/invocationId".to_owned(),
+            format!("{WORKFLOW}/ref"),
+            format!("{WORKFLOW}/path"),
+            format!("{WORKFLOW}/repository"),
+            format!("{DEPENDENCY}/uri"),
+        ] {
+            for value in [
+                "https://github.com/acme/../evil",
+                "https://github.com/acme/%2e%2e/evil",
+                "https://github.com\\evil",
+                "a\nb",
+                "a\u{1b}[2Jb",
+                "a\u{202e}b",
+                "a\u{2066}b",
+                "a\u{200b}b",
+                "a\u{2028}b",
+            ] {
+                let error = spoilt(&pointer, value).unwrap_err();
+                assert!(matches!(error, ProvenanceError::Deceptive(..)), "{pointer}: {error}");
+            }
+        }
+        spoilt("/runDetails/builder/id", "https://github.com@evil.example/").unwrap_err();
+        spoilt(&format!("{DEPENDENCY}/name"), "a\u{202e}b").unwrap_err();
+        let cloned = "git+https://acme@dev.azure.com/acme/widgets/_git/widgets@refs/heads/main";
+        spoilt(&format!("{DEPENDENCY}/uri"), cloned).unwrap();
+        let mut written = Provenance::of(&statement(PREDICATE_TYPE_SLSA_V1, predicate())).unwrap();
+        written.run_details.builder.id = "https://b.example/../x".to_owned();
+        let subject = ResourceDescriptor::with_sha256("a", &[1; 32]);
+        let refused = written.statement(vec![subject]).unwrap_err();
+        assert!(matches!(refused, ProvenanceError::Deceptive(..)), "writers are as strict");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     endpoints::BaseUrls,
     keys,
     logs::{LogIdentities, key_id, key_name, open_store},
-    serve,
+    output, serve,
     services::{Material, Publisher, deployment},
     token::LastStart,
 };
@@ -81,10 +81,10 @@ pub(crate) async fn logs(
     let store = match opened {
         Ok(store) => store,
         Err(error @ StoreError::AlreadyOpen { .. }) => {
-            eprintln!(
-                "countersignd: the database is in use by a running countersignd; stop it, then \
-                 run fsck again ({error})"
-            );
+            output::say(&format!(
+                "the database is in use by a running countersignd; stop it, then run fsck again \
+                 ({error})"
+            ));
             return Ok(None);
         }
         Err(error) => return Err(error).context("cannot open the log's database"),
@@ -206,8 +206,8 @@ fn chain_text(data_dir: &DataDir, name: &str) -> anyhow::Result<String> {
 /// Prints one line; false when it is bad news.
 pub(crate) fn report(name: &str, outcome: &anyhow::Result<String>) -> bool {
     match outcome {
-        Ok(summary) => println!("{name}: ok, {summary}"),
-        Err(error) => println!("{name}: BAD, {error:#}"),
+        Ok(summary) => output::print(&format!("{name}: ok, {summary}")),
+        Err(error) => output::print(&format!("{name}: BAD, {error:#}")),
     }
     outcome.is_ok()
 }

@@ -4,6 +4,7 @@
 use std::io;
 
 use tracing_subscriber::fmt::MakeWriter;
+use wire::inert;
 
 /// Keeps the trail of what keys were used for in a filter that does not name it: who asks for fewer
 /// lines (`warn`) did not ask for certificates without a record. `audit=off` leaves it out.
@@ -22,52 +23,47 @@ pub(crate) fn with_audit(filter: &str) -> String {
 
 /// Standard error, for a formatter that writes each event with one call.
 ///
-/// tracing quotes texts, and takes escape sequences out of errors, but leaves their line feeds:
-/// an error that quotes a caller (a PEM label, say) would forge log lines.
+/// tracing quotes texts, and takes escape sequences out of errors, but leaves their line feeds, and
+/// marks that turn text around: an error that quotes a caller (a PEM label, say) would forge log lines.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LogLines;
+pub(crate) enum LogLines {
+    /// For people.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
 
 impl MakeWriter<'_> for LogLines {
     type Writer = OneLine<io::Stderr>;
 
     fn make_writer(&self) -> Self::Writer {
-        OneLine(io::stderr())
+        OneLine { form: *self, output: io::stderr() }
     }
 }
 
-/// Escapes every line break but the last.
-pub(crate) struct OneLine<W>(W);
+/// Makes each event inert, but for its last line feed.
+pub(crate) struct OneLine<W> {
+    form: LogLines,
+    output: W,
+}
 
 impl<W: io::Write> io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let (body, end) = match event.strip_suffix(b"\n") {
-            Some(body) => (body, b"\n".as_slice()),
-            None => (event, b"".as_slice()),
-        };
-        if body.iter().any(|byte| is_break(*byte)) {
-            let mut line = Vec::with_capacity(event.len() + 16);
-            for byte in body {
-                match byte {
-                    b'\n' => line.extend_from_slice(b"\\n"),
-                    b'\r' => line.extend_from_slice(b"\\r"),
-                    byte => line.push(*byte),
-                }
+        // An event of JSON is UTF-8; were it not, it would not be JSON either.
+        let line = match (self.form, std::str::from_utf8(event)) {
+            (LogLines::Json, Ok(json)) => {
+                let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
+                format!("{}{end}", inert::escape_json(json)).into_bytes()
             }
-            line.extend_from_slice(end);
-            self.0.write_all(&line)?;
-        } else {
-            self.0.write_all(event)?;
-        }
+            _ => inert::escape_line(event),
+        };
+        self.output.write_all(&line)?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.output.flush()
     }
-}
-
-fn is_break(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
 }
 
 #[cfg(test)]
@@ -113,17 +109,33 @@ mod tests {
         assert_eq!(let_through("warn, audit=off"), ["trouble"], "who names it, decides");
     }
 
-    fn written(event: &str) -> String {
-        let mut writer = OneLine(Vec::new());
+    fn written(form: LogLines, event: &str) -> String {
+        let mut writer = OneLine { form, output: Vec::new() };
         writer.write_all(event.as_bytes()).unwrap();
-        String::from_utf8(writer.0).unwrap()
+        String::from_utf8(writer.output).unwrap()
     }
 
     #[test]
     fn an_event_is_one_line_whatever_is_in_it() {
+        let written = |event| written(LogLines::Text, event);
         assert_eq!(written("INFO refused\n"), "INFO refused\n");
         assert_eq!(written("INFO a\nERROR forged\r\n"), "INFO a\\nERROR forged\\r\n");
         assert_eq!(written("\n\n"), "\\n\n");
         assert_eq!(written(""), "");
+    }
+
+    #[test]
+    fn an_event_moves_no_cursor_and_turns_no_text_around() {
+        for c in [
+            '\u{1b}', '\u{7}', '\t', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}',
+            '\u{2028}', '\u{feff}',
+        ] {
+            let text = written(LogLines::Text, &format!("INFO a{c}b\n"));
+            assert!(!text.contains(c) && text.ends_with("b\n"), "{text:?}");
+            let event = serde_json::json!({"message": format!("a{c}b")});
+            let json = written(LogLines::Json, &format!("{event}\n"));
+            assert!(!json.contains(c) && json.ends_with("\"}\n"), "{json:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), event);
+        }
     }
 }

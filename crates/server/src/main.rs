@@ -15,6 +15,7 @@
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `oidc`: the development identity provider.
+//! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
 mod certificates;
@@ -29,23 +30,26 @@ mod keys;
 mod log_lines;
 mod logs;
 mod oidc;
+mod output;
 mod serve;
 mod services;
 mod token;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use cli::{Cli, Command};
 use config::{Config, Telemetry};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let Cli { log, command } = Cli::parse();
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let Cli { log, command } = match output::parse(&arguments) {
+        Ok(cli) => cli,
+        Err(code) => return ExitCode::from(code),
+    };
     run(log.as_deref(), command).unwrap_or_else(|error| {
-        // `{:#}` prints the causes on the same line.
-        eprintln!("countersignd: {error:#}");
+        output::fail(&error);
         ExitCode::FAILURE
     })
 }
@@ -96,16 +100,12 @@ fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
     let filter =
         EnvFilter::new(log_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_lines::LogLines);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
     if telemetry.is_some_and(|telemetry| telemetry.json) {
-        lines.json().init();
+        lines.json().with_writer(log_lines::LogLines::Json).init();
     } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).init();
+        // No colours: an escape sequence in the log would be a caller's.
+        lines.with_ansi(false).with_writer(log_lines::LogLines::Text).init();
     }
-    let print = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(panic.location = place, "a thread panicked");
-        print(panic);
-    }));
+    output::report_panics();
 }

@@ -1,4 +1,4 @@
-use std::{io::Write, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::{
     endpoints::{Face, Ports},
     keys,
     oidc::{AUDIENCE, Ci, Minter, TokenRequest},
+    output,
 };
 
 /// What a start of `dev` leaves for `token` and for the next start.
@@ -39,8 +40,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         Some(file) => OffsetClock::new(file).now(),
     };
     let token = Minter::new(key).mint(&request.claims(&last.ports.url(Face::Oidc), now))?;
-    let mut output = std::io::stdout().lock();
-    output.write_all(token.as_bytes()).and_then(|()| output.flush()).context("cannot print")
+    output::print_exact(&token).context("cannot print")
 }
 
 /// What a token is for when nothing is said: the audience that its preset wants first.

@@ -164,7 +164,7 @@ fn check_body(entry: &TransparencyLogEntry, logged: &Logged<'_>) -> Result<(), V
         return Err(Check::LogEntry.failed_by(Cause::Unsupported, reason));
     }
     let body = entry.canonicalized_body.as_slice();
-    let head: Head = serde_json::from_slice(body).failing(Check::LogEntry)?;
+    let head: Head = wire::json::from_slice(body).failing(Check::LogEntry)?;
     if head.kind != of.kind || head.api_version != of.version {
         return Err(Check::LogEntry.failed("kind or version is not the body's"));
     }

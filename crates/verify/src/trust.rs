@@ -37,7 +37,7 @@ impl Trust {
         if json.len() > MAX_TRUSTED_ROOT_LEN {
             return Err(TrustError::TooLong);
         }
-        Self::from_root(serde_json::from_slice(json)?)
+        Self::from_root(wire::json::from_slice(json)?)
     }
 
     /// Takes a trusted root that was read.

@@ -1,14 +1,15 @@
 //! The Sigstore bundle (`dev.sigstore.bundle.v1`), versions 0.1 to 0.3.
 //!
 //! Read strictly: an unknown member anywhere, a member given twice, two members of
-//! a `oneof` or an unknown media type is an error, so that nothing a bundle says can
-//! go unseen. Nothing is verified here, and lists may be of any length: verifiers cap them.
+//! a `oneof`, an unknown media type or a text that may pass for another is an error, so that
+//! nothing a bundle says can go unseen. Nothing is verified here, and lists may be of any length:
+//! verifiers cap them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Base64, HashAlgorithm, Int64,
-    proto::{is_default, or_default},
+    proto::{is_default, or_default, text},
 };
 
 /// A signature with all that is needed to verify it offline.
@@ -30,7 +31,7 @@ impl Bundle {
     /// # Errors
     /// Whatever is not exactly the shape; see the [module](self).
     pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        crate::json::from_slice(json)
     }
 
     /// Writes the bundle as JSON on one line.
@@ -173,7 +174,7 @@ impl TryFrom<RawVerificationMaterial> for VerificationMaterial {
 #[serde(deny_unknown_fields, default)]
 pub struct PublicKeyIdentifier {
     /// Unauthenticated hint which key it is, by convention base64 of its SHA-256.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "is_default")]
     pub hint: String,
 }
 
@@ -242,10 +243,10 @@ pub struct LogId {
 #[serde(deny_unknown_fields, default)]
 pub struct KindVersion {
     /// Such as `hashedrekord`.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "text")]
     pub kind: String,
     /// Such as `0.0.2`.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "text")]
     pub version: String,
 }
 
@@ -345,7 +346,7 @@ pub struct DsseEnvelope {
     #[serde(deserialize_with = "or_default")]
     pub payload: Base64,
     /// Media type of the payload, part of what is signed.
-    #[serde(alias = "payload_type", deserialize_with = "or_default")]
+    #[serde(alias = "payload_type", deserialize_with = "text")]
     pub payload_type: String,
     /// Signatures over the pre-authentication encoding of both.
     #[serde(deserialize_with = "or_default")]

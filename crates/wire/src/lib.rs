@@ -9,7 +9,7 @@
 //!   enums by name, unset members left out;
 //! - read in camelCase or `snake_case`, `int64` as string or number, bytes in either
 //!   base64 alphabet with or without padding, enums by name or number, `null` as absent;
-//! - a member given twice is refused; so are both members of a `oneof`.
+//! - a member given twice is refused, known or not; so are both members of a `oneof`.
 //!
 //! Unknown members are refused in [`bundle`] and [`rekor2`] (nothing in a bundle may
 //! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`rekor1`], [`trust`],
@@ -20,11 +20,16 @@
 //! - [`fulcio`], [`rekor1`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
 //! - [`countersign`]: `countersign.json`, which is ours alone.
 //! - [`rpc`]: the error body of Fulcio and Rekor v2.
+//! - [`json`]: the one reader of JSON from outside, also of formats that are not of this crate.
+//! - [`name`], [`inert`]: what names and URIs may hold, and how text of others is shown.
 
 pub mod bundle;
 pub mod countersign;
 pub mod ct;
 pub mod fulcio;
+pub mod inert;
+pub mod json;
+pub mod name;
 mod proto;
 pub mod rekor1;
 pub mod rekor2;

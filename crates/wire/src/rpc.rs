@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::inert;
+
 /// An error body: `{"code":3,"message":"...","details":[]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -16,10 +18,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// An error of that kind with that text.
+    /// An error of that kind with that text, which may quote the caller and is made inert.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        let message = inert::escape(&message.into()).into_owned();
+        Self { code, message, details: Vec::new() }
     }
 }
 

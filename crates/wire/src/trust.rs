@@ -2,13 +2,14 @@
 //!
 //! Written as every client accepts them: legacy media type, no member that an older
 //! reader does not know unless it is set. Unknown members and unknown enum names are
-//! ignored on reading, since the files may be newer than this program.
+//! ignored on reading, since the files may be newer than this program. Names and URIs that may
+//! pass for others ([`crate::name`]) are refused.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Base64, HashAlgorithm, PublicKeyDetails, Timestamp,
-    proto::{is_default, or_default, or_unspecified, proto_enum},
+    proto::{is_default, or_default, or_unspecified, proto_enum, text, uri},
 };
 
 /// Whom a verifier trusts: every log, CA and TSA, past ones with their end.
@@ -62,7 +63,7 @@ pub enum TrustedRootMediaType {
 #[serde(rename_all = "camelCase", default)]
 pub struct TransparencyLogInstance {
     /// Complete URL; its host is the checkpoint origin of a Rekor v2 log.
-    #[serde(alias = "base_url", deserialize_with = "or_default")]
+    #[serde(alias = "base_url", deserialize_with = "uri")]
     pub base_url: String,
     /// Hash of the Merkle tree.
     #[serde(alias = "hash_algorithm", deserialize_with = "or_unspecified")]
@@ -77,7 +78,7 @@ pub struct TransparencyLogInstance {
     #[serde(alias = "checkpoint_key_id", skip_serializing_if = "Option::is_none")]
     pub checkpoint_key_id: Option<LogId>,
     /// Breaks older readers; not written when empty.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "is_default")]
     pub operator: String,
 }
 
@@ -125,7 +126,7 @@ pub struct CertificateAuthority {
     #[serde(deserialize_with = "or_default")]
     pub subject: DistinguishedName,
     /// Of the service.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "uri")]
     pub uri: String,
     /// Lowest CA (TSA: signing certificate) first, root last.
     #[serde(alias = "cert_chain", deserialize_with = "or_default")]
@@ -134,7 +135,7 @@ pub struct CertificateAuthority {
     #[serde(alias = "valid_for", skip_serializing_if = "Option::is_none")]
     pub valid_for: Option<TimeRange>,
     /// Breaks older readers; not written when empty.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "is_default")]
     pub operator: String,
 }
 
@@ -146,14 +147,10 @@ pub type TimestampAuthority = CertificateAuthority;
 #[serde(rename_all = "camelCase", default)]
 pub struct DistinguishedName {
     /// `O`.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "is_default")]
     pub organization: String,
     /// `CN`.
-    #[serde(
-        alias = "common_name",
-        deserialize_with = "or_default",
-        skip_serializing_if = "is_default"
-    )]
+    #[serde(alias = "common_name", deserialize_with = "text", skip_serializing_if = "is_default")]
     pub common_name: String,
 }
 
@@ -216,7 +213,7 @@ pub enum SigningConfigMediaType {
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// Base URL, for a TSA the complete one.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "uri")]
     pub url: String,
     /// Rekor: 1 or 2. Others: 1.
     #[serde(alias = "major_api_version", deserialize_with = "or_default")]
@@ -225,7 +222,7 @@ pub struct Service {
     #[serde(alias = "valid_for", skip_serializing_if = "Option::is_none")]
     pub valid_for: Option<TimeRange>,
     /// Who runs it; clients take at most one service of an operator.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "text", skip_serializing_if = "is_default")]
     pub operator: String,
 }
 

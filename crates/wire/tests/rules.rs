@@ -229,6 +229,78 @@ fn member_given_twice_is_refused_also_in_two_spellings() {
 }
 
 #[test]
+fn member_given_twice_is_refused_also_where_it_is_unknown_or_ignored() {
+    let media_type = r#""mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1""#;
+    let read = |rest: &str| {
+        countersign_wire::json::from_str::<TrustedRoot>(&format!("{{{media_type}{rest}}}"))
+    };
+    read(r#","newer":{"a":1}"#).unwrap();
+    for twice in [
+        r#","newer":1,"newer":2"#,
+        r#","newer":{"a":1,"a":1}"#,
+        r#","tlogs":[{"newer":[{"a":1,"a":1}]}]"#,
+        // An enum of unknown names is read by way of a map, which would take the last.
+        r#","tlogs":[{"hashAlgorithm":{"a":1,"a":1}}]"#,
+    ] {
+        let error = read(twice).unwrap_err();
+        assert!(error.to_string().contains("duplicate field"), "{twice}: {error}");
+    }
+    let unknown = bundle().to_string().replacen('{', r#"{"x":1,"x":1,"#, 1);
+    let error = Bundle::from_json(unknown.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("duplicate field `x`"), "{error}");
+}
+
+#[test]
+fn text_that_may_pass_for_another_is_refused() {
+    let read = |pointer: &str, value: &str| {
+        let mut config = json!({
+            "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+            "trustedRoot": {
+                "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+                "tlogs": [{"baseUrl": "https://l.example", "operator": "o"}],
+                "certificateAuthorities": [{"uri": "https://c.example", "operator": "o",
+                    "subject": {"organization": "o", "commonName": "c"}}],
+            },
+            "signingConfig": {
+                "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+                "caUrls": [{"url": "https://c.example", "operator": "o"}],
+            },
+        });
+        *config.pointer_mut(pointer).unwrap() = json!(value);
+        countersign_wire::json::from_str::<ClientTrustConfig>(&config.to_string()).map(|_| ())
+    };
+    for (pointer, is_uri) in [
+        ("/trustedRoot/tlogs/0/baseUrl", true),
+        ("/trustedRoot/tlogs/0/operator", false),
+        ("/trustedRoot/certificateAuthorities/0/uri", true),
+        ("/trustedRoot/certificateAuthorities/0/operator", false),
+        ("/trustedRoot/certificateAuthorities/0/subject/organization", false),
+        ("/trustedRoot/certificateAuthorities/0/subject/commonName", false),
+        ("/signingConfig/caUrls/0/url", true),
+        ("/signingConfig/caUrls/0/operator", false),
+    ] {
+        read(pointer, "https://x.example/a").unwrap();
+        for c in [
+            '\n', '\r', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}',
+            '\u{2028}',
+        ] {
+            read(pointer, &format!("https://x.example/{c}")).unwrap_err();
+        }
+        for uri in ["https://x.example/../a", "https://x.example@y.example", "https://x.example\\a"]
+        {
+            assert_eq!(read(pointer, uri).is_err(), is_uri, "{pointer} {uri}");
+        }
+    }
+    for pointer in
+        ["/dsseEnvelope/payloadType", "/verificationMaterial/tlogEntries/0/kindVersion/kind"]
+    {
+        let mut sample = bundle();
+        *sample.pointer_mut(pointer).unwrap() = json!("a\u{202e}b");
+        Bundle::from_json(sample.to_string().as_bytes()).unwrap_err();
+    }
+}
+
+#[test]
 fn two_members_of_a_oneof_are_refused_and_none_too() {
     let signature = json!({"signature": "MAA="});
     let mut both = bundle();

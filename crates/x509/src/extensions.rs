@@ -3,6 +3,7 @@ use der::{
     asn1::{ObjectIdentifier, Utf8StringRef},
 };
 use thiserror::Error;
+use wire::name::{NameError, check_path, check_text, check_uri};
 
 use crate::oid;
 
@@ -69,16 +70,14 @@ impl FulcioExtensions {
     /// .1 to .6 are raw UTF-8, .8 to .24 DER `UTF8String`.
     ///
     /// # Errors
-    /// [`ExtensionsError::TooLong`].
+    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`].
     pub fn encode(&self) -> Result<Vec<(ObjectIdentifier, Vec<u8>)>, ExtensionsError> {
+        self.check()?;
         let mut encoded = Vec::new();
         for field in FIELDS {
             let Some(value) = (field.get)(self).filter(|value| !value.is_empty()) else {
                 continue;
             };
-            if value.len() > MAX_VALUE_LEN {
-                return Err(ExtensionsError::TooLong(field.oid));
-            }
             let content =
                 field.encoding.encode(value).ok_or(ExtensionsError::TooLong(field.oid))?;
             encoded.push((field.oid, content));
@@ -86,12 +85,21 @@ impl FulcioExtensions {
         Ok(encoded)
     }
 
+    /// Checks that the values may stand in a certificate: a name, URI or ref that passes for another
+    /// would be compared and shown as that.
+    ///
+    /// # Errors
+    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`].
+    pub fn check(&self) -> Result<(), ExtensionsError> {
+        FIELDS.iter().try_for_each(|field| field.check((field.get)(self).unwrap_or_default()))
+    }
+
     /// Reads the fields from pairs of type and content of `extnValue`; foreign types are ignored.
     ///
     /// # Errors
     /// [`ExtensionsError::Malformed`] when a value is not UTF-8, not DER or has bytes after it,
-    /// [`ExtensionsError::TooLong`], and [`ExtensionsError::Contradiction`] when one field is given
-    /// two values (as .1 and .8 of different text would).
+    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Contradiction`] when one field is given two
+    /// values (as .1 and .8 of different text would), and what [`Self::check`] refuses.
     pub fn parse<'a>(
         extensions: impl IntoIterator<Item = (ObjectIdentifier, &'a [u8])>,
     ) -> Result<Self, ExtensionsError> {
@@ -104,6 +112,7 @@ impl FulcioExtensions {
                 return Err(ExtensionsError::TooLong(oid));
             }
             let value = field.encoding.decode(content).ok_or(ExtensionsError::Malformed(oid))?;
+            field.check(&value)?;
             let slot = (field.get_mut)(&mut parsed);
             match slot {
                 Some(earlier) if *earlier != value => {
@@ -133,6 +142,9 @@ pub enum ExtensionsError {
     /// Not the UTF-8 or DER that the type demands, or bytes after it.
     #[error("extension {0} is malformed")]
     Malformed(ObjectIdentifier),
+    /// It may pass for another value.
+    #[error("extension {0} is not one that may be shown: {1}")]
+    Deceptive(ObjectIdentifier, #[source] NameError),
     /// The same field with two values.
     #[error("extension {0} contradicts an earlier extension")]
     Contradiction(ObjectIdentifier),
@@ -143,8 +155,19 @@ struct Field {
     name: &'static str,
     oid: ObjectIdentifier,
     encoding: Encoding,
+    /// What its value is, and so what may be in it.
+    check: fn(&str) -> Result<(), NameError>,
     get: fn(&FulcioExtensions) -> Option<&str>,
     get_mut: fn(&mut FulcioExtensions) -> &mut Option<String>,
+}
+
+impl Field {
+    fn check(&self, value: &str) -> Result<(), ExtensionsError> {
+        if value.len() > MAX_VALUE_LEN {
+            return Err(ExtensionsError::TooLong(self.oid));
+        }
+        (self.check)(value).map_err(|error| ExtensionsError::Deceptive(self.oid, error))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -172,42 +195,49 @@ impl Encoding {
 }
 
 macro_rules! field {
-    ($oid:ident, $encoding:ident, $name:ident) => {
+    ($oid:ident, $encoding:ident, $name:ident, $check:ident) => {
         Field {
             name: stringify!($name),
             oid: oid::$oid,
             encoding: Encoding::$encoding,
+            check: $check,
             get: |extensions| extensions.$name.as_deref(),
             get_mut: |extensions| &mut extensions.$name,
         }
     };
 }
 
-/// In the order in which Fulcio writes them.
+/// In the order in which Fulcio writes them. Names of workflows, events and environments are free text,
+/// digests and identifiers are compared as they are: in these only what is not seen is refused.
 const FIELDS: &[Field] = &[
-    field!(ISSUER, Raw, issuer),
-    field!(GITHUB_WORKFLOW_TRIGGER, Raw, github_workflow_trigger),
-    field!(GITHUB_WORKFLOW_SHA, Raw, github_workflow_sha),
-    field!(GITHUB_WORKFLOW_NAME, Raw, github_workflow_name),
-    field!(GITHUB_WORKFLOW_REPOSITORY, Raw, github_workflow_repository),
-    field!(GITHUB_WORKFLOW_REF, Raw, github_workflow_ref),
-    field!(ISSUER_V2, Der, issuer),
-    field!(BUILD_SIGNER_URI, Der, build_signer_uri),
-    field!(BUILD_SIGNER_DIGEST, Der, build_signer_digest),
-    field!(RUNNER_ENVIRONMENT, Der, runner_environment),
-    field!(SOURCE_REPOSITORY_URI, Der, source_repository_uri),
-    field!(SOURCE_REPOSITORY_DIGEST, Der, source_repository_digest),
-    field!(SOURCE_REPOSITORY_REF, Der, source_repository_ref),
-    field!(SOURCE_REPOSITORY_IDENTIFIER, Der, source_repository_identifier),
-    field!(SOURCE_REPOSITORY_OWNER_URI, Der, source_repository_owner_uri),
-    field!(SOURCE_REPOSITORY_OWNER_IDENTIFIER, Der, source_repository_owner_identifier),
-    field!(BUILD_CONFIG_URI, Der, build_config_uri),
-    field!(BUILD_CONFIG_DIGEST, Der, build_config_digest),
-    field!(BUILD_TRIGGER, Der, build_trigger),
-    field!(RUN_INVOCATION_URI, Der, run_invocation_uri),
-    field!(SOURCE_REPOSITORY_VISIBILITY_AT_SIGNING, Der, source_repository_visibility_at_signing),
-    field!(DEPLOYMENT_ENVIRONMENT, Der, deployment_environment),
-    field!(TOKEN_SUBJECT, Der, token_subject),
+    field!(ISSUER, Raw, issuer, check_uri),
+    field!(GITHUB_WORKFLOW_TRIGGER, Raw, github_workflow_trigger, check_text),
+    field!(GITHUB_WORKFLOW_SHA, Raw, github_workflow_sha, check_text),
+    field!(GITHUB_WORKFLOW_NAME, Raw, github_workflow_name, check_text),
+    field!(GITHUB_WORKFLOW_REPOSITORY, Raw, github_workflow_repository, check_path),
+    field!(GITHUB_WORKFLOW_REF, Raw, github_workflow_ref, check_path),
+    field!(ISSUER_V2, Der, issuer, check_uri),
+    field!(BUILD_SIGNER_URI, Der, build_signer_uri, check_uri),
+    field!(BUILD_SIGNER_DIGEST, Der, build_signer_digest, check_text),
+    field!(RUNNER_ENVIRONMENT, Der, runner_environment, check_text),
+    field!(SOURCE_REPOSITORY_URI, Der, source_repository_uri, check_uri),
+    field!(SOURCE_REPOSITORY_DIGEST, Der, source_repository_digest, check_text),
+    field!(SOURCE_REPOSITORY_REF, Der, source_repository_ref, check_path),
+    field!(SOURCE_REPOSITORY_IDENTIFIER, Der, source_repository_identifier, check_text),
+    field!(SOURCE_REPOSITORY_OWNER_URI, Der, source_repository_owner_uri, check_uri),
+    field!(SOURCE_REPOSITORY_OWNER_IDENTIFIER, Der, source_repository_owner_identifier, check_text),
+    field!(BUILD_CONFIG_URI, Der, build_config_uri, check_uri),
+    field!(BUILD_CONFIG_DIGEST, Der, build_config_digest, check_text),
+    field!(BUILD_TRIGGER, Der, build_trigger, check_text),
+    field!(RUN_INVOCATION_URI, Der, run_invocation_uri, check_uri),
+    field!(
+        SOURCE_REPOSITORY_VISIBILITY_AT_SIGNING,
+        Der,
+        source_repository_visibility_at_signing,
+        check_text
+    ),
+    field!(DEPLOYMENT_ENVIRONMENT, Der, deployment_environment, check_text),
+    field!(TOKEN_SUBJECT, Der, token_subject, check_text),
 ];
 
 #[cfg(test)]
@@ -279,6 +309,77 @@ mod tests {
         let old = (oid::ISSUER, b"a".to_vec());
         let new = (oid::ISSUER_V2, vec![0x0c, 0x01, b'b']);
         assert_eq!(parse(&[old, new]), Err(ExtensionsError::Contradiction(oid::ISSUER_V2)));
+    }
+
+    /// As a CA that checks nothing would write it.
+    fn unchecked(field: &Field, value: &str) -> [(ObjectIdentifier, Vec<u8>); 1] {
+        [(field.oid, field.encoding.encode(value).unwrap())]
+    }
+
+    #[test]
+    fn no_field_holds_what_is_not_seen_as_what_it_is() {
+        for field in FIELDS {
+            for c in [
+                '\0',
+                '\n',
+                '\r',
+                '\t',
+                '\u{1b}',
+                '\u{7f}',
+                '\u{85}',
+                '\u{9b}',
+                '\u{ad}',
+                '\u{61c}',
+                '\u{200b}',
+                '\u{200e}',
+                '\u{200f}',
+                '\u{2028}',
+                '\u{2029}',
+                '\u{202a}',
+                '\u{202e}',
+                '\u{2060}',
+                '\u{2066}',
+                '\u{2069}',
+                '\u{feff}',
+                '\u{e0041}',
+            ] {
+                let value = format!("https://forge.example/a{c}b");
+                let refused = ExtensionsError::Deceptive(field.oid, NameError::Character(c.into()));
+                assert_eq!(parse(&unchecked(field, &value)).as_ref(), Err(&refused), "{c:?}");
+                let mut extensions = FulcioExtensions::default();
+                *(field.get_mut)(&mut extensions) = Some(value);
+                let written = extensions.encode().unwrap_err();
+                assert!(matches!(written, ExtensionsError::Deceptive(..)), "{c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_uri_or_ref_passes_for_another() {
+        let of = |names: &[&str]| -> Vec<&Field> {
+            FIELDS
+                .iter()
+                .filter(|field| names.iter().any(|end| field.name.ends_with(end)))
+                .collect()
+        };
+        let (uris, paths) = (of(&["issuer", "_uri"]), of(&["_ref", "_repository"]));
+        assert_eq!((uris.len(), paths.len()), (7, 3));
+        for (value, error) in [
+            ("https://github.com/acme/../evil", NameError::DotSegment),
+            ("https://github.com/acme/./evil", NameError::DotSegment),
+            ("https://github.com/acme/%2e%2E/evil", NameError::DotSegment),
+            ("refs/heads/../../evil", NameError::DotSegment),
+            ("https://github.com\\evil", NameError::Backslash),
+        ] {
+            for field in uris.iter().chain(&paths) {
+                let refused = Err(ExtensionsError::Deceptive(field.oid, error));
+                assert_eq!(parse(&unchecked(field, value)), refused, "{value}");
+            }
+        }
+        for field in uris {
+            let refused = Err(ExtensionsError::Deceptive(field.oid, NameError::UserInfo));
+            assert_eq!(parse(&unchecked(field, "https://github.com@evil.example/a")), refused);
+        }
     }
 
     #[test]

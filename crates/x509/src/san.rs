@@ -3,6 +3,7 @@ use der::{
     asn1::{Ia5String, Utf8StringRef},
 };
 use thiserror::Error;
+use wire::name::{NameError, check_path, check_uri};
 use x509_cert::ext::pkix::name::{GeneralName, GeneralNames, OtherName};
 
 use crate::oid;
@@ -44,11 +45,8 @@ impl SubjectAlternativeName {
         }
         match self {
             Self::Email(address) => check_email(address),
-            Self::Uri(uri) => check_uri(uri),
-            Self::OtherName(name) if name.chars().any(char::is_control) => {
-                Err(SanError::ForbiddenCharacter)
-            }
-            Self::OtherName(_) => Ok(()),
+            Self::Uri(uri) => check_absolute_uri(uri),
+            Self::OtherName(name) => Ok(check_path(name)?),
         }
     }
 
@@ -69,7 +67,8 @@ impl SubjectAlternativeName {
         GeneralNames::from([name]).to_der().map_err(|_| SanError::TooLong)
     }
 
-    /// Reads the one name of a `GeneralNames`.
+    /// Reads the one name of a `GeneralNames`, and refuses what [`Self::check`] does: other CAs may
+    /// be less strict than ours, and the name is compared and shown here.
     pub(crate) fn from_general_names_der(der: &[u8]) -> Result<Self, SanError> {
         let names = GeneralNames::from_der(der).map_err(SanError::Asn1)?;
         let [name] = names.as_slice() else {
@@ -84,6 +83,7 @@ impl SubjectAlternativeName {
             }
             _ => return Err(SanError::UnsupportedKind),
         };
+        san.check()?;
         Ok(san)
     }
 }
@@ -106,6 +106,9 @@ pub enum SanError {
     /// Not ASCII, a space or a control character.
     #[error("the name holds a character that its kind does not allow")]
     ForbiddenCharacter,
+    /// It may pass for another name.
+    #[error("the name is not one that may be shown: {0}")]
+    Deceptive(#[from] NameError),
     /// Not `local@domain`.
     #[error("the name is not an e-mail address")]
     NotAnEmail,
@@ -133,8 +136,9 @@ fn check_email(address: &str) -> Result<(), SanError> {
 }
 
 /// RFC 3986 §3.1: a scheme is a letter, then letters, digits, `+`, `-` and `.`.
-fn check_uri(uri: &str) -> Result<(), SanError> {
+fn check_absolute_uri(uri: &str) -> Result<(), SanError> {
     check_graphic(uri)?;
+    check_uri(uri)?;
     let (scheme, rest) = uri.split_once(':').ok_or(SanError::NotAUri)?;
     let starts_well = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
     let goes_on_well = scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
@@ -209,6 +213,52 @@ mod tests {
         let long = format!("https://{}", "a".repeat(MAX_NAME_LEN - 8));
         assert_eq!(uri(&long).check(), Ok(()));
         assert_eq!(uri(&(long + "a")).check(), Err(SanError::TooLong));
+    }
+
+    /// What a CA that checks nothing would write.
+    fn unchecked_der(name: &SubjectAlternativeName) -> Vec<u8> {
+        let ia5 = |text: &str| Ia5String::new(text).unwrap();
+        let name = match name {
+            SubjectAlternativeName::Email(address) => GeneralName::Rfc822Name(ia5(address)),
+            SubjectAlternativeName::Uri(uri) => GeneralName::UniformResourceIdentifier(ia5(uri)),
+            SubjectAlternativeName::OtherName(name) => GeneralName::OtherName(OtherName {
+                type_id: oid::OTHER_NAME,
+                value: Any::encode_from(&Utf8StringRef::new(name).unwrap()).unwrap(),
+            }),
+        };
+        GeneralNames::from([name]).to_der().unwrap()
+    }
+
+    #[test]
+    fn reads_no_name_that_it_would_not_write() {
+        let other = |name: &str| SubjectAlternativeName::OtherName(name.to_owned());
+        for (name, error) in [
+            (email(""), SanError::Empty),
+            (email("a b@example.com"), SanError::ForbiddenCharacter),
+            (email("a\n@example.com"), SanError::ForbiddenCharacter),
+            (email("a\u{1b}[2J@example.com"), SanError::ForbiddenCharacter),
+            (email("nobody"), SanError::NotAnEmail),
+            (uri("not a uri"), SanError::ForbiddenCharacter),
+            (uri("example.com/a"), SanError::NotAUri),
+            (uri("https://example.com/\r\nverified"), SanError::ForbiddenCharacter),
+            (uri("https://example.com/a\u{7f}"), SanError::ForbiddenCharacter),
+            (uri("https://github.com/a/../b"), NameError::DotSegment.into()),
+            (uri("https://github.com/a/./b"), NameError::DotSegment.into()),
+            (uri("https://github.com/a/%2E%2e/b"), NameError::DotSegment.into()),
+            (uri("https://github.com\\@evil.example/a"), NameError::Backslash.into()),
+            (uri("https://github.com@evil.example/a"), NameError::UserInfo.into()),
+            (uri("https://github.com/a%0Ab"), NameError::Character(0x0a).into()),
+            (other("a\n!b"), NameError::Character(0x0a).into()),
+            (other("a\u{202e}!b"), NameError::Character(0x202e).into()),
+            (other("a\u{2066}!b"), NameError::Character(0x2066).into()),
+            (other("a\u{200b}!b"), NameError::Character(0x200b).into()),
+            (other("a\u{2028}!b"), NameError::Character(0x2028).into()),
+        ] {
+            let der = unchecked_der(&name);
+            let read = SubjectAlternativeName::from_general_names_der(&der);
+            assert_eq!(read.as_ref(), Err(&error), "{name:?}");
+            assert_eq!(name.check(), Err(error), "writers and readers agree");
+        }
     }
 
     #[test]

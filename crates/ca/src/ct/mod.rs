@@ -99,7 +99,7 @@ impl CtClient {
 }
 
 fn parse(answer: &[u8]) -> Result<Sct, CtError> {
-    let answer: AddChainResponse = serde_json::from_slice(answer).map_err(|_| CtError::Answer)?;
+    let answer: AddChainResponse = wire::json::from_slice(answer).map_err(|_| CtError::Answer)?;
     let log_id = <[u8; 32]>::try_from(answer.id.0).map_err(|_| CtError::Answer)?;
     if answer.sct_version != 0 {
         return Err(CtError::Sct(SctError::Version));

@@ -115,7 +115,9 @@ fn metadata_token(metadata: &MetadataMap) -> Option<String> {
 
 /// The status of HTTP's answer, and its `Retry-After` as `google.rpc.RetryInfo`.
 fn status(error: &IssueError) -> Status {
-    let (code, message) = (error.code().number(), error.to_string());
+    // It may quote the caller.
+    let message = wire::inert::escape(&error.to_string()).into_owned();
+    let code = error.code().number();
     let details = error.retry_after_s().map(|seconds| {
         let retry = google::rpc::RetryInfo {
             retry_delay: Some(google::protobuf::Duration {

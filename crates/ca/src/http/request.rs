@@ -31,9 +31,31 @@ pub(super) fn header_token(headers: &HeaderMap) -> Option<String> {
 
 /// The parser's own words may quote a token, so only the place of the error is passed on.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, IssueError> {
-    serde_json::from_slice(body).map_err(|error| {
+    wire::json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
         IssueError::Request(format!("{what}, line {line} column {column}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::fulcio::SigningCertRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_member_given_twice_is_refused_also_where_it_is_unknown() {
+        const REST: &str = r#""certificateSigningRequest":"MAA=""#;
+        parse::<SigningCertRequest>(format!("{{{REST}}}").as_bytes()).unwrap();
+        for twice in [
+            r#""certificateSigningRequest":"MAA=","#,
+            r#""x":1,"x":2,"#,
+            r#""x":{"y":1,"y":1},"#,
+            r#""credentials":{"oidcIdentityToken":"a","x":1,"x":1},"#,
+        ] {
+            let json = format!("{{{twice}{REST}}}");
+            assert!(parse::<SigningCertRequest>(json.as_bytes()).is_err(), "{json}");
+        }
+    }
 }

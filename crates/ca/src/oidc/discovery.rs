@@ -55,7 +55,7 @@ impl KeySource {
         }
         let document = fetch::get(&self.client, &self.metadata_url()?, MAX_DOCUMENT_LEN).await?;
         let metadata: Metadata =
-            serde_json::from_slice(&document).map_err(|_| SourceError::NotADocument)?;
+            wire::json::from_slice(&document).map_err(|_| SourceError::NotADocument)?;
         if metadata.issuer != self.issuer {
             return Err(SourceError::OtherIssuer);
         }

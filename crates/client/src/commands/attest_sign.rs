@@ -57,7 +57,7 @@ pub(super) fn generate_and_sign(
 pub(super) fn sign(args: &AttestSignArgs, world: &World) -> Result<Report, Failure> {
     let subjects = subjects::parse(&args.subjects.subjects)?;
     let predicate = files::read(&args.predicate, MAX_PREDICATE_LEN, "predicate")?;
-    let predicate: Value = serde_json::from_slice(&predicate).map_err(|error| {
+    let predicate: Value = wire::json::from_slice(&predicate).map_err(|error| {
         Failure::usage(format!("predicate {} is not JSON: {error}", args.predicate.display()))
     })?;
     let predicate_type = &args.predicate_type.predicate_type.0;

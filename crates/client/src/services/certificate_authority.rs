@@ -83,7 +83,7 @@ impl CertificateAuthority {
     }
 
     fn read(&self, answer: &[u8]) -> Result<Vec<Vec<u8>>, ServiceError> {
-        let answer: SigningCertResponse = serde_json::from_slice(answer)
+        let answer: SigningCertResponse = wire::json::from_slice(answer)
             .map_err(|error| self.service.malformed(format!("not a certificate: {error}")))?;
         if matches!(answer, SigningCertResponse::SignedCertificateDetachedSct(_)) {
             return Err(self.service.malformed(

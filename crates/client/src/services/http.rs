@@ -272,14 +272,14 @@ fn said(status: StatusCode, body: &[u8], token: Option<&IdentityToken>) -> Strin
     struct Message {
         message: String,
     }
-    let message = match serde_json::from_slice::<Message>(body) {
+    let message = match wire::json::from_slice::<Message>(body) {
         Ok(json) => json.message,
         Err(_) => std::str::from_utf8(body).unwrap_or_default().to_owned(),
     };
     // Before it is shortened: half a token is still a secret.
     let message = token.map_or(message.clone(), |token| token.redact(&message));
-    let printable = message.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
-    let message: String = printable.take(MAX_MESSAGE_LEN).collect();
+    let shortened: String = message.trim().chars().take(MAX_MESSAGE_LEN).collect();
+    let message = wire::inert::escape(&shortened);
     let status = status.as_u16();
     if message.is_empty() {
         format!("it answered {status}")

@@ -35,7 +35,7 @@ impl IdentityToken {
             URL_SAFE_NO_PAD.decode(payload).map_err(|_| IdentityTokenError::NotCompact)?;
         // Its error would quote a claim.
         let claims: Map<String, Value> =
-            serde_json::from_slice(&payload).map_err(|_| IdentityTokenError::Claims)?;
+            wire::json::from_slice(&payload).map_err(|_| IdentityTokenError::Claims)?;
         let mut named = ["email", "sub"].iter().filter_map(|name| claims.get(*name)?.as_str());
         let challenge = named.find(|name| !name.is_empty()).ok_or(IdentityTokenError::NoSubject)?;
         Ok(Self { compact: compact.to_owned(), challenge: challenge.to_owned() })

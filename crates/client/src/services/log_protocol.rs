@@ -15,7 +15,7 @@ pub async fn ask_protocol(
     let Some(answer) = http.get(&service, url.join("/api/v1/log")).await? else {
         return Ok(LogProtocol::RekorV2);
     };
-    serde_json::from_slice::<LogInfo>(&answer)
+    wire::json::from_slice::<LogInfo>(&answer)
         .map(|_| LogProtocol::RekorV1)
         .map_err(|error| service.malformed(format!("not a description of a log: {error}")))
 }

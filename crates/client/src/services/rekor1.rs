@@ -111,7 +111,7 @@ impl RekorV1 {
             Some(answer) => answer,
             None => self.stored(&proposed.expected).await?,
         };
-        let answer: EntryResponse = serde_json::from_slice(&answer)
+        let answer: EntryResponse = wire::json::from_slice(&answer)
             .map_err(|error| self.service.malformed(format!("not a log entry: {error}")))?;
         self.check(&answer, &proposed.expected)?;
         self.entry_of(answer.entry, &proposed.expected)

@@ -54,7 +54,7 @@ impl TransparencyLog {
                 repeatable: true,
             })
             .await?;
-        let entry: TransparencyLogEntry = serde_json::from_slice(&answer)
+        let entry: TransparencyLogEntry = wire::json::from_slice(&answer)
             .map_err(|error| self.service.malformed(format!("not a log entry: {error}")))?;
         if entry.inclusion_proof.is_none() {
             return Err(self.service.malformed("not a log entry: it has no inclusion proof"));

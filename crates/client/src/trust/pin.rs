@@ -76,9 +76,9 @@ impl Pinned {
     pub fn load(&self) -> Result<LoadedTrust, PinError> {
         let unusable = |error: &dyn std::error::Error| PinError::Unusable(error.to_string());
         let root: TrustedRoot =
-            serde_json::from_str(self.trusted_root.get()).map_err(|error| unusable(&error))?;
+            wire::json::from_str(self.trusted_root.get()).map_err(|error| unusable(&error))?;
         let config: SigningConfig =
-            serde_json::from_str(self.signing_config.get()).map_err(|error| unusable(&error))?;
+            wire::json::from_str(self.signing_config.get()).map_err(|error| unusable(&error))?;
         let trust = Trust::from_root(root).map_err(|error| unusable(&error))?;
         let forge = self.instance.as_ref().map(|instance| forge_in(instance.get().as_bytes()));
         let forge = forge.transpose().map_err(|error| unusable(&error))?.flatten();
@@ -120,7 +120,7 @@ impl TrustDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(PinError::Unreadable { path, source }),
         };
-        let pinned: Pinned = serde_json::from_slice(&content)
+        let pinned: Pinned = wire::json::from_slice(&content)
             .map_err(|error| PinError::Unusable(error.to_string()))?;
         if pinned.format == FORMAT {
             Ok(Some(pinned))

@@ -9,7 +9,7 @@ use wire::rekor1::first;
 use super::{
     entry_of,
     envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
-    proposed::{Text, parse, required, required_bytes},
+    proposed::{Text, parse, parse_part, required, required_bytes},
     verifier::Verifier,
 };
 use crate::{EntryError, VerifiedEntry, index_key};
@@ -56,7 +56,7 @@ struct EnvelopeSignature<'a> {
 
 /// Verifies every signature of the envelope by some verifier.
 pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
-    let spec: Spec<'_> = parse(spec.get().as_bytes())?;
+    let spec: Spec<'_> = parse_part(spec)?;
     if spec.envelope_hash.is_some() || spec.payload_hash.is_some() || spec.signatures.is_some() {
         return Err(EntryError::Unexpected("spec.envelopeHash, payloadHash or signatures"));
     }

@@ -7,7 +7,7 @@ use wire::Base64;
 
 use super::{
     entry_of,
-    proposed::{Hash, Text, parse, required, required_bytes},
+    proposed::{Hash, Text, parse_part, required, required_bytes},
     verifier::Verifier,
 };
 use crate::{EntryError, VerifiedEntry, index_key};
@@ -50,7 +50,7 @@ struct Data<'a> {
 
 /// Verifies the signature over the digest; Ed25519 keys as Ed25519ph.
 pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
-    let spec: Spec<'_> = parse(spec.get().as_bytes())?;
+    let spec: Spec<'_> = parse_part(spec)?;
     let signature = spec.signature.ok_or(EntryError::Missing("spec.signature"))?;
     let key = signature.public_key.ok_or(EntryError::Missing("spec.signature.publicKey"))?;
     let hash = spec.data.and_then(|data| data.hash).ok_or(EntryError::Missing("spec.data.hash"))?;

@@ -10,7 +10,7 @@ use super::{
     dsse::verify_envelope,
     entry_of,
     envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
-    proposed::{Hash, Text, parse, quoted, required, required_bytes},
+    proposed::{Hash, Text, parse_part, quoted, required, required_bytes},
     verifier::Verifier,
 };
 use crate::{EntryError, VerifiedEntry, index_key};
@@ -40,7 +40,7 @@ struct Content1<'a> {
 ///
 /// Hashes that the client sends are ignored, as upstream does.
 pub(super) fn verify_1(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
-    let spec: Spec1<'_> = parse(spec.get().as_bytes())?;
+    let spec: Spec1<'_> = parse_part(spec)?;
     let content = spec.content.ok_or(EntryError::Missing("spec.content"))?;
     let envelope = required(content.envelope, "spec.content.envelope")?;
     let verifiers = [Verifier::from_pem(&required_bytes(spec.public_key, "spec.publicKey")?)?];
@@ -112,7 +112,7 @@ struct Signature2<'a> {
 /// The hash is the client's word: of what JSON it is, nobody but the client can know. Nobody signed
 /// it, so the entry is not found by it either, as upstream has it.
 pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
-    let spec: Spec2<'_> = parse(spec.get().as_bytes())?;
+    let spec: Spec2<'_> = parse_part(spec)?;
     let content = spec.content.ok_or(EntryError::Missing("spec.content"))?;
     let envelope = content.envelope.ok_or(EntryError::Missing("spec.content.envelope"))?;
     let hash = checked_hash(content.hash)?;

@@ -54,9 +54,14 @@ impl<'a> Proposed<'a> {
     }
 }
 
-/// Reads JSON as exactly `T`.
+/// Reads JSON as exactly `T`; a member given twice is refused at any depth, unknown ones included.
 pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, EntryError> {
-    serde_json::from_slice(json).map_err(|error| EntryError::malformed(&error))
+    wire::json::from_slice(json).map_err(|error| EntryError::malformed(&error))
+}
+
+/// Reads a part of what [`parse`] has looked through.
+pub(super) fn parse_part<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, EntryError> {
+    serde_json::from_str(json.get()).map_err(|error| EntryError::malformed(&error))
 }
 
 /// A string that must be there.

@@ -77,13 +77,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Digests<'a> {
 
 /// Digests of the subjects and materials, as lower-case hex without the algorithm's name.
 ///
-/// Nothing of a payload that is no statement, nor of values that are no digest: whoever signed them
-/// may write anything there, and the entry is valid all the same.
+/// Nothing of a payload that is no statement or one of two meanings, nor of values that are no digest:
+/// whoever signed them may write anything there, and the entry is valid all the same.
 pub(super) fn digests(payload_type: &str, payload: &[u8]) -> Vec<String> {
     if payload_type != PAYLOAD_TYPE {
         return Vec::new();
     }
-    let Ok(statement) = serde_json::from_slice::<Statement<'_>>(payload) else {
+    let Ok(statement) = wire::json::from_slice::<Statement<'_>>(payload) else {
         return Vec::new();
     };
     let provenance = statement.predicate.and_then(|json| serde_json::from_str(json.get()).ok());

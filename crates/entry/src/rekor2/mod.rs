@@ -43,7 +43,7 @@ pub fn verify_request(json: &[u8], options: &Options) -> Result<VerifiedEntry, E
     if json.len() > MAX_REQUEST_LEN {
         return Err(EntryError::RequestTooLong { limit: MAX_REQUEST_LEN });
     }
-    let request = serde_json::from_slice(json).map_err(|error| EntryError::malformed(&error))?;
+    let request = wire::json::from_slice(json).map_err(|error| EntryError::malformed(&error))?;
     match request {
         CreateEntryRequest::HashedRekord(request) => hashedrekord::verify(&request),
         CreateEntryRequest::Dsse(_) if !options.legacy_dsse => Err(EntryError::DsseNotAccepted),

@@ -110,6 +110,8 @@ fn rejects_deep_json_and_members_given_twice() {
     for (once, twice) in [
         (r#""kind":"hashedrekord""#, r#""kind":"hashedrekord","kind":"hashedrekord""#),
         (r#""algorithm":"sha256""#, r#""algorithm":"sha256","algorithm":"sha512""#),
+        (r#""algorithm":"sha256""#, r#""algorithm":"sha256","x":{"y":1,"y":2}"#),
+        (r#""kind":"hashedrekord""#, r#""kind":"hashedrekord","x":1,"x":2"#),
     ] {
         let text = valid.replace(once, twice);
         assert_ne!(text, valid);

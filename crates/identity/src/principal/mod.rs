@@ -13,7 +13,7 @@ mod kubernetes;
 mod uri;
 
 use thiserror::Error;
-use x509::{FulcioExtensions, SubjectAlternativeName};
+use x509::{ExtensionsError, FulcioExtensions, SanError, SubjectAlternativeName};
 
 use crate::{ClaimError, IssuerConfig, IssuerKind, VerifiedClaims};
 
@@ -42,6 +42,9 @@ impl VerifiedClaims {
         let challenges = challenges(self, &san, subject.as_deref())?;
         extensions.issuer = Some(self.issuer().to_owned());
         extensions.token_subject = subject;
+        // Here, where it is the token's fault, and not when the certificate is made.
+        san.check()?;
+        extensions.check()?;
         Ok(Principal { san, extensions, challenges })
     }
 
@@ -101,10 +104,16 @@ pub enum PrincipalError {
     /// The text cannot stand in a URI.
     #[error("claim `{0}` cannot be part of a URI")]
     NotUriText(&'static str),
-    /// A line feed or another control character: what is shown to people and written to logs must
-    /// not be able to look like something else.
+    /// A line feed, a mark of direction or another character that is not seen as what it is: what is
+    /// shown to people and written to logs must not be able to look like something else.
     #[error("claim `{0}` holds a control character")]
     ControlCharacter(&'static str),
+    /// A name that may pass for another, for all that its kind allows.
+    #[error("the claims make no name for a certificate: {0}")]
+    Name(#[from] SanError),
+    /// Likewise an extension.
+    #[error("the claims make no extensions for a certificate: {0}")]
+    Extensions(#[from] ExtensionsError),
     /// Not `owner/name` as GitHub makes them, or a path that leads out of it.
     #[error("claim `{0}` does not begin with the name of a repository")]
     Repository(&'static str),
@@ -147,9 +156,7 @@ pub enum PrincipalError {
 }
 
 fn refuse_controls(name: &'static str, text: &str) -> Result<(), PrincipalError> {
-    // Line separators, and marks that turn the direction of what is shown after them.
-    let turns = |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.chars().any(|c| c.is_control() || turns(c)) {
+    if wire::name::check_text(text).is_err() {
         return Err(PrincipalError::ControlCharacter(name));
     }
     Ok(())

@@ -151,6 +151,24 @@ fn uri_refuses_subjects_elsewhere() {
 }
 
 #[test]
+fn uri_leads_nowhere_but_where_it_seems_to() {
+    for path in [
+        "/a/../b",
+        "/a/./b",
+        "/..",
+        "/%2e%2e/b",
+        "/a%2f..%2fb",
+        "/a%5cb",
+        "/a%0ab",
+        "/%E2%80%AEb",
+        "/%252e%252e/b",
+    ] {
+        let refused = map(uri(), &json!({"sub": format!("{ISSUER}{path}")})).unwrap_err();
+        assert!(matches!(refused, PrincipalError::Name(_)), "{path}: {refused}");
+    }
+}
+
+#[test]
 fn challenges_hold_a_verified_address_of_any_kind_of_issuer() {
     let claims = json!({"sub": "https://issuer.example/x", "email": "a@b", "email_verified": true});
     assert_eq!(map(uri(), &claims).unwrap().challenges, ["a@b", "https://issuer.example/x"]);

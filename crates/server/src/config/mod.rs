@@ -23,7 +23,10 @@ use toml::Table;
 use wire::countersign::Forge;
 
 use self::section::{Notes, Section};
-pub(crate) use self::values::{BaseUrl, KeyFile};
+pub(crate) use self::{
+    section::Problems,
+    values::{BaseUrl, KeyFile},
+};
 use crate::{
     cli::Part,
     endpoints::{BaseUrls, Face},
@@ -148,7 +151,7 @@ impl Config {
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let table: Table = text.parse().context("is not TOML")?;
+        let table: Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let notes = Notes::default();
         let config = read::config(Section::root(table, &notes));
         match (config, notes.into_problems()) {
@@ -186,4 +189,11 @@ impl Config {
             Face::Metrics => self.listen.metrics_port(part),
         }
     }
+}
+
+/// Where `text` is no TOML, on one line: the parser would quote lines of the file.
+fn not_toml(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    anyhow::anyhow!("is not TOML: line {line}: {}", error.message())
 }

@@ -1,6 +1,7 @@
 use std::{cell::RefCell, collections::BTreeSet, fmt, path::PathBuf, str::FromStr};
 
 use toml::{Table, Value};
+use wire::inert;
 
 /// Everything that is wrong with a configuration file, each with its place.
 #[derive(Debug, Default)]
@@ -29,7 +30,9 @@ impl fmt::Display for Problems {
         let Self(problems) = self;
         let plural = if problems.len() == 1 { "" } else { "s" };
         write!(formatter, "{} problem{plural}", problems.len())?;
-        problems.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+        // A value that a problem quotes may have lines of its own.
+        let mut problems = problems.iter().map(|problem| inert::escape(problem));
+        problems.try_for_each(|problem| write!(formatter, "\n  {problem}"))
     }
 }
 

@@ -1,10 +1,12 @@
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
+use wire::inert;
 
 use crate::{
     data_dir::{DataDir, write_json},
     endpoints::{BaseUrls, Face},
+    output,
     services::timestamp_url,
 };
 
@@ -43,15 +45,15 @@ impl Ready {
     /// Writes the file, and says the same in words.
     pub(super) fn announce(&self, data_dir: &DataDir, elapsed: Duration) -> anyhow::Result<()> {
         write_json(&data_dir.ready_file(), self)?;
-        // Nobody may be listening any more; that is no reason to end.
-        let _ = writeln!(std::io::stdout().lock(), "{}", self.in_words(elapsed));
+        output::print_lines(&(self.in_words(elapsed) + "\n"));
         Ok(())
     }
 
     fn in_words(&self, elapsed: Duration) -> String {
         let Self { ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics, .. } = self;
+        let trust_dir = self.trust_dir.display().to_string();
         let (trust_dir, pid, milliseconds) =
-            (self.trust_dir.display(), self.pid, elapsed.as_millis());
+            (inert::escape(&trust_dir), self.pid, elapsed.as_millis());
         format!(
             "Countersign is ready for development, after {milliseconds} ms, as process {pid}.\n\
              \n  certificate authority   {ca}\

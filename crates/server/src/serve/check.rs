@@ -16,6 +16,7 @@ use crate::{
     data_dir::DataDir,
     deployment_dirs::DeploymentDirs,
     fsck::{self, ca_sound, report, tsa_sound},
+    output,
     services::Shared,
 };
 
@@ -25,9 +26,10 @@ pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let dirs = DeploymentDirs::new(&config.data_dir);
     let public = PublicDir::new(&dirs);
     let shared = Shared::new(Arc::new(SystemClock));
-    println!("configuration: ok, {} issuers are believed", config.ca.settings.issuers.len());
+    let issuers = config.ca.settings.issuers.len();
+    output::print(&format!("configuration: ok, {issuers} issuers are believed"));
     if config.oidc_dev.is_some() {
-        println!("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
+        output::print("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
     }
     let mut sound = true;
     sound &= report("ca", &ca(&config, &public));

@@ -1,4 +1,4 @@
-use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, Signer};
@@ -17,6 +17,7 @@ use crate::{
     data_dir::{Access, DataDir, replace},
     deployment_dirs::DeploymentDirs,
     keys::{self, load_or_make_file},
+    output,
     services::{self, Shared},
 };
 
@@ -225,6 +226,5 @@ fn say_of(
 }
 
 fn say(what: &str, happened: &str, detail: &str) {
-    // Nobody may be reading any more; that is no reason to stop half-way.
-    let _ = writeln!(std::io::stdout().lock(), "{happened}: {what}, {detail}");
+    output::print(&format!("{happened}: {what}, {detail}"));
 }

@@ -4,5 +4,6 @@
 mod dev;
 mod fsck;
 mod harness;
+mod inert;
 mod log_lines;
 mod token;

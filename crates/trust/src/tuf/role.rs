@@ -73,7 +73,7 @@ impl<T: Role + Clone> Document<T> {
     where
         T: DeserializeOwned,
     {
-        let signed = serde_json::from_slice(&bytes).ok()?;
+        let signed = wire::json::from_slice(&bytes).ok()?;
         Some(Self { signed, bytes })
     }
 

@@ -44,7 +44,9 @@ pub(crate) fn refused(form: RequestForm, refusal: &Refusal) -> Response {
         (RequestForm::Der, false) => StatusCode::OK,
         (RequestForm::Json, false) => StatusCode::BAD_REQUEST,
     };
+    // It may quote the caller.
     let message = refusal.to_string();
+    let message = wire::inert::escape(&message);
     let mut response = match form {
         RequestForm::Der => der(status, rejection(fail_info, &message)),
         RequestForm::Json => problem(status, &message),

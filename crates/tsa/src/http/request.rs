@@ -64,7 +64,7 @@ impl RequestForm {
 }
 
 fn read_json(body: &[u8]) -> Result<TimestampRequest, Refusal> {
-    let json: JsonRequest = serde_json::from_slice(body)
+    let json: JsonRequest = wire::json::from_slice(body)
         .map_err(|error| Refusal::Json { line: error.line(), column: error.column() })?;
     Ok(from_json(&json)?)
 }
@@ -122,6 +122,19 @@ mod tests {
             assert_eq!(form_of(content_type), form, "{content_type}");
         }
         assert_eq!(RequestForm::of(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn refuses_json_with_a_member_twice() {
+        let read = |members: &str| {
+            let hash = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+            let json = format!(r#"{{"artifactHash":"{hash}","hashAlgorithm":"sha256"{members}}}"#);
+            RequestForm::Json.read(json.as_bytes())
+        };
+        assert!(read("").is_ok());
+        for twice in [r#","hashAlgorithm":"sha256""#, r#","x":1,"x":2"#, r#","x":{"y":1,"y":1}"#] {
+            assert!(matches!(read(twice), Err(Refusal::Json { .. })), "{twice}");
+        }
     }
 
     #[test]

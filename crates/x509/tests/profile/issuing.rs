@@ -252,7 +252,11 @@ fn without(tbs_der: &[u8], oid: der::asn1::ObjectIdentifier) -> (Vec<Extension>,
 }
 
 fn some_text() -> impl Strategy<Value = Option<String>> {
-    proptest::option::of("\\PC{1,40}")
+    proptest::option::of("\\PC{1,40}").prop_filter("may pass for another", |text| {
+        let extensions =
+            FulcioExtensions { build_signer_uri: text.clone(), ..FulcioExtensions::default() };
+        extensions.check().is_ok()
+    })
 }
 
 fn some_name() -> impl Strategy<Value = SubjectAlternativeName> {
@@ -261,6 +265,7 @@ fn some_name() -> impl Strategy<Value = SubjectAlternativeName> {
         "https://[!-~]{1,60}".prop_map(SubjectAlternativeName::Uri),
         "\\PC{1,20}![a-z]{1,8}".prop_map(SubjectAlternativeName::OtherName),
     ]
+    .prop_filter("may pass for another", |name| name.check().is_ok())
 }
 
 prop_compose! {

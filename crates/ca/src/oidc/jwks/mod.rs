@@ -19,13 +19,14 @@ pub(crate) struct KeySet(Vec<VerifyingKey>);
 
 impl KeySet {
     /// Reads a JWK Set. Keys of unknown kinds, symmetric ones among them, are passed over
-    /// (RFC 7517 §5); `None` when it is no JWK Set, has no usable key, or too many.
+    /// (RFC 7517 §5); `None` when it is no JWK Set, has a member twice, no usable
+    /// key, or too many.
     pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<serde_json::Value>,
         }
-        let document: Document = serde_json::from_slice(json).ok()?;
+        let document: Document = wire::json::from_slice(json).ok()?;
         if document.keys.len() > MAX_KEYS {
             return None;
         }

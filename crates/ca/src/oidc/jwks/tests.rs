@@ -37,6 +37,18 @@ fn verifies_with_keys_of_each_kind() {
 }
 
 #[test]
+fn a_set_with_a_member_twice_is_none() {
+    let key = TokenKey::generate(KeyType::EcdsaP256).jwk("k").to_string();
+    let parse = |text: String| KeySet::parse(text.as_bytes());
+    assert!(parse(format!(r#"{{"keys":[{key}]}}"#)).is_some());
+    for members in [r#""kid":"other","#, r#""use":"sig","use":"enc","#, r#""x":"AA","#] {
+        let twice = key.replacen('{', &format!("{{{members}"), 1);
+        assert!(parse(format!(r#"{{"keys":[{twice}]}}"#)).is_none(), "{twice}");
+    }
+    assert!(parse(format!(r#"{{"keys":[{key}],"x":1,"x":2}}"#)).is_none());
+}
+
+#[test]
 fn the_type_of_the_key_decides_what_it_verifies() {
     let pair = TokenKey::generate(KeyType::EcdsaP256);
     let keys = set(&[pair.jwk("k")]).unwrap();

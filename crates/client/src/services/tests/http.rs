@@ -90,9 +90,8 @@ async fn takes_a_client_error_for_an_answer() {
         let (error, asked) = error_of(response(status, "", body)).await;
         assert!(matches!(error, ServiceError::Refused { .. }));
         assert_eq!((error.exit_code(), asked), (4, 1));
-        assert!(
-            error.to_string().contains("(the token  is expired); check that the identity token")
-        );
+        let said = r"(the token\u{7} is expired); check that the identity token";
+        assert!(error.to_string().contains(said));
     }
 }
 

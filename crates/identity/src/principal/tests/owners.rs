@@ -26,6 +26,69 @@ fn no_preset_takes_the_claims_of_another_ci() {
 }
 
 #[test]
+fn no_claim_of_any_preset_brings_what_is_not_seen_into_a_certificate() {
+    for (name, kind, claims) in presets() {
+        for claim in claims.as_object().unwrap().keys() {
+            let Some(text) = claims[claim].as_str() else { continue };
+            for mark in [
+                "\n",
+                "\t",
+                "\u{1b}",
+                "\u{7f}",
+                "\u{9b}",
+                "\u{ad}",
+                "\u{61c}",
+                "\u{200b}",
+                "\u{200f}",
+                "\u{2028}",
+                "\u{202e}",
+                "\u{2060}",
+                "\u{2066}",
+                "\u{3164}",
+                "\u{feff}",
+                "\u{e0041}",
+            ] {
+                let odd = with(claims.clone(), claim, json!(format!("{text}{mark}")));
+                let Ok(principal) = map(kind.clone(), &odd) else { continue };
+                // A claim that nobody reads.
+                assert_eq!(
+                    principal,
+                    map(kind.clone(), &claims).unwrap(),
+                    "{name} {claim} {mark:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_claim_of_any_preset_leads_up_and_back_to_another_name() {
+    for (name, kind, claims) in presets() {
+        for claim in claims.as_object().unwrap().keys() {
+            let Some(text) = claims[claim].as_str() else { continue };
+            for detour in
+                ["/../x", "/./x", "/%2e%2e/x", "/%2E./x", "%2f..%2fx", "\\..\\x", "/%252e%252e/x"]
+            {
+                let odd = with(claims.clone(), claim, json!(format!("{text}{detour}")));
+                let Ok(principal) = map(kind.clone(), &odd) else { continue };
+                let extensions = &principal.extensions;
+                for uri in [
+                    Some(principal.san.to_string()),
+                    extensions.source_repository_uri.clone(),
+                    extensions.source_repository_ref.clone(),
+                    extensions.build_signer_uri.clone(),
+                    extensions.build_config_uri.clone(),
+                    extensions.run_invocation_uri.clone(),
+                ] {
+                    let shown = uri.unwrap_or_default();
+                    assert!(!shown.contains(detour), "{name} {claim}: {shown}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_preset_needs_a_subject_and_shows_no_control_character() {
     for (name, kind, claims) in presets() {
         assert!(map(kind.clone(), &with(claims.clone(), "sub", json!(null))).is_err(), "{name}");

@@ -33,7 +33,7 @@ async fn add(
     submitted: Submitted,
 ) -> Result<Json<AddChainResponse>, ApiError> {
     let json = read_body(request, BODY_LIMIT).await?;
-    let request: AddChainRequest = serde_json::from_slice(&json).map_err(ApiError::Json)?;
+    let request: AddChainRequest = wire::json::from_slice(&json).map_err(ApiError::Json)?;
     let chain = request.chain.into_iter().map(|der| der.0).collect();
     let sct = ct.add_chain(chain, submitted).await?;
     Ok(Json(AddChainResponse {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use service::Failure;
 use thiserror::Error;
+use wire::inert;
 
 use crate::{ReadError, SubmitError, ct::CtError};
 
@@ -44,7 +45,7 @@ impl IntoResponse for ApiError {
             }
             _ => with_sources(&self),
         };
-        text(status, message)
+        text(status, &message)
     }
 }
 
@@ -90,12 +91,13 @@ fn status_of(error: &CtError) -> StatusCode {
 
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
-    text(failure.status(), failure.to_string())
+    text(failure.status(), &failure.to_string())
 }
 
-fn text(status: StatusCode, mut message: String) -> Response {
-    message.push('\n');
-    let mut response = (status, message).into_response();
+fn text(status: StatusCode, message: &str) -> Response {
+    // It may quote the caller.
+    let message = inert::escape(message) + "\n";
+    let mut response = (status, message.into_owned()).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let one_second = HeaderValue::from_static("1");
         response.headers_mut().insert(header::RETRY_AFTER, one_second);

@@ -8,7 +8,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use service::{Failure, Overloaded};
 use thiserror::Error;
-use wire::rekor1::Error as Body;
+use wire::{inert, rekor1::Error as Body};
 
 use super::create::location;
 use crate::{ReadError, Rekor1Error, SubmitError, http::tiles::TileError};
@@ -144,7 +144,7 @@ impl IntoResponse for ApiError {
             Self::Schema { code, .. } => *code,
             _ => status.as_u16(),
         };
-        let mut response = body(status, code, self.message());
+        let mut response = body(status, code, &self.message());
         if let Self::Duplicate { id } = &self {
             response.headers_mut().insert(header::LOCATION, location(id));
         }
@@ -154,7 +154,7 @@ impl IntoResponse for ApiError {
 
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
-    body(failure.status(), failure.status().as_u16(), failure.to_string())
+    body(failure.status(), failure.status().as_u16(), &failure.to_string())
 }
 
 /// Header values are made of hex digits and fixed text.
@@ -162,7 +162,9 @@ pub(super) fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn body(status: StatusCode, code: u16, message: String) -> Response {
+fn body(status: StatusCode, code: u16, message: &str) -> Response {
+    // It may quote the caller.
+    let message = inert::escape(message).into_owned();
     let mut response = (status, Json(Body { code, message })).into_response();
     let headers = response.headers_mut();
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -15,7 +15,7 @@ pub(super) fn question<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiE
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApiError::Request("the request is not a JSON object".to_owned()));
     }
-    Ok(serde_json::from_slice(json)?)
+    Ok(wire::json::from_slice(json)?)
 }
 
 /// The parameters behind `?`. Of a repeated one the last counts.
