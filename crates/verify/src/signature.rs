@@ -65,6 +65,13 @@ fn check_message(
     };
     let digest = check_digest(declared, artifact)?;
     passed.push(Check::Digest);
+    if artifact.begins_like_pae() {
+        // Whoever signed an attestation would be said to have signed this file.
+        return Err(Check::Signature.failed(
+            "the file begins like a DSSE pre-authentication encoding (`DSSEv1 `), so the signature \
+             may be an attestation's",
+        ));
+    }
     let algorithm = message_algorithm(key, declared.algorithm, logged)
         .ok_or_else(|| Check::Digest.failed("its algorithm does not fit the signer's key"))?;
     let signature = message.signature.as_slice();
