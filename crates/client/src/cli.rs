@@ -187,6 +187,9 @@ pub(crate) struct VerifyArgs {
     /// Bundle of the one file; if not given, FILE.sigstore.json
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Also accept an attestation that names the file, whatever it states
+    #[arg(long)]
+    pub(crate) attestation: bool,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
     #[command(flatten)]

@@ -150,8 +150,14 @@ impl From<SigningError> for Failure {
             SigningError::SelfCheck(failed) => Some(failed.check),
             _ => None,
         };
-        let advice = matches!(error, SigningError::Ed25519Logged)
-            .then(|| "--tlog-upload=false signs without the log".to_owned());
+        let advice = match &error {
+            SigningError::Ed25519Logged => Some("--tlog-upload=false signs without the log"),
+            SigningError::AttestationAsFile => Some(
+                "sign an archive that holds the file, or attest it by `countersign attest sign`",
+            ),
+            _ => None,
+        };
+        let advice = advice.map(str::to_owned);
         Self { check, advice, ..Self::of_exit_code(error.exit_code(), &error) }
     }
 }

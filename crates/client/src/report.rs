@@ -63,6 +63,9 @@ impl Report {
         }
         for file in &self.verified {
             line(&mut text, "verified", &file.subject);
+            if let Some(predicate_type) = &file.predicate_type {
+                line(&mut text, "  states", predicate_type);
+            }
             if let Some(level) = &file.level {
                 line(&mut text, "  level", level);
             }
