@@ -39,8 +39,22 @@ impl Subject {
         Ok(Self::of_digest(argument, sha256))
     }
 
+    /// Takes an argument as the public conformance suite means it: `sha256:HEX` of the right
+    /// length that is no path on disk for a digest, and everything else for a file.
+    pub(crate) fn of_file_or_digest(argument: &str) -> Result<Self, Failure> {
+        let path = Path::new(argument);
+        let digest = argument.strip_prefix("sha256:").and_then(digest_of_hex);
+        match digest {
+            // A dangling link is on disk, too.
+            Some(sha256) if path.symlink_metadata().is_err() => {
+                Ok(Self::of_digest(argument, sha256))
+            }
+            _ => Self::of_file(path),
+        }
+    }
+
     /// An artifact of which only the digest is known.
-    fn of_digest(name: &str, sha256: [u8; 32]) -> Self {
+    pub(crate) fn of_digest(name: &str, sha256: [u8; 32]) -> Self {
         Self { name: name.to_owned(), sha256, beginning: Vec::new(), path: None }
     }
 
@@ -199,6 +213,17 @@ mod tests {
         }
         let failure = parse(&[directory.path().display().to_string()]).unwrap_err();
         assert!(failure.to_string().contains("is a directory"));
+    }
+
+    #[test]
+    fn takes_a_digest_only_where_the_conformance_suite_means_one() {
+        let argument = format!("sha256:{}", "0B".repeat(32));
+        let subject = Subject::of_file_or_digest(&argument).unwrap();
+        assert_eq!((subject.sha256, subject.path), ([0x0b; 32], None));
+        for path in ["sha256:0b", &argument[7..], &format!("{argument}00"), "sha512:00"] {
+            let failure = Subject::of_file_or_digest(path).unwrap_err();
+            assert!(failure.to_string().contains("cannot be read"), "{failure}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! from URLs alone.
 
 mod pin;
+mod public;
 mod tuf;
 
 use std::{
@@ -24,6 +25,7 @@ use crate::services::{
 };
 
 pub use pin::{Anchor, PinError, Pinned, TrustDirectory};
+pub use public::PublicInstance;
 pub use tuf::TufError;
 
 /// Longest signing config read, in bytes: hundreds of services.

@@ -3,6 +3,7 @@
 mod attest_sign;
 mod attest_verify;
 mod authority;
+mod conformance;
 mod instance;
 mod sign;
 mod signer;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli, world: &World) -> Result<Report, Failure> {
         Command::Sign(args) => sign::run(&args, world),
         Command::Verify(args) => verify::run(&args, world),
         Command::Trust(command) => trust::run(&command, world),
+        Command::Conformance(command) => conformance::run(&command, world),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn run(args: &SignArgs, world: &World) -> Result<Report, Failure> {
 }
 
 /// Refuses, by its first bytes alone, a file that signing would refuse as a whole.
-fn check_meaning(subject: &Subject) -> Result<(), Failure> {
+pub(super) fn check_meaning(subject: &Subject) -> Result<(), Failure> {
     if provenance::begins_like_pae(&subject.beginning) {
         let failure = Failure::from(SigningError::AttestationAsFile);
         return Err(failure.because_of(&format!("{} cannot be signed", subject.name)));

@@ -26,7 +26,7 @@ pub(super) fn bundle_of(
 }
 
 /// Reads a bundle.
-fn read_bundle(path: &Path) -> Result<UnverifiedBundle, Failure> {
+pub(super) fn read_bundle(path: &Path) -> Result<UnverifiedBundle, Failure> {
     // A bundle that is too long is a bad bundle, not a bad command.
     let json = files::read_beginning(path, MAX_BUNDLE_LEN, "bundle")?;
     UnverifiedBundle::parse(&json)

@@ -44,7 +44,7 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
 }
 
 /// What is reported of a file; of an attestation that names it also what kind it is of.
-fn verified_file(subject: &Subject, verified: &Verified) -> VerifiedFile {
+pub(super) fn verified_file(subject: &Subject, verified: &Verified) -> VerifiedFile {
     let statement = verified.statement.as_ref();
     VerifiedFile {
         subject: subject.name.clone(),
