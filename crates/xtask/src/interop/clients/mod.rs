@@ -1,5 +1,6 @@
 //! How each client is called: one file a client, each command as its user would type it.
 
+pub(super) mod conformance;
 pub(super) mod cosign2;
 pub(super) mod cosign3;
 pub(super) mod countersign;
@@ -127,6 +128,8 @@ pub(super) enum ExpectedSigner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Producer {
     Countersign,
+    /// The same, in the protocol of the public conformance suite.
+    Conformance,
     Cosign3,
     /// cosign 3 without a signing config, told each URL.
     Cosign3OldFlags,
@@ -138,8 +141,9 @@ pub(super) enum Producer {
 }
 
 impl Producer {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Countersign,
+        Self::Conformance,
         Self::Cosign3,
         Self::Cosign3OldFlags,
         Self::Cosign2,
@@ -152,6 +156,7 @@ impl Producer {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Countersign => "countersign",
+            Self::Conformance => "conformance",
             Self::Cosign3 => "cosign 3",
             Self::Cosign3OldFlags => "cosign 3 old flags",
             Self::Cosign2 => "cosign 2",
@@ -165,7 +170,7 @@ impl Producer {
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign => None,
+            Self::Countersign | Self::Conformance => None,
             Self::Cosign3 | Self::Cosign3OldFlags => Some(Tool::Cosign3),
             Self::Cosign2 => Some(Tool::Cosign2),
             Self::Python => Some(Tool::Python),
@@ -179,6 +184,7 @@ impl Producer {
     pub(super) fn sign(self, scene: &Scene<'_>, order: &Order) -> Result<()> {
         match self {
             Self::Countersign => countersign::sign(scene, order),
+            Self::Conformance => conformance::sign(scene, order),
             Self::Cosign3 => cosign3::sign(scene, order),
             Self::Cosign3OldFlags => cosign3::sign_by_urls(scene, order),
             Self::Cosign2 => cosign2::sign(scene, order),
@@ -200,6 +206,8 @@ impl Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verifier {
     Countersign(Trust),
+    /// The same, in the protocol of the public conformance suite, which has files only.
+    Conformance,
     Cosign3(Trust),
     Cosign2(Trust),
     Python(Trust),
@@ -210,9 +218,10 @@ pub(super) enum Verifier {
 }
 
 impl Verifier {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Countersign(Trust::Files),
         Self::Countersign(Trust::Tuf),
+        Self::Conformance,
         Self::Cosign3(Trust::Files),
         Self::Cosign3(Trust::Tuf),
         Self::Cosign2(Trust::Files),
@@ -230,6 +239,7 @@ impl Verifier {
     pub(super) fn heading(self) -> (&'static str, &'static str) {
         match self {
             Self::Countersign(trust) => ("ours", trust.name()),
+            Self::Conformance => ("conform.", Trust::Files.name()),
             Self::Cosign3(trust) => ("cosign 3", trust.name()),
             Self::Cosign2(trust) => ("cosign 2", trust.name()),
             Self::Python(trust) => ("python", trust.name()),
@@ -248,7 +258,7 @@ impl Verifier {
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign(_) => None,
+            Self::Countersign(_) | Self::Conformance => None,
             Self::Cosign3(_) => Some(Tool::Cosign3),
             Self::Cosign2(_) => Some(Tool::Cosign2),
             Self::Python(_) => Some(Tool::Python),
@@ -262,7 +272,7 @@ impl Verifier {
     /// How this verifier learns whom to trust.
     pub(super) fn trust(self) -> Trust {
         match self {
-            Self::Java => Trust::Files,
+            Self::Java | Self::Conformance => Trust::Files,
             Self::Countersign(trust)
             | Self::Cosign3(trust)
             | Self::Cosign2(trust)
@@ -279,6 +289,7 @@ impl Verifier {
     pub(super) fn verify(self, scene: &Scene<'_>, claim: &Claim<'_>) -> Result<()> {
         match self {
             Self::Countersign(_) => countersign::verify(scene, claim),
+            Self::Conformance => conformance::verify(scene, claim),
             Self::Cosign3(_) => cosign3::verify(scene, claim),
             Self::Cosign2(_) => cosign2::verify(scene, claim),
             Self::Python(_) => python::verify(scene, claim),
