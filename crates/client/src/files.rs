@@ -90,6 +90,20 @@ pub(crate) fn hash(path: &Path) -> Result<Hashed, Failure> {
     Ok(Hashed { sha256, beginning })
 }
 
+/// Refuses an output that would take the place of what it is made from.
+pub(crate) fn refuse_to_replace(input: &Path, output: &Path) -> Result<(), Failure> {
+    let same = match (input.canonicalize(), output.canonicalize()) {
+        (Ok(input), Ok(output)) => input == output,
+        // What is not there is not replaced.
+        _ => false,
+    };
+    if same {
+        let message = format!("{} is what is to be signed", output.display());
+        return Err(Failure::usage(message).advise("write the bundle to another file"));
+    }
+    Ok(())
+}
+
 fn unreadable(path: &Path, what: &str, error: &io::Error) -> Failure {
     Failure::usage(format!("{what} {} cannot be read: {error}", path.display()))
 }

@@ -265,3 +265,29 @@ fn attests_by_a_ready_statement_byte_for_byte() {
     bench.run("attest sign --statement s.json --subjects app --key k.pem").exits(2);
     assert!(!bench.path("twice.sigstore.json").exists());
 }
+
+#[test]
+fn puts_no_bundle_in_the_place_of_what_it_signs() {
+    let bench = Bench::new();
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1", "predicateType": "https://example.com/p",
+        "subject": [{"name": "a", "digest": {"sha256": "00".repeat(32)}}], "predicate": {}
+    });
+    bench.key("k", KeyType::EcdsaP256).write("a", "artifact").write("s", statement.to_string());
+    bench.write("p", "{}");
+    let here = bench.path("a").display().to_string();
+    for arguments in [
+        "sign a --key k.pem --bundle a".to_owned(),
+        format!("sign a --key k.pem --bundle {here}"),
+        "sign a --key k.pem --bundle ./a".to_owned(),
+        "attest sign --subjects a --predicate p --key k.pem --bundle a".to_owned(),
+        "attest generate-and-sign --subjects a --key k.pem --bundle a".to_owned(),
+        "attest sign --statement s --key k.pem --bundle s".to_owned(),
+        format!("conformance sign-bundle --identity-token {TOKEN} --bundle a a"),
+        format!("conformance sign-bundle --in-toto --identity-token {TOKEN} --bundle s s"),
+    ] {
+        bench.run(&arguments).exits(2).says("is what is to be signed");
+    }
+    assert_eq!(std::fs::read(bench.path("a")).unwrap(), b"artifact");
+    assert_eq!(bench.json("s"), statement);
+}

@@ -98,8 +98,10 @@ fn sign_given(
 ) -> Result<Report, Failure> {
     let given = given_statement(path)?;
     let subjects = subjects_of(&given);
+    let bundle = signer.bundle.clone().unwrap_or_else(|| beside(path));
+    files::refuse_to_replace(path, &bundle)?;
     let outputs = AttestOutputs {
-        bundles: vec![signer.bundle.clone().unwrap_or_else(|| beside(path))],
+        bundles: vec![bundle],
         statement: None,
         envelope: envelope.map(Path::to_owned),
     };

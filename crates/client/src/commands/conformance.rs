@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Failure, Report, SignedFile, World,
     cli::{ConformanceCommand, ConformanceSignArgs, ConformanceVerifyArgs, PublicInstanceArgs},
-    files::Outputs,
+    files::{Outputs, refuse_to_replace},
     keys,
     report::Evidence,
     signing::{Payload, SignedBundle},
@@ -30,8 +30,10 @@ use crate::{
 /// `conformance sign-bundle|verify-bundle`.
 pub(super) fn run(command: &ConformanceCommand, world: &World) -> Result<Report, Failure> {
     match command {
-        ConformanceCommand::SignBundle(args) if args.in_toto => sign_statement(args, world),
-        ConformanceCommand::SignBundle(args) => sign_artifact(args, world),
+        ConformanceCommand::SignBundle(args) => {
+            refuse_to_replace(&args.file, &args.bundle)?;
+            if args.in_toto { sign_statement(args, world) } else { sign_artifact(args, world) }
+        }
         ConformanceCommand::VerifyBundle(args) => verify_bundle(args, world),
     }
 }

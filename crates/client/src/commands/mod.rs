@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Failure, Report, World,
     cli::{AttestCommand, Cli, Command},
+    files::refuse_to_replace,
     subjects::Subject,
 };
 
@@ -51,6 +52,9 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 /// Where the bundles go: one for all, or one beside each subject.
 fn bundle_paths(subjects: &[Subject], one: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if let Some(path) = one {
+        for input in subjects.iter().filter_map(|subject| subject.path.as_deref()) {
+            refuse_to_replace(input, path)?;
+        }
         return Ok(vec![path.to_owned()]);
     }
     let beside = |subject: &Subject| {
