@@ -484,5 +484,9 @@ mod tests {
         let cli =
             Cli::try_parse_from(["countersign", "sign", "a", "--identity-token", "secret-token"]);
         assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
+        let suite =
+            "countersign conformance sign-bundle --identity-token secret-token --bundle b a";
+        let cli = Cli::try_parse_from(suite.split(' '));
+        assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
     }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    fn parse(text: &str) -> Result<Self, Failure> {
+    /// Reads a token.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let identity = IdentityToken::parse(text)?;
         Ok(Self { identity, claims: claims_of(text).unwrap_or_default() })
     }
@@ -72,22 +73,15 @@ pub(crate) async fn obtain(args: &SignerArgs, world: &World) -> Result<Token, Fa
         Some(TokenSource::Token(text)) if text.is_empty() => {
             from_github(&args.oidc_audience, world).await
         }
-        Some(source) => given(source, world),
-        None => from_github(&args.oidc_audience, world).await,
-    }
-}
-
-/// Reads the token that was given.
-pub(crate) fn given(source: &TokenSource, world: &World) -> Result<Token, Failure> {
-    match source {
-        TokenSource::Token(text) => Token::parse(text),
-        TokenSource::File(path) => Token::parse(&files::read_text(path, "identity token")?),
-        TokenSource::StandardInput => {
+        Some(TokenSource::Token(text)) => Token::parse(text),
+        Some(TokenSource::File(path)) => Token::parse(&files::read_text(path, "identity token")?),
+        Some(TokenSource::StandardInput) => {
             let text = (world.stdin)(MAX_SMALL_FILE).map_err(|error| {
                 Failure::usage(format!("standard input cannot be read: {error}"))
             })?;
             Token::parse(&String::from_utf8_lossy(&text))
         }
+        None => from_github(&args.oidc_audience, world).await,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     report::Evidence,
     signing::{Payload, SignedBundle},
     subjects::Subject,
-    token,
+    token::Token,
     trust::{LoadedTrust, PublicInstance, UrlOverrides},
 };
 
@@ -59,7 +59,7 @@ fn sign(
 ) -> Result<SignedBundle, Failure> {
     let loaded = instance(&args.instance, args.signing_config.as_deref())?;
     let endpoints = loaded.endpoints(&UrlOverrides::default(), world.now())?;
-    let token = token::given(&args.identity_token, world)?;
+    let token = Token::parse(&args.identity_token.0)?;
     block_on(async {
         let signer = PreparedSigner::keyless(token, (loaded.trust, endpoints))?;
         signer.sign(payload, world).await
