@@ -1,5 +1,6 @@
 //! The command line. Names are contracts: people script against them.
 
+mod conformance;
 mod values;
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -8,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use self::values::{ServiceUrlParser, path_or_nothing, sha256, text, token_source};
+
+pub(crate) use conformance::{
+    ConformanceCommand, ConformanceSignArgs, ConformanceVerifyArgs, PublicInstanceArgs,
+};
 
 /// Sign and attest files, and verify what was signed.
 #[derive(Debug, Parser)]
@@ -50,6 +55,9 @@ pub(crate) enum Command {
     /// Whom to trust, pinned once for all commands
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Speak the protocol of the public Sigstore conformance suite
+    #[command(subcommand)]
+    Conformance(ConformanceCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,7 +98,7 @@ pub(crate) enum AttestCommand {
     GenerateAndSign(GenerateAndSignArgs),
     /// Make build provenance of the subjects, unsigned
     Generate(GenerateArgs),
-    /// Sign a predicate about the subjects
+    /// Sign a predicate about the subjects, or a ready statement as it is
     Sign(AttestSignArgs),
     /// Verify attestations of the subjects
     ///
@@ -127,17 +135,29 @@ pub(crate) const UNSIGNED_PROVENANCE: &str = "provenance.intoto.jsonl";
 #[derive(Debug, Args)]
 pub(crate) struct AttestSignArgs {
     #[command(flatten)]
-    pub(crate) subjects: SubjectArgs,
-    /// The predicate, JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) predicate: PathBuf,
-    #[command(flatten)]
-    pub(crate) predicate_type: TypeArgs,
+    pub(crate) what: StatedArgs,
     #[command(flatten)]
     pub(crate) signer: SignerArgs,
     /// Where to write the signed envelope (DSSE), beside the bundle
     #[arg(long, value_name = "FILE")]
     pub(crate) output_signed_prov: Option<PathBuf>,
+}
+
+/// What `attest sign` states: a predicate about subjects, or what a ready statement says.
+#[derive(Debug, Args)]
+pub(crate) struct StatedArgs {
+    /// Artifacts, as for `attest generate`. May be repeated
+    #[arg(long, required_unless_present = "statement", value_name = "FILES")]
+    pub(crate) subjects: Vec<String>,
+    /// The predicate, JSON
+    #[arg(long, required_unless_present = "statement", value_name = "FILE")]
+    pub(crate) predicate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) predicate_type: TypeArgs,
+    /// A ready in-toto statement, signed byte for byte; its bundle is STATEMENT.sigstore.json
+    /// unless --bundle is given
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subjects", "predicate", "predicate_type"])]
+    pub(crate) statement: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +214,9 @@ pub(crate) struct VerifyArgs {
     /// Bundle of the one file; if not given, FILE.sigstore.json
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Also accept an attestation that names the file, whatever it states
+    #[arg(long)]
+    pub(crate) attestation: bool,
     #[command(flatten)]
     pub(crate) authority: AuthorityArgs,
     #[command(flatten)]
@@ -438,6 +461,12 @@ mod tests {
             "countersign sign a b --rekor-url http://localhost:1 --fulcio-url http://localhost:2",
             "countersign verify a --key public.pem --output json",
             "countersign sign a --key k.pem --tlog-upload=false",
+            "countersign attest sign --statement s.json --key k.pem",
+            "countersign conformance sign-bundle --staging --in-toto --identity-token e30.e30.AA \
+             --bundle b --trusted-root r --signing-config c f",
+            "countersign conformance verify-bundle --staging --bundle b --certificate-identity i \
+             --certificate-oidc-issuer o --trusted-root r f",
+            "countersign conformance verify-bundle --bundle b --key k sha256:00",
         ] {
             assert!(
                 parses(&arguments.split_whitespace().collect::<Vec<_>>().join(" ")),
@@ -462,12 +491,26 @@ mod tests {
             "countersign attest verify --subjects a --verify-repo a/b",
             "countersign attest verify --subjects a --key k --certificate-identity a",
             "countersign attest sign --subjects a --predicate p --type nonsense",
+            "countersign attest sign --subjects a",
+            "countersign attest sign --predicate p",
+            "countersign attest sign --statement s --subjects a",
+            "countersign attest sign --statement s --predicate p",
+            "countersign attest sign --statement s --type spdxjson",
+            "countersign conformance sign-bundle --bundle b f",
+            "countersign conformance sign-bundle --identity-token t f",
+            "countersign conformance verify-bundle --bundle b f",
+            "countersign conformance verify-bundle --bundle b --certificate-identity i f",
+            "countersign conformance verify-bundle --bundle b --certificate-oidc-issuer o f",
+            "countersign conformance verify-bundle --bundle b --key k --certificate-identity i \
+             --certificate-oidc-issuer o f",
+            "countersign conformance verify-bundle --key k f",
             "countersign verify",
             "countersign sign",
             "countersign sign a --output yaml",
             "countersign attest sign --subjects a --predicate p --type ://",
         ] {
-            assert!(!parses(arguments), "{arguments}");
+            let words = arguments.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(!parses(&words), "{arguments}");
         }
     }
 
@@ -516,6 +559,10 @@ mod tests {
         assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
         let default = "--default-identity-token=secret-token";
         let cli = Cli::try_parse_from(["countersign", "sign", "a", default]);
+        assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
+        let suite =
+            "countersign conformance sign-bundle --identity-token secret-token --bundle b a";
+        let cli = Cli::try_parse_from(suite.split(' '));
         assert!(!format!("{:?}", cli.unwrap()).contains("secret-token"));
     }
 }

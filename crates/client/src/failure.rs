@@ -167,8 +167,14 @@ impl From<SigningError> for Failure {
             SigningError::SelfCheck(failed) => Some(failed.check),
             _ => None,
         };
-        let advice = matches!(error, SigningError::Ed25519Logged)
-            .then(|| "--tlog-upload=false signs without the log".to_owned());
+        let advice = match &error {
+            SigningError::Ed25519Logged => Some("--tlog-upload=false signs without the log"),
+            SigningError::AttestationAsFile => Some(
+                "sign an archive that holds the file, or attest it by `countersign attest sign`",
+            ),
+            _ => None,
+        };
+        let advice = advice.map(str::to_owned);
         Self { check, advice, ..Self::of_exit_code(error.exit_code(), &error) }
     }
 }
@@ -225,6 +231,7 @@ fn advice_for(error: &VerifyError) -> &'static str {
             "give the key that signed, or, if you know it by that name, --key-hint"
         }
         Cause::OtherSigner => "do not use it unless you expected this signer",
+        Cause::OtherKind => "demand what it is by --type, or give another bundle",
         Cause::OtherFormat(format) => advice_for_format(format),
         Cause::OtherInstance => {
             "is the trusted root of the instance that signed? give --trust-config or \

@@ -55,21 +55,53 @@ pub(crate) fn read_artifact(path: &Path) -> Result<Vec<u8>, Failure> {
     read(path, MAX_ARTIFACT_IN_MEMORY, "file")
 }
 
+/// What one reading of a file of any size gives.
+#[derive(Debug)]
+pub(crate) struct Hashed {
+    pub(crate) sha256: [u8; 32],
+    /// The first [`BEGINNING`] bytes, or all when there are fewer.
+    pub(crate) beginning: Vec<u8>,
+}
+
+/// Enough of a file to see what its bytes are meant for, in bytes.
+const BEGINNING: usize = 16;
+
 /// Hashes a file of any size.
-pub(crate) fn sha256_of(path: &Path) -> Result<[u8; 32], Failure> {
+pub(crate) fn hash(path: &Path) -> Result<Hashed, Failure> {
     let unreadable = |error: io::Error| unreadable(path, "file", &error);
     let mut file = File::open(path).map_err(unreadable)?;
     let mut hasher = Hasher::new(HashAlgorithm::Sha256);
+    let mut beginning = Vec::with_capacity(BEGINNING);
     let mut piece = vec![0; PIECE];
     loop {
         let length = file.read(&mut piece).map_err(unreadable)?;
         match piece.get(..length) {
             Some([]) | None => break,
-            Some(read) => hasher.update(read),
+            Some(read) => {
+                // A pipe may give a few bytes at a time.
+                beginning.extend(read.iter().take(BEGINNING.saturating_sub(beginning.len())));
+                hasher.update(read);
+            }
         }
     }
     // Invariant: SHA-256 gives 32 bytes.
-    hasher.finish().try_into().map_err(|_| Failure::usage("the hash has a wrong length"))
+    let sha256 =
+        hasher.finish().try_into().map_err(|_| Failure::usage("the hash has a wrong length"))?;
+    Ok(Hashed { sha256, beginning })
+}
+
+/// Refuses an output that would take the place of what it is made from.
+pub(crate) fn refuse_to_replace(input: &Path, output: &Path) -> Result<(), Failure> {
+    let same = match (input.canonicalize(), output.canonicalize()) {
+        (Ok(input), Ok(output)) => input == output,
+        // What is not there is not replaced.
+        _ => false,
+    };
+    if same {
+        let message = format!("{} is what is to be signed", output.display());
+        return Err(Failure::usage(message).advise("write the bundle to another file"));
+    }
+    Ok(())
 }
 
 fn unreadable(path: &Path, what: &str, error: &io::Error) -> Failure {
@@ -178,6 +210,10 @@ mod tests {
         let path = directory.path().join("file");
         let content = vec![7u8; PIECE * 2 + 1];
         std::fs::write(&path, &content).unwrap();
-        assert_eq!(sha256_of(&path).unwrap(), crypto::sha256(&content));
+        let hashed = hash(&path).unwrap();
+        assert_eq!(hashed.sha256, crypto::sha256(&content));
+        assert_eq!(hashed.beginning, [7; BEGINNING]);
+        std::fs::write(&path, b"DSSEv1").unwrap();
+        assert_eq!(hash(&path).unwrap().beginning, b"DSSEv1");
     }
 }

@@ -4,8 +4,9 @@
 //! wire of Fulcio v2, Rekor v1 and v2 and RFC 3161, in-toto and SLSA by the
 //! pure crates, TUF by tough, and never a server crate.
 //!
-//! It refuses to: trust a service because its URL was given, write a bundle
-//! that it has not verified itself, leave half of its output behind, start a
+//! It refuses to: trust a service because its URL was given, sign as a file what
+//! means something else, write a bundle that it has not verified itself, put one
+//! in the place of what it signed, leave half of its output behind, start a
 //! runtime or touch the network in order to verify (but to renew pinned trust
 //! that has expired).
 //!

@@ -63,6 +63,9 @@ impl Report {
         }
         for file in &self.verified {
             line(&mut text, "verified", &file.subject);
+            if let Some(predicate_type) = &file.predicate_type {
+                line(&mut text, "  states", predicate_type);
+            }
             if let Some(level) = &file.level {
                 line(&mut text, "  level", level);
             }
@@ -311,6 +314,8 @@ mod tests {
             log_origin: Some(text()),
             log_index: Some(1),
             tree_size: Some(2),
+            more_logs: vec![LogPlace { log_origin: text(), log_index: 3, tree_size: None }],
+            passed_over: 1,
             timestamps: vec![text()],
             checks: vec![],
         };

@@ -11,6 +11,8 @@ pub(crate) struct Subject {
     /// As the user named it.
     pub(crate) name: String,
     pub(crate) sha256: [u8; 32],
+    /// How the file begins, of the same reading as its digest; empty when only that was given.
+    pub(crate) beginning: Vec<u8>,
     /// The file; none when only its digest was given.
     pub(crate) path: Option<PathBuf>,
 }
@@ -18,9 +20,11 @@ pub(crate) struct Subject {
 impl Subject {
     /// Hashes a file.
     pub(crate) fn of_file(path: &Path) -> Result<Self, Failure> {
+        let files::Hashed { sha256, beginning } = files::hash(path)?;
         Ok(Self {
             name: path.display().to_string(),
-            sha256: files::sha256_of(path)?,
+            sha256,
+            beginning,
             path: Some(path.to_owned()),
         })
     }
@@ -32,7 +36,36 @@ impl Subject {
         };
         let sha256 = digest_of_hex(hex)
             .ok_or_else(|| Failure::usage(format!("`{argument}` is not a SHA-256 digest")))?;
-        Ok(Self { name: argument.to_owned(), sha256, path: None })
+        Ok(Self::of_digest(argument, sha256))
+    }
+
+    /// Takes an argument as the public conformance suite means it: `sha256:HEX` of the right
+    /// length that is no path on disk for a digest, and everything else for a file.
+    pub(crate) fn of_file_or_digest(argument: &str) -> Result<Self, Failure> {
+        let path = Path::new(argument);
+        let digest = argument.strip_prefix("sha256:").and_then(digest_of_hex);
+        match digest {
+            // A dangling link is on disk, too.
+            Some(sha256) if path.symlink_metadata().is_err() => {
+                Ok(Self::of_digest(argument, sha256))
+            }
+            _ => Self::of_file(path),
+        }
+    }
+
+    /// An artifact of which only the digest is known.
+    pub(crate) fn of_digest(name: &str, sha256: [u8; 32]) -> Self {
+        Self { name: name.to_owned(), sha256, beginning: Vec::new(), path: None }
+    }
+
+    /// The whole file, which must be what was hashed: what is reported is what is signed.
+    pub(crate) fn read(&self, path: &Path) -> Result<Vec<u8>, Failure> {
+        let artifact = files::read_artifact(path)?;
+        if crypto::sha256(&artifact) == self.sha256 {
+            Ok(artifact)
+        } else {
+            Err(Failure::usage(format!("{} was changed while it was being read", self.name)))
+        }
     }
 
     /// The subject as a statement names it.
@@ -112,7 +145,7 @@ fn checksum_of(line: &str) -> Option<Subject> {
     if name.is_empty() {
         return None;
     }
-    Some(Subject { name: name.to_owned(), sha256: digest_of_hex(hex)?, path: None })
+    Some(Subject::of_digest(name, digest_of_hex(hex)?))
 }
 
 fn digest_of_hex(hex: &str) -> Option<[u8; 32]> {
@@ -180,6 +213,27 @@ mod tests {
         }
         let failure = parse(&[directory.path().display().to_string()]).unwrap_err();
         assert!(failure.to_string().contains("is a directory"));
+    }
+
+    #[test]
+    fn takes_a_digest_only_where_the_conformance_suite_means_one() {
+        let argument = format!("sha256:{}", "0B".repeat(32));
+        let subject = Subject::of_file_or_digest(&argument).unwrap();
+        assert_eq!((subject.sha256, subject.path), ([0x0b; 32], None));
+        for path in ["sha256:0b", &argument[7..], &format!("{argument}00"), "sha512:00"] {
+            let failure = Subject::of_file_or_digest(path).unwrap_err();
+            assert!(failure.to_string().contains("cannot be read"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn tells_a_file_that_changed_between_two_readings() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = PathBuf::from(file(directory.path(), "a", "1"));
+        let subject = Subject::of_file(&path).unwrap();
+        assert_eq!(subject.read(&path).unwrap(), b"1");
+        std::fs::write(&path, "2").unwrap();
+        assert!(subject.read(&path).unwrap_err().to_string().contains("was changed"));
     }
 
     #[test]

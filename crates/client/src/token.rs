@@ -31,7 +31,8 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    fn parse(text: &str) -> Result<Self, Failure> {
+    /// Reads a token.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let identity = IdentityToken::parse(text)?;
         Ok(Self { identity, claims: claims_of(text).unwrap_or_default() })
     }

@@ -3,6 +3,7 @@
 
 mod names;
 mod pin;
+mod public;
 mod tuf;
 
 use std::{
@@ -28,6 +29,7 @@ use crate::services::{
 
 pub use names::InstanceError;
 pub use pin::{Anchor, PinError, Pinned, TrustDirectory};
+pub use public::PublicInstance;
 pub use tuf::TufError;
 
 /// Longest signing config read, in bytes: hundreds of services.

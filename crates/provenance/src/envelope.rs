@@ -5,15 +5,52 @@ use thiserror::Error;
 
 use crate::{IN_TOTO_PAYLOAD_TYPE, Statement, StatementError};
 
+/// What every [`pae`] begins with, and nothing else that is signed may.
+const PAE_BEGINNING: &str = "DSSEv1 ";
+
 /// DSSE v1 pre-authentication encoding: the bytes that are signed.
 ///
 /// `"DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload`, lengths in decimal ASCII.
 #[must_use]
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let (type_len, payload_len) = (payload_type.len(), payload.len());
     let mut encoded =
-        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+        format!("{PAE_BEGINNING}{type_len} {payload_type} {payload_len} ").into_bytes();
     encoded.extend_from_slice(payload);
     encoded
+}
+
+/// Whether bytes begin as every [`pae`] does and, signed as a file, could pass for an envelope's.
+///
+/// What follows is not looked at: a verifier of envelopes makes the encoding itself, so only bytes
+/// with exactly this beginning can ever equal one, and a file that has it by chance is rare.
+#[must_use]
+pub fn begins_like_pae(bytes: &[u8]) -> bool {
+    bytes.starts_with(PAE_BEGINNING.as_bytes())
+}
+
+/// A statement that somebody else wrote down, with the very bytes that say it.
+#[derive(Clone, Debug)]
+pub struct GivenStatement {
+    statement: Statement,
+    json: Vec<u8>,
+}
+
+impl GivenStatement {
+    /// Reads a statement to be signed as it is.
+    ///
+    /// # Errors
+    /// Those of [`Statement::parse`].
+    pub fn parse(json: Vec<u8>) -> Result<Self, StatementError> {
+        let statement = Statement::parse(&json)?;
+        Ok(Self { statement, json })
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
 }
 
 /// A statement on its way to be signed.
@@ -32,6 +69,14 @@ impl UnsignedEnvelope {
         let payload = statement.to_json()?;
         let pae = pae(IN_TOTO_PAYLOAD_TYPE, &payload);
         Ok(Self { payload, pae })
+    }
+
+    /// Takes the bytes of `given` as they are.
+    #[must_use]
+    pub fn of_given(given: &GivenStatement) -> Self {
+        let payload = given.json.clone();
+        let pae = pae(IN_TOTO_PAYLOAD_TYPE, &payload);
+        Self { payload, pae }
     }
 
     /// The exact bytes to sign.
@@ -110,6 +155,51 @@ mod tests {
     #[test]
     fn counts_bytes_and_not_characters() {
         assert_eq!(pae("é", "ü".as_bytes()), "DSSEv1 2 é 2 ü".as_bytes());
+    }
+
+    #[test]
+    fn knows_the_beginning_that_every_encoding_has() {
+        for (payload_type, payload) in [("", &b""[..]), ("é", b"x"), (IN_TOTO_PAYLOAD_TYPE, b"{}")]
+        {
+            assert!(begins_like_pae(&pae(payload_type, payload)));
+        }
+        for other in ["", "DSSEv1", "DSSEv10 ", "DSSEv1\t", "dssev1 ", " DSSEv1 ", "DSSEv2 "] {
+            assert!(!begins_like_pae(other.as_bytes()), "{other}");
+        }
+    }
+
+    /// Spaced and ordered as nothing here writes it, with a final line end.
+    const GIVEN: &str = "{ \"subject\": [{\"digest\":{\"sha256\":\"00\"},\"name\":\"a\"}],\n \
+        \"predicate\":{\"b\":1.50,\"a\":\"\\u0041\"}, \"predicateType\":\"https://example.com/p\", \
+        \"_type\":\"https://in-toto.io/Statement/v1\", \"later\":true }\n";
+
+    #[test]
+    fn signs_a_given_statement_byte_for_byte() {
+        let given = GivenStatement::parse(GIVEN.into()).unwrap();
+        assert_eq!(given.statement().predicate_type(), "https://example.com/p");
+        let unsigned = UnsignedEnvelope::of_given(&given);
+        assert_eq!(unsigned.bytes_to_sign(), pae(IN_TOTO_PAYLOAD_TYPE, GIVEN.as_bytes()));
+        let signer = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
+        let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
+        let envelope = unsigned.with_signature(&signature, signer.public_key()).unwrap();
+        assert_eq!(envelope.payload, GIVEN.as_bytes());
+    }
+
+    #[test]
+    fn refuses_a_given_statement_that_says_something_twice() {
+        for (once, twice) in [
+            ("\"later\":true", "\"later\":true,\"later\":true"),
+            ("\"name\":\"a\"", "\"name\":\"a\",\"name\":\"b\""),
+            ("\"sha256\":\"00\"", "\"sha256\":\"00\",\"sha256\":\"01\""),
+            ("\"b\":1.50", "\"b\":[{\"c\":1,\"c\":2}]"),
+            ("\"b\":1.50", "\"a\":1.50"),
+        ] {
+            let error = GivenStatement::parse(GIVEN.replace(once, twice).into()).unwrap_err();
+            assert!(matches!(error, StatementError::Json(_)), "{twice}");
+        }
+        for (good, bad) in [("Statement/v1", "Statement/v9"), ("[{", "{["), ("}\n", "}\nx")] {
+            GivenStatement::parse(GIVEN.replace(good, bad).into()).unwrap_err();
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub struct Artifact<'a>(Known<'a>);
 #[derive(Clone, Debug)]
 enum Known<'a> {
     Bytes { bytes: &'a [u8], sha256: [u8; 32] },
-    Digest { algorithm: HashAlgorithm, digest: Vec<u8> },
+    Digest { algorithm: HashAlgorithm, digest: Vec<u8>, begins_like_pae: bool },
 }
 
 impl<'a> Artifact<'a> {
@@ -21,13 +21,41 @@ impl<'a> Artifact<'a> {
     /// (see [`needs_artifact_bytes`](crate::needs_artifact_bytes)).
     #[must_use]
     pub fn from_sha256(sha256: [u8; 32]) -> Self {
-        Self(Known::Digest { algorithm: HashAlgorithm::Sha256, digest: sha256.to_vec() })
+        Self::of_digest(HashAlgorithm::Sha256, sha256.to_vec())
     }
 
     /// An artifact of which only the SHA-512 is known, as registries of npm packages give it.
     #[must_use]
     pub fn from_sha512(sha512: [u8; 64]) -> Self {
-        Self(Known::Digest { algorithm: HashAlgorithm::Sha512, digest: sha512.to_vec() })
+        Self::of_digest(HashAlgorithm::Sha512, sha512.to_vec())
+    }
+
+    fn of_digest(algorithm: HashAlgorithm, digest: Vec<u8>) -> Self {
+        Self(Known::Digest { algorithm, digest, begins_like_pae: false })
+    }
+
+    /// The same artifact, whose first bytes were seen when its digest was made.
+    ///
+    /// A bare digest hides that a file is a DSSE pre-authentication encoding, whose signature is
+    /// also one on an attestation: whoever hashes a file has to say how it begins.
+    #[must_use]
+    pub fn with_beginning(self, beginning: &[u8]) -> Self {
+        match self.0 {
+            Known::Digest { algorithm, digest, .. } => {
+                let begins_like_pae = provenance::begins_like_pae(beginning);
+                Self(Known::Digest { algorithm, digest, begins_like_pae })
+            }
+            bytes @ Known::Bytes { .. } => Self(bytes),
+        }
+    }
+
+    /// Whether the artifact is known to begin like a DSSE pre-authentication encoding.
+    #[must_use]
+    pub fn begins_like_pae(&self) -> bool {
+        match &self.0 {
+            Known::Bytes { bytes, .. } => provenance::begins_like_pae(bytes),
+            Known::Digest { begins_like_pae, .. } => *begins_like_pae,
+        }
     }
 
     /// The bytes, when they are known.
@@ -45,7 +73,7 @@ impl<'a> Artifact<'a> {
                 Some(sha256.to_vec())
             }
             Known::Bytes { bytes, .. } => Some(crypto::digest(algorithm, bytes)),
-            Known::Digest { algorithm: known, digest } => {
+            Known::Digest { algorithm: known, digest, .. } => {
                 (*known == algorithm).then(|| digest.clone())
             }
         }

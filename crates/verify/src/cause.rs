@@ -12,6 +12,8 @@ pub enum Cause {
     OtherArtifact,
     /// Signed, but not by whom was demanded.
     OtherSigner,
+    /// Signed, but a statement of another kind than was demanded.
+    OtherKind,
     /// The file is no bundle, but something else that is known.
     OtherFormat(OtherFormat),
     /// It names a CA, log or authority that the trusted root does not list.

@@ -61,19 +61,28 @@ fn dsse(body: &[u8], envelope: &DsseEnvelope) -> Result<Base64, VerifyError> {
     Ok(logged.verifier)
 }
 
-/// Kind `intoto` 0.0.2, which holds signatures as base64 of base64; gives the PEM of the signer.
+/// Kind `intoto` 0.0.2, which holds signatures, and the payload where it has one, as base64 of
+/// base64; gives the PEM of the signer.
 fn intoto(body: &[u8], envelope: &DsseEnvelope) -> Result<Base64, VerifyError> {
     let Intoto { content } = spec_of(body)?;
     check_hashes(&content.hash, &content.payload_hash, envelope)?;
     same(content.envelope.payload_type == envelope.payload_type, "payload type")?;
     let [logged] =
         <[IntotoSignature; 1]>::try_from(content.envelope.signatures).map_err(|_| not_one())?;
-    let inner = std::str::from_utf8(logged.sig.as_slice()).failing(Check::LogEntry)?;
-    let signature = Base64::decode(inner).failing(Check::LogEntry)?;
+    let signature = inner(&logged.sig)?;
     same(Some(&signature) == signature_of(envelope), "signature")?;
+    if let Some(payload) = &content.envelope.payload {
+        same(inner(payload)? == envelope.payload, "payload")?;
+    }
     let keyid = envelope.signatures.first().map_or("", |one| one.keyid.as_str());
     same(logged.keyid.is_empty() || keyid.is_empty() || logged.keyid == keyid, "key id")?;
     Ok(logged.public_key)
+}
+
+/// What is base64 inside of base64.
+fn inner(outer: &Base64) -> Result<Base64, VerifyError> {
+    let text = std::str::from_utf8(outer.as_slice()).failing(Check::LogEntry)?;
+    Base64::decode(text).failing(Check::LogEntry)
 }
 
 fn check_hashes(
@@ -113,4 +122,59 @@ fn same(same: bool, what: &str) -> Result<(), VerifyError> {
 
 fn not_one() -> VerifyError {
     Check::LogEntry.failed("it has not exactly one signature")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use wire::bundle::DsseSignature;
+
+    use super::*;
+
+    fn envelope() -> DsseEnvelope {
+        let sig = b"signature".to_vec().into();
+        DsseEnvelope {
+            payload: b"statement".to_vec().into(),
+            payload_type: "application/vnd.in-toto+json".to_owned(),
+            signatures: vec![DsseSignature { sig, keyid: String::new() }],
+        }
+    }
+
+    fn twice(bytes: &[u8]) -> Value {
+        let once = Base64(bytes.to_vec()).encode();
+        Base64(once.into_bytes()).encode().into()
+    }
+
+    fn body(payload: Option<Value>) -> Vec<u8> {
+        let hash = |value: String| json!({"algorithm": "sha256", "value": value});
+        let signature = json!({"publicKey": "UEVN", "sig": twice(b"signature")});
+        let mut envelope =
+            json!({"payloadType": "application/vnd.in-toto+json", "signatures": [signature]});
+        if let Some(payload) = payload {
+            envelope["payload"] = payload;
+        }
+        let content = json!({
+            "envelope": envelope,
+            "hash": hash("00".repeat(32)),
+            "payloadHash": hash(hex::encode(crypto::sha256(b"statement"))),
+        });
+        let spec = json!({"content": content});
+        json!({"apiVersion": "0.0.2", "kind": "intoto", "spec": spec}).to_string().into_bytes()
+    }
+
+    #[test]
+    fn takes_an_intoto_body_that_kept_the_very_payload() {
+        for payload in [None, Some(twice(b"statement"))] {
+            assert_eq!(intoto(&body(payload), &envelope()).unwrap().as_slice(), b"PEM");
+        }
+    }
+
+    #[test]
+    fn rejects_an_intoto_body_with_another_payload() {
+        let once = Base64(b"statement".to_vec()).encode();
+        for payload in [twice(b"statemenu"), twice(b""), once.into(), "".into()] {
+            let error = intoto(&body(Some(payload.clone())), &envelope()).unwrap_err();
+            assert_eq!(error.check, Check::LogEntry, "{payload}");
+        }
+    }
 }

@@ -60,6 +60,7 @@ fn check_message(
     logged: bool,
     passed: &mut Vec<Check>,
 ) -> Result<Signed, VerifyError> {
+    refuse_encoding(artifact)?;
     let Some(declared) = &message.message_digest else {
         return Err(Check::Digest.failed("the bundle declares none"));
     };
@@ -81,6 +82,19 @@ fn check_message(
     }
     passed.push(Check::Signature);
     Ok(Signed { statement: None, digest })
+}
+
+/// Refuses a file that is what a signature on an attestation is over: whoever signed an attestation
+/// would be said to have signed this file.
+fn refuse_encoding(artifact: &Artifact<'_>) -> Result<(), VerifyError> {
+    if artifact.begins_like_pae() {
+        return Err(Check::Signature.failed_by(
+            Cause::OtherKind,
+            "the file begins like a DSSE pre-authentication encoding (`DSSEv1 `), so the signature \
+             may be an attestation's",
+        ));
+    }
+    Ok(())
 }
 
 /// Checks the declared digest against the artifact, and gives it.

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use provenance::Statement;
+use provenance::{GivenStatement, Statement};
 use serde_json::Value;
 use wire::bundle::BundleContent;
 
@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     Failure, Report, SignedFile, World,
-    cli::{AttestSignArgs, GenerateAndSignArgs, GenerateArgs, UNSIGNED_PROVENANCE},
+    cli::{
+        AttestSignArgs, GenerateAndSignArgs, GenerateArgs, SignerArgs, StatedArgs,
+        UNSIGNED_PROVENANCE,
+    },
+    failure::in_one_line,
     files::{self, Outputs},
     report::Evidence,
     signing::{Payload, SignedBundle},
@@ -55,14 +59,11 @@ pub(super) fn generate_and_sign(
 
 /// `attest sign`.
 pub(super) fn sign(args: &AttestSignArgs, world: &World) -> Result<Report, Failure> {
-    let subjects = subjects::parse(&args.subjects.subjects)?;
-    let predicate = files::read(&args.predicate, MAX_PREDICATE_LEN, "predicate")?;
-    let predicate: Value = wire::json::from_slice(&predicate).map_err(|error| {
-        Failure::usage(format!("predicate {} is not JSON: {error}", args.predicate.display()))
-    })?;
-    let predicate_type = &args.predicate_type.predicate_type.0;
-    let statement = Statement::new(descriptors(&subjects), predicate_type, predicate)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    if let Some(path) = &args.what.statement {
+        return sign_given(path, &args.signer, args.output_signed_prov.as_deref(), world);
+    }
+    let subjects = subjects::parse(&args.what.subjects)?;
+    let statement = stated(&args.what, &subjects)?;
     let outputs = AttestOutputs {
         bundles: bundle_paths(&subjects, args.signer.bundle.as_deref())?,
         statement: None,
@@ -73,6 +74,69 @@ pub(super) fn sign(args: &AttestSignArgs, world: &World) -> Result<Report, Failu
         signer.sign(Payload::Statement(&statement), world).await
     })?;
     outputs.write(&subjects, &signed)
+}
+
+/// The statement that the options make.
+fn stated(args: &StatedArgs, subjects: &[Subject]) -> Result<Statement, Failure> {
+    // Invariant: demanded by the command line.
+    let path = args.predicate.as_deref().ok_or_else(|| Failure::usage("no predicate was given"))?;
+    let predicate = files::read(path, MAX_PREDICATE_LEN, "predicate")?;
+    let predicate: Value = wire::json::from_slice(&predicate).map_err(|error| {
+        Failure::usage(format!("predicate {} is not JSON: {error}", path.display()))
+    })?;
+    let predicate_type = &args.predicate_type.predicate_type.0;
+    Statement::new(descriptors(subjects), predicate_type, predicate)
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// `attest sign --statement`: what the statement names is hashed by whoever wrote it.
+fn sign_given(
+    path: &Path,
+    signer: &SignerArgs,
+    envelope: Option<&Path>,
+    world: &World,
+) -> Result<Report, Failure> {
+    let given = given_statement(path)?;
+    let subjects = subjects_of(&given);
+    let bundle = signer.bundle.clone().unwrap_or_else(|| beside(path));
+    files::refuse_to_replace(path, &bundle)?;
+    let outputs = AttestOutputs {
+        bundles: vec![bundle],
+        statement: None,
+        envelope: envelope.map(Path::to_owned),
+    };
+    let signed = block_on(async {
+        let signer = PreparedSigner::new(signer, world).await?;
+        signer.sign(Payload::Given(&given), world).await
+    })?;
+    outputs.write(&subjects, &signed)
+}
+
+/// Reads a statement that is to be signed as it is.
+pub(super) fn given_statement(path: &Path) -> Result<GivenStatement, Failure> {
+    let json = files::read(path, provenance::MAX_STATEMENT_LEN, "statement")?;
+    GivenStatement::parse(json).map_err(|error| {
+        let reason = in_one_line(&error);
+        Failure::usage(format!("statement {} cannot be signed: {reason}", path.display()))
+    })
+}
+
+/// The subjects that a statement names by SHA-256, for the report.
+pub(super) fn subjects_of(given: &GivenStatement) -> Vec<Subject> {
+    let subjects = given.statement().subject().iter();
+    subjects
+        .filter_map(|subject| {
+            let sha256 = hex::decode(subject.digest.get("sha256")?).ok()?.try_into().ok()?;
+            Some(Subject::of_digest(&subject.name, sha256))
+        })
+        .collect()
+}
+
+/// Where the bundle of a statement is, when nothing else is said.
+fn beside(statement: &Path) -> PathBuf {
+    let mut path = statement.as_os_str().to_owned();
+    path.push(".sigstore.json");
+    path.into()
 }
 
 /// Where an attestation is written to.

@@ -4,7 +4,7 @@ use provenance::{
     BareNames, BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourceDemand,
     SourcePolicy, Statement,
 };
-use verify::{Check, VerifyError};
+use verify::{Cause, Check, VerifyError};
 use wire::bundle::BundleContent;
 
 use super::{
@@ -75,10 +75,10 @@ fn signed(
         let verified = verify_subject(&bundle, subject, &demand.authority(), &conditions)?;
         let failed = |error: VerifyError| Failure::check(&subject.name, &error);
         let statement = verified.statement.as_ref().ok_or_else(|| {
-            failed(
-                Check::Statement
-                    .failed("the bundle signs the file itself, and states nothing of it"),
-            )
+            failed(Check::Statement.failed_by(
+                Cause::OtherKind,
+                "the bundle signs the file itself, and states nothing of it",
+            ))
             .advise("use `countersign verify`")
         })?;
         let mut evidence = Evidence::of(&verified);
@@ -111,7 +111,7 @@ fn judge(
     if let Some(claims) = claims {
         source
             .check(claims, provenance.as_ref())
-            .map_err(|violation| Check::Source.failed(violation))?;
+            .map_err(|violation| Check::Source.failed_by(Cause::OtherSigner, violation))?;
     }
     Ok(provenance.map(|provenance| BuildLevel::of(Some(&provenance), claims)))
 }
@@ -126,9 +126,11 @@ fn provenance_of(
     match Provenance::of(statement) {
         Ok(provenance) if demanded == provenance::PREDICATE_TYPE_SLSA_V1 => Ok(Some(provenance)),
         Err(ProvenanceError::PredicateType(_)) if found == demanded => Ok(None),
-        Err(ProvenanceError::PredicateType(_)) | Ok(_) => Err(Check::Statement
-            .failed(format!("predicate type {demanded} was demanded, the statement's is {found}"))),
-        Err(error) => Err(Check::Statement.failed(error)),
+        Err(ProvenanceError::PredicateType(_)) | Ok(_) => Err(Check::Statement.failed_by(
+            Cause::OtherKind,
+            format!("predicate type {demanded} was demanded, the statement's is {found}"),
+        )),
+        Err(error) => Err(Check::Statement.failed_by(Cause::OtherKind, error)),
     }
 }
 
@@ -140,7 +142,10 @@ fn unsigned(args: &AttestVerifyArgs, subjects: &[Subject]) -> Result<Report, Fai
         let failed = |error: VerifyError| Failure::check(&subject.name, &error);
         if statement.subject_of_sha256(&subject.sha256).is_none() {
             return Err(failed(
-                Check::Digest.failed("no subject of the statement is this artifact"),
+                Check::Digest.failed_by(
+                    Cause::OtherArtifact,
+                    "no subject of the statement is this artifact",
+                ),
             ));
         }
         let provenance = provenance_of(args, &statement).map_err(failed)?;
@@ -157,7 +162,7 @@ fn unsigned(args: &AttestVerifyArgs, subjects: &[Subject]) -> Result<Report, Fai
 fn unsigned_statement(args: &AttestVerifyArgs, subject: &Subject) -> Result<Statement, Failure> {
     let beside = subject.bundle_path().is_some_and(|path| path.exists());
     let failed = |error: provenance::StatementError| {
-        Failure::check(&subject.name, &Check::Statement.failed(error))
+        Failure::check(&subject.name, &Check::Statement.failed_by(Cause::Unsupported, error))
     };
     if args.provenance.is_none() && (args.bundle.is_some() || beside) {
         let bundle = bundle_of(subject, args.bundle.as_deref())?;
@@ -167,7 +172,10 @@ fn unsigned_statement(args: &AttestVerifyArgs, subject: &Subject) -> Result<Stat
             }
             BundleContent::MessageSignature(_) => {
                 let reason = "the bundle signs the file itself, and states nothing of it";
-                Err(Failure::check(&subject.name, &Check::Statement.failed(reason)))
+                Err(Failure::check(
+                    &subject.name,
+                    &Check::Statement.failed_by(Cause::OtherKind, reason),
+                ))
             }
         };
     }

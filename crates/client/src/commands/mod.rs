@@ -3,6 +3,7 @@
 mod attest_sign;
 mod attest_verify;
 mod authority;
+mod conformance;
 mod instance;
 mod sign;
 mod signer;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     Failure, Report, World,
     cli::{AttestCommand, Cli, Command},
+    files::refuse_to_replace,
     subjects::Subject,
 };
 
@@ -33,6 +35,7 @@ pub fn run(cli: Cli, world: &World) -> Result<Report, Failure> {
         Command::Sign(args) => sign::run(&args, world),
         Command::Verify(args) => verify::run(&args, world),
         Command::Trust(command) => trust::run(&command, world),
+        Command::Conformance(command) => conformance::run(&command, world),
     }
 }
 
@@ -49,6 +52,9 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 /// Where the bundles go: one for all, or one beside each subject.
 fn bundle_paths(subjects: &[Subject], one: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     if let Some(path) = one {
+        for input in subjects.iter().filter_map(|subject| subject.path.as_deref()) {
+            refuse_to_replace(input, path)?;
+        }
         return Ok(vec![path.to_owned()]);
     }
     let beside = |subject: &Subject| {

@@ -2,9 +2,9 @@ use super::{block_on, bundle_paths, signer::PreparedSigner};
 use crate::{
     Failure, Report, SignedFile, World,
     cli::SignArgs,
-    files::{self, Outputs},
+    files::Outputs,
     report::Evidence,
-    signing::Payload,
+    signing::{Payload, SigningError},
     subjects::Subject,
 };
 
@@ -16,16 +16,29 @@ pub(super) fn run(args: &SignArgs, world: &World) -> Result<Report, Failure> {
     }
     let subjects: Vec<Subject> =
         args.files.iter().map(|path| Subject::of_file(path)).collect::<Result<_, _>>()?;
+    // Before a key is read or anybody asked for one.
+    for subject in &subjects {
+        check_meaning(subject)?;
+    }
     let paths = bundle_paths(&subjects, args.signer.bundle.as_deref())?;
     block_on(async {
         let signer = PreparedSigner::new(&args.signer, world).await?;
         let (mut reported, mut outputs) = (Vec::new(), Outputs::default());
         for ((subject, file), path) in subjects.iter().zip(&args.files).zip(&paths) {
-            let artifact = files::read_artifact(file)?;
+            let artifact = subject.read(file)?;
             let signed = signer.sign(Payload::Artifact(&artifact), world).await?;
             reported.push(SignedFile::new(subject, Evidence::of(&signed.verified)));
             outputs.stage(path, signed.json.as_bytes())?;
         }
         Ok(Report::of_signed(reported, outputs.publish()?))
     })
+}
+
+/// Refuses, by its first bytes alone, a file that signing would refuse as a whole.
+pub(super) fn check_meaning(subject: &Subject) -> Result<(), Failure> {
+    if provenance::begins_like_pae(&subject.beginning) {
+        let failure = Failure::from(SigningError::AttestationAsFile);
+        return Err(failure.because_of(&format!("{} cannot be signed", subject.name)));
+    }
+    Ok(())
 }

@@ -57,6 +57,15 @@ impl PreparedSigner {
         Ok(Self { who, endpoints, trust, http })
     }
 
+    /// The holder of an identity token, at the services of an instance that is known already.
+    pub(super) fn keyless(
+        token: Token,
+        (trust, endpoints): (Trust, Endpoints),
+    ) -> Result<Self, Failure> {
+        let (who, trust) = (Who::Holder(token), Some(trust));
+        Ok(Self { who, endpoints, trust, http: HttpClient::new()? })
+    }
+
     /// Where the build runs: by the token's word when it has one, as the certificate will say the
     /// same; else by the environment's.
     pub(super) fn build_environment(&self, world: &World) -> Result<BuildEnvironment, Failure> {

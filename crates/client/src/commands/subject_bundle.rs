@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use verify::{
-    Artifact, Authority, Conditions, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
+    Artifact, Authority, Check, Conditions, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
     needs_artifact_bytes, verify,
 };
 
@@ -22,6 +22,11 @@ pub(super) fn bundle_of(
             return Err(Failure::usage(message).advise("give --bundle"));
         }
     };
+    read_bundle(path)
+}
+
+/// Reads a bundle.
+pub(super) fn read_bundle(path: &Path) -> Result<UnverifiedBundle, Failure> {
     // A bundle that is too long is a bad bundle, not a bad command.
     let json = files::read_beginning(path, MAX_BUNDLE_LEN, "bundle")?;
     UnverifiedBundle::parse(&json)
@@ -36,13 +41,21 @@ pub(super) fn verify_subject(
     conditions: &Conditions<'_>,
 ) -> Result<Verified, Failure> {
     let bytes = match &subject.path {
-        Some(path) if needs_artifact_bytes(bundle, authority) => Some(files::read_artifact(path)?),
+        Some(path) if needs_artifact_bytes(bundle, authority) => Some(subject.read(path)?),
         _ => None,
     };
     let artifact = match &bytes {
         Some(bytes) => Artifact::from_bytes(bytes),
-        None => Artifact::from_sha256(subject.sha256),
+        None => Artifact::from_sha256(subject.sha256).with_beginning(&subject.beginning),
     };
-    verify(bundle, &artifact, authority, conditions)
-        .map_err(|error| Failure::check(&subject.name, &error))
+    verify(bundle, &artifact, authority, conditions).map_err(|error| {
+        let failure = Failure::check(&subject.name, &error);
+        if error.check == Check::Signature && artifact.begins_like_pae() {
+            failure.advise(
+                "only an archive that holds such a file, or an attestation, can vouch for it",
+            )
+        } else {
+            failure
+        }
+    })
 }

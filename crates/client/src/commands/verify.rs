@@ -1,3 +1,5 @@
+use verify::{Cause, Check, Verified};
+
 use super::{
     authority::Demand,
     subject_bundle::{bundle_of, verify_subject},
@@ -35,22 +37,42 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
         let subject = Subject::of_argument(file)?;
         let bundle = bundle_of(&subject, args.bundle.as_deref())?;
         let verified = verify_subject(&bundle, &subject, &demand.authority(), &conditions)?;
-        reported.push(VerifiedFile {
-            sha256: hex::encode(subject.sha256),
-            subject: subject.name,
-            level: None,
-            predicate_type: verified
-                .statement
-                .as_ref()
-                .map(|statement| statement.predicate_type().to_owned()),
-            evidence: Evidence::of(&verified),
-        });
+        if !args.attestation {
+            check_is_of_the_file(&subject, &verified)?;
+        }
+        reported.push(verified_file(&subject, &verified));
     }
     let report = Report::of_verified(reported);
     Ok(match demand.note(false) {
         Some(note) => report.note(note),
         None => report,
     })
+}
+
+/// What is reported of a file; of an attestation that names it also what kind it is of.
+pub(super) fn verified_file(subject: &Subject, verified: &Verified) -> VerifiedFile {
+    let statement = verified.statement.as_ref();
+    VerifiedFile {
+        subject: subject.name.clone(),
+        sha256: hex::encode(subject.sha256),
+        level: None,
+        predicate_type: statement.map(|statement| statement.predicate_type().to_owned()),
+        evidence: Evidence::of(verified),
+    }
+}
+
+/// Refuses what only mentions the file: a statement may well say that the file is bad.
+fn check_is_of_the_file(subject: &Subject, verified: &Verified) -> Result<(), Failure> {
+    let Some(statement) = &verified.statement else { return Ok(()) };
+    let reason = format!(
+        "the bundle is no signature over the file, but an attestation of predicate type `{}` that \
+         names it",
+        statement.predicate_type()
+    );
+    Err(Failure::check(&subject.name, &Check::Statement.failed_by(Cause::OtherKind, reason)).advise(
+        "use `countersign attest verify`, or give --attestation if it is enough that a statement \
+         names the file, whatever it says",
+    ))
 }
 
 /// An issuer alone vouches for everybody it knows.

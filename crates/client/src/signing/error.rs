@@ -10,6 +10,18 @@ use crate::services::{ServiceError, ServiceKind, ServiceUrlError};
 /// Why nothing was signed.
 #[derive(Debug, Error)]
 pub enum SigningError {
+    /// One signature would say two things.
+    #[error(
+        "the file begins like a DSSE pre-authentication encoding (`DSSEv1 `): its signature would \
+         also be one on an attestation"
+    )]
+    AttestationAsFile,
+    /// As above, of what is signed to show a CA that we hold the key.
+    #[error(
+        "the identity token's subject begins like a DSSE pre-authentication encoding (`DSSEv1 `): \
+         its signature would also be one on an attestation"
+    )]
+    AttestationAsName,
     /// Services are to be used, and nothing says whom to trust.
     #[error(
         "no trust is configured, and URLs of services create none: \
@@ -70,7 +82,9 @@ impl SigningError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Service(error) => error.exit_code(),
-            Self::NoTrust
+            Self::AttestationAsFile
+            | Self::AttestationAsName
+            | Self::NoTrust
             | Self::NoService(_)
             | Self::CertificateAuthorityUrl(_)
             | Self::Ed25519Logged

@@ -16,7 +16,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer as _};
 use entry::rekor2::Verifier;
-use provenance::Statement;
+use provenance::{GivenStatement, Statement};
 use verify::{Authority, Conditions, Trust, UnverifiedBundle, Verified};
 use wire::bundle::{
     Bundle, BundleMediaType, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
@@ -41,6 +41,8 @@ pub enum Payload<'a> {
     Artifact(&'a [u8]),
     /// An in-toto statement, for a `dsseEnvelope`.
     Statement(&'a Statement),
+    /// The same, byte for byte as somebody else wrote it.
+    Given(&'a GivenStatement),
 }
 
 /// Who signs.
@@ -87,6 +89,7 @@ pub struct SignedBundle {
 /// # Errors
 /// [`SigningError`].
 pub async fn sign(request: &SigningRequest<'_>) -> Result<SignedBundle, SigningError> {
+    check_meaning(request)?;
     check_request(request)?;
     // Also refuses, before anybody is asked, a statement that nobody could verify.
     unsigned::artifact_of(request.payload)?;
@@ -118,6 +121,22 @@ async fn sign_keyless(
     let bundle = make_bundle(request, log, &key, (material, &verifier)).await?;
     let identity = certified.exact_identity();
     finish(request, bundle, &Authority::Keyless { trust, identity: &identity })
+}
+
+/// Refuses to sign bytes that mean something else to whoever finds the signature elsewhere: a file,
+/// or the name by which a CA is shown that we hold the key, that is an attestation once encoded.
+fn check_meaning(request: &SigningRequest<'_>) -> Result<(), SigningError> {
+    if let Payload::Artifact(bytes) = request.payload
+        && provenance::begins_like_pae(bytes)
+    {
+        return Err(SigningError::AttestationAsFile);
+    }
+    if let Signer::Keyless(token) = request.signer
+        && provenance::begins_like_pae(CertificateAuthority::challenge(token).as_bytes())
+    {
+        return Err(SigningError::AttestationAsName);
+    }
+    Ok(())
 }
 
 /// Refuses what could not end in a bundle, before anybody is asked for anything.

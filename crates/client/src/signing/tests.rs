@@ -94,6 +94,63 @@ async fn rejects_statements_that_nobody_could_verify() {
     }
 }
 
+/// Such a statement's encoding, as a file.
+fn encoding() -> Vec<u8> {
+    let statement = statement(&[("sha256", &hex::encode(crypto::sha256(b"other")))]);
+    provenance::pae(provenance::IN_TOTO_PAYLOAD_TYPE, &statement.to_json().unwrap())
+}
+
+#[tokio::test]
+async fn signs_no_file_that_is_an_attestation_once_encoded() {
+    for key_type in [KeyType::EcdsaP256, KeyType::Ed25519, KeyType::Rsa2048] {
+        let key = LocalSigner::generate(key_type, "test").unwrap();
+        for file in [&encoding()[..], b"DSSEv1 ", b"DSSEv1 0  0 "] {
+            let nobody = (&Endpoints::default(), None);
+            let result = sign_with(Payload::Artifact(file), Signer::Key(&key), nobody).await;
+            let error = result.unwrap_err();
+            assert!(matches!(error, SigningError::AttestationAsFile), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        let nobody = (&Endpoints::default(), None);
+        sign_with(Payload::Artifact(b"DSSEv1\n"), Signer::Key(&key), nobody).await.unwrap();
+    }
+    let (token, trust) = (token(), empty_trust());
+    let trusted = (&endpoints(), Some(&trust));
+    let file = encoding();
+    let result = sign_with(Payload::Artifact(&file), Signer::Keyless(&token), trusted).await;
+    assert!(matches!(result.unwrap_err(), SigningError::AttestationAsFile), "before any service");
+}
+
+#[tokio::test]
+async fn shows_no_authority_a_name_that_is_an_attestation_once_encoded() {
+    let subject = String::from_utf8(encoding()).unwrap();
+    let claims = URL_SAFE_NO_PAD.encode(json!({ "sub": subject }).to_string());
+    let token = IdentityToken::parse(&format!("e30.{claims}.AA")).unwrap();
+    let trust = empty_trust();
+    let trusted = (&endpoints(), Some(&trust));
+    let result = sign_with(Payload::Artifact(b"a"), Signer::Keyless(&token), trusted).await;
+    let error = result.unwrap_err();
+    assert!(matches!(error, SigningError::AttestationAsName), "{error}");
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[tokio::test]
+async fn signs_a_given_statement_byte_for_byte() {
+    let digest = hex::encode(crypto::sha256(b"artifact"));
+    let json = format!(
+        "{{ \"predicate\":1.50, \"subject\":[{{\"digest\":{{\"sha256\":\"{digest}\"}}}}],\n \
+         \"predicateType\":\"https://example.com/p\", \"_type\":\"https://in-toto.io/Statement/v1\"}}\n"
+    );
+    let given = GivenStatement::parse(json.clone().into()).unwrap();
+    let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
+    let nobody = (&Endpoints::default(), None);
+    let signed = sign_with(Payload::Given(&given), Signer::Key(&key), nobody).await.unwrap();
+    let BundleContent::DsseEnvelope(envelope) = signed.bundle.content else {
+        panic!("no envelope")
+    };
+    assert_eq!(envelope.payload.as_slice(), json.as_bytes());
+}
+
 #[tokio::test]
 async fn uses_no_service_without_trust() {
     let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();

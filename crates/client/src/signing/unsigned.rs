@@ -16,6 +16,7 @@ impl<'a> Unsigned<'a> {
         Ok(match payload {
             Payload::Artifact(bytes) => Self::Artifact(bytes),
             Payload::Statement(statement) => Self::Envelope(UnsignedEnvelope::new(statement)?),
+            Payload::Given(given) => Self::Envelope(UnsignedEnvelope::of_given(given)),
         })
     }
 
@@ -67,12 +68,12 @@ fn message_digest(bytes: &[u8], key: &PublicKey) -> HashOutput {
 
 /// What the finished bundle must be about: of a statement, the first subject that has a digest.
 pub(super) fn artifact_of(payload: Payload<'_>) -> Result<Artifact<'_>, SigningError> {
-    match payload {
-        Payload::Artifact(bytes) => Ok(Artifact::from_bytes(bytes)),
-        Payload::Statement(statement) => {
-            first_subject(statement).ok_or(SigningError::SubjectDigest)
-        }
-    }
+    let statement = match payload {
+        Payload::Artifact(bytes) => return Ok(Artifact::from_bytes(bytes)),
+        Payload::Statement(statement) => statement,
+        Payload::Given(given) => given.statement(),
+    };
+    first_subject(statement).ok_or(SigningError::SubjectDigest)
 }
 
 fn first_subject(statement: &Statement) -> Option<Artifact<'static>> {

@@ -52,7 +52,7 @@ impl ForgeOfNames {
 
 /// The forge that a document names.
 pub(super) fn forge_in(document: &[u8]) -> Result<Option<Forge>, InstanceError> {
-    let instance: Instance = serde_json::from_slice(document)?;
+    let instance: Instance = wire::json::from_slice(document)?;
     let forge = instance.forge.map(|forge| {
         // A kind that is not known here is compared letter by letter, which errs on the safe side.
         let kind = forge.kind.map(|name| ForgeKind::named(&name).unwrap_or(ForgeKind::Other));

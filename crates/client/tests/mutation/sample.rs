@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::PublicKey;
 use serde_json::Value;
 use wire::bundle::{Bundle, BundleContent, VerificationContent};
@@ -45,7 +44,7 @@ pub(crate) struct Sample {
     /// What the bundle is about, where it says so by SHA-512 alone, as npm's do.
     pub(crate) sha512: Option<[u8; 64]>,
     who: Vec<String>,
-    what: Vec<String>,
+    what: String,
 }
 
 impl Sample {
@@ -55,25 +54,21 @@ impl Sample {
             || signer_of(&parsed),
             |key| vec!["--key".to_owned(), key.display().to_string()],
         );
-        let (what, keyless) = (about(&parsed.content), key.is_none());
-        let who = if keyless && what[0] == "attest" {
-            [vec!["--keyless".to_owned()], who].concat()
-        } else {
-            who
-        };
-        let bundle = serde_json::from_slice(json).unwrap();
         let key =
             key.map(|path| PublicKey::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap());
-        let sha512 = sha512_of(&parsed.content);
+        let (what, sha512) = about(&parsed.content);
+        let bundle = serde_json::from_slice(json).unwrap();
         Self { name: name.to_owned(), bundle, root, key, sha512, who, what }
     }
 
+    /// By the protocol of the conformance suite, which asks for no kind of predicate.
     pub(crate) fn arguments(&self, bundle: &Path, root: &Path) -> Vec<String> {
-        let mut arguments = vec!["countersign".to_owned()];
-        arguments.extend(self.what.iter().chain(&self.who).cloned());
-        for (option, path) in [("--bundle", bundle), ("--trusted-root", root)] {
-            arguments.extend([option.to_owned(), path.display().to_string()]);
-        }
+        let mut arguments =
+            ["countersign", "conformance", "verify-bundle", "--bundle"].map(str::to_owned).to_vec();
+        arguments.push(bundle.display().to_string());
+        arguments.extend(self.who.iter().cloned());
+        arguments.extend(["--trusted-root".to_owned(), root.display().to_string()]);
+        arguments.push(format!("sha256:{}", self.what));
         arguments
     }
 }
@@ -122,28 +117,22 @@ fn signer_of(bundle: &Bundle) -> Vec<String> {
         .concat()
 }
 
-/// The command, and what the bundle claims to be about.
-fn about(content: &BundleContent) -> Vec<String> {
+/// What the bundle claims to be about: SHA-256 in hex, else SHA-512.
+fn about(content: &BundleContent) -> (String, Option<[u8; 64]>) {
     match content {
         BundleContent::MessageSignature(message) => {
-            let digest = hex::encode(message.message_digest.as_ref().unwrap().digest.as_slice());
-            ["verify".to_owned(), format!("sha256:{digest}")].to_vec()
+            (hex::encode(message.message_digest.as_ref().unwrap().digest.as_slice()), None)
         }
         BundleContent::DsseEnvelope(envelope) => {
             let statement = provenance::Statement::parse(envelope.payload.as_slice()).unwrap();
-            let subject = &statement.subject()[0];
-            let digest = subject.digest.get("sha256").map_or("", String::as_str);
-            let list = STANDARD.encode(format!("{digest}  artifact\n"));
-            let kind = statement.predicate_type().to_owned();
-            ["attest", "verify", "--subjects", &list, "--type", &kind].map(str::to_owned).to_vec()
+            let digests = &statement.subject()[0].digest;
+            match digests.get("sha256") {
+                Some(digest) => (digest.clone(), None),
+                None => {
+                    let digest = hex::decode(&digests["sha512"]).unwrap();
+                    (String::new(), Some(digest.try_into().unwrap()))
+                }
+            }
         }
     }
-}
-
-fn sha512_of(content: &BundleContent) -> Option<[u8; 64]> {
-    let BundleContent::DsseEnvelope(envelope) = content else { return None };
-    let statement = provenance::Statement::parse(envelope.payload.as_slice()).unwrap();
-    let digests = &statement.subject()[0].digest;
-    let alone = !digests.contains_key("sha256");
-    alone.then(|| hex::decode(&digests["sha512"]).unwrap().try_into().unwrap())
 }

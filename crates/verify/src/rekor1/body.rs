@@ -96,6 +96,9 @@ pub(super) struct IntotoContent {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct IntotoEnvelope {
+    /// Base64 of base64; Rekor drops it, other logs keep it.
+    #[serde(default)]
+    pub(super) payload: Option<Base64>,
     pub(super) payload_type: String,
     pub(super) signatures: Vec<IntotoSignature>,
 }

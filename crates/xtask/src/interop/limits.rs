@@ -224,7 +224,9 @@ pub(super) fn can_produce(producer: Producer, order: &Order) -> bool {
         Producer::Cosign3OldFlags => protocol == Protocol::Rekor1 && !key,
         Producer::Cosign2 => protocol == Protocol::Rekor1 && !(key && order.trust == Trust::Tuf),
         Producer::Python => !key,
-        Producer::JavaScript | Producer::Go => order.trust != Trust::Tuf && !key,
+        Producer::Conformance | Producer::JavaScript | Producer::Go => {
+            order.trust != Trust::Tuf && !key
+        }
         Producer::JavaScriptCli => {
             protocol == Protocol::Rekor1
                 && kind == Kind::Attestation

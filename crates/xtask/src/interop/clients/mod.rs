@@ -1,5 +1,6 @@
 //! How each client is called: one file a client, each command as its user would type it.
 
+pub(super) mod conformance;
 pub(super) mod cosign2;
 pub(super) mod cosign3;
 pub(super) mod countersign;
@@ -128,6 +129,8 @@ pub(super) enum ExpectedSigner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Producer {
     Countersign,
+    /// The same, in the protocol of the public conformance suite.
+    Conformance,
     Cosign3,
     /// cosign 3 without a signing config, told each URL.
     Cosign3OldFlags,
@@ -139,8 +142,9 @@ pub(super) enum Producer {
 }
 
 impl Producer {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Countersign,
+        Self::Conformance,
         Self::Cosign3,
         Self::Cosign3OldFlags,
         Self::Cosign2,
@@ -153,6 +157,7 @@ impl Producer {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Countersign => "countersign",
+            Self::Conformance => "conformance",
             Self::Cosign3 => "cosign 3",
             Self::Cosign3OldFlags => "cosign 3 old flags",
             Self::Cosign2 => "cosign 2",
@@ -166,7 +171,7 @@ impl Producer {
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign => None,
+            Self::Countersign | Self::Conformance => None,
             Self::Cosign3 | Self::Cosign3OldFlags => Some(Tool::Cosign3),
             Self::Cosign2 => Some(Tool::Cosign2),
             Self::Python => Some(Tool::Python),
@@ -180,6 +185,7 @@ impl Producer {
     pub(super) fn sign(self, scene: &Scene<'_>, order: &Order) -> Result<()> {
         match self {
             Self::Countersign => countersign::sign(scene, order),
+            Self::Conformance => conformance::sign(scene, order),
             Self::Cosign3 => cosign3::sign(scene, order),
             Self::Cosign3OldFlags => cosign3::sign_by_urls(scene, order),
             Self::Cosign2 => cosign2::sign(scene, order),
@@ -201,6 +207,8 @@ impl Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verifier {
     Countersign(Trust),
+    /// The same, in the protocol of the public conformance suite, which has files only.
+    Conformance,
     Cosign3(Trust),
     Cosign2(Trust),
     Python(Trust),
@@ -216,6 +224,7 @@ impl Verifier {
     pub(super) const ALL: [Self; 14] = [
         Self::Countersign(Trust::Files),
         Self::Countersign(Trust::Tuf),
+        Self::Conformance,
         Self::Cosign3(Trust::Files),
         Self::Cosign3(Trust::Tuf),
         Self::Cosign2(Trust::Files),
@@ -234,6 +243,7 @@ impl Verifier {
     pub(super) fn heading(self) -> (&'static str, &'static str) {
         match self {
             Self::Countersign(trust) => ("ours", trust.name()),
+            Self::Conformance => ("conform.", Trust::Files.name()),
             Self::Cosign3(trust) => ("cosign 3", trust.name()),
             Self::Cosign2(trust) => ("cosign 2", trust.name()),
             Self::Python(trust) => ("python", trust.name()),
@@ -253,7 +263,7 @@ impl Verifier {
     /// The official program it needs.
     pub(super) fn tool(self) -> Option<Tool> {
         match self {
-            Self::Countersign(_) | Self::Rust => None,
+            Self::Countersign(_) | Self::Conformance | Self::Rust => None,
             Self::Cosign3(_) => Some(Tool::Cosign3),
             Self::Cosign2(_) => Some(Tool::Cosign2),
             Self::Python(_) => Some(Tool::Python),
@@ -267,7 +277,7 @@ impl Verifier {
     /// How this verifier learns whom to trust.
     pub(super) fn trust(self) -> Trust {
         match self {
-            Self::Java | Self::Rust => Trust::Files,
+            Self::Java | Self::Conformance | Self::Rust => Trust::Files,
             Self::Countersign(trust)
             | Self::Cosign3(trust)
             | Self::Cosign2(trust)
@@ -284,6 +294,7 @@ impl Verifier {
     pub(super) fn verify(self, scene: &Scene<'_>, claim: &Claim<'_>) -> Result<()> {
         match self {
             Self::Countersign(_) => countersign::verify(scene, claim),
+            Self::Conformance => conformance::verify(scene, claim),
             Self::Cosign3(_) => cosign3::verify(scene, claim),
             Self::Cosign2(_) => cosign2::verify(scene, claim),
             Self::Python(_) => python::verify(scene, claim),
