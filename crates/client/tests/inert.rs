@@ -137,6 +137,7 @@ fn a_file_name_that_is_no_text_is_shown_too() {
     let signed = of(&["sign", "--key", "k.pem"]);
     let lines = signed.stdout.lines().filter(|line| line.starts_with("signed")).count();
     assert_eq!((signed.code, lines), (0, 1), "{}", signed.stdout);
+    assert!(signed.stdout.contains(r"\nb"), "{}", signed.stdout);
     assert!([0, 2].contains(&of(&["verify", "--key", "k.pub"]).code));
     assert_eq!(of(&["verify", "--key", "k.pub", "--bundle", "missing"]).code, 2);
 }
@@ -212,8 +213,8 @@ fn statement(name: &str, predicate_type: &str, predicate: &str) -> String {
 
 #[test]
 fn a_statement_whose_names_deceive_is_refused_in_inert_words() {
-    let bench = Bench::new();
     const SLSA: &str = "https://slsa.dev/provenance/v1";
+    let bench = Bench::new();
     let predicate = |builder: &str| {
         json!({"buildDefinition": {"buildType": "https://b.example/t", "externalParameters": {}},
                "runDetails": {"builder": {"id": builder}}})

@@ -32,15 +32,18 @@ async fn a_caller_cannot_write_lines_of_its_own() {
 async fn a_caller_cannot_move_the_cursor_or_turn_text_around() {
     let dev = Dev::started();
     let hostile = "X\u{1b}[2J\u{9b}1A\u{7f}\u{202e}\u{2066}\u{200b}\u{2028}\u{feff}forged";
-    let key = json!({"publicKey": {"content": hostile}, "proofOfPossession": ""});
+    let pem = format!("-----BEGIN {hostile}-----\nAAAA\n-----END {hostile}-----\n");
+    let key = json!({"publicKey": {"content": pem}, "proofOfPossession": ""});
     let body = json!({"publicKeyRequest": key}).to_string();
-    post(&dev).bearer_auth(token(&dev)).body(body).send().await.unwrap();
+    let refused = post(&dev).bearer_auth(token(&dev)).body(body).send().await.unwrap();
+    let refused = refused.text().await.unwrap();
+    assert!(dev.log().contains("forged"), "the refusal is logged: {}", dev.log());
     let entry = json!({"kind": hostile, "apiVersion": hostile, "spec": {}}).to_string();
     let create = format!("{}/api/v1/log/entries", dev.url("rekor1"));
     let answer = reqwest::Client::new().post(create).body(entry).send().await.unwrap();
     assert_eq!(answer.status(), 400);
     let said = answer.text().await.unwrap();
-    for (what, text) in [("the log", dev.log()), ("the answer", said)] {
+    for (what, text) in [("the log", dev.log()), ("the CA", refused), ("the log's answer", said)] {
         let active = |c: char| c != '\n' && !(' '..='~').contains(&c) && !c.is_alphabetic();
         assert!(!text.contains(active), "{what}: {text:?}");
     }
