@@ -147,7 +147,8 @@ pub(crate) struct AttestSignArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatedArgs {
     /// Artifacts, as for `attest generate`. May be repeated
-    #[arg(long, required_unless_present = "statement", value_name = "FILES")]
+    #[arg(long, required_unless_present = "statement", value_name = "FILES",
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) subjects: Vec<String>,
     /// The predicate, JSON
     #[arg(long, required_unless_present = "statement", value_name = "FILE")]
@@ -504,6 +505,10 @@ mod tests {
             "countersign conformance verify-bundle --bundle b --key k --certificate-identity i \
              --certificate-oidc-issuer o f",
             "countersign conformance verify-bundle --key k f",
+            "countersign conformance sign-bundle --identity-token= --bundle b f",
+            "countersign conformance sign-bundle --identity-token t --bundle= f",
+            "countersign attest sign --statement= --key k",
+            "countersign attest sign --subjects= --predicate p",
             "countersign verify",
             "countersign sign",
             "countersign sign a --output yaml",

@@ -52,7 +52,7 @@ pub(crate) struct ConformanceVerifyArgs {
     #[arg(long, value_name = "FILE", group = "signer")]
     pub(crate) key: Option<PathBuf>,
     /// The artifact or, unless such a file exists, its sha256:HEX
-    #[arg(value_name = "FILE_OR_DIGEST")]
+    #[arg(value_name = "FILE_OR_DIGEST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) file_or_digest: String,
 }
 
@@ -71,10 +71,10 @@ pub(crate) struct PublicInstanceArgs {
 pub(crate) struct TokenText(pub(crate) String);
 
 impl FromStr for TokenText {
-    type Err = std::convert::Infallible;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        if text.is_empty() { Err("there is no token") } else { Ok(Self(text.to_owned())) }
     }
 }
 
