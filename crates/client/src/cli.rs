@@ -253,7 +253,7 @@ pub(crate) struct SignerArgs {
     /// Sign with a short-lived certificate for your identity
     #[arg(long)]
     pub(crate) keyless: bool,
-    /// Identity token: the token, @FILE, or - for standard input. The variable SIGSTORE_ID_TOKEN
+    /// Identity token: the token, @FILE, or - for standard input. The variable `SIGSTORE_ID_TOKEN`
     /// has the one to use when none is given
     #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = token_source)]
     identity_token: Option<TokenSource>,

@@ -194,17 +194,14 @@ pub(crate) fn tiles_key(tiles: &TilesKey) -> Option<Finding> {
 /// Checks the forge that names of repositories without a host mean.
 #[must_use]
 pub fn forge(forge: &wire::countersign::Forge) -> Option<Finding> {
-    let finding = |why: String| Some(Finding::Forge(forge.url.clone(), why));
-    let kind = forge.kind.as_deref().map(|name| (name, ForgeKind::named(name)));
-    match kind {
-        Some((name, None)) => {
-            finding(format!("`{name}` is none of github, gitlab, azure, bitbucket, other"))
-        }
-        _ => {
-            let read = Forge::new(&forge.url, kind.and_then(|(_, kind)| kind));
-            read.err().and_then(|error| finding(error.to_string()))
-        }
+    let finding = |why: String| Finding::Forge(forge.url.clone(), why);
+    let named = forge.kind.as_deref();
+    let kind = named.and_then(ForgeKind::named);
+    if let Some(name) = named.filter(|_| kind.is_none()) {
+        let why = format!("`{name}` is none of github, gitlab, azure, bitbucket, other");
+        return Some(finding(why));
     }
+    Forge::new(&forge.url, kind).err().map(|error| finding(error.to_string()))
 }
 
 fn check_log(log: &TransparencyLogInstance, kind: KeyIdKind, findings: &mut Vec<Finding>) {

@@ -359,7 +359,7 @@ fn the_client_attests_and_verifies_for_each_ci() {
             // The forge of bare names is GitHub's: no other CI may speak of it.
             of(name, "main", i32::from(ci != "github"));
             of(&name.to_uppercase(), "main", i32::from(ci != "github"));
-            let shouted = if ci == "jenkins" { 1 } else { 0 };
+            let shouted = i32::from(ci == "jenkins");
             of(&format!("https://{host}/{}", name.to_uppercase()), "main", shouted);
         }
         let other = verify(&["--verify-repo", "https://github.com/acme/other"]);
