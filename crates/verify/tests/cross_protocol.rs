@@ -52,7 +52,7 @@ fn by_key(
     artifact: &Artifact<'_>,
     signer: &LocalSigner,
 ) -> Result<Verified, VerifyError> {
-    verify(bundle, artifact, &Authority::Key { key: signer.public_key(), trust: None }, NOW)
+    verify(bundle, artifact, &Authority::Key { key: signer.public_key(), trust: None }, &Conditions::at(NOW))
 }
 
 /// A signature on an attestation that `ARTIFACT` is its subject, and the bytes that it is over.
