@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crypto::{PublicKey, sha256};
+use crypto::{AuthorityKey, sha256};
 use thiserror::Error;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
@@ -180,7 +180,7 @@ pub enum SubmissionError {
 #[derive(Debug)]
 struct Issuers {
     name: der::Any,
-    key: PublicKey,
+    key: AuthorityKey,
     chain: Vec<Vec<u8>>,
 }
 
@@ -254,7 +254,7 @@ fn verified(issuers: &[Certificate]) -> Result<Issuers, SubmissionError> {
     Ok(Issuers {
         name: issuing.tbs.subject.clone(),
         key: issuing
-            .public_key()
+            .authority_key()
             .map_err(|source| SubmissionError::Certificate { position: 1, source })?,
         chain: issuers.iter().map(|issuer| issuer.der.clone()).collect(),
     })
