@@ -3,6 +3,7 @@
 
 mod pin;
 mod tuf;
+mod tuf_keys;
 
 use std::{
     fs::File,

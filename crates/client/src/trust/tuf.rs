@@ -20,7 +20,7 @@ use tough::{
 use url::Url;
 use verify::MAX_TRUSTED_ROOT_LEN;
 
-use super::MAX_SIGNING_CONFIG_LEN;
+use super::{MAX_SIGNING_CONFIG_LEN, tuf_keys};
 use crate::{
     failure::in_one_line,
     services::{ServiceError, TrustRepository},
@@ -99,6 +99,8 @@ async fn load(
         .load()
         .await
         .map_err(|error| TufError::of(&error, &repository))?;
+    tuf_keys::check(loaded.root().signed.keys.values())
+        .map_err(|error| TufError::Refused(format!("a key of the root: {error}")))?;
     let trusted_root = target(&loaded, TRUSTED_ROOT, MAX_TRUSTED_ROOT_LEN, &repository).await?;
     let signing_config =
         target(&loaded, SIGNING_CONFIG, MAX_SIGNING_CONFIG_LEN, &repository).await?;
