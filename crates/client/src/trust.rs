@@ -5,6 +5,7 @@ mod names;
 mod pin;
 mod public;
 mod tuf;
+mod tuf_keys;
 
 use std::{
     fs::File,

@@ -6,20 +6,29 @@
 //!
 //! It refuses to: parse SEC1 or encrypted private keys, accept RSA below 2048
 //! or above 4096 bits for client keys, accept curve points that are not on
-//! their curve (AWS-LC checks on parsing).
+//! their curve (AWS-LC checks on parsing), keys in a second spelling, and keys
+//! under which a signature says nothing: Ed25519 of small order, RSA with an
+//! exponent of 1.
 //!
 //! - [`PublicKey`]: a parsed SPKI that verifies messages and digests.
+//! - [`AuthorityKey`]: the same for keys of CAs and timestamp authorities, RSA up to 8192 bits.
+//! - [`SignatureAlgorithm`]: the table of what is verified, by identifier and key.
 //! - [`Signer`]: how CA, CT, Rekor, TSA and TUF sign; [`LocalSigner`] holds its key in memory.
 //! - [`digest`], [`Hasher`], [`random_bytes`]: hashing and randomness.
 
+mod authority_key;
 mod digest;
 mod local;
 mod public_key;
+mod signature_algorithm;
 mod signer;
+mod soundness;
 
+pub use authority_key::{AuthorityKey, KeyFamily};
 pub use digest::{HashAlgorithm, Hasher, digest, sha256};
 pub use local::LocalSigner;
-pub use public_key::{KeyError, KeyType, PublicKey, SignatureAlgorithm, SignatureError};
+pub use public_key::{KeyError, KeyType, PublicKey, SignatureError};
+pub use signature_algorithm::SignatureAlgorithm;
 pub use signer::{SignNow, Signer, SignerError};
 
 /// Returns `N` bytes from the backend's cryptographic random generator.

@@ -1,5 +1,5 @@
 use const_oid::{AssociatedOid, ObjectIdentifier};
-use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
+use crypto::{AuthorityKey, SignatureAlgorithm};
 use der::Decode;
 use x509_cert::{
     Certificate,
@@ -8,12 +8,7 @@ use x509_cert::{
 
 use crate::{
     ChainError, ValidityPeriod,
-    der_reader::{DerReader, INTEGER, NULL, NotDer, OBJECT_IDENTIFIER, SEQUENCE, context},
-    der_writer::object_identifier,
-    oid::{
-        ECDSA_WITH_SHA256, ECDSA_WITH_SHA384, ECDSA_WITH_SHA512, ID_ED25519, RSA_ENCRYPTION,
-        SHA256_WITH_RSA,
-    },
+    der_reader::{DerReader, INTEGER, NotDer, SEQUENCE, context},
 };
 
 /// Longest certificate read, in bytes: an RSA-4096 one with every extension takes 2 KiB.
@@ -34,12 +29,13 @@ pub(crate) struct TsaCertificate {
     /// Content octets of the INTEGER.
     pub(crate) serial_number: Vec<u8>,
     pub(crate) validity: ValidityPeriod,
-    pub(crate) public_key: PublicKey,
+    pub(crate) public_key: AuthorityKey,
     pub(crate) basic_constraints: Option<BasicConstraints>,
     pub(crate) key_usage: Option<KeyUsage>,
     pub(crate) extended_key_usage: Option<Usages>,
     tbs: Vec<u8>,
     signature_algorithm: Vec<u8>,
+    signature_oid: ObjectIdentifier,
     signature: Vec<u8>,
 }
 
@@ -69,13 +65,14 @@ impl TsaCertificate {
                 not_before: validity.not_before.to_unix_duration().as_secs(),
                 not_after: validity.not_after.to_unix_duration().as_secs(),
             },
-            public_key: PublicKey::from_spki_der(raw.public_key).map_err(ChainError::Key)?,
+            public_key: AuthorityKey::from_spki_der(raw.public_key).map_err(ChainError::Key)?,
             basic_constraints: extension(&parsed)?.map(|(_, constraints)| constraints),
             key_usage: extension(&parsed)?.map(|(_, usage)| usage),
             extended_key_usage: extension::<ExtendedKeyUsage>(&parsed)?
                 .map(|(critical, usage)| Usages { critical, purposes: usage.0 }),
             tbs: raw.tbs.to_vec(),
             signature_algorithm: raw.signature_algorithm.to_vec(),
+            signature_oid: parsed.signature_algorithm().oid,
             signature: parsed.signature().as_bytes().ok_or(ChainError::Malformed)?.to_vec(),
         })
     }
@@ -84,12 +81,12 @@ impl TsaCertificate {
         self.basic_constraints.as_ref().is_some_and(|constraints| constraints.ca)
     }
 
-    /// Whether `issuer`'s key signed this certificate.
-    pub(crate) fn is_signed_by(&self, issuer: &PublicKey) -> bool {
-        signature_algorithm(&self.signature_algorithm, issuer.key_type(), HashAlgorithm::Sha256)
-            .is_some_and(|algorithm| {
-                issuer.verify_with(algorithm, &self.tbs, &self.signature).is_ok()
-            })
+    /// Checks that `issuer`'s key signed this certificate.
+    pub(crate) fn check_signed_by(&self, issuer: &AuthorityKey) -> Result<(), ChainError> {
+        let identifier = &self.signature_algorithm;
+        let algorithm = SignatureAlgorithm::of_certificate(identifier, issuer.family())
+            .ok_or(ChainError::SignatureAlgorithm(self.signature_oid))?;
+        issuer.verify_with(algorithm, &self.tbs, &self.signature).map_err(|_| ChainError::Signature)
     }
 }
 
@@ -141,45 +138,12 @@ where
     certificate.tbs_certificate().get_extension().map_err(|_| ChainError::Malformed)
 }
 
-/// The algorithm that an `AlgorithmIdentifier` names, for a key of this type. `digest` is what
-/// CMS names beside it, for identifiers that do not say (`rsaEncryption`, RFC 3370 §3.2).
-///
-/// ECDSA and Ed25519 have no parameters (RFC 5758 §3.2, RFC 8410 §3), RSA has NULL or none.
-pub(crate) fn signature_algorithm(
-    identifier_der: &[u8],
-    key_type: KeyType,
-    digest: HashAlgorithm,
-) -> Option<SignatureAlgorithm> {
-    let mut fields = DerReader::open(identifier_der, SEQUENCE).ok()?;
-    let oid = fields.content(OBJECT_IDENTIFIER).ok()?;
-    let null = fields.optional(NULL).ok()?;
-    fields.finish().ok()?;
-    let oid = ObjectIdentifier::from_bytes(oid).ok()?;
-    let is_rsa = matches!(key_type, KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096);
-    if null.is_some_and(|content| !is_rsa || !content.is_empty()) {
-        return None;
-    }
-    match (oid, key_type) {
-        (ECDSA_WITH_SHA256, KeyType::EcdsaP256) => Some(SignatureAlgorithm::EcdsaP256Sha256),
-        (ECDSA_WITH_SHA256, KeyType::EcdsaP384) => Some(SignatureAlgorithm::EcdsaP384Sha256),
-        (ECDSA_WITH_SHA256, KeyType::EcdsaP521) => Some(SignatureAlgorithm::EcdsaP521Sha256),
-        (ECDSA_WITH_SHA384, KeyType::EcdsaP384) => Some(SignatureAlgorithm::EcdsaP384Sha384),
-        (ECDSA_WITH_SHA512, KeyType::EcdsaP521) => Some(SignatureAlgorithm::EcdsaP521Sha512),
-        (ID_ED25519, KeyType::Ed25519) => Some(SignatureAlgorithm::Ed25519),
-        (SHA256_WITH_RSA, _) if is_rsa => Some(SignatureAlgorithm::RsaPkcs1Sha256),
-        (RSA_ENCRYPTION, _) if is_rsa && digest == HashAlgorithm::Sha256 => {
-            Some(SignatureAlgorithm::RsaPkcs1Sha256)
+/// DER of the `AlgorithmIdentifier` of the two algorithms that the token profile signs with.
+pub(crate) fn profile_signature_algorithm(algorithm: SignatureAlgorithm) -> Option<Vec<u8>> {
+    match algorithm {
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => {
+            algorithm.identifiers_der().into_iter().next()
         }
         _ => None,
     }
-}
-
-/// DER of the `AlgorithmIdentifier` of the two algorithms that the token profile signs with.
-pub(crate) fn profile_signature_algorithm(algorithm: SignatureAlgorithm) -> Option<Vec<u8>> {
-    let oid = match algorithm {
-        SignatureAlgorithm::EcdsaP256Sha256 => ECDSA_WITH_SHA256,
-        SignatureAlgorithm::EcdsaP384Sha384 => ECDSA_WITH_SHA384,
-        _ => return None,
-    };
-    Some(crate::der_writer::element(SEQUENCE, &[&object_identifier(&oid)]))
 }

@@ -1,5 +1,5 @@
 use const_oid::ObjectIdentifier;
-use crypto::{KeyError, PublicKey};
+use crypto::{AuthorityKey, KeyError, PublicKey};
 use thiserror::Error;
 use x509_cert::ext::pkix::KeyUsage;
 
@@ -55,7 +55,7 @@ impl TsaChain {
         intermediates: IntermediateUsage,
     ) -> Result<(), ChainError> {
         let (root, between) = self.issuers.split_last().ok_or(ChainError::NoIssuer)?;
-        if root.issuer != root.subject || !root.is_signed_by(&root.public_key) {
+        if root.issuer != root.subject || root.check_signed_by(&root.public_key).is_err() {
             return Err(ChainError::AnchorNotSelfSigned);
         }
         if !self.leaf.extended_key_usage.as_ref().is_some_and(|usage| usage.critical) {
@@ -68,7 +68,7 @@ impl TsaChain {
         if intermediates == IntermediateUsage::Required && unmarked {
             return Err(ChainError::IntermediateUsage);
         }
-        if self.leaf.public_key != *key {
+        if self.leaf.public_key != *key.as_authority_key() {
             return Err(ChainError::OtherKey);
         }
         Ok(())
@@ -90,7 +90,7 @@ impl TsaChain {
 
     /// The key that signs tokens.
     #[must_use]
-    pub const fn public_key(&self) -> &PublicKey {
+    pub const fn public_key(&self) -> &AuthorityKey {
         &self.leaf.public_key
     }
 
@@ -119,9 +119,7 @@ impl TsaChain {
                 return Err(ChainError::Order);
             }
             check_authority(issuer, depth)?;
-            if !certificate.is_signed_by(&issuer.public_key) {
-                return Err(ChainError::Signature);
-            }
+            certificate.check_signed_by(&issuer.public_key)?;
         }
         Ok(())
     }
@@ -223,6 +221,11 @@ pub enum ChainError {
     /// An issuer that may not issue for timestamping.
     #[error("an intermediate certificate's extended key usage lacks timestamping")]
     IntermediateUsage,
+    /// An algorithm that is not of the issuer's key, or not supported (SHA-1, for example).
+    #[error(
+        "a certificate is signed by algorithm {0}, which is not supported with its issuer's key"
+    )]
+    SignatureAlgorithm(ObjectIdentifier),
     /// A signature that does not verify.
     #[error("a certificate is not signed by the one after it")]
     Signature,

@@ -59,7 +59,9 @@ impl TokenProfile {
     /// fails in some client.
     pub fn new(chain: &TsaChain) -> Result<Self, TokenError> {
         let leaf = chain.leaf();
-        let algorithm = leaf.public_key.default_algorithm();
+        let public_key = PublicKey::from_spki_der(leaf.public_key.spki_der())
+            .map_err(|_| TokenError::UnsupportedKey)?;
+        let algorithm = public_key.default_algorithm();
         let signature_algorithm =
             profile_signature_algorithm(algorithm).ok_or(TokenError::UnsupportedKey)?;
         let hash = algorithm.hash().ok_or(TokenError::UnsupportedKey)?;
@@ -67,7 +69,7 @@ impl TokenProfile {
         let serial = element(INTEGER, &[&leaf.serial_number]);
         let signer_id = element(SEQUENCE, &[&leaf.issuer, &serial]);
         Ok(Self {
-            public_key: leaf.public_key.clone(),
+            public_key,
             hash,
             digest_algorithms: element(SET, &[&digest_algorithm]),
             certificates: element(context(0), &[&leaf.der]),

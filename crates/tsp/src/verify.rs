@@ -1,10 +1,9 @@
-use crypto::{SignatureError, digest};
+use crypto::{SignatureAlgorithm, SignatureError, digest};
 use thiserror::Error;
 
 use crate::{
     ChainError, MalformedResponse, MessageImprint, Nonce, PolicyOid, Rejection, TimestampRequest,
     TsaChain,
-    certificate::signature_algorithm,
     response::{CertificateId, Response, Token},
 };
 
@@ -157,9 +156,12 @@ fn verify_signature(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyErr
         return Err(VerifyError::MessageDigest);
     }
     let key = chain.public_key();
-    let algorithm =
-        signature_algorithm(signer.signature_algorithm, key.key_type(), signer.digest_algorithm)
-            .ok_or(VerifyError::Algorithm)?;
+    let algorithm = SignatureAlgorithm::of_cms(
+        signer.signature_algorithm,
+        signer.digest_algorithm,
+        key.family(),
+    )
+    .ok_or(VerifyError::Algorithm)?;
     key.verify_with(algorithm, &signer.signed_attributes, signer.signature)
         .map_err(VerifyError::Signature)
 }

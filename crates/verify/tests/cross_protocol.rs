@@ -5,7 +5,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign_verify::{
-    Artifact, Authority, Check, UnverifiedBundle, Verified, VerifyError, verify,
+    Artifact, Authority, Check, Conditions, UnverifiedBundle, Verified, VerifyError, verify,
 };
 use crypto::{KeyType, LocalSigner, Signer};
 use provenance::{IN_TOTO_PAYLOAD_TYPE, ResourceDescriptor, Statement, UnsignedEnvelope};
@@ -52,7 +52,12 @@ fn by_key(
     artifact: &Artifact<'_>,
     signer: &LocalSigner,
 ) -> Result<Verified, VerifyError> {
-    verify(bundle, artifact, &Authority::Key { key: signer.public_key(), trust: None }, &Conditions::at(NOW))
+    verify(
+        bundle,
+        artifact,
+        &Authority::Key { key: signer.public_key(), trust: None },
+        &Conditions::at(NOW),
+    )
 }
 
 /// A signature on an attestation that `ARTIFACT` is its subject, and the bytes that it is over.

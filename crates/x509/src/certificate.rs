@@ -1,6 +1,6 @@
 //! A certificate cut into its parts, every byte kept.
 
-use crypto::{KeyError, PublicKey};
+use crypto::{AuthorityKey, KeyError, PublicKey};
 use der::{
     Any, Decode, Encode, Sequence,
     asn1::{BitString, Int, ObjectIdentifier},
@@ -126,6 +126,12 @@ impl Certificate {
         Ok(PublicKey::from_spki_der(&spki_der)?)
     }
 
+    /// The key of a certificate that issues others.
+    pub(crate) fn authority_key(&self) -> Result<AuthorityKey, CertificateError> {
+        let spki_der = self.tbs.subject_public_key_info.to_der()?;
+        Ok(AuthorityKey::from_spki_der(&spki_der)?)
+    }
+
     /// The one extension of type `oid`: its criticality and content.
     pub(crate) fn extension(&self, oid: ObjectIdentifier) -> Option<(bool, &[u8])> {
         let extension = self.tbs.extensions_of(oid).next()?;
@@ -164,19 +170,19 @@ impl Certificate {
         if self.tbs.issuer != issuer.tbs.subject {
             return Err(CertificateError::IssuerName);
         }
-        self.verify_issued(&issuer.tbs.subject, &issuer.public_key()?)
+        self.verify_issued(&issuer.tbs.subject, &issuer.authority_key()?)
     }
 
     /// Verifies that an issuer of this name and key issued this certificate.
     pub(crate) fn verify_issued(
         &self,
         name: &Any,
-        key: &PublicKey,
+        key: &AuthorityKey,
     ) -> Result<(), CertificateError> {
         if self.tbs.issuer != *name {
             return Err(CertificateError::IssuerName);
         }
-        let algorithm = algorithm_of(&self.tbs.signature, key.key_type())
+        let algorithm = algorithm_of(&self.tbs.signature, key.family())
             .ok_or(CertificateError::SignatureAlgorithm(self.tbs.signature.oid))?;
         key.verify_with(algorithm, &self.tbs_der, &self.signature)
             .map_err(|_| CertificateError::SignatureMismatch)

@@ -1,6 +1,6 @@
 //! Certificate Transparency (RFC 6962): what a log signs, stores and answers, and what verifiers rebuild.
 //!
-//! For a log: [`AcceptedRoots`] and [`validate_chain`] give a [`Submission`], whose
+//! For a log: [`AcceptedChains`] and [`validate_chain`] give a [`Submission`], whose
 //! [`LogEntry`] goes into an [`UnsignedSct`] and a [`merkle_tree_leaf`], and whose
 //! [`Submission::extra_data`] goes beside it. For verifiers: [`verify_embedded_sct`].
 
@@ -14,10 +14,11 @@ pub use entry::{
     tree_head_signed_data,
 };
 pub use submission::{
-    AcceptedRoots, MAX_SUBMITTED_CERTIFICATES, Submission, SubmissionError, validate_chain,
+    AcceptedChainError, AcceptedChains, MAX_SUBMITTED_CERTIFICATES, Submission, SubmissionError,
+    validate_chain,
 };
 
 pub use crate::sct::{
-    decode_digitally_signed, decode_list as decode_sct_list, encode_digitally_signed,
-    encode_list as encode_sct_list,
+    SHA256_WITH_ECDSA, decode_digitally_signed, decode_list as decode_sct_list,
+    encode_digitally_signed, encode_list as encode_sct_list,
 };

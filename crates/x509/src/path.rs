@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use thiserror::Error;
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::ext::pkix;
 
-use crate::{CertificateError, LeafError, LeafView, certificate::Certificate};
+use crate::{
+    CertificateError, LeafError, LeafView, algorithm::path_algorithms, certificate::Certificate,
+};
 
 /// Most certificates that may be given as intermediates or as roots, to bound path building.
 const MAX_CANDIDATES: usize = 32;
@@ -61,7 +63,7 @@ pub fn verify_leaf_chain<I: AsRef<[u8]>, R: AsRef<[u8]>>(
     let leaf = EndEntityCert::try_from(&leaf).map_err(PathError::Path)?;
     let path = leaf
         .verify_for_usage(
-            ALL_VERIFICATION_ALGS,
+            path_algorithms(),
             &anchors,
             &intermediates,
             UnixTime::since_unix_epoch(Duration::from_secs(at)),

@@ -72,7 +72,7 @@ pub fn parse_csr(pem_bytes: &[u8]) -> Result<PublicKey, CsrError> {
     check_subject(&info)?;
     check_attributes(&info)?;
     let key = PublicKey::from_spki_der(&info.public_key.to_der()?)?;
-    let algorithm = algorithm_of(&request.algorithm, key.key_type())
+    let algorithm = algorithm_of(&request.algorithm, key.key_type().family())
         .filter(|algorithm| *algorithm == key.default_algorithm())
         .ok_or(CsrError::SignatureAlgorithm(request.algorithm.oid))?;
     let signature = request.signature.as_bytes().ok_or(CsrError::SignatureMismatch)?;

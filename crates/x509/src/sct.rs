@@ -1,4 +1,4 @@
-use crypto::{KeyType, PublicKey, SignatureAlgorithm};
+use crypto::{KeyFamily, KeyType, PublicKey, SignatureAlgorithm};
 use thiserror::Error;
 
 use crate::{
@@ -10,11 +10,12 @@ use crate::{
 pub(crate) const VERSION_1: u8 = 0;
 
 /// RFC 5246 §7.4.1.4.1: hash sha256(4), signature ecdsa(3).
-const SHA256_WITH_ECDSA: [u8; 2] = [4, 3];
+pub const SHA256_WITH_ECDSA: [u8; 2] = [4, 3];
 
 /// A signed certificate timestamp of version 1: a log's promise (RFC 6962 §3.2).
 ///
-/// Signatures are ECDSA with SHA-256, the only kind that every Sigstore client takes.
+/// Our log signs by ECDSA with SHA-256, the only kind that every Sigstore client takes; of others'
+/// logs the rest of the table is read, RSA among it (RFC 6962 §2.1.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sct {
     /// SHA-256 of the log's SPKI.
@@ -23,8 +24,10 @@ pub struct Sct {
     pub timestamp_ms: u64,
     /// Extensions of the log, mostly empty.
     pub extensions: Vec<u8>,
-    /// DER `ECDSA-Sig-Value`.
-    pub signature_der: Vec<u8>,
+    /// TLS `SignatureAndHashAlgorithm` of the signature, hash first.
+    pub algorithm: [u8; 2],
+    /// DER `ECDSA-Sig-Value`, or an RSA signature.
+    pub signature: Vec<u8>,
 }
 
 impl Sct {
@@ -61,7 +64,7 @@ impl Sct {
     /// # Errors
     /// [`SctError::TooLong`].
     pub fn digitally_signed(&self) -> Result<Vec<u8>, SctError> {
-        encode_digitally_signed(&self.signature_der)
+        encode_with(self.algorithm, &self.signature)
     }
 
     /// Puts together an SCT from the fields of an add-chain answer (RFC 6962 §4.1).
@@ -74,8 +77,8 @@ impl Sct {
         extensions: Vec<u8>,
         digitally_signed: &[u8],
     ) -> Result<Self, SctError> {
-        let signature_der = decode_digitally_signed(digitally_signed)?.to_vec();
-        Ok(Self { log_id, timestamp_ms, extensions, signature_der })
+        let (algorithm, signature) = decode_digitally_signed(digitally_signed)?;
+        Ok(Self { log_id, timestamp_ms, extensions, algorithm, signature: signature.to_vec() })
     }
 
     /// Verifies that the log of `ct_key` promised to include `entry`.
@@ -87,8 +90,9 @@ impl Sct {
             return Err(SctError::UnknownLog);
         }
         let message = signed_data(entry, self.timestamp_ms, &self.extensions)?;
+        let algorithm = SignatureAlgorithm::of_tls(self.algorithm, ct_key.key_type().family());
         ct_key
-            .verify_with(log_algorithm(ct_key)?, &message, &self.signature_der)
+            .verify_with(algorithm.ok_or(SctError::LogKey)?, &message, &self.signature)
             .map_err(|_| SctError::SignatureMismatch)
     }
 }
@@ -124,30 +128,36 @@ pub fn decode_list(bytes: &[u8]) -> Result<Vec<Sct>, SctError> {
     Ok(scts)
 }
 
-/// Wraps an ECDSA signature as TLS `DigitallySigned` (RFC 5246 §4.7).
+/// Wraps an ECDSA signature with SHA-256 as TLS `DigitallySigned` (RFC 5246 §4.7).
 ///
 /// # Errors
 /// [`SctError::TooLong`].
 pub fn encode_digitally_signed(signature_der: &[u8]) -> Result<Vec<u8>, SctError> {
-    let mut out = SHA256_WITH_ECDSA.to_vec();
-    put_vector(&mut out, 2, signature_der)?;
+    encode_with(SHA256_WITH_ECDSA, signature_der)
+}
+
+fn encode_with(algorithm: [u8; 2], signature: &[u8]) -> Result<Vec<u8>, SctError> {
+    let mut out = algorithm.to_vec();
+    put_vector(&mut out, 2, signature)?;
     Ok(out)
 }
 
-/// Takes the ECDSA signature out of a TLS `DigitallySigned`, which must end with the bytes.
+/// Takes algorithm and signature out of a TLS `DigitallySigned`, which must end with the bytes.
 ///
 /// # Errors
-/// [`SctError::Malformed`], [`SctError::SignatureAlgorithm`].
-pub fn decode_digitally_signed(bytes: &[u8]) -> Result<&[u8], SctError> {
+/// [`SctError::Malformed`], [`SctError::SignatureAlgorithm`] for one that no key can have.
+pub fn decode_digitally_signed(bytes: &[u8]) -> Result<([u8; 2], &[u8]), SctError> {
     let mut reader = Reader(bytes);
-    if reader.array::<2>().ok_or(SctError::Malformed)? != SHA256_WITH_ECDSA {
+    let algorithm = reader.array::<2>().ok_or(SctError::Malformed)?;
+    let families = [KeyFamily::P256, KeyFamily::Rsa];
+    if !families.into_iter().any(|key| SignatureAlgorithm::of_tls(algorithm, key).is_some()) {
         return Err(SctError::SignatureAlgorithm);
     }
     let signature = reader.vector16().ok_or(SctError::Malformed)?;
-    if reader.is_empty() { Ok(signature) } else { Err(SctError::Malformed) }
+    if reader.is_empty() { Ok((algorithm, signature)) } else { Err(SctError::Malformed) }
 }
 
-/// The algorithm of a CT log's signatures: SHA-256 with ECDSA on the key's curve.
+/// The algorithm of our CT log's signatures: SHA-256 with ECDSA on the key's curve.
 pub(crate) fn log_algorithm(ct_key: &PublicKey) -> Result<SignatureAlgorithm, SctError> {
     match ct_key.key_type() {
         KeyType::EcdsaP256 => Ok(SignatureAlgorithm::EcdsaP256Sha256),
@@ -168,14 +178,14 @@ pub enum SctError {
     /// Not version 1.
     #[error("the SCT is not of version 1")]
     Version,
-    /// Not ECDSA with SHA-256.
-    #[error("the SCT's signature is not ECDSA with SHA-256")]
+    /// Neither ECDSA nor RSA, or by another hash than SHA-256, SHA-384 or SHA-512.
+    #[error("the SCT's signature is of an algorithm that is not supported")]
     SignatureAlgorithm,
     /// Of another log than the key's.
     #[error("the SCT is of another log than the key")]
     UnknownLog,
-    /// The log's key is not ECDSA P-256 or P-384.
-    #[error("the CT log's key is not an ECDSA key")]
+    /// The log's key cannot make such a signature.
+    #[error("the CT log's key is not one for the SCT's signature algorithm")]
     LogKey,
     /// Not signed by the log, or over another certificate.
     #[error("the SCT's signature does not verify")]

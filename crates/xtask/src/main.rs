@@ -24,7 +24,7 @@ use options::Options;
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
   cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
-  cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock]
+  cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|chains]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S]
   cargo xtask lint";
 

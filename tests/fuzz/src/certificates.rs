@@ -40,8 +40,8 @@ pub(crate) const NOW: u64 = 1_790_000_000;
 /// The CA of every certificate here; the same bytes in every run.
 pub(crate) static ROOT: LazyLock<Vec<u8>> = LazyLock::new(|| der::root(&ED25519));
 
-static ACCEPTED: LazyLock<ct::AcceptedRoots> =
-    LazyLock::new(|| ct::AcceptedRoots::from_der([&*ROOT]).unwrap());
+static ACCEPTED: LazyLock<ct::AcceptedChains> =
+    LazyLock::new(|| ct::AcceptedChains::from_der([[&*ROOT]]).unwrap());
 
 static NAMES: LazyLock<[SubjectAlternativeName; 3]> = LazyLock::new(|| {
     [
@@ -244,7 +244,8 @@ fn some_sct() -> Sct {
         log_id: [7; 32],
         timestamp_ms: NOW,
         extensions: vec![1],
-        signature_der: vec![0x30, 6, 2, 1, 1, 2, 1, 1],
+        algorithm: ct::SHA256_WITH_ECDSA,
+        signature: vec![0x30, 6, 2, 1, 1, 2, 1, 1],
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct TestLog {
 struct Shared {
     key: LocalSigner,
     other_key: LocalSigner,
-    roots: ct::AcceptedRoots,
+    accepted: ct::AcceptedChains,
     answer: Mutex<LogAnswer>,
     submissions: AtomicUsize,
     /// Answers wait for it.
@@ -62,14 +62,14 @@ struct Shared {
 }
 
 impl TestLog {
-    pub(crate) async fn start(root: &[u8], now: u64) -> Self {
+    pub(crate) async fn start(chain: &[Vec<u8>], now: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let key = |name| LocalSigner::generate(KeyType::EcdsaP256, name).unwrap();
         let state = Arc::new(Shared {
             key: key("log"),
             other_key: key("other log"),
-            roots: ct::AcceptedRoots::from_der([root]).unwrap(),
+            accepted: ct::AcceptedChains::from_der([chain]).unwrap(),
             answer: Mutex::new(LogAnswer::Promise),
             submissions: AtomicUsize::new(0),
             turn: Semaphore::new(1),
@@ -107,7 +107,7 @@ async fn add_pre_chain(
 ) -> Response {
     log.submissions.fetch_add(1, Ordering::SeqCst);
     let chain: Vec<Vec<u8>> = request.chain.into_iter().map(|der| der.0).collect();
-    let submission = ct::validate_chain(&chain, &log.roots).unwrap();
+    let submission = ct::validate_chain(&chain, &log.accepted).unwrap();
     assert!(submission.is_precertificate());
     let promise = |key: &LocalSigner, now_ms| {
         let unsigned = ct::UnsignedSct::new(submission.entry().clone(), now_ms).unwrap();
@@ -121,8 +121,8 @@ async fn add_pre_chain(
         LogAnswer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
         LogAnswer::Text(text) => text.into_response(),
         LogAnswer::WrongSignature => {
-            let signature_der = promise(&log.key, log.now_ms + 1).signature_der;
-            give(Sct { signature_der, ..promise(&log.key, log.now_ms) })
+            let signature = promise(&log.key, log.now_ms + 1).signature;
+            give(Sct { signature, ..promise(&log.key, log.now_ms) })
         }
         LogAnswer::OtherLog => give(promise(&log.other_key, log.now_ms)),
         LogAnswer::OtherLogInDisguise => {
@@ -149,7 +149,8 @@ fn promise_with(
         log_id: log.key.public_key().spki_sha256(),
         timestamp_ms,
         extensions: extensions.to_vec(),
-        signature_der: log.key.sign_now(&message).unwrap(),
+        algorithm: ct::SHA256_WITH_ECDSA,
+        signature: log.key.sign_now(&message).unwrap(),
     }
 }
 

@@ -110,6 +110,8 @@ async fn refuses_weak_and_invalid_keys() {
                 2dU0DkCrYNyv0U8HRXuTlOXPpSE=";
     for (key, message) in [
         (rsa_pem(&rsa_modulus(), 3), "exponent"),
+        (rsa_pem(&rsa_modulus(), 1), "exponent"),
+        (rsa_pem(&even, 3), "even"),
         (rsa_pem(&of_2047_bits, 3), "2047"),
         (rsa_pem(&rsa_modulus()[..128], 3), "1024"),
         (pem(&off_curve), "invalid"),
@@ -129,6 +131,58 @@ async fn refuses_weak_and_invalid_keys() {
         let refused = reply.refused(400, 3);
         assert!(refused.contains(message), "{key}: {refused}");
     }
+    assert_eq!(stack.log.submissions(), 0);
+}
+
+/// PEM of an SPKI, its algorithm in hex.
+fn spki_pem(algorithm: &str, raw: &[u8]) -> String {
+    let bits = der::asn1::BitString::from_bytes(raw).unwrap().to_der().unwrap();
+    let content = [hex::decode(algorithm).unwrap(), bits].concat();
+    let der = der::Any::new(der::Tag::Sequence, content).unwrap().to_der().unwrap();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
+}
+
+// Issue 8: they were certified, and the proof below, R = identity and S = 0, was one for every
+// challenge and would then have been a signature of every artifact.
+#[tokio::test]
+async fn refuses_ed25519_keys_of_small_order() {
+    let stack = Stack::start().await;
+    let identity = [&[1][..], &[0; 31]].concat();
+    let order_two = [&[0xec][..], &[0xff; 30], &[0x7f]].concat();
+    let order_eight =
+        hex::decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a").unwrap();
+    let not_canonical = [&[0xee][..], &[0xff; 30], &[0x7f]].concat();
+    let minus_zero = [&[1][..], &[0; 30], &[0x80]].concat();
+    let proof = [&identity[..], &[0; 32]].concat();
+    for raw in [&identity, &order_two, &order_eight, &not_canonical, &minus_zero] {
+        let key = spki_pem("300506032b6570", raw);
+        let reply = stack.post(raw_request(&stack.token(), &key, &proof).to_string()).await;
+        let refused = reply.refused(400, 3);
+        assert!(refused.contains("canonical point"), "{raw:?}: {refused}");
+    }
+    assert_eq!(stack.log.submissions(), 0);
+}
+
+#[tokio::test]
+async fn refuses_second_spellings_of_a_key() {
+    let stack = Stack::start().await;
+    let key = client_key();
+    let proof = key.sign(EMAIL.as_bytes()).await.unwrap();
+    let point = key.public_key().raw();
+    let compressed = [&[2 | (point[64] & 1)], &point[1..33]].concat();
+    let hybrid = [&[6 | (point[64] & 1)], &point[1..]].concat();
+    for raw in [compressed, hybrid] {
+        let pem = spki_pem("301306072a8648ce3d020106082a8648ce3d030107", &raw);
+        let reply = stack.post(raw_request(&stack.token(), &pem, &proof).to_string()).await;
+        let refused = reply.refused(400, 3);
+        assert!(refused.contains("not uncompressed"), "{refused}");
+    }
+    let rsa = LocalSigner::generate(KeyType::Rsa2048, "client").unwrap();
+    let proof = rsa.sign(EMAIL.as_bytes()).await.unwrap();
+    let pem = spki_pem("300b06092a864886f70d010101", rsa.public_key().raw());
+    let reply = stack.post(raw_request(&stack.token(), &pem, &proof).to_string()).await;
+    let refused = reply.refused(400, 3);
+    assert!(refused.contains("parameters"), "{refused}");
     assert_eq!(stack.log.submissions(), 0);
 }
 

@@ -67,7 +67,7 @@ impl Stack {
     pub(crate) async fn with(wishes: Wishes) -> Self {
         let issuer = TestIssuer::start(wishes.token_key).await;
         let (chain, key) = authority(wishes.validity.0, wishes.validity.1);
-        let log = TestLog::start(chain.certificates().last().unwrap(), NOW).await;
+        let log = TestLog::start(chain.certificates(), NOW).await;
         let clock = Arc::new(FixedClock::at(NOW));
         let audiences = vec!["sigstore".to_owned()];
         let trusted = IssuerConfig::new_loopback(&issuer.url, audiences, wishes.kind).unwrap();

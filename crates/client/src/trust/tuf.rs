@@ -21,7 +21,7 @@ use url::Url;
 use verify::MAX_TRUSTED_ROOT_LEN;
 use wire::countersign::MAX_INSTANCE_LEN;
 
-use super::{MAX_SIGNING_CONFIG_LEN, names::INSTANCE};
+use super::{MAX_SIGNING_CONFIG_LEN, names::INSTANCE, tuf_keys};
 use crate::{
     failure::in_one_line,
     services::{ServiceError, TrustRepository},
@@ -110,6 +110,8 @@ async fn load(
         .load()
         .await
         .map_err(|error| TufError::of(&error, &repository))?;
+    tuf_keys::check(loaded.root().signed.keys.values())
+        .map_err(|error| TufError::Refused(format!("a key of the root: {error}")))?;
     let required = |name: &str| TufError::from(repository.lacks(name));
     let trusted_root = target(&loaded, TRUSTED_ROOT, MAX_TRUSTED_ROOT_LEN, &repository).await?;
     let signing_config =

@@ -49,9 +49,8 @@ impl Verifier {
     }
 
     fn from_spki_der(der: &[u8]) -> Result<Self, EntryError> {
-        let key = chain::key_of_spki(der)?;
-        // Built anew, so that parameters that nobody reads cannot make a second spelling.
-        let key = PublicKey::from_raw(key.key_type(), key.raw())?;
+        // A key has one spelling, so that its PEM has one too.
+        let key = PublicKey::from_spki_der(der)?;
         Ok(Self { pem: key.to_pem(), key, names: Vec::new() })
     }
 

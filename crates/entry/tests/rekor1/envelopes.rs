@@ -4,11 +4,12 @@ use countersign_entry::{
     EntryError, IndexKeyKind,
     rekor1::{Options, verify_proposed},
 };
-use crypto::KeyType;
+use crypto::{KeyError, KeyType};
 use serde_json::{Value, json};
 
 use super::common::{
-    IN_TOTO, KEY_TYPES, Key, MESSAGE, STATEMENT, base64, dsse, envelope, intoto_1, pae, verify,
+    IN_TOTO, KEY_TYPES, Key, MESSAGE, STATEMENT, base64, dsse, envelope, intoto_1, pae, pem_of,
+    verify,
 };
 
 fn sha256_hex(bytes: &[u8]) -> String {
@@ -461,4 +462,27 @@ fn rejects_the_same_of_an_envelope_in_a_string() {
 fn signs_what_the_specification_says() {
     let expected = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world";
     assert_eq!(pae("http://example.com/HelloWorld", b"hello world"), expected);
+}
+
+// Issue 8: one signature, R = identity and S = 0, logged every payload in any of the three forms.
+#[test]
+fn rejects_ed25519_keys_of_small_order() {
+    let identity = [&[1][..], &[0; 31]].concat();
+    let order_eight =
+        hex::decode("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05").unwrap();
+    let not_canonical = [&[0xee][..], &[0xff; 30], &[0x7f]].concat();
+    let signature = base64(&[&identity[..], &[0; 32]].concat());
+    for raw in [&identity, &order_eight, &not_canonical] {
+        let spki = [&hex::decode("302a300506032b6570032100").unwrap()[..], raw].concat();
+        let pem = pem_of("PUBLIC KEY", &spki);
+        for payload in [STATEMENT, b"{}"] {
+            let envelope = envelope(IN_TOTO, payload, std::slice::from_ref(&signature)).to_string();
+            for proposed in [dsse(&envelope, std::slice::from_ref(&pem)), intoto_1(&envelope, &pem)]
+            {
+                let error = verify(&proposed).unwrap_err();
+                let named = matches!(error, EntryError::Key(KeyError::Ed25519Point));
+                assert!(named, "{raw:?}: {error}");
+            }
+        }
+    }
 }

@@ -251,6 +251,17 @@ fn rejects_compressed_points_and_points_off_the_curve() {
     }
 }
 
+// Parameters that nobody reads made a second spelling, which was logged as the first.
+#[test]
+fn rejects_other_parameters_than_the_standards() {
+    let key = Key::generate(KeyType::Ed25519);
+    let head = hex::decode("302c300706032b65700500032100").unwrap();
+    let der = [&head, key.public_key().raw()].concat();
+    let proposed = respelled(&key, |_| pem_of("PUBLIC KEY", &der));
+    let error = verify(&proposed).unwrap_err();
+    assert!(matches!(error, EntryError::Key(KeyError::Parameters)), "{error}");
+}
+
 #[test]
 fn rejects_signature_of_another_key_or_over_another_digest() {
     let (key, stranger) = (Key::generate(KeyType::EcdsaP256), Key::generate(KeyType::EcdsaP256));

@@ -294,6 +294,24 @@ fn rejects_certificate_and_signature_over_their_limits() {
     assert!(matches!(verify(&request), Err(EntryError::TooLong { what: "signature", .. })));
 }
 
+// Issue 8: refused where the key enters, also where Ed25519ph would not have verified.
+#[test]
+fn rejects_ed25519_keys_of_small_order() {
+    let identity = [&[1][..], &[0; 31]].concat();
+    let order_eight =
+        hex::decode("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05").unwrap();
+    let signature = [&identity[..], &[0; 32]].concat();
+    for raw in [&identity, &order_eight] {
+        let spki = [&hex::decode("302a300506032b6570032100").unwrap()[..], raw].concat();
+        let verifier = json!({
+            "publicKey": {"rawBytes": base64(&spki)}, "keyDetails": "PKIX_ED25519_PH"
+        });
+        let digest = crypto::digest(crypto::HashAlgorithm::Sha512, MESSAGE);
+        let error = verify(&hashed_rekord(&digest, &signature, &verifier)).unwrap_err();
+        assert!(matches!(error, EntryError::Key(KeyError::Ed25519Point)), "{raw:?}: {error}");
+    }
+}
+
 #[test]
 fn longest_possible_body_fits_a_tile_entry() {
     let names = (0..).map(|n| SanType::DnsName(format!("{n:0>200}").try_into().unwrap()));

@@ -7,8 +7,11 @@ use crypto::Signer;
 use log_store::{IdentityHash, NewEntry, StoredEntry};
 use service::{Clock, CpuPool};
 use x509::{
-    CertificateError, Sct,
-    ct::{AcceptedRoots, LogEntry, Submission, UnsignedSct, validate_chain},
+    Sct,
+    ct::{
+        AcceptedChainError, AcceptedChains, LogEntry, SHA256_WITH_ECDSA, Submission, UnsignedSct,
+        validate_chain,
+    },
 };
 
 use super::{CtError, SignedTreeHead, tree_head::TreeHeads};
@@ -32,29 +35,29 @@ pub struct CtLog {
 struct Inner {
     log: Arc<Log>,
     signer: Arc<dyn Signer>,
-    roots: Arc<AcceptedRoots>,
+    chains: Arc<AcceptedChains>,
     clock: Arc<dyn Clock>,
     cpu: CpuPool,
     tree_heads: TreeHeads,
 }
 
 impl CtLog {
-    /// Puts the CT protocol on `log`, for chains that end in one of `roots` (DER).
+    /// Puts the CT protocol on `log`, for the CAs of `chains` (DER, issuing CA first, root last).
     ///
     /// `signer` holds the log's P-256 key, the same that signs its checkpoints.
     ///
     /// # Errors
-    /// [`CertificateError`] of the first root that does not parse.
-    pub fn new<C: AsRef<[u8]>>(
+    /// [`AcceptedChainError`] of the first chain that cannot have issued anything.
+    pub fn new<L: AsRef<[C]>, C: AsRef<[u8]>>(
         log: Arc<Log>,
         signer: Arc<dyn Signer>,
-        roots: impl IntoIterator<Item = C>,
+        chains: impl IntoIterator<Item = L>,
         clock: Arc<dyn Clock>,
         cpu: CpuPool,
-    ) -> Result<Self, CertificateError> {
-        let roots = Arc::new(AcceptedRoots::from_der(roots)?);
+    ) -> Result<Self, AcceptedChainError> {
+        let chains = Arc::new(AcceptedChains::from_der(chains)?);
         let tree_heads = TreeHeads::default();
-        Ok(Self { inner: Arc::new(Inner { log, signer, roots, clock, cpu, tree_heads }) })
+        Ok(Self { inner: Arc::new(Inner { log, signer, chains, clock, cpu, tree_heads }) })
     }
 
     /// The log underneath.
@@ -63,10 +66,10 @@ impl CtLog {
         &self.inner.log
     }
 
-    /// The roots below which chains are accepted.
+    /// The chains of the CAs whose certificates are accepted.
     #[must_use]
-    pub fn roots(&self) -> &AcceptedRoots {
-        &self.inner.roots
+    pub fn chains(&self) -> &AcceptedChains {
+        &self.inner.chains
     }
 
     /// Logs a chain (DER, leaf first) and gives the SCT. RFC 6962 §4.1, §4.2.
@@ -82,9 +85,9 @@ impl CtLog {
         submitted: Submitted,
     ) -> Result<Sct, CtError> {
         let inner = &self.inner;
-        let roots = Arc::clone(&inner.roots);
+        let accepted = Arc::clone(&inner.chains);
         let submission =
-            inner.cpu.run(move || checked_submission(&chain, &roots, submitted)).await??;
+            inner.cpu.run(move || checked_submission(&chain, &accepted, submitted)).await??;
         let (sct, entry) = self.promise(&submission).await?;
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
@@ -138,7 +141,7 @@ impl CtLog {
             },
             body,
             extra,
-            promise: Bytes::from(sct.signature_der.clone()),
+            promise: Bytes::from(sct.signature.clone()),
             index_keys: Vec::new(),
         };
         Ok((sct, entry))
@@ -152,7 +155,8 @@ impl CtLog {
             log_id: log_key.spki_sha256(),
             timestamp_ms: leaf_timestamp_ms(&row.body).ok_or_else(damaged)?,
             extensions: Vec::new(),
-            signature_der: row.promise.to_vec(),
+            algorithm: SHA256_WITH_ECDSA,
+            signature: row.promise.to_vec(),
         };
         let verify = move || sct.verify(submission.entry(), &log_key).map(|()| sct);
         self.inner.cpu.run(verify).await?.map_err(|_| damaged())
@@ -161,10 +165,10 @@ impl CtLog {
 
 fn checked_submission(
     chain: &[Vec<u8>],
-    roots: &AcceptedRoots,
+    accepted: &AcceptedChains,
     submitted: Submitted,
 ) -> Result<Submission, CtError> {
-    let submission = validate_chain(chain, roots)?;
+    let submission = validate_chain(chain, accepted)?;
     match (submitted, submission.is_precertificate()) {
         (Submitted::Certificate, true) => Err(CtError::UnexpectedPrecertificate),
         (Submitted::Precertificate, false) => Err(CtError::NoPrecertificate),

@@ -21,6 +21,15 @@ impl Authority {
         Self { params, key, certificate }
     }
 
+    /// Another CA, by this one.
+    pub(crate) fn subordinate(&self, common_name: &str) -> Self {
+        let mut subordinate = Self::new(common_name);
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let signed = subordinate.params.signed_by(&subordinate.key, &issuer).unwrap();
+        subordinate.certificate = signed.der().to_vec();
+        subordinate
+    }
+
     pub(crate) fn certificate(&self) -> Vec<u8> {
         self.certificate.clone()
     }

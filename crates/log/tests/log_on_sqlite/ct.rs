@@ -16,7 +16,7 @@ use translog::{
 };
 use x509::{
     Sct,
-    ct::{AcceptedRoots, Submission, tree_head_signed_data, validate_chain},
+    ct::{AcceptedChains, Submission, tree_head_signed_data, validate_chain},
 };
 
 use crate::{
@@ -65,7 +65,7 @@ impl CtBench {
     }
 
     fn submission(&self, leaf: Vec<u8>) -> Submission {
-        let roots = AcceptedRoots::from_der([self.root.certificate()]).unwrap();
+        let roots = AcceptedChains::from_der([[self.root.certificate()]]).unwrap();
         validate_chain(&[leaf], &roots).unwrap()
     }
 
@@ -92,7 +92,7 @@ impl CtBench {
         let timestamp = json["timestamp"].as_u64().unwrap();
         let signed = tree_head_signed_data(timestamp, head.size, &head.root.0);
         let signature = bytes(&json["tree_head_signature"]);
-        let signature = x509::ct::decode_digitally_signed(&signature).unwrap();
+        let (_, signature) = x509::ct::decode_digitally_signed(&signature).unwrap();
         self.home.signer.public_key().verify(&signed, signature).unwrap();
         (head, timestamp)
     }
@@ -101,7 +101,7 @@ impl CtBench {
 fn ct_on(home: &Home, running: &Running, root: &Authority) -> Router {
     let clock = Arc::clone(&home.clock) as Arc<dyn Clock>;
     let (log, signer) = (Arc::clone(&running.log), Arc::clone(&home.signer));
-    let ct = CtLog::new(log, signer, [root.certificate()], clock, cpu()).unwrap();
+    let ct = CtLog::new(log, signer, [[root.certificate()]], clock, cpu()).unwrap();
     harden(ct_router(ct), ct_protocol())
 }
 
@@ -354,6 +354,29 @@ async fn chains_that_the_log_does_not_take_are_400_with_a_reason() {
         assert!(status == StatusCode::BAD_REQUEST || long, "{status}: {}", answer.text());
         assert!(answer.header("content-type").starts_with("text/plain"));
         assert!(answer.text().trim().len() > 10, "{}", answer.text());
+    }
+    assert_eq!(bench.sth().await.0.size, 0);
+    bench.running.stop().await;
+}
+
+// Issue 8: whatever CA the root had signed could log here.
+#[tokio::test]
+async fn another_ca_below_the_same_root_is_400() {
+    let bench = CtBench::new().await;
+    let foreign = bench.root.subordinate("foreign");
+    for (path, leaf) in [
+        (ADD_PRE_CHAIN, foreign.precertificate()),
+        (ADD_CHAIN, foreign.final_certificate()),
+        (ADD_CHAIN, foreign.subordinate("below").certificate()),
+    ] {
+        for end in [None, Some(bench.root.certificate())] {
+            let mut chain = vec![b64(&leaf), b64(foreign.certificate())];
+            chain.extend(end.map(b64));
+            let answer = post(&bench.router, path, json!({ "chain": chain }).to_string()).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+            let said = answer.text();
+            assert!(said.contains("not one of a CA that this log serves"), "{said}");
+        }
     }
     assert_eq!(bench.sth().await.0.size, 0);
     bench.running.stop().await;

@@ -46,6 +46,9 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) ca: Ca,
     pub(crate) ct: Log,
+    /// PEM chains of issuing CAs beside ours whose certificates the CT log takes: a retired one's, or
+    /// one of another deployment.
+    pub(crate) further_ca_chains: Vec<PathBuf>,
     pub(crate) rekor1: Log,
     /// Signs the tiles of the Rekor v1 log.
     pub(crate) rekor1_tiles_key: KeyFile,

@@ -48,6 +48,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
         database: database?,
         ca: ca.settled(&logs.ct),
         ct: logs.ct,
+        further_ca_chains: logs.further_ca_chains,
         rekor1: logs.rekor1,
         rekor1_tiles_key: logs.tiles_key,
         rekor2: logs.rekor2,
@@ -327,6 +328,7 @@ fn forge(section: &mut Section<'_>) -> Option<Forge> {
 /// One log of each kind.
 struct LogSections {
     ct: Log,
+    further_ca_chains: Vec<PathBuf>,
     rekor1: Log,
     tiles_key: KeyFile,
     rekor2: Log,
@@ -336,6 +338,7 @@ fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
     let mut found = [None, None, None];
     let [ct, rekor1, rekor2] = &mut found;
     let mut tiles_key = None;
+    let mut further_ca_chains = Vec::new();
     for (name, mut section) in file.named("log") {
         default_tenant(&mut section, "log");
         if !is_file_name(&name) {
@@ -359,6 +362,9 @@ fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
         if kind == LogKind::Rekor1 {
             tiles_key = key(&mut section, "tiles_key", dirs.key_file(Part::Log, "rekor1-tiles"));
         }
+        if kind == LogKind::Ct {
+            further_ca_chains = section.paths("further_ca_chains");
+        }
         section.end();
         *place = Some((name, url, port, own_key));
     }
@@ -371,7 +377,8 @@ fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
         let (name, url, port, key) = log?;
         Some(Log { name, url: url?, port, key: key? })
     });
-    Some(LogSections { ct: ct?, rekor1: rekor1?, tiles_key: tiles_key?, rekor2: rekor2? })
+    let (ct, rekor1, rekor2) = (ct?, rekor1?, rekor2?);
+    Some(LogSections { ct, further_ca_chains, rekor1, tiles_key: tiles_key?, rekor2 })
 }
 
 /// The last checkpoint of a log is in a file of its name.

@@ -90,6 +90,16 @@ impl<'p> Section<'p> {
         Some(path)
     }
 
+    /// A list of absolute paths.
+    pub(super) fn paths(&mut self, key: &'static str) -> Vec<PathBuf> {
+        let paths: Vec<PathBuf> =
+            self.texts(key).unwrap_or_default().into_iter().map(PathBuf::from).collect();
+        for path in paths.iter().filter(|path| !path.is_absolute()) {
+            self.wrong(key, format!("`{}` is not an absolute path", path.display()));
+        }
+        paths
+    }
+
     pub(super) fn integer<T: TryFrom<i64>>(&mut self, key: &'static str) -> Option<T> {
         match self.take(key)? {
             Value::Integer(number) => {

@@ -74,6 +74,20 @@ fn takes_what_is_given() {
     assert!(config.telemetry.json && config.oidc_dev.is_none());
 }
 
+// Files of before have no such key, and mean the deployment's own CA alone.
+#[test]
+fn the_ct_log_takes_further_chains_by_absolute_path() {
+    let text = sample("docs/samples/production.toml");
+    assert!(Config::parse(&text).unwrap().further_ca_chains.is_empty());
+    let more = text.replace("# further_ca_chains", "further_ca_chains");
+    let chains = Config::parse(&more).unwrap().further_ca_chains;
+    assert_eq!(chains, [PathBuf::from("/etc/countersign/ca-2025-chain.pem")]);
+    let said = problems(&more.replace("/etc/countersign/ca-2025", "ca-2025"));
+    assert!(said.contains("`ca-2025-chain.pem` is not an absolute path"), "{said}");
+    let elsewhere = text.replace("kind = \"rekor1\"", "kind = \"rekor1\"\nfurther_ca_chains = []");
+    assert!(problems(&elsewhere).contains("further_ca_chains: unknown key"), "of the CT log alone");
+}
+
 #[test]
 fn the_forge_of_names_without_a_host_is_an_https_url_and_perhaps_a_kind() {
     let with = |lines: &str| changed("forge = \"https://github.com\"", lines);

@@ -43,7 +43,7 @@ pub(super) fn build(
     // No certificate without a promise of the log.
     let ca = services::ca(shared, ca_config(ports)?, keys.ca, material)?
         .with_check(log_check("ct", &logs.ct));
-    let log = services::logs(shared, logs, signers, material)?;
+    let log = services::logs(shared, logs, signers, std::slice::from_ref(&material.ca_chain))?;
     let tsa = services::tsa(shared, keys.tsa, material)?;
     let oidc = services::oidc(&ports.url(Face::Oidc), keys.oidc.public_key())?;
     let mut all = vec![ca, log.ct, log.rekor1, log.rekor2, tsa, services::trust(trust), oidc];

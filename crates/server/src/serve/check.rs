@@ -84,6 +84,7 @@ async fn logs(
     shared: &Shared,
 ) -> anyhow::Result<String> {
     log_signers(config, shared, &public.material()?)?;
+    public.ct_chains(&config.further_ca_chains)?;
     let store = database::open(config, dirs).await?.context("cannot open the database")?;
     let outcome = logs_in(config, public, store.as_ref()).await;
     store.close().await;

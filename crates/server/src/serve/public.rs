@@ -93,6 +93,23 @@ impl PublicDir {
         })
     }
 
+    /// The chains of all CAs whose certificates the CT log takes, our own first.
+    ///
+    /// # Errors
+    /// When one of `further` cannot be read, or is no chain that can have issued anything.
+    pub(super) fn ct_chains(&self, further: &[PathBuf]) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+        let mut chains = vec![self.material()?.ca_chain];
+        for path in further {
+            let chain =
+                load_chain(path)?.with_context(|| format!("{} is missing", path.display()))?;
+            x509::ct::AcceptedChains::from_der([&chain]).with_context(|| {
+                format!("{} is no chain of an issuing CA, lowest first", path.display())
+            })?;
+            chains.push(chain);
+        }
+        Ok(chains)
+    }
+
     fn key_if_present(&self, name: &str) -> anyhow::Result<Option<PublicKey>> {
         let path = self.key_file(name);
         let Some(text) = read_if_present(&path)? else { return Ok(None) };

@@ -107,7 +107,8 @@ impl<'a> Start<'a> {
             }
         }
         let logs = Logs::start(&data_dir, &identities, store, &signers, &self.shared).await?;
-        let faces = services::logs(&self.shared, &logs, &signers, &material)?;
+        let ct_chains = self.public.ct_chains(&self.config.further_ca_chains)?;
+        let faces = services::logs(&self.shared, &logs, &signers, &ct_chains)?;
         self.served.extend([faces.ct, faces.rekor1, faces.rekor2]);
         self.logs = Some(logs);
         Ok(())

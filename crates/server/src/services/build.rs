@@ -49,16 +49,15 @@ pub(crate) struct LogFaces {
     pub(crate) rekor2: Served,
 }
 
-/// All faces of `logs`.
+/// All faces of `logs`; the CT log takes certificates of the CAs of `ct_chains`.
 pub(crate) fn logs(
     shared: &Shared,
     logs: &Logs,
     signers: &LogSigners,
-    material: &Material,
+    ct_chains: &[Vec<Vec<u8>>],
 ) -> anyhow::Result<LogFaces> {
-    let roots: Vec<Vec<u8>> = material.ca_chain.last().cloned().into_iter().collect();
     let (log, signer) = (Arc::clone(&logs.ct), Arc::clone(&signers.ct));
-    let ct = CtLog::new(log, signer, &roots, Arc::clone(&shared.clock), shared.cpu.clone())
+    let ct = CtLog::new(log, signer, ct_chains, Arc::clone(&shared.clock), shared.cpu.clone())
         .context("cannot start the CT log")?;
     let ct = Served::new(Face::Ct, ct_router(ct), translog::http::ct_protocol());
     let rekor2 =

@@ -65,6 +65,86 @@ fn openssl_verifies_tokens_of_a_p384_key() {
     asks_and_verifies(&Authority::p384(), &["-sha256", "-cert"], &["-queryfile", "query"]);
 }
 
+const CONFIGURATION: &str = "\
+[req]
+distinguished_name = dn
+prompt = no
+[dn]
+O = example
+[root]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[stamping]
+keyUsage = critical, digitalSignature
+extendedKeyUsage = critical, timeStamping
+[stamper]
+serial = serial
+crypto_device = builtin
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+";
+
+/// Lets OpenSSL be the authority, with keys of one kind, and verifies its token by each hash.
+fn is_verified(generation: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("data"), b"stamped").unwrap();
+    std::fs::write(path("cnf"), CONFIGURATION).unwrap();
+    std::fs::write(path("serial"), "01").unwrap();
+    let run = |arguments: &[&str]| {
+        let output = openssl(folder.path(), arguments)?;
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        Some(())
+    };
+    for name in ["root.key", "stamping.key"] {
+        let Some(()) = run(&[&["genpkey"], generation, &["-out", name]].concat()) else { return };
+    }
+    run(&["ts", "-query", "-sha256", "-cert", "-data", "data", "-out", "query"]);
+    let request = ["req", "-new", "-key", "stamping.key", "-config", "cnf", "-subj", "/CN=tsa"];
+    run(&[&request[..], &["-out", "csr"]].concat());
+    for hash in ["-sha256", "-sha384", "-sha512"] {
+        let root =
+            ["req", "-x509", "-new", "-key", "root.key", "-config", "cnf", "-days", "2", hash];
+        run(&[&root[..], &["-extensions", "root", "-subj", "/CN=root", "-out", "root.pem"]]
+            .concat());
+        let leaf = ["x509", "-req", "-in", "csr", "-CA", "root.pem", "-CAkey", "root.key", hash];
+        let out =
+            ["-set_serial", "2", "-extfile", "cnf", "-extensions", "stamping", "-out", "tsa.pem"];
+        run(&[&leaf[..], &out].concat());
+        let reply =
+            ["ts", "-reply", "-queryfile", "query", "-config", "cnf", "-section", "stamper"];
+        let by = ["-signer", "tsa.pem", "-inkey", "stamping.key", hash, "-out", "reply"];
+        run(&[&reply[..], &by].concat());
+        let chain = ["tsa.pem", "root.pem"].map(|name| {
+            use der::{DecodePem, Encode};
+            let pem = std::fs::read(path(name)).unwrap();
+            x509_cert::Certificate::from_pem(pem).unwrap().to_der().unwrap()
+        });
+        let reply = std::fs::read(path("reply")).unwrap();
+        let verified = tsp::verify_response_over(&reply, b"stamped", &chain);
+        assert!(verified.is_ok(), "{generation:?} {hash}: {verified:?}");
+        let other = tsp::verify_response_over(&reply, b"another", &chain);
+        assert!(matches!(other, Err(tsp::VerifyError::Imprint)), "{other:?}");
+    }
+}
+
+// Before, tokens by P-256 with another hash than SHA-256 and the like, and their chains, were refused.
+#[test]
+fn takes_openssls_tokens_by_every_curve_and_hash() {
+    for curve in ["P-256", "P-384", "P-521"] {
+        let option = format!("ec_paramgen_curve:{curve}");
+        is_verified(&["-algorithm", "EC", "-pkeyopt", &option]);
+    }
+}
+
+// Before, RSA authorities were refused but for SHA-256.
+#[test]
+fn takes_openssls_tokens_by_rsa_and_every_hash() {
+    is_verified(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    is_verified(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2560"]);
+}
+
 #[test]
 fn openssl_reads_the_failure_that_was_meant() {
     let folder = tempfile::tempdir().unwrap();

@@ -459,3 +459,16 @@ proptest! {
         prop_assert!(tsp::TsaChain::from_ders(&[der]).is_err());
     }
 }
+
+// OpenSSL and Go believe the digest algorithm, Java the signature's own name: no token may mean both.
+#[test]
+fn rejects_a_signature_algorithm_with_another_hash_than_the_digest() {
+    for oid in ["1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4"] {
+        let authority = Authority::p256();
+        let mut parts = Parts::of(&authority.answer(&request()));
+        parts.change_signer(|signer| {
+            signer.signature_algorithm.oid = ObjectIdentifier::new_unwrap(oid);
+        });
+        refused(&authority, &parts.to_der(), &VerifyError::Algorithm);
+    }
+}

@@ -6,7 +6,7 @@ use crate::{
     certificate::{Certificate, Tbs},
     issuance::POISON_CONTENT,
     oid,
-    sct::{VERSION_1, log_algorithm},
+    sct::{SHA256_WITH_ECDSA, VERSION_1, log_algorithm},
     tls::put_vector,
 };
 
@@ -175,7 +175,8 @@ impl UnsignedSct {
             log_id: log_key.spki_sha256(),
             timestamp_ms: self.timestamp_ms,
             extensions: Vec::new(),
-            signature_der: signature.to_vec(),
+            algorithm: SHA256_WITH_ECDSA,
+            signature: signature.to_vec(),
         })
     }
 

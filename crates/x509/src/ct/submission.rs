@@ -1,9 +1,4 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
-
-use crypto::{PublicKey, sha256};
+use crypto::AuthorityKey;
 use thiserror::Error;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 
@@ -16,58 +11,53 @@ use crate::{CertificateError, SctError, certificate::Certificate, oid, tls::put_
 /// Most certificates that one submission may have, leaf and root included.
 pub const MAX_SUBMITTED_CERTIFICATES: usize = 10;
 
-/// Most issuer chains remembered as verified; a log serves one or two CAs.
-const MAX_REMEMBERED_CHAINS: usize = 32;
-
-/// The roots below which a log takes certificates.
+/// The chains of the CAs whose certificates a log takes.
 ///
-/// Remembers the issuer chains that it has verified: a CA sends the same one with every leaf,
-/// and verifying its P-384 signatures would cost more than all the rest of a submission.
+/// A chain, not a root: what else a root once signed, a retired or a foreign department's CA, is
+/// no CA that this log serves, and its certificates have no business here. Chains are verified
+/// once; of a submission they are compared.
 #[derive(Debug)]
-pub struct AcceptedRoots {
-    roots: Vec<Certificate>,
-    verified: RwLock<HashMap<[u8; 32], Arc<Issuers>>>,
-}
+pub struct AcceptedChains(Vec<Issuers>);
 
-impl AcceptedRoots {
-    /// Reads DER certificates of roots (or of any CA that shall end a chain).
+impl AcceptedChains {
+    /// Reads chains of DER certificates: issuing CA first, root (or what shall end a chain) last.
     ///
     /// # Errors
-    /// [`CertificateError`] of the first that does not parse.
-    pub fn from_der<C: AsRef<[u8]>>(
-        roots: impl IntoIterator<Item = C>,
-    ) -> Result<Self, CertificateError> {
-        let roots = roots.into_iter().map(|der| Certificate::from_der(der.as_ref()));
-        Ok(Self { roots: roots.collect::<Result<_, _>>()?, verified: RwLock::default() })
+    /// [`AcceptedChainError`] of the first that cannot have issued anything.
+    pub fn from_der<L: AsRef<[C]>, C: AsRef<[u8]>>(
+        chains: impl IntoIterator<Item = L>,
+    ) -> Result<Self, AcceptedChainError> {
+        let chains = chains.into_iter().map(|chain| Issuers::from_der(chain.as_ref()));
+        Ok(Self(chains.collect::<Result<_, _>>()?))
     }
 
-    /// The roots as DER, for get-roots.
-    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
-        self.roots.iter().map(|root| root.der.as_slice())
-    }
-
-    fn contains(&self, certificate: &Certificate) -> bool {
-        self.roots.iter().any(|root| root.der == certificate.der)
-    }
-
-    fn issuer_of(&self, certificate: &Certificate) -> Option<&Certificate> {
-        self.roots.iter().find(|root| certificate.verify_issued_by(root).is_ok())
-    }
-
-    fn remembered(&self, key: &[u8; 32]) -> Option<Arc<Issuers>> {
-        // A panic elsewhere cannot leave the map half-written: it is inserted into as a whole.
-        self.verified.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    fn remember(&self, key: [u8; 32], issuers: &Arc<Issuers>) {
-        let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
-        if verified.len() < MAX_REMEMBERED_CHAINS {
-            verified.insert(key, Arc::clone(issuers));
+    /// The roots as DER, each once, for get-roots.
+    #[must_use]
+    pub fn roots(&self) -> Vec<&[u8]> {
+        let mut roots: Vec<&[u8]> = Vec::new();
+        for root in self.0.iter().filter_map(|issuers| issuers.chain.last()) {
+            if !roots.contains(&root.as_slice()) {
+                roots.push(root);
+            }
         }
+        roots
+    }
+
+    fn contains(&self, der: &[u8]) -> bool {
+        self.0.iter().flat_map(|issuers| &issuers.chain).any(|known| known == der)
+    }
+
+    /// The chains that `sent` is, with its root or without.
+    fn matching<C: AsRef<[u8]>>(&self, sent: &[C]) -> impl Iterator<Item = &Issuers> {
+        self.0.iter().filter(move |issuers| {
+            let without_root = issuers.chain.len().saturating_sub(1);
+            [issuers.chain.len(), without_root].contains(&sent.len())
+                && issuers.chain.iter().zip(sent).all(|(own, sent)| own == sent.as_ref())
+        })
     }
 }
 
-/// A submission whose chain ends in an accepted root.
+/// A submission by a CA that the log serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     entry: LogEntry,
@@ -87,7 +77,7 @@ impl Submission {
         matches!(self.entry, LogEntry::Precertificate(_))
     }
 
-    /// The DER certificates, leaf first, accepted root last (appended when it was not sent).
+    /// The DER certificates, leaf first, root last (appended when it was not sent).
     #[must_use]
     pub fn chain(&self) -> &[Vec<u8>] {
         &self.chain
@@ -117,29 +107,28 @@ impl Submission {
 
 /// Checks a submitted chain as RFC 6962 §3.1 asks of a log, and derives its entry.
 ///
-/// Every certificate must have issued the one before it, and the last must be an accepted root
-/// or be issued by one. Time is not checked: a log records what a CA did.
+/// What is above the leaf must be one of `accepted`, whose root may be left out, and must have
+/// issued the leaf. Time is not checked: a log records what a CA did.
 ///
 /// # Errors
 /// [`SubmissionError`], by the first thing that is wrong.
 pub fn validate_chain<C: AsRef<[u8]>>(
     chain: &[C],
-    roots: &AcceptedRoots,
+    accepted: &AcceptedChains,
 ) -> Result<Submission, SubmissionError> {
     let length = SubmissionError::Length(chain.len());
     let (leaf, sent) = chain.split_first().ok_or(length)?;
     if chain.len() > MAX_SUBMITTED_CERTIFICATES {
         return Err(SubmissionError::Length(chain.len()));
     }
-    let at = |source| SubmissionError::Certificate { position: 0, source };
-    let leaf = Certificate::from_der(leaf.as_ref()).map_err(at)?;
-    let issuers = match sent {
-        [] => Arc::new(root_above(&leaf, roots)?),
-        sent => issuers_of(sent, roots)?,
-    };
-    leaf.verify_issued(&issuers.name, &issuers.key).map_err(at)?;
-    let entry = if is_poisoned(&leaf.tbs).map_err(at)? {
-        LogEntry::Precertificate(pre_entry_of(&leaf, issuers.key.spki_der()).map_err(at)?)
+    let leaf = Certificate::from_der(leaf.as_ref()).map_err(SubmissionError::Leaf)?;
+    if accepted.contains(&leaf.der) {
+        return Err(SubmissionError::NoLeaf);
+    }
+    let issuers = issuers_of(&leaf, sent, accepted)?;
+    let entry = if is_poisoned(&leaf.tbs).map_err(SubmissionError::Leaf)? {
+        let entry = pre_entry_of(&leaf, issuers.key.spki_der()).map_err(SubmissionError::Leaf)?;
+        LogEntry::Precertificate(entry)
     } else {
         LogEntry::Certificate(leaf.der.clone())
     };
@@ -147,13 +136,30 @@ pub fn validate_chain<C: AsRef<[u8]>>(
     Ok(Submission { entry, chain })
 }
 
-/// Why a log refuses a chain; positions count from 0, the leaf.
+/// Why a log refuses a submission.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SubmissionError {
     /// No certificate, or too many.
     #[error("the chain has {0} certificates, 1 to {MAX_SUBMITTED_CERTIFICATES} are possible")]
     Length(usize),
-    /// A certificate does not parse, was not issued by the next one, or has a wrong poison.
+    /// The leaf does not parse, was not issued by the next certificate, or has a wrong poison.
+    #[error("the first certificate is not acceptable")]
+    Leaf(#[source] CertificateError),
+    /// A certificate of a CA that this log serves is the first.
+    #[error("the chain holds no certificate below a CA that this log serves")]
+    NoLeaf,
+    /// Another CA, though perhaps below the same root.
+    #[error("the issuing chain is not one of a CA that this log serves")]
+    UnknownIssuer,
+}
+
+/// Why a chain cannot be one whose certificates are taken; positions count from 0, the issuing CA.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum AcceptedChainError {
+    /// No certificate, or more than could be submitted with a leaf.
+    #[error("the chain has {0} certificates, 1 to {max} are possible", max = MAX_SUBMITTED_CERTIFICATES - 1)]
+    Length(usize),
+    /// A certificate does not parse, or was not issued by the next one.
     #[error("certificate {position} of the chain is not acceptable")]
     Certificate {
         /// Where in the chain.
@@ -168,114 +174,92 @@ pub enum SubmissionError {
     /// A precertificate signing certificate.
     #[error("certificate {0} of the chain is for signing precertificates, which is not supported")]
     PrecertificateSigning(usize),
-    /// The chain consists of a root alone.
-    #[error("the chain holds no certificate below an accepted root")]
-    NoLeaf,
-    /// The chain ends elsewhere.
-    #[error("the chain does not end in an accepted root")]
-    UnknownRoot,
 }
 
-/// The verified certificates above a leaf, accepted root last.
+/// The verified certificates above a leaf, root last.
 #[derive(Debug)]
 struct Issuers {
     name: der::Any,
-    key: PublicKey,
+    key: AuthorityKey,
     chain: Vec<Vec<u8>>,
 }
 
-/// The issuers of a leaf that was sent alone.
-fn root_above(leaf: &Certificate, roots: &AcceptedRoots) -> Result<Issuers, SubmissionError> {
-    if roots.contains(leaf) {
-        return Err(SubmissionError::NoLeaf);
-    }
-    let root = roots.issuer_of(leaf).ok_or(SubmissionError::UnknownRoot)?;
-    verified(std::slice::from_ref(root))
-}
-
-/// The issuers that were sent, verified now or before.
-fn issuers_of<C: AsRef<[u8]>>(
-    sent: &[C],
-    roots: &AcceptedRoots,
-) -> Result<Arc<Issuers>, SubmissionError> {
-    let remembered_as = digest_of(sent);
-    if let Some(issuers) = roots.remembered(&remembered_as) {
-        return Ok(issuers);
-    }
-    let mut certificates = sent
-        .iter()
-        .zip(1..)
-        .map(|(der, position)| {
-            Certificate::from_der(der.as_ref())
-                .map_err(|source| SubmissionError::Certificate { position, source })
+impl Issuers {
+    fn from_der<C: AsRef<[u8]>>(chain: &[C]) -> Result<Self, AcceptedChainError> {
+        let length = AcceptedChainError::Length(chain.len());
+        if chain.len() >= MAX_SUBMITTED_CERTIFICATES {
+            return Err(length);
+        }
+        let certificates = chain
+            .iter()
+            .enumerate()
+            .map(|(position, der)| {
+                Certificate::from_der(der.as_ref())
+                    .map_err(|source| AcceptedChainError::Certificate { position, source })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let issuing = certificates.first().ok_or(length)?;
+        check_links(&certificates)?;
+        for (position, issuer) in certificates.iter().enumerate() {
+            check_authority(issuer, position)?;
+        }
+        Ok(Self {
+            name: issuing.tbs.subject.clone(),
+            key: issuing
+                .authority_key()
+                .map_err(|source| AcceptedChainError::Certificate { position: 0, source })?,
+            chain: certificates.iter().map(|certificate| certificate.der.clone()).collect(),
         })
-        .collect::<Result<Vec<_>, _>>()?;
-    check_links(&certificates)?;
-    complete(&mut certificates, roots)?;
-    let issuers = Arc::new(verified(&certificates)?);
-    roots.remember(remembered_as, &issuers);
-    Ok(issuers)
+    }
 }
 
-/// One name for a list of byte strings: the hash of their hashes.
-fn digest_of<C: AsRef<[u8]>>(certificates: &[C]) -> [u8; 32] {
-    let digests: Vec<_> = certificates.iter().map(|der| sha256(der.as_ref())).collect();
-    sha256(digests.as_flattened())
+/// The accepted chain that was sent and issued `leaf`.
+///
+/// Several can have been sent at once only where each is a root alone, and so nothing was.
+fn issuers_of<'a, C: AsRef<[u8]>>(
+    leaf: &Certificate,
+    sent: &[C],
+    accepted: &'a AcceptedChains,
+) -> Result<&'a Issuers, SubmissionError> {
+    let mut reason = SubmissionError::UnknownIssuer;
+    for issuers in accepted.matching(sent) {
+        match leaf.verify_issued(&issuers.name, &issuers.key) {
+            Ok(()) => return Ok(issuers),
+            // Nobody said that it was this one.
+            Err(_) if sent.is_empty() => {}
+            Err(error) => reason = SubmissionError::Leaf(error),
+        }
+    }
+    Err(reason)
 }
 
-fn check_links(issuers: &[Certificate]) -> Result<(), SubmissionError> {
-    for (position, pair) in (1..).zip(issuers.windows(2)) {
+fn check_links(issuers: &[Certificate]) -> Result<(), AcceptedChainError> {
+    for (position, pair) in issuers.windows(2).enumerate() {
         if let [certificate, issuer] = pair {
             certificate
                 .verify_issued_by(issuer)
-                .map_err(|source| SubmissionError::Certificate { position, source })?;
+                .map_err(|source| AcceptedChainError::Certificate { position, source })?;
         }
     }
     Ok(())
 }
 
-/// Appends the accepted root when the chain ends right below one.
-fn complete(issuers: &mut Vec<Certificate>, roots: &AcceptedRoots) -> Result<(), SubmissionError> {
-    let top = issuers.last().ok_or(SubmissionError::UnknownRoot)?;
-    if roots.contains(top) {
-        return Ok(());
-    }
-    let root = roots.issuer_of(top).ok_or(SubmissionError::UnknownRoot)?;
-    issuers.push(root.clone());
-    Ok(())
-}
-
-/// Checks that linked issuers may issue what they issued.
-fn verified(issuers: &[Certificate]) -> Result<Issuers, SubmissionError> {
-    for (position, issuer) in (1..).zip(issuers) {
-        check_authority(issuer, position)?;
-    }
-    let issuing = issuers.first().ok_or(SubmissionError::UnknownRoot)?;
-    Ok(Issuers {
-        name: issuing.tbs.subject.clone(),
-        key: issuing
-            .public_key()
-            .map_err(|source| SubmissionError::Certificate { position: 1, source })?,
-        chain: issuers.iter().map(|issuer| issuer.der.clone()).collect(),
-    })
-}
-
-/// A certificate at `position` has `position - 1` CA certificates below it.
-fn check_authority(issuer: &Certificate, position: usize) -> Result<(), SubmissionError> {
-    let at = |source| SubmissionError::Certificate { position, source };
+/// A certificate at `position` has that many CA certificates below it.
+fn check_authority(issuer: &Certificate, position: usize) -> Result<(), AcceptedChainError> {
+    let at = |source| AcceptedChainError::Certificate { position, source };
     let constraints = issuer.decoded::<BasicConstraints>().map_err(at)?;
     let usage = issuer.decoded::<KeyUsage>().map_err(at)?;
     let extended_usage = issuer.decoded::<ExtendedKeyUsage>().map_err(at)?;
     let may_issue = constraints.is_some_and(|(_, constraints)| {
         let limit = constraints.path_len_constraint;
-        constraints.ca && limit.is_none_or(|limit| usize::from(limit) + 1 >= position)
+        constraints.ca && limit.is_none_or(|limit| usize::from(limit) >= position)
     });
     if !may_issue || usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
-        return Err(SubmissionError::NotAnAuthority(position));
+        return Err(AcceptedChainError::NotAnAuthority(position));
     }
     match extended_usage {
         Some((_, usages)) if usages.0.contains(&oid::PRECERTIFICATE_SIGNING) => {
-            Err(SubmissionError::PrecertificateSigning(position))
+            Err(AcceptedChainError::PrecertificateSigning(position))
         }
         _ => Ok(()),
     }

@@ -91,7 +91,7 @@ impl Hierarchy {
     pub(crate) fn promise(&self, precertificate: &Precertificate) -> Sct {
         let mut sent = vec![precertificate.der().to_vec()];
         sent.extend_from_slice(self.chain.certificates());
-        let roots = ct::AcceptedRoots::from_der([self.root()]).unwrap();
+        let roots = ct::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
         let submission = ct::validate_chain(&sent, &roots).unwrap();
         let unsigned = ct::UnsignedSct::new(submission.entry().clone(), NOW * 1000 + 7).unwrap();
         let signature = self.log.sign_now(unsigned.bytes_to_sign()).unwrap();

@@ -6,6 +6,7 @@
 // The short name that dependents use.
 extern crate countersign_x509 as x509;
 
+mod algorithms;
 mod authority;
 mod chains;
 mod issuing;

@@ -16,11 +16,15 @@ use anyhow::{Result, bail};
 
 use crate::{options::Options, process::build_binaries, stack::Stack};
 use report::Report;
-use scenarios::{clock, commits, images, matrix, old_forms, page, timestamps, trust};
+use scenarios::{chains, clock, commits, images, matrix, old_forms, page, timestamps, trust};
 use scene::Scene;
 
 /// The parts of the full matrix, in the order of a run.
-const PARTS: [&str; 6] = ["bundles", "old-forms", "images", "commits", "timestamps", "clock"];
+const PARTS: [&str; 7] =
+    ["bundles", "old-forms", "images", "commits", "timestamps", "clock", CHAINS];
+
+/// The part that needs no server.
+const CHAINS: &str = "chains";
 
 /// `cargo xtask interop`: prints the table and a last line that counts its cells.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -30,11 +34,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let binaries = build_binaries(false)?;
     clients::rust::build()?;
     let begin = Instant::now();
-    let clients = install::install(options.core)?;
+    let only_chains = options.part.as_deref() == Some(CHAINS);
+    let clients = if only_chains {
+        install::install_these(&chains::TOOLS)?
+    } else {
+        install::install(options.core)?
+    };
     println!("clients ready after {:.1} minutes", begin.elapsed().as_secs_f64() / 60.0);
     clients.print();
     let directory = tempfile::Builder::new().prefix("countersign-interop-").tempdir()?;
     let mut report = Report::default();
+    if only_chains {
+        chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
+        return verdict(&report);
+    }
     let stack = Stack::start(&binaries, &directory.path().join("data"), None)?;
     let scene = Scene::new(&stack, &clients, &directory.path().join("work"))?;
     trust::initialize(&scene, &mut report, options.core);
@@ -48,6 +61,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.core && options.part.as_deref().is_none_or(|part| part == "clock") {
         clock::moved(&binaries, &clients, &directory.path().join("clock"), &mut report)?;
     }
+    if !options.core && options.part.is_none() {
+        chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
+    }
+    verdict(&report)
+}
+
+fn verdict(report: &Report) -> Result<()> {
     if !report.finish() {
         bail!("a cell that must pass failed");
     }
@@ -63,7 +83,7 @@ fn parts(scene: &Scene<'_>, report: &mut Report, only: Option<&str>) -> Result<(
             "images" => images::sealed(scene, report)?,
             "commits" => commits::by_gitsign(scene, report)?,
             "timestamps" => timestamps::by_openssl(scene, report),
-            // It has a stack of its own.
+            // One has a stack of its own, one has none.
             _ => {}
         }
     }

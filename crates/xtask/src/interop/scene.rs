@@ -25,6 +25,14 @@ pub(super) const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// browser would wait for ever.
 const RUN_LIMIT_S: &str = "120";
 
+/// Any program with nothing of this process's environment, in a home of its own, for a limited time.
+pub(super) fn isolated(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", RUN_LIMIT_S]).arg(program);
+    command.env_clear().env("HOME", home).env("PATH", path_variable()).current_dir(home);
+    command
+}
+
 /// The stack under test and the material that all clients share.
 pub(super) struct Scene<'a> {
     pub(super) stack: &'a Stack,
@@ -90,11 +98,7 @@ impl<'a> Scene<'a> {
 
     /// Any program, isolated in the same way.
     pub(super) fn isolated(&self, program: &Path, home: &str) -> Result<Command> {
-        let home = self.directory(&format!("home/{home}"))?;
-        let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", RUN_LIMIT_S]).arg(program);
-        command.env_clear().env("HOME", &home).env("PATH", path_variable()).current_dir(home);
-        Ok(command)
+        Ok(isolated(program, &self.directory(&format!("home/{home}"))?))
     }
 
     /// A program in the environment of `cosign2.env`, as the page says: `. ./cosign2.env`.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use crypto::{AuthorityKey, KeyFamily};
 use identity::JwsAlgorithm;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
 use serde::Deserialize;
@@ -144,10 +145,12 @@ impl Jwk {
         };
         let (family, key) = match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => (Family::Rsa, self.rsa()?),
-            ("EC", Some("P-256")) => (Family::P256, self.elliptic::<32>()?),
-            ("EC", Some("P-384")) => (Family::P384, self.elliptic::<48>()?),
+            ("EC", Some("P-256")) => (Family::P256, self.elliptic::<32>(KeyFamily::P256)?),
+            ("EC", Some("P-384")) => (Family::P384, self.elliptic::<48>(KeyFamily::P384)?),
             ("OKP", Some("Ed25519")) => {
-                let raw: [u8; 32] = decode(self.x.as_ref())?.try_into().ok()?;
+                let raw = decode(self.x.as_ref())?;
+                // Under a key of small order one signature fits every token.
+                AuthorityKey::from_raw(KeyFamily::Ed25519, &raw).ok()?;
                 (Family::Ed25519, DecodingKey::from_ed_der(&raw))
             }
             _ => return None,
@@ -159,15 +162,19 @@ impl Jwk {
     fn rsa(&self) -> Option<DecodingKey> {
         let (n, e) = (decode(self.n.as_ref())?, decode(self.e.as_ref())?);
         let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
+        // Under an exponent of 1 everybody can sign.
+        AuthorityKey::from_rsa_components(n, e).ok()?;
         RSA_MODULUS_LEN.contains(&n.len()).then(|| DecodingKey::from_rsa_raw_components(n, e))
     }
 
     /// Coordinates have the curve's full length (RFC 7518 §6.2.1.2).
-    fn elliptic<const LEN: usize>(&self) -> Option<DecodingKey> {
+    fn elliptic<const LEN: usize>(&self, family: KeyFamily) -> Option<DecodingKey> {
         const UNCOMPRESSED_POINT: u8 = 4;
         let x: [u8; LEN] = decode(self.x.as_ref())?.try_into().ok()?;
         let y: [u8; LEN] = decode(self.y.as_ref())?.try_into().ok()?;
-        Some(DecodingKey::from_ec_der(&[&[UNCOMPRESSED_POINT], x.as_slice(), &y].concat()))
+        let point = [&[UNCOMPRESSED_POINT], x.as_slice(), &y].concat();
+        AuthorityKey::from_raw(family, &point).ok()?;
+        Some(DecodingKey::from_ec_der(&point))
     }
 }
 

@@ -76,6 +76,53 @@ fn a_leading_zero_of_the_modulus_is_dropped() {
     assert!(key.verifies(JwsAlgorithm::Rs256, MESSAGE, &pair.sign(MESSAGE)));
 }
 
+/// The identity: R = identity and S = 0 is then a signature of every token.
+#[test]
+fn passes_over_ed25519_keys_of_small_order() {
+    let identity = [&[1][..], &[0; 31]].concat();
+    let order_eight = hex_of("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
+    let not_canonical = [&[0xee][..], &[0xff; 30], &[0x7f]].concat();
+    for raw in [identity, order_eight, not_canonical] {
+        let x = URL_SAFE_NO_PAD.encode(&raw);
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": x});
+        assert!(set(&[jwk]).is_none(), "{raw:?}");
+    }
+}
+
+#[test]
+fn passes_over_rsa_keys_under_which_anybody_signs() {
+    let jwk = TokenKey::generate(KeyType::Rsa2048).jwk("k");
+    let n = URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
+    // With e = 1 the padded message is its own signature; so that it would verify, it is below n.
+    for exponent in [&[1][..], &[0], &[2], &[1, 0, 0], &[0x80, 0, 0, 1]] {
+        let mut weak = jwk.clone();
+        weak["e"] = json!(URL_SAFE_NO_PAD.encode(exponent));
+        assert!(set(&[weak]).is_none(), "{exponent:?}");
+    }
+    for bits in [512, 1024, 2040] {
+        let mut small = jwk.clone();
+        small["n"] = json!(URL_SAFE_NO_PAD.encode(&n[n.len() - bits / 8..]));
+        assert!(set(&[small]).is_none(), "{bits}");
+    }
+    let mut even = jwk.clone();
+    even["n"] = json!(URL_SAFE_NO_PAD.encode([&n[..n.len() - 1], &[2]].concat()));
+    assert!(set(&[even]).is_none());
+}
+
+#[test]
+fn passes_over_points_off_their_curve() {
+    let mut jwk = TokenKey::generate(KeyType::EcdsaP256).jwk("k");
+    jwk["y"] = jwk["x"].clone();
+    assert!(set(&[jwk]).is_none());
+}
+
+fn hex_of(text: &str) -> Vec<u8> {
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
 #[test]
 fn passes_over_keys_that_verify_nothing() {
     let ec = TokenKey::generate(KeyType::EcdsaP256).jwk("k");

@@ -48,6 +48,6 @@ pub(super) async fn get_entries(
 }
 
 pub(super) async fn get_roots(State(ct): State<CtLog>) -> Json<GetRootsResponse> {
-    let certificates = ct.roots().certificates().map(|der| Base64(der.to_vec())).collect();
+    let certificates = ct.chains().roots().into_iter().map(|der| Base64(der.to_vec())).collect();
     Json(GetRootsResponse { certificates })
 }

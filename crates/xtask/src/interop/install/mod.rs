@@ -145,6 +145,17 @@ pub(super) fn install(core: bool) -> Result<Clients> {
     Ok(Clients { programs })
 }
 
+/// Installs these alone; one that cannot be had is an answer, as in the full matrix.
+pub(super) fn install_these(tools: &[Tool]) -> Result<Clients> {
+    let cache = paths::cache()?;
+    let found = |tool: Tool| retry(tool.name(), || one(tool, &cache));
+    let programs = tools
+        .iter()
+        .map(|tool| (*tool, found(*tool).map_err(|error| format!("{error:#}"))))
+        .collect();
+    Ok(Clients { programs })
+}
+
 fn one(tool: Tool, cache: &Path) -> Result<Program> {
     let (sid, trixie) = (Release::new(cache, "sid"), Release::new(cache, "trixie"));
     match tool {

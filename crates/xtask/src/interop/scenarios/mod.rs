@@ -16,6 +16,7 @@ use super::{
     scene::{IDENTITY, STRANGER, Scene},
 };
 
+pub(super) mod chains;
 pub(super) mod clock;
 pub(super) mod commits;
 pub(super) mod images;

@@ -1,0 +1,55 @@
+//! Where verifiers do not agree, and why. A difference that is no longer there fails the run.
+
+use super::{
+    ask::Verifier,
+    plan::{Key, Purpose, Row},
+};
+
+/// A verdict other than the row's.
+pub(super) struct Difference {
+    purpose: Purpose,
+    key: Key,
+    /// Of all hashes, when there is none.
+    hash: Option<&'static str>,
+    verifier: Verifier,
+    /// What the program says when it refuses; nothing where it takes the chain.
+    says: Option<&'static str>,
+    pub(super) why: &'static str,
+}
+
+impl Difference {
+    /// Whether a program that said this, or took the chain, did what is described here.
+    pub(super) fn explains(&self, said: Option<&str>) -> bool {
+        match (self.says, said) {
+            (Some(says), Some(said)) => said.contains(says),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The difference that is known of a verifier's verdict on a row.
+pub(super) fn of(row: &Row, verifier: Verifier) -> Option<&'static Difference> {
+    DIFFERENCES.iter().find(|difference| {
+        difference.purpose == row.purpose
+            && difference.key == row.key
+            && difference.hash.is_none_or(|hash| hash == row.hash)
+            && difference.verifier == verifier
+    })
+}
+
+/// One line for both purposes would hide that one of them is gone.
+const DIFFERENCES: [Difference; 2] =
+    [go_takes_rsa_1024(Purpose::Ca), go_takes_rsa_1024(Purpose::Tsa)];
+
+const fn go_takes_rsa_1024(purpose: Purpose) -> Difference {
+    Difference {
+        purpose,
+        key: Key::Rsa(1024),
+        hash: None,
+        verifier: Verifier::Cosign3,
+        says: None,
+        why: "cosign takes RSA of 1024 bits, which NIST SP 800-131A forbids: Go's crypto/rsa refuses \
+              below that only; countersign and openssl at level 2 refuse it",
+    }
+}
