@@ -13,7 +13,7 @@ use x509_cert::{
     request::{CertReqInfo, ExtensionReq},
 };
 
-use crate::algorithm::algorithm_of;
+use crate::algorithm::identifier_of;
 
 /// Longest challenge, in bytes: a token's `sub` or `email`.
 const MAX_CHALLENGE_LEN: usize = 4096;
@@ -72,9 +72,11 @@ pub fn parse_csr(pem_bytes: &[u8]) -> Result<PublicKey, CsrError> {
     check_subject(&info)?;
     check_attributes(&info)?;
     let key = PublicKey::from_spki_der(&info.public_key.to_der()?)?;
-    let algorithm = algorithm_of(&request.algorithm, key.key_type().family())
-        .filter(|algorithm| *algorithm == key.default_algorithm())
-        .ok_or(CsrError::SignatureAlgorithm(request.algorithm.oid))?;
+    let algorithm = key.default_algorithm();
+    // Written as we write it, and in no other form that verifiers must read (RSA without NULL).
+    if identifier_of(algorithm).as_ref() != Some(&request.algorithm) {
+        return Err(CsrError::SignatureAlgorithm(request.algorithm.oid));
+    }
     let signature = request.signature.as_bytes().ok_or(CsrError::SignatureMismatch)?;
     key.verify_with(algorithm, &info_der, signature).map_err(|_| CsrError::SignatureMismatch)?;
     Ok(key)
