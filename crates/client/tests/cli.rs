@@ -430,7 +430,6 @@ fn sends_no_token_over_plain_http_to_another_machine() {
     bench.write("services.json", config["signingConfig"].to_string());
     for arguments in [
         "--trust-config remote.json",
-        "--trust-config credentials.json",
         "--trust-config trust.json --signing-config services.json",
         "--trust-config trust.json --fulcio-server-url http://ca.example",
         "--trust-config trust.json --fulcio-url http://user:hidden@ca.example",
@@ -440,6 +439,13 @@ fn sends_no_token_over_plain_http_to_another_machine() {
         let said = ran.stdout() + &ran.stderr();
         assert!(!said.contains("hidden") && !said.contains("eyJzdWIi"), "{said}");
     }
+    // No URL of a trust file has anything in the host's place.
+    let ran = bench.run_with(
+        &format!("sign a --identity-token {TOKEN} --trust-config credentials.json"),
+        &proxies,
+    );
+    let ran = ran.exits(2).says("more than a host");
+    assert!(!(ran.stdout() + &ran.stderr()).contains("hidden"));
     proxy.was_left_alone();
     // A key needs no CA, wherever that is.
     bench

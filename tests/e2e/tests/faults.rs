@@ -20,7 +20,7 @@ use client::{
 use countersign_e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
-use verify::{Artifact, Authority, IdentityPolicy, Trust, UnverifiedBundle};
+use verify::{Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle};
 
 const CONCURRENT: usize = 200;
 
@@ -113,12 +113,12 @@ fn check_answered(runtime: &Runtime, stack: &Stack, trust: &Trust, answered: &[A
     for Answered { artifact, bundle } in answered {
         let parsed = UnverifiedBundle::parse(bundle.json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(artifact);
-        verify::verify(&parsed, &artifact, &authority, clock()).unwrap();
+        verify::verify(&parsed, &artifact, &authority, &Conditions::at(clock())).unwrap();
         let entry = parsed.log_entries().first().unwrap();
         if entry.inclusion_promise.is_some() {
             let found = runtime.block_on(found_again(stack, bundle));
             let found = UnverifiedBundle::parse(found.to_string().as_bytes()).unwrap();
-            verify::verify(&found, &artifact, &authority, clock()).unwrap();
+            verify::verify(&found, &artifact, &authority, &Conditions::at(clock())).unwrap();
             continue;
         }
         let index = usize::try_from(entry.log_index.0).unwrap();

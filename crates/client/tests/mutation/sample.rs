@@ -126,13 +126,11 @@ fn about(content: &BundleContent) -> (String, Option<[u8; 64]>) {
         BundleContent::DsseEnvelope(envelope) => {
             let statement = provenance::Statement::parse(envelope.payload.as_slice()).unwrap();
             let digests = &statement.subject()[0].digest;
-            match digests.get("sha256") {
-                Some(digest) => (digest.clone(), None),
-                None => {
-                    let digest = hex::decode(&digests["sha512"]).unwrap();
-                    (String::new(), Some(digest.try_into().unwrap()))
-                }
+            if let Some(digest) = digests.get("sha256") {
+                return (digest.clone(), None);
             }
+            let digest = hex::decode(&digests["sha512"]).unwrap();
+            (String::new(), Some(digest.try_into().unwrap()))
         }
     }
 }

@@ -221,7 +221,7 @@ pub(super) enum Verifier {
 }
 
 impl Verifier {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Countersign(Trust::Files),
         Self::Countersign(Trust::Tuf),
         Self::Conformance,
