@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chains;
+mod cross_protocol;
 mod keys;
 mod oracle;
 mod rekor1;

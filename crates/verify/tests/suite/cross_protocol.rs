@@ -1,8 +1,6 @@
 //! One signature, two meanings: what is signed as a file must not verify as an attestation, nor the
 //! other way round.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use countersign_verify::{
     Artifact, Authority, Check, Conditions, UnverifiedBundle, Verified, VerifyError, verify,
