@@ -301,6 +301,13 @@ pub(crate) struct ServiceArgs {
     pub(crate) timestamp: Option<Url>,
 }
 
+impl ServiceArgs {
+    /// Whether no URL is given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fulcio.is_none() && self.rekor.is_none() && self.timestamp.is_none()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TrustArgs {
     /// Trusted root: whom to trust
@@ -319,6 +326,11 @@ pub(crate) struct TrustArgs {
 }
 
 impl TrustArgs {
+    /// Whether an option says whom to trust.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trusted_root.is_none() && self.trust_config.is_none()
+    }
+
     /// The default of the environment; an empty variable is how scripts unset one.
     pub(crate) fn default_config(&self) -> Option<PathBuf> {
         self.default_trust_config.clone().filter(|path| !path.as_os_str().is_empty())
@@ -355,6 +367,11 @@ pub(crate) struct WitnessArgs {
 }
 
 impl WitnessArgs {
+    /// Whether anything is demanded.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.min_timestamps.is_none() && self.min_logs.is_none() && self.key_hint.is_none()
+    }
+
     /// As the verifier wants them, at unix second `now`.
     pub(crate) fn conditions(&self, now: u64) -> verify::Conditions<'_> {
         verify::Conditions {

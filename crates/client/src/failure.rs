@@ -233,9 +233,17 @@ fn advice_for(error: &VerifyError) -> &'static str {
         Cause::OtherSigner => "do not use it unless you expected this signer",
         Cause::OtherKind => "demand what it is by --type, or give another bundle",
         Cause::OtherFormat(format) => advice_for_format(format),
+        Cause::Pinned => {
+            "--cert must be for signing code (key usage digital signature, extended usage code \
+             signing), and --cert-chain its intermediates and last its root"
+        }
         Cause::OtherInstance => {
             "is the trusted root of the instance that signed? give --trust-config or \
              --trusted-root of that instance, or run `countersign trust update`"
+        }
+        Cause::NoUsableTrust => {
+            "correct the trusted root, or give that of the instance that signed by --trust-config \
+             or --trusted-root"
         }
         Cause::OutsideValidity => {
             "the trusted root says until when each authority counts: `countersign trust update` \
@@ -257,6 +265,8 @@ fn advice_for(error: &VerifyError) -> &'static str {
 
 fn advice_for_format(format: OtherFormat) -> &'static str {
     match format {
+        OtherFormat::NoJson => "give the bundle itself: were the file and the bundle swapped?",
+        OtherFormat::OtherJson => "give the file that the signer wrote: was the download refused?",
         OtherFormat::Empty => "give the file that the signer wrote: was the download cut off?",
         OtherFormat::ByteOrderMark => "save it as UTF-8 without a byte order mark",
         OtherFormat::Cosign2Bundle => {

@@ -358,7 +358,7 @@ mod tests {
             text.lines().filter(|line| line.starts_with("verified")).collect();
         assert_eq!(
             verified,
-            [r"verified   x\nverified   evil\r\u{1b}[2J\u{202e}\u{2028}\u{23}#[add-mask]y"]
+            [r"verified   x\nverified \u{20} evil\r\u{1b}[2J\u{202e}\u{2028}\u{23}#[add-mask]y"]
         );
     }
 

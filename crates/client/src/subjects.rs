@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use provenance::{MAX_SUBJECTS, ResourceDescriptor};
+use verify::Artifact;
 
 use crate::{Failure, files};
 
@@ -29,18 +30,8 @@ impl Subject {
         })
     }
 
-    /// Takes `sha256:HEX` for a digest, and everything else for a file.
-    pub(crate) fn of_argument(argument: &str) -> Result<Self, Failure> {
-        let Some(hex) = argument.strip_prefix("sha256:") else {
-            return Self::of_file(Path::new(argument));
-        };
-        let sha256 = digest_of_hex(hex)
-            .ok_or_else(|| Failure::usage(format!("`{argument}` is not a SHA-256 digest")))?;
-        Ok(Self::of_digest(argument, sha256))
-    }
-
-    /// Takes an argument as the public conformance suite means it: `sha256:HEX` of the right
-    /// length that is no path on disk for a digest, and everything else for a file.
+    /// Takes `sha256:HEX` of the right length that is no path on disk for a digest, and everything
+    /// else for a file: whoever lists a directory means what is in it.
     pub(crate) fn of_file_or_digest(argument: &str) -> Result<Self, Failure> {
         let path = Path::new(argument);
         let digest = argument.strip_prefix("sha256:").and_then(digest_of_hex);
@@ -56,6 +47,11 @@ impl Subject {
     /// An artifact of which only the digest is known.
     pub(crate) fn of_digest(name: &str, sha256: [u8; 32]) -> Self {
         Self { name: name.to_owned(), sha256, beginning: Vec::new(), path: None }
+    }
+
+    /// What is known of the artifact without reading it again.
+    pub(crate) fn artifact(&self) -> Artifact<'_> {
+        Artifact::from_sha256(self.sha256).with_beginning(&self.beginning)
     }
 
     /// The whole file, which must be what was hashed: what is reported is what is signed.
@@ -239,8 +235,8 @@ mod tests {
     #[test]
     fn takes_a_digest_for_an_argument() {
         let argument = format!("sha256:{}", "0b".repeat(32));
-        assert_eq!(Subject::of_argument(&argument).unwrap().sha256, [0x0b; 32]);
-        Subject::of_argument("sha256:0b").unwrap_err();
-        Subject::of_argument(&format!("sha256:{}", "zz".repeat(32))).unwrap_err();
+        assert_eq!(Subject::of_file_or_digest(&argument).unwrap().sha256, [0x0b; 32]);
+        Subject::of_file_or_digest("sha256:0b").unwrap_err();
+        Subject::of_file_or_digest(&format!("sha256:{}", "zz".repeat(32))).unwrap_err();
     }
 }

@@ -715,3 +715,63 @@ fn verifies_what_another_client_signed_on_rekor_v2() {
     bench.run(&format!("{narrowed} https://rekor.sigstage.dev")).exits(1).says("`log-entry`");
     bench.run(&format!("{narrowed} https://elsewhere.example")).exits(2).says("knows no log");
 }
+
+#[test]
+fn refuses_demands_that_would_be_passed_over() {
+    let bench = Bench::new();
+    bench.write("a", "1").key("k", KeyType::EcdsaP256);
+    bench
+        .run("attest sign --subjects a --key k.pem --tlog-upload=false --predicate a --type https://x.example/t")
+        .exits(0);
+    let kind = "--type https://x.example/t";
+    bench.run(&format!("attest verify --subjects a --key k.pub {kind}")).exits(0);
+    for demand in [
+        "--key k.pub --verify-repo https://github.com/evil/repo",
+        "--key k.pub --verify-org https://github.com/evil",
+        "--key k.pub --verify-ref refs/heads/evil",
+        "--key k.pub --cert-chain none.pem",
+        "--keyless --cert-chain none.pem",
+        "--keyless --key-hint k",
+        "--min-logs 2",
+        "--min-timestamps 2",
+        "--trusted-root none.json",
+        "--rekor-server-url https://log.example",
+    ] {
+        bench.run(&format!("attest verify --subjects a {kind} {demand}")).exits(2);
+    }
+    let identity = "--certificate-identity a@b --certificate-oidc-issuer https://i.example";
+    for demand in ["--cert-chain none.pem", "--key-hint k"] {
+        bench.run(&format!("verify a {identity} {demand}")).exits(2);
+    }
+}
+
+#[test]
+fn takes_a_file_before_a_digest_of_that_name() {
+    let bench = Bench::new();
+    bench.write("good", "1").key("k", KeyType::EcdsaP256);
+    bench.run("sign good --key k.pem --tlog-upload=false").exits(0);
+    let digest = format!("sha256:{}", hex::encode(crypto::sha256(b"1")));
+    let verify = format!("verify {digest} --bundle good.sigstore.json --key k.pub");
+    bench.run(&verify).exits(0);
+    bench.write(&digest, "evil");
+    bench.run(&verify).exits(1).says("another artifact");
+}
+
+#[test]
+fn verifies_one_bundle_of_many_files_once() {
+    let bench = Bench::new();
+    bench.key("k", KeyType::EcdsaP256);
+    let names: Vec<String> = (0..300).map(|number| format!("f{number}")).collect();
+    for name in &names {
+        bench.write(name, name);
+    }
+    bench.write("list", names.join("\n")).write("p", "1");
+    let kind = "--type https://x.example/t";
+    bench
+        .run(&format!("attest sign --subjects @list --key k.pem --tlog-upload=false --predicate p {kind} --bundle b"))
+        .exits(0);
+    let verify = format!("attest verify --subjects @list --key k.pub --bundle b {kind}");
+    bench.run(&verify).exits(0);
+    bench.write("f299", "changed");
+    bench.run(&verify).exits(1).says("f299").says("the file changed");
+}

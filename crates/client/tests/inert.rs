@@ -112,7 +112,7 @@ fn a_file_name_is_shown_on_its_one_line() {
     let (said, json) = bench.run_both(&["verify", &file, "--key", "k.pub", "--bundle", "b.json"]);
     assert_eq!(said.code, 0);
     assert_eq!(said.stdout.lines().filter(|line| line.starts_with("verified")).count(), 1);
-    assert!(said.stdout.contains(r"x\nverified   evil\r\n::set-output"), "{}", said.stdout);
+    assert!(said.stdout.contains(r"x\nverified \u{20} evil\r\n::set-output"), "{}", said.stdout);
     assert_eq!(json["verified"][0]["subject"], json!(file));
     bench.write(&file, "2");
     let (said, json) = bench.run_both(&["verify", &file, "--key", "k.pub", "--bundle", "b.json"]);
@@ -157,7 +157,7 @@ fn a_mistake_on_the_command_line_is_quoted_as_inert_text() {
         assert!(said.stderr.len() > 20);
     }
     let said = bench.run(&["verify", "a", "--output", HOSTILE]);
-    assert!(said.stderr.contains(r"x\nverified   evil\r\n::set-output"), "{}", said.stderr);
+    assert!(said.stderr.contains(r"x\nverified \u{20} evil\r\n::set-output"), "{}", said.stderr);
     assert!(bench.run(&["--help"]).stdout.contains("Usage: countersign"));
 }
 

@@ -16,8 +16,12 @@ pub enum Cause {
     OtherKind,
     /// The file is no bundle, but something else that is known.
     OtherFormat(OtherFormat),
+    /// The certificate or chain that the user gave is not one to verify by.
+    Pinned,
     /// It names a CA, log or authority that the trusted root does not list.
     OtherInstance,
+    /// The trusted root lists none of that kind, or none that this program can use.
+    NoUsableTrust,
     /// The trusted root lists it, but not for that time; or a certificate had ended.
     OutsideValidity,
     /// Something is from the future: two clocks disagree.

@@ -42,8 +42,14 @@ impl PinnedCertificate {
     /// Checks the chain at every one of `times`.
     pub(crate) fn check_at(&self, times: &[u64]) -> Result<(), VerifyError> {
         for at in times {
-            verify_leaf_chain(self.leaf.der(), &self.intermediates, &[&self.root], *at)
-                .map_err(|error| Check::Certificate.failed_by(cause_of(&error), in_full(&error)))?;
+            verify_leaf_chain(self.leaf.der(), &self.intermediates, &[&self.root], *at).map_err(
+                |error| {
+                    // Nothing of the bundle is judged here.
+                    let late = error.is_about_time();
+                    let cause = if late { Cause::OutsideValidity } else { Cause::Pinned };
+                    Check::Certificate.failed_by(cause, in_full(&error))
+                },
+            )?;
         }
         Ok(())
     }
@@ -80,11 +86,8 @@ pub(crate) fn check_brought(
     trust: &Trust,
 ) -> Result<(), VerifyError> {
     let issuers = issuers_of(leaf, trust, leaf.not_before())?;
-    // What is beside the leaf must be the very chain: else it could say anything.
-    let is_part = |issuer: &&TrustedCa| {
-        brought.iter().copied().eq(issuer.chain.iter().map(Vec::as_slice).take(brought.len()))
-    };
-    if issuers.iter().any(is_part) {
+    // What is beside the leaf must be that chain: else it could say anything.
+    if issuers.iter().any(|issuer| issuer.begins_with(brought)) {
         Ok(())
     } else {
         Err(Check::Certificate.failed("the bundle's chain is not the trusted one"))
@@ -191,9 +194,14 @@ fn issuers_of<'a>(
 ) -> Result<Vec<&'a TrustedCa>, VerifyError> {
     let mut issuers = Vec::new();
     let mut failed = None;
-    for ca in trust.authorities().iter().filter(|ca| ca.issuing.is_named_by(leaf)) {
+    for ca in trust.authorities() {
+        let Some(issuing) = ca.issuing().filter(|issuing| issuing.is_named_by(leaf)) else {
+            continue;
+        };
         match check_path(leaf, ca, at) {
             Ok(()) => issuers.push(ca),
+            // Another instance of the same names.
+            Err(_) if issuing.has_another_key_than(leaf) => {}
             Err(error) => failed = Some(error),
         }
     }
@@ -216,7 +224,8 @@ fn check_path(leaf: &LeafView, ca: &TrustedCa, at: u64) -> Result<(), VerifyErro
     if chain.certificates() == ca.chain {
         Ok(())
     } else {
-        Err(Check::Certificate.failed("another CA of the chain than its issuing CA signed it"))
+        let reason = "another CA of the chain than its issuing CA signed it";
+        Err(Check::Certificate.failed_by(Cause::OtherInstance, reason))
     }
 }
 

@@ -31,6 +31,10 @@ pub enum OtherFormat {
     Pem,
     /// A bare signature, as base64 or DER.
     Signature,
+    /// JSON of something else, such as a server's error.
+    OtherJson,
+    /// No JSON at all: an artifact, a web page, an archive.
+    NoJson,
 }
 
 impl OtherFormat {
@@ -46,7 +50,7 @@ impl OtherFormat {
             [b'{' | b'[', ..] => Self::of_json(trimmed),
             _ if trimmed.starts_with(b"-----BEGIN ") => Some(Self::Pem),
             _ if is_signature(trimmed) => Some(Self::Signature),
-            _ => None,
+            _ => Some(Self::NoJson),
         }
     }
 
@@ -54,7 +58,9 @@ impl OtherFormat {
         let mut documents = serde_json::Deserializer::from_slice(json).into_iter::<Value>();
         let first = match documents.next()? {
             Ok(first) => first,
-            Err(error) => return error.is_eof().then_some(Self::Truncated),
+            Err(error) if error.is_eof() => return Some(Self::Truncated),
+            Err(_) if json.starts_with(b"{") => return None,
+            Err(_) => return Some(Self::NoJson),
         };
         if documents.next().is_some() {
             return Some(Self::JsonLines);
@@ -73,6 +79,7 @@ impl OtherFormat {
                 Some(Self::TrustFile)
             }
             () if is_unknown_version(media_type) => Some(Self::UnknownVersion),
+            () if media_type.is_empty() && !has(&["verificationMaterial"]) => Some(Self::OtherJson),
             () => None,
         }
     }
@@ -93,6 +100,8 @@ impl fmt::Display for OtherFormat {
             Self::Truncated => "the JSON ends too early",
             Self::Pem => "it is PEM",
             Self::Signature => "it is a bare signature",
+            Self::OtherJson => "it is JSON of something else",
+            Self::NoJson => "it is no JSON",
         })
     }
 }
@@ -137,6 +146,9 @@ mod tests {
             (r#"{"mediaType":"application/vnd.dev"#, F::Truncated),
             ("-----BEGIN PUBLIC KEY-----\n", F::Pem),
             (&"MEUCIQ".repeat(16), F::Signature),
+            (r#"{"message":"Not Found"}"#, F::OtherJson),
+            ("<!DOCTYPE html>", F::NoJson),
+            ("hello", F::NoJson),
         ] {
             assert_eq!(OtherFormat::of(content.as_bytes()), Some(expected), "{content}");
         }
@@ -146,7 +158,7 @@ mod tests {
     #[test]
     fn says_nothing_of_a_bundle_and_of_what_is_not_known() {
         let bundle = r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#;
-        for content in [bundle, "{}", "hello", "{]"] {
+        for content in [bundle, r#"{"verificationMaterial":{}}"#, "{]"] {
             assert_eq!(OtherFormat::of(content.as_bytes()), None, "{content}");
         }
     }

@@ -87,6 +87,10 @@ impl Matcher {
             return Err(PatternError::MatchesEmpty);
         }
         ast::visit(&parsed(pattern)?, EmptyPart)?;
+        // Of one letter, digit or mark each: who is content with all of them demands nothing either.
+        if ["a", "0", "-", "~", "\u{e9}"].iter().all(|text| built.is_match(text)) {
+            return Err(PatternError::MatchesAnything);
+        }
         Ok(Self::Pattern(built))
     }
 
@@ -164,6 +168,9 @@ pub enum PatternError {
     /// Everything matches it.
     #[error("a regular expression that matches the empty text, and so demands nothing")]
     MatchesEmpty,
+    /// `.`, `^.+$`, `\\S`.
+    #[error("a regular expression that matches any text, and so demands nothing")]
+    MatchesAnything,
     /// `(alice|)@acme.example`.
     #[error("a regular expression with an empty alternative or group: write `?` if that is meant")]
     EmptyAlternative,
@@ -217,7 +224,7 @@ mod tests {
     fn rejects_another_issuer_and_none() {
         policy(None, exact("https://login.acme")).check(&signer()).unwrap_err();
         let nobody = SignerIdentity { issuer: None, ..signer() };
-        policy(None, like(".+")).check(&nobody).unwrap_err();
+        policy(None, like("login")).check(&nobody).unwrap_err();
     }
 
     #[test]
@@ -279,5 +286,14 @@ mod tests {
             assert_eq!(like(pattern).is_anchored(), anchored, "{pattern}");
         }
         assert!(exact("alice").is_anchored());
+    }
+
+    #[test]
+    fn rejects_patterns_that_any_text_matches() {
+        for pattern in [".", "^.+$", "\\S", "[\\s\\S]", "(?s)^.{1,}", "[^@]"] {
+            let error = Matcher::pattern(pattern).unwrap_err();
+            assert!(matches!(error, PatternError::MatchesAnything), "{pattern}");
+        }
+        Matcher::pattern("^.+@acme\\.example$").unwrap();
     }
 }

@@ -40,6 +40,7 @@ pub use check::{Check, VerifyError};
 pub use format::OtherFormat;
 pub use identity::{IdentityPolicy, Matcher, PatternError, SignerIdentity};
 pub use log::LoggedAt;
+pub use signature::states;
 pub use timestamp::{SigningTime, TimeSource};
 pub use trust::{InstanceKind, MAX_TRUSTED_ROOT_LEN, Trust, TrustError, Unusable};
 pub use verifier::{

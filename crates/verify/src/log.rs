@@ -53,13 +53,19 @@ pub(crate) fn check(
     passed: &mut Vec<Check>,
 ) -> Result<Shown, VerifyError> {
     let mut shown = Shown::default();
+    let mut seen = Vec::new();
     for entry in logged.bundle.log_entries() {
         let Some(log) = trust.log(entry.log_id.key_id.as_slice()) else {
             shown.unknown += 1;
             continue;
         };
-        shown.logged.push(check_entry(entry, logged, log, passed)?);
+        let at = check_entry(entry, logged, log, passed)?;
         shown.times.extend(promised_time(entry, now)?);
+        // One log, listed under two ids.
+        if !seen.contains(&log.key.spki_der()) {
+            seen.push(log.key.spki_der());
+            shown.logged.push(at);
+        }
     }
     Ok(shown)
 }
@@ -70,16 +76,22 @@ pub(crate) fn all_unknown(trust: &Trust) -> VerifyError {
     trust.lacks(InstanceKind::Log, Check::LogEntry, reason)
 }
 
-/// Checks that the logs were to be trusted at every signing time.
+/// Checks that the logs were to be trusted at every signing time; at `now` where nothing proves
+/// one, or else whoever leaves a timestamp out could call on a log that ended.
 pub(crate) fn check_at_times(
     bundle: &UnverifiedBundle,
     trust: &Trust,
     times: &[SigningTime],
+    now: u64,
 ) -> Result<(), VerifyError> {
+    let mut times: Vec<u64> = times.iter().map(|time| time.at).collect();
+    if times.is_empty() {
+        times.push(now);
+    }
     let ids = bundle.log_entries().iter().map(|entry| entry.log_id.key_id.as_slice());
     for log in ids.filter_map(|id| trust.log(id)) {
-        if let Some(time) = times.iter().find(|time| !log.window.contains(time.at)) {
-            let reason = format!("the log was not to be trusted at {}", time.at);
+        if let Some(at) = times.iter().find(|at| !log.window.contains(**at)) {
+            let reason = format!("the log was not to be trusted at {at}");
             return Err(Check::LogEntry.failed_by(Cause::OutsideValidity, reason));
         }
     }
@@ -194,13 +206,23 @@ fn check_checkpoint(
     };
     let note: SignedNote = envelope.envelope.parse().failing(Check::Checkpoint)?;
     let origin = note.text.lines().next().unwrap_or_default();
+    if v2 && log.host.is_empty() {
+        let reason =
+            "the trusted root gives no URL of the log, whose host is a Rekor v2 log's name";
+        return Err(Check::Checkpoint.failed_by(Cause::NoUsableTrust, reason));
+    }
+    let foreign = || {
+        let reason =
+            format!("it is of log `{origin}`, which the trusted root knows as `{}`", log.host);
+        Check::Checkpoint.failed_by(Cause::OtherInstance, reason)
+    };
+    // A signed origin is told from a changed one by the signature, but not by the trusted root.
+    if v2 && origin != log.host {
+        return Err(foreign());
+    }
     let name = if v2 { Some(log.host.as_str()) } else { v1_host(origin) };
-    let foreign =
-        || Check::Checkpoint.failed(format!("origin `{origin}` is not of log `{}`", log.host));
     let name = name.ok_or_else(foreign)?;
-    let checkpoint =
-        note.verified_checkpoint(&log.key, name, &log.id).failing(Check::Checkpoint)?;
-    if v2 && checkpoint.origin != log.host { Err(foreign()) } else { Ok(checkpoint) }
+    note.verified_checkpoint(&log.key, name, &log.id).failing(Check::Checkpoint)
 }
 
 /// The host in a v1 origin, `<host> - <tree id>`.

@@ -137,7 +137,7 @@ fn check_envelope(
     let statement = Statement::parse(envelope.payload.as_slice())
         .failing_by(Check::Statement, Cause::Unsupported)?;
     passed.push(Check::Statement);
-    if !names(&statement, artifact) {
+    if !states(&statement, artifact) {
         let reason = "no subject of the statement is this artifact";
         return Err(Check::Digest.failed_by(Cause::OtherArtifact, reason));
     }
@@ -146,18 +146,26 @@ fn check_envelope(
     Ok(Signed { statement: Some(statement), digest: crypto::digest(hash, &pae) })
 }
 
-/// Whether a subject is the artifact, by SHA-256 or, as npm states it, by SHA-512.
-fn names(statement: &Statement, artifact: &Artifact<'_>) -> bool {
-    [("sha256", HashAlgorithm::Sha256), ("sha512", HashAlgorithm::Sha512)].iter().any(
-        |(name, algorithm)| {
-            let digest = artifact.digest(*algorithm);
-            let wanted = digest.map(hex::encode);
-            let of = |subject: &provenance::ResourceDescriptor| {
-                subject.digest.get(*name) == wanted.as_ref()
-            };
-            wanted.is_some() && statement.subject().iter().any(of)
-        },
-    )
+/// Whether a subject is the artifact: by SHA-256 or, as npm states it, by SHA-512, and by neither
+/// another one, as far as the artifact is at hand.
+#[must_use]
+pub fn states(statement: &Statement, artifact: &Artifact<'_>) -> bool {
+    let known = [("sha256", HashAlgorithm::Sha256), ("sha512", HashAlgorithm::Sha512)];
+    let states =
+        |name: &str| statement.subject().iter().any(|subject| subject.digest.contains_key(name));
+    // Hashed once, and only by what is stated: there are thousands of subjects.
+    let digests: Vec<(&str, String)> = known
+        .into_iter()
+        .filter(|(name, _)| states(name))
+        .filter_map(|(name, algorithm)| Some((name, hex::encode(artifact.digest(algorithm)?))))
+        .collect();
+    statement.subject().iter().any(|subject| {
+        let verdicts: Vec<bool> = digests
+            .iter()
+            .filter_map(|(name, digest)| Some(subject.digest.get(*name)? == digest))
+            .collect();
+        !verdicts.is_empty() && verdicts.into_iter().all(|agrees| agrees)
+    })
 }
 
 /// A key id is signed by nobody, so it may only repeat what the bundle says of its key.

@@ -63,8 +63,8 @@ pub(crate) fn check(
 
 /// The error that there are timestamps, and not one of them is of a listed authority.
 pub(crate) fn all_unknown(trust: &Trust) -> VerifyError {
-    let reason = if trust.timestamp_authorities().is_empty() && trust.unusable().is_empty() {
-        "the trusted root has no timestamp authority".to_owned()
+    let reason = if trust.timestamp_authorities().is_empty() {
+        "the trusted root has no timestamp authority that can be used".to_owned()
     } else {
         TokenError::UntrustedSigner.to_string()
     };
@@ -103,7 +103,7 @@ fn check_one<'a>(
             Err(error) => {
                 let cause = match error {
                     TokenError::OutsideValidity => Cause::OutsideValidity,
-                    TokenError::Algorithm => Cause::Unsupported,
+                    TokenError::Algorithm | TokenError::Malformed(_) => Cause::Unsupported,
                     _ => Cause::Altered,
                 };
                 return Err(Check::Timestamp.failed_by(cause, error));

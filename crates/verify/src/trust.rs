@@ -100,11 +100,16 @@ impl Trust {
         reason: impl Into<String>,
     ) -> VerifyError {
         let mut reason = reason.into();
-        let mut cause = Cause::OtherInstance;
         for unusable in self.unusable.iter().filter(|unusable| unusable.kind == kind) {
             reason = format!("{reason}; the trusted root lists {unusable}");
-            cause = Cause::Unsupported;
         }
+        let usable = match kind {
+            InstanceKind::Log => self.logs.len(),
+            InstanceKind::CtLog => self.ct_logs.len(),
+            InstanceKind::CertificateAuthority => self.authorities.len(),
+            InstanceKind::TimestampAuthority => self.timestamp_authorities.len(),
+        };
+        let cause = if usable == 0 { Cause::NoUsableTrust } else { Cause::OtherInstance };
         check.failed_by(cause, reason)
     }
 
@@ -131,9 +136,9 @@ impl Trust {
         for instance in instances {
             let url = &instance.base_url;
             let window = Window::new(instance.public_key.valid_for, kind, url)?;
-            match TrustedLog::new(instance, window) {
+            match TrustedLog::new(instance, kind, window) {
                 Ok(log) if logs.iter().any(|known| known.id == log.id) => {
-                    return Err(TrustError::LogTwice(url.clone()));
+                    return Err(TrustError::LogTwice(kind, url.clone()));
                 }
                 Ok(log) => logs.push(log),
                 Err(reason) => self.unusable.push(Unusable::new(kind, url, reason)),
@@ -204,11 +209,20 @@ pub(crate) struct TrustedLog {
 }
 
 impl TrustedLog {
-    fn new(instance: &TransparencyLogInstance, window: Window) -> Result<Self, String> {
+    fn new(
+        instance: &TransparencyLogInstance,
+        kind: InstanceKind,
+        window: Window,
+    ) -> Result<Self, String> {
         let id = instance.log_id.key_id.as_slice();
-        let id = id.try_into().map_err(|_| format!("its id has {} bytes, not 32", id.len()))?;
+        let id: [u8; 32] =
+            id.try_into().map_err(|_| format!("its id has {} bytes, not 32", id.len()))?;
         let key = PublicKey::from_spki_der(instance.public_key.raw_bytes.as_slice())
             .map_err(|error| error.to_string())?;
+        // RFC 6962 §3.2. Ids of other logs are made in more than one way.
+        if kind == InstanceKind::CtLog && id != key.spki_sha256() {
+            return Err("its id is not that of its key".to_owned());
+        }
         let host = host_of(&instance.base_url).unwrap_or_default().to_owned();
         Ok(Self { id, host, key, window })
     }
@@ -217,10 +231,10 @@ impl TrustedLog {
 /// A CA of a trusted root.
 #[derive(Debug)]
 pub(crate) struct TrustedCa {
-    /// DER, the issuing CA first, root last. A self-signed CA that issues stands alone.
+    /// DER, the issuing CA first, root last; each is issued by the next. A self-signed CA that
+    /// issues stands alone.
     pub(crate) chain: Vec<Vec<u8>>,
-    /// The first of the chain: the only one that may issue leaves.
-    pub(crate) issuing: AuthorityView,
+    views: Vec<AuthorityView>,
     pub(crate) window: Window,
 }
 
@@ -229,8 +243,49 @@ impl TrustedCa {
         let chain = chain_of(authority);
         let views = chain.iter().map(|der| AuthorityView::from_der(der));
         let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|error| in_full(&error))?;
-        let issuing = views.into_iter().next().ok_or("its chain has no certificate")?;
-        Ok(Self { chain, issuing, window })
+        if views.is_empty() {
+            return Err("its chain has no certificate".to_owned());
+        }
+        for (below, pair) in views.windows(2).enumerate() {
+            if let [certificate, issuer] = pair {
+                certificate.check_issued_by(issuer).map_err(|error| {
+                    let place = below + 1;
+                    format!(
+                        "certificate {place} of its chain is not issued by the next, as the \
+                        issuing CA comes first and the root last: {error}"
+                    )
+                })?;
+            }
+        }
+        if let Some(below) = views.iter().enumerate().position(|(i, view)| !view.may_stand_above(i))
+        {
+            return Err(format!("certificate {} of its chain may not issue", below + 1));
+        }
+        Ok(Self { chain, views, window })
+    }
+
+    /// The only one that may issue leaves.
+    pub(crate) fn issuing(&self) -> Option<&AuthorityView> {
+        self.views.first()
+    }
+
+    /// Whether what a bundle brings beside its leaf is a beginning of this chain. A CA whose
+    /// certificate was issued anew has bundles with its old one: the same name and key, by the same
+    /// CA above.
+    pub(crate) fn begins_with(&self, brought: &[&[u8]]) -> bool {
+        brought.len() <= self.chain.len()
+            && brought.iter().enumerate().all(|(position, der)| {
+                self.chain.get(position).is_some_and(|own| own == der)
+                    || self.is_reissued(position, der)
+            })
+    }
+
+    fn is_reissued(&self, position: usize, der: &[u8]) -> bool {
+        let Ok(brought) = AuthorityView::from_der(der) else { return false };
+        // The root is its own issuer.
+        let above = self.views.get(position + 1).or_else(|| self.views.get(position));
+        self.views.get(position).is_some_and(|own| own.is_same_ca(&brought))
+            && above.is_some_and(|above| brought.check_issued_by(above).is_ok())
     }
 }
 
@@ -297,14 +352,16 @@ pub enum TrustError {
     #[error("the trusted root lists too many logs or authorities")]
     TooManyInstances,
     /// An instance without the start of its validity, which the format demands.
-    #[error("the trusted root does not say from when {0} `{1}` is valid")]
+    #[error(
+        "the trusted root does not say from when {0} `{1}` is valid: `validFor.start` is absent"
+    )]
     NoStart(InstanceKind, String),
     /// An instance whose validity ends before it begins.
     #[error("the trusted root says that {0} `{1}` is valid until a time before its start")]
     EndsBeforeStart(InstanceKind, String),
     /// Two logs with one id, of which only one could be meant.
-    #[error("the trusted root lists log `{0}` twice")]
-    LogTwice(String),
+    #[error("the trusted root lists {0} `{1}` twice")]
+    LogTwice(InstanceKind, String),
 }
 
 #[cfg(test)]

@@ -150,11 +150,12 @@ pub fn verify(
 ) -> Result<Verified, VerifyError> {
     let mut passed = vec![Check::Format];
     let signer = Signer::of(bundle, authority, conditions, &mut passed)?;
-    let signed = signature::check(bundle, artifact, &signer.key, &mut passed)?;
+    let signed = signature::check(bundle, artifact, &signer.key, &mut passed)
+        .map_err(|error| signer.or_another_key(bundle, error))?;
     let witnessed = Witnessed::of(bundle, authority, &signer, &signed, (conditions, &mut passed))?;
     signer.check_at(&witnessed.times, authority, conditions.now, &mut passed)?;
     if let Some(trust) = authority.trust() {
-        log::check_at_times(bundle, trust, &witnessed.times)?;
+        log::check_at_times(bundle, trust, &witnessed.times, conditions.now)?;
     }
     let identity = match (authority, &signer.leaf) {
         (Authority::Keyless { identity: policy, .. }, Some(leaf)) => {
@@ -252,6 +253,16 @@ impl Signer {
         Ok(())
     }
 
+    /// A signature that fails may be of another key, where the bundle names its key in another way
+    /// than by a digest.
+    fn or_another_key(&self, bundle: &UnverifiedBundle, error: VerifyError) -> VerifyError {
+        let untied = bundle.key_hint().is_some_and(|hint| !is_digest_of(&self.key, hint));
+        if error.check == Check::Signature && error.cause == Cause::Altered && untied {
+            return VerifyError { cause: Cause::OtherSigner, ..error };
+        }
+        error
+    }
+
     /// What stands for the signer in a log entry of this bundle.
     fn verifier(&self, bundle: &UnverifiedBundle) -> Result<rekor2::Verifier, VerifyError> {
         match bundle.certificates().first() {
@@ -275,14 +286,18 @@ fn check_hint(
         let reason = "the bundle is signed by a certificate, not by a bare key";
         return Err(Check::PublicKey.failed_by(Cause::OtherSigner, reason));
     };
-    let digests = [key.spki_sha256(), crypto::sha256(key.to_pem().as_bytes())];
-    let is_digest = digests.iter().flat_map(spellings).any(|spelling| spelling == hint);
+    let is_digest = is_digest_of(key, hint);
     let is_repeated = !hint.is_empty() && bundle.key_id() == Some(hint);
     if is_digest || is_repeated || name == Some(hint) {
         return Ok(());
     }
     let reason = format!("the bundle names key `{hint}`, which is no digest of the demanded key");
     Err(Check::PublicKey.failed_by(Cause::OtherSigner, reason))
+}
+
+fn is_digest_of(key: &PublicKey, hint: &str) -> bool {
+    let digests = [key.spki_sha256(), crypto::sha256(key.to_pem().as_bytes())];
+    digests.iter().flat_map(spellings).any(|spelling| spelling == hint)
 }
 
 /// The spellings of a SHA-256 that clients use: base64 (cosign, sigstore-go), hex, and with the

@@ -35,6 +35,8 @@ pub fn is_deceptive(c: char) -> bool {
 fn must_be_escaped(c: char) -> bool {
     is_deceptive(c)
         || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+        // Spaces of other widths, which pad a value until it wraps to a line of its own.
+        || matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
         // The rest of the plane of tags and variation selectors, all default ignorable.
         || matches!(c, '\u{e0080}'..='\u{e0fff}')
 }
@@ -43,8 +45,15 @@ fn must_be_escaped(c: char) -> bool {
 ///
 /// A backslash stays one, so that escaping twice changes nothing and Windows paths can be read. What
 /// is shown is for eyes; machines read JSON, which [`escape_json`] leaves unambiguous.
+///
+/// Of three spaces in a row the middle one is escaped, since a terminal wraps what is padded.
 #[must_use]
 pub fn escape(text: &str) -> Cow<'_, str> {
+    let shown = escape_characters(text);
+    if shown.contains("   ") { Cow::Owned(shown.replace("   ", " \\u{20} ")) } else { shown }
+}
+
+fn escape_characters(text: &str) -> Cow<'_, str> {
     escape_with(text, |shown, c| {
         let _ = match c {
             '\n' => shown.write_str("\\n"),
@@ -98,8 +107,8 @@ fn is_command(text: &str) -> bool {
 pub fn escape_each_line(text: &str) -> String {
     text.split_inclusive('\n')
         .map(|line| match line.strip_suffix('\n') {
-            Some(line) => escape(line) + "\n",
-            None => escape(line),
+            Some(line) => escape_characters(line) + "\n",
+            None => escape_characters(line),
         })
         .collect()
 }
@@ -114,7 +123,7 @@ pub fn escape_line(line: &[u8]) -> Vec<u8> {
     };
     let mut shown = String::with_capacity(line.len());
     for chunk in body.utf8_chunks() {
-        shown.push_str(&escape(chunk.valid()));
+        shown.push_str(&escape_characters(chunk.valid()));
         for byte in chunk.invalid() {
             let _ = write!(shown, "\\x{byte:02x}");
         }
@@ -251,5 +260,15 @@ mod tests {
             let body = shown.strip_suffix('\n').unwrap_or(&shown);
             prop_assert!(!body.chars().any(must_be_escaped));
         }
+    }
+
+    #[test]
+    fn padding_is_seen_as_padding() {
+        assert_eq!(escape("a b  c"), "a b  c");
+        assert_eq!(escape("a   b"), "a \\u{20} b");
+        assert!(!escape(&" ".repeat(70)).contains("   "));
+        assert_eq!(escape("a\u{a0}\u{3000}b"), "a\\u{a0}\\u{3000}b");
+        // Our own lines are indented.
+        assert_eq!(escape_each_line("a:\n    b"), "a:\n    b");
     }
 }

@@ -1,3 +1,5 @@
+use x509_cert::ext::pkix::BasicConstraints;
+
 use crate::{CertificateError, LeafView, certificate::Certificate};
 
 /// What a CA certificate says; reading it proves nothing about who issued it.
@@ -19,17 +21,45 @@ impl AuthorityView {
         Ok(Self { certificate, subject_key_identifier })
     }
 
-    /// Whether `leaf` says that this CA issued it: by name and, where both have one, by the
-    /// identifier of the key (RFC 5280 §4.2.1.1). Two instances of one product have the same names
-    /// and different keys; who forges a certificate repeats both.
+    /// Whether `leaf` gives this CA's name as its issuer's.
     #[must_use]
     pub fn is_named_by(&self, leaf: &LeafView) -> bool {
-        if leaf.issuer_name() != &self.certificate.tbs.subject {
-            return false;
-        }
+        leaf.issuer_name() == &self.certificate.tbs.subject
+    }
+
+    /// Whether `leaf` says that another key than this CA's issued it (RFC 5280 §4.2.1.1). Two
+    /// instances of one product have the same names and different keys; who forges a certificate
+    /// repeats both.
+    #[must_use]
+    pub fn has_another_key_than(&self, leaf: &LeafView) -> bool {
         match (leaf.authority_key_identifier(), &self.subject_key_identifier) {
-            (Some(named), Some(own)) => named == own,
-            _ => true,
+            (Some(named), Some(own)) => named != own,
+            _ => false,
         }
+    }
+
+    /// Whether `other` is a certificate of the same CA: its name and its key.
+    #[must_use]
+    pub fn is_same_ca(&self, other: &Self) -> bool {
+        let (own, other) = (&self.certificate.tbs, &other.certificate.tbs);
+        own.subject == other.subject && own.subject_public_key_info == other.subject_public_key_info
+    }
+
+    /// Checks that `issuer` issued this certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn check_issued_by(&self, issuer: &Self) -> Result<(), CertificateError> {
+        self.certificate.verify_issued_by(&issuer.certificate)
+    }
+
+    /// Whether it is a CA's, of which `below` CAs may stand below (RFC 5280 §4.2.1.9).
+    #[must_use]
+    pub fn may_stand_above(&self, below: usize) -> bool {
+        let constraints = self.certificate.decoded::<BasicConstraints>().ok().flatten();
+        constraints.is_some_and(|(_, constraints)| {
+            let limit = constraints.path_len_constraint;
+            constraints.ca && limit.is_none_or(|limit| usize::from(limit) >= below)
+        })
     }
 }

@@ -6,7 +6,8 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_cert::ext::pkix;
 
 use crate::{
-    CertificateError, LeafError, LeafView, algorithm::path_algorithms, certificate::Certificate,
+    AuthorityView, CertificateError, LeafError, LeafView, algorithm::path_algorithms,
+    certificate::Certificate,
 };
 
 /// Most certificates that may be given as intermediates or as roots, to bound path building.
@@ -79,7 +80,7 @@ pub fn verify_leaf_chain<I: AsRef<[u8]>, R: AsRef<[u8]>>(
     let root = anchors.iter().zip(&roots).find(|(candidate, _)| std::ptr::eq(*candidate, anchor));
     let (_, root) = root.ok_or(PathError::NoValidRoot)?;
     certificates.push(root.to_vec());
-    refuse_issuers_without_cert_sign(&certificates)?;
+    refuse_issuers_that_may_not_issue(&certificates)?;
     Ok(VerifiedChain(certificates))
 }
 
@@ -128,13 +129,15 @@ fn valid_roots<R: AsRef<[u8]>>(roots: &[R], at: u64) -> Result<Vec<CertificateDe
     if valid.is_empty() { Err(PathError::NoValidRoot) } else { Ok(valid) }
 }
 
-/// RFC 5280 §6.1.4 (n), which rustls-webpki leaves out.
-fn refuse_issuers_without_cert_sign(issuers: &[Vec<u8>]) -> Result<(), PathError> {
-    for der in issuers {
+/// RFC 5280 §6.1.4 (k) to (n), of which rustls-webpki leaves out the last, and all of the anchor.
+fn refuse_issuers_that_may_not_issue(issuers: &[Vec<u8>]) -> Result<(), PathError> {
+    for (below, der) in issuers.iter().enumerate() {
+        let view = AuthorityView::from_der(der).map_err(PathError::Authority)?;
         let usage = Certificate::from_der(der)
             .and_then(|issuer| issuer.decoded::<pkix::KeyUsage>())
             .map_err(PathError::Authority)?;
-        if usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
+        let forbidden = usage.is_some_and(|(_, usage)| !usage.key_cert_sign());
+        if forbidden || !view.may_stand_above(below) {
             return Err(PathError::MayNotSignCertificates);
         }
     }

@@ -92,10 +92,20 @@ impl CtClient {
         let response = request.send().await.map_err(FetchError::transport)?;
         let status = response.status();
         if status != StatusCode::OK {
-            return Err(CtError::Status(status.as_u16()));
+            let status = status.as_u16();
+            let said = fetch::read(response, MAX_ANSWER_LEN).await.unwrap_or_default();
+            return Err(CtError::Status { status, said: words_of(&said) });
         }
         parse(&fetch::read(response, MAX_ANSWER_LEN).await?)
     }
+}
+
+/// The beginning of what the log said of a refusal, on one line: it names the reason.
+fn words_of(answer: &[u8]) -> String {
+    const MOST: usize = 200;
+    let text = String::from_utf8_lossy(answer);
+    let beginning: String = text.trim().chars().take(MOST).collect();
+    wire::inert::escape(&beginning).into_owned()
 }
 
 fn parse(answer: &[u8]) -> Result<Sct, CtError> {
@@ -128,8 +138,13 @@ pub enum CtError {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// Another status than 200.
-    #[error("the log answered with status {0}")]
-    Status(u16),
+    #[error("the log answered with status {status}: {said}")]
+    Status {
+        /// Of HTTP.
+        status: u16,
+        /// The beginning of the answer, inert.
+        said: String,
+    },
     /// 200 with something that is no SCT.
     #[error("the log's answer is not an SCT")]
     Answer,
@@ -148,7 +163,7 @@ impl CtError {
             Self::CircuitOpen { .. } | Self::Deadline | Self::Fetch(FetchError::Transport(_)) => {
                 true
             }
-            Self::Status(status) => matches!(status, 408 | 429 | 500..),
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             Self::Fetch(FetchError::Status(_) | FetchError::TooLong(_))
             | Self::Answer
             | Self::Future

@@ -4,12 +4,12 @@ use provenance::{
     BareNames, BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourceDemand,
     SourcePolicy, Statement,
 };
-use verify::{Cause, Check, VerifyError};
+use verify::{Artifact, Cause, Check, Conditions, VerifyError};
 use wire::bundle::BundleContent;
 
 use super::{
-    authority::Demand,
-    subject_bundle::{bundle_of, verify_subject},
+    authority::{Demand, refuse_idle_hint},
+    subject_bundle::{bundle_json, bundle_of, parse_bundle, verify_subject},
 };
 use crate::{
     Failure, Report, VerifiedFile, World,
@@ -35,10 +35,7 @@ pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Fail
         }
         demand => demand,
     };
-    if demand.is_none() && names_identity(&args.identity) {
-        return Err(Failure::usage("an identity was demanded of what need not be signed")
-            .advise("add --keyless"));
-    }
+    refuse_idle_options(args, demand.as_ref())?;
     let source = resolved(source, demand.as_ref(), args.identity.issuer.as_deref())?;
     let subjects = subjects::parse(&args.subjects.subjects)?;
     match demand {
@@ -61,6 +58,37 @@ fn resolved(
     source.resolve(&names).map_err(|error| Failure::usage(error.to_string()))
 }
 
+/// Refuses options that would be passed over: who gives one believes that it was checked.
+fn refuse_idle_options(args: &AttestVerifyArgs, demand: Option<&Demand>) -> Result<(), Failure> {
+    let sources = [
+        ("--verify-repo", &args.verify_repo),
+        ("--verify-org", &args.verify_org),
+        ("--verify-ref", &args.verify_ref),
+    ];
+    let keyless = matches!(demand, Some(Demand::Keyless { .. }));
+    if let Some((option, _)) = sources.iter().find(|(_, value)| value.is_some() && !keyless) {
+        return Err(Failure::usage(format!(
+            "{option} asks what a certificate of a trusted CA says, and none is demanded"
+        ))
+        .advise("add --keyless"));
+    }
+    match demand {
+        Some(_) => refuse_idle_hint(&args.witnesses, demand),
+        None if names_identity(&args.identity) => {
+            Err(Failure::usage("an identity was demanded of what need not be signed")
+                .advise("add --keyless"))
+        }
+        None if !(args.witnesses.is_empty()
+            && args.trust.is_empty()
+            && args.services.is_empty()) =>
+        {
+            Err(Failure::usage("witnesses or trust were named for what need not be signed")
+                .advise("add --keyless, --key or --cert"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn signed(
     args: &AttestVerifyArgs,
     subjects: &[Subject],
@@ -70,34 +98,74 @@ fn signed(
 ) -> Result<Report, Failure> {
     let conditions = args.witnesses.conditions(world.now());
     let mut reported = Vec::new();
+    let mut known: Option<Known> = None;
     for subject in subjects {
-        let bundle = bundle_of(subject, args.bundle.as_deref())?;
-        let verified = verify_subject(&bundle, subject, &demand.authority(), &conditions)?;
-        let failed = |error: VerifyError| Failure::check(&subject.name, &error);
-        let statement = verified.statement.as_ref().ok_or_else(|| {
-            failed(Check::Statement.failed_by(
-                Cause::OtherKind,
-                "the bundle signs the file itself, and states nothing of it",
-            ))
-            .advise("use `countersign verify`")
-        })?;
-        let mut evidence = Evidence::of(&verified);
-        let level = match demand {
-            Demand::Keyless { .. } => {
-                let claims = verified.claims.as_ref();
-                let level = judge(args, statement, claims, source).map_err(failed)?;
-                evidence.checks.push(Check::Source.name());
-                level
-            }
-            _ => judge(args, statement, None, source).map_err(failed)?,
+        let json = bundle_json(subject, args.bundle.as_deref())?;
+        // One bundle vouches for thousands of files: it is verified once.
+        let known = match known.take().filter(|known| known.json == json) {
+            Some(same) => known.insert(same),
+            None => known.insert(Known::of(args, subject, json, (demand, source), &conditions)?),
         };
-        reported.push(verified_file(subject, statement, level, evidence));
+        known.check_names(subject)?;
+        let (statement, level) = (&known.statement, known.level);
+        reported.push(verified_file(subject, statement, level, known.evidence.clone()));
     }
     let report = Report::of_verified(reported);
     Ok(match demand.note(source.names_a_place()) {
         Some(note) => report.note(note),
         None => report,
     })
+}
+
+/// A bundle that was verified for one subject.
+struct Known {
+    json: Vec<u8>,
+    statement: Statement,
+    level: Option<BuildLevel>,
+    evidence: Evidence,
+}
+
+impl Known {
+    fn of(
+        args: &AttestVerifyArgs,
+        subject: &Subject,
+        json: Vec<u8>,
+        (demand, source): (&Demand, &SourcePolicy),
+        conditions: &Conditions<'_>,
+    ) -> Result<Self, Failure> {
+        let bundle = parse_bundle(&subject.name, &json)?;
+        let verified = verify_subject(&bundle, subject, &demand.authority(), conditions)?;
+        let failed = |error: VerifyError| Failure::check(&subject.name, &error);
+        let mut evidence = Evidence::of(&verified);
+        let statement = verified.statement.ok_or_else(|| {
+            let reason = "the bundle signs the file itself, and states nothing of it";
+            failed(Check::Statement.failed_by(Cause::OtherKind, reason))
+                .advise("use `countersign verify`")
+        })?;
+        let keyless = matches!(demand, Demand::Keyless { .. });
+        let claims = verified.claims.as_ref().filter(|_| keyless);
+        let level = judge(args, &statement, claims, source).map_err(failed)?;
+        if keyless {
+            evidence.checks.push(Check::Source.name());
+        }
+        Ok(Self { json, statement, level, evidence })
+    }
+
+    /// Checks that the statement is about `subject` too.
+    fn check_names(&self, subject: &Subject) -> Result<(), Failure> {
+        if verify::states(&self.statement, &subject.artifact()) {
+            return Ok(());
+        }
+        let bytes = subject.path.as_deref().map(|path| subject.read(path)).transpose()?;
+        match bytes {
+            Some(bytes) if verify::states(&self.statement, &Artifact::from_bytes(&bytes)) => Ok(()),
+            _ => {
+                let reason = "no subject of the statement is this artifact";
+                let error = Check::Digest.failed_by(Cause::OtherArtifact, reason);
+                Err(Failure::check(&subject.name, &error))
+            }
+        }
+    }
 }
 
 /// Checks what the statement says: its kind, and its source beside the certificate's.

@@ -6,7 +6,7 @@ use verify::{Authority, IdentityPolicy, Matcher, PinnedCertificate, Trust};
 use super::instance;
 use crate::{
     Failure, World,
-    cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs},
+    cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs, WitnessArgs},
     keys,
     services::ServiceUrl,
     trust::{LoadedTrust, TrustFileError},
@@ -27,10 +27,18 @@ impl Demand {
         world: &World,
     ) -> Result<Option<Self>, Failure> {
         if let Some(path) = &args.key {
+            if args.cert_chain.is_some() {
+                return Err(Failure::usage("--cert-chain is of --cert, and --key was given"));
+            }
             let key = keys::public_key(path)?;
             return Ok(Some(Self::Key { key, trust: trust_of(trust, only, world)? }));
         }
-        let (Some(cert), Some(chain)) = (&args.cert, &args.cert_chain) else { return Ok(None) };
+        let (cert, chain) = match (&args.cert, &args.cert_chain) {
+            (Some(cert), Some(chain)) => (cert, chain),
+            (None, None) => return Ok(None),
+            // The command line demands both, but not beside --key or --keyless.
+            _ => return Err(Failure::usage("--cert and --cert-chain go together")),
+        };
         let certificate = Box::new(keys::pinned_certificate(cert, chain)?);
         let trust = trust_of(trust, only, world)?;
         Ok(Some(Self::Certificate { certificate, trust }))
@@ -82,9 +90,24 @@ impl Demand {
             (Some(subject), _) if !subject.is_anchored() => Some(
                 "the pattern of the identity may be found anywhere in it: anchor it by ^ and $",
             ),
+            (_, Some(issuer)) if !issuer.is_anchored() => {
+                Some("the pattern of the issuer may be found anywhere in it: anchor it by ^ and $")
+            }
             _ => None,
         }
     }
+}
+
+/// Refuses a name for the key where none is demanded.
+pub(super) fn refuse_idle_hint(
+    witnesses: &WitnessArgs,
+    demand: Option<&Demand>,
+) -> Result<(), Failure> {
+    let keyless = matches!(demand, Some(Demand::Keyless { .. }));
+    if keyless && witnesses.key_hint.is_some() {
+        return Err(Failure::usage("--key-hint names a key, and an identity is demanded"));
+    }
+    Ok(())
 }
 
 /// An identity is somebody's only with its issuer: any provider may know an `alice@acme.example`.

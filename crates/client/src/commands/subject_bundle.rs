@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use verify::{
     Artifact, Authority, Check, Conditions, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
@@ -12,25 +12,39 @@ pub(super) fn bundle_of(
     subject: &Subject,
     named: Option<&Path>,
 ) -> Result<UnverifiedBundle, Failure> {
-    let beside = subject.bundle_path();
-    let path = match (named, &beside) {
-        (Some(named), _) => named,
-        (None, Some(beside)) if beside.exists() => beside,
-        (None, Some(beside)) => return Err(Failure::unsigned(&subject.name, beside)),
-        (None, None) => {
-            let message = format!("`{}` is no file with a bundle beside it", subject.name);
-            return Err(Failure::usage(message).advise("give --bundle"));
-        }
-    };
-    read_bundle(path)
+    read_bundle(&path_of(subject, named)?)
+}
+
+/// The text of the bundle of `subject`.
+pub(super) fn bundle_json(subject: &Subject, named: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    read_json(&path_of(subject, named)?)
 }
 
 /// Reads a bundle.
 pub(super) fn read_bundle(path: &Path) -> Result<UnverifiedBundle, Failure> {
+    parse_bundle(&path.display().to_string(), &read_json(path)?)
+}
+
+/// Reads what `name` holds.
+pub(super) fn parse_bundle(name: &str, json: &[u8]) -> Result<UnverifiedBundle, Failure> {
+    UnverifiedBundle::parse(json).map_err(|error| Failure::check(name, &error))
+}
+
+fn read_json(path: &Path) -> Result<Vec<u8>, Failure> {
     // A bundle that is too long is a bad bundle, not a bad command.
-    let json = files::read_beginning(path, MAX_BUNDLE_LEN, "bundle")?;
-    UnverifiedBundle::parse(&json)
-        .map_err(|error| Failure::check(&path.display().to_string(), &error))
+    files::read_beginning(path, MAX_BUNDLE_LEN, "bundle")
+}
+
+fn path_of(subject: &Subject, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    match (named, subject.bundle_path()) {
+        (Some(named), _) => Ok(named.to_owned()),
+        (None, Some(beside)) if beside.exists() => Ok(beside),
+        (None, Some(beside)) => Err(Failure::unsigned(&subject.name, &beside)),
+        (None, None) => {
+            let message = format!("`{}` is no file with a bundle beside it", subject.name);
+            Err(Failure::usage(message).advise("give --bundle"))
+        }
+    }
 }
 
 /// Verifies a bundle for a subject; reads the subject's file only where its digest is not enough.
@@ -46,7 +60,7 @@ pub(super) fn verify_subject(
     };
     let artifact = match &bytes {
         Some(bytes) => Artifact::from_bytes(bytes),
-        None => Artifact::from_sha256(subject.sha256).with_beginning(&subject.beginning),
+        None => subject.artifact(),
     };
     verify(bundle, &artifact, authority, conditions).map_err(|error| {
         let failure = Failure::check(&subject.name, &error);

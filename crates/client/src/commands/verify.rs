@@ -1,7 +1,7 @@
 use verify::{Cause, Check, Verified};
 
 use super::{
-    authority::Demand,
+    authority::{Demand, refuse_idle_hint},
     subject_bundle::{bundle_of, verify_subject},
 };
 use crate::{
@@ -31,10 +31,11 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
             ));
         }
     };
+    refuse_idle_hint(&args.witnesses, Some(&demand))?;
     let conditions = args.witnesses.conditions(world.now());
     let mut reported = Vec::new();
     for file in &args.files {
-        let subject = Subject::of_argument(file)?;
+        let subject = Subject::of_file_or_digest(file)?;
         let bundle = bundle_of(&subject, args.bundle.as_deref())?;
         let verified = verify_subject(&bundle, &subject, &demand.authority(), &conditions)?;
         if !args.attestation {

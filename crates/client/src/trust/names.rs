@@ -54,9 +54,13 @@ impl ForgeOfNames {
 pub(super) fn forge_in(document: &[u8]) -> Result<Option<Forge>, InstanceError> {
     let instance: Instance = wire::json::from_slice(document)?;
     let forge = instance.forge.map(|forge| {
-        // A kind that is not known here is compared letter by letter, which errs on the safe side.
-        let kind = forge.kind.map(|name| ForgeKind::named(&name).unwrap_or(ForgeKind::Other));
-        Forge::new(&forge.url, kind)
+        // A kind that is not known here is compared letter by letter, which errs on the safe side,
+        // but where the host says what it is.
+        match forge.kind.as_deref().map(ForgeKind::named) {
+            Some(None) => Forge::new(&forge.url, None)
+                .or_else(|_| Forge::new(&forge.url, Some(ForgeKind::Other))),
+            kind => Forge::new(&forge.url, kind.flatten()),
+        }
     });
     Ok(forge.transpose()?)
 }

@@ -161,6 +161,50 @@ fn names_a_ca_that_cannot_be_used() {
     let broken = vec![b"not a certificate".to_vec()];
     let root = family.instance.root(&[(&broken, open())]);
     let error = verified(&family.bundle(&family.trusted, 0), &root).unwrap_err();
-    assert_eq!(error.cause, Cause::Unsupported);
+    assert_eq!(error.cause, Cause::NoUsableTrust);
     assert!(error.to_string().contains("CA `https://ca.example`, which cannot be used"), "{error}");
+}
+
+#[test]
+fn names_a_ca_whose_chain_is_none() {
+    let family = Family::new();
+    let (first, second) = (&family.trusted.chain[0], &family.trusted.chain[1]);
+    let stranger = &Ca::root().chain[0];
+    for (chain, reason) in [
+        (vec![second.clone(), first.clone()], "is not issued by the next"),
+        (vec![first.clone(), stranger.clone()], "is not issued by the next"),
+        (vec![first.clone(), family.other.chain[0].clone(), second.clone()], "not issued"),
+        (vec![family.trusted.leaf(&family.signer, &family.instance.ct)], "may not issue"),
+    ] {
+        let root = family.instance.root(&[(&chain, open())]);
+        let error = verified(&family.bundle(&family.trusted, 0), &root).unwrap_err();
+        assert_eq!(error.cause, Cause::NoUsableTrust, "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn takes_the_older_certificate_of_a_ca_that_was_issued_anew() {
+    let family = Family::new();
+    let anew = family.trusted.anew(&family.root);
+    let root = family.root(&[(&anew, open())]);
+    assert_ne!(anew.chain[0], family.trusted.chain[0]);
+    for brought in 0..=2 {
+        verified(&family.bundle(&family.trusted, brought), &root).unwrap();
+    }
+    // The same name and key by another root is somebody's copy.
+    let copy = family.trusted.anew(&Ca::root());
+    let leaf = family.trusted.leaf(&family.signer, &family.instance.ct);
+    let bundle = family.instance.bundle(&family.signer, &leaf, &copy.chain[..1]);
+    assert_eq!(verified(&bundle, &root).unwrap_err().check, Check::Certificate);
+}
+
+#[test]
+fn names_a_ct_log_whose_id_is_not_its_keys() {
+    let family = Family::new();
+    let mut root = family.root(&[(&family.trusted, open())]);
+    root["ctlogs"][0]["publicKey"]["rawBytes"] = root["tlogs"][0]["publicKey"]["rawBytes"].clone();
+    let error = verified(&family.bundle(&family.trusted, 0), &root).unwrap_err();
+    assert_eq!((error.check, error.cause), (Check::Sct, Cause::NoUsableTrust), "{error}");
+    assert!(error.to_string().contains("its id is not that of its key"), "{error}");
 }

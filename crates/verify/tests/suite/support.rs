@@ -149,6 +149,12 @@ impl Ca {
         Self::with_key(signer(KeyType::EcdsaP256), Some(self))
     }
 
+    /// Another certificate of this CA, by `above`.
+    pub(crate) fn anew(&self, above: &Self) -> Self {
+        let key = LocalSigner::from_pkcs8_pem(&self.key.to_pkcs8_pem(), "anew").unwrap();
+        Self::with_key(key, Some(above))
+    }
+
     fn with_key(key: LocalSigner, above: Option<&Self>) -> Self {
         let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -307,4 +313,28 @@ impl Tsa {
         json!({"uri": "https://tsa.example", "certChain": {"certificates": chain},
             "validFor": open()})
     }
+}
+
+/// A bundle by `signer`'s key with an entry of a Rekor v2 log of one leaf, and the trusted root.
+pub(crate) fn rekor2_bundle(signer: &LocalSigner) -> (Value, Value) {
+    let log = Log::new();
+    let message = message(signer);
+    let signature = STANDARD.decode(message["signature"].as_str().unwrap()).unwrap();
+    let verifier = entry::rekor2::Verifier::from_public_key(signer.public_key());
+    let body = entry::rekor2::canonical_body(&sha256(ARTIFACT), &signature, &verifier);
+    let key = log.0.public_key();
+    let head = tlog::TreeHead { size: 1, root: tlog::leaf_hash(&body) };
+    let origin = "localhost".to_owned();
+    let checkpoint = tlog::Checkpoint { origin: origin.clone(), head, extensions: Vec::new() };
+    let unsigned = tlog::UnsignedCheckpoint::new(&checkpoint, origin, key.spki_sha256());
+    let signed = log.0.sign_now(unsigned.bytes_to_sign()).unwrap();
+    let note = unsigned.with_signature(&signed, key).unwrap().to_string();
+    let entry = json!({
+        "logId": {"keyId": base64_of(key.spki_sha256())},
+        "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+        "inclusionProof": {"rootHash": base64_of(head.root.0), "treeSize": "1",
+            "checkpoint": {"envelope": note}},
+        "canonicalizedBody": base64_of(&body)
+    });
+    (bundle(signer.public_key(), &message, &entry), log.root())
 }

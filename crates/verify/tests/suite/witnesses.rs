@@ -246,3 +246,47 @@ fn takes_a_bundle_0_1_with_a_promise_and_no_checkpoint() {
     entry.as_object_mut().unwrap().remove("inclusionPromise");
     assert_eq!(scene.verify(&unpromised).unwrap_err().check, Check::LogEntry);
 }
+
+#[test]
+fn counts_one_log_once_that_is_listed_under_two_ids() {
+    let mut scene = Scene::new();
+    let other = Instance::new();
+    let bundle = with_second_log(&scene, &other);
+    // The second log's id, with the first log's key.
+    let mut listed = other.root(&[])["tlogs"][0].clone();
+    listed["publicKey"] = scene.root["tlogs"][0]["publicKey"].clone();
+    let mut forged = bundle.clone();
+    let entries = &mut forged["verificationMaterial"]["tlogEntries"];
+    let id = entries[1]["logId"].clone();
+    entries[1] = scene.bundle["verificationMaterial"]["tlogEntries"][0].clone();
+    entries[1]["logId"] = id;
+    scene.root["tlogs"].as_array_mut().unwrap().push(listed);
+    let two = Conditions { min_logs: Some(2), ..Conditions::at(NOW) };
+    scene.verify_under(&forged, &two).unwrap_err();
+}
+
+#[test]
+fn judges_a_log_by_the_clock_where_nothing_proves_a_time() {
+    // An entry of Rekor v2, which promises no time, by a key.
+    let signer = signer(KeyType::EcdsaP256);
+    let (bundle, mut root) = crate::support::rekor2_bundle(&signer);
+    let verify_at = |root: &Value, now| {
+        let trust = Trust::from_json(root.to_string().as_bytes()).unwrap();
+        let parsed = UnverifiedBundle::parse(bundle.to_string().as_bytes()).unwrap();
+        let key = crypto::Signer::public_key(&signer);
+        let authority = Authority::Key { key, trust: Some(&trust) };
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(now))
+    };
+    verify_at(&root, NOW).unwrap();
+    root["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2026-12-01T00:00:00Z");
+    verify_at(&root, LOGGED).unwrap();
+    let error = verify_at(&root, NOW).unwrap_err();
+    assert_eq!((error.check, error.cause), (Check::LogEntry, Cause::OutsideValidity));
+    root["tlogs"][0]["publicKey"]["validFor"] = open();
+    root["tlogs"][0].as_object_mut().unwrap().remove("baseUrl");
+    let error = verify_at(&root, NOW).unwrap_err();
+    assert_eq!((error.check, error.cause), (Check::Checkpoint, Cause::NoUsableTrust));
+    root["tlogs"][0]["baseUrl"] = json!("https://moved.example");
+    let error = verify_at(&root, NOW).unwrap_err();
+    assert_eq!((error.check, error.cause), (Check::Checkpoint, Cause::OtherInstance));
+}

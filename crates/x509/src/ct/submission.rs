@@ -51,8 +51,11 @@ impl AcceptedChains {
     fn matching<C: AsRef<[u8]>>(&self, sent: &[C]) -> impl Iterator<Item = &Issuers> {
         self.0.iter().filter(move |issuers| {
             let without_root = issuers.chain.len().saturating_sub(1);
+            let mut pairs = issuers.chain.iter().zip(sent).enumerate();
             [issuers.chain.len(), without_root].contains(&sent.len())
-                && issuers.chain.iter().zip(sent).all(|(own, sent)| own == sent.as_ref())
+                && pairs.all(|(position, (own, sent))| {
+                    own == sent.as_ref() || (position == 0 && issuers.is_reissued(sent.as_ref()))
+                })
         })
     }
 }
@@ -108,7 +111,8 @@ impl Submission {
 /// Checks a submitted chain as RFC 6962 §3.1 asks of a log, and derives its entry.
 ///
 /// What is above the leaf must be one of `accepted`, whose root may be left out, and must have
-/// issued the leaf. Time is not checked: a log records what a CA did.
+/// issued the leaf; the issuing CA's certificate may be another one of the same name and key, and
+/// the known one is logged. Time is not checked: a log records what a CA did.
 ///
 /// # Errors
 /// [`SubmissionError`], by the first thing that is wrong.
@@ -185,6 +189,15 @@ struct Issuers {
 }
 
 impl Issuers {
+    /// Whether `der` is another certificate of the issuing CA: its name and its key. Nothing of it
+    /// is believed or logged; a CA whose certificate was renewed goes on while its log still has the
+    /// old one.
+    fn is_reissued(&self, der: &[u8]) -> bool {
+        Certificate::from_der(der).is_ok_and(|sent| {
+            sent.tbs.subject == self.name && sent.authority_key().is_ok_and(|key| key == self.key)
+        })
+    }
+
     fn from_der<C: AsRef<[u8]>>(chain: &[C]) -> Result<Self, AcceptedChainError> {
         let length = AcceptedChainError::Length(chain.len());
         if chain.len() >= MAX_SUBMITTED_CERTIFICATES {

@@ -435,3 +435,22 @@ proptest! {
         let _ = ct::decode_sct_list(&bytes);
     }
 }
+
+#[test]
+fn takes_another_certificate_of_a_served_ca_and_logs_the_known_one() {
+    let (root, mut intermediate) = (Authority::root(), Authority::intermediate());
+    let known = Hierarchy::of(&root, &intermediate);
+    intermediate.params.not_after = rcgen::date_time_ymd(2037, 1, 1);
+    let renewed = Hierarchy::of(&root, &intermediate);
+    assert_ne!(known.intermediate(), renewed.intermediate());
+    let precertificate = renewed.precertificate(&profile());
+    let sent = [precertificate.der(), renewed.intermediate()];
+    let submission = ct::validate_chain(&sent, &accepted(&known)).unwrap();
+    assert_eq!(submission.chain()[1], known.intermediate());
+    // The same name with another key is another CA.
+    let foreign = Hierarchy::of(&root, &Authority::intermediate());
+    let precertificate = foreign.precertificate(&profile());
+    let sent = [precertificate.der(), foreign.intermediate()];
+    let error = ct::validate_chain(&sent, &accepted(&known)).unwrap_err();
+    assert_eq!(error, ct::SubmissionError::UnknownIssuer);
+}
