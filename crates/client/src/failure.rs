@@ -231,6 +231,10 @@ fn advice_for(error: &VerifyError) -> &'static str {
             "give the key that signed, or, if you know it by that name, --key-hint"
         }
         Cause::OtherSigner => "do not use it unless you expected this signer",
+        Cause::OtherVouching if error.check == Check::PublicKey => {
+            "demand an identity: --certificate-identity with --certificate-oidc-issuer"
+        }
+        Cause::OtherVouching => "demand the key that signed: --key",
         Cause::OtherKind => "demand what it is by --type, or give another bundle",
         Cause::OtherFormat(format) => advice_for_format(format),
         Cause::Pinned => {
@@ -255,8 +259,8 @@ fn advice_for(error: &VerifyError) -> &'static str {
              instance that signed"
         }
         Cause::Incomplete => {
-            "sign it again with a log and a timestamp authority, or demand fewer by --min-logs \
-             and --min-timestamps"
+            "sign it again with a log and a timestamp authority; a certificate's signature needs \
+             one log and one proved time at least"
         }
         Cause::Unsupported => "a newer countersign may know it: see `countersign --version`",
         Cause::NeedsArtifact => "give the artifact itself in place of its digest",

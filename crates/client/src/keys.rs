@@ -26,8 +26,14 @@ pub(crate) fn private_key(path: &Path) -> Result<LocalSigner, Failure> {
 pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Failure> {
     let pem = files::read_text(path, "public key")?;
     PublicKey::from_pem(&pem).map_err(|error| {
+        let advice = match &error {
+            KeyError::UnexpectedPemLabel(label) if label == "CERTIFICATE" => {
+                "give a certificate as --cert, with its --cert-chain"
+            }
+            _ => "give a PEM `PUBLIC KEY`",
+        };
         Failure::usage(format!("public key {} is not usable: {error}", path.display()))
-            .advise("give a PEM `PUBLIC KEY`")
+            .advise(advice)
     })
 }
 

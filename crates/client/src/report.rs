@@ -143,6 +143,9 @@ pub struct PinnedInstance {
     pub certificate_authorities: Vec<String>,
     /// URLs.
     pub timestamp_authorities: Vec<String>,
+    /// What of these this program cannot use, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unusable: Vec<String>,
 }
 
 impl PinnedInstance {
@@ -155,6 +158,7 @@ impl PinnedInstance {
             ("  log", &self.logs),
             ("  CA", &self.certificate_authorities),
             ("  TSA", &self.timestamp_authorities),
+            ("  unusable", &self.unusable),
         ] {
             for url in urls {
                 line(text, name, url);
@@ -275,7 +279,7 @@ impl Evidence {
             line(
                 text,
                 "  ignored",
-                &format!("{count} witnesses that the trusted root does not list"),
+                &format!("witnesses that are of no usable instance of the trusted root: {count}"),
             );
         }
         if !self.checks.is_empty() {
@@ -336,6 +340,7 @@ mod tests {
             logs: vec![text()],
             certificate_authorities: vec![text()],
             timestamp_authorities: vec![text()],
+            unusable: vec![text()],
         };
         Report {
             ok: true,

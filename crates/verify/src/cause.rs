@@ -12,6 +12,8 @@ pub enum Cause {
     OtherArtifact,
     /// Signed, but not by whom was demanded.
     OtherSigner,
+    /// Signed by a certificate where a key was demanded, or the other way round.
+    OtherVouching,
     /// Signed, but a statement of another kind than was demanded.
     OtherKind,
     /// The file is no bundle, but something else that is known.

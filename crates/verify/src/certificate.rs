@@ -4,7 +4,7 @@ use x509::{FulcioExtensions, LeafView, PathError, ct, verify_leaf_chain};
 
 use crate::{
     Cause, Check, InstanceKind, SignerIdentity, SigningTime, Trust, VerifyError,
-    check::{Failing, in_full},
+    check::{Failing, in_full, moment},
     trust::TrustedCa,
 };
 
@@ -104,7 +104,8 @@ pub(crate) fn check_at_times<'a>(
     for time in times {
         let at = time.at;
         if !(leaf.not_before()..=leaf.not_after()).contains(&at) {
-            let (from, to) = (leaf.not_before(), leaf.not_after());
+            let (from, to) = (moment(leaf.not_before()), moment(leaf.not_after()));
+            let at = moment(at);
             return Err(Check::Certificate.failed_by(
                 Cause::OutsideValidity,
                 format!(
@@ -114,7 +115,7 @@ pub(crate) fn check_at_times<'a>(
         }
         let issuers = issuers_of(leaf, trust, at)?;
         let issuer = issuers.iter().find(|issuer| issuer.window.contains(at)).ok_or_else(|| {
-            let reason = format!("the CA was not to be trusted at {at}");
+            let reason = format!("the CA was not to be trusted at {}", moment(at));
             Check::Certificate.failed_by(Cause::OutsideValidity, reason)
         })?;
         issuing = issuer.chain.first();
@@ -220,13 +221,21 @@ fn check_path(leaf: &LeafView, ca: &TrustedCa, at: u64) -> Result<(), VerifyErro
         return Err(Check::Certificate.failed("the CA has no certificate"));
     };
     let chain = verify_leaf_chain(leaf.der(), intermediates, &[root], at)
-        .map_err(|error| Check::Certificate.failed_by(cause_of(&error), in_full(&error)))?;
+        .map_err(|error| Check::Certificate.failed_by(cause_of(&error), reason_of(&error, at)))?;
     if chain.certificates() == ca.chain {
         Ok(())
     } else {
         let reason = "another CA of the chain than its issuing CA signed it";
         Err(Check::Certificate.failed_by(Cause::OtherInstance, reason))
     }
+}
+
+/// Why there is no path, for people.
+fn reason_of(error: &PathError, at: u64) -> String {
+    if error.is_about_time() {
+        return format!("a certificate of the chain was not valid at {}", moment(at));
+    }
+    in_full(error)
 }
 
 /// What explains that there is no path below the very CA that the leaf names.

@@ -134,3 +134,9 @@ pub(crate) fn in_full(error: &dyn Error) -> String {
     }
     text
 }
+
+/// A time as people read it, RFC 3339.
+pub(crate) fn moment(unix_seconds: u64) -> String {
+    wire::Timestamp::from_unix_seconds(unix_seconds)
+        .map_or_else(|| unix_seconds.to_string(), |time| time.to_string())
+}

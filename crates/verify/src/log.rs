@@ -4,7 +4,10 @@ use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
     Cause, Check, InstanceKind, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError,
-    bundle::is_rekor_v2, check::Failing, promise, rekor1, timestamp::check_not_future,
+    bundle::is_rekor_v2,
+    check::{Failing, moment},
+    promise, rekor1,
+    timestamp::check_not_future,
     trust::TrustedLog,
 };
 
@@ -91,7 +94,7 @@ pub(crate) fn check_at_times(
     let ids = bundle.log_entries().iter().map(|entry| entry.log_id.key_id.as_slice());
     for log in ids.filter_map(|id| trust.log(id)) {
         if let Some(at) = times.iter().find(|at| !log.window.contains(**at)) {
-            let reason = format!("the log was not to be trusted at {at}");
+            let reason = format!("the log was not to be trusted at {}", moment(*at));
             return Err(Check::LogEntry.failed_by(Cause::OutsideValidity, reason));
         }
     }

@@ -2,7 +2,7 @@ use tsp::{VerifiedTimestamp, VerifyError as TokenError, verify_response_by};
 
 use crate::{
     Cause, Check, InstanceKind, MAX_CLOCK_SKEW_S, Trust, UnverifiedBundle, VerifyError,
-    trust::TrustedTsa,
+    check::moment, trust::TrustedTsa,
 };
 
 /// A moment at which the signature is proved to have existed.
@@ -77,6 +77,7 @@ pub(crate) fn check_not_future(check: Check, at: u64, now: u64) -> Result<(), Ve
         return Ok(());
     }
     let ahead = at - now;
+    let at = moment(at);
     let reason = format!("its time {at} is {ahead} seconds ahead of this machine's clock");
     Err(check.failed_by(Cause::Clocks, reason))
 }
@@ -94,7 +95,7 @@ fn check_one<'a>(
                 return Ok(Some((stamp, authority)));
             }
             Ok(stamp) => {
-                let at = stamp.gen_time;
+                let at = moment(stamp.gen_time);
                 let reason = format!("the timestamp authority was not to be trusted at {at}");
                 failed = Some(Check::Timestamp.failed_by(Cause::OutsideValidity, reason));
             }

@@ -198,7 +198,7 @@ impl Signer {
                 let certificates = bundle.certificates();
                 let Some((leaf, brought)) = certificates.split_first() else {
                     let reason = "the bundle is signed by a bare key, not by an identity";
-                    return Err(Check::Certificate.failed_by(Cause::OtherSigner, reason));
+                    return Err(Check::Certificate.failed_by(Cause::OtherVouching, reason));
                 };
                 let leaf = LeafView::from_der(leaf).failing(Check::Certificate)?;
                 certificate::check_brought(&leaf, brought, trust)?;
@@ -284,7 +284,7 @@ fn check_hint(
 ) -> Result<(), VerifyError> {
     let Some(hint) = bundle.key_hint() else {
         let reason = "the bundle is signed by a certificate, not by a bare key";
-        return Err(Check::PublicKey.failed_by(Cause::OtherSigner, reason));
+        return Err(Check::PublicKey.failed_by(Cause::OtherVouching, reason));
     };
     let is_digest = is_digest_of(key, hint);
     let is_repeated = !hint.is_empty() && bundle.key_id() == Some(hint);
@@ -375,7 +375,7 @@ fn demand(check: Check, what: &str, demanded: usize, found: usize) -> Result<(),
     }
     let reason = match found {
         0 => format!("the bundle has the word of no {what}"),
-        _ => format!("{demanded} of {what} were demanded, the bundle has the word of {found}"),
+        _ => format!("the bundle has the word of {found} {what}, and {demanded} were demanded"),
     };
     Err(check.failed_by(Cause::Incomplete, reason))
 }

@@ -53,5 +53,6 @@ fn report(pinned: &Pinned, directory: &TrustDirectory) -> Result<Report, Failure
         logs: logs.collect(),
         certificate_authorities: authorities.collect(),
         timestamp_authorities: stamps.collect(),
+        unusable: loaded.trust.unusable().iter().map(ToString::to_string).collect(),
     }))
 }
