@@ -31,6 +31,17 @@ fn is_explained(place: &str, good: &Value, accepted: &Value) -> bool {
     let promised =
         accepted["verificationMaterial"]["tlogEntries"][0].get("inclusionPromise").is_some();
     let by_key = accepted["verificationMaterial"].get("publicKey").is_some();
+    // Beside the good evidence, what is of nobody who is listed is passed over; of one who is, it
+    // would have to hold.
+    for list in ["/tlogEntries", "/timestampVerificationData/rfc3161Timestamps"] {
+        let list = format!("/verificationMaterial{list}");
+        let all = accepted.pointer(&list).and_then(Value::as_array);
+        let still_there = good.pointer(&list).and_then(|good| good.get(0));
+        let kept = still_there.is_some_and(|own| all.is_some_and(|all| all.contains(own)));
+        if kept && place.starts_with(&format!("{list}/")) {
+            return true;
+        }
+    }
     match place {
         // Nobody signs the version; each that is taken demands what the bundle holds.
         "/mediaType" => version.starts_with("application/vnd.dev.sigstore.bundle"),
