@@ -257,7 +257,8 @@ impl TrustedCa {
                 })?;
             }
         }
-        if let Some(below) = views.iter().enumerate().position(|(i, view)| !view.may_stand_above(i))
+        if let Some(below) =
+            views.iter().enumerate().position(|(i, view)| !matches!(view.may_issue(i), Ok(true)))
         {
             return Err(format!("certificate {} of its chain may not issue", below + 1));
         }

@@ -1,5 +1,3 @@
-use x509_cert::ext::pkix::BasicConstraints;
-
 use crate::{CertificateError, LeafView, certificate::Certificate};
 
 /// What a CA certificate says; reading it proves nothing about who issued it.
@@ -53,13 +51,11 @@ impl AuthorityView {
         self.certificate.verify_issued_by(&issuer.certificate)
     }
 
-    /// Whether it is a CA's, of which `below` CAs may stand below (RFC 5280 §4.2.1.9).
-    #[must_use]
-    pub fn may_stand_above(&self, below: usize) -> bool {
-        let constraints = self.certificate.decoded::<BasicConstraints>().ok().flatten();
-        constraints.is_some_and(|(_, constraints)| {
-            let limit = constraints.path_len_constraint;
-            constraints.ca && limit.is_none_or(|limit| usize::from(limit) >= below)
-        })
+    /// Whether it may issue certificates, with `below` CAs below itself (RFC 5280 §6.1.4 (k) to (n)).
+    ///
+    /// # Errors
+    /// [`CertificateError::Extension`].
+    pub fn may_issue(&self, below: usize) -> Result<bool, CertificateError> {
+        self.certificate.may_issue(below)
     }
 }

@@ -164,6 +164,17 @@ impl Certificate {
         Ok(identifier.map(|identifier| identifier.as_bytes().to_vec()))
     }
 
+    /// Whether it may issue certificates, with `below` CAs below itself (RFC 5280 §6.1.4 (k) to (n)).
+    pub(crate) fn may_issue(&self, below: usize) -> Result<bool, CertificateError> {
+        let constraints = self.decoded::<pkix::BasicConstraints>()?;
+        let usage = self.decoded::<pkix::KeyUsage>()?;
+        let is_authority = constraints.is_some_and(|(_, constraints)| {
+            let limit = constraints.path_len_constraint;
+            constraints.ca && limit.is_none_or(|limit| usize::from(limit) >= below)
+        });
+        Ok(is_authority && usage.is_none_or(|(_, usage)| usage.key_cert_sign()))
+    }
+
     /// Verifies that `issuer` bears the name and the key that issued this certificate.
     pub(crate) fn verify_issued_by(&self, issuer: &Self) -> Result<(), CertificateError> {
         // The name first, so that no key is parsed in vain.

@@ -3,7 +3,6 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-use x509_cert::ext::pkix;
 
 use crate::{
     AuthorityView, CertificateError, LeafError, LeafView, algorithm::path_algorithms,
@@ -132,12 +131,8 @@ fn valid_roots<R: AsRef<[u8]>>(roots: &[R], at: u64) -> Result<Vec<CertificateDe
 /// RFC 5280 §6.1.4 (k) to (n), of which rustls-webpki leaves out the last, and all of the anchor.
 fn refuse_issuers_that_may_not_issue(issuers: &[Vec<u8>]) -> Result<(), PathError> {
     for (below, der) in issuers.iter().enumerate() {
-        let view = AuthorityView::from_der(der).map_err(PathError::Authority)?;
-        let usage = Certificate::from_der(der)
-            .and_then(|issuer| issuer.decoded::<pkix::KeyUsage>())
-            .map_err(PathError::Authority)?;
-        let forbidden = usage.is_some_and(|(_, usage)| !usage.key_cert_sign());
-        if forbidden || !view.may_stand_above(below) {
+        let issuer = AuthorityView::from_der(der).map_err(PathError::Authority)?;
+        if !issuer.may_issue(below).map_err(PathError::Authority)? {
             return Err(PathError::MayNotSignCertificates);
         }
     }

@@ -103,10 +103,12 @@ fn signed(
         let json = bundle_json(subject, args.bundle.as_deref())?;
         // One bundle vouches for thousands of files: it is verified once.
         let known = match known.take().filter(|known| known.json == json) {
-            Some(same) => known.insert(same),
+            Some(same) => {
+                same.check_names(subject)?;
+                known.insert(same)
+            }
             None => known.insert(Known::of(args, subject, json, (demand, source), &conditions)?),
         };
-        known.check_names(subject)?;
         let (statement, level) = (&known.statement, known.level);
         reported.push(verified_file(subject, statement, level, known.evidence.clone()));
     }

@@ -1,6 +1,6 @@
 use crypto::AuthorityKey;
 use thiserror::Error;
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::{
     LogEntry,
@@ -260,14 +260,9 @@ fn check_links(issuers: &[Certificate]) -> Result<(), AcceptedChainError> {
 /// A certificate at `position` has that many CA certificates below it.
 fn check_authority(issuer: &Certificate, position: usize) -> Result<(), AcceptedChainError> {
     let at = |source| AcceptedChainError::Certificate { position, source };
-    let constraints = issuer.decoded::<BasicConstraints>().map_err(at)?;
-    let usage = issuer.decoded::<KeyUsage>().map_err(at)?;
+    let may_issue = issuer.may_issue(position).map_err(at)?;
     let extended_usage = issuer.decoded::<ExtendedKeyUsage>().map_err(at)?;
-    let may_issue = constraints.is_some_and(|(_, constraints)| {
-        let limit = constraints.path_len_constraint;
-        constraints.ca && limit.is_none_or(|limit| usize::from(limit) >= position)
-    });
-    if !may_issue || usage.is_some_and(|(_, usage)| !usage.key_cert_sign()) {
+    if !may_issue {
         return Err(AcceptedChainError::NotAnAuthority(position));
     }
     match extended_usage {
