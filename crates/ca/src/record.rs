@@ -38,7 +38,7 @@ macro_rules! line {
                 caller.address = $fields.address.as_deref(),
                 request.id = $fields.request_id.as_deref(),
                 request.elapsed_ms = $fields.elapsed_ms,
-                error = error.map(|error| error as &(dyn Error + 'static)),
+                error = error.map(|error| in_one_line(error)),
             },
             $message
         )
@@ -109,6 +109,20 @@ impl Drop for Line {
             self.write(None);
         }
     }
+}
+
+/// An error and its causes: writers of JSON leave these out.
+fn in_one_line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    inert::escape(&text).into_owned()
 }
 
 /// The line of a request whose body never came whole, so that nothing of it is known.

@@ -295,3 +295,17 @@ async fn a_body_that_never_comes_whole_has_its_line_too() {
         assert_eq!(line["fields"]["request.id"], REQUEST_ID);
     }
 }
+
+#[tokio::test]
+async fn the_line_says_what_is_wrong_with_a_misconfigured_issuer() {
+    let stack = Stack::start().await;
+    stack.issuer.answer_discovery(crate::issuer::Answer::Status(403));
+    let token = stack.token();
+    for line in lines_of(&stack, &token).await {
+        let fields = &line["fields"];
+        assert_eq!((&line["level"], &fields["message"]), (&json!("ERROR"), &json!("cannot issue")));
+        assert_eq!(fields["ca.reason"], "issuer_misconfigured");
+        assert_eq!(fields["ca.unverified_issuer"], stack.issuer.url);
+        assert!(fields["error"].as_str().unwrap().ends_with("status 403"), "{line}");
+    }
+}
