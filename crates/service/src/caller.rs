@@ -116,7 +116,6 @@ struct Network {
 impl Network {
     fn contains(self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, bits: u32| {
-            // Shifting out all bits is not defined; a prefix of none has everybody.
             (ours ^ theirs).checked_shr(bits - self.prefix_len).is_none_or(|rest| rest == 0)
         };
         match (self.address, address.to_canonical()) {
@@ -138,6 +137,9 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix_len = prefix.map_or(Ok(bits), str::parse).map_err(|_| wrong())?;
+        if prefix_len == 0 {
+            return Err(NetworkError::Everybody(text.to_owned()));
+        }
         let network = Self { address, prefix_len };
         // A peer of such an address is seen as the IPv4 one, and would never be in the network.
         if prefix_len > bits || address != address.to_canonical() {
@@ -153,6 +155,9 @@ pub enum NetworkError {
     /// Neither an address nor an address with the length of its prefix.
     #[error("`{0}` is not a network such as 10.0.0.0/8 or fd00::/8, nor an address")]
     Form(String),
+    /// Then the caller's own word would count.
+    #[error("`{0}` is everybody: name the networks that the proxies call from")]
+    Everybody(String),
     /// More than a deployment has.
     #[error("more than {MAX_NETWORKS} networks")]
     TooMany,
@@ -239,11 +244,14 @@ mod tests {
             ("192.0.2.128/25", "192.0.2.255", "192.0.2.127"),
             ("fd00::/8", "fdff::1", "fe00::1"),
             ("::1/128", "::1", "::2"),
-            ("0.0.0.0/0", "255.1.1.1", "::1"),
+            ("128.0.0.0/1", "255.1.1.1", "::1"),
         ] {
             assert!(has(network, inside) && !has(network, outside), "{network}");
         }
-        assert!(has("::/0", "2001:db8::1"));
+        for everybody in ["0.0.0.0/0", "::/0"] {
+            let refused = everybody.parse::<Network>();
+            assert_eq!(refused, Err(NetworkError::Everybody(everybody.to_owned())));
+        }
         for text in
             ["", "10.0.0.0/33", "10.0.0/8", "::1/129", "a/8", "10.0.0.0/-1", "::ffff:1.2.3.4/100"]
         {
