@@ -6,6 +6,8 @@
 use tracing::info;
 use x509::LeafProfile;
 
+use crate::record::CertificateFacts;
+
 /// What the key is used for.
 #[derive(Clone, Copy)]
 pub(crate) enum Stage {
@@ -42,6 +44,14 @@ impl Trail {
             serial_number: hex::encode(profile.serial_number),
             key_sha256: hex::encode(profile.public_key.spki_sha256()),
             signer: signer.to_owned(),
+        }
+    }
+
+    /// What the request's own line says of the certificate.
+    pub(crate) fn certificate(&self) -> CertificateFacts {
+        CertificateFacts {
+            serial_number: self.serial_number.clone(),
+            subject_alternative_name: self.subject_alternative_name.clone(),
         }
     }
 

@@ -16,6 +16,10 @@ const MAX_LIFETIME_S: u64 = 24 * 60 * 60;
 /// Furthest that `notBefore` may lie in the past, in seconds.
 const MAX_BACKDATE_S: u64 = 5 * 60;
 
+/// Longest wait for another service, in milliseconds. A request as a whole has twenty seconds; keys are
+/// fetched also for those who come later.
+const MAX_WAIT_MS: u64 = 60_000;
+
 /// Settings of one certificate authority. Unknown keys are refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +56,8 @@ impl CaConfig {
     /// Checks the bounds of the settings, as [`Ca::new`](crate::Ca::new) does.
     ///
     /// # Errors
-    /// [`CaConfigError::Lifetime`], [`CaConfigError::Backdate`], [`CaConfigError::CtUrl`].
+    /// [`CaConfigError::Lifetime`], [`CaConfigError::Backdate`], [`CaConfigError::CtUrl`],
+    /// [`CaConfigError::CtTimeout`], [`CaConfigError::Oidc`].
     pub fn check(&self) -> Result<(), CaConfigError> {
         if !(1..=MAX_LIFETIME_S).contains(&self.lifetime_s) {
             return Err(CaConfigError::Lifetime(self.lifetime_s));
@@ -63,7 +68,10 @@ impl CaConfig {
         if !matches!(self.ct.url.scheme(), "http" | "https") || !self.ct.url.has_host() {
             return Err(CaConfigError::CtUrl(self.ct.url.to_string()));
         }
-        Ok(())
+        if !(1..=MAX_WAIT_MS).contains(&self.ct.timeout_ms) {
+            return Err(CaConfigError::CtTimeout(self.ct.timeout_ms));
+        }
+        self.oidc.check()
     }
 }
 
@@ -112,6 +120,28 @@ impl Default for OidcConfig {
     }
 }
 
+impl OidcConfig {
+    /// Refuses settings of which one takes away another's effect.
+    fn check(&self) -> Result<(), CaConfigError> {
+        let wrong = [
+            (!(1..=MAX_WAIT_MS).contains(&self.timeout_ms), "timeout_ms must be 1 to 60000"),
+            (self.refresh_after_s == 0, "refresh_after_s must not be 0"),
+            (
+                self.min_refresh_interval_s > self.refresh_after_s,
+                "min_refresh_interval_s must not be longer than refresh_after_s",
+            ),
+            (
+                self.keep_last_good_s < self.refresh_after_s.saturating_mul(2),
+                "keep_last_good_s must be at least twice refresh_after_s: keys are used that long anyway",
+            ),
+        ];
+        match wrong.into_iter().find(|(is_wrong, _)| *is_wrong) {
+            None => Ok(()),
+            Some((_, why)) => Err(CaConfigError::Oidc(why)),
+        }
+    }
+}
+
 /// What a certificate authority works with, made by the program's start.
 pub struct CaParts {
     /// Holds the key of the issuing certificate.
@@ -141,6 +171,12 @@ pub enum CaConfigError {
     /// Not an HTTP URL.
     #[error("ct url `{0}` is not an http or https URL")]
     CtUrl(String),
+    /// No wait, or one that outlasts the request.
+    #[error("ct timeout_ms is {0}, it must be 1 to {MAX_WAIT_MS}")]
+    CtTimeout(u64),
+    /// Settings that contradict each other.
+    #[error("oidc: {0}")]
+    Oidc(&'static str),
     /// The log's key is of no kind that logs sign with.
     #[error("the CT log's key must be ECDSA P-256 or P-384")]
     CtKey,

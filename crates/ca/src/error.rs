@@ -1,8 +1,8 @@
 use crypto::{KeyError, SignerError};
-use identity::{PrincipalError, TokenError, VerificationError};
+use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
 use service::Overloaded;
 use thiserror::Error;
-use wire::rpc::Code;
+use wire::{refusal::Reason, rpc::Code};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
 
 use crate::{CtError, KeysError};
@@ -50,6 +50,9 @@ pub enum IssueError {
     /// The issuer gives no keys.
     #[error("the token's issuer gives no keys at the moment")]
     IssuerUnavailable(#[source] KeysError),
+    /// The issuer answers, and will never answer what is needed as it is configured.
+    #[error("the token's issuer cannot be asked for its keys as it is configured")]
+    IssuerMisconfigured(#[source] KeysError),
     /// The log gives no promise.
     #[error("the certificate transparency log does not answer")]
     CtUnavailable(#[source] CtError),
@@ -92,32 +95,65 @@ impl IssueError {
             | Self::CtUnavailable(_)
             | Self::Signer(_)
             | Self::Overloaded => Code::Unavailable,
-            Self::CtBroken(_) | Self::AuthorityNotValid | Self::Issuance(_) => Code::Internal,
+            // Trying again does not help, and it is not the caller's fault: neither 503 nor 400.
+            Self::IssuerMisconfigured(_)
+            | Self::CtBroken(_)
+            | Self::AuthorityNotValid
+            | Self::Issuance(_) => Code::Internal,
         }
     }
 
-    /// A word for metrics.
-    pub(crate) const fn reason(&self) -> &'static str {
+    /// The word for metrics, log lines and clients.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Request(_) => "request",
-            Self::NoToken => "no_token",
-            Self::Token(_) => "token",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::UnknownTokenKey => "unknown_token_key",
-            Self::Verification(_) => "verification",
-            Self::Principal(_) => "principal",
-            Self::Key(_) => "key",
-            Self::WeakKey(_) => "weak_key",
-            Self::Proof => "proof",
-            Self::Csr(_) => "csr",
-            Self::Profile(_) => "profile",
-            Self::IssuerUnavailable(_) => "issuer_unavailable",
-            Self::CtUnavailable(_) => "ct_unavailable",
-            Self::Signer(_) => "signer",
-            Self::Overloaded => "overloaded",
-            Self::CtBroken(_) => "ct_broken",
-            Self::AuthorityNotValid => "authority_not_valid",
-            Self::Issuance(_) => "issuance",
+            Self::Request(_) => Reason::Request,
+            Self::NoToken => Reason::NoToken,
+            Self::Token(TokenError::Algorithm) => Reason::Algorithm,
+            Self::Token(_) => Reason::Token,
+            Self::UnknownIssuer => Reason::UnknownIssuer,
+            Self::UnknownTokenKey => Reason::UnknownTokenKey,
+            Self::Verification(error) => reason_of_verification(error),
+            Self::Principal(error) => reason_of_principal(error),
+            Self::Key(_) => Reason::Key,
+            Self::WeakKey(_) => Reason::WeakKey,
+            Self::Proof => Reason::Proof,
+            Self::Csr(_) => Reason::Csr,
+            Self::Profile(_) => Reason::Profile,
+            Self::IssuerUnavailable(_) => Reason::IssuerUnavailable,
+            Self::IssuerMisconfigured(_) => Reason::IssuerMisconfigured,
+            Self::CtUnavailable(_) => Reason::CtUnavailable,
+            Self::Signer(_) => Reason::Signer,
+            Self::Overloaded => Reason::Overloaded,
+            Self::CtBroken(_) => Reason::CtBroken,
+            Self::AuthorityNotValid => Reason::AuthorityNotValid,
+            Self::Issuance(_) => Reason::Issuance,
+        }
+    }
+
+    /// Whether the token had been verified when this came up: then what it says is its issuer's word.
+    pub(crate) const fn is_after_verification(&self) -> bool {
+        match self {
+            Self::Request(_)
+            | Self::NoToken
+            | Self::Token(_)
+            | Self::UnknownIssuer
+            | Self::UnknownTokenKey
+            | Self::Verification(_)
+            | Self::IssuerUnavailable(_)
+            | Self::IssuerMisconfigured(_)
+            | Self::Overloaded => false,
+            Self::Principal(_)
+            | Self::Key(_)
+            | Self::WeakKey(_)
+            | Self::Proof
+            | Self::Csr(_)
+            | Self::Profile(_)
+            | Self::CtUnavailable(_)
+            | Self::Signer(_)
+            | Self::CtBroken(_)
+            | Self::AuthorityNotValid
+            | Self::Issuance(_) => true,
         }
     }
 
@@ -132,6 +168,28 @@ impl IssueError {
     }
 }
 
+const fn reason_of_verification(error: &VerificationError) -> Reason {
+    match error {
+        VerificationError::Algorithm(_) => Reason::Algorithm,
+        VerificationError::Audience => Reason::Audience,
+        VerificationError::Expired => Reason::Expired,
+        VerificationError::NotYetValid => Reason::NotYetValid,
+        VerificationError::TooOld | VerificationError::LivesTooLong => Reason::Lifetime,
+        VerificationError::Claim(_) => Reason::Claim,
+        VerificationError::Issuer | VerificationError::Signature => Reason::Signature,
+    }
+}
+
+/// Presets have their own refusals, which name the claim; here is told only what to do about them.
+const fn reason_of_principal(error: &PrincipalError) -> Reason {
+    match error {
+        PrincipalError::Claim(ClaimError::Missing(_) | ClaimError::WrongType(_)) => Reason::Claim,
+        PrincipalError::EmailNotVerified => Reason::EmailNotVerified,
+        PrincipalError::Required(_) => Reason::Rule,
+        _ => Reason::Identity,
+    }
+}
+
 impl From<Overloaded> for IssueError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
@@ -142,6 +200,7 @@ impl From<KeysError> for IssueError {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::UnknownKey => Self::UnknownTokenKey,
+            error if error.is_misconfiguration() => Self::IssuerMisconfigured(error),
             error @ (KeysError::Unavailable(_)
             | KeysError::NotYetAgain
             | KeysError::TooManyWaiting) => Self::IssuerUnavailable(error),

@@ -1,10 +1,11 @@
 //! What the faces of the service have in common: one use case, counted and recorded once.
 
+use http::Extensions;
 use metrics::counter;
-use tracing::{error, info, warn};
-use wire::rpc::Code;
+use service::{CallerAddress, RequestId};
+use wire::{refusal::Reason, rpc::Code};
 
-use crate::{Ca, IssueError, IssueRequest, IssuedChain};
+use crate::{Ca, IssueError, IssueRequest, IssuedChain, explain, record::Line};
 
 /// The way by which a request came.
 #[derive(Clone, Copy)]
@@ -15,7 +16,7 @@ pub(crate) enum Face {
 }
 
 impl Face {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::HttpV1 => "http-v1",
             Self::HttpV2 => "http-v2",
@@ -24,36 +25,75 @@ impl Face {
     }
 }
 
+/// From where a request came, and how the log calls it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) address: Option<CallerAddress>,
+    pub(crate) request_id: Option<RequestId>,
+}
+
+impl Caller {
+    /// As the shared layers found out.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        Self { address: extensions.get().copied(), request_id: extensions.get().cloned() }
+    }
+}
+
+/// A request that got no certificate, in the words for its caller.
+pub(crate) struct Refusal {
+    error: IssueError,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.error.code()
+    }
+
+    pub(crate) fn reason(&self) -> Reason {
+        self.error.reason()
+    }
+
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        self.error.retry_after_s()
+    }
+}
+
+#[cfg(test)]
+impl From<IssueError> for Refusal {
+    fn from(error: IssueError) -> Self {
+        let message = error.to_string();
+        Self { error, message }
+    }
+}
+
 impl Ca {
     /// [`Ca::issue`] for a request that may be none, with its traces in metrics and log.
     pub(crate) async fn answer(
         &self,
-        face: Face,
+        (face, caller): (Face, Caller),
         request: Result<IssueRequest, IssueError>,
-    ) -> Result<IssuedChain, IssueError> {
+    ) -> Result<IssuedChain, Refusal> {
+        let mut line = Line::begin(face, caller);
         let issued = match request {
-            Ok(request) => self.issue(request).await,
+            Ok(request) => self.issue_noting(request, &mut line.noted).await,
             Err(error) => Err(error),
         };
-        let face = face.as_str();
-        match &issued {
-            Ok(_) => counter!("ca_certificates_total", "api" => face).increment(1),
-            Err(error) => {
-                let reason = error.reason();
-                counter!("ca_refusals_total", "api" => face, "reason" => reason).increment(1);
-                record(error);
-            }
-        }
-        issued
-    }
-}
-
-fn record(error: &IssueError) {
-    let cause = error as &dyn std::error::Error;
-    match error.code() {
-        Code::InvalidArgument => info!(ca.reason = error.reason(), error = cause, "refused"),
-        Code::Unavailable => warn!(ca.reason = error.reason(), error = cause, "cannot issue now"),
-        _ => error!(ca.reason = error.reason(), error = cause, "cannot issue"),
+        let facts = line.noted.facts.clone().unwrap_or_default();
+        line.end(issued.as_ref().err());
+        let api = face.as_str();
+        issued.inspect(|_| counter!("ca_certificates_total", "api" => api).increment(1)).map_err(
+            |error| {
+                let reason = error.reason().word();
+                counter!("ca_refusals_total", "api" => api, "reason" => reason).increment(1);
+                let message = explain::message(&error, &facts, &self.audiences_of(&facts.issuer));
+                Refusal { error, message }
+            },
+        )
     }
 }
 

@@ -12,19 +12,24 @@
 //! - [`Ca`]: the one use case, [`Ca::issue`], and the published documents.
 //! - [`IssueRequest`]: what a caller shows, whichever way it came.
 //! - [`IssueError`]: why there is no certificate, and whose fault it is.
+//! - `face`, `record`, `explain`: what all faces do, the one log line of a request, and what a refusal says.
 //! - [`http`]: the routes of all faces, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
 //! - `oidc`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
 
 mod admission;
+#[cfg(test)]
+mod answers;
 mod audit;
 mod config;
 mod ct;
 mod error;
+mod explain;
 mod face;
 mod fetch;
 mod grpc;
 pub mod http;
 mod oidc;
+mod record;
 mod request;
 mod service;
 mod signing;

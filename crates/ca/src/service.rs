@@ -16,6 +16,7 @@ use crate::{
     audit::Trail,
     ct::{CtClient, CtError},
     oidc::{Issuer, Issuers, VerifyingKey},
+    record::Noted,
     signing::{Step, Unsigned},
 };
 
@@ -40,6 +41,7 @@ pub struct Ca {
     in_flight: Semaphore,
     trust_bundle: TrustBundle,
     configuration: Configuration,
+    configured: IssuerSet,
 }
 
 /// What every certificate has in common.
@@ -85,6 +87,7 @@ impl Ca {
             clock: parts.clock,
             cpu: parts.cpu,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            configured: issuers,
         })
     }
 
@@ -96,10 +99,21 @@ impl Ca {
     /// # Errors
     /// [`IssueError`], each variant but [`IssueError::Request`].
     pub async fn issue(&self, request: IssueRequest) -> Result<IssuedChain, IssueError> {
+        self.issue_noting(request, &mut Noted::default()).await
+    }
+
+    /// [`Ca::issue`], noting on the way what a log line can say.
+    pub(crate) async fn issue_noting(
+        &self,
+        request: IssueRequest,
+        noted: &mut Noted,
+    ) -> Result<IssuedChain, IssueError> {
         let _permit = self.in_flight.try_acquire().map_err(|_| IssueError::Overloaded)?;
         let token = UnverifiedClaims::parse(&request.token.ok_or(IssueError::NoToken)?)?;
 
+        noted.facts = Some(token.facts());
         let (step, trail) = self.admit(token, request.key).await?;
+        noted.certificate = Some(trail.certificate());
         let precertificate = self.finish(step, &trail).await?;
         let step = self.log(precertificate, &trail).await?;
         let certificate = self.finish(step, &trail).await?;
@@ -116,6 +130,12 @@ impl Ca {
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// The audiences that are accepted of tokens of `iss`; none where nobody believes it.
+    pub(crate) fn audiences_of(&self, iss: &str) -> Vec<String> {
+        let of_it = self.configured.iter().filter(|issuer| issuer.url() == iss);
+        of_it.flat_map(|issuer| issuer.audiences().to_vec()).collect()
     }
 
     /// Decides about the request and prepares the precertificate.

@@ -1,9 +1,10 @@
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use verify::{Check, LoggedAt, Verified};
 use wire::inert;
+use x509::FulcioExtensions;
 
 use crate::{output, subjects::Subject};
 
@@ -177,6 +178,10 @@ pub struct Evidence {
     /// OIDC issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
+    /// All that the certificate says beside its name, by the names of `docs/extensions.md` and of the
+    /// same kind for Fulcio's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub certificate: BTreeMap<&'static str, String>,
     /// SHA-256 of the key, hex; when the signer is a bare key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_sha256: Option<String>,
@@ -244,6 +249,7 @@ impl Evidence {
         Self {
             identity: identity.map(|identity| identity.subject.clone()),
             issuer: identity.and_then(|identity| identity.issuer.clone()),
+            certificate: verified.extensions.as_ref().map(said).unwrap_or_default(),
             key_sha256: identity.is_none().then(|| hex::encode(verified.key.spki_sha256())),
             log_origin: logged.map(|at| at.origin.clone()),
             log_index: logged.map(|at| at.index),
@@ -262,6 +268,7 @@ impl Evidence {
         if let Some(issuer) = &self.issuer {
             line(text, "  issuer", issuer);
         }
+        self.write_source(text);
         if let Some(key) = &self.key_sha256 {
             line(text, "  key", &format!("sha256:{key}"));
         }
@@ -286,6 +293,27 @@ impl Evidence {
             line(text, "  checks", &self.checks.join(" "));
         }
     }
+
+    /// Where the source and the deployment were, and whether the forge protects them: who may push to
+    /// a ref may sign in its name.
+    fn write_source(&self, text: &mut String) {
+        for (name, what, protected) in [
+            ("  ref", "source_repository_ref", "ref_protected"),
+            ("  deploys", "deployment_environment", "environment_protected"),
+        ] {
+            let Some(value) = self.certificate.get(what) else { continue };
+            let protection = match self.certificate.get(protected).map(String::as_str) {
+                Some("true") => ", protected by the forge",
+                Some("false") => ", not protected by the forge",
+                _ => "",
+            };
+            line(text, name, &format!("{value}{protection}"));
+        }
+    }
+}
+
+fn said(extensions: &FulcioExtensions) -> BTreeMap<&'static str, String> {
+    extensions.named().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
 /// The value is of others, and cannot begin a line of its own.
@@ -314,6 +342,10 @@ mod tests {
         let evidence = Evidence {
             identity: Some(text()),
             issuer: Some(text()),
+            certificate: ["source_repository_ref", "deployment_environment"]
+                .into_iter()
+                .map(|name| (name, text()))
+                .collect(),
             key_sha256: Some(text()),
             log_origin: Some(text()),
             log_index: Some(1),
@@ -365,6 +397,28 @@ mod tests {
             verified,
             [r"verified   x\nverified \u{20} evil\r\u{1b}[2J\u{202e}\u{2028}\u{23}#[add-mask]y"]
         );
+    }
+
+    #[test]
+    fn the_ref_is_shown_with_what_the_forge_says_of_it() {
+        let shown = |protected: Option<&str>| {
+            let evidence = Evidence {
+                certificate: said(&FulcioExtensions {
+                    source_repository_ref: Some("refs/heads/main".to_owned()),
+                    ref_protected: protected.map(str::to_owned),
+                    ..FulcioExtensions::default()
+                }),
+                ..Evidence::default()
+            };
+            let mut text = String::new();
+            evidence.write_text(&mut text);
+            text
+        };
+        let line = "  ref      refs/heads/main";
+        assert_eq!(shown(Some("true")), format!("{line}, protected by the forge\n"));
+        assert_eq!(shown(Some("false")), format!("{line}, not protected by the forge\n"));
+        // Nobody said it: it is not called unprotected.
+        assert_eq!(shown(None), format!("{line}\n"));
     }
 
     #[test]

@@ -14,11 +14,12 @@
 //! and gives [`VerifiedClaims`], which alone become a [`Principal`].
 //!
 //! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`].
-//! - `token`: compact JWS with limits. `claims`: typed, exact values. `verified`: time, audience.
+//! - `token`: compact JWS with limits. `facts`: what messages say of a token. `claims`: typed, exact values. `verified`: time, audience.
 //! - `principal`: one module per issuer kind; `claim_text` has the shapes that all CIs share.
 
 mod algorithm;
 mod claims;
+mod facts;
 mod issuer;
 mod principal;
 mod subject_domain;
@@ -27,6 +28,7 @@ mod verified;
 
 pub use algorithm::JwsAlgorithm;
 pub use claims::{ClaimError, Claims};
+pub use facts::UnverifiedFacts;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,

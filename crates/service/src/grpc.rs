@@ -130,6 +130,12 @@ pub struct GrpcError {
 }
 
 impl GrpcError {
+    /// What is wrong, for the caller and the log.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     fn of(code: Code, message: &str) -> Self {
         Self { code, message: message.to_owned() }
     }

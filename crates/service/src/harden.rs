@@ -8,9 +8,9 @@ use axum::{
 };
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use tracing::{Instrument, debug, error, info_span};
+use tracing::{Instrument, debug, error, info, info_span};
 
-use crate::{Failure, GrpcError, Protocol, body, grpc, metrics, path};
+use crate::{CallerAddress, Failure, GrpcError, Protocol, body, grpc, metrics, path};
 
 /// Puts the shared layers around a service's router.
 ///
@@ -114,9 +114,12 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
     let is_grpc = grpc::is_grpc(&request);
     let length = body::declared_length(request.headers());
     if length.is_some_and(|length| length > protocol.body_limit as u64) {
+        let failure = Failure::BodyTooLarge { limit: protocol.body_limit };
+        let caller = request.extensions().get().map(|CallerAddress(address)| address.to_string());
+        info!(caller.address = caller, error = %failure, "refused");
         let (parts, body) = request.into_parts();
         body::discard(&parts.headers, body).await;
-        return protocol.answer(is_grpc, &Failure::BodyTooLarge { limit: protocol.body_limit });
+        return protocol.answer(is_grpc, &failure);
     }
     let callers = if is_grpc { grpc::timeout(request.headers()) } else { Ok(None) };
     let (timeout, is_callers) = match callers {

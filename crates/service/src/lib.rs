@@ -15,11 +15,12 @@
 //! - [`CpuPool`], [`OffloadSigner`]: signing and verifying off the runtime.
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
-//! - [`serve`], [`ServeLimits`]: connections.
+//! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
 mod activity;
 mod body;
+mod caller;
 mod clock;
 mod cpu;
 mod grpc;
@@ -31,6 +32,7 @@ mod protocol;
 mod serve;
 
 pub use body::read_body;
+pub use caller::{CallerAddress, NetworkError, TrustedProxies};
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
 pub use cpu::{CpuPool, OffloadSigner, Overloaded};
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
@@ -38,4 +40,4 @@ pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
 pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
 pub use protocol::{Failure, Protocol};
-pub use serve::{ServeLimits, serve, serve_with};
+pub use serve::{ServeLimits, serve, serve_behind, serve_with};

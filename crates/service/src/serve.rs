@@ -1,4 +1,4 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::service::service_fn;
@@ -16,7 +16,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use tracing::{debug, warn};
 
-use crate::activity::{Activity, Verdict};
+use crate::{
+    TrustedProxies,
+    activity::{Activity, Verdict},
+};
 
 /// What one server grants its callers.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +75,24 @@ pub async fn serve_with(
     shutdown: CancellationToken,
     limits: ServeLimits,
 ) -> io::Result<()> {
+    serve_behind(listeners, router, shutdown, limits, TrustedProxies::default()).await
+}
+
+/// [`serve_with`] behind proxies that are believed when they say who called.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve_behind(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    shutdown: CancellationToken,
+    limits: ServeLimits,
+    proxies: TrustedProxies,
+) -> io::Result<()> {
     let server = Arc::new(Server {
         router,
         limits,
+        proxies: Arc::new(proxies),
         shutdown,
         slots: Arc::new(Semaphore::new(limits.max_connections)),
         connections: TaskTracker::new(),
@@ -99,6 +117,7 @@ pub async fn serve_with(
 struct Server {
     router: Router,
     limits: ServeLimits,
+    proxies: Arc<TrustedProxies>,
     shutdown: CancellationToken,
     slots: Arc<Semaphore>,
     connections: TaskTracker,
@@ -110,11 +129,11 @@ impl Server {
     async fn accept_all(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
         while let Some(accepted) = self.shutdown.run_until_cancelled(self.accept(&listener)).await {
             match accepted {
-                Ok((stream, slot)) => {
+                Ok((stream, peer, slot)) => {
                     let server = Arc::clone(&self);
                     self.connections.spawn(async move {
                         let cut_off = server.cut_off.clone();
-                        cut_off.run_until_cancelled(server.converse(stream, slot)).await;
+                        cut_off.run_until_cancelled(server.converse((stream, peer), slot)).await;
                     });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -132,19 +151,22 @@ impl Server {
     async fn accept(
         &self,
         listener: &TcpListener,
-    ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, slot))
+        Ok((stream, peer, slot))
     }
 
-    async fn converse(&self, stream: TcpStream, _slot: OwnedSemaphorePermit) {
+    async fn converse(&self, (stream, peer): (TcpStream, SocketAddr), _slot: OwnedSemaphorePermit) {
         let activity = Activity::new();
         let service = service_fn({
             let (router, activity) = (self.router.clone(), activity.clone());
-            move |request| {
+            let proxies = Arc::clone(&self.proxies);
+            move |mut request: http::Request<_>| {
                 let under_way = activity.begin();
+                let caller = proxies.caller(peer.ip(), request.headers());
+                request.extensions_mut().insert(caller);
                 let answer = router.clone().call(request);
                 async move {
                     let _under_way = under_way;

@@ -4,13 +4,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::Request,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use countersign_service::{
-    Failure, Protocol, Readiness, ServeLimits, harden, health_routes, read_body, serve_with,
+    CallerAddress, Failure, Protocol, Readiness, ServeLimits, TrustedProxies, harden,
+    health_routes, read_body, serve_behind,
 };
 use http::{StatusCode, Version};
 use tokio::{
@@ -44,10 +45,15 @@ struct Running {
 
 impl Running {
     async fn start(router: Router, limits: ServeLimits) -> Self {
+        Self::start_behind(router, limits, TrustedProxies::default()).await
+    }
+
+    async fn start_behind(router: Router, limits: ServeLimits, proxies: TrustedProxies) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let server = tokio::spawn(serve_with(vec![listener], router, shutdown.clone(), limits));
+        let serving = serve_behind(vec![listener], router, shutdown.clone(), limits, proxies);
+        let server = tokio::spawn(serving);
         Self { address, shutdown, server }
     }
 
@@ -269,4 +275,26 @@ async fn readiness_does_not_wait_for_a_check_that_hangs() {
     let report = readiness.report().await;
     assert!(!report.ready);
     assert_eq!(report.checks["hanging"], "no answer in time");
+}
+
+/// Who asked, as the service sees it, when a request says that it is for another.
+async fn caller_behind(proxies: &[&str]) -> String {
+    let whoami = |Extension(CallerAddress(address)): Extension<CallerAddress>| async move {
+        address.to_string()
+    };
+    let router = Router::new().route("/whoami", get(whoami));
+    let proxies = TrustedProxies::parse(proxies).unwrap();
+    let running = Running::start_behind(router, ServeLimits::default(), proxies).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(running.url("/whoami")).header("x-forwarded-for", "192.0.2.7");
+    let address = request.send().await.unwrap().text().await.unwrap();
+    running.stop().await;
+    address
+}
+
+#[tokio::test]
+async fn a_service_knows_its_caller_and_believes_only_a_trusted_proxy() {
+    assert_eq!(caller_behind(&[]).await, "127.0.0.1");
+    assert_eq!(caller_behind(&["10.0.0.0/8"]).await, "127.0.0.1");
+    assert_eq!(caller_behind(&["127.0.0.0/8"]).await, "192.0.2.7");
 }

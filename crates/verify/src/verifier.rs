@@ -6,7 +6,7 @@ use crypto::{KeyType, PublicKey};
 use entry::rekor2;
 use provenance::{CertificateClaims, Statement};
 use wire::bundle::BundleContent;
-use x509::LeafView;
+use x509::{FulcioExtensions, LeafView};
 
 use crate::{
     Artifact, Cause, Check, IdentityPolicy, LoggedAt, PinnedCertificate, SignerIdentity,
@@ -88,6 +88,8 @@ pub struct Verified {
     pub identity: Option<SignerIdentity>,
     /// What the certificate says of the build; none for a key.
     pub claims: Option<CertificateClaims>,
+    /// All that the certificate says beside its name; none for a key.
+    pub extensions: Option<FulcioExtensions>,
     /// The key that signed.
     pub key: PublicKey,
     /// When, at least one for a certificate of Fulcio's kind.
@@ -170,6 +172,7 @@ pub fn verify(
         checks: passed,
         identity,
         claims: signer.leaf.as_ref().map(|leaf| certificate::claims_of(leaf.extensions())),
+        extensions: signer.leaf.as_ref().map(|leaf| leaf.extensions().clone()),
         key: signer.key,
         times: witnessed.times,
         logged: witnessed.logged,

@@ -19,7 +19,7 @@
 //! - [`trust`]: trusted root, signing config, client trust config.
 //! - [`fulcio`], [`rekor1`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
 //! - [`countersign`]: `countersign.json`, which is ours alone.
-//! - [`rpc`]: the error body of Fulcio and Rekor v2.
+//! - [`rpc`]: the error body of Fulcio and Rekor v2. [`refusal`]: our word for it, beside that body.
 //! - [`json`]: the one reader of JSON from outside, also of formats that are not of this crate.
 //! - [`name`], [`inert`]: what names and URIs may hold, and how text of others is shown.
 
@@ -31,6 +31,7 @@ pub mod inert;
 pub mod json;
 pub mod name;
 mod proto;
+pub mod refusal;
 pub mod rekor1;
 pub mod rekor2;
 pub mod rpc;

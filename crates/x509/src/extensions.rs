@@ -62,15 +62,24 @@ pub struct FulcioExtensions {
     pub deployment_environment: Option<String>,
     /// .24: the token's `sub` claim.
     pub token_subject: Option<String>,
+
+    /// Ours, .1.1: whether the forge protects the reference, `true` or `false`.
+    pub ref_protected: Option<String>,
+    /// Ours, .1.2: whether the forge protects the deployment environment, `true` or `false`.
+    pub environment_protected: Option<String>,
+    /// Ours, .1.3: what the job does with the deployment environment.
+    pub environment_action: Option<String>,
+    /// Ours, .1.4: tier of the deployment environment.
+    pub deployment_tier: Option<String>,
 }
 
 impl FulcioExtensions {
-    /// Encodes the present fields as (type, content of `extnValue`), in Fulcio's order.
+    /// Encodes the present fields as (type, content of `extnValue`), in Fulcio's order, ours last.
     ///
-    /// .1 to .6 are raw UTF-8, .8 to .24 DER `UTF8String`.
+    /// .1 to .6 are raw UTF-8, .8 to .24 and ours DER `UTF8String`.
     ///
     /// # Errors
-    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`].
+    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`], [`ExtensionsError::Malformed`].
     pub fn encode(&self) -> Result<Vec<(ObjectIdentifier, Vec<u8>)>, ExtensionsError> {
         self.check()?;
         let mut encoded = Vec::new();
@@ -89,7 +98,7 @@ impl FulcioExtensions {
     /// would be compared and shown as that.
     ///
     /// # Errors
-    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`].
+    /// [`ExtensionsError::TooLong`], [`ExtensionsError::Deceptive`], [`ExtensionsError::Malformed`].
     pub fn check(&self) -> Result<(), ExtensionsError> {
         FIELDS.iter().try_for_each(|field| field.check((field.get)(self).unwrap_or_default()))
     }
@@ -124,6 +133,12 @@ impl FulcioExtensions {
         Ok(parsed)
     }
 
+    /// The present extensions as (field name, type, value), in the order in which they are written: for
+    /// whoever shows all of them. The issuer has two.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, ObjectIdentifier, &str)> {
+        FIELDS.iter().filter_map(|field| Some((field.name, field.oid, (field.get)(self)?)))
+    }
+
     /// The present fields as (field name, value), for display; the issuer appears once.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         FIELDS
@@ -139,7 +154,7 @@ pub enum ExtensionsError {
     /// A value is longer than any real one.
     #[error("extension {0} is longer than {MAX_VALUE_LEN} bytes")]
     TooLong(ObjectIdentifier),
-    /// Not the UTF-8 or DER that the type demands, or bytes after it.
+    /// Not the UTF-8, DER or word that the type demands, or bytes after it.
     #[error("extension {0} is malformed")]
     Malformed(ObjectIdentifier),
     /// It may pass for another value.
@@ -166,6 +181,9 @@ impl Field {
         if value.len() > MAX_VALUE_LEN {
             return Err(ExtensionsError::TooLong(self.oid));
         }
+        if matches!(self.encoding, Encoding::Flag) && !matches!(value, "" | "true" | "false") {
+            return Err(ExtensionsError::Malformed(self.oid));
+        }
         (self.check)(value).map_err(|error| ExtensionsError::Deceptive(self.oid, error))
     }
 }
@@ -176,20 +194,25 @@ enum Encoding {
     Raw,
     /// DER `UTF8String`.
     Der,
+    /// DER `UTF8String` of `true` or `false`, as the forges' tokens have it. Not `BOOLEAN`: verifiers
+    /// compare texts, and those of all other extensions.
+    Flag,
 }
 
 impl Encoding {
     fn encode(self, value: &str) -> Option<Vec<u8>> {
         match self {
             Self::Raw => Some(value.as_bytes().to_vec()),
-            Self::Der => Utf8StringRef::new(value).and_then(|text| text.to_der()).ok(),
+            Self::Der | Self::Flag => Utf8StringRef::new(value).and_then(|text| text.to_der()).ok(),
         }
     }
 
     fn decode(self, content: &[u8]) -> Option<String> {
         match self {
             Self::Raw => std::str::from_utf8(content).ok().map(str::to_owned),
-            Self::Der => Utf8StringRef::from_der(content).ok().map(|text| text.to_string()),
+            Self::Der | Self::Flag => {
+                Utf8StringRef::from_der(content).ok().map(|text| text.to_string())
+            }
         }
     }
 }
@@ -207,7 +230,7 @@ macro_rules! field {
     };
 }
 
-/// In the order in which Fulcio writes them. Names of workflows, events and environments are free text,
+/// In the order in which Fulcio writes them, then ours, which are in `docs/extensions.md`. Names of workflows, events and environments are free text,
 /// digests and identifiers are compared as they are: in these only what is not seen is refused.
 const FIELDS: &[Field] = &[
     field!(ISSUER, Raw, issuer, check_uri),
@@ -238,6 +261,10 @@ const FIELDS: &[Field] = &[
     ),
     field!(DEPLOYMENT_ENVIRONMENT, Der, deployment_environment, check_text),
     field!(TOKEN_SUBJECT, Der, token_subject, check_text),
+    field!(REF_PROTECTED, Flag, ref_protected, check_text),
+    field!(ENVIRONMENT_PROTECTED, Flag, environment_protected, check_text),
+    field!(ENVIRONMENT_ACTION, Der, environment_action, check_text),
+    field!(DEPLOYMENT_TIER, Der, deployment_tier, check_text),
 ];
 
 #[cfg(test)]
@@ -247,8 +274,12 @@ mod tests {
     fn filled() -> FulcioExtensions {
         let mut extensions = FulcioExtensions::default();
         for (number, field) in FIELDS.iter().enumerate() {
-            let value = if field.name == "issuer" { 0 } else { number };
-            *(field.get_mut)(&mut extensions) = Some(format!("value {value} \u{e4}&<>'\"+"));
+            let value = match (field.encoding, field.name) {
+                (Encoding::Flag, _) => "true".to_owned(),
+                (_, "issuer") => "value 0".to_owned(),
+                _ => format!("value {number} \u{e4}&<>'\"+"),
+            };
+            *(field.get_mut)(&mut extensions) = Some(value);
         }
         extensions
     }
@@ -269,7 +300,7 @@ mod tests {
         let (raw, der) = encoded.split_at(6);
         assert!(raw.iter().all(|(_, content)| content.starts_with(b"value")));
         assert!(der.iter().all(|(_, content)| content.starts_with(&[0x0c])));
-        assert_eq!(encoded.len(), 23);
+        assert_eq!(encoded.len(), 27);
     }
 
     #[test]
@@ -344,12 +375,14 @@ mod tests {
                 '\u{e0041}',
             ] {
                 let value = format!("https://forge.example/a{c}b");
-                let refused = ExtensionsError::Deceptive(field.oid, NameError::Character(c.into()));
+                let refused = match field.encoding {
+                    Encoding::Flag => ExtensionsError::Malformed(field.oid),
+                    _ => ExtensionsError::Deceptive(field.oid, NameError::Character(c.into())),
+                };
                 assert_eq!(parse(&unchecked(field, &value)).as_ref(), Err(&refused), "{c:?}");
                 let mut extensions = FulcioExtensions::default();
                 *(field.get_mut)(&mut extensions) = Some(value);
-                let written = extensions.encode().unwrap_err();
-                assert!(matches!(written, ExtensionsError::Deceptive(..)), "{c:?}");
+                assert!(extensions.encode().is_err(), "{c:?}");
             }
         }
     }
@@ -386,6 +419,87 @@ mod tests {
     fn reads_certificates_that_have_the_old_issuer_only() {
         let parsed = parse(&[(oid::ISSUER, b"a".to_vec())]).unwrap();
         assert_eq!(parsed.issuer.as_deref(), Some("a"));
+    }
+
+    /// The arc is derived, not invented: whoever doubts it repeats the script.
+    #[test]
+    fn the_arc_is_that_of_its_guid() {
+        let digits = oid::ARC_GUID.replace('-', "");
+        let mut rest = digits.as_str();
+        let mut arc = "1.2.840.113556.1.8000.2554".to_owned();
+        for length in [4, 4, 4, 4, 4, 6, 6] {
+            let (number, after) = rest.split_at(length);
+            let number = u32::from_str_radix(number, 16).unwrap();
+            // Below 2^31, where Go's reader of certificates ends.
+            assert!(number < 1 << 24);
+            arc = format!("{arc}.{number}");
+            rest = after;
+        }
+        assert_eq!((arc, rest), (oid::ARC.to_string(), ""));
+        let below = format!("{}.1.", oid::ARC);
+        let ours = FIELDS.iter().filter(|field| field.oid.to_string().starts_with(&below));
+        assert_eq!(ours.count(), 4);
+    }
+
+    /// Two registers that differ are none.
+    #[test]
+    fn the_document_lists_the_extensions_of_our_own_as_the_table_has_them() {
+        const DOCUMENT: &str = include_str!("../../../docs/extensions.md");
+        let listed: Vec<_> = DOCUMENT
+            .lines()
+            .filter(|line| line.starts_with("| .1."))
+            .map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
+            .collect();
+        let ours = FIELDS.iter().filter_map(|field| {
+            let number = field.oid.to_string().strip_prefix(&oid::ARC.to_string())?.to_owned();
+            let form = match field.encoding {
+                Encoding::Flag => "`UTF8String`, `true` or `false`",
+                Encoding::Der => "`UTF8String`",
+                Encoding::Raw => "raw",
+            };
+            Some(format!("| {number} | `{}` | {form}", field.name))
+        });
+        assert_eq!(listed, ours.collect::<Vec<_>>());
+        for needed in [oid::ARC_GUID.to_owned(), oid::ARC.to_string()] {
+            assert!(DOCUMENT.contains(&needed), "{needed}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false_and_nothing_else() {
+        for word in ["true", "false"] {
+            let extensions = FulcioExtensions {
+                ref_protected: Some(word.to_owned()),
+                ..FulcioExtensions::default()
+            };
+            let encoded = extensions.encode().unwrap();
+            assert_eq!(
+                encoded[0].1,
+                [&[0x0c, word.len().try_into().unwrap()], word.as_bytes()].concat()
+            );
+            assert_eq!(parse(&encoded), Ok(extensions));
+        }
+        for word in ["True", "1", "yes", "true "] {
+            let extensions = FulcioExtensions {
+                environment_protected: Some(word.to_owned()),
+                ..FulcioExtensions::default()
+            };
+            let refused = ExtensionsError::Malformed(oid::ENVIRONMENT_PROTECTED);
+            assert_eq!(extensions.encode(), Err(refused), "{word}");
+        }
+        // DER BOOLEAN TRUE.
+        let boolean = (oid::REF_PROTECTED, vec![0x01, 0x01, 0xff]);
+        assert_eq!(parse(&[boolean]), Err(ExtensionsError::Malformed(oid::REF_PROTECTED)));
+    }
+
+    #[test]
+    fn entries_have_every_extension_with_its_type() {
+        let extensions = filled();
+        let entries: Vec<_> = extensions.entries().map(|(_, oid, _)| oid).collect();
+        let encoded: Vec<_> = extensions.encode().unwrap().iter().map(|(oid, _)| *oid).collect();
+        assert_eq!(entries, encoded);
+        let last = extensions.entries().last().unwrap();
+        assert_eq!((last.0, last.1), ("deployment_tier", oid::DEPLOYMENT_TIER));
     }
 
     #[test]

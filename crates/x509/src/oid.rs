@@ -70,6 +70,31 @@ pub const DEPLOYMENT_ENVIRONMENT: ObjectIdentifier =
 /// The token's `sub` claim.
 pub const TOKEN_SUBJECT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.24");
 
+/// The GUID that [`ARC`] was derived from, made for this project and for nothing else.
+pub const ARC_GUID: &str = "f0c0cbf3-7af2-41d5-9a92-1f671f3be7d5";
+/// The arc of our own, below which no other organisation gives names: Microsoft's arc for whoever has
+/// a GUID, and the GUID in seven numbers. `docs/extensions.md` has the method. Not 2.25, where UUIDs
+/// have an arc too: Go reads no number beyond 2^31, and would refuse the whole certificate.
+pub const ARC: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973",
+);
+/// Whether the forge protects the Git reference.
+pub const REF_PROTECTED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973.1.1",
+);
+/// Whether the forge protects the deployment environment.
+pub const ENVIRONMENT_PROTECTED: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973.1.2",
+);
+/// What the job does with the deployment environment.
+pub const ENVIRONMENT_ACTION: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973.1.3",
+);
+/// Tier of the deployment environment.
+pub const DEPLOYMENT_TIER: ObjectIdentifier = ObjectIdentifier::new_unwrap(
+    "1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973.1.4",
+);
+
 /// Embedded SCT list (RFC 6962 §3.3).
 pub const SCT_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
 /// Critical poison of a precertificate (RFC 6962 §3.1).

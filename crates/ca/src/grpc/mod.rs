@@ -18,12 +18,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use prost::Message;
 use service::GrpcError;
-use tonic::{Code, Request, Response, Status, metadata::MetadataMap};
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 use crate::{
-    Ca, IssueError,
-    face::{Face, bearer_token},
+    Ca,
+    face::{Caller, Face, Refusal, bearer_token},
     http::{MAX_REQUEST_LEN, reply},
+    record,
 };
 use health::HealthFace;
 use proto::{
@@ -65,9 +69,13 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
     if request.version() != Version::HTTP_2 {
         return reply::not_grpc(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2");
     }
+    let caller = Caller::of(request.extensions());
     match service::read_unary(request, MAX_REQUEST_LEN).await {
         Ok(request) => next.run(request).await,
-        Err(error) => GrpcError::into_response(error),
+        Err(error) => {
+            record::unread(Face::GrpcV2, &caller, error.message());
+            GrpcError::into_response(error)
+        }
     }
 }
 
@@ -80,10 +88,11 @@ impl ca_server::Ca for CaFace {
         &self,
         request: Request<CreateSigningCertificateRequest>,
     ) -> Result<Response<SigningCertificate>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, extensions, request) = request.into_parts();
+        let caller = Caller::of(&extensions);
         let request = messages::claim(request, metadata_token(&metadata));
-        let issued = self.0.answer(Face::GrpcV2, request).await;
-        issued.map(|chain| Response::new(chain.into())).map_err(|error| status(&error))
+        let issued = self.0.answer((Face::GrpcV2, caller), request).await;
+        issued.map(|chain| Response::new(chain.into())).map_err(|refusal| status(&refusal))
     }
 
     async fn get_trust_bundle(
@@ -113,12 +122,12 @@ fn metadata_token(metadata: &MetadataMap) -> Option<String> {
     own.or_else(|| bearer_token(authorization()?)).map(str::to_owned)
 }
 
-/// The status of HTTP's answer, and its `Retry-After` as `google.rpc.RetryInfo`.
-fn status(error: &IssueError) -> Status {
+/// The status of HTTP's answer, its `Retry-After` as `google.rpc.RetryInfo`, and its word as metadata.
+pub(crate) fn status(refusal: &Refusal) -> Status {
     // It may quote the caller.
-    let message = wire::inert::escape(&error.to_string()).into_owned();
-    let code = error.code().number();
-    let details = error.retry_after_s().map(|seconds| {
+    let message = wire::inert::escape(refusal.message()).into_owned();
+    let code = refusal.code().number();
+    let details = refusal.retry_after_s().map(|seconds| {
         let retry = google::rpc::RetryInfo {
             retry_delay: Some(google::protobuf::Duration {
                 seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
@@ -133,5 +142,9 @@ fn status(error: &IssueError) -> Status {
         google::rpc::Status { code, message, details: vec![retry] }.encode_to_vec()
     });
     let details = Bytes::from(details.unwrap_or_default());
-    Status::with_details(Code::from(i32::from(code)), message, details)
+    let mut metadata = MetadataMap::new();
+    let word = MetadataValue::from_static(refusal.reason().word());
+    metadata.insert(wire::refusal::HEADER, word);
+    let code = Code::from(i32::from(code));
+    Status::with_details_and_metadata(code, message, details, metadata)
 }

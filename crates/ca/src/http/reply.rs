@@ -1,13 +1,17 @@
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use service::Failure;
-use wire::rpc::{Code, Status};
+use wire::{
+    refusal,
+    rpc::{Code, Status},
+};
 
 use super::cors::ANY_ORIGIN;
-use crate::IssueError;
+use crate::face::Refusal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const REASON: HeaderName = HeaderName::from_static(refusal::HEADER);
 const PEM_CHAIN: HeaderValue = HeaderValue::from_static("application/pem-certificate-chain");
 
 /// 200 with `body`.
@@ -26,11 +30,13 @@ pub(super) fn pem<T: AsRef<str>>(status: StatusCode, certificates: &[T]) -> Resp
     with_body(status, PEM_CHAIN, text.into_bytes())
 }
 
-/// The answer to a request without a certificate.
-pub(super) fn issue_error(error: &IssueError) -> Response {
-    let mut response = status(error.code(), error.to_string());
-    if let Some(seconds) = error.retry_after_s() {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+/// The answer to a request that got no certificate.
+pub(crate) fn refusal(refusal: &Refusal) -> Response {
+    let mut response = status(refusal.code(), refusal.message().to_owned());
+    let headers = response.headers_mut();
+    headers.insert(REASON, HeaderValue::from_static(refusal.reason().word()));
+    if let Some(seconds) = refusal.retry_after_s() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

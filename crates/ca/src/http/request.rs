@@ -1,17 +1,17 @@
-use axum::{body::HttpBody, extract::Request, response::Response};
+use axum::{body::HttpBody, extract::Request};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use service::{Failure, read_body};
 
-use super::{BODY_LIMIT, MAX_REQUEST_LEN, reply};
+use super::{BODY_LIMIT, MAX_REQUEST_LEN};
 use crate::{IssueError, face::bearer_token};
 
-/// Reads a request body as JSON; the outer error is the whole answer.
+/// Reads a request body as JSON; with the outer error, there is none to speak of.
 ///
 /// The body ends here: an issuance may wait for seconds and holds only what it needs.
 pub(super) async fn read_json<T: DeserializeOwned>(
     request: Request,
-) -> Result<Result<T, IssueError>, Response> {
+) -> Result<Result<T, IssueError>, Failure> {
     let within_protocol = |length| length <= BODY_LIMIT as u64;
     let declared = request.body().size_hint().exact().is_some_and(within_protocol);
     match read_body(request, MAX_REQUEST_LEN).await {
@@ -20,7 +20,7 @@ pub(super) async fn read_json<T: DeserializeOwned>(
         Err(Failure::BodyTooLarge { limit }) if declared => {
             Ok(Err(IssueError::Request(format!("longer than {limit} bytes"))))
         }
-        Err(failure) => Err(reply::failure(&failure)),
+        Err(failure) => Err(failure),
     }
 }
 

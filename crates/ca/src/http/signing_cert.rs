@@ -12,21 +12,29 @@ use super::{
     reply,
     request::{header_token, read_json},
 };
-use crate::{Ca, ClaimedKey, EncodedKey, IssueRequest, face::Face};
+use crate::{
+    Ca, ClaimedKey, EncodedKey, IssueRequest,
+    face::{Caller, Face},
+    record,
+};
 
 /// `POST /api/v2/signingCert`
 pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
+    let caller = Caller::of(request.extensions());
     let header_token = header_token(request.headers());
     let request = match read_json(request).await {
         Ok(request) => request.map(|request| claim(request, header_token)),
-        Err(answer) => return answer,
+        Err(failure) => {
+            record::unread(Face::HttpV2, &caller, &failure.to_string());
+            return reply::failure(&failure);
+        }
     };
-    match ca.answer(Face::HttpV2, request).await {
+    match ca.answer((Face::HttpV2, caller), request).await {
         // One member and no other: sigstore-rs reads the answer as a tagged union.
         Ok(chain) => reply::json(&SigningCertResponse::SignedCertificateEmbeddedSct(EmbeddedSct {
             chain: CertificateChain { certificates: chain.0 },
         })),
-        Err(error) => reply::issue_error(&error),
+        Err(refusal) => reply::refusal(&refusal),
     }
 }
 

@@ -13,18 +13,26 @@ use super::{
     reply,
     request::{header_token, read_json},
 };
-use crate::{Ca, ClaimedKey, EncodedKey, IssueError, IssueRequest, face::Face};
+use crate::{
+    Ca, ClaimedKey, EncodedKey, IssueError, IssueRequest,
+    face::{Caller, Face},
+    record,
+};
 
 /// `POST /api/v1/signingCert`: 201, clients refuse any other status.
 pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
+    let caller = Caller::of(request.extensions());
     let token = header_token(request.headers());
     let request = match read_json(request).await {
         Ok(request) => request.and_then(|request| claim(request, token)),
-        Err(answer) => return answer,
+        Err(failure) => {
+            record::unread(Face::HttpV1, &caller, &failure.to_string());
+            return reply::failure(&failure);
+        }
     };
-    match ca.answer(Face::HttpV1, request).await {
+    match ca.answer((Face::HttpV1, caller), request).await {
         Ok(chain) => reply::pem(StatusCode::CREATED, &chain.0),
-        Err(error) => reply::issue_error(&error),
+        Err(refusal) => reply::refusal(&refusal),
     }
 }
 

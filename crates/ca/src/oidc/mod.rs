@@ -2,6 +2,7 @@
 
 mod cache;
 mod discovery;
+mod fault;
 mod jwks;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -94,13 +94,14 @@ async fn issues_for_a_github_workflow_with_every_extension() {
         "workflow_ref": "my-org/my-secure-repo/.github/workflows/ci.yml@refs/heads/main",
         "job_workflow_ref": "my-org/my-secure-repo/.github/workflows/ci.yml@refs/heads/main",
         "event_name": "push", "run_id": "9007199254740993", "run_attempt": "1",
-        "runner_environment": "github-hosted", "environment": "prod"
+        "runner_environment": "github-hosted", "environment": "prod", "ref_protected": "true"
     }));
     let challenge = claims["sub"].as_str().unwrap();
     let body = request(&stack.issuer.token(&claims), &client_key(), challenge);
     let leaf = stack.verified_leaf(&stack.post(body.to_string()).await);
     let extensions = leaf.extensions();
-    assert_eq!(extensions.named().count(), 22, ".1 to .6 and .9 to .24");
+    assert_eq!(extensions.named().count(), 23, ".1 to .6, .9 to .24 and one of ours");
+    assert_eq!(extensions.ref_protected.as_deref(), Some("true"));
     assert_eq!(extensions.github_workflow_name.as_deref(), Some("CI <'\"&+>"));
     assert_eq!(
         extensions.run_invocation_uri.as_deref(),

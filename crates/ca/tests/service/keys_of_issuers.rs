@@ -114,7 +114,8 @@ async fn last_good_keys_count_while_the_issuer_is_down_but_not_for_ever() {
         assert!(accepts(&stack, &stack.issuer.key, "k1").await);
     }
     stack.clock.advance_ms(24 * HOUR_MS);
-    stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+    // By what it answered last: not away, but misconfigured.
+    stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(500, 13);
     stack.issuer.answer_jwks(Answer::AsIs);
     stack.clock.advance_ms(10_000);
     assert!(accepts(&stack, &stack.issuer.key, "k1").await);
@@ -137,16 +138,16 @@ async fn redirects_are_never_followed() {
     let stack = Stack::start().await;
     let elsewhere = format!("{}/.well-known/openid-configuration", foreign.url);
     stack.issuer.answer_discovery(Answer::RedirectTo(elsewhere));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
 
     let stack = Stack::start().await;
     stack.issuer.answer_jwks(Answer::RedirectTo(format!("{}/keys", foreign.url)));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
 
     let stack = Stack::start().await;
     let itself = format!("{}/keys", stack.issuer.url);
     stack.issuer.answer_jwks(Answer::RedirectTo(itself));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
     assert_eq!((foreign.fetches(), stack.issuer.fetches()), (0, 1));
 }
 
@@ -170,23 +171,23 @@ async fn metadata_of_another_issuer_or_with_foreign_keys_is_refused() {
     ] {
         stack.issuer.answer_discovery(Answer::Json(metadata.clone()));
         stack.clock.advance_ms(10_000);
-        stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+        stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(500, 13);
         assert_eq!((stack.issuer.fetches(), foreign.fetches()), (0, 0), "{metadata}");
     }
 }
 
 #[tokio::test]
 async fn documents_without_end_and_silent_issuers_cost_little() {
-    for answer in [Answer::Endless, Answer::Silence] {
+    for (answer, refusal) in [(Answer::Endless, (500, 13)), (Answer::Silence, (503, 14))] {
         let stack = impatient().await;
         stack.issuer.answer_jwks(answer.clone());
         let started = Instant::now();
-        stack.ask(&stack.token()).await.refused(503, 14);
+        stack.ask(&stack.token()).await.refused(refusal.0, refusal.1);
         assert!(started.elapsed() < Duration::from_secs(3), "{answer:?}: {:?}", started.elapsed());
 
         let stack = impatient().await;
         stack.issuer.answer_discovery(answer);
-        stack.ask(&stack.token()).await.refused(503, 14);
+        stack.ask(&stack.token()).await.refused(refusal.0, refusal.1);
     }
 }
 
@@ -231,4 +232,31 @@ async fn symmetric_keys_in_the_set_verify_nothing() {
         stack.issuer.key.jwk("k1"),
     ]);
     assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+}
+
+/// One passes by itself, the other waits for an operator: not the same status, word or advice.
+#[tokio::test]
+async fn a_misconfigured_issuer_is_told_from_one_that_is_away() {
+    for (answer, status, code, word) in [
+        (Answer::Status(403), 500, 13, "issuer_misconfigured"),
+        (Answer::Status(404), 500, 13, "issuer_misconfigured"),
+        (
+            Answer::Json(
+                json!({"issuer": "https://other.example", "jwks_uri": "https://other.example/k"}),
+            ),
+            500,
+            13,
+            "issuer_misconfigured",
+        ),
+        (Answer::Status(502), 503, 14, "issuer_unavailable"),
+        (Answer::Status(429), 503, 14, "issuer_unavailable"),
+    ] {
+        let stack = Stack::start().await;
+        stack.issuer.answer_discovery(answer.clone());
+        let reply = stack.ask(&stack.token()).await;
+        let said = reply.refused(status, code);
+        assert!(said.contains(&format!("issuer `{}`", stack.issuer.url)), "{said}");
+        assert_eq!(reply.headers["countersign-reason"], word, "{answer:?}");
+        assert_eq!(reply.headers.contains_key("retry-after"), status == 503, "{answer:?}");
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A body as the Go client makes it, with the key as base64 of `public_key`.
-fn body(key: &LocalSigner, public_key: &[u8], challenge: &str) -> Value {
+pub(crate) fn body(key: &LocalSigner, public_key: &[u8], challenge: &str) -> Value {
     json!({
         "publicKey": {"content": STANDARD.encode(public_key), "algorithm": "ecdsa"},
         "signedEmailAddress": STANDARD.encode(key.sign_now(challenge.as_bytes()).unwrap()),

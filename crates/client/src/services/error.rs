@@ -1,6 +1,7 @@
 use std::fmt;
 
 use thiserror::Error;
+use wire::refusal::Reason;
 
 use super::ServiceUrl;
 
@@ -33,12 +34,11 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
-    /// What to look at when a service of this kind says no.
+    /// What to look at when a service of this kind says no, and nothing but that.
     const fn advice_on_refusal(self) -> &'static str {
         match self {
-            Self::CertificateAuthority => {
-                "check that the identity token is of an accepted issuer and audience, and not expired"
-            }
+            // There are two dozen reasons: a guess would send most people the wrong way.
+            Self::CertificateAuthority => "its own words say why; ask its operator if they do not",
             Self::TransparencyLog => "check that the URL is of a Rekor log that takes new entries",
             Self::TimestampAuthority => {
                 "check that the URL is the complete one of an RFC 3161 authority"
@@ -75,12 +75,14 @@ pub enum ServiceError {
         reason: String,
     },
     /// It answered, and will answer the same again.
-    #[error("{service} refused: {message}; {}", .service.kind.advice_on_refusal())]
+    #[error("{service} refused: {message}; {}", advice(.service, *.reason))]
     Refused {
         /// Which.
         service: Box<Service>,
         /// Its own words, shortened.
         message: String,
+        /// Its word for the reason, where it has one that we know.
+        reason: Option<Reason>,
     },
     /// What it answered is not of the protocol.
     #[error(
@@ -130,13 +132,22 @@ impl ServiceError {
     }
 }
 
+/// By the reason where the service gives one, else by what the service is.
+fn advice(service: &Service, reason: Option<Reason>) -> &'static str {
+    reason.map_or(service.kind.advice_on_refusal(), Reason::advice)
+}
+
 impl Service {
     pub(super) fn unreachable(&self, reason: impl Into<String>) -> ServiceError {
         ServiceError::Unreachable { service: Box::new(self.clone()), reason: reason.into() }
     }
 
-    pub(super) fn refused(&self, message: impl Into<String>) -> ServiceError {
-        ServiceError::Refused { service: Box::new(self.clone()), message: message.into() }
+    pub(super) fn refused(
+        &self,
+        message: impl Into<String>,
+        reason: Option<Reason>,
+    ) -> ServiceError {
+        ServiceError::Refused { service: Box::new(self.clone()), message: message.into(), reason }
     }
 
     pub(super) fn malformed(&self, reason: impl Into<String>) -> ServiceError {

@@ -4,6 +4,7 @@ use reqwest::{StatusCode, header, redirect::Policy};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use url::Url;
+use wire::refusal::{self, Reason};
 
 use super::{IdentityToken, Service, ServiceError, is_loopback};
 
@@ -27,6 +28,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Longest text of a service that is shown, in characters.
 const MAX_MESSAGE_LEN: usize = 300;
+
+/// Longest request id that is shown; a UUID has 36 characters.
+const MAX_REQUEST_ID_LEN: usize = 64;
 
 /// `countersign/VERSION`.
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
@@ -185,7 +189,8 @@ impl HttpClient {
         let sent = request.timeout(left).send().await;
         let response = sent.map_err(|error| not_sent(ask, error))?;
         let status = response.status();
-        let retry_after = retry_after(&response);
+        let (retry_after, reason) = (retry_after(&response), reason(&response));
+        let request_id = request_id(&response);
         let body = self.read(ask.service, response).await;
         if status == StatusCode::OK || status == StatusCode::CREATED {
             return body.map(Some).map_err(never);
@@ -195,7 +200,11 @@ impl HttpClient {
         }
         // What it says beside a status that already tells all is welcome, no more.
         let said = said(status, &body.unwrap_or_default(), ask.token);
-        Err(refusal(ask.service, status, retry_after, said))
+        let said = request_id.map_or(said.clone(), |id| format!("{said}, request id {id}"));
+        Err(match reason.filter(|reason| !reason.passes()) {
+            Some(lasting) => never(ask.service.refused(said, Some(lasting))),
+            None => failed(ask.service, status, retry_after, said),
+        })
     }
 
     /// Loopback is never behind a proxy, whatever the environment says of one.
@@ -230,7 +239,7 @@ fn not_sent(ask: &Ask<'_>, error: reqwest::Error) -> Failed {
     Failed { error: ask.service.unreachable(words_of(error)), retry }
 }
 
-fn refusal(
+fn failed(
     service: &Service,
     status: StatusCode,
     retry_after: Option<Duration>,
@@ -247,7 +256,7 @@ fn refusal(
         return Failed { error: service.unreachable(reason), retry };
     }
     let error = if status.is_client_error() {
-        service.refused(said)
+        service.refused(said, None)
     } else {
         service.malformed(format!("{said}, which is neither followed nor expected"))
     };
@@ -258,6 +267,18 @@ fn refusal(
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?;
     value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The service's own word for why it refused, which tells what passes from what does not.
+fn reason(response: &reqwest::Response) -> Option<Reason> {
+    Reason::from_word(response.headers().get(refusal::HEADER)?.to_str().ok()?)
+}
+
+/// The id under which the service's log has the request: for the user to quote.
+fn request_id(response: &reqwest::Response) -> Option<String> {
+    let id = response.headers().get("x-request-id")?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    ((1..=MAX_REQUEST_ID_LEN).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
 }
 
 /// Half of `wait` to all of it, so that many clients do not come back at once.

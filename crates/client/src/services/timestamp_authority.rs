@@ -90,7 +90,7 @@ impl TimestampAuthority {
             VerifyError::Refused(rejection) if is_for_now(&rejection) => {
                 self.service.unreachable(rejection.to_string())
             }
-            VerifyError::Refused(rejection) => self.service.refused(rejection.to_string()),
+            VerifyError::Refused(rejection) => self.service.refused(rejection.to_string(), None),
             VerifyError::Malformed(malformed) => self.service.malformed(malformed.to_string()),
             other => self.service.untrusted(other.to_string()),
         }

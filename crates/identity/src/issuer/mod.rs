@@ -1,3 +1,4 @@
+mod bounds;
 mod ci;
 mod kind;
 mod settings;

@@ -100,6 +100,7 @@ impl TryFrom<Settings> for IssuerConfig {
         issuer.max_age_s = settings.max_age_s;
         issuer.required_claims = settings.required_claims;
         issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
+        super::bounds::check(&issuer)?;
         Ok(issuer)
     }
 }

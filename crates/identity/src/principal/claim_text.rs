@@ -25,6 +25,15 @@ impl JobClaims<'_> {
         Ok(text)
     }
 
+    /// A claim that is `true` or `false`, sent as a text or as JSON's own.
+    pub(super) fn flag(&self, name: &'static str) -> Result<Option<String>, PrincipalError> {
+        if let Ok(flag) = self.0.typed::<bool>(name) {
+            return Ok(flag.map(|flag| flag.to_string()));
+        }
+        let text = self.optional(name)?;
+        text.map(|text| shaped(name, text, |text| matches!(text, "true" | "false"))).transpose()
+    }
+
     /// A decimal number, sent as a number or as a text.
     pub(super) fn number(&self, name: &'static str) -> Result<String, PrincipalError> {
         shaped(name, self.text(name)?, |text| text.bytes().all(|byte| byte.is_ascii_digit()))

@@ -58,6 +58,7 @@ fn extensions(
         run_invocation_uri: url(&run),
         source_repository_visibility_at_signing: Some(job.repository_visibility),
         deployment_environment: job.environment,
+        ref_protected: job.ref_protected,
         ..FulcioExtensions::default()
     })
 }
@@ -82,6 +83,8 @@ struct BuildClaims {
     run_attempt: String,
     /// Only of jobs with a deployment environment.
     environment: Option<String>,
+    /// Not of older Enterprise Servers.
+    ref_protected: Option<String>,
 }
 
 impl BuildClaims {
@@ -105,6 +108,7 @@ impl BuildClaims {
             run_id: text("run_id")?,
             run_attempt: text("run_attempt")?,
             environment: claims.text(ENVIRONMENT)?,
+            ref_protected: JobClaims(claims).flag("ref_protected")?,
         };
         check_text(ENVIRONMENT, job.environment.as_deref().unwrap_or_default())?;
         job.check()

@@ -40,6 +40,10 @@ pub(super) fn identity(
         run_invocation_uri: Some(run),
         source_repository_visibility_at_signing: job.project_visibility,
         deployment_environment: job.environment,
+        ref_protected: job.ref_protected,
+        environment_protected: job.environment_protected,
+        environment_action: job.environment_action,
+        deployment_tier: job.deployment_tier,
         ..FulcioExtensions::default()
     };
     Ok(Identity { san: SubjectAlternativeName::Uri(name), extensions })
@@ -62,6 +66,10 @@ struct Job {
     runner_environment: Option<String>,
     project_visibility: Option<String>,
     environment: Option<String>,
+    ref_protected: Option<String>,
+    environment_protected: Option<String>,
+    environment_action: Option<String>,
+    deployment_tier: Option<String>,
 }
 
 impl Job {
@@ -80,6 +88,10 @@ impl Job {
             runner_environment: claims.optional("runner_environment")?,
             project_visibility: claims.optional("project_visibility")?,
             environment: claims.optional("environment")?,
+            ref_protected: claims.flag("ref_protected")?,
+            environment_protected: claims.flag("environment_protected")?,
+            environment_action: claims.optional("environment_action")?,
+            deployment_tier: claims.optional("deployment_tier")?,
         };
         let owner = job.project_path.rsplit_once('/').map(|(owner, _)| owner);
         if owner != Some(&job.namespace_path) {

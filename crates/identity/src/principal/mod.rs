@@ -22,7 +22,7 @@ use crate::{ClaimError, IssuerConfig, IssuerKind, VerifiedClaims};
 pub struct Principal {
     /// The certificate's one name.
     pub san: SubjectAlternativeName,
-    /// Extensions below 1.3.6.1.4.1.57264.1.
+    /// Extensions below 1.3.6.1.4.1.57264.1, and ours.
     pub extensions: FulcioExtensions,
     /// Texts of which the key must have signed one: the verified e-mail address, the subject.
     /// Never empty; no text is empty.

@@ -225,9 +225,33 @@ fn github_maps_every_extension_as_fulcio_does() {
             source_repository_visibility_at_signing: text("private"),
             deployment_environment: text("prod"),
             token_subject: text("repo:octo-org/octo-repo:environment:prod"),
+            ..FulcioExtensions::default()
         }
     );
     assert_eq!(principal.challenges, ["repo:octo-org/octo-repo:environment:prod"]);
+}
+
+#[test]
+fn github_records_whether_the_ref_is_protected() {
+    let recorded = |value: Value| {
+        let claims = with(github_claims(), "ref_protected", value);
+        map(github(), &claims).map(|principal| principal.extensions.ref_protected)
+    };
+    for (value, text) in [
+        (json!("true"), Some("true")),
+        (json!("false"), Some("false")),
+        (json!(true), Some("true")),
+        (json!(false), Some("false")),
+        // Not said is neither.
+        (json!(null), None),
+        (json!(""), None),
+    ] {
+        assert_eq!(recorded(value).unwrap().as_deref(), text);
+    }
+    assert_eq!(map(github(), &github_claims()).unwrap().extensions.ref_protected, None);
+    for value in [json!("True"), json!("yes"), json!("true\n"), json!(1)] {
+        assert!(recorded(value.clone()).is_err(), "{value}");
+    }
 }
 
 #[test]

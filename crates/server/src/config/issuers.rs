@@ -17,8 +17,8 @@ pub(super) fn read(sections: Vec<Section<'_>>) -> Vec<IssuerConfig> {
 fn issuer(mut section: Section<'_>) -> Option<Vec<IssuerConfig>> {
     let development = section.flag("development");
     let keys_url: Option<Url> = section.parsed("keys_url");
-    if keys_url.as_ref().is_some_and(|url| url.scheme() != "https") && !development {
-        section.wrong("keys_url", "must be https unless `development = true`");
+    if let Some(url) = &keys_url {
+        check_keys_url(&mut section, url, development);
     }
     let issuers = if section.is_text("type", OIDC_DEV) {
         oidc_dev(section, development)?
@@ -29,6 +29,29 @@ fn issuer(mut section: Section<'_>) -> Option<Vec<IssuerConfig>> {
         None => issuers,
         Some(url) => issuers.into_iter().map(|issuer| issuer.with_keys_from(url.clone())).collect(),
     })
+}
+
+/// Refuses what would be passed over, or what would send keys' requests somewhere else than it seems.
+fn check_keys_url(section: &mut Section<'_>, url: &Url, development: bool) {
+    match url.scheme() {
+        "https" => {}
+        "http" if development => {}
+        "http" => section.wrong("keys_url", "must be https unless `development = true`"),
+        _ => section.wrong("keys_url", "must be an https URL"),
+    }
+    for (part, given) in [
+        ("a user or password", !url.username().is_empty() || url.password().is_some()),
+        ("a query", url.query().is_some()),
+        ("a fragment", url.fragment().is_some()),
+    ] {
+        if given {
+            // Not the URL itself: it may hold a password.
+            section.wrong("keys_url", format!("must not have {part}"));
+        }
+    }
+    if section.holds("jwks_uri") {
+        section.wrong("keys_url", "and `jwks_uri` both say where the keys are: leave one out");
+    }
 }
 
 /// The development identity provider with its issuer for each CI system.

@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use ca::CaConfig;
+use service::TrustedProxies;
 use toml::Table;
 use wire::countersign::Forge;
 
@@ -66,6 +67,8 @@ pub(crate) struct Listen {
     /// Of every process that has no other in `metrics_ports`.
     pub(crate) metrics_port: u16,
     pub(crate) metrics_ports: Vec<(Part, u16)>,
+    /// Who is believed when saying for whom it asks.
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl Listen {

@@ -7,9 +7,10 @@ use std::{
 };
 
 use ca::{CaConfig, CtConfig, OidcConfig};
-use identity::is_loopback;
+use identity::{IssuerConfig, is_loopback};
 use log_store::LogKind;
 use serde::Deserialize;
+use service::TrustedProxies;
 use url::Url;
 use wire::countersign::Forge;
 
@@ -38,7 +39,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     let trust = only(&mut file, "trust").and_then(|section| trust(section, &dirs, provider));
     let logs = logs(&mut file, &dirs);
     file.end();
-    let (tenant, logs, ca, tsa, trust) = (tenant?, logs?, ca?, tsa?, trust?);
+    let (tenant, logs, ca, tsa, (trust, trust_section)) = (tenant?, logs?, ca?, tsa?, trust?);
     let config = Config {
         data_dir: data_dir?,
         operator: tenant.operator.clone().unwrap_or_else(|| trust.url.host().to_owned()),
@@ -57,6 +58,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
         oidc_dev,
     };
     tenant.check_hosts(&config);
+    check_login(&trust_section, &config);
     Some(config)
 }
 
@@ -129,8 +131,13 @@ fn listen(mut section: Section<'_>) -> Listen {
         .filter_map(|part| ports.integer(part.name()).map(|port| (part, port)))
         .collect();
     ports.end();
+    let proxies = section.texts("trusted_proxies").unwrap_or_default();
+    let trusted_proxies = TrustedProxies::parse(&proxies).unwrap_or_else(|error| {
+        section.wrong("trusted_proxies", error);
+        TrustedProxies::default()
+    });
     section.end();
-    Listen { address, metrics_port, metrics_ports }
+    Listen { address, metrics_port, metrics_ports, trusted_proxies }
 }
 
 fn telemetry(mut section: Section<'_>) -> Telemetry {
@@ -228,6 +235,33 @@ fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {
     Some(OidcDev { url: url?, port })
 }
 
+/// Whoever logs in at a provider that the CA does not believe is refused there: found here, not by the
+/// first user. The URL is compared to the letter, as the `iss` of tokens is.
+fn check_login(section: &Section<'_>, config: &Config) {
+    // The default is the development provider's, and who leaves that out of the issuers does not mean it.
+    if !section.was_given("oidc_url") {
+        return;
+    }
+    let url = &config.trust.oidc_url;
+    let issuers: Vec<&str> = config.ca.settings.issuers.iter().map(IssuerConfig::url).collect();
+    // What is wrong with the issuers themselves is said already.
+    if issuers.is_empty() || issuers.contains(&url.as_str()) {
+        return;
+    }
+    let same_but_slash =
+        issuers.iter().find(|issuer| issuer.trim_end_matches('/') == url.trim_end_matches('/'));
+    let why = match same_but_slash {
+        Some(issuer) => format!(
+            "`{url}` and the issuer `{issuer}` differ by the final slash: write both as the `issuer` of \
+             the provider's discovery document has it"
+        ),
+        None => format!(
+            "`{url}` is the url of no [[ca.<name>.issuer]]: whoever logs in there would be refused"
+        ),
+    };
+    section.wrong("oidc_url", why);
+}
+
 /// A certificate authority, before it is known where its log is.
 struct OpenCa {
     url: BaseUrl,
@@ -284,11 +318,11 @@ fn tsa(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<Tsa> {
     Some(Tsa { url: url?, port, key: key? })
 }
 
-fn trust(
-    mut section: Section<'_>,
+fn trust<'p>(
+    mut section: Section<'p>,
     dirs: &DeploymentDirs,
     provider: Option<String>,
-) -> Option<Trust> {
+) -> Option<(Trust, Section<'p>)> {
     let root_file = dirs.key_file(Part::Trust, "tuf-root");
     let (url, port, root_key) = common(&mut section, Face::Trust, "root_key", root_file);
     let online_key = key(&mut section, "online_key", dirs.key_file(Part::Trust, "tuf-online"));
@@ -299,14 +333,15 @@ fn trust(
     }
     let forge = forge(&mut section);
     section.end();
-    Some(Trust {
+    let trust = Trust {
         url: url?,
         port,
         root_key: root_key?,
         online_key: online_key?,
         oidc_url: oidc_url?,
         forge,
-    })
+    };
+    Some((trust, section))
 }
 
 /// The forge of names without a host, and its kind where the host does not tell.

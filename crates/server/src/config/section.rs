@@ -45,12 +45,15 @@ pub(super) struct Section<'p> {
     path: String,
     values: Table,
     asked: BTreeSet<&'static str>,
+    /// Every key that the file has here.
+    given: BTreeSet<String>,
     problems: &'p Notes,
 }
 
 impl<'p> Section<'p> {
     pub(super) fn root(values: Table, problems: &'p Notes) -> Self {
-        Self { path: String::new(), values, asked: BTreeSet::new(), problems }
+        let given = values.keys().cloned().collect();
+        Self { path: String::new(), values, asked: BTreeSet::new(), given, problems }
     }
 
     /// Notes what is wrong with `key`.
@@ -140,6 +143,16 @@ impl<'p> Section<'p> {
         self.values.contains_key(key)
     }
 
+    /// Whether `key` is there, for whoever else reads it.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
+    /// Whether `key` was there when the table was read.
+    pub(super) fn was_given(&self, key: &str) -> bool {
+        self.given.contains(key)
+    }
+
     /// The table `key`; an empty one where there is none.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'p> {
         let values = match self.take(key) {
@@ -223,7 +236,8 @@ impl<'p> Section<'p> {
     }
 
     fn child(&self, path: String, values: Table) -> Section<'p> {
-        Section { path, values, asked: BTreeSet::new(), problems: self.problems }
+        let given = values.keys().cloned().collect();
+        Section { path, values, asked: BTreeSet::new(), given, problems: self.problems }
     }
 
     fn place(&self, key: &str) -> String {

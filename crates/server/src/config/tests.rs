@@ -361,8 +361,12 @@ proptest::proptest! {
 
 #[test]
 fn people_are_never_sent_to_log_in_over_plain_http() {
-    let with =
-        |url: &str| changed("[trust.default]", &format!("[trust.default]\noidc_url = {url}"));
+    let with = |url: &str| {
+        let issuer = "[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\n\
+                      development = true";
+        let text = changed("[trust.default]", &format!("[trust.default]\noidc_url = {url}"));
+        format!("{text}\n{issuer}\nurl = {url}\n")
+    };
     for url in ["\"https://sso.acme.example/realms/acme\"", "\"http://127.0.0.1:8080\""] {
         assert!(Config::parse(&with(url)).is_ok(), "{url}");
     }
@@ -379,4 +383,100 @@ fn names_of_logs_are_names_of_files() {
         assert!(said.contains("a log's name has letters"), "{name}: {said}");
     }
     assert!(Config::parse(&changed("[log.rekor2]", "[log.\"Rekor2-2026.1_b\"]")).is_ok());
+}
+
+/// `trial.toml` whose people log in at `login`, with an issuer for them at `issuer`.
+fn login(login: &str, issuer: &str) -> String {
+    let text = changed("[trust.default]", &format!("[trust.default]\noidc_url = \"{login}\""));
+    format!(
+        "{text}\n[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\nurl = \"{issuer}\"\n"
+    )
+}
+
+#[test]
+fn people_log_in_where_they_are_believed_to_the_letter() {
+    const AUTH0: &str = "https://acme.auth0.example/";
+    let config = Config::parse(&login(AUTH0, AUTH0)).unwrap();
+    assert_eq!(config.trust.oidc_url, AUTH0, "as it was written");
+    assert_eq!(config.base_urls().of(Face::Oidc), AUTH0);
+
+    let said = problems(&login("https://sso.example", "https://login.example"));
+    let place = "trust.default.oidc_url: `https://sso.example` is the url of no";
+    assert!(said.contains(place), "{said}");
+    for (one, other) in [(AUTH0, AUTH0.trim_end_matches('/')), (AUTH0.trim_end_matches('/'), AUTH0)]
+    {
+        let said = problems(&login(one, other));
+        let both = format!("`{one}` and the issuer `{other}` differ by the final slash");
+        assert!(said.contains(&both), "{said}");
+    }
+    for more in
+        ["https://u:secret@sso.example", "https://sso.example?a=b", "https://sso.example/#a"]
+    {
+        let said = problems(&login(more, "https://sso.example"));
+        assert!(
+            said.contains("trust.default.oidc_url: ") && said.contains("without user"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn keys_are_said_to_be_at_one_plain_place() {
+    let with = |more: &str| {
+        problems(&format!(
+            "{}\n[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\n\
+             url = \"https://sso.example\"\n{more}\n",
+            trial()
+        ))
+    };
+    for (keys_url, why) in [
+        ("https://u@sso.example/keys", "must not have a user or password"),
+        ("https://u:secret@sso.example/keys", "must not have a user or password"),
+        ("https://sso.example/keys?kid=1", "must not have a query"),
+        ("https://sso.example/keys#k", "must not have a fragment"),
+        ("ftp://sso.example/keys", "must be an https URL"),
+    ] {
+        let said = with(&format!("development = true\nkeys_url = \"{keys_url}\""));
+        assert!(said.contains("].keys_url: ") && said.contains(why), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    let both = "keys_url = \"https://sso.example/a\"\njwks_uri = \"https://sso.example/b\"";
+    let said = with(both);
+    assert!(said.contains("keys_url: and `jwks_uri` both say where the keys are"), "{said}");
+}
+
+#[test]
+fn settings_of_keys_that_contradict_each_other_are_found() {
+    let with = |settings: &str| {
+        problems(&changed(
+            "[trust.default]",
+            &format!("[ca.default.oidc]\n{settings}\n[trust.default]"),
+        ))
+    };
+    for (settings, why) in [
+        ("timeout_ms = 0", "timeout_ms"),
+        ("timeout_ms = 60001", "timeout_ms"),
+        ("refresh_after_s = 0", "refresh_after_s"),
+        ("min_refresh_interval_s = 301", "min_refresh_interval_s"),
+        ("keep_last_good_s = 300", "keep_last_good_s"),
+    ] {
+        let said = with(settings);
+        assert!(said.contains("ca.default") && said.contains(why), "{settings}: {said}");
+    }
+    for timeout in ["0", "60001"] {
+        let settings = format!("[ca.default]\nct_timeout_ms = {timeout}");
+        let said = problems(&changed("[ca.default]", &settings));
+        assert!(said.contains("ct timeout_ms"), "{said}");
+    }
+}
+
+#[test]
+fn proxies_are_believed_only_where_they_are_listed() {
+    assert_eq!(Config::parse(&trial()).unwrap().listen.trusted_proxies, TrustedProxies::default());
+    let with = |networks: &str| format!("{}\n[listen]\ntrusted_proxies = {networks}\n", trial());
+    let config = Config::parse(&with("[\"10.0.0.0/8\", \"fd00::1\"]")).unwrap();
+    let expected = TrustedProxies::parse(&["10.0.0.0/8", "fd00::1"]).unwrap();
+    assert_eq!(config.listen.trusted_proxies, expected);
+    let said = problems(&with("[\"home\"]"));
+    assert!(said.contains("listen.trusted_proxies: `home` is not a network"), "{said}");
 }

@@ -61,6 +61,9 @@ pub(crate) enum BaseUrlError {
     /// Passwords would cross a network in the clear.
     #[error("must be an https URL, or http on a loopback host")]
     Login,
+    /// More than an issuer's URL has.
+    #[error("must be without user, password, query and fragment, as the provider's `issuer` is")]
+    LoginParts,
 }
 
 /// The URL of the identity provider that people log in to, as it was written; it may have a path.
@@ -72,7 +75,13 @@ impl FromStr for LoginUrl {
 
     fn from_str(text: &str) -> Result<Self, BaseUrlError> {
         let url = Url::parse(text).map_err(|_| BaseUrlError::Login)?;
+        // OpenID Connect Discovery §2: an issuer has none of these. A final slash may well be part of it.
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
         match url.scheme() {
+            _ if !bare => Err(BaseUrlError::LoginParts),
             "https" => Ok(Self(text.to_owned())),
             "http" if is_loopback(&url) => Ok(Self(text.to_owned())),
             _ => Err(BaseUrlError::Login),

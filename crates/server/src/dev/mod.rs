@@ -91,7 +91,10 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     let (trust, logs) = (trust?, logs?);
     trust.write_to(&data_dir.trust_dir())?;
     let served = faces::build(&shared, &ports, face_keys, (&logs, &signers), (&material, &trust))?;
-    let servers = Servers::start(served.into_iter().zip(bound).collect())?;
+    let servers = Servers::start(
+        served.into_iter().zip(bound).collect(),
+        &service::TrustedProxies::default(),
+    )?;
     let background = Background::default();
     background.spawn(|shutdown| trust.keep_fresh(shutdown));
     services::all_ready(&Face::ALL.map(|face| (face, ports.of(face)))).await?;

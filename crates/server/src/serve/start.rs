@@ -158,7 +158,7 @@ impl<'a> Start<'a> {
             ready.push((face, port));
             listening.push((served, bound));
         }
-        let servers = Servers::start(listening)?;
+        let servers = Servers::start(listening, &self.config.listen.trusted_proxies)?;
         services::all_ready(&ready).await?;
         let running = Running { servers, logs: self.logs, background: self.background };
         Ok((running, self.locks))

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use service::{Readiness, ServeLimits, harden, health_routes, serve_with};
+use service::{Readiness, ServeLimits, TrustedProxies, harden, health_routes, serve_behind};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
@@ -29,9 +29,13 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Serves each face on what was bound for it.
-    pub(crate) fn start(served: Vec<(Served, Bound)>) -> anyhow::Result<Self> {
-        let (mut front, mut back) = (Group::new(FRONT_PATIENCE), Group::new(BACK_PATIENCE));
+    /// Serves each face on what was bound for it; `proxies` are believed when they say who called.
+    pub(crate) fn start(
+        served: Vec<(Served, Bound)>,
+        proxies: &TrustedProxies,
+    ) -> anyhow::Result<Self> {
+        let group = |patience| Group { proxies: proxies.clone(), ..Group::new(patience) };
+        let (mut front, mut back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
         for (served, bound) in served {
             let group = match served.face {
                 Face::Ct | Face::Oidc | Face::Metrics => &mut back,
@@ -66,11 +70,13 @@ struct Group {
     servers: Mutex<JoinSet<(Face, std::io::Result<()>)>>,
     shutdown: CancellationToken,
     patience: Duration,
+    proxies: TrustedProxies,
 }
 
 impl Group {
     fn new(patience: Duration) -> Self {
-        Self { servers: Mutex::default(), shutdown: CancellationToken::new(), patience }
+        let (servers, shutdown) = (Mutex::default(), CancellationToken::new());
+        Self { servers, shutdown, patience, proxies: TrustedProxies::default() }
     }
 
     fn serve(&mut self, served: Served, bound: Bound) {
@@ -82,8 +88,9 @@ impl Group {
         }
         let router = harden(router.merge(health_routes(readiness)), protocol);
         let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
+        let proxies = self.proxies.clone();
         self.servers.get_mut().spawn(async move {
-            (face, serve_with(bound.listeners, router, shutdown, limits).await)
+            (face, serve_behind(bound.listeners, router, shutdown, limits, proxies).await)
         });
     }
 

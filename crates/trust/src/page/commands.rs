@@ -70,6 +70,7 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
     let words = Words {
         trust: quoted(&endpoints.trust),
         oidc: quoted(&endpoints.oidc),
+        github: quoted(&format!("{}/github", endpoints.oidc.trim_end_matches('/'))),
         ca: quoted(&endpoints.ca),
         rekor1: endpoints.rekor1.as_deref().map(quoted),
         tsa: quoted(&endpoints.tsa),
@@ -93,6 +94,8 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
 struct Words<'a> {
     trust: String,
     oidc: String,
+    /// The development provider's for GitHub.
+    github: String,
     ca: String,
     rekor1: Option<String>,
     tsa: String,
@@ -359,11 +362,11 @@ impl Words<'_> {
     }
 
     fn gh(&self) -> Client {
-        let Self { trust, oidc, .. } = self;
+        let Self { trust, github, .. } = self;
         let verify = format!(
             "curl -fsS -O {trust}/trusted_root.jsonl\n\
              gh attestation verify FILE --owner OWNER --bundle FILE.sigstore.json \\\n  \
-             --custom-trusted-root trusted_root.jsonl \\\n  --cert-oidc-issuer {oidc}/github"
+             --custom-trusted-root trusted_root.jsonl \\\n  --cert-oidc-issuer {github}"
         );
         Client {
             id: "gh",

@@ -45,6 +45,24 @@ fn makes_exactly_the_files_of_the_design() {
     assert_eq!(names(&with_rekor1()), expected);
 }
 
+/// Auth0's issuer ends in a slash, and cosign demands the very `iss` of the tokens.
+#[test]
+fn the_url_of_the_identity_provider_is_kept_to_the_letter() {
+    const AUTH0: &str = "https://acme.auth0.example/";
+    let deployment = Deployment { oidc_url: AUTH0.to_owned(), ..with_rekor1() };
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    for name in ["signing_config.v0.2.json", "signing_config.rekor1.v0.2.json"] {
+        assert_eq!(document(&files, name)["oidcUrls"][0]["url"], AUTH0, "{name}");
+    }
+    let config = document(&files, "client_trust_config.json");
+    assert_eq!(config["signingConfig"]["oidcUrls"][0]["url"], AUTH0);
+    let variables = files.files().iter().find(|file| file.name == "cosign2.env").unwrap();
+    let variables = std::str::from_utf8(&variables.content).unwrap();
+    for name in ["COSIGN_OIDC_ISSUER", "GITSIGN_OIDC_ISSUER"] {
+        assert!(variables.contains(&format!("{name}={AUTH0}\n")), "{variables}");
+    }
+}
+
 #[test]
 fn the_first_log_is_rekor_1_and_the_first_service_rekor_2() {
     let deployment = with_rekor1();

@@ -230,6 +230,8 @@ fn finds_incomplete_timestamp_urls_and_base_urls_with_a_slash() {
     let slashed = format!("{CA}/");
     let found = config_findings(|c| c.ca_urls[0].url.clone_from(&slashed));
     assert_eq!(found, [Finding::TrailingSlash(slashed)]);
+    let auth0 = "https://acme.auth0.example/";
+    assert_eq!(config_findings(|c| c.oidc_urls[0].url = auth0.to_owned()), []);
 }
 
 #[test]

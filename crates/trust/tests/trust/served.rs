@@ -189,6 +189,18 @@ fn marked(page: &str, attribute: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn commands_have_the_identity_providers_url_to_the_letter() {
+    const AUTH0: &str = "https://acme.auth0.example/";
+    let deployment = countersign_trust::Deployment { oidc_url: AUTH0.to_owned(), ..with_rekor1() };
+    let (_, _, page) = Served::new(&deployment).await.get("/").await;
+    let services = marked(&page, "data-service");
+    assert!(services.contains(&("oidc".to_owned(), AUTH0.to_owned())), "{services:?}");
+    assert!(page.contains(&format!("--certificate-oidc-issuer {AUTH0} ")), "{page}");
+    assert!(page.contains(&format!("--cert-oidc-issuer {AUTH0}github")), "one slash, not two");
+    assert!(!page.contains(&format!("{AUTH0}/")));
+}
+
+#[tokio::test]
 async fn the_page_names_every_file_service_fingerprint_and_client() {
     let deployment = with_rekor1();
     let served = Served::new(&deployment).await;

@@ -127,6 +127,7 @@ pub(crate) fn profile() -> LeafProfile {
             github_workflow_trigger: Some("push".to_owned()),
             source_repository_uri: Some("https://ci.example/org/repo".to_owned()),
             token_subject: Some("repo:org/repo".to_owned()),
+            ref_protected: Some("true".to_owned()),
             ..FulcioExtensions::default()
         },
         public_key: client.public_key().clone(),

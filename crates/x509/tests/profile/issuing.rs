@@ -56,6 +56,7 @@ fn extensions_have_fulcios_order_and_criticality() {
         ("1.3.6.1.4.1.57264.1.8", false),
         ("1.3.6.1.4.1.57264.1.12", false),
         ("1.3.6.1.4.1.57264.1.24", false),
+        ("1.2.840.113556.1.8000.2554.61632.52211.31474.16853.39570.2058015.3925973.1.1", false),
         ("1.3.6.1.4.1.11129.2.4.2", false),
     ];
     assert_eq!(found, expected.map(|(oid, critical)| (oid.to_owned(), critical)));

@@ -90,9 +90,48 @@ async fn takes_a_client_error_for_an_answer() {
         let (error, asked) = error_of(response(status, "", body)).await;
         assert!(matches!(error, ServiceError::Refused { .. }));
         assert_eq!((error.exit_code(), asked), (4, 1));
-        let said = r"(the token\u{7} is expired); check that the identity token";
+        let said = r"(the token\u{7} is expired); its own words say why";
         assert!(error.to_string().contains(said));
     }
+}
+
+/// One sentence for all sent people to look at their audience when their address was not verified.
+#[tokio::test]
+async fn advice_is_by_the_reason_that_the_service_gives() {
+    for (reason, advice) in [
+        ("email_not_verified", "have the address verified"),
+        ("audience", "for an audience that is accepted"),
+        ("unknown_issuer", "from an issuer that the authority accepts"),
+        ("expired", "get a new token and sign at once"),
+        ("rule", "sign where the operator's rule lets you"),
+    ] {
+        let headers = format!("countersign-reason: {reason}\r\nx-request-id: r-17\r\n");
+        let (error, asked) = error_of(response("400 Bad Request", &headers, b"no")).await;
+        assert_eq!((error.exit_code(), asked), (4, 1));
+        let said = error.to_string();
+        assert!(said.contains(advice) && said.contains("(no), request id r-17; "), "{said}");
+        assert_eq!(said.contains("audience"), reason == "audience", "{said}");
+    }
+    let hostile = "countersign-reason: drop tables\r\nx-request-id: a b\r\n";
+    let (error, _) = error_of(response("400 Bad Request", hostile, b"no")).await;
+    let said = error.to_string();
+    assert!(
+        said.ends_with(
+            "it answered 400 (no); its own words say why; ask its operator if they do not"
+        ),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_operator_has_to_mend_is_not_tried_again() {
+    let misconfigured = "countersign-reason: issuer_misconfigured\r\n";
+    let (error, asked) = error_of(response("500 Internal Server Error", misconfigured, b"")).await;
+    assert_eq!((error.exit_code(), asked), (4, 1));
+    assert!(error.to_string().contains("trying again does not help"), "{error}");
+    let away = "countersign-reason: issuer_unavailable\r\n";
+    let (error, asked) = error_of(response("503 Service Unavailable", away, b"")).await;
+    assert_eq!((error.exit_code(), asked), (3, 3));
 }
 
 #[tokio::test]

@@ -52,10 +52,39 @@ fn maps_every_extension_as_fulcio_does() {
             build_trigger: text("push"),
             run_invocation_uri: text("https://gitlab.com/my-group/sub/my-project/-/jobs/302"),
             source_repository_visibility_at_signing: text("private"),
+            ref_protected: text("true"),
             token_subject: text("project_path:my-group/sub/my-project:ref_type:branch:ref:main"),
             ..FulcioExtensions::default()
         }
     );
+}
+
+#[test]
+fn records_what_protects_the_ref_and_the_environment() {
+    let mut claims = claims();
+    for (name, value) in [
+        ("environment", "production"),
+        ("environment_protected", "false"),
+        ("environment_action", "start"),
+        ("deployment_tier", "production"),
+    ] {
+        claims = with(claims, name, json!(value));
+    }
+    let extensions = map(public(), &claims).unwrap().extensions;
+    assert_eq!(extensions.ref_protected.as_deref(), Some("true"));
+    assert_eq!(extensions.environment_protected.as_deref(), Some("false"));
+    assert_eq!(extensions.environment_action.as_deref(), Some("start"));
+    assert_eq!(extensions.deployment_tier.as_deref(), Some("production"));
+
+    let silent =
+        with(with(claims.clone(), "ref_protected", json!(null)), "deployment_tier", json!(null));
+    let extensions = map(public(), &silent).unwrap().extensions;
+    assert_eq!((extensions.ref_protected, extensions.deployment_tier), (None, None));
+
+    for (name, value) in [("environment_protected", "protected"), ("deployment_tier", "a\u{202e}b")]
+    {
+        assert!(map(public(), &with(claims.clone(), name, json!(value))).is_err(), "{name}");
+    }
 }
 
 /// fulcio#2445: the server of one's own, not gitlab.com.
