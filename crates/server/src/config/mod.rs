@@ -6,6 +6,7 @@
 mod issuers;
 mod read;
 mod section;
+mod tsa;
 mod values;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use wire::countersign::Forge;
 use self::section::{Notes, Section};
 pub(crate) use self::{
     section::Problems,
+    tsa::TsaSettings,
     values::{BaseUrl, KeyFile},
 };
 use crate::{
@@ -120,6 +122,7 @@ pub(crate) struct Tsa {
     pub(crate) url: BaseUrl,
     pub(crate) port: u16,
     pub(crate) key: KeyFile,
+    pub(crate) settings: TsaSettings,
 }
 
 #[derive(Debug)]
@@ -140,6 +143,9 @@ pub(crate) struct OidcDev {
     /// Always of this machine.
     pub(crate) url: BaseUrl,
     pub(crate) port: u16,
+    /// Whether people log in over HTTP: then whoever reaches it under the name of this machine is
+    /// anybody.
+    pub(crate) login: bool,
 }
 
 impl Config {

@@ -31,11 +31,11 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     // From here on a signal ends an unfinished start too.
     let mut signals = Signals::listen()?;
-    if let Some(address) = arguments.listen.filter(|address| !address.is_loopback()) {
+    if let Some(address) = arguments.listen.filter(|_| is_beyond_loopback(&arguments)) {
         warn!(
             %address,
             "listening beyond loopback: whoever reaches this address can use a stack whose \
-             identity provider trusts everybody with the data directory"
+             identity provider trusts everybody with the data directory; nobody logs in over HTTP"
         );
     }
     let data_dir = DataDir::create(&arguments.data_dir)?;
@@ -49,6 +49,11 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     // What waits for the file must not find it while we go.
     remove_if_present(&data_dir.ready_file())?;
     running.stop(failure).await
+}
+
+/// Whether others than this machine reach the stack: then logging in would make each of them anybody.
+fn is_beyond_loopback(arguments: &DevArguments) -> bool {
+    arguments.listen.is_some_and(|address| !address.is_loopback())
 }
 
 async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(Running, Ready)> {
@@ -90,6 +95,8 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     );
     let (trust, logs) = (trust?, logs?);
     trust.write_to(&data_dir.trust_dir())?;
+    let may_log_in = !arguments.no_login && !is_beyond_loopback(arguments);
+    let face_keys = (face_keys, may_log_in);
     let served = faces::build(&shared, &ports, face_keys, (&logs, &signers), (&material, &trust))?;
     let servers = Servers::start(served.into_iter().zip(bound).collect())?;
     let background = Background::default();
