@@ -7,4 +7,5 @@ mod fsck;
 mod harness;
 mod inert;
 mod log_lines;
+mod login;
 mod token;
