@@ -25,10 +25,7 @@ fn main() -> ExitCode {
         on_terminal: output::is_watched(),
     };
     match run(cli, &world) {
-        Ok(report) => {
-            output::succeed(&report, format);
-            ExitCode::SUCCESS
-        }
+        Ok(report) => ExitCode::from(output::succeed(&report, format)),
         Err(failure) => {
             output::fail(&failure, format);
             ExitCode::from(failure.exit().code())

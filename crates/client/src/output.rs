@@ -6,14 +6,14 @@
 
 use std::{
     ffi::OsString,
-    io::{self, IsTerminal, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
 };
 
 use clap::Parser;
 use wire::inert;
 
 use crate::{
-    Failure, Report,
+    Exit, Failure, Report,
     cli::{Cli, OutputFormat},
 };
 
@@ -37,8 +37,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     };
     if !error.use_stderr() {
         // Help and version are our own words, but for values of variables.
-        to_stdout(&inert::escape_each_line(&error.render().to_string()));
-        return Err(0);
+        return Err(shown(to_stdout(&inert::escape_each_line(&error.render().to_string()))));
     }
     // An argument that the error quotes may have lines of its own: so the mistake is made once more,
     // with arguments that have none.
@@ -51,18 +50,19 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     Err(2)
 }
 
-/// Shows what a command did.
-pub fn succeed(report: &Report, format: OutputFormat) {
-    match format {
+/// Shows what a command did; the exit code: 2 when it could not be written, a full disk for example.
+#[must_use]
+pub fn succeed(report: &Report, format: OutputFormat) -> u8 {
+    shown(match format {
         OutputFormat::Text => to_stdout(&inert::escape_each_line(&report.to_text())),
         OutputFormat::Json => to_stdout(&report.to_json()),
-    }
+    })
 }
 
-/// Shows why a command failed.
+/// Shows why a command failed, whose exit code stays what it is.
 pub fn fail(failure: &Failure, format: OutputFormat) {
     if format == OutputFormat::Json {
-        to_stdout(&failure.to_json());
+        shown(to_stdout(&failure.to_json()));
     }
     say(&failure.to_string());
 }
@@ -81,11 +81,21 @@ pub fn report_panics() {
     }));
 }
 
-/// A reader that closed the pipe has what it wanted.
-fn to_stdout(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+/// The exit code of a command that did well, by whether what it says was written.
+fn shown(written: io::Result<()>) -> u8 {
+    let Err(error) = written else { return 0 };
+    say(&format!("cannot write to standard output: {error}"));
+    Exit::Usage.code()
 }
 
+/// A reader that closed the pipe has what it wanted: the exit code is the verdict's, not SIGPIPE's.
+fn to_stdout(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+/// Nobody can be told that nobody can be told.
 fn to_stderr(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -8,6 +8,9 @@ use crate::{ClaimError, Claims, JwsAlgorithm};
 /// GitHub's tokens have about 1.7 KiB; Entra's with many groups stay below 8 KiB.
 pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 
+/// The issuer in service account tokens that a Secret holds: no URL, so that none can be configured.
+const LEGACY_SERVICE_ACCOUNT_ISSUER: &str = "kubernetes/serviceaccount";
+
 /// A token whose signature nobody has checked.
 ///
 /// It shows only what is needed to find the key; the claims come out of [`UnverifiedClaims::verify`].
@@ -42,6 +45,9 @@ impl UnverifiedClaims {
             signing_input: token.rsplit_once('.').map(|(signed, _)| signed.to_owned()),
         };
         let issuer = claims.required_text("iss")?;
+        if issuer == LEGACY_SERVICE_ACCOUNT_ISSUER {
+            return Err(TokenError::LegacyServiceAccount);
+        }
         Ok(Self { issuer, algorithm: header.algorithm, claims, compact, key_id: header.key_id })
     }
 
@@ -138,6 +144,11 @@ pub enum TokenError {
     /// `none`, an HMAC, or something unknown.
     #[error("the token's signature algorithm is not accepted")]
     Algorithm,
+    /// Of Kubernetes, but of no cluster in particular, for no audience, and without an end.
+    #[error(
+        "the token is a Secret's, of the issuer `{LEGACY_SERVICE_ACCOUNT_ISSUER}`; take a projected one, of `kubectl create token` or a volume"
+    )]
+    LegacyServiceAccount,
     /// The payload is not a usable claim set.
     #[error(transparent)]
     Claims(#[from] ClaimError),

@@ -70,6 +70,10 @@ pub(crate) struct DevArguments {
     /// Listen on this address beside loopback: anybody who reaches it can get certificates
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<IpAddr>,
+    /// Let nobody log in over HTTP, where every user of this machine can be anybody: tokens are made by
+    /// `token` alone. So it is with `--listen` beyond loopback
+    #[arg(long)]
+    pub(crate) no_login: bool,
     /// File with seconds by which every clock of the process is moved; for tests
     #[arg(long, value_name = "FILE")]
     pub(crate) clock_offset_file: Option<PathBuf>,

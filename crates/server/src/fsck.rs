@@ -155,13 +155,17 @@ pub(crate) fn ca_sound(chain: Vec<Vec<u8>>, key: &LocalSigner) -> anyhow::Result
 fn tsa(data_dir: &DataDir) -> anyhow::Result<String> {
     let chain = x509::from_pem(&chain_text(data_dir, "tsa")?)?;
     let key = keys::load(data_dir, "tsa", KeyType::EcdsaP256)?.context("the key is missing")?;
-    tsa_sound(&chain, &key)
+    tsa_sound(&chain, &key, IntermediateUsage::Required)
 }
 
 /// Whether a TSA with this chain (DER, lowest first) and key can stamp now.
-pub(crate) fn tsa_sound(chain: &[Vec<u8>], key: &LocalSigner) -> anyhow::Result<String> {
+pub(crate) fn tsa_sound(
+    chain: &[Vec<u8>],
+    key: &LocalSigner,
+    intermediates: IntermediateUsage,
+) -> anyhow::Result<String> {
     let checked = TsaChain::from_ders(chain)?;
-    checked.require_issuable(key.public_key(), IntermediateUsage::Required)?;
+    checked.require_issuable(key.public_key(), intermediates)?;
     if !checked.validity().contains(SystemClock.now()) {
         bail!("the chain is not valid now");
     }

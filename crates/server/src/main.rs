@@ -48,10 +48,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return ExitCode::from(code),
     };
-    run(log.as_deref(), command).unwrap_or_else(|error| {
+    output::finish(run(log.as_deref(), command).unwrap_or_else(|error| {
         output::fail(&error);
         ExitCode::FAILURE
-    })
+    }))
 }
 
 fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
@@ -100,7 +100,9 @@ fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
     let filter =
         EnvFilter::new(log_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
+    // A line that nobody can read any more is lost. The formatter would say so by `eprintln!`, which
+    // panics where standard error is a closed pipe: at the signature whose trail it was to write.
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     if telemetry.is_some_and(|telemetry| telemetry.json) {
         lines.json().with_writer(log_lines::LogLines::Json).init();
     } else {

@@ -5,7 +5,9 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::Parser;
@@ -16,6 +18,9 @@ use crate::{cli::Cli, config::Problems};
 /// Begins each error.
 const PROGRAM: &str = "countersignd";
 
+/// Whether a line of a command's answer was lost: to a full disk, never to a reader that left.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// Reads the command line; the exit code when that is help, a version or a mistake.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     let error = match Cli::try_parse_from(arguments) {
@@ -24,8 +29,8 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     };
     if !error.use_stderr() {
         // Help and version are our own words, but for values of variables.
-        to_stdout(&inert::escape_each_line(&error.render().to_string()));
-        return Err(0);
+        let shown = to_stdout(&inert::escape_each_line(&error.render().to_string()));
+        return Err(u8::from(!said(shown)));
     }
     // An argument that the error quotes may have lines of its own: so the mistake is made once more,
     // with arguments that have none.
@@ -38,21 +43,27 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     Err(2)
 }
 
-/// Prints a line on standard output.
+/// Prints a line of a command's answer on standard output.
 pub(crate) fn print(line: &str) {
-    to_stdout(&(inert::escape(line) + "\n"));
+    if !said(to_stdout(&(inert::escape(line) + "\n"))) {
+        LOST.store(true, Ordering::Relaxed);
+    }
 }
 
-/// Prints a text of several lines, each of whose values was made inert.
+/// Prints what a service announces, each of whose values was made inert: it serves without as well.
 pub(crate) fn print_lines(text: &str) {
-    to_stdout(&inert::escape_each_line(text));
+    said(to_stdout(&inert::escape_each_line(text)));
 }
 
 /// Prints exactly `text`, which is of this program's own making.
 pub(crate) fn print_exact(text: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    output.flush()
+    to_stdout(text)
+}
+
+/// The exit code of a command that ended with `code`: a success that was not written is none.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    let lost = LOST.load(Ordering::Relaxed) && code == ExitCode::SUCCESS;
+    if lost { ExitCode::FAILURE } else { code }
 }
 
 /// Says one line on standard error.
@@ -84,9 +95,20 @@ pub(crate) fn report_panics() {
     }));
 }
 
-/// Nobody may be reading any more; that is no reason to stop half-way.
-fn to_stdout(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+/// Whether something was written; why not is said on the other way out.
+fn said(written: io::Result<()>) -> bool {
+    if let Err(error) = &written {
+        say(&format!("cannot write to standard output: {error}"));
+    }
+    written.is_ok()
+}
+
+/// Nobody may be reading any more; that is no reason to stop half-way, and no fault: the exit code is
+/// the command's own, not SIGPIPE's.
+fn to_stdout(text: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    written.or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 fn to_stderr(text: &str) {

@@ -17,10 +17,12 @@ const MAX_CHAIN_LEN: usize = 8;
 /// Lowest CA first, root last. What a CA profile must have, and why:
 /// - basic constraints, critical, `cA` true; a path length that admits the certificates below.
 ///   The issuing CA of a two-level chain should say `pathlen:0`.
-/// - key usage, critical, with `keyCertSign`; the root adds `cRLSign` by custom.
-/// - extended key usage `codeSigning` on every certificate but the root, *not* critical
-///   (sigstore-python refuses a critical one); none on the root. Demanded of the issuing
-///   certificate whenever it is not the root itself, since verifiers nest usages.
+/// - key usage, critical, with `keyCertSign`, on the issuing certificate. Those above are a company's
+///   own, made long before: without key usage they are for any (RFC 5280 §4.2.1.3), and Microsoft's
+///   CAs do not mark it critical; with one, `keyCertSign` is in it.
+/// - extended key usage `codeSigning` on the issuing certificate, *not* critical (sigstore-python
+///   refuses a critical one), whenever it is not the root itself, since verifiers nest usages. Above
+///   it none is for any (RFC 5280 §4.2.1.12), and one has `codeSigning`.
 /// - a subject key identifier on the issuing certificate, which leaves repeat as authority key
 ///   identifier, and authority key identifiers that match where present.
 /// - exactly one `O` in every subject, the same throughout: the gh CLI groups trust by it.
@@ -145,13 +147,13 @@ pub enum ChainError {
     /// Basic constraints absent, not critical or `cA` false.
     #[error("certificate {0} of the chain has no critical basic constraints with cA")]
     NotAnAuthority(usize),
-    /// Key usage absent, not critical or without `keyCertSign`.
-    #[error("certificate {0} of the chain has no critical key usage with keyCertSign")]
+    /// Key usage without `keyCertSign`; of the issuing certificate, absent or not critical too.
+    #[error("certificate {0} of the chain has no key usage with keyCertSign, critical where it issues leaves")]
     MayNotSignCertificates(usize),
     /// More CAs below than the path length admits.
     #[error("certificate {0} of the chain has a path length that forbids those below it")]
     PathLength(usize),
-    /// An intermediate without extended key usage code signing.
+    /// An extended key usage without code signing; on the issuing certificate, none at all too.
     #[error("certificate {0} of the chain lacks the extended key usage code signing")]
     NotForCodeSigning(usize),
     /// A critical extended key usage, which sigstore-python refuses.
@@ -183,10 +185,11 @@ pub enum ChainError {
 }
 
 fn check_authorities(chain: &[Certificate]) -> Result<(), ChainError> {
-    let root = chain.len() - 1;
     for (position, certificate) in chain.iter().enumerate() {
         check_authority(certificate, position)?;
-        check_extended_key_usage(certificate, position, position == root)?;
+        // A root that issues leaves is above its own restriction.
+        let may_lack = position > 0 || chain.len() == 1;
+        check_extended_key_usage(certificate, position, may_lack)?;
         refuse_unknown_critical(certificate, position)?;
     }
     Ok(())
@@ -203,7 +206,8 @@ fn check_authority(certificate: &Certificate, position: usize) -> Result<(), Cha
         return Err(ChainError::PathLength(position));
     }
     match certificate.decoded::<KeyUsage>().map_err(at)? {
-        Some((true, usage)) if usage.key_cert_sign() => Ok(()),
+        Some((critical, usage)) if usage.key_cert_sign() && (critical || position > 0) => Ok(()),
+        None if position > 0 => Ok(()),
         _ => Err(ChainError::MayNotSignCertificates(position)),
     }
 }
@@ -211,11 +215,11 @@ fn check_authority(certificate: &Certificate, position: usize) -> Result<(), Cha
 fn check_extended_key_usage(
     certificate: &Certificate,
     position: usize,
-    is_root: bool,
+    may_lack: bool,
 ) -> Result<(), ChainError> {
     let at = |source| ChainError::Certificate { position, source };
     match certificate.decoded::<ExtendedKeyUsage>().map_err(at)? {
-        None if is_root => Ok(()),
+        None if may_lack => Ok(()),
         Some((true, _)) => Err(ChainError::CriticalExtendedKeyUsage(position)),
         Some((false, usages)) if usages.0.contains(&oid::CODE_SIGNING) => Ok(()),
         _ => Err(ChainError::NotForCodeSigning(position)),

@@ -381,3 +381,120 @@ fn clocks_are_never_moved_in_production() {
     let refused = deployment.countersignd(&["serve", "all", "--clock-offset-file", "/tmp/x"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
 }
+
+/// Extensions of a corporate hierarchy: nobody but the issuing CA says what its key is for.
+const CORPORATE: &str = "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\nO = Acme\n\
+    [root]\nbasicConstraints = critical, CA:TRUE\nsubjectKeyIdentifier = hash\n\
+    [policy]\nbasicConstraints = critical, CA:TRUE\nsubjectKeyIdentifier = hash\n\
+    [ca]\nbasicConstraints = critical, CA:TRUE, pathlen:0\nkeyUsage = critical, keyCertSign, cRLSign\n\
+    extendedKeyUsage = codeSigning\nsubjectKeyIdentifier = hash\n\
+    [tsa]\nbasicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n\
+    extendedKeyUsage = critical, timeStamping\n";
+
+impl Deployment {
+    fn openssl(&self, arguments: &str) -> Said {
+        let mut command = Command::new("openssl");
+        command.current_dir(self.directory.path()).args(arguments.split_whitespace());
+        said(&mut command).unwrap()
+    }
+
+    fn made_by_openssl(&self, arguments: &str) {
+        let made = self.openssl(arguments);
+        assert_eq!(made.code, Some(0), "{arguments}: {made:?}");
+    }
+
+    /// Replaces the chains of the CA and the timestamp authority, before anybody has seen them, by ones
+    /// of the same keys below a company's root and policy CA.
+    fn take_corporate_chains(&self) {
+        fs::write(self.directory.path().join("corporate.cnf"), CORPORATE).unwrap();
+        self.made_by_openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out root.key");
+        self.made_by_openssl(
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out policy.key",
+        );
+        self.made_by_openssl(
+            "req -x509 -new -key root.key -subj /O=Acme/CN=root -days 90 -extensions root \
+             -config corporate.cnf -out root.pem",
+        );
+        for (name, key, issuer) in [
+            ("policy", "policy.key", "root"),
+            ("ca", "data/ca/keys/ca.pem", "policy"),
+            ("tsa", "data/tsa/keys/tsa.pem", "policy"),
+        ] {
+            self.made_by_openssl(&format!(
+                "req -new -key {key} -subj /O=Acme/CN={name} -config corporate.cnf -out {name}.csr"
+            ));
+            self.made_by_openssl(&format!(
+                "x509 -req -days 60 -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key \
+                 -CAcreateserial -extfile corporate.cnf -extensions {name} -out {name}.pem"
+            ));
+        }
+        let pem = |name: &str| {
+            fs::read_to_string(self.directory.path().join(format!("{name}.pem"))).unwrap()
+        };
+        let above = pem("policy") + &pem("root");
+        for name in ["ca", "tsa"] {
+            fs::write(self.data(&format!("public/{name}_chain.pem")), pem(name) + &above).unwrap();
+        }
+    }
+
+    /// Adds `keys` to the section of the timestamp authority.
+    fn configure_tsa(&self, keys: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        let text = text.replace("[tsa.main]\n", &format!("[tsa.main]\n{keys}\n"));
+        fs::write(self.config(), text).unwrap();
+    }
+}
+
+#[test]
+fn a_policy_ca_without_key_usages_signs_verifies_and_stamps_under_policies_of_its_own() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    let made = deployment.countersignd(&["init", "--secrets-only"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    deployment.take_corporate_chains();
+    deployment.init();
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(1), "sigstore-go wants intermediates of a TSA marked: {check:?}");
+    assert!(check.stdout.contains("ca: ok") && check.stdout.contains("tsa: BAD"), "{check:?}");
+    deployment.configure_tsa(
+        "unmarked_intermediates = true\npolicy = \"1.3.6.1.4.1.32473.1\"\n\
+         accepted_policies = [\"1.3.6.1.4.1.32473.2\"]",
+    );
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    deployment.start_all();
+    let client = deployment.client();
+    let artifact = deployment.directory.path().join("artifact");
+    client.sign(&artifact);
+    let verified = client.verify(&artifact);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    // The root alone is trusted, and openssl finds the way through the policy CA.
+    for (asked, stamped) in [
+        ("", Some("1.3.6.1.4.1.32473.1")),
+        ("-tspolicy 1.3.6.1.4.1.32473.2", Some("1.3.6.1.4.1.32473.2")),
+        ("-tspolicy 1.3.6.1.4.1.57264.2", None),
+    ] {
+        deployment
+            .made_by_openssl(&format!("ts -query -data artifact -sha256 -cert {asked} -out q"));
+        let query = fs::read(deployment.directory.path().join("q")).unwrap();
+        let reply = post(&format!("{}/api/v1/timestamp", deployment.url(4)), query);
+        fs::write(deployment.directory.path().join("r"), reply).unwrap();
+        let text = deployment.openssl("ts -reply -in r -text").stdout;
+        let Some(policy) = stamped else {
+            assert!(text.contains("unacceptedPolicy") || text.contains("not supported"), "{text}");
+            continue;
+        };
+        assert!(text.contains(&format!("Policy OID: {policy}")), "{text}");
+        deployment.made_by_openssl(
+            "ts -verify -queryfile q -in r -CAfile root.pem -untrusted policy.pem",
+        );
+    }
+}
+
+fn post(url: &str, query: Vec<u8>) -> Vec<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let request = reqwest::Client::new().post(url).body(query);
+        let request = request.header("content-type", "application/timestamp-query");
+        request.send().await.unwrap().bytes().await.unwrap().to_vec()
+    })
+}

@@ -146,6 +146,29 @@ async fn issues_for_a_certificate_signing_request() {
 }
 
 #[tokio::test]
+async fn takes_base64_with_line_ends_as_fulcio_does() {
+    let wrap = |value: &mut serde_json::Value| {
+        let text = value.as_str().unwrap();
+        let lines = text.as_bytes().chunks(64).map(|line| str::from_utf8(line).unwrap());
+        *value = lines.map(|line| line.to_owned() + "\r\n").collect::<String>().into();
+    };
+    let stack = Stack::start().await;
+    let mut body = request(&stack.token(), &client_key(), EMAIL);
+    wrap(&mut body["publicKeyRequest"]["proofOfPossession"]);
+    stack.verified_leaf(&stack.post(body.to_string()).await);
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+    let mut body = json!({
+        "credentials": {"oidcIdentityToken": stack.token()},
+        "certificateSigningRequest": STANDARD.encode(csr)
+    });
+    wrap(&mut body["certificateSigningRequest"]);
+    stack.verified_leaf(&stack.post(body.to_string()).await);
+}
+
+#[tokio::test]
 async fn takes_the_token_of_the_header_with_or_without_scheme() {
     let stack = Stack::start().await;
     let mut body = request("", &client_key(), EMAIL);

@@ -132,7 +132,7 @@ pub(super) fn check_count(count: usize, what: &'static str) -> Result<(), EntryE
 /// Decodes base64 that is logged or hashed as it came: either alphabet, but padded and on one line.
 fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, EntryError> {
     if text.len().is_multiple_of(4)
-        && let Ok(bytes) = Base64::decode(text)
+        && let Ok(bytes) = Base64::decode_line(text)
     {
         return if bytes.is_empty() { Err(EntryError::Missing(what)) } else { Ok(bytes.0) };
     }

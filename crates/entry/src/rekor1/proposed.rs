@@ -78,19 +78,9 @@ pub(super) fn required_bytes(
     what: &'static str,
 ) -> Result<Vec<u8>, EntryError> {
     let text = required(text, what)?;
-    let decoded = Base64::decode(&text).or_else(|error| {
-        // Go's decoder, and with it upstream, skips line ends; few clients send them.
-        if text.contains(LINE_ENDS) {
-            Base64::decode(&text.replace(LINE_ENDS, ""))
-        } else {
-            Err(error)
-        }
-    });
-    let bytes = decoded.map_err(|_| EntryError::NotBase64(what))?.0;
+    let bytes = Base64::decode(&text).map_err(|_| EntryError::NotBase64(what))?.0;
     if bytes.is_empty() { Err(EntryError::Missing(what)) } else { Ok(bytes) }
 }
-
-const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 /// A JSON string with its quotes, as RFC 8785 §3.2.2.2 writes it.
 pub(super) fn quoted(text: &str) -> String {

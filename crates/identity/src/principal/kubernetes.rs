@@ -5,6 +5,13 @@ use crate::{ClaimError, PrincipalError, VerifiedClaims};
 
 const CLAIM: &str = "kubernetes.io";
 
+/// Begins the subject of every service account's token; a namespace and a name follow, with a colon
+/// between, which neither can hold.
+const SUBJECT: &str = "system:serviceaccount:";
+
+/// In tokens that a Secret holds, which have no nested claims.
+const LEGACY_CLAIM: &str = "kubernetes.io/serviceaccount/namespace";
+
 /// Longest name of a namespace: RFC 1123 label.
 const MAX_LABEL_LEN: usize = 63;
 
@@ -13,14 +20,24 @@ const MAX_NAME_LEN: usize = 253;
 
 /// The service account, in `cluster` when that has a name: else the URI is the same in every
 /// cluster, and verifiers tell clusters apart by issuer.
+///
+/// The subject says the same again, and API servers authorise by that: a token in which the two
+/// differ was not made by one, and nobody knows whose it is.
 pub(super) fn name(
     verified: &VerifiedClaims,
     cluster: Option<&str>,
 ) -> Result<SubjectAlternativeName, PrincipalError> {
+    if verified.claims().text(LEGACY_CLAIM).map_or(true, |found| found.is_some()) {
+        return Err(PrincipalError::LegacyServiceAccount);
+    }
     let workload: Workload = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
     let names = workload.namespace.zip(workload.serviceaccount.and_then(|account| account.name));
     match names {
         Some((namespace, account)) if is_label(&namespace) && is_name(&account) => {
+            let subject = verified.claims().required_text("sub")?;
+            if subject.strip_prefix(SUBJECT) != Some(&format!("{namespace}:{account}")) {
+                return Err(PrincipalError::Contradiction("sub", CLAIM));
+            }
             let cluster = cluster.map(|name| format!("/clusters/{name}")).unwrap_or_default();
             Ok(SubjectAlternativeName::Uri(format!(
                 "https://kubernetes.io{cluster}/namespaces/{namespace}/serviceaccounts/{account}"

@@ -153,6 +153,11 @@ pub enum PrincipalError {
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,
+    /// A token of a Secret: it never expires, and is not bound to a pod.
+    #[error(
+        "the token is a Secret's, which never ends; take a projected one, of `kubectl create token` or a volume"
+    )]
+    LegacyServiceAccount,
 }
 
 fn refuse_controls(name: &'static str, text: &str) -> Result<(), PrincipalError> {

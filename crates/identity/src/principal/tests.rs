@@ -393,6 +393,51 @@ fn kubernetes_names_the_service_account() {
 }
 
 #[test]
+fn kubernetes_refuses_a_subject_that_is_another_account_than_the_nested_claims() {
+    let kind = || IssuerKind::Kubernetes { cluster: None };
+    let nested = json!({"namespace": "team-a", "serviceaccount": {"name": "builder"}});
+    for subject in [
+        "system:serviceaccount:team-a:deployer",
+        "system:serviceaccount:kube-system:builder",
+        "system:serviceaccount:team-a:builder:x",
+        "system:serviceaccount:team-a:builder ",
+        "System:serviceaccount:team-a:builder",
+        "system:serviceaccount:team-a/builder",
+        "system:node:team-a:builder",
+        "team-a:builder",
+        "builder",
+    ] {
+        let claims = json!({"sub": subject, "kubernetes.io": nested});
+        let refused = map(kind(), &claims).unwrap_err();
+        assert_eq!(refused, PrincipalError::Contradiction("sub", "kubernetes.io"), "{subject}");
+    }
+    let refused = map(kind(), &json!({"kubernetes.io": nested})).unwrap_err();
+    assert_eq!(refused, PrincipalError::Claim(ClaimError::Missing("sub")));
+    // A colon in a name would let two accounts have one subject.
+    let split = json!({"namespace": "a", "serviceaccount": {"name": "b:c"}});
+    let claims = json!({"sub": "system:serviceaccount:a:b:c", "kubernetes.io": split});
+    assert_eq!(map(kind(), &claims).unwrap_err(), PrincipalError::ServiceAccount);
+}
+
+#[test]
+fn kubernetes_refuses_the_tokens_of_secrets_and_says_why() {
+    let claims = json!({
+        "sub": "system:serviceaccount:team-a:builder",
+        "kubernetes.io/serviceaccount/namespace": "team-a",
+        "kubernetes.io/serviceaccount/service-account.name": "builder",
+        "kubernetes.io": {"namespace": "team-a", "serviceaccount": {"name": "builder"}}
+    });
+    let refused = map(IssuerKind::Kubernetes { cluster: None }, &claims).unwrap_err();
+    assert_eq!(refused, PrincipalError::LegacyServiceAccount);
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let payload = r#"{"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:a:b"}"#;
+    let token = [encode(r#"{"alg":"RS256"}"#), encode(payload), encode("s")].join(".");
+    let refused = UnverifiedClaims::parse(&token).unwrap_err();
+    assert_eq!(refused, crate::TokenError::LegacyServiceAccount);
+    assert!(refused.to_string().contains("kubectl create token"), "{refused}");
+}
+
+#[test]
 fn kubernetes_refuses_nameless_and_foreign_accounts() {
     for claim in [
         json!({}),

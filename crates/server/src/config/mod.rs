@@ -6,6 +6,7 @@
 mod issuers;
 mod read;
 mod section;
+mod tsa;
 mod values;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use wire::countersign::Forge;
 use self::section::{Notes, Section};
 pub(crate) use self::{
     section::Problems,
+    tsa::TsaSettings,
     values::{BaseUrl, KeyFile},
 };
 use crate::{
@@ -123,6 +125,7 @@ pub(crate) struct Tsa {
     pub(crate) url: BaseUrl,
     pub(crate) port: u16,
     pub(crate) key: KeyFile,
+    pub(crate) settings: TsaSettings,
 }
 
 #[derive(Debug)]
@@ -143,6 +146,9 @@ pub(crate) struct OidcDev {
     /// Always of this machine.
     pub(crate) url: BaseUrl,
     pub(crate) port: u16,
+    /// Whether people log in over HTTP: then whoever reaches it under the name of this machine is
+    /// anybody.
+    pub(crate) login: bool,
 }
 
 impl Config {

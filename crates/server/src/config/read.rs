@@ -16,7 +16,7 @@ use wire::countersign::Forge;
 
 use super::{
     BaseUrl, Ca, Config, Database, KeyFile, Listen, Log, OidcDev, Telemetry, Trust, Tsa, issuers,
-    section::Section, values::LoginUrl,
+    section::Section, tsa, values::LoginUrl,
 };
 use crate::{
     cli::Part,
@@ -34,7 +34,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     let database = database(file.section("database"));
     let oidc_dev = oidc_dev(&mut file);
     let ca = only(&mut file, "ca").and_then(|section| ca(section, &dirs));
-    let tsa = only(&mut file, "tsa").and_then(|section| tsa(section, &dirs));
+    let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let provider = oidc_dev.as_ref().map(|oidc| oidc.url.to_string());
     let trust = only(&mut file, "trust").and_then(|section| trust(section, &dirs, provider));
     let logs = logs(&mut file, &dirs);
@@ -231,8 +231,9 @@ fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {
     {
         section.wrong("url", "must be of the host `localhost`: it vouches for everybody");
     }
+    let login = section.flag("login");
     section.end();
-    Some(OidcDev { url: url?, port })
+    Some(OidcDev { url: url?, port, login })
 }
 
 /// Whoever logs in at a provider that the CA does not believe is refused there: found here, not by the
@@ -312,10 +313,11 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
     Some(OpenCa { url, port, key: key?, settings, ct_url })
 }
 
-fn tsa(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<Tsa> {
+fn stamping(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<Tsa> {
     let (url, port, key) = common(&mut section, Face::Tsa, "key", dirs.key_file(Part::Tsa, "tsa"));
+    let settings = tsa::settings(&mut section);
     section.end();
-    Some(Tsa { url: url?, port, key: key? })
+    Some(Tsa { url: url?, port, key: key?, settings })
 }
 
 fn trust<'p>(

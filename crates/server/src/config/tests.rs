@@ -480,3 +480,44 @@ fn proxies_are_believed_only_where_they_are_listed() {
     let said = problems(&with("[\"home\"]"));
     assert!(said.contains("listen.trusted_proxies: `home` is not a network"), "{said}");
 }
+
+#[test]
+fn a_timestamp_authority_has_the_policies_of_its_section() {
+    let with = |keys: &str| changed("[tsa.default]", &format!("[tsa.default]\n{keys}"));
+    let settings = |keys: &str| Config::parse(&with(keys)).unwrap().tsa.settings;
+    let usual = Config::parse(&trial()).unwrap().tsa.settings;
+    assert_eq!((usual.policy, usual.accepted_policies.len()), (tsp::PolicyOid::SIGSTORE, 0));
+    assert_eq!(usual.intermediate_usage, tsp::IntermediateUsage::Required);
+    let own = settings(
+        "policy = \"1.3.6.1.4.1.32473.1\"\naccepted_policies = [\"1.3.6.1.4.1.32473.2\", \
+         \"1.3.6.1.4.1.57264.2\"]\nunmarked_intermediates = true",
+    );
+    assert_eq!(own.policy.to_string(), "1.3.6.1.4.1.32473.1");
+    assert_eq!(own.accepted_policies.len(), 2);
+    assert_eq!(own.intermediate_usage, tsp::IntermediateUsage::Optional);
+    let many = format!("accepted_policies = [{}]", "\"1.2.3\", ".repeat(33));
+    for (keys, said) in [
+        ("policy = \"acme\"", "tsa.default.policy: `acme`: the policy is not an object identifier"),
+        ("policy = \"acme\"", "like 1.3.6.1.4.1.32473.1"),
+        ("policy = \"1.3.6.1.4.1.\"", "not an object identifier"),
+        ("policy = 1.3", "tsa.default.policy: must be a text"),
+        ("policy = \"2.5.29.32.0\"", "anyPolicy is no policy"),
+        ("accepted_policies = [\"1..2\"]", "tsa.default.accepted_policies: `1..2`"),
+        ("accepted_policies = \"1.2.3\"", "must be a list of texts"),
+        ("accepted_policies = [\"1.2.3\", \"1.2.3\"]", "`1.2.3` is there twice"),
+        ("policy = \"1.2.3\"\naccepted_policies = [\"1.2.3\"]", "always accepted"),
+        (&many, "more than 32"),
+    ] {
+        let found = problems(&with(keys));
+        assert!(found.contains(said), "{keys}: {found}");
+    }
+}
+
+#[test]
+fn nobody_logs_in_unless_the_file_says_so() {
+    let login = |text: &str| Config::parse(text).unwrap().oidc_dev.unwrap().login;
+    assert!(!login(&trial()));
+    assert!(login(&changed("[oidc-dev]", "[oidc-dev]\nlogin = true")));
+    let said = problems(&changed("[oidc-dev]", "[oidc-dev]\nlogin = \"yes\""));
+    assert!(said.contains("oidc-dev.login: must be true or false"), "{said}");
+}

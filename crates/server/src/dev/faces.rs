@@ -1,8 +1,9 @@
 use ca::CaConfig;
-use crypto::{LocalSigner, Signer};
+use crypto::LocalSigner;
 use url::Url;
 
 use crate::{
+    config::TsaSettings,
     endpoints::{Face, Ports},
     keys::Keys,
     logs::{LogSigners, Logs},
@@ -36,7 +37,7 @@ pub(super) fn distribute(keys: Keys, shared: &Shared) -> (LogSigners, TufKeys, F
 pub(super) fn build(
     shared: &Shared,
     ports: &Ports,
-    keys: FaceKeys,
+    (keys, may_log_in): (FaceKeys, bool),
     (logs, signers): (&Logs, &LogSigners),
     (material, trust): (&Material, &OpenTrust),
 ) -> anyhow::Result<Vec<Served>> {
@@ -44,8 +45,8 @@ pub(super) fn build(
     let ca = services::ca(shared, ca_config(ports)?, keys.ca, material)?
         .with_check(log_check("ct", &logs.ct));
     let log = services::logs(shared, logs, signers, std::slice::from_ref(&material.ca_chain))?;
-    let tsa = services::tsa(shared, keys.tsa, material)?;
-    let oidc = services::oidc(&ports.url(Face::Oidc), keys.oidc.public_key())?;
+    let tsa = services::tsa(shared, keys.tsa, material, TsaSettings::default())?;
+    let oidc = services::oidc(shared, &ports.url(Face::Oidc), keys.oidc, may_log_in)?;
     let mut all = vec![ca, log.ct, log.rekor1, log.rekor2, tsa, services::trust(trust), oidc];
     all.push(services::metrics(&all)?);
     Ok(all)

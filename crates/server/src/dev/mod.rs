@@ -31,11 +31,11 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     // From here on a signal ends an unfinished start too.
     let mut signals = Signals::listen()?;
-    if let Some(address) = arguments.listen.filter(|address| !address.is_loopback()) {
+    if let Some(address) = arguments.listen.filter(|_| is_beyond_loopback(&arguments)) {
         warn!(
             %address,
             "listening beyond loopback: whoever reaches this address can use a stack whose \
-             identity provider trusts everybody with the data directory"
+             identity provider trusts everybody with the data directory; nobody logs in over HTTP"
         );
     }
     let data_dir = DataDir::create(&arguments.data_dir)?;
@@ -49,6 +49,16 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     // What waits for the file must not find it while we go.
     remove_if_present(&data_dir.ready_file())?;
     running.stop(failure).await
+}
+
+/// Whether there is a page to log in on, where whoever sees it can be anybody.
+fn may_log_in(arguments: &DevArguments) -> bool {
+    !arguments.no_login && !is_beyond_loopback(arguments)
+}
+
+/// Whether others than this machine reach the stack.
+fn is_beyond_loopback(arguments: &DevArguments) -> bool {
+    arguments.listen.is_some_and(|address| !address.is_loopback())
 }
 
 async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(Running, Ready)> {
@@ -90,6 +100,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     );
     let (trust, logs) = (trust?, logs?);
     trust.write_to(&data_dir.trust_dir())?;
+    let face_keys = (face_keys, may_log_in(arguments));
     let served = faces::build(&shared, &ports, face_keys, (&logs, &signers), (&material, &trust))?;
     let servers = Servers::start(
         served.into_iter().zip(bound).collect(),
@@ -129,4 +140,29 @@ async fn make_secrets(data_dir: DataDir, now: u64) -> anyhow::Result<(Keys, Mate
         Ok((keys, material))
     };
     tokio::task::spawn_blocking(make).await.context("making keys panicked")?
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn people_log_in_only_where_nobody_else_reaches_the_stack() {
+        let may = |options: &[&str]| {
+            let words = [["countersignd", "dev"].as_slice(), options].concat();
+            let Command::Dev(arguments) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("another command")
+            };
+            may_log_in(&arguments)
+        };
+        assert!(may(&[]));
+        assert!(may(&["--listen", "127.0.0.2"]) && may(&["--listen", "::1"]));
+        for address in ["0.0.0.0", "::", "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert!(!may(&["--listen", address]), "{address}");
+        }
+        assert!(!may(&["--no-login"]));
+    }
 }

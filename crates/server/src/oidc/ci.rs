@@ -115,9 +115,7 @@ impl Ci {
 /// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
 /// the jobs of every CI system by that system's.
 pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
-    let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
-    let kind = IssuerKind::EmailOrUri { subject_domain };
-    let plain = IssuerConfig::new_loopback(base_url, vec![AUDIENCE.to_owned()], kind)?;
+    let plain = plain_issuer(base_url)?;
     let of_ci =
         |ci: Ci| IssuerConfig::new_loopback(&ci.issuer(base_url), ci.audiences(), ci.issuer_kind());
     let mut issuers = vec![plain];
@@ -125,6 +123,13 @@ pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
         issuers.push(of_ci(ci)?);
     }
     Ok(issuers)
+}
+
+/// What the stack believes of people and URIs; its audiences are the clients that log people in.
+pub(crate) fn plain_issuer(base_url: &str) -> anyhow::Result<IssuerConfig> {
+    let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
+    let kind = IssuerKind::EmailOrUri { subject_domain };
+    Ok(IssuerConfig::new_loopback(base_url, vec![AUDIENCE.to_owned()], kind)?)
 }
 
 /// A controller whose administrators have added what the certificate can say of the source.

@@ -1,16 +1,19 @@
-//! The development identity provider: discovery, keys and claims.
+//! The development identity provider: discovery, keys, claims, and where people log in.
 //!
 //! One issuer per path: the plain one at `/`, and one for each CI system, with
-//! that system's real claim set. Tokens are made by `countersignd token`, never
-//! over HTTP, so that reaching the port is not enough to be somebody.
+//! that system's real claim set. Tokens of jobs are made by `countersignd token`, never
+//! over HTTP. People's are made so too, and over HTTP where [`login`] is wanted: there
+//! whoever reaches the port from this machine can be anybody.
 
 mod ci;
 mod claims;
 mod jobs;
 mod jwt;
+mod login;
 mod provider;
 
-pub(crate) use ci::{AUDIENCE, Ci, issuers};
+pub(crate) use ci::{AUDIENCE, Ci, issuers, plain_issuer};
 pub(crate) use claims::{ClaimOverride, TokenRequest};
 pub(crate) use jwt::Minter;
+pub(crate) use login::Login;
 pub(crate) use provider::{protocol, router};

@@ -10,17 +10,32 @@ use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use service::{Failure, Protocol};
 
-use super::{Ci, jwt::key_set};
+use super::{
+    Ci, Login,
+    jwt::key_set,
+    login::{self, MAX_BODY_LEN},
+};
 
-/// Discovery document and key set of the plain issuer and of every [`Ci`], below `base_url`.
-pub(crate) fn router(base_url: &str, key: &PublicKey) -> anyhow::Result<Router> {
+/// Discovery document and key set of the plain issuer and of every [`Ci`], below `base_url`; and where
+/// people log in to the plain one, if they may.
+pub(crate) fn router(
+    base_url: &str,
+    key: &PublicKey,
+    login: Option<Login>,
+) -> anyhow::Result<Router> {
     let keys = Arc::new(key_set(key)?);
-    let paths = Ci::ALL.map(|ci| format!("/{}", ci.name()));
+    let mut plain = discovery(base_url);
     let mut router = Router::new();
-    for path in [""].into_iter().chain(paths.iter().map(String::as_str)) {
-        let discovery = Arc::new(discovery(&format!("{base_url}{path}")));
+    if let Some(login) = login {
+        if let (Value::Object(all), Value::Object(flows)) = (&mut plain, login.discovery()) {
+            all.extend(flows);
+        }
+        router = login::router(Arc::new(login));
+    }
+    let of_ci = Ci::ALL.map(|ci| (format!("/{}", ci.name()), discovery(&ci.issuer(base_url))));
+    for (path, discovery) in [(String::new(), plain)].into_iter().chain(of_ci) {
         router = router
-            .route(&format!("{path}/.well-known/openid-configuration"), document(discovery))
+            .route(&format!("{path}/.well-known/openid-configuration"), document(discovery.into()))
             .route(&format!("{path}/.well-known/jwks"), document(Arc::clone(&keys)));
     }
     Ok(router)
@@ -32,10 +47,11 @@ pub(crate) fn protocol() -> Protocol {
         let body = json!({"error": "invalid_request", "error_description": failure.to_string()});
         (failure.status(), Json(body)).into_response()
     };
-    Protocol { name: "oidc", body_limit: 1024, timeout: Duration::from_secs(10), render }
+    Protocol { name: "oidc", body_limit: MAX_BODY_LEN, timeout: Duration::from_secs(10), render }
 }
 
-/// OpenID Connect Discovery §3. Like those of CI systems it names no endpoint that would give tokens.
+/// OpenID Connect Discovery §3. Like those of CI systems it names no endpoint that would give tokens;
+/// the plain issuer's are added where there are any.
 fn discovery(issuer: &str) -> Value {
     json!({
         "issuer": issuer,
@@ -72,7 +88,7 @@ mod tests {
     #[tokio::test]
     async fn each_issuer_has_its_own_discovery_document_and_keys() {
         let key = LocalSigner::generate(KeyType::Rsa2048, "oidc").unwrap();
-        let router = router("http://localhost:3006", key.public_key()).unwrap();
+        let router = router("http://localhost:3006", key.public_key(), None).unwrap();
         let app = service::harden(router, protocol());
         let ask = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
@@ -87,6 +103,7 @@ mod tests {
             assert_eq!(status, StatusCode::OK);
             let issuer = format!("http://localhost:3006{path}");
             assert_eq!(body["issuer"], issuer);
+            assert!(body.get("token_endpoint").is_none(), "nobody logs in unless it was wanted");
             assert_eq!(body["jwks_uri"], format!("{issuer}/.well-known/jwks"));
             let (_, keys) = ask(&format!("{path}/.well-known/jwks")).await;
             assert_eq!(keys["keys"][0]["kty"], "RSA");

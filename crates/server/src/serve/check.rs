@@ -28,8 +28,11 @@ pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
     let shared = Shared::new(Arc::new(SystemClock));
     let issuers = config.ca.settings.issuers.len();
     output::print(&format!("configuration: ok, {issuers} issuers are believed"));
-    if config.oidc_dev.is_some() {
+    if let Some(oidc) = &config.oidc_dev {
         output::print("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
+        if oidc.login {
+            output::print("warning: `login` in [oidc-dev]: whoever reaches its port is anybody");
+        }
     }
     let mut sound = true;
     sound &= report("ca", &ca(&config, &public));
@@ -74,7 +77,7 @@ fn ca(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
 
 fn tsa(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
     let key = load(&config.tsa.key, "tsa", KeyType::EcdsaP256)?;
-    tsa_sound(&public.material()?.tsa_chain, &key)
+    tsa_sound(&public.material()?.tsa_chain, &key, config.tsa.settings.intermediate_usage)
 }
 
 async fn logs(

@@ -3,6 +3,7 @@ use std::{fs::File, path::Path, sync::Arc};
 use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use service::SystemClock;
+use tracing::warn;
 use trust::TrustFiles;
 use url::Url;
 
@@ -116,7 +117,12 @@ impl<'a> Start<'a> {
 
     fn tsa(&mut self) -> anyhow::Result<()> {
         let key = load(&self.config.tsa.key, "tsa", KeyType::EcdsaP256)?;
-        self.served.push(services::tsa(&self.shared, key, &self.public.material()?)?);
+        self.served.push(services::tsa(
+            &self.shared,
+            key,
+            &self.public.material()?,
+            self.config.tsa.settings.clone(),
+        )?);
         Ok(())
     }
 
@@ -143,7 +149,14 @@ impl<'a> Start<'a> {
         let port = url.port_or_known_default().unwrap_or(oidc.port);
         let ports = Ports::new(|_| port);
         write_json(&data_dir.last_start_file(), &LastStart { ports, clock_offset_file: None })?;
-        self.served.push(services::oidc(&oidc.url.to_string(), key.public_key())?);
+        if oidc.login && self.config.listen.address.is_some_and(|address| !address.is_loopback()) {
+            warn!(
+                "people log in to the development identity provider, which listens beyond loopback: \
+                 whoever reaches it is anybody"
+            );
+        }
+        let base_url = oidc.url.to_string();
+        self.served.push(services::oidc(&self.shared, &base_url, key, oidc.login)?);
         Ok(())
     }
 

@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::response::IntoResponse;
 use ca::{Ca, CaConfig, CaParts};
-use crypto::{LocalSigner, PublicKey};
+use crypto::{LocalSigner, Signer};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
 use translog::{
@@ -19,9 +19,10 @@ use tsa::{Tsa, TsaConfig};
 
 use super::{Check, Material, Served, Shared};
 use crate::{
+    config::TsaSettings,
     endpoints::Face,
     logs::{LogSigners, Logs},
-    oidc as provider,
+    oidc::{self as provider, Login, Minter},
 };
 
 /// The certificate authority.
@@ -83,9 +84,15 @@ pub(crate) fn tsa(
     shared: &Shared,
     key: LocalSigner,
     material: &Material,
+    settings: TsaSettings,
 ) -> anyhow::Result<Served> {
     // The key is in memory: a token is one job on the pool, with its signature.
-    let config = TsaConfig::new(Arc::new(key), material.tsa_chain.clone());
+    let config = TsaConfig {
+        policy: settings.policy,
+        accepted_policies: settings.accepted_policies,
+        intermediate_usage: settings.intermediate_usage,
+        ..TsaConfig::new(Arc::new(key), material.tsa_chain.clone())
+    };
     let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
         .context("cannot start the TSA")?;
     let tsa = Arc::new(tsa);
@@ -138,9 +145,22 @@ pub(crate) fn trust(open: &OpenTrust) -> Served {
     Served::new(Face::Trust, router, ::trust::protocol())
 }
 
-/// The development identity provider.
-pub(crate) fn oidc(base_url: &str, key: &PublicKey) -> anyhow::Result<Served> {
-    Ok(Served::new(Face::Oidc, provider::router(base_url, key)?, provider::protocol()))
+/// The development identity provider, to which people log in when `may_log_in`.
+pub(crate) fn oidc(
+    shared: &Shared,
+    base_url: &str,
+    key: LocalSigner,
+    may_log_in: bool,
+) -> anyhow::Result<Served> {
+    let public_key = key.public_key().clone();
+    let login = || {
+        let clients = provider::plain_issuer(base_url)?.audiences().to_vec();
+        let work = (shared.cpu.clone(), Arc::clone(&shared.clock));
+        anyhow::Ok(Login::new(base_url, clients, Minter::new(key), work))
+    };
+    let login = if may_log_in { Some(login()?) } else { None };
+    let router = provider::router(base_url, &public_key, login)?;
+    Ok(Served::new(Face::Oidc, router, provider::protocol()))
 }
 
 /// What the process has measured. Ready when all of `others` are: one question for the process.

@@ -1,9 +1,11 @@
 //! The program as a process: one test binary, so that it is linked once.
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
+mod closed_pipes;
 mod dev;
 mod fsck;
 mod harness;
 mod inert;
 mod log_lines;
+mod login;
 mod token;

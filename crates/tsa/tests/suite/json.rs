@@ -56,6 +56,14 @@ async fn accepts_parameters_of_the_media_type_and_unknown_members() {
 }
 
 #[tokio::test]
+async fn accepts_the_hash_in_base64_with_line_ends() {
+    let server = Server::new();
+    let mut body = body();
+    body["artifactHash"] = format!("{}\n", body["artifactHash"].as_str().unwrap()).into();
+    post(&server, body).await.verified(&server.chain);
+}
+
+#[tokio::test]
 async fn accepts_longer_hashes() {
     let server = Server::new();
     for (name, len) in [("sha384", 48), ("Sha512", 64)] {

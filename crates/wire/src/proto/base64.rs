@@ -11,9 +11,11 @@ use thiserror::Error;
 
 /// Bytes that JSON carries as base64.
 ///
-/// Written in the standard alphabet with padding. Read in the standard or the
-/// URL-safe alphabet (never both in one value), padded or not; bits that no byte
-/// uses must be zero, so that one value has no second spelling hidden in them.
+/// Written in the standard alphabet with padding. Read by one rule wherever a protocol's JSON has
+/// bytes, in requests of every service, in searches and in answers: the standard or the URL-safe
+/// alphabet (never both in one value), padded or not, with line ends anywhere (RFC 2045 §6.8; Go's
+/// decoder, and with it every upstream server, skips CR and LF and nothing else); bits that no byte
+/// uses must be zero.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Base64(pub Vec<u8>);
 
@@ -23,11 +25,23 @@ pub struct Base64(pub Vec<u8>);
 pub struct NotBase64;
 
 impl Base64 {
-    /// Reads base64 text.
+    /// Reads base64 text, on one line or many.
     ///
     /// # Errors
     /// [`NotBase64`].
     pub fn decode(text: &str) -> Result<Self, NotBase64> {
+        if text.contains(LINE_ENDS) {
+            return Self::decode_line(&text.replace(LINE_ENDS, ""));
+        }
+        Self::decode_line(text)
+    }
+
+    /// Reads base64 text that has no line ends: where the text itself is signed, hashed or logged,
+    /// and another spelling of the same bytes would be another text.
+    ///
+    /// # Errors
+    /// [`NotBase64`].
+    pub fn decode_line(text: &str) -> Result<Self, NotBase64> {
         let engine = if text.contains(['-', '_']) { &LENIENT_URL_SAFE } else { &LENIENT_STANDARD };
         engine.decode(text).map(Self).map_err(|_| NotBase64)
     }
@@ -50,6 +64,8 @@ impl Base64 {
         self.0.is_empty()
     }
 }
+
+const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -133,8 +149,37 @@ mod tests {
 
     #[test]
     fn rejects_mixed_alphabets_stray_bits_and_white_space() {
-        for text in ["+_8=", "-/8=", "+/9=", "A", "AA==A", "AA AA", "AAA=\n", "=", "AA===", "é"] {
+        for text in [
+            "+_8=",
+            "-/8=",
+            "+/9=",
+            "A",
+            "AA==A",
+            "AA AA",
+            "AAA= ",
+            "AAA=\t",
+            "=",
+            "AA===",
+            "é",
+            "+_8\n=",
+            "AA\n A",
+            "AA\u{85}A=",
+            "AA\u{2028}A=",
+            "AA\u{b}A=",
+            "+/9=\n",
+        ] {
             assert_eq!(Base64::decode(text), Err(NotBase64), "{text}");
+            assert_eq!(Base64::decode_line(text), Err(NotBase64), "{text}");
+        }
+    }
+
+    #[test]
+    fn skips_line_ends_where_the_text_is_not_what_counts() {
+        for text in ["+/8=\n", "+/8=\r\n", "\n+/8", "+\n/\r8\n=", "+\r/8=", "-_\n8"] {
+            assert_eq!(Base64::decode(text).unwrap().0, [0xfb, 0xff], "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(serde_json::from_str::<Base64>(&json).unwrap().0, [0xfb, 0xff], "{text:?}");
+            assert_eq!(Base64::decode_line(text), Err(NotBase64), "{text:?}");
         }
     }
 

@@ -100,6 +100,61 @@ fn refuses_authorities_that_may_not_sign_certificates() {
     assert_eq!(error, ChainError::MayNotSignCertificates(0));
 }
 
+/// A root, a company's policy CA and an issuing CA, after changing what those above say.
+fn corporate(
+    change: impl FnOnce(&mut Authority, &mut Authority),
+) -> Result<CertificateChain, ChainError> {
+    let (mut root, mut policy) = (Authority::root(), Authority::intermediate());
+    policy.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    policy.params.distinguished_name.push(DnType::CommonName, "policy");
+    change(&mut root, &mut policy);
+    let issuing = Authority::intermediate().signed_by(&policy);
+    CertificateChain::from_der(vec![issuing, policy.signed_by(&root), root.self_signed()])
+}
+
+/// RFC 5280 §4.2.1.3 and §4.2.1.12: without the extension, any use.
+#[test]
+fn takes_a_corporate_hierarchy_that_says_no_usage_above_the_issuing_authority() {
+    corporate(|_, _| ()).unwrap();
+    corporate(|root, _| root.params.key_usages.clear()).unwrap();
+    corporate(|_, policy| policy.params.key_usages.clear()).unwrap();
+    corporate(|_, policy| policy.params.extended_key_usages.clear()).unwrap();
+    corporate(|root, policy| {
+        root.params.key_usages.clear();
+        policy.params.key_usages.clear();
+        policy.params.extended_key_usages.clear();
+    })
+    .unwrap();
+    // Not critical, as Microsoft's CAs have it: digitalSignature, keyCertSign, cRLSign.
+    let key_usage = |bits: u8| {
+        move |_: &mut Authority, policy: &mut Authority| {
+            policy.params.key_usages.clear();
+            let content = vec![3, 2, 1, bits];
+            let usage = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 15], content);
+            policy.params.custom_extensions.push(usage);
+        }
+    };
+    corporate(key_usage(0x86)).unwrap();
+    assert_eq!(corporate(key_usage(0x82)).unwrap_err(), ChainError::MayNotSignCertificates(1));
+}
+
+#[test]
+fn what_a_corporate_hierarchy_does_say_still_counts() {
+    let only_crls = |authority: &mut Authority| {
+        authority.params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    };
+    let error = corporate(|root, _| only_crls(root)).unwrap_err();
+    assert_eq!(error, ChainError::MayNotSignCertificates(2));
+    let error = corporate(|_, policy| only_crls(policy)).unwrap_err();
+    assert_eq!(error, ChainError::MayNotSignCertificates(1));
+    let error = corporate(|_, policy| {
+        policy.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    assert_eq!(error.unwrap_err(), ChainError::NotForCodeSigning(1));
+    let error = corporate(|_, policy| policy.params.is_ca = IsCa::NoCa).unwrap_err();
+    assert_eq!(error, ChainError::NotAnAuthority(1));
+}
+
 #[test]
 fn refuses_path_length_that_forbids_the_intermediate() {
     let limit = |limit| {

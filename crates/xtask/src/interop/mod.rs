@@ -16,12 +16,12 @@ use anyhow::{Result, bail};
 
 use crate::{options::Options, process::build_binaries, stack::Stack};
 use report::Report;
-use scenarios::{chains, clock, commits, images, matrix, old_forms, page, timestamps, trust};
+use scenarios::{chains, clock, commits, images, login, matrix, old_forms, page, timestamps, trust};
 use scene::Scene;
 
 /// The parts of the full matrix, in the order of a run.
-const PARTS: [&str; 7] =
-    ["bundles", "old-forms", "images", "commits", "timestamps", "clock", CHAINS];
+const PARTS: [&str; 8] =
+    ["bundles", "old-forms", "images", "commits", "login", "timestamps", "clock", CHAINS];
 
 /// The part that needs no server.
 const CHAINS: &str = "chains";
@@ -82,6 +82,7 @@ fn parts(scene: &Scene<'_>, report: &mut Report, only: Option<&str>) -> Result<(
             "old-forms" => old_forms::signed(scene, report)?,
             "images" => images::sealed(scene, report)?,
             "commits" => commits::by_gitsign(scene, report)?,
+            "login" => login::by_people(scene, report)?,
             "timestamps" => timestamps::by_openssl(scene, report),
             // One has a stack of its own, one has none.
             _ => {}

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use translog::http::Rekor1Options;
 
 use super::{
-    ENTRIES, assert_error, b64, create, create_many, get_entry, hashedrekord, hashedrekord_of,
-    pem_of, router, router_of,
+    ENTRIES, RETRIEVE, assert_error, b64, bytes, create, create_many, entries_of, get_entry,
+    hashedrekord, hashedrekord_of, pem_of, router, router_of,
 };
 use crate::{
     certificates::for_names,
@@ -67,6 +67,42 @@ async fn finds_entries_by_hash_key_address_and_name() {
         json!({"email": "https://ci.example/build.yml"}),
     ] {
         assert_eq!(search(&router, query.clone()).await, [] as [String; 0], "{query}");
+    }
+    running.stop().await;
+}
+
+/// As `base64` and `openssl enc` write it: lines of `length`, a line end after the last.
+fn wrapped(base64: &str, length: usize, end: &str) -> String {
+    let lines = base64.as_bytes().chunks(length).map(|line| str::from_utf8(line).unwrap());
+    lines.map(|line| line.to_owned() + end).collect()
+}
+
+#[tokio::test]
+async fn an_entry_that_was_submitted_in_wrapped_base64_is_found_by_the_same_text() {
+    let home = Home::rekor1();
+    let running = home.start().await;
+    let router = router(&running);
+    let (plain, pem) = by_certificate(&["a@acme.example"], b"wrapped");
+    for (length, end) in [(64, "\n"), (76, "\r\n"), (1000, "\n")] {
+        let mut request = plain.clone();
+        let signature = &mut request["spec"]["signature"];
+        let content = json!(wrapped(&b64(&pem), length, end));
+        signature["publicKey"]["content"] = content.clone();
+        let bare = signature["content"].as_str().unwrap();
+        signature["content"] = wrapped(bare, length, end).into();
+        // One entry, however its request was written: the body is the canonical one.
+        let entry = create(&home, &router, &request).await;
+        assert_eq!(entry.index, 0);
+        let query = json!({"publicKey": {"format": "x509", "content": content}});
+        assert_eq!(search(&router, query).await, [entry.id.as_str()]);
+        for proposal in [&request, &plain] {
+            let query = json!({"entries": [proposal]}).to_string();
+            let found = entries_of(&home, &post(&router, RETRIEVE, query).await);
+            assert!(found.len() == 1 && found[0].is_same(&entry));
+        }
+        let body: Value = serde_json::from_slice(&entry.body).unwrap();
+        let key = String::from_utf8(bytes(&body["spec"]["signature"]["publicKey"]["content"]));
+        assert_eq!(key.unwrap().trim_end(), pem.trim_end());
     }
     running.stop().await;
 }

@@ -42,7 +42,16 @@ pub(in crate::interop) fn initialize(scene: &Scene<'_>) -> Result<()> {
 
 /// A fresh repository that signs every commit, by configuration alone.
 pub(in crate::interop) fn repository(scene: &Scene<'_>, mode: Mode) -> Result<PathBuf> {
-    let directory = scene.directory(&format!("repository-{}", mode.name()))?;
+    repository_in(scene, &format!("repository-{}", mode.name()), mode)
+}
+
+/// A fresh repository of somebody who has no token and logs in.
+pub(in crate::interop) fn repository_of_a_person(scene: &Scene<'_>) -> Result<PathBuf> {
+    repository_in(scene, "repository-login", Mode::Online)
+}
+
+fn repository_in(scene: &Scene<'_>, name: &str, mode: Mode) -> Result<PathBuf> {
+    let directory = scene.directory(name)?;
     git(scene, &directory, &["init", "-q", "-b", "main"])?;
     let program = scene.clients.path(Tool::Gitsign)?.display().to_string();
     let settings = [
@@ -67,6 +76,20 @@ pub(in crate::interop) fn commit(scene: &Scene<'_>, repository: &Path) -> Result
     std::fs::write(repository.join("README"), "signed\n")?;
     git(scene, repository, &["add", "README"])?;
     git(scene, repository, &["commit", "-q", "-m", "what Alice wrote"]).map(drop)
+}
+
+/// `git commit` without a token: gitsign opens the browser that `prepare` gives it.
+pub(in crate::interop) fn commit_by_login(
+    scene: &Scene<'_>,
+    repository: &Path,
+    prepare: impl Fn(&mut std::process::Command),
+) -> Result<()> {
+    std::fs::write(repository.join("README"), "signed\n")?;
+    git(scene, repository, &["add", "README"])?;
+    let mut git = scene.with_environment_file(HOME, scene.clients.path(Tool::Git)?)?;
+    git.env("GIT_CONFIG_NOSYSTEM", "1").current_dir(repository);
+    prepare(&mut git);
+    output(git.args(["commit", "-q", "-m", "what Alice wrote"])).map(drop)
 }
 
 /// `gitsign verify` of a commit, for an identity.

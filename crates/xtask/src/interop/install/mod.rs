@@ -30,6 +30,7 @@ const TRIES: u32 = 3;
 pub(super) enum Tool {
     Cosign3,
     Python,
+    ModelSigning,
     /// node, with the libraries beside it.
     JavaScript,
     JavaScriptCli,
@@ -53,7 +54,8 @@ impl Tool {
         [Self::Cosign3, Self::Python, Self::JavaScript, Self::JavaScriptCli, Self::Chromium];
 
     /// What only the full matrix needs.
-    const REST: [Self; 10] = [
+    const REST: [Self; 11] = [
+        Self::ModelSigning,
         Self::Cosign2,
         Self::Gitsign,
         Self::GoSigning,
@@ -70,6 +72,7 @@ impl Tool {
         match self {
             Self::Cosign3 => "cosign 3",
             Self::Python => "sigstore-python",
+            Self::ModelSigning => "model_signing",
             Self::JavaScript => "sigstore-js",
             Self::JavaScriptCli => "@sigstore/cli",
             Self::Chromium => "chromium",
@@ -168,6 +171,7 @@ fn one(tool: Tool, cache: &Path) -> Result<Program> {
         Tool::Registry => trixie.program("docker-registry", "docker-registry", "2."),
         Tool::Java => java::install(&cache.join("java")),
         Tool::Python => python::install(&cache.join("python")),
+        Tool::ModelSigning => python::install_model_signing(&cache.join("model-signing")),
         Tool::JavaScript => Ok(javascript::install(&cache.join("javascript"))?.0),
         Tool::JavaScriptCli => Ok(javascript::install(&cache.join("javascript"))?.1),
         Tool::Chromium => machine::install("chromium", "chromium", "--version"),

@@ -20,6 +20,7 @@ pub(super) mod chains;
 pub(super) mod clock;
 pub(super) mod commits;
 pub(super) mod images;
+pub(super) mod login;
 pub(super) mod matrix;
 pub(super) mod old_forms;
 pub(super) mod page;
