@@ -21,6 +21,7 @@ mod algorithm;
 mod claims;
 mod issuer;
 mod principal;
+mod spiffe;
 mod subject_domain;
 mod token;
 mod verified;
@@ -33,6 +34,7 @@ pub use issuer::{
     is_loopback,
 };
 pub use principal::{Principal, PrincipalError};
+pub use spiffe::TrustDomain;
 pub use subject_domain::SubjectDomain;
 pub use token::{MAX_TOKEN_LEN, TokenError, UnverifiedClaims};
 pub use verified::{VerificationError, VerifiedClaims};

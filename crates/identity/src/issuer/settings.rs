@@ -7,7 +7,7 @@ use super::{check_issuer_url, check_transport};
 use crate::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, JwsAlgorithm,
-    SubjectDomain,
+    SubjectDomain, TrustDomain,
 };
 
 /// What a configuration file says, before it is known to make sense.
@@ -41,6 +41,7 @@ pub(super) struct Settings {
     max_lifetime_s: Option<u64>,
     #[serde(default)]
     allow_loopback_http: bool,
+    trust_domains: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -57,6 +58,8 @@ enum KindName {
     CircleciJob,
     BitbucketPipeline,
     Kubernetes,
+    Spiffe,
+    Username,
 }
 
 impl KindName {
@@ -73,6 +76,8 @@ impl KindName {
             Self::CircleciJob => "circleci-job",
             Self::BitbucketPipeline => "bitbucket-pipeline",
             Self::Kubernetes => "kubernetes",
+            Self::Spiffe => "spiffe",
+            Self::Username => "username",
         }
     }
 }
@@ -136,6 +141,11 @@ impl Settings {
                     .to_ascii_lowercase(),
             }),
             KindName::Kubernetes => IssuerKind::Kubernetes { cluster: self.cluster.take() },
+            KindName::Spiffe => IssuerKind::Spiffe { trust_domains: self.take_trust_domains()? },
+            KindName::Username => IssuerKind::Username {
+                subject_domain: self
+                    .needed(|settings| settings.subject_domain.take(), "subject_domain")?,
+            },
         })
     }
 
@@ -183,6 +193,11 @@ impl Settings {
         SubjectDomain::parse(&text)
     }
 
+    fn take_trust_domains(&mut self) -> Result<Vec<TrustDomain>, IssuerConfigError> {
+        let domains = self.needed(|settings| settings.trust_domains.take(), "trust_domains")?;
+        domains.iter().map(|domain| TrustDomain::parse(domain)).collect()
+    }
+
     /// The server's URL, as set or as `of` tells it from the issuer's.
     fn take_base_url(
         &mut self,
@@ -218,6 +233,7 @@ impl Settings {
             ("runner_environment", self.runner_environment.is_some()),
             ("source_hosts", self.source_hosts.is_some()),
             ("claims", self.claims.is_some()),
+            ("trust_domains", self.trust_domains.is_some()),
         ];
         match left.into_iter().find(|(_, present)| *present) {
             None => Ok(()),

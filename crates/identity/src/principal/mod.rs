@@ -10,7 +10,9 @@ mod github;
 mod gitlab;
 mod jenkins;
 mod kubernetes;
+mod spiffe;
 mod uri;
+mod username;
 
 use thiserror::Error;
 use x509::{ExtensionsError, FulcioExtensions, SanError, SubjectAlternativeName};
@@ -68,6 +70,8 @@ impl VerifiedClaims {
                 None => uri::name(self, subject_domain)?,
             },
             IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
+            IssuerKind::Spiffe { trust_domains } => spiffe::name(self, trust_domains)?,
+            IssuerKind::Username { subject_domain } => username::name(self, subject_domain)?,
             IssuerKind::GithubWorkflow { base_url } => return github::identity(self, base_url),
             IssuerKind::GitlabPipeline { base_url } => return gitlab::identity(self, base_url),
             IssuerKind::AzurePipeline(owner) => return azure::identity(self, owner),
@@ -101,6 +105,12 @@ pub enum PrincipalError {
     /// The subject is not a URI below the issuer's subject domain.
     #[error("claim `sub` is not a URI below {0}")]
     SubjectDomain(String),
+    /// Not a SPIFFE ID of a workload in a trust domain of the issuer's.
+    #[error("claim `sub` is not the SPIFFE ID of a workload in a trust domain of this issuer")]
+    TrustDomain,
+    /// A user's name that would pass for another, or for an address.
+    #[error("claim `sub` is no user name: it holds `!` or `@`, or begins or ends with white space")]
+    Username,
     /// The text cannot stand in a URI.
     #[error("claim `{0}` cannot be part of a URI")]
     NotUriText(&'static str),

@@ -4,6 +4,7 @@ mod buildkite;
 mod circleci;
 mod gitlab;
 mod jenkins;
+mod names;
 mod owners;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
