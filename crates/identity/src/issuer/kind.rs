@@ -2,9 +2,11 @@ use url::Url;
 
 use super::ci::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    JenkinsController, is_slug,
+    JenkinsController, check_hosts, is_slug,
 };
-use crate::{IssuerConfigError, SubjectDomain, TrustDomain, subject_domain::is_of_one_owner};
+use crate::{
+    CiTemplate, IssuerConfigError, SubjectDomain, TrustDomain, subject_domain::is_of_one_owner,
+};
 
 /// How an issuer's claims become a subject alternative name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub enum IssuerKind {
     CircleciJob(CircleciOrganizations),
     /// A step of Bitbucket Pipelines.
     BitbucketPipeline(BitbucketWorkspace),
+    /// A job of any CI system, as the operator's templates say.
+    CiProvider(Box<CiTemplate>),
     /// A service account of a Kubernetes cluster.
     Kubernetes {
         /// Name of the cluster, for the certificate's name; without it that is the same in every
@@ -88,6 +92,7 @@ impl IssuerKind {
             Self::BuildkiteJob(_) => "buildkite-job",
             Self::CircleciJob(_) => "circleci-job",
             Self::BitbucketPipeline(_) => "bitbucket-pipeline",
+            Self::CiProvider(_) => "ci-provider",
             Self::Kubernetes { .. } => "kubernetes",
         }
     }
@@ -144,6 +149,10 @@ impl IssuerKind {
             Self::BuildkiteJob(organizations) => organizations.check(),
             Self::CircleciJob(organizations) => organizations.check(issuer.path()),
             Self::BitbucketPipeline(workspace) => workspace.check(issuer.path()),
+            Self::CiProvider(template) => {
+                check_hosts(&template.source_hosts)?;
+                template.base_url.as_deref().map_or(Ok(()), check_base_url)
+            }
             Self::Kubernetes { cluster } => check_cluster(cluster.as_deref()),
             Self::Spiffe { trust_domains } => check_trust_domains(trust_domains),
             Self::Username { subject_domain } => check_username_domain(subject_domain, host),

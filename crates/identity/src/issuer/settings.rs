@@ -4,10 +4,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{check_issuer_url, check_transport};
+use crate::template::TemplateSettings;
 use crate::{
-    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, JwsAlgorithm,
-    SubjectDomain, TrustDomain,
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CiTemplate,
+    CircleciOrganizations, IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims,
+    JenkinsController, JwsAlgorithm, SubjectDomain, SubjectTemplate, TrustDomain,
 };
 
 /// What a configuration file says, before it is known to make sense.
@@ -42,6 +43,8 @@ pub(super) struct Settings {
     #[serde(default)]
     allow_loopback_http: bool,
     trust_domains: Option<Vec<String>>,
+    template: Option<TemplateSettings>,
+    subject_template: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -60,6 +63,7 @@ enum KindName {
     Kubernetes,
     Spiffe,
     Username,
+    CiProvider,
 }
 
 impl KindName {
@@ -78,6 +82,7 @@ impl KindName {
             Self::Kubernetes => "kubernetes",
             Self::Spiffe => "spiffe",
             Self::Username => "username",
+            Self::CiProvider => "ci-provider",
         }
     }
 }
@@ -142,6 +147,7 @@ impl Settings {
             }),
             KindName::Kubernetes => IssuerKind::Kubernetes { cluster: self.cluster.take() },
             KindName::Spiffe => IssuerKind::Spiffe { trust_domains: self.take_trust_domains()? },
+            KindName::CiProvider => IssuerKind::CiProvider(Box::new(self.take_template()?)),
             KindName::Username => IssuerKind::Username {
                 subject_domain: self
                     .needed(|settings| settings.subject_domain.take(), "subject_domain")?,
@@ -170,6 +176,11 @@ impl Settings {
         Ok(JenkinsController {
             url: self.needed(|_| url, "base_url")?,
             claims: self.claims.take().unwrap_or_default(),
+            subject_template: self
+                .subject_template
+                .take()
+                .map(|text| SubjectTemplate::parse(&text))
+                .transpose()?,
             source_hosts: self.source_hosts.take().unwrap_or_default(),
         })
     }
@@ -191,6 +202,12 @@ impl Settings {
     fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
         let text = self.needed(|settings| settings.subject_domain.take(), "subject_domain")?;
         SubjectDomain::parse(&text)
+    }
+
+    fn take_template(&mut self) -> Result<CiTemplate, IssuerConfigError> {
+        let template = self.needed(|settings| settings.template.take(), "template")?;
+        let source_hosts = self.source_hosts.take().unwrap_or_default();
+        CiTemplate::build(template, self.base_url.take(), source_hosts)
     }
 
     fn take_trust_domains(&mut self) -> Result<Vec<TrustDomain>, IssuerConfigError> {
@@ -234,6 +251,8 @@ impl Settings {
             ("source_hosts", self.source_hosts.is_some()),
             ("claims", self.claims.is_some()),
             ("trust_domains", self.trust_domains.is_some()),
+            ("template", self.template.is_some()),
+            ("subject_template", self.subject_template.is_some()),
         ];
         match left.into_iter().find(|(_, present)| *present) {
             None => Ok(()),

@@ -3,6 +3,7 @@
 mod azure;
 mod bitbucket;
 mod buildkite;
+mod ci_provider;
 mod circleci;
 mod claim_text;
 mod email;
@@ -14,7 +15,9 @@ mod spiffe;
 mod uri;
 mod username;
 
+pub(crate) use claim_text::is_path;
 use thiserror::Error;
+pub(crate) use uri::escape_segment;
 use x509::{ExtensionsError, FulcioExtensions, SanError, SubjectAlternativeName};
 
 use crate::{ClaimError, IssuerConfig, IssuerKind, VerifiedClaims};
@@ -79,6 +82,7 @@ impl VerifiedClaims {
             IssuerKind::BuildkiteJob(owners) => return buildkite::identity(self, owners),
             IssuerKind::CircleciJob(owners) => return circleci::identity(self, owners),
             IssuerKind::BitbucketPipeline(owner) => return bitbucket::identity(self, owner),
+            IssuerKind::CiProvider(template) => return ci_provider::identity(self, template),
         };
         Ok(Identity { san, extensions: FulcioExtensions::default() })
     }
@@ -160,6 +164,15 @@ pub enum PrincipalError {
     /// Somebody may have been logged in to the job.
     #[error("the job was run again with SSH, which this issuer is not configured for")]
     SshRerun,
+    /// A claim that a template needs.
+    #[error("claim `{0}` is missing, which the template `{1}` needs")]
+    TemplateMissing(String, &'static str),
+    /// A claim of another type or form than a template takes, or too long.
+    #[error("claim `{0}` does not fit the template `{1}`")]
+    TemplateClaim(String, &'static str),
+    /// A result that no preset would let through.
+    #[error("the template `{0}` makes no value for a certificate: {1}")]
+    TemplateResult(&'static str, &'static str),
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,

@@ -1,6 +1,7 @@
 mod azure;
 mod bitbucket;
 mod buildkite;
+mod ci_provider;
 mod circleci;
 mod gitlab;
 mod jenkins;

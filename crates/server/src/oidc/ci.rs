@@ -139,6 +139,7 @@ fn jenkins() -> JenkinsController {
             ..JenkinsClaims::default()
         },
         source_hosts: vec!["git.acme.example".to_owned()],
+        subject_template: None,
     }
 }
 

@@ -55,7 +55,7 @@ fn a_user_has_one_reading() {
         let refused = map(username(), &json!({ "sub": name })).unwrap_err();
         assert_eq!(refused, PrincipalError::Username, "{name:?}");
     }
-    for name in ["ali\u{202e}ce", "a\nb", "..", "a/../b", "a\\b"] {
+    for name in ["ali\u{202e}ce", "a\nb", "a/../b", "a\\b"] {
         assert!(map(username(), &json!({ "sub": name })).is_err(), "{name:?}");
     }
     assert!(map(username(), &json!({"sub": ""})).is_err());
