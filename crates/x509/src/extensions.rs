@@ -124,6 +124,12 @@ impl FulcioExtensions {
         Ok(parsed)
     }
 
+    /// The present fields as (type, field name, value), in the order in which they are written.
+    pub fn named_with_oids(&self) -> impl Iterator<Item = (ObjectIdentifier, &'static str, &str)> {
+        let present = |field: &'static Field| (field.get)(self).filter(|value| !value.is_empty());
+        FIELDS.iter().filter_map(move |field| Some((field.oid, field.name, present(field)?)))
+    }
+
     /// The present fields as (field name, value), for display; the issuer appears once.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         FIELDS

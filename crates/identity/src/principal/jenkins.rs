@@ -29,7 +29,7 @@ pub(super) fn identity(
         None => subject,
         Some(template) => {
             let name = template.job(&subject, &build).ok_or(PrincipalError::Shape(SUBJECT))?;
-            named_job(&controller.url, name)
+            named_job(&controller.url, name).ok_or(PrincipalError::Shape(SUBJECT))?
         }
     };
     let job = job_url(&url, &controller.url, folder)?;
@@ -54,13 +54,16 @@ pub(super) fn identity(
 
 /// `JOB_URL` of the job `name` (`JOB_NAME`). Branches with slashes have them escaped in the name, and
 /// the escape escaped in the URL: `feature%2Fx` is at `/job/feature%252Fx`.
-fn named_job(controller: &str, name: &str) -> String {
+fn named_job(controller: &str, name: &str) -> Option<String> {
     let mut url = controller.to_owned();
     for item in name.split('/') {
+        if !is_item_name(item) {
+            return None;
+        }
         url.push_str("/job/");
         url.push_str(&escape_segment(item));
     }
-    url
+    Some(url)
 }
 
 /// `JOB_URL` in its one form: no final slash, escapes in upper case.
