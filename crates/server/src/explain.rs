@@ -55,14 +55,13 @@ pub(crate) fn run(
 
 /// Those of the configuration, or of the development stack.
 fn issuers(arguments: &ExplainArguments, config: Option<Config>) -> anyhow::Result<IssuerSet> {
-    let issuers: Vec<IssuerConfig> = match config {
-        Some(config) => config.ca.settings.issuers,
-        None => {
-            let data_dir = DataDir::open(&arguments.data_dir)?;
-            let last: LastStart = read_json(&data_dir.last_start_file())?
-                .context("`countersignd dev` has not been started on this data directory")?;
-            oidc::issuers(&last.ports.url(Face::Oidc))?
-        }
+    let issuers: Vec<IssuerConfig> = if let Some(config) = config {
+        config.ca.settings.issuers
+    } else {
+        let data_dir = DataDir::open(&arguments.data_dir)?;
+        let last: LastStart = read_json(&data_dir.last_start_file())?
+            .context("`countersignd dev` has not been started on this data directory")?;
+        oidc::issuers(&last.ports.url(Face::Oidc))?
     };
     Ok(IssuerSet::new(issuers)?)
 }
@@ -170,4 +169,113 @@ const fn name_kind(name: &SubjectAlternativeName) -> &'static str {
 /// Every extension with its OID; the issuer has two.
 fn extensions(principal: &Principal) -> impl Iterator<Item = (String, &'static str, &str)> {
     principal.extensions.named_with_oids().map(|(oid, name, value)| (oid.to_string(), name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::Deserialize;
+
+    use super::*;
+
+    const SHA: &str = "c291ea713801eb300054d353d279e7b02331f671";
+
+    /// The sample of docs/ci-issuers.md.
+    fn forgejo() -> IssuerSet {
+        let page = include_str!("../../../docs/ci-issuers.md");
+        let mut samples =
+            page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let sample = samples.find(|sample| sample.contains("ci-provider")).unwrap();
+        let mut table: toml::Table = sample.parse().unwrap();
+        let issuer = table["ca"]["default"]["issuer"].as_array_mut().unwrap().remove(0);
+        IssuerSet::new(vec![IssuerConfig::deserialize(issuer).unwrap()]).unwrap()
+    }
+
+    fn claims() -> Value {
+        json!({
+            "iss": "https://git.acme.example/api/actions", "aud": "countersign.acme.example",
+            "sub": "repo:acme/app:ref:refs/heads/main", "exp": 2_000, "iat": 1_000,
+            "actor": "alice", "event_name": "push", "ref": "refs/heads/main", "ref_protected": "true",
+            "ref_type": "branch", "repository": "acme/app", "repository_id": 7,
+            "repository_owner": "acme", "repository_owner_id": 3, "run_attempt": "1", "run_id": "42",
+            "run_number": "9", "sha": SHA, "workflow": "release.yml",
+            "workflow_ref": "acme/app/.forgejo/workflows/release.yml@refs/heads/main"
+        })
+    }
+
+    fn token(claims: &Value) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        format!(
+            "{}.{}.{}",
+            encode(r#"{"alg":"RS256"}"#),
+            encode(&claims.to_string()),
+            encode("sig")
+        )
+    }
+
+    fn explained(claims: &Value, now: u64) -> (String, Value) {
+        let text_of_token = token(claims);
+        let token = UnverifiedClaims::parse(&text_of_token).unwrap();
+        let issuers = forgejo();
+        let verdicts = issuers.explain(&token, now);
+        let shown = (text(&token, &verdicts), report(&token, &verdicts));
+        for part in text_of_token.split('.') {
+            assert!(!shown.0.contains(part) && !shown.1.to_string().contains(part));
+        }
+        shown
+    }
+
+    #[test]
+    fn a_forgejo_job_gets_what_the_page_says() {
+        let (text, report) = explained(&claims(), 1_500);
+        let name =
+            "https://git.acme.example/acme/app/.forgejo/workflows/release.yml@refs/heads/main";
+        for line in [
+            "  granted".to_owned(),
+            format!("    name (URI): {name}"),
+            format!("    1.3.6.1.4.1.57264.1.9 build_signer_uri: {name}"),
+            format!("    1.3.6.1.4.1.57264.1.13 source_repository_digest: {SHA}"),
+            "    1.3.6.1.4.1.57264.1.15 source_repository_identifier: 7".to_owned(),
+            "    proof of possession may sign: repo:acme/app:ref:refs/heads/main".to_owned(),
+            UNCHECKED.to_owned(),
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+        assert_eq!(report["candidates"][0]["granted"], true);
+        assert_eq!(report["candidates"][0]["certificate"]["name"]["value"], name);
+    }
+
+    #[test]
+    fn an_expired_sample_is_explained_and_said_to_be() {
+        let (text, report) = explained(&claims(), 9_000);
+        assert!(text.contains("refused: the token has expired; as a sample"), "{text}");
+        assert!(text.contains("  if it counted") && !text.contains("granted"), "{text}");
+        assert_eq!(report["candidates"][0]["granted"], false);
+        assert!(report["candidates"][0]["certificate"].is_object());
+    }
+
+    #[test]
+    fn the_rule_that_refuses_is_named() {
+        for (claim, value, said) in [
+            ("repository_owner", json!("evil"), "claim `repository_owner`"),
+            ("aud", json!("sigstore"), "another audience"),
+            ("sha", json!(null), "claim `sha` is missing, which the template"),
+            ("ref", json!("main"), "template `source_repository_ref`"),
+            ("iss", json!("https://git.acme.example"), "no issuer of the configuration"),
+        ] {
+            let mut claims = claims();
+            claims[claim] = value;
+            let (text, _) = explained(&claims, 1_500);
+            assert!(text.contains(said) && !text.contains("granted"), "{said}: {text}");
+        }
+    }
+
+    #[test]
+    fn text_of_a_token_is_inert() {
+        let mut claims = claims();
+        claims["iss"] = json!("https://git.acme.example\n  granted\u{1b}[2J\u{202e}");
+        let (text, _) = explained(&claims, 1_500);
+        assert!(!text.lines().any(|line| line == "  granted"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']));
+    }
 }

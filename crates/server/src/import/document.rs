@@ -26,7 +26,8 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Value> {
         return wire::json::from_str(text).context("is not JSON with distinct names");
     }
     let mut tree = Tree::default();
-    let mut parser: Parser<Chars<'_>> = Parser::new_from_str(text);
+    let text = with_parted_aliases(text);
+    let mut parser: Parser<Chars<'_>> = Parser::new_from_str(&text);
     parser.load(&mut tree, false).map_err(|error| {
         anyhow::anyhow!("is not YAML: line {}: {}", error.marker().line(), error.info())
     })?;
@@ -35,6 +36,20 @@ pub(super) fn parse(text: &str) -> anyhow::Result<Value> {
         (None, Some(root)) => Ok(root),
         (None, None) => bail!("is empty"),
     }
+}
+
+/// Puts a space after each alias that is a key: upstream's file has `*name:`, of which the colon is
+/// the name's in YAML 1.2, and the end of it in the library that Fulcio reads with.
+fn with_parted_aliases(text: &str) -> String {
+    let parted = |line: &str| {
+        let name = line.trim_start().strip_prefix('*').and_then(|rest| rest.split_once(':'));
+        let is_key = |(name, rest): (&str, &str)| {
+            let of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+            !name.is_empty() && name.bytes().all(of_name) && rest.trim().is_empty()
+        };
+        if name.is_some_and(is_key) { line.replacen(':', " :", 1) } else { line.to_owned() }
+    };
+    text.split_inclusive('\n').map(parted).collect()
 }
 
 /// Builds values from the parser's events.
@@ -132,7 +147,7 @@ mod tests {
 
     #[test]
     fn yaml_and_json_read_alike() {
-        let yaml = "define:\n  - &a \"x-y\"\noidc-issuers:\n  https://a.example:\n    type: *a\n    on: true\n*a :\n  k: 'true'\n";
+        let yaml = "define:\n  - &a \"x-y\"\noidc-issuers:\n  https://a.example:\n    type: *a\n    on: true\n*a:\n  k: 'true'\n";
         let expected = json!({"define": ["x-y"], "x-y": {"k": "true"},
             "oidc-issuers": {"https://a.example": {"type": "x-y", "on": true}}});
         assert_eq!(parse(yaml).unwrap(), expected);

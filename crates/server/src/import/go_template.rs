@@ -43,8 +43,8 @@ impl Translated {
         }
         let mut parser = Parser { tokens: lex(text)?.into_iter() };
         match parser.pieces()? {
-            (pieces, End::Text) => Ok(Self(pieces)),
-            (_, End::Else | End::End) => Err("`else` or `end` without `if`".to_owned()),
+            (pieces, Stop::AtTheEnd) => Ok(Self(pieces)),
+            (_, Stop::Else | Stop::EndOfIf) => Err("`else` or `end` without `if`".to_owned()),
         }
     }
 
@@ -180,10 +180,11 @@ fn quoted(text: &str, quote: char) -> Result<(Word, Option<&str>), String> {
     Ok((Word::Text(content.to_owned()), Some(after)))
 }
 
-enum End {
-    Text,
+/// What ended a run of pieces.
+enum Stop {
+    AtTheEnd,
     Else,
-    End,
+    EndOfIf,
 }
 
 struct Parser {
@@ -191,7 +192,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn pieces(&mut self) -> Result<(Vec<Piece>, End), String> {
+    fn pieces(&mut self) -> Result<(Vec<Piece>, Stop), String> {
         let mut pieces = Vec::new();
         while let Some(token) = self.tokens.next() {
             let words = match token {
@@ -204,15 +205,17 @@ impl Parser {
             };
             match words.split_first() {
                 Some((Word::Name(name), rest)) if name == "if" => pieces.push(self.choice(rest)?),
-                Some((Word::Name(name), [])) if name == "else" => return Ok((pieces, End::Else)),
+                Some((Word::Name(name), [])) if name == "else" => return Ok((pieces, Stop::Else)),
                 Some((Word::Name(name), _)) if name == "else" => {
                     return Err("`else if`".to_owned());
                 }
-                Some((Word::Name(name), [])) if name == "end" => return Ok((pieces, End::End)),
+                Some((Word::Name(name), [])) if name == "end" => {
+                    return Ok((pieces, Stop::EndOfIf));
+                }
                 _ => pieces.extend(whole(&words)?),
             }
         }
-        Ok((pieces, End::Text))
+        Ok((pieces, Stop::AtTheEnd))
     }
 
     /// `if eq <claim> "text"` between texts.
@@ -230,12 +233,12 @@ impl Parser {
         };
         let (then, end) = self.pieces()?;
         let other = match end {
-            End::Else => match self.pieces()? {
-                (other, End::End) => other,
+            Stop::Else => match self.pieces()? {
+                (other, Stop::EndOfIf) => other,
                 _ => return Err("an `if` without `end`".to_owned()),
             },
-            End::End => Vec::new(),
-            End::Text => return Err("an `if` without `end`".to_owned()),
+            Stop::EndOfIf => Vec::new(),
+            Stop::AtTheEnd => return Err("an `if` without `end`".to_owned()),
         };
         let (then, other) = (only_text(&then)?, only_text(&other)?);
         let map = format!(" | map {} {} else {}", quote(wanted), quote(&then), quote(&other));

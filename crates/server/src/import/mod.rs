@@ -144,7 +144,7 @@ impl Import {
             let root = Table::from_iter([("ca".to_owned(), toml::Value::Table(all_cas))]);
             let block = toml::to_string(&root)?;
             for note in entry.notes.iter().map(|note| inert::escape(note)) {
-                text += &format!("# {note}\n");
+                text.extend(["# ", &*note, "\n"]);
             }
             for line in block.lines() {
                 text += if entry.fault.is_some() && !line.is_empty() { "# " } else { "" };
