@@ -60,6 +60,24 @@ impl Claims {
         Ok(text.filter(|text| !text.is_empty()))
     }
 
+    /// Like [`Claims::text`], of a member of nested objects, and of booleans too.
+    ///
+    /// # Errors
+    /// For fractions, lists and objects, and when an object is expected where there is none.
+    pub(crate) fn text_at(&self, path: &[String]) -> Result<Option<String>, ClaimError> {
+        let wrong = |_| ClaimError::WrongType("a nested claim");
+        let Some((first, rest)) = path.split_first() else { return Ok(None) };
+        let Some(raw) = self.0.get(first) else { return Ok(None) };
+        if !rest.is_empty() {
+            let inner: Option<Self> = serde_json::from_str(raw.get()).map_err(wrong)?;
+            return inner.map_or(Ok(None), |inner| inner.text_at(rest));
+        }
+        if matches!(raw.get(), "true" | "false") {
+            return Ok(Some(raw.get().to_owned()));
+        }
+        self.text_named(first).map_err(wrong)
+    }
+
     /// Like [`Claims::text`], for a claim without which there is no identity.
     ///
     /// # Errors

@@ -20,21 +20,27 @@
 mod algorithm;
 mod claims;
 mod facts;
+mod explain;
 mod issuer;
 mod principal;
+mod spiffe;
 mod subject_domain;
+mod template;
 mod token;
 mod verified;
 
 pub use algorithm::JwsAlgorithm;
 pub use claims::{ClaimError, Claims};
 pub use facts::UnverifiedFacts;
+pub use explain::Verdict;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
-    is_loopback,
+    SubjectTemplate, is_loopback,
 };
 pub use principal::{Principal, PrincipalError};
+pub use spiffe::TrustDomain;
 pub use subject_domain::SubjectDomain;
+pub use template::CiTemplate;
 pub use token::{MAX_TOKEN_LEN, TokenError, UnverifiedClaims};
 pub use verified::{VerificationError, VerifiedClaims};

@@ -46,17 +46,10 @@ impl SubjectDomain {
         }
     }
 
-    /// Whether an issuer at `issuer_host` may speak for this domain: the same host, or the same
-    /// last two labels. Addresses have no labels and must be equal.
+    /// Whether an issuer at `issuer_host` may speak for this domain: the same host, or one of the
+    /// same registered domain. Addresses have no labels and must be equal.
     pub(crate) fn belongs_to(&self, issuer_host: &str) -> bool {
-        if self.host == issuer_host {
-            return true;
-        }
-        let is_name = |host| matches!(Host::parse(host), Ok(Host::Domain(_)));
-        is_name(&self.host)
-            && is_name(issuer_host)
-            && last_two_labels(&self.host)
-                .is_some_and(|labels| Some(labels) == last_two_labels(issuer_host))
+        is_of_one_owner(&self.host, issuer_host)
     }
 }
 
@@ -79,10 +72,16 @@ pub(crate) fn has_only_whole_escapes(text: &str) -> bool {
     })
 }
 
-fn last_two_labels(host: &str) -> Option<(&str, &str)> {
-    let mut labels = host.rsplit('.');
-    let (top, second) = (labels.next()?, labels.next()?);
-    (!top.is_empty() && !second.is_empty()).then_some((second, top))
+/// Whether two hosts are the same or below one registered domain. Two labels in common are not
+/// enough: nobody owns `co.uk` or `github.io`, whose domains are strangers to each other.
+pub(crate) fn is_of_one_owner(host: &str, other: &str) -> bool {
+    if host == other {
+        return true;
+    }
+    let is_name = |host| matches!(Host::parse(host), Ok(Host::Domain(_)));
+    let is_whole = |host: &str| !host.split('.').any(str::is_empty);
+    [host, other].into_iter().all(|host| is_name(host) && is_whole(host))
+        && psl::domain_str(host).is_some_and(|domain| Some(domain) == psl::domain_str(other))
 }
 
 #[cfg(test)]
@@ -180,6 +179,20 @@ mod tests {
         for host in ["example.org", "evil-example.com", "com", "", "example.com.evil.org"] {
             assert!(!of.belongs_to(host), "{host}");
         }
+    }
+
+    #[test]
+    fn strangers_below_one_public_suffix_do_not_belong_together() {
+        for (of, host) in [
+            ("https://acme.co.uk", "evil.co.uk"),
+            ("https://acme.github.io", "evil.github.io"),
+            ("https://acme.com.au", "login.evil.com.au"),
+            ("https://co.uk", "acme.co.uk"),
+        ] {
+            assert!(!domain(of).belongs_to(host), "{of} {host}");
+        }
+        assert!(domain("https://acme.co.uk").belongs_to("login.acme.co.uk"));
+        assert!(domain("https://app.corp").belongs_to("sso.app.corp"));
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub(crate) enum Command {
     Token(TokenArguments),
     /// Verify what is stored; nothing else may have a SQLite log open
     Fsck(FsckArguments),
+    /// Translate a Fulcio configuration (JSON or YAML) into ours, and say what could not be
+    ImportFulcioConfig(ImportArguments),
+    /// Show what a token would get from the CA, or which rule refuses it
+    ExplainToken(ExplainArguments),
     /// Ask an http URL and fail unless it answers 200; for health checks of containers
     Probe(ProbeArguments),
 }
@@ -49,7 +53,10 @@ impl Command {
             Self::Init(arguments) => &arguments.config,
             Self::Check(arguments) => arguments,
             Self::Fsck(arguments) => return arguments.config.as_deref(),
-            Self::Dev(_) | Self::Token(_) | Self::Probe(_) => return None,
+            Self::ExplainToken(arguments) => return arguments.config.as_deref(),
+            Self::Dev(_) | Self::Token(_) | Self::Probe(_) | Self::ImportFulcioConfig(_) => {
+                return None;
+            }
         };
         Some(&arguments.config)
     }
@@ -182,6 +189,43 @@ pub(crate) struct FsckArguments {
     /// PostgreSQL of the logs, when they are not in the data directory
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The configuration of Fulcio
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Name of the CA in our configuration
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) ca: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Configuration of `countersignd serve`, whose issuers are asked
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory of `countersignd dev`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// Ask only the issuers of this URL
+    #[arg(long, value_name = "URL")]
+    pub(crate) issuer: Option<String>,
+    /// Text for people, or JSON
+    #[arg(long, value_enum, default_value_t = OutputForm::Text)]
+    pub(crate) output: OutputForm,
+    /// The token, or @FILE, or - for standard input: a token on the command line is seen by others
+    #[arg(value_name = "TOKEN|@FILE|-", default_value = "-")]
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// Lines
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@
 //! - `services`: one service each, and how they run and end together.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
+//! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
 //! - `oidc`: the development identity provider.
 //! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
@@ -25,7 +26,9 @@ mod data_dir;
 mod deployment_dirs;
 mod dev;
 mod endpoints;
+mod explain;
 mod fsck;
+mod import;
 mod keys;
 mod log_lines;
 mod logs;
@@ -62,6 +65,8 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
         (Command::Fsck(arguments), config) => block_on(fsck::run(arguments, config)),
+        (Command::ImportFulcioConfig(arguments), _) => import::run(&arguments),
+        (Command::ExplainToken(arguments), config) => explain::run(&arguments, config),
         (Command::Probe(arguments), _) => {
             block_on(
                 async move { services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS) },

@@ -1,5 +1,6 @@
 //! What an operator says of a CI system beside its issuer's URL: for whom it may speak.
 
+use super::SubjectTemplate;
 use crate::IssuerConfigError;
 
 /// Longest list of owners or hosts that one issuer is configured with.
@@ -41,6 +42,8 @@ pub struct JenkinsController {
     pub claims: JenkinsClaims,
     /// Hosts of which [`JenkinsClaims::source_repository_uri`] may name repositories.
     pub source_hosts: Vec<String>,
+    /// How `sub` looks, when the administrators have changed it; else it is `JOB_URL`.
+    pub subject_template: Option<SubjectTemplate>,
 }
 
 /// Names of claims that the controller's administrators have defined; none is there by default.
@@ -203,7 +206,7 @@ impl BitbucketWorkspace {
 /// Claims with a meaning of their own, which no other may be read from.
 const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "build_number"];
 
-fn check_hosts(hosts: &[String]) -> Result<(), IssuerConfigError> {
+pub(super) fn check_hosts(hosts: &[String]) -> Result<(), IssuerConfigError> {
     demand(hosts.len() <= MAX_LISTED, "source_hosts", "")?;
     hosts.iter().try_for_each(|host| demand(is_host(host), "source_hosts", host))
 }

@@ -2,9 +2,11 @@ use url::Url;
 
 use super::ci::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    JenkinsController, is_slug,
+    JenkinsController, check_hosts, is_slug,
 };
-use crate::{IssuerConfigError, SubjectDomain};
+use crate::{
+    CiTemplate, IssuerConfigError, SubjectDomain, TrustDomain, subject_domain::is_of_one_owner,
+};
 
 /// How an issuer's claims become a subject alternative name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,16 @@ pub enum IssuerKind {
     EmailOrUri {
         /// Scheme and host that every subject without `email` must have.
         subject_domain: SubjectDomain,
+    },
+    /// The `sub` claim, a SPIFFE ID.
+    Spiffe {
+        /// The trust domains that the issuer speaks for; never empty.
+        trust_domains: Vec<TrustDomain>,
+    },
+    /// The `sub` claim, a user's name, which becomes `<sub>!<subject_domain>`.
+    Username {
+        /// Bare domain of the users, such as `example.com`.
+        subject_domain: String,
     },
     /// A job of GitHub Actions.
     GithubWorkflow {
@@ -45,6 +57,8 @@ pub enum IssuerKind {
     CircleciJob(CircleciOrganizations),
     /// A step of Bitbucket Pipelines.
     BitbucketPipeline(BitbucketWorkspace),
+    /// A job of any CI system, as the operator's templates say.
+    CiProvider(Box<CiTemplate>),
     /// A service account of a Kubernetes cluster.
     Kubernetes {
         /// Name of the cluster, for the certificate's name; without it that is the same in every
@@ -69,6 +83,8 @@ impl IssuerKind {
         match self {
             Self::Email { .. } | Self::EmailOrUri { .. } => "email",
             Self::Uri { .. } => "uri",
+            Self::Spiffe { .. } => "spiffe",
+            Self::Username { .. } => "username",
             Self::GithubWorkflow { .. } => "github-workflow",
             Self::GitlabPipeline { .. } => "gitlab-pipeline",
             Self::AzurePipeline(_) => "azure-pipeline",
@@ -76,6 +92,7 @@ impl IssuerKind {
             Self::BuildkiteJob(_) => "buildkite-job",
             Self::CircleciJob(_) => "circleci-job",
             Self::BitbucketPipeline(_) => "bitbucket-pipeline",
+            Self::CiProvider(_) => "ci-provider",
             Self::Kubernetes { .. } => "kubernetes",
         }
     }
@@ -132,10 +149,41 @@ impl IssuerKind {
             Self::BuildkiteJob(organizations) => organizations.check(),
             Self::CircleciJob(organizations) => organizations.check(issuer.path()),
             Self::BitbucketPipeline(workspace) => workspace.check(issuer.path()),
+            Self::CiProvider(template) => {
+                check_hosts(&template.source_hosts)?;
+                template.base_url.as_deref().map_or(Ok(()), check_base_url)
+            }
             Self::Kubernetes { cluster } => check_cluster(cluster.as_deref()),
+            Self::Spiffe { trust_domains } => check_trust_domains(trust_domains),
+            Self::Username { subject_domain } => check_username_domain(subject_domain, host),
             Self::Email { .. } | Self::Uri { .. } | Self::EmailOrUri { .. } => Ok(()),
         }
     }
+}
+
+/// Most trust domains of one issuer: a server has one, and federates with few.
+const MAX_TRUST_DOMAINS: usize = 256;
+
+fn check_trust_domains(trust_domains: &[TrustDomain]) -> Result<(), IssuerConfigError> {
+    if (1..=MAX_TRUST_DOMAINS).contains(&trust_domains.len()) {
+        return Ok(());
+    }
+    Err(IssuerConfigError::Setting { setting: "trust_domains", value: String::new() })
+}
+
+/// The bare domain of user names, which must be the issuer's own.
+fn check_username_domain(domain: &str, issuer_host: &str) -> Result<(), IssuerConfigError> {
+    let setting = "subject_domain";
+    // The rules of a host are those of a URL's; a bare one has no scheme.
+    SubjectDomain::parse(&format!("https://{domain}"))
+        .map_err(|_| IssuerConfigError::Setting { setting, value: domain.to_owned() })?;
+    if is_of_one_owner(domain, issuer_host) {
+        return Ok(());
+    }
+    Err(IssuerConfigError::ForeignSubjectDomain {
+        subject_domain: domain.to_owned(),
+        issuer_host: issuer_host.to_owned(),
+    })
 }
 
 /// A cluster's name is one segment of a URI's path.

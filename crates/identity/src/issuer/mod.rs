@@ -2,6 +2,7 @@ mod bounds;
 mod ci;
 mod kind;
 mod settings;
+mod subject_template;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -17,6 +18,7 @@ pub use ci::{
 pub(crate) use ci::{is_slug, is_uuid};
 pub use kind::IssuerKind;
 use settings::Settings;
+pub use subject_template::SubjectTemplate;
 
 /// Longest time from issue to expiry, in seconds, unless configured: no CI job runs longer than a day.
 const DEFAULT_MAX_LIFETIME_S: u64 = 24 * 60 * 60;
@@ -248,6 +250,16 @@ pub enum IssuerConfigError {
         setting: &'static str,
         /// As configured.
         value: String,
+    },
+    /// A template that cannot be read, and where it cannot.
+    #[error("template `{setting}`, column {column}: {problem}")]
+    Template {
+        /// The extension, or another key of `template`.
+        setting: String,
+        /// Of the text, in characters from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
     },
     /// Two issuers with one URL.
     #[error("issuer `{0}` is configured twice")]

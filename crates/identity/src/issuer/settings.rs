@@ -4,10 +4,11 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{check_issuer_url, check_transport};
+use crate::template::TemplateSettings;
 use crate::{
-    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, JwsAlgorithm,
-    SubjectDomain,
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CiTemplate,
+    CircleciOrganizations, IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims,
+    JenkinsController, JwsAlgorithm, SubjectDomain, SubjectTemplate, TrustDomain,
 };
 
 /// What a configuration file says, before it is known to make sense.
@@ -41,6 +42,9 @@ pub(super) struct Settings {
     max_lifetime_s: Option<u64>,
     #[serde(default)]
     allow_loopback_http: bool,
+    trust_domains: Option<Vec<String>>,
+    template: Option<TemplateSettings>,
+    subject_template: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -57,6 +61,9 @@ enum KindName {
     CircleciJob,
     BitbucketPipeline,
     Kubernetes,
+    Spiffe,
+    Username,
+    CiProvider,
 }
 
 impl KindName {
@@ -73,6 +80,9 @@ impl KindName {
             Self::CircleciJob => "circleci-job",
             Self::BitbucketPipeline => "bitbucket-pipeline",
             Self::Kubernetes => "kubernetes",
+            Self::Spiffe => "spiffe",
+            Self::Username => "username",
+            Self::CiProvider => "ci-provider",
         }
     }
 }
@@ -137,6 +147,12 @@ impl Settings {
                     .to_ascii_lowercase(),
             }),
             KindName::Kubernetes => IssuerKind::Kubernetes { cluster: self.cluster.take() },
+            KindName::Spiffe => IssuerKind::Spiffe { trust_domains: self.take_trust_domains()? },
+            KindName::CiProvider => IssuerKind::CiProvider(Box::new(self.take_template()?)),
+            KindName::Username => IssuerKind::Username {
+                subject_domain: self
+                    .needed(|settings| settings.subject_domain.take(), "subject_domain")?,
+            },
         })
     }
 
@@ -161,6 +177,11 @@ impl Settings {
         Ok(JenkinsController {
             url: self.needed(|_| url, "base_url")?,
             claims: self.claims.take().unwrap_or_default(),
+            subject_template: self
+                .subject_template
+                .take()
+                .map(|text| SubjectTemplate::parse(&text))
+                .transpose()?,
             source_hosts: self.source_hosts.take().unwrap_or_default(),
         })
     }
@@ -182,6 +203,17 @@ impl Settings {
     fn take_subject_domain(&mut self) -> Result<SubjectDomain, IssuerConfigError> {
         let text = self.needed(|settings| settings.subject_domain.take(), "subject_domain")?;
         SubjectDomain::parse(&text)
+    }
+
+    fn take_template(&mut self) -> Result<CiTemplate, IssuerConfigError> {
+        let template = self.needed(|settings| settings.template.take(), "template")?;
+        let source_hosts = self.source_hosts.take().unwrap_or_default();
+        CiTemplate::build(template, self.base_url.take(), source_hosts)
+    }
+
+    fn take_trust_domains(&mut self) -> Result<Vec<TrustDomain>, IssuerConfigError> {
+        let domains = self.needed(|settings| settings.trust_domains.take(), "trust_domains")?;
+        domains.iter().map(|domain| TrustDomain::parse(domain)).collect()
     }
 
     /// The server's URL, as set or as `of` tells it from the issuer's.
@@ -219,6 +251,9 @@ impl Settings {
             ("runner_environment", self.runner_environment.is_some()),
             ("source_hosts", self.source_hosts.is_some()),
             ("claims", self.claims.is_some()),
+            ("trust_domains", self.trust_domains.is_some()),
+            ("template", self.template.is_some()),
+            ("subject_template", self.subject_template.is_some()),
         ];
         match left.into_iter().find(|(_, present)| *present) {
             None => Ok(()),

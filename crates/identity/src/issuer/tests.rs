@@ -91,6 +91,13 @@ fn refuses_unknown_settings_and_values() {
     for changes in [
         serde_json::json!({"audience": "sigstore"}),
         serde_json::json!({"type": "spiffe"}),
+        serde_json::json!({"type": "spiffe", "trust_domains": []}),
+        serde_json::json!({"type": "spiffe", "trust_domains": ["Acme.example"]}),
+        serde_json::json!({"type": "username"}),
+        serde_json::json!({"type": "username", "subject_domain": "https://example.com"}),
+        serde_json::json!({"type": "username", "subject_domain": "example.com!evil.org"}),
+        serde_json::json!({"type": "username", "subject_domain": "example.org"}),
+        serde_json::json!({"trust_domains": ["acme.example"]}),
         serde_json::json!({"algorithms": ["none"]}),
         serde_json::json!({"algorithms": ["HS256"]}),
         serde_json::json!({"algorithms": []}),

@@ -136,9 +136,21 @@ pub(super) fn is_path_segment(segment: &str) -> bool {
         && !hides_structure(segment)
 }
 
+/// A path that leads down and ends where it ends: at most one empty segment (GitLab's
+/// `project//file`), which neither begins nor ends it.
+pub(crate) fn is_path(path: &str) -> bool {
+    let empty = path.split('/').filter(|segment| segment.is_empty()).count();
+    let leads_up = |segment: &str| matches!(segment, "." | "..");
+    empty <= 1
+        && !path.starts_with('/')
+        && !path.ends_with('/')
+        && !path.split('/').any(leads_up)
+        && !hides_structure(path)
+}
+
 /// Whether an escape stands for something that parts a path or shows as nothing: a slash, a
 /// backslash, a dot (RFC 3986 §6.2.2.2 lets readers decode it), a control character.
-fn hides_structure(segment: &str) -> bool {
+pub(super) fn hides_structure(segment: &str) -> bool {
     segment.split('%').skip(1).any(|rest| {
         let code = rest.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         code.is_none_or(|code| code.is_ascii_control() || b"/\\.".contains(&code))

@@ -3,6 +3,7 @@ use x509::{FulcioExtensions, SubjectAlternativeName};
 use super::{
     Identity, PrincipalError,
     claim_text::{JobClaims, check_text, is_commit, is_full_ref, repository_url},
+    escape_segment,
 };
 use crate::{
     JenkinsController, VerifiedClaims,
@@ -22,8 +23,17 @@ pub(super) fn identity(
 ) -> Result<Identity, PrincipalError> {
     let claims = JobClaims(verified.claims());
     let folder = JenkinsController::folder_of_issuer(verified.issuer());
-    let job = job_url(&claims.text(SUBJECT)?, &controller.url, folder)?;
-    let run = format!("{job}/{}/", claims.number("build_number")?);
+    let build = claims.number("build_number")?;
+    let subject = claims.text(SUBJECT)?;
+    let url = match &controller.subject_template {
+        None => subject,
+        Some(template) => {
+            let name = template.job(&subject, &build).ok_or(PrincipalError::Shape(SUBJECT))?;
+            named_job(&controller.url, name).ok_or(PrincipalError::Shape(SUBJECT))?
+        }
+    };
+    let job = job_url(&url, &controller.url, folder)?;
+    let run = format!("{job}/{build}/");
     let defined = Defined { verified, controller };
     let extensions = FulcioExtensions {
         build_signer_uri: Some(job.clone()),
@@ -40,6 +50,20 @@ pub(super) fn identity(
         ..FulcioExtensions::default()
     };
     Ok(Identity { san: SubjectAlternativeName::Uri(job), extensions })
+}
+
+/// `JOB_URL` of the job `name` (`JOB_NAME`). Branches with slashes have them escaped in the name, and
+/// the escape escaped in the URL: `feature%2Fx` is at `/job/feature%252Fx`.
+fn named_job(controller: &str, name: &str) -> Option<String> {
+    let mut url = controller.to_owned();
+    for item in name.split('/') {
+        if !is_item_name(item) {
+            return None;
+        }
+        url.push_str("/job/");
+        url.push_str(&escape_segment(item));
+    }
+    Some(url)
 }
 
 /// `JOB_URL` in its one form: no final slash, escapes in upper case.
@@ -96,7 +120,7 @@ fn is_item_name(name: &str) -> bool {
 
 /// Whether a runner's description is not the word of a platform for its own machines
 /// (`github-hosted`): verifiers take that for SLSA build L2, and here a job may have chosen it.
-fn is_own_runner(text: &str) -> bool {
+pub(super) fn is_own_runner(text: &str) -> bool {
     text == "self-hosted" || !text.ends_with("-hosted")
 }
 

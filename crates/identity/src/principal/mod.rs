@@ -3,6 +3,7 @@
 mod azure;
 mod bitbucket;
 mod buildkite;
+mod ci_provider;
 mod circleci;
 mod claim_text;
 mod email;
@@ -10,9 +11,13 @@ mod github;
 mod gitlab;
 mod jenkins;
 mod kubernetes;
+mod spiffe;
 mod uri;
+mod username;
 
+pub(crate) use claim_text::is_path;
 use thiserror::Error;
+pub(crate) use uri::escape_segment;
 use x509::{ExtensionsError, FulcioExtensions, SanError, SubjectAlternativeName};
 
 use crate::{ClaimError, IssuerConfig, IssuerKind, VerifiedClaims};
@@ -68,6 +73,8 @@ impl VerifiedClaims {
                 None => uri::name(self, subject_domain)?,
             },
             IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
+            IssuerKind::Spiffe { trust_domains } => spiffe::name(self, trust_domains)?,
+            IssuerKind::Username { subject_domain } => username::name(self, subject_domain)?,
             IssuerKind::GithubWorkflow { base_url } => return github::identity(self, base_url),
             IssuerKind::GitlabPipeline { base_url } => return gitlab::identity(self, base_url),
             IssuerKind::AzurePipeline(owner) => return azure::identity(self, owner),
@@ -75,6 +82,7 @@ impl VerifiedClaims {
             IssuerKind::BuildkiteJob(owners) => return buildkite::identity(self, owners),
             IssuerKind::CircleciJob(owners) => return circleci::identity(self, owners),
             IssuerKind::BitbucketPipeline(owner) => return bitbucket::identity(self, owner),
+            IssuerKind::CiProvider(template) => return ci_provider::identity(self, template),
         };
         Ok(Identity { san, extensions: FulcioExtensions::default() })
     }
@@ -101,6 +109,12 @@ pub enum PrincipalError {
     /// The subject is not a URI below the issuer's subject domain.
     #[error("claim `sub` is not a URI below {0}")]
     SubjectDomain(String),
+    /// Not a SPIFFE ID of a workload in a trust domain of the issuer's.
+    #[error("claim `sub` is not the SPIFFE ID of a workload in a trust domain of this issuer")]
+    TrustDomain,
+    /// A user's name that would pass for another, or for an address.
+    #[error("claim `sub` is no user name: it holds `!` or `@`, or begins or ends with white space")]
+    Username,
     /// The text cannot stand in a URI.
     #[error("claim `{0}` cannot be part of a URI")]
     NotUriText(&'static str),
@@ -150,6 +164,15 @@ pub enum PrincipalError {
     /// Somebody may have been logged in to the job.
     #[error("the job was run again with SSH, which this issuer is not configured for")]
     SshRerun,
+    /// A claim that a template needs.
+    #[error("claim `{0}` is missing, which the template `{1}` needs")]
+    TemplateMissing(String, &'static str),
+    /// A claim of another type or form than a template takes, or too long.
+    #[error("claim `{0}` does not fit the template `{1}`")]
+    TemplateClaim(String, &'static str),
+    /// A result that no preset would let through.
+    #[error("the template `{0}` makes no value for a certificate: {1}")]
+    TemplateResult(&'static str, &'static str),
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,

@@ -1,9 +1,11 @@
 mod azure;
 mod bitbucket;
 mod buildkite;
+mod ci_provider;
 mod circleci;
 mod gitlab;
 mod jenkins;
+mod names;
 mod owners;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -37,6 +37,20 @@ pub(super) fn escape(text: &str) -> Option<String> {
     Some(escaped)
 }
 
+/// Percent-encodes all but RFC 3986's unreserved characters, for one segment of a path.
+pub(crate) fn escape_segment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push('%');
+            escaped.extend([byte >> 4, byte & 15].map(hexadecimal_digit));
+        }
+    }
+    escaped
+}
+
 /// The text that `escaped` stands for; `None` when that is no UTF-8 or an escape is broken.
 pub(super) fn unescape(escaped: &str) -> Option<String> {
     if !has_only_whole_escapes(escaped) {

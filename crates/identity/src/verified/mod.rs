@@ -43,6 +43,29 @@ impl UnverifiedClaims {
     }
 }
 
+impl UnverifiedClaims {
+    /// All that [`UnverifiedClaims::verify`] would refuse about the token, but for its signature.
+    pub(crate) fn faults(&self, issuer: &IssuerConfig, now: u64) -> Vec<VerificationError> {
+        let audience = || {
+            let audiences = self.claims.strings("aud")?;
+            let known = audiences.iter().any(|audience| issuer.audiences().contains(audience));
+            if known { Ok(()) } else { Err(VerificationError::Audience) }
+        };
+        let algorithm = if issuer.algorithms().contains(&self.algorithm) {
+            Ok(())
+        } else {
+            Err(VerificationError::Algorithm(self.algorithm))
+        };
+        let times = check_times(&self.claims, issuer, now).map(drop);
+        [algorithm, audience(), times].into_iter().filter_map(Result::err).collect()
+    }
+
+    /// The claims as if they were verified. Stays in this crate: only verdicts come of it.
+    pub(crate) fn supposed(&self) -> VerifiedClaims {
+        VerifiedClaims { issuer: self.issuer.clone(), claims: self.claims.clone(), expires_at: 0 }
+    }
+}
+
 impl VerifiedClaims {
     /// The `iss` claim.
     #[must_use]

@@ -144,6 +144,7 @@ fn jenkins() -> JenkinsController {
             ..JenkinsClaims::default()
         },
         source_hosts: vec!["git.acme.example".to_owned()],
+        subject_template: None,
     }
 }
 
@@ -177,8 +178,9 @@ mod tests {
             }
         }
         kinds.dedup();
-        let presets: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
-        assert_eq!(kinds, presets);
+        let mut all: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
+        all.extend(["ci-provider", "spiffe", "username"]);
+        assert_eq!(kinds, all);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{JenkinsClaims, JenkinsController};
+use crate::{JenkinsClaims, JenkinsController, SubjectTemplate};
 
 const SHA: &str = "c291ea713801eb300054d353d279e7b02331f671";
 
@@ -17,6 +17,7 @@ fn controller() -> JenkinsController {
             build_trigger: named("cause"),
         },
         source_hosts: vec!["git.corp.example".to_owned()],
+        subject_template: None,
     }
 }
 
@@ -99,6 +100,62 @@ fn reads_no_claim_that_the_operator_did_not_name() {
     let claims = with(claims(), "git", json!("https://github.com/acme/app"));
     let extensions = map(IssuerKind::JenkinsJob(plain), &claims).unwrap().extensions;
     assert_eq!(extensions.source_repository_uri, None);
+}
+
+#[test]
+fn a_subject_of_the_administrators_own_leads_to_the_job() {
+    let of = |template: &str, subject: &str| {
+        let subject_template = Some(SubjectTemplate::parse(template).unwrap());
+        let kind = IssuerKind::JenkinsJob(JenkinsController { subject_template, ..controller() });
+        let principal = map(kind, &with(claims(), "sub", json!(subject)))?;
+        assert_eq!(principal.challenges, [subject]);
+        assert_eq!(principal.extensions.token_subject.as_deref(), Some(subject));
+        Ok::<_, PrincipalError>(principal.san.as_str().to_owned())
+    };
+    let job = "https://ci.corp/jenkins/job/team/job/app";
+    for (template, subject) in [
+        ("{job}", "team/app"),
+        ("jenkins/{job}", "jenkins/team/app"),
+        ("https://ci.acme.example/{job}", "https://ci.acme.example/team/app"),
+        ("jenkins:{job}:{build}", "jenkins:team/app:7"),
+        ("{build}:{job}", "7:team/app"),
+    ] {
+        assert_eq!(of(template, subject).unwrap(), job, "{template}");
+    }
+    let branch = of("jenkins/{job}", "jenkins/my team/feature%2Fx").unwrap();
+    assert_eq!(branch, "https://ci.corp/jenkins/job/my%20team/job/feature%252Fx");
+    for subject in [
+        "team/app",
+        "jenkins/",
+        "jenkins//app",
+        "jenkins/team/",
+        "jenkins/team/../app",
+        "jenkins/${JOB_NAME}",
+        "jenkins/a:b",
+        "Jenkins/team/app",
+        "https://ci.corp/jenkins/job/team/job/app",
+        "jenkins/a\\b",
+    ] {
+        assert!(of("jenkins/{job}", subject).is_err(), "{subject:?}");
+    }
+    assert!(of("jenkins:{job}:{build}", "jenkins:team/app:8").is_err());
+}
+
+#[test]
+fn a_subject_template_names_the_job_once() {
+    for text in [
+        "",
+        "jenkins",
+        "{job}{job}",
+        "x{job}",
+        "{job}x",
+        "{job}/{branch}",
+        "{job} x",
+        "{build}:{job}:{build}",
+        "${JOB_NAME}",
+    ] {
+        assert!(SubjectTemplate::parse(text).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! SPIFFE IDs and user names, beside what fulcio's tests say of them.
+
+use serde_json::json;
+
+use super::*;
+use crate::TrustDomain;
+
+fn spiffe() -> IssuerKind {
+    let trust_domains = ["example.com", "prod.example.com"];
+    IssuerKind::Spiffe {
+        trust_domains: trust_domains.map(|text| TrustDomain::parse(text).unwrap()).to_vec(),
+    }
+}
+
+fn username() -> IssuerKind {
+    IssuerKind::Username { subject_domain: "issuer.example".to_owned() }
+}
+
+#[test]
+fn a_spiffe_id_is_the_name_as_it_is() {
+    for id in ["spiffe://example.com/foo/bar", "spiffe://prod.example.com/ns/a/sa/b"] {
+        let principal = map(spiffe(), &json!({ "sub": id })).unwrap();
+        assert_eq!(principal.san, SubjectAlternativeName::Uri(id.to_owned()));
+        assert_eq!(principal.extensions.token_subject.as_deref(), Some(id));
+        assert_eq!(principal.challenges, [id]);
+    }
+}
+
+/// fulcio#588: the trust domain was looked for anywhere in the subject.
+#[test]
+fn a_trust_domain_is_no_substring() {
+    for id in [
+        "spiffe://evil-example.com/foo",
+        "spiffe://example.com.evil.org/foo",
+        "spiffe://foo.example.com/foo/bar",
+        "spiffe://evil.org/example.com",
+        "https://example.com/foo",
+        "example.com",
+    ] {
+        let refused = map(spiffe(), &json!({ "sub": id })).unwrap_err();
+        assert_eq!(refused, PrincipalError::TrustDomain, "{id}");
+    }
+}
+
+#[test]
+fn a_user_is_named_with_the_domain_and_proves_the_name_alone() {
+    let principal = map(username(), &json!({"sub": "alice"})).unwrap();
+    let name = SubjectAlternativeName::OtherName("alice!issuer.example".to_owned());
+    assert_eq!((principal.san, principal.challenges), (name, vec!["alice".to_owned()]));
+}
+
+#[test]
+fn a_user_has_one_reading() {
+    for name in ["alice!", "a!b", "!", "alice@example.com", "a@b", " alice", "alice "] {
+        let refused = map(username(), &json!({ "sub": name })).unwrap_err();
+        assert_eq!(refused, PrincipalError::Username, "{name:?}");
+    }
+    for name in ["ali\u{202e}ce", "a\nb", "a/../b", "a\\b"] {
+        assert!(map(username(), &json!({ "sub": name })).is_err(), "{name:?}");
+    }
+    assert!(map(username(), &json!({"sub": ""})).is_err());
+}
+
+#[test]
+fn users_are_of_the_issuers_own_domain() {
+    let of = |domain: &str, url: &str| {
+        let kind = IssuerKind::Username { subject_domain: domain.to_owned() };
+        IssuerConfig::new(url, vec!["sigstore".to_owned()], kind).is_ok()
+    };
+    assert!(of("example.com", "https://accounts.example.com"));
+    assert!(!of("evil.co.uk", "https://login.acme.co.uk"));
+    assert!(!of("example.com", "https://example.com.evil.org"));
+    assert!(!of("", "https://example.com") && !of("example.com/x", "https://example.com"));
+}
