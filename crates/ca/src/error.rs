@@ -25,6 +25,11 @@ pub enum IssueError {
     /// The issuer has no key of the token's `kid` and algorithm.
     #[error("the token is signed with a key that its issuer does not publish")]
     UnknownTokenKey,
+    /// Two entries of the issuer grant it, and nothing says which of them is meant.
+    #[error(
+        "two entries of the token's issuer accept it: their keys and rules do not tell them apart"
+    )]
+    Ambiguous,
     /// The token does not count.
     #[error(transparent)]
     Verification(#[from] VerificationError),
@@ -81,6 +86,7 @@ impl IssueError {
             | Self::Token(_)
             | Self::UnknownIssuer
             | Self::UnknownTokenKey
+            | Self::Ambiguous
             | Self::Verification(_)
             | Self::Principal(_)
             | Self::Key(_)
@@ -104,6 +110,7 @@ impl IssueError {
             Self::Token(_) => "token",
             Self::UnknownIssuer => "unknown_issuer",
             Self::UnknownTokenKey => "unknown_token_key",
+            Self::Ambiguous => "ambiguous",
             Self::Verification(_) => "verification",
             Self::Principal(_) => "principal",
             Self::Key(_) => "key",
@@ -126,6 +133,7 @@ impl IssueError {
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::CtUnavailable(CtError::CircuitOpen { retry_after_s }) => Some(*retry_after_s),
+            Self::IssuerUnavailable(error) => Some(error.retry_after_s()),
             error if error.code() == Code::Unavailable => Some(1),
             _ => None,
         }
@@ -142,9 +150,7 @@ impl From<KeysError> for IssueError {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::UnknownKey => Self::UnknownTokenKey,
-            error @ (KeysError::Unavailable(_)
-            | KeysError::NotYetAgain
-            | KeysError::TooManyWaiting) => Self::IssuerUnavailable(error),
+            error => Self::IssuerUnavailable(error),
         }
     }
 }

@@ -30,7 +30,7 @@ pub use claims::{ClaimError, Claims};
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
-    is_loopback,
+    KeyLocation, is_loopback,
 };
 pub use principal::{Principal, PrincipalError};
 pub use subject_domain::SubjectDomain;

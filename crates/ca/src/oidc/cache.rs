@@ -23,18 +23,38 @@ const FIRST_KEYS_INTERVAL_MS: u64 = 1_000;
 /// issuer keeps each for ten seconds: they must not take every place of those whose issuers answer.
 const MAX_WAITING: usize = 512;
 
+/// Most of them with a signature that a known key does not verify: keys are seldom replaced under
+/// their id, and bad signatures cost nothing.
+const MAX_DOUBTING: usize = 64;
+
 /// The keys of one issuer, fetched when needed and kept.
 ///
 /// At most one fetch runs at a time, as a task of its own: callers that give up do not break it
 /// off. Old keys are renewed in the background; keys twice as old are waited for. While the issuer
 /// does not answer, its last good keys count. Unknown key ids cause at most one fetch an interval.
 pub(crate) struct IssuerKeys {
-    source: Arc<KeySource>,
-    settings: OidcConfig,
-    clock: Arc<dyn Clock>,
+    source: KeySource,
+    context: Context,
     known: watch::Sender<Known>,
     fetches: Mutex<Fetches>,
     waiting: Semaphore,
+    doubting: Semaphore,
+}
+
+/// What all sources of keys work with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) settings: OidcConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Why an issuer is asked although keys of it may be known.
+#[derive(Clone, Copy)]
+pub(crate) struct Doubt {
+    /// The token's `iat`, in seconds. Keys that were fetched later would have its key.
+    pub(crate) issued_at: Option<u64>,
+    /// A known key does not verify the token's signature; it may have been replaced.
+    pub(crate) has_key: bool,
 }
 
 /// What is known after some number of fetches.
@@ -55,92 +75,111 @@ struct Fetches {
 }
 
 impl IssuerKeys {
-    pub(crate) fn new(source: KeySource, settings: OidcConfig, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(source: KeySource, context: Context) -> Self {
         Self {
-            source: Arc::new(source),
-            settings,
-            clock,
+            source,
+            context,
             known: watch::Sender::new(Known::default()),
             fetches: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
+            doubting: Semaphore::new(MAX_DOUBTING),
         }
     }
 
-    /// The keys with which a token of this `kid` and `alg` may be signed; never empty.
-    pub(crate) async fn candidates(
+    /// The known keys with which a token of this `kid` and `alg` may be signed. Empty when there is
+    /// none, or when they are so old that the issuer must be asked first.
+    pub(crate) fn at_hand(
         self: &Arc<Self>,
         key_id: Option<&str>,
         algorithm: JwsAlgorithm,
+    ) -> Vec<VerifyingKey> {
+        let known = self.known.borrow().clone();
+        match self.age_of(&known) {
+            Age::Fresh => {}
+            Age::Aging => drop(self.start_fetch(&known)),
+            // The issuer failed the last time: its callers need not wait for it every time.
+            Age::Old if known.failure.is_some() => drop(self.start_fetch(&known)),
+            Age::None | Age::Old | Age::TooOld => return Vec::new(),
+        }
+        known.candidates(key_id, algorithm)
+    }
+
+    /// The keys with which a token may be signed that those at hand do not verify; never empty.
+    /// Asks the issuer, unless that was done a moment ago.
+    pub(crate) async fn renewed(
+        self: &Arc<Self>,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+        doubt: Doubt,
     ) -> Result<Vec<VerifyingKey>, KeysError> {
         let known = self.known.borrow().clone();
-        let found = known.candidates(key_id, algorithm);
-        match self.age_of(&known) {
-            Age::Fresh if !found.is_empty() => return Ok(found),
-            Age::Aging if !found.is_empty() => {
-                self.start_fetch(&known);
-                return Ok(found);
-            }
-            // The issuer failed the last time: its callers need not wait for it every time.
-            Age::Old if !found.is_empty() && known.failure.is_some() => {
-                self.start_fetch(&known);
-                return Ok(found);
-            }
-            _ => {}
-        }
-        let place = self.waiting.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
-        self.fetch_and_wait(&known).await;
+        // Whoever brings a bad signature does not take the places of those without any key.
+        let places = if doubt.has_key { &self.doubting } else { &self.waiting };
+        let place = places.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
+        let asked = self.fetch_and_wait(&known).await;
         drop(place);
         let known = self.known.borrow().clone();
-        if matches!(self.age_of(&known), Age::None | Age::TooOld) {
-            return Err(known.failure.map_or(KeysError::NotYetAgain, KeysError::Unavailable));
-        }
+        let old = matches!(self.age_of(&known), Age::None | Age::TooOld);
         let found = known.candidates(key_id, algorithm);
+        let untried = !doubt.has_key && !found.is_empty();
+        if old || !(untried || asked || self.is_final(&known, doubt)) {
+            let retry_after_s = self.retry_after_s(&known);
+            return Err(match known.failure {
+                Some(source) => KeysError::Unavailable { source, retry_after_s },
+                None => KeysError::NotYetAgain { retry_after_s },
+            });
+        }
         if found.is_empty() { Err(KeysError::UnknownKey) } else { Ok(found) }
+    }
+
+    /// Whether the known keys were fetched so long after the token was made that its own must be
+    /// among them. The token is unverified: who lies is told "not" in place of "not yet".
+    fn is_final(&self, known: &Known, doubt: Doubt) -> bool {
+        // A key that replaces another is published before it is used; a new one perhaps a little later.
+        let delay_ms = if doubt.has_key { 0 } else { self.interval_ms(known) };
+        let issued_at_ms = doubt.issued_at.map(|seconds| seconds.saturating_mul(1000));
+        issued_at_ms.is_some_and(|ms| ms.saturating_add(delay_ms) <= known.fetched_at_ms)
     }
 
     fn age_of(&self, known: &Known) -> Age {
         if known.keys.is_none() {
             return Age::None;
         }
-        let age_ms = self.clock.now_ms().saturating_sub(known.fetched_at_ms);
-        let refresh_after_ms = self.settings.refresh_after_s.saturating_mul(1000);
+        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
         if age_ms < refresh_after_ms {
             Age::Fresh
         } else if age_ms < refresh_after_ms.saturating_mul(2) {
             Age::Aging
-        } else if age_ms < self.settings.keep_last_good_s.saturating_mul(1000) {
+        } else if age_ms < self.context.settings.keep_last_good_s.saturating_mul(1000) {
             Age::Old
         } else {
             Age::TooOld
         }
     }
 
-    /// Waits for the fetch that runs or that may be started now; returns at once when none may.
-    async fn fetch_and_wait(self: &Arc<Self>, known: &Known) {
+    /// Waits for the fetch that runs or that may be started now, and tells whether it gave keys;
+    /// returns at once when none may.
+    async fn fetch_and_wait(self: &Arc<Self>, known: &Known) -> bool {
         let mut changes = self.known.subscribe();
-        let Some(number) = self.start_fetch(known) else { return };
+        let Some(number) = self.start_fetch(known) else { return false };
         // Two documents, each with its own time-out, and a little for the scheduler.
-        let longest = Duration::from_millis(self.settings.timeout_ms.saturating_mul(2) + 500);
-        let _ =
-            tokio::time::timeout(longest, changes.wait_for(|known| known.ended >= number)).await;
+        let longest =
+            Duration::from_millis(self.context.settings.timeout_ms.saturating_mul(2) + 500);
+        let ended = changes.wait_for(|known| known.ended >= number);
+        matches!(tokio::time::timeout(longest, ended).await, Ok(Ok(known)) if known.failure.is_none())
     }
 
     /// Starts a fetch unless one runs or the last one is too recent. The number of the fetch to
     /// wait for, if there is one.
     fn start_fetch(self: &Arc<Self>, known: &Known) -> Option<u64> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.context.clock.now_ms();
         let mut fetches = self.lock();
         while fetches.tasks.try_join_next().is_some() {}
         if !fetches.tasks.is_empty() {
             return Some(fetches.started);
         }
-        let interval_ms = match known.keys {
-            None => FIRST_KEYS_INTERVAL_MS,
-            Some(_) => self.settings.min_refresh_interval_s.saturating_mul(1000),
-        };
-        // A clock that was set back must not stop fetching: an earlier now counts as long after.
-        let elapsed = |start: u64| now_ms.checked_sub(start).unwrap_or(u64::MAX);
-        if fetches.last_start_ms.is_some_and(|start| elapsed(start) < interval_ms) {
+        if fetches.wait_ms(now_ms, self.interval_ms(known)).is_some() {
             return None;
         }
         fetches.started += 1;
@@ -150,9 +189,23 @@ impl IssuerKeys {
         Some(number)
     }
 
+    /// Shortest time between two fetches.
+    fn interval_ms(&self, known: &Known) -> u64 {
+        match known.keys {
+            None => FIRST_KEYS_INTERVAL_MS,
+            Some(_) => self.context.settings.min_refresh_interval_s.saturating_mul(1000),
+        }
+    }
+
+    /// Whole seconds until a fetch may start; at least 1.
+    fn retry_after_s(&self, known: &Known) -> u64 {
+        let wait_ms = self.lock().wait_ms(self.context.clock.now_ms(), self.interval_ms(known));
+        wait_ms.unwrap_or_default().div_ceil(1000).max(1)
+    }
+
     async fn fetch(self: Arc<Self>, number: u64) {
         let outcome = self.source.fetch().await;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.context.clock.now_ms();
         match &outcome {
             Ok(_) => info!(oidc.issuer = self.source.issuer(), "fetched the issuer's keys"),
             Err(error) => warn!(
@@ -177,6 +230,15 @@ impl IssuerKeys {
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
     fn lock(&self) -> MutexGuard<'_, Fetches> {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fetches {
+    /// How long no fetch may start; `None` when one may.
+    fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
+        // A clock that was set back must not stop fetching: an earlier now counts as long after.
+        let elapsed_ms = now_ms.checked_sub(self.last_start_ms?)?;
+        interval_ms.checked_sub(elapsed_ms).filter(|wait_ms| *wait_ms > 0)
     }
 }
 
@@ -207,11 +269,37 @@ pub enum KeysError {
     UnknownKey,
     /// The issuer's keys could not be fetched.
     #[error("the issuer's keys could not be fetched")]
-    Unavailable(#[source] Arc<SourceError>),
-    /// The last attempt is too recent for another.
-    #[error("the issuer's keys are not known, and were asked for a moment ago")]
-    NotYetAgain,
+    Unavailable {
+        /// What went wrong the last time.
+        #[source]
+        source: Arc<SourceError>,
+        /// When they may be asked for again.
+        retry_after_s: u64,
+    },
+    /// The issuer was asked so short a while ago that it is not asked again, and the token's key
+    /// may be newer than its answer.
+    #[error("the issuer's keys were asked for a moment ago, and the token's was not among them")]
+    NotYetAgain {
+        /// When they may be asked for again.
+        retry_after_s: u64,
+    },
     /// The issuer is slow, and many wait for it already.
     #[error("too many requests wait for the issuer's keys")]
     TooManyWaiting,
+    /// Many issuers of one pattern were named that nobody has heard of.
+    #[error("too many new issuers of one pattern were asked for a moment ago")]
+    TooManyNew,
+}
+
+impl KeysError {
+    /// Seconds after which trying again makes sense.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::Unavailable { retry_after_s, .. } | Self::NotYetAgain { retry_after_s } => {
+                *retry_after_s
+            }
+            Self::UnknownKey | Self::TooManyWaiting | Self::TooManyNew => 1,
+        }
+    }
 }

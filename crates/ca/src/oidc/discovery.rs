@@ -1,4 +1,4 @@
-use identity::{IssuerConfig, IssuerConfigError};
+use identity::{IssuerConfig, IssuerConfigError, KeyLocation};
 use reqwest::Client;
 use serde::Deserialize;
 use thiserror::Error;
@@ -17,18 +17,30 @@ const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
 pub(crate) struct KeySource {
     client: Client,
     issuer: String,
-    issuer_url: Url,
-    /// Configured in place of discovery.
-    jwks_uri: Option<Url>,
+    location: KeyLocation,
 }
 
 impl KeySource {
     pub(crate) fn new(issuer: &IssuerConfig, clients: &mut Clients) -> Result<Self, CaConfigError> {
-        let issuer_url = Url::parse(issuer.url())
-            .map_err(|_| IssuerConfigError::Url(issuer.url().to_owned()))?;
-        let jwks_uri = issuer.jwks_uri().cloned();
-        let client = clients.get(jwks_uri.as_ref().unwrap_or(&issuer_url))?;
-        Ok(Self { client, issuer: issuer.url().to_owned(), issuer_url, jwks_uri })
+        let location = issuer.keys().clone();
+        let asked = match (location.jwks_uri(), location.discovery_url()) {
+            (Some(url), _) | (None, Some(url)) => url.clone(),
+            // All of a pattern have its scheme, and its host as far as that matters here.
+            (None, None) => Url::parse(&issuer.url().replace('*', "x"))
+                .map_err(|_| IssuerConfigError::Url(issuer.url().to_owned()))?,
+        };
+        Ok(Self { client: clients.get(&asked)?, issuer: issuer.url().to_owned(), location })
+    }
+
+    /// The source of one issuer, where this one is of a pattern.
+    pub(crate) fn of(&self, iss: &str) -> Result<Self, SourceError> {
+        let url = Url::parse(iss).map_err(|_| SourceError::NotADocument)?;
+        // What the pattern pins is a name; should a parser ever see an address in it, nobody is asked.
+        if url.domain().is_none() && !identity::is_loopback(&url) {
+            return Err(SourceError::ForeignJwksUri);
+        }
+        let location = self.location.clone();
+        Ok(Self { client: self.client.clone(), issuer: iss.to_owned(), location })
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -37,7 +49,7 @@ impl KeySource {
 
     /// Fetches the keys as they are published now: discovery first, unless they are configured.
     pub(crate) async fn fetch(&self) -> Result<KeySet, SourceError> {
-        let jwks_uri = match &self.jwks_uri {
+        let jwks_uri = match self.location.jwks_uri() {
             Some(configured) => configured.clone(),
             None => self.discover().await?,
         };
@@ -53,22 +65,27 @@ impl KeySource {
             issuer: String,
             jwks_uri: Url,
         }
-        let document = fetch::get(&self.client, &self.metadata_url()?, MAX_DOCUMENT_LEN).await?;
+        let metadata_url = self.metadata_url()?;
+        let document = fetch::get(&self.client, &metadata_url, MAX_DOCUMENT_LEN).await?;
         let metadata: Metadata =
             wire::json::from_slice(&document).map_err(|_| SourceError::NotADocument)?;
         if metadata.issuer != self.issuer {
             return Err(SourceError::OtherIssuer);
         }
         // Keys from elsewhere would let a foreign host speak for the issuer; who wants that
-        // configures `jwks_uri`.
-        if metadata.jwks_uri.origin() == self.issuer_url.origin() {
-            Ok(metadata.jwks_uri)
+        // configures `jwks_hosts` or `jwks_uri`.
+        let jwks_uri = metadata.jwks_uri;
+        if jwks_uri.origin() == metadata_url.origin() || self.location.lists_host_of(&jwks_uri) {
+            Ok(jwks_uri)
         } else {
             Err(SourceError::ForeignJwksUri)
         }
     }
 
     fn metadata_url(&self) -> Result<Url, SourceError> {
+        if let Some(url) = self.location.discovery_url() {
+            return Ok(url.clone());
+        }
         let base = self.issuer.trim_end_matches('/');
         Url::parse(&format!("{base}/.well-known/openid-configuration"))
             .map_err(|_| SourceError::NotADocument)
