@@ -55,6 +55,12 @@ pub enum IssueError {
     /// The issuer gives no keys.
     #[error("the token's issuer gives no keys at the moment")]
     IssuerUnavailable(#[source] KeysError),
+    /// The issuer cannot give keys until somebody changes a setting: trying again is of no use.
+    #[error(
+        "the token's issuer gives no keys that may be used, and will not until this service's \
+         operator has changed its configuration"
+    )]
+    IssuerMisconfigured(#[source] KeysError),
     /// The log gives no promise.
     #[error("the certificate transparency log does not answer")]
     CtUnavailable(#[source] CtError),
@@ -98,7 +104,10 @@ impl IssueError {
             | Self::CtUnavailable(_)
             | Self::Signer(_)
             | Self::Overloaded => Code::Unavailable,
-            Self::CtBroken(_) | Self::AuthorityNotValid | Self::Issuance(_) => Code::Internal,
+            Self::IssuerMisconfigured(_)
+            | Self::CtBroken(_)
+            | Self::AuthorityNotValid
+            | Self::Issuance(_) => Code::Internal,
         }
     }
 
@@ -119,6 +128,7 @@ impl IssueError {
             Self::Csr(_) => "csr",
             Self::Profile(_) => "profile",
             Self::IssuerUnavailable(_) => "issuer_unavailable",
+            Self::IssuerMisconfigured(_) => "issuer_misconfigured",
             Self::CtUnavailable(_) => "ct_unavailable",
             Self::Signer(_) => "signer",
             Self::Overloaded => "overloaded",
@@ -150,6 +160,9 @@ impl From<KeysError> for IssueError {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::UnknownKey => Self::UnknownTokenKey,
+            error @ KeysError::Unavailable { .. } if error.is_permanent() => {
+                Self::IssuerMisconfigured(error)
+            }
             error => Self::IssuerUnavailable(error),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     admission::{Admitted, Decision, Inquiry},
     audit::Trail,
     ct::{CtClient, CtError},
-    oidc::Issuers,
+    oidc::{IssuerHealth, IssuerRefresh, Issuers},
     signing::{Step, Unsigned},
 };
 
@@ -116,6 +116,23 @@ impl Ca {
     #[must_use]
     pub fn configuration(&self) -> &Configuration {
         &self.configuration
+    }
+
+    /// What is known of each source of issuers' keys.
+    #[must_use]
+    pub fn issuer_health(&self) -> Vec<IssuerHealth> {
+        self.issuers.health()
+    }
+
+    /// Starts the fetches of issuers' keys that are due; to be called every few seconds.
+    pub fn tick_issuers(&self) {
+        self.issuers.tick();
+    }
+
+    /// Fetches the keys of every issuer, or of the one at `url`, now; `forget` drops those that are
+    /// known first. Empty when there is no such issuer.
+    pub async fn refresh_issuers(&self, url: Option<&str>, forget: bool) -> Vec<IssuerRefresh> {
+        self.issuers.refresh(url, forget).await
     }
 
     /// Decides about the request and prepares the precertificate.

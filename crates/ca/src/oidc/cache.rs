@@ -1,18 +1,25 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use identity::JwsAlgorithm;
+use metrics::counter;
 use service::Clock;
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{KeySource, VerifyingKey, discovery::SourceError, jwks::KeySet};
+use super::{
+    IssuerHealth, IssuerRefresh, KeyName, KeySource, SourceError, VerifyingKey, health::words,
+    jwks::KeySet, kept::KeysDir,
+};
 use crate::OidcConfig;
 
 /// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
@@ -39,6 +46,8 @@ pub(crate) struct IssuerKeys {
     fetches: Mutex<Fetches>,
     waiting: Semaphore,
     doubting: Semaphore,
+    /// Whether its keys are kept for the next start.
+    kept: AtomicBool,
 }
 
 /// What all sources of keys work with.
@@ -46,6 +55,8 @@ pub(crate) struct IssuerKeys {
 pub(crate) struct Context {
     pub(crate) settings: OidcConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Where fetched keys are kept for the next start.
+    pub(super) keys_dir: Option<KeysDir>,
 }
 
 /// Why an issuer is asked although keys of it may be known.
@@ -65,6 +76,8 @@ struct Known {
     /// Fetches that ended, well or not.
     ended: u64,
     failure: Option<Arc<SourceError>>,
+    /// How often everything was forgotten: what was asked for before does not count any more.
+    forgotten: u64,
 }
 
 #[derive(Default)]
@@ -79,11 +92,16 @@ impl IssuerKeys {
         Self {
             source,
             context,
+            kept: AtomicBool::new(false),
             known: watch::Sender::new(Known::default()),
             fetches: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
             doubting: Semaphore::new(MAX_DOUBTING),
         }
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        self.source.issuer()
     }
 
     /// The known keys with which a token of this `kid` and `alg` may be signed. Empty when there is
@@ -145,7 +163,10 @@ impl IssuerKeys {
         if known.keys.is_none() {
             return Age::None;
         }
-        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        // A clock that was set back cannot tell.
+        let Some(age_ms) = self.context.clock.now_ms().checked_sub(known.fetched_at_ms) else {
+            return Age::Old;
+        };
         let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
         if age_ms < refresh_after_ms {
             Age::Fresh
@@ -161,8 +182,15 @@ impl IssuerKeys {
     /// Waits for the fetch that runs or that may be started now, and tells whether it gave keys;
     /// returns at once when none may.
     async fn fetch_and_wait(self: &Arc<Self>, known: &Known) -> bool {
+        match self.start_fetch(known) {
+            Some(number) => self.ended(number).await,
+            None => false,
+        }
+    }
+
+    /// Waits for the end of a fetch, and tells whether it gave keys.
+    async fn ended(&self, number: u64) -> bool {
         let mut changes = self.known.subscribe();
-        let Some(number) = self.start_fetch(known) else { return false };
         // Two documents, each with its own time-out, and a little for the scheduler.
         let longest =
             Duration::from_millis(self.context.settings.timeout_ms.saturating_mul(2) + 500);
@@ -175,9 +203,8 @@ impl IssuerKeys {
     fn start_fetch(self: &Arc<Self>, known: &Known) -> Option<u64> {
         let now_ms = self.context.clock.now_ms();
         let mut fetches = self.lock();
-        while fetches.tasks.try_join_next().is_some() {}
-        if !fetches.tasks.is_empty() {
-            return Some(fetches.started);
+        if let Some(number) = fetches.running() {
+            return Some(number);
         }
         if fetches.wait_ms(now_ms, self.interval_ms(known)).is_some() {
             return None;
@@ -185,7 +212,7 @@ impl IssuerKeys {
         fetches.started += 1;
         fetches.last_start_ms = Some(now_ms);
         let number = fetches.started;
-        fetches.tasks.spawn(Arc::clone(self).fetch(number));
+        fetches.tasks.spawn(Arc::clone(self).fetch(number, known.forgotten));
         Some(number)
     }
 
@@ -203,28 +230,162 @@ impl IssuerKeys {
         wait_ms.unwrap_or_default().div_ceil(1000).max(1)
     }
 
-    async fn fetch(self: Arc<Self>, number: u64) {
-        let outcome = self.source.fetch().await;
+    async fn fetch(self: Arc<Self>, number: u64, forgotten: u64) {
+        let outcome = self.source.fetch().await.map(Arc::new);
         let now_ms = self.context.clock.now_ms();
-        match &outcome {
-            Ok(_) => info!(oidc.issuer = self.source.issuer(), "fetched the issuer's keys"),
-            Err(error) => warn!(
-                oidc.issuer = self.source.issuer(),
-                error = error as &dyn std::error::Error,
-                "could not fetch the issuer's keys"
-            ),
-        }
+        self.record(&outcome);
+        let mut taken = None;
         self.known.send_modify(|known| {
             known.ended = number;
             match outcome {
+                Ok(_) if known.forgotten != forgotten => {}
                 Ok(keys) => {
-                    known.keys = Some(Arc::new(keys));
+                    taken = Some(Arc::clone(&keys));
+                    known.keys = Some(keys);
                     known.fetched_at_ms = now_ms;
                     known.failure = None;
                 }
                 Err(error) => known.failure = Some(Arc::new(error)),
             }
         });
+        if let Some(keys) = taken
+            && self.kept.load(Ordering::Relaxed)
+        {
+            // Its end is not waited for: what is not written is fetched again.
+            tokio::task::spawn_blocking(move || self.write(&keys, now_ms, forgotten));
+        }
+    }
+
+    fn record(&self, outcome: &Result<Arc<KeySet>, SourceError>) {
+        let issuer = self.source.issuer();
+        match outcome {
+            Ok(_) => info!(oidc.issuer = issuer, "fetched the issuer's keys"),
+            Err(error) if error.is_permanent() => error!(
+                oidc.issuer = issuer,
+                error = error as &dyn std::error::Error,
+                advice = error.advice(),
+                "could not fetch the issuer's keys, and will not until a setting is changed"
+            ),
+            Err(error) => warn!(
+                oidc.issuer = issuer,
+                error = error as &dyn std::error::Error,
+                advice = error.advice(),
+                "could not fetch the issuer's keys"
+            ),
+        }
+        if let Err(error) = outcome {
+            // Issuers of a pattern are named by tokens: they are not told apart here.
+            counter!("ca_issuer_fetch_failures_total", "reason" => error.reason()).increment(1);
+        }
+    }
+
+    /// Keeps the keys from now on, for the next start.
+    pub(super) fn keep(&self) {
+        if !self.kept.swap(true, Ordering::Relaxed) {
+            let known = self.known.borrow().clone();
+            if let Some(keys) = &known.keys {
+                self.write(keys, known.fetched_at_ms, known.forgotten);
+            }
+        }
+    }
+
+    /// Takes up what an earlier start has kept.
+    pub(super) fn restore(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+        let Some(directory) = &self.context.keys_dir else { return };
+        let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
+        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age_ms);
+        let Some((keys, fetched_at_ms)) = restored else { return };
+        info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
+        self.known.send_modify(|known| {
+            known.keys = Some(Arc::new(keys));
+            known.fetched_at_ms = fetched_at_ms;
+        });
+    }
+
+    fn write(&self, keys: &KeySet, fetched_at_ms: u64, forgotten: u64) {
+        let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
+        else {
+            return;
+        };
+        let written = directory.write(&self.source, keys, fetched_at_ms);
+        if self.known.borrow().forgotten != forgotten {
+            let _ = directory.forget(&self.source);
+        }
+        if let Err(error) = written {
+            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            warn!(
+                oidc.issuer = self.source.issuer(),
+                %error,
+                "the issuer's keys could not be kept for the next start"
+            );
+        }
+    }
+
+    /// Starts a fetch where one is due: without callers too, so that a provider that is away is
+    /// noticed before it is needed.
+    pub(super) fn tick(self: &Arc<Self>) {
+        let known = self.known.borrow().clone();
+        if !matches!(self.age_of(&known), Age::Fresh) {
+            self.start_fetch(&known);
+        }
+    }
+
+    /// Fetches now, whatever the interval says; `forget` drops what is known first, so that a key
+    /// which must not be believed any more is not, though the provider may be down.
+    pub(super) async fn refresh(self: &Arc<Self>, forget: bool) -> IssuerRefresh {
+        let before = self.known.borrow().names();
+        let forgotten = if forget { self.forget() } else { Ok(()) };
+        // One that runs may have been answered before whatever made somebody ask.
+        let running = self.lock().running();
+        if let Some(number) = running {
+            self.ended(number).await;
+        }
+        self.lock().last_start_ms = None;
+        let known = self.known.borrow().clone();
+        let asked = self.fetch_and_wait(&known).await;
+        let known = self.known.borrow().clone();
+        let failure = match (forgotten, &known.failure) {
+            (Err(error), _) => Some(format!("what was kept on disk is still there: {error}")),
+            (Ok(()), Some(failure)) => Some(words(failure.as_ref())),
+            (Ok(()), None) => (!asked).then(|| "no answer in time".to_owned()),
+        };
+        IssuerRefresh {
+            issuer: self.source.issuer().to_owned(),
+            source: self.source.describe(),
+            before,
+            after: known.names(),
+            failure,
+        }
+    }
+
+    fn forget(&self) -> std::io::Result<()> {
+        self.known.send_modify(|known| {
+            known.keys = None;
+            known.forgotten += 1;
+        });
+        match &self.context.keys_dir {
+            Some(directory) => directory.forget(&self.source),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn health(&self) -> IssuerHealth {
+        let known = self.known.borrow().clone();
+        let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
+        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        IssuerHealth {
+            issuer: self.source.issuer().to_owned(),
+            source: self.source.describe(),
+            keys: if usable { known.names() } else { Vec::new() },
+            age_s: usable.then_some(age_ms / 1000),
+            failure: known.failure,
+        }
+    }
+
+    /// The file that its keys are kept in.
+    pub(super) fn kept_in(&self) -> Option<std::path::PathBuf> {
+        self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
     }
 
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
@@ -234,6 +395,12 @@ impl IssuerKeys {
 }
 
 impl Fetches {
+    /// The number of the fetch that is under way.
+    fn running(&mut self) -> Option<u64> {
+        while self.tasks.try_join_next().is_some() {}
+        (!self.tasks.is_empty()).then_some(self.started)
+    }
+
     /// How long no fetch may start; `None` when one may.
     fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
         // A clock that was set back must not stop fetching: an earlier now counts as long after.
@@ -243,6 +410,10 @@ impl Fetches {
 }
 
 impl Known {
+    fn names(&self) -> Vec<KeyName> {
+        self.keys.as_ref().map(|keys| keys.names()).unwrap_or_default()
+    }
+
     fn candidates(&self, key_id: Option<&str>, algorithm: JwsAlgorithm) -> Vec<VerifyingKey> {
         self.keys.as_ref().map(|keys| keys.candidates(key_id, algorithm)).unwrap_or_default()
     }
@@ -292,6 +463,12 @@ pub enum KeysError {
 }
 
 impl KeysError {
+    /// Whether it lasts until somebody changes a setting.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if source.is_permanent())
+    }
+
     /// Seconds after which trying again makes sense.
     #[must_use]
     pub const fn retry_after_s(&self) -> u64 {

@@ -97,9 +97,38 @@ impl PatternKeys {
     /// Remembers that a token of `iss` became a certificate.
     pub(crate) fn note_granted(&self, iss: &str) {
         let mut state = self.lock();
-        if let Some(keys) = state.tried.take(iss).or_else(|| state.granted.take(iss)) {
-            state.granted.put(iss, keys, MAX_GRANTED);
+        let Some(keys) = state.tried.take(iss) else { return };
+        state.granted.put(iss, Arc::clone(&keys), MAX_GRANTED);
+        drop(state);
+        keys.keep();
+    }
+
+    /// Takes up the issuers whose keys an earlier start has kept: they need not compete with
+    /// made-up ones for their first question.
+    pub(super) fn restore(&self, is_of: impl Fn(&str) -> bool) {
+        let Some(directory) = &self.context.keys_dir else { return };
+        let issuers = directory.issuers().into_iter().filter(|iss| is_of(iss)).take(MAX_GRANTED);
+        for iss in issuers {
+            let Ok(source) = self.template.of(&iss) else { continue };
+            let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
+            keys.restore();
+            if keys.health().age_s.is_some() {
+                self.lock().granted.put(&iss, keys, MAX_GRANTED);
+            }
         }
+    }
+
+    /// Those whose tokens became certificates.
+    pub(super) fn granted(&self) -> Vec<Arc<IssuerKeys>> {
+        self.lock().granted.values()
+    }
+
+    /// All that are known, for an order to ask them now. Failures are forgotten: it may be their end
+    /// that made somebody ask.
+    pub(super) fn to_refresh(&self) -> Vec<Arc<IssuerKeys>> {
+        let mut state = self.lock();
+        state.failed = Recent::default();
+        [state.granted.values(), state.tried.values()].concat()
     }
 
     /// The keys of an issuer that has granted nothing yet, if it may be asked now.
@@ -170,6 +199,10 @@ impl<V: Clone> Recent<V> {
         let (used, value) = self.entries.get_mut(key)?;
         *used = self.uses;
         Some(value.clone())
+    }
+
+    fn values(&self) -> Vec<V> {
+        self.entries.values().map(|(_, value)| value.clone()).collect()
     }
 
     fn take(&mut self, key: &str) -> Option<V> {

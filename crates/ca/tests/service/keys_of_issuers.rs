@@ -217,16 +217,16 @@ async fn redirects_are_never_followed() {
     let stack = Stack::start().await;
     let elsewhere = format!("{}/.well-known/openid-configuration", foreign.url);
     stack.issuer.answer_discovery(Answer::RedirectTo(elsewhere));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
 
     let stack = Stack::start().await;
     stack.issuer.answer_jwks(Answer::RedirectTo(format!("{}/keys", foreign.url)));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
 
     let stack = Stack::start().await;
     let itself = format!("{}/keys", stack.issuer.url);
     stack.issuer.answer_jwks(Answer::RedirectTo(itself));
-    stack.ask(&stack.token()).await.refused(503, 14);
+    stack.ask(&stack.token()).await.refused(500, 13);
     assert_eq!((foreign.fetches(), stack.issuer.fetches()), (0, 1));
 }
 
@@ -237,20 +237,24 @@ async fn metadata_of_another_issuer_or_with_foreign_keys_is_refused() {
     let own = stack.issuer.url.clone();
     let other_port = format!("{}/keys", foreign.url);
     let https = own.replacen("http", "https", 1);
-    for metadata in [
-        json!({"issuer": foreign.url, "jwks_uri": format!("{own}/keys")}),
-        json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}),
-        json!({"issuer": own, "jwks_uri": other_port}),
-        json!({"issuer": own, "jwks_uri": format!("{https}/keys")}),
-        json!({"issuer": own, "jwks_uri": "/keys"}),
-        json!({"issuer": own, "jwks_uri": "file:///etc/passwd"}),
-        json!({"issuer": own}),
-        json!({"jwks_uri": format!("{own}/keys")}),
-        json!([]),
+    // What lasts until a setting is changed is 500: trying again would be of no use.
+    for (metadata, status) in [
+        (json!({"issuer": foreign.url, "jwks_uri": format!("{own}/keys")}), 500),
+        (json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}), 500),
+        (json!({"issuer": own, "jwks_uri": other_port}), 500),
+        (json!({"issuer": own, "jwks_uri": format!("{https}/keys")}), 500),
+        (json!({"issuer": own, "jwks_uri": "/keys"}), 503),
+        (json!({"issuer": own, "jwks_uri": "file:///etc/passwd"}), 500),
+        (json!({"issuer": own}), 503),
+        (json!({"jwks_uri": format!("{own}/keys")}), 503),
+        (json!([]), 503),
     ] {
         stack.issuer.answer_discovery(Answer::Json(metadata.clone()));
         stack.clock.advance_ms(10_000);
-        stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+        stack
+            .ask(&token_now(&stack, &stack.issuer.key, "k1"))
+            .await
+            .refused(status, if status == 500 { 13 } else { 14 });
         assert_eq!((stack.issuer.fetches(), foreign.fetches()), (0, 0), "{metadata}");
     }
 }

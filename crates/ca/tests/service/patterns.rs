@@ -57,7 +57,7 @@ async fn metadata_of_another_issuer_of_the_pattern_do_not_count() {
     let metadata =
         json!({"issuer": format!("{own}/realms/other"), "jwks_uri": format!("{own}/keys")});
     stack.issuer.answer_discovery(Answer::Json(metadata));
-    stack.ask(&token(&stack, "acme")).await.refused(503, 14);
+    stack.ask(&token(&stack, "acme")).await.refused(500, 13);
     assert_eq!(stack.issuer.fetches(), 0);
 }
 
