@@ -15,9 +15,11 @@
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `oidc`: the development identity provider.
+//! - `admin`: orders to a running process.
 //! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
+mod admin;
 mod certificates;
 mod cli;
 mod config;
@@ -38,7 +40,7 @@ mod token;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cli::{Cli, Command};
+use cli::{Cli, Command, IssuerCommand};
 use config::{Config, Telemetry};
 use tracing_subscriber::EnvFilter;
 
@@ -71,7 +73,12 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Init(arguments), Some(config)) => {
             block_on(serve::init(arguments.secrets_only, config))
         }
-        (Command::Check(_), Some(config)) => block_on(serve::check(config)),
+        (Command::Check(arguments), Some(config)) => {
+            block_on(serve::check(config, arguments.online))
+        }
+        (Command::Issuer(IssuerCommand::Refresh(arguments)), config) => {
+            block_on(admin::issuer_refresh(arguments, config))
+        }
         (Command::Serve(_) | Command::Init(_) | Command::Check(_), None) => {
             anyhow::bail!("a configuration is needed")
         }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use metrics::gauge;
+
 use super::{KeyName, SourceError};
 
 /// What is known of one source of keys.
@@ -18,17 +20,33 @@ pub struct IssuerHealth {
 }
 
 impl IssuerHealth {
-    /// What is wrong, in words; `None` when nothing is known to be.
+    /// What is wrong, in words that anybody may see; `None` when nothing is known to be.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        let failure = self.failure.as_ref()?;
-        let kind = if failure.is_permanent() { "misconfigured" } else { "away" };
-        let since = match self.age_s {
+    pub fn summary(&self) -> Option<String> {
+        let keys = match self.age_s {
             None => "no keys".to_owned(),
             Some(age_s) => format!("keys of {age_s} s ago"),
         };
-        let advice = failure.advice().map(|advice| format!(" ({advice})")).unwrap_or_default();
-        Some(format!("{kind}, {since}: {}{advice}", words(failure.as_ref())))
+        match &self.failure {
+            Some(failure) => {
+                let kind = if failure.is_permanent() { "misconfigured" } else { "away" };
+                Some(format!("{kind} ({}): {keys}", failure.reason()))
+            }
+            None if self.age_s.is_none() => Some("not asked yet: no keys".to_owned()),
+            None => None,
+        }
+    }
+
+    /// Shows it as metrics, by issuer and source.
+    pub(super) fn record(&self) {
+        let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
+        let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        gauge!("ca_issuer_keys", &labels).set(count);
+        if let Some(age_s) = self.age_s {
+            let age_s = u32::try_from(age_s).unwrap_or(u32::MAX);
+            gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s);
+        }
+        gauge!("ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
     }
 }
 

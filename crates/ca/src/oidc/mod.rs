@@ -125,7 +125,10 @@ impl Issuers {
 
     /// Starts the fetches that are due.
     pub(crate) fn tick(&self) {
-        self.sources().iter().for_each(IssuerKeys::tick);
+        for keys in self.sources() {
+            keys.tick();
+            keys.health().record();
+        }
     }
 
     /// Fetches from every source, or from those of one issuer, now.
