@@ -1,13 +1,16 @@
 //! From a request to what will be certified: an identity, a key, and the proof that they belong
 //! together. Everything here costs CPU time and nothing waits, so it runs as one job.
 
+use std::sync::Arc;
+
 use crypto::PublicKey;
-use identity::{Principal, UnverifiedClaims};
+use futures::future::join_all;
+use identity::{Principal, UnverifiedClaims, VerificationError};
 use x509::{lint, proof};
 
 use crate::{
-    ClaimedKey, EncodedKey, IssueError,
-    oidc::{Issuer, VerifyingKey},
+    ClaimedKey, EncodedKey, IssueError, KeysError,
+    oidc::{Doubt, Issuer, Issuers, VerifyingKey},
 };
 
 /// An identity that showed a valid token and holds the key.
@@ -16,30 +19,163 @@ pub(crate) struct Admitted {
     pub(crate) public_key: PublicKey,
 }
 
-/// Verifies the token, then that the key is sound and held by whoever holds the token.
-pub(crate) fn admit(
+/// A request, and every entry of the configuration that its token may be of.
+pub(crate) struct Inquiry {
     token: UnverifiedClaims,
-    issuer: &Issuer,
-    keys: &[VerifyingKey],
-    key: &ClaimedKey,
-    now: u64,
-) -> Result<Admitted, IssueError> {
-    let algorithm = token.algorithm();
-    let verified = token.verify(&issuer.config, now, |message, signature| {
-        keys.iter().any(|key| key.verifies(algorithm, message, signature))
-    })?;
-    let principal = verified.principal(&issuer.config)?;
-    let public_key = match key {
-        ClaimedKey::Proven { public_key, proof_of_possession } => {
-            proven_key(public_key, proof_of_possession, &principal)?
+    key: ClaimedKey,
+    entries: Vec<Entry>,
+}
+
+/// An entry with those of its keys that the token may be signed with.
+struct Entry {
+    issuer: Arc<Issuer>,
+    keys: Vec<VerifyingKey>,
+    /// All but the signature was found to be in order.
+    only_key_missing: bool,
+    unavailable: Option<KeysError>,
+}
+
+/// What became of an inquiry.
+pub(crate) enum Decision {
+    Admitted(Box<Admitted>),
+    /// No key verifies the signature of a token that is in order otherwise.
+    NoKey(Inquiry),
+}
+
+impl Inquiry {
+    /// Takes the keys that are known, and waits for nobody.
+    pub(crate) fn new(
+        token: UnverifiedClaims,
+        key: ClaimedKey,
+        issuers: &Issuers,
+    ) -> Result<Self, IssueError> {
+        let with_keys = |issuer: Arc<Issuer>| {
+            let keys = issuer.keys_at_hand(token.issuer(), token.key_id(), token.algorithm());
+            Entry { issuer, keys, only_key_missing: false, unavailable: None }
+        };
+        let entries: Vec<Entry> =
+            issuers.candidates(token.issuer()).into_iter().map(with_keys).collect();
+        if entries.is_empty() {
+            return Err(IssueError::UnknownIssuer);
         }
-        ClaimedKey::CertificateSigningRequest(pem) => {
-            let key = proof::parse_csr(pem)?;
-            lint::client_key(&key)?;
-            key
+        Ok(Self { token, key, entries })
+    }
+
+    /// Verifies the token, then that the key is sound and held by whoever holds the token.
+    pub(crate) fn decide(mut self, now: u64) -> Result<Decision, IssueError> {
+        let Some(principal) = self.principal(now)? else { return Ok(Decision::NoKey(self)) };
+        let public_key = match &self.key {
+            ClaimedKey::Proven { public_key, proof_of_possession } => {
+                proven_key(public_key, proof_of_possession, &principal)?
+            }
+            ClaimedKey::CertificateSigningRequest(pem) => {
+                let key = proof::parse_csr(pem)?;
+                lint::client_key(&key)?;
+                key
+            }
+        };
+        Ok(Decision::Admitted(Box::new(Admitted { principal, public_key })))
+    }
+
+    /// Whose the token is: exactly one entry must grant it, or nothing would tell which of two
+    /// identities was meant. `None` when a key is all that is missing.
+    fn principal(&mut self, now: u64) -> Result<Option<Principal>, IssueError> {
+        let mut granted: Option<(Principal, Arc<Issuer>)> = None;
+        let mut refusal: Option<IssueError> = None;
+        for entry in &mut self.entries {
+            match entry.ask(&self.token, now) {
+                Ok(_) if granted.is_some() => return Err(IssueError::Ambiguous),
+                Ok(principal) => granted = Some((principal, Arc::clone(&entry.issuer))),
+                Err(error) => {
+                    let telling = |known: &IssueError| progress(known) >= progress(&error);
+                    if !refusal.as_ref().is_some_and(telling) {
+                        refusal = Some(error);
+                    }
+                }
+            }
         }
-    };
-    Ok(Admitted { principal, public_key })
+        match (granted, refusal) {
+            (Some((principal, issuer)), _) => {
+                issuer.note_granted(self.token.issuer());
+                Ok(Some(principal))
+            }
+            (None, None | Some(IssueError::Verification(VerificationError::Signature))) => Ok(None),
+            (None, Some(error)) => Err(error),
+        }
+    }
+
+    /// Asks the issuers whose keys do not verify the signature, if they may be asked.
+    ///
+    /// # Errors
+    /// When no key came of it that could.
+    pub(crate) async fn renew(mut self) -> Result<Self, IssueError> {
+        let token = &self.token;
+        let renewed = self.entries.iter_mut().filter(|entry| entry.only_key_missing).map(
+            async |entry: &mut Entry| {
+                let doubt = Doubt { issued_at: token.issued_at(), has_key: !entry.keys.is_empty() };
+                let keys = entry.issuer.renewed_keys(
+                    token.issuer(),
+                    token.key_id(),
+                    token.algorithm(),
+                    doubt,
+                );
+                match keys.await {
+                    Ok(keys) => entry.keys = keys,
+                    Err(error) => {
+                        entry.keys.clear();
+                        entry.unavailable = Some(error);
+                    }
+                }
+            },
+        );
+        join_all(renewed).await;
+        if self.entries.iter().all(|entry| entry.keys.is_empty()) {
+            return Err(self.no_key());
+        }
+        Ok(self)
+    }
+
+    /// Why the token is refused when renewed keys do not verify it either.
+    pub(crate) fn no_key(self) -> IssueError {
+        let has_key = self.entries.iter().any(|entry| !entry.keys.is_empty());
+        let mut errors = self.entries.into_iter().filter_map(|entry| entry.unavailable);
+        // Who cannot be asked may have the key.
+        match errors.find(|error| !matches!(error, KeysError::UnknownKey)) {
+            Some(error) => error.into(),
+            None if has_key => VerificationError::Signature.into(),
+            None => IssueError::UnknownTokenKey,
+        }
+    }
+}
+
+impl Entry {
+    fn ask(&mut self, token: &UnverifiedClaims, now: u64) -> Result<Principal, IssueError> {
+        let algorithm = token.algorithm();
+        let keys = &self.keys;
+        let verified = token.clone().verify(&self.issuer.config, now, |message, signature| {
+            keys.iter().any(|key| key.verifies(algorithm, message, signature))
+        });
+        self.only_key_missing = matches!(verified, Err(VerificationError::Signature));
+        Ok(verified?.principal(&self.issuer.config)?)
+    }
+}
+
+/// How far a token came with an entry: the further, the more the reason tells.
+const fn progress(refusal: &IssueError) -> u8 {
+    match refusal {
+        IssueError::Verification(error) => match error {
+            VerificationError::Issuer => 0,
+            VerificationError::Algorithm(_) => 1,
+            VerificationError::Audience | VerificationError::Claim(_) => 2,
+            VerificationError::Expired
+            | VerificationError::NotYetValid
+            | VerificationError::TooOld
+            | VerificationError::LivesTooLong => 3,
+            VerificationError::Signature => 4,
+        },
+        // Its key has signed the token.
+        _ => 5,
+    }
 }
 
 /// Reads the key and verifies its signature over one of the token's texts. The cheap checks of

@@ -17,6 +17,11 @@ use crate::{
 /// What is expected of one refusal: HTTP's status, gRPC's code, the reason, and `Retry-After`.
 type Expected = (u16, i32, Reason, Option<u64>);
 
+fn misconfigured() -> KeysError {
+    let source = Arc::new(SourceError::OtherIssuer("https://other.example".to_owned()));
+    KeysError::Unavailable { source, retry_after_s: 7 }
+}
+
 const CALLER: (u16, i32) = (400, 3);
 const PASSES: (u16, i32) = (503, 14);
 const OURS: (u16, i32) = (500, 13);
@@ -27,7 +32,7 @@ fn by((status, code): (u16, i32), reason: Reason) -> Expected {
 
 /// Each variant, and those of its causes that are told apart.
 fn all() -> Vec<(IssueError, Expected)> {
-    let misconfigured = KeysError::Unavailable(Arc::new(SourceError::OtherIssuer));
+    let misconfigured = misconfigured();
     let away = SignerError::Unavailable { key_id: "ca".to_owned(), reason: "away".to_owned() };
     let mut all = vec![
         (IssueError::Request("not JSON".to_owned()), by(CALLER, Reason::Request)),
@@ -36,14 +41,15 @@ fn all() -> Vec<(IssueError, Expected)> {
         (TokenError::Algorithm.into(), by(CALLER, Reason::Algorithm)),
         (IssueError::UnknownIssuer, by(CALLER, Reason::UnknownIssuer)),
         (IssueError::UnknownTokenKey, by(CALLER, Reason::UnknownTokenKey)),
+        (IssueError::Ambiguous, by(CALLER, Reason::Ambiguous)),
         (KeyError::Spki.into(), by(CALLER, Reason::Key)),
         (WeakKey::Exponent.into(), by(CALLER, Reason::WeakKey)),
         (IssueError::Proof, by(CALLER, Reason::Proof)),
         (CsrError::Pem.into(), by(CALLER, Reason::Csr)),
         (IssueError::Profile(ProfileError::NeverValid), by(CALLER, Reason::Profile)),
         (
-            IssueError::IssuerUnavailable(KeysError::NotYetAgain),
-            by(PASSES, Reason::IssuerUnavailable),
+            IssueError::IssuerUnavailable(KeysError::NotYetAgain { retry_after_s: 7 }),
+            (503, 14, Reason::IssuerUnavailable, Some(7)),
         ),
         (misconfigured.into(), by(OURS, Reason::IssuerMisconfigured)),
         (
@@ -132,7 +138,6 @@ fn the_answer_names_what_it_is_about() {
         ..UnverifiedFacts::default()
     };
     let accepted = ["acme".to_owned(), "sigstore".to_owned()];
-    let misconfigured = || KeysError::Unavailable(Arc::new(SourceError::OtherIssuer));
     for (error, text) in [
         (
             IssueError::UnknownIssuer,
@@ -152,7 +157,7 @@ fn the_answer_names_what_it_is_about() {
             "the issuer does not vouch for the address `a@example.com`: claim `email_verified` is not true",
         ),
         (
-            IssueError::IssuerUnavailable(KeysError::NotYetAgain),
+            IssueError::IssuerUnavailable(KeysError::NotYetAgain { retry_after_s: 7 }),
             "the token's issuer `https://sso.example` gives no keys at the moment",
         ),
         (

@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
-use identity::{IssuerConfig, IssuerConfigError};
+use identity::{IssuerConfig, IssuerConfigError, IssuerSet};
 use serde::Deserialize;
 use service::{Clock, CpuPool};
 use thiserror::Error;
@@ -58,7 +58,10 @@ impl CaConfig {
     /// # Errors
     /// [`CaConfigError::Lifetime`], [`CaConfigError::Backdate`], [`CaConfigError::CtUrl`],
     /// [`CaConfigError::CtTimeout`], [`CaConfigError::Oidc`].
+    /// [`CaConfigError::Issuers`].
     pub fn check(&self) -> Result<(), CaConfigError> {
+        // Two entries that contradict each other each read well.
+        IssuerSet::new(self.issuers.clone())?;
         if !(1..=MAX_LIFETIME_S).contains(&self.lifetime_s) {
             return Err(CaConfigError::Lifetime(self.lifetime_s));
         }
@@ -107,6 +110,9 @@ pub struct OidcConfig {
     pub min_refresh_interval_s: u64,
     /// Age in seconds until which keys are used while their issuer does not answer.
     pub keep_last_good_s: u64,
+    /// Where fetched keys are kept for the next start; nowhere by default.
+    #[serde(skip)]
+    pub keys_dir: Option<PathBuf>,
 }
 
 impl Default for OidcConfig {
@@ -116,6 +122,7 @@ impl Default for OidcConfig {
             refresh_after_s: 5 * 60,
             min_refresh_interval_s: 10,
             keep_last_good_s: 24 * 60 * 60,
+            keys_dir: None,
         }
     }
 }

@@ -25,6 +25,11 @@ pub enum IssueError {
     /// The issuer has no key of the token's `kid` and algorithm.
     #[error("the token is signed with a key that its issuer does not publish")]
     UnknownTokenKey,
+    /// Two entries of the issuer grant it, and nothing says which of them is meant.
+    #[error(
+        "two entries of the token's issuer accept it: their keys and rules do not tell them apart"
+    )]
+    Ambiguous,
     /// The token does not count.
     #[error(transparent)]
     Verification(#[from] VerificationError),
@@ -84,6 +89,7 @@ impl IssueError {
             | Self::Token(_)
             | Self::UnknownIssuer
             | Self::UnknownTokenKey
+            | Self::Ambiguous
             | Self::Verification(_)
             | Self::Principal(_)
             | Self::Key(_)
@@ -113,6 +119,7 @@ impl IssueError {
             Self::Token(_) => Reason::Token,
             Self::UnknownIssuer => Reason::UnknownIssuer,
             Self::UnknownTokenKey => Reason::UnknownTokenKey,
+            Self::Ambiguous => Reason::Ambiguous,
             Self::Verification(error) => reason_of_verification(error),
             Self::Principal(error) => reason_of_principal(error),
             Self::Key(_) => Reason::Key,
@@ -143,7 +150,8 @@ impl IssueError {
             | Self::IssuerUnavailable(_)
             | Self::IssuerMisconfigured(_)
             | Self::Overloaded => false,
-            Self::Principal(_)
+            Self::Ambiguous
+            | Self::Principal(_)
             | Self::Key(_)
             | Self::WeakKey(_)
             | Self::Proof
@@ -162,6 +170,7 @@ impl IssueError {
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::CtUnavailable(CtError::CircuitOpen { retry_after_s }) => Some(*retry_after_s),
+            Self::IssuerUnavailable(error) => Some(error.retry_after_s()),
             error if error.code() == Code::Unavailable => Some(1),
             _ => None,
         }
@@ -200,10 +209,10 @@ impl From<KeysError> for IssueError {
     fn from(error: KeysError) -> Self {
         match error {
             KeysError::UnknownKey => Self::UnknownTokenKey,
-            error if error.is_misconfiguration() => Self::IssuerMisconfigured(error),
-            error @ (KeysError::Unavailable(_)
-            | KeysError::NotYetAgain
-            | KeysError::TooManyWaiting) => Self::IssuerUnavailable(error),
+            error @ KeysError::Unavailable { .. } if error.is_permanent() => {
+                Self::IssuerMisconfigured(error)
+            }
+            error => Self::IssuerUnavailable(error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use identity::is_loopback;
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Certificate, Client, Response, redirect::Policy};
 use thiserror::Error;
 use url::Url;
 
@@ -51,9 +51,29 @@ impl Clients {
     }
 }
 
-/// Gets a document of at most `limit` bytes.
-pub(crate) async fn get(client: &Client, url: &Url, limit: usize) -> Result<Bytes, FetchError> {
-    let response = client.get(url.clone()).send().await.map_err(FetchError::transport)?;
+/// A client that believes the PEM certificates of `roots` alone. A proxy of the environment is
+/// asked all the same: who needs roots of their own often needs one too.
+pub(crate) fn client_with_roots(timeout: Duration, roots: &[u8]) -> Result<Client, FetchError> {
+    let roots = Certificate::from_pem_bundle(roots).map_err(FetchError::transport)?;
+    if roots.is_empty() {
+        return Err(FetchError::Status(0));
+    }
+    let builder = Client::builder().redirect(Policy::none()).timeout(timeout).referer(false);
+    builder.tls_certs_only(roots).build().map_err(FetchError::transport)
+}
+
+/// Gets a document of at most `limit` bytes, as whoever holds `bearer_token`.
+pub(crate) async fn get_as(
+    client: &Client,
+    url: &Url,
+    bearer_token: Option<&str>,
+    limit: usize,
+) -> Result<Bytes, FetchError> {
+    let mut request = client.get(url.clone());
+    if let Some(token) = bearer_token {
+        request = request.bearer_auth(token);
+    }
+    let response = request.send().await.map_err(FetchError::transport)?;
     if !response.status().is_success() {
         return Err(FetchError::Status(response.status().as_u16()));
     }
@@ -87,7 +107,132 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// What it was, as far as that can be told.
+    #[must_use]
+    pub fn kind(&self) -> FetchKind {
+        match self {
+            Self::Status(401 | 403) => FetchKind::Unauthorized,
+            Self::Status(404 | 410) => FetchKind::NotFound,
+            Self::Status(300..=399) => FetchKind::Redirect,
+            Self::Status(_) => FetchKind::Status,
+            Self::TooLong(_) => FetchKind::TooLong,
+            Self::Transport(error) if error.is_timeout() => FetchKind::Timeout,
+            Self::Transport(error) => transport_kind(error),
+        }
+    }
+
     pub(crate) fn transport(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())
+    }
+}
+
+/// How a document could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchKind {
+    /// The name has no address.
+    Dns,
+    /// Nobody listens there, or the connection broke.
+    Connection,
+    /// No answer in time.
+    Timeout,
+    /// The server's certificate is of no root that is believed.
+    UntrustedCertificate,
+    /// It is no longer valid, or not yet.
+    ExpiredCertificate,
+    /// It is for another host.
+    WrongName,
+    /// TLS failed otherwise.
+    Tls,
+    /// Status 401 or 403.
+    Unauthorized,
+    /// Status 404 or 410.
+    NotFound,
+    /// A redirect.
+    Redirect,
+    /// Another status.
+    Status,
+    /// A document without end.
+    TooLong,
+}
+
+impl FetchKind {
+    /// A word for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::UntrustedCertificate => "tls_unknown_root",
+            Self::ExpiredCertificate => "tls_expired",
+            Self::WrongName => "tls_wrong_name",
+            Self::Tls => "tls",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::Redirect => "redirect",
+            Self::Status => "status",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// What to change.
+    #[must_use]
+    pub const fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Dns => {
+                "the host's name has no address here; `discovery_url` or `jwks_uri` may name another"
+            }
+            Self::Connection | Self::Timeout => {
+                "the CA must reach it: firewall, proxy (HTTPS_PROXY), or another `discovery_url`"
+            }
+            Self::UntrustedCertificate => {
+                "set `tls_roots_file` to the root that signed the provider's certificate"
+            }
+            Self::ExpiredCertificate => {
+                "the provider must renew its certificate; or a clock is wrong"
+            }
+            Self::WrongName => {
+                "ask it by a name of its certificate, with `discovery_url` or `jwks_uri`"
+            }
+            Self::Tls => "the port must speak TLS 1.2 or 1.3",
+            Self::Unauthorized => {
+                "set `bearer_token_file` to a token that may read it, or allow everybody to"
+            }
+            Self::NotFound => "set `discovery_url` or `jwks_uri` to where the document is",
+            Self::Redirect => {
+                "redirects are not followed: set `discovery_url` or `jwks_uri` to the end"
+            }
+            Self::Status | Self::TooLong => return None,
+        })
+    }
+}
+
+/// The client tells a failed handshake only in words.
+fn transport_kind(error: &reqwest::Error) -> FetchKind {
+    let mut words = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        words.push_str(&error.to_string());
+        words.push('\n');
+        cause = error.source();
+    }
+    let says = |text: &str| words.contains(text);
+    if says("invalid peer certificate") {
+        if says("UnknownIssuer") || says("CaUsedAsEndEntity") || says("BadSignature") {
+            FetchKind::UntrustedCertificate
+        } else if says("expired") || says("Expired") || says("not valid yet") || says("NotValidYet")
+        {
+            FetchKind::ExpiredCertificate
+        } else if says("not valid for name") || says("NotValidForName") {
+            FetchKind::WrongName
+        } else {
+            FetchKind::Tls
+        }
+    } else if says("dns error") || says("failed to lookup address") {
+        FetchKind::Dns
+    } else if says("received corrupt message") || says("received fatal alert") {
+        FetchKind::Tls
+    } else {
+        FetchKind::Connection
     }
 }

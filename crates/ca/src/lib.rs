@@ -37,8 +37,11 @@ mod signing;
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
 pub use ct::CtError;
 pub use error::IssueError;
-pub use fetch::FetchError;
+pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
-pub use oidc::{KeysError, SourceError};
+pub use oidc::{
+    IssuerHealth, IssuerProbe, IssuerRefresh, KeyName, KeysError, Probed, SourceError, check_files,
+    check_issuers, probe_issuers,
+};
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};
 pub use service::{Ca, IssuedChain};

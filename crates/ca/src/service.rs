@@ -12,10 +12,10 @@ use x509::{
 
 use crate::{
     CaConfig, CaConfigError, CaParts, ClaimedKey, IssueError, IssueRequest,
-    admission::{Admitted, admit},
+    admission::{Admitted, Decision, Inquiry},
     audit::Trail,
     ct::{CtClient, CtError},
-    oidc::{Issuer, Issuers, VerifyingKey},
+    oidc::{IssuerHealth, IssuerRefresh, Issuers},
     record::Noted,
     signing::{Step, Unsigned},
 };
@@ -41,7 +41,6 @@ pub struct Ca {
     in_flight: Semaphore,
     trust_bundle: TrustBundle,
     configuration: Configuration,
-    configured: IssuerSet,
 }
 
 /// What every certificate has in common.
@@ -87,7 +86,6 @@ impl Ca {
             clock: parts.clock,
             cpu: parts.cpu,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
-            configured: issuers,
         })
     }
 
@@ -134,8 +132,32 @@ impl Ca {
 
     /// The audiences that are accepted of tokens of `iss`; none where nobody believes it.
     pub(crate) fn audiences_of(&self, iss: &str) -> Vec<String> {
-        let of_it = self.configured.iter().filter(|issuer| issuer.url() == iss);
-        of_it.flat_map(|issuer| issuer.audiences().to_vec()).collect()
+        let mut audiences: Vec<String> = Vec::new();
+        for issuer in self.issuers.candidates(iss) {
+            for audience in issuer.config.audiences() {
+                if !audiences.contains(audience) {
+                    audiences.push(audience.clone());
+                }
+            }
+        }
+        audiences
+    }
+
+    /// What is known of each source of issuers' keys.
+    #[must_use]
+    pub fn issuer_health(&self) -> Vec<IssuerHealth> {
+        self.issuers.health()
+    }
+
+    /// Starts the fetches of issuers' keys that are due; to be called every few seconds.
+    pub fn tick_issuers(&self) {
+        self.issuers.tick();
+    }
+
+    /// Fetches the keys of every issuer, or of the one at `url`, now; `forget` drops those that are
+    /// known first. Empty when there is no such issuer.
+    pub async fn refresh_issuers(&self, url: Option<&str>, forget: bool) -> Vec<IssuerRefresh> {
+        self.issuers.refresh(url, forget).await
     }
 
     /// Decides about the request and prepares the precertificate.
@@ -144,19 +166,32 @@ impl Ca {
         token: UnverifiedClaims,
         key: ClaimedKey,
     ) -> Result<(Step<UnsignedPrecertificate>, Arc<Trail>), IssueError> {
-        let issuer = self.issuers.find(token.issuer()).ok_or(IssueError::UnknownIssuer)?;
-        let keys = issuer.keys.candidates(token.key_id(), token.algorithm()).await?;
-        let candidate = Candidate { token, issuer, keys, key };
+        let inquiry = Inquiry::new(token, key, &self.issuers)?;
+        match self.decide(inquiry).await? {
+            Decided::Prepared(step, trail) => Ok((*step, trail)),
+            Decided::NoKey(inquiry) => match self.decide(inquiry.renew().await?).await? {
+                Decided::Prepared(step, trail) => Ok((*step, trail)),
+                Decided::NoKey(inquiry) => Err(inquiry.no_key()),
+            },
+        }
+    }
+
+    /// Decides with the keys that are known, as one job.
+    async fn decide(&self, inquiry: Inquiry) -> Result<Decided, IssueError> {
         let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
         let signer = Arc::clone(&self.signer);
         self.cpu
             .run(move || {
-                let admitted = candidate.admit(now)?;
+                let admitted = match inquiry.decide(now)? {
+                    Decision::Admitted(admitted) => *admitted,
+                    Decision::NoKey(inquiry) => return Ok(Decided::NoKey(inquiry)),
+                };
                 let profile = authority.profile_of(admitted, now)?;
                 let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
                 let trail = Arc::new(Trail::new(&profile, signer.key_id()));
                 let issuer_key = authority.chain.public_key();
-                Ok((Step::of(unsigned, signer.as_ref(), issuer_key, &trail)?, trail))
+                let step = Step::of(unsigned, signer.as_ref(), issuer_key, &trail)?;
+                Ok(Decided::Prepared(Box::new(step), trail))
             })
             .await?
     }
@@ -227,18 +262,10 @@ impl Authority {
     }
 }
 
-/// All that is needed to decide about a request.
-struct Candidate {
-    token: UnverifiedClaims,
-    issuer: Arc<Issuer>,
-    keys: Vec<VerifyingKey>,
-    key: ClaimedKey,
-}
-
-impl Candidate {
-    fn admit(self, now: u64) -> Result<Admitted, IssueError> {
-        admit(self.token, &self.issuer, &self.keys, &self.key, now)
-    }
+/// What became of a request, and of its certificate so far.
+enum Decided {
+    Prepared(Box<Step<UnsignedPrecertificate>>, Arc<Trail>),
+    NoKey(Inquiry),
 }
 
 fn check_keys(parts: &CaParts) -> Result<(), CaConfigError> {
@@ -260,8 +287,8 @@ fn pem_chain(chain: &CertificateChain) -> impl Iterator<Item = String> {
 /// Fulcio's document has room for one audience; the first is the one to ask tokens for.
 fn configuration_of(issuers: &IssuerSet) -> Configuration {
     let describe = |issuer: &identity::IssuerConfig| IssuerConfiguration {
-        issuer_url: Some(issuer.url().to_owned()),
-        wildcard_issuer_url: None,
+        issuer_url: (!issuer.is_pattern()).then(|| issuer.url().to_owned()),
+        wildcard_issuer_url: issuer.is_pattern().then(|| issuer.url().to_owned()),
         audience: issuer.audiences().first().cloned().unwrap_or_default(),
         challenge_claim: issuer.kind().challenge_claim().to_owned(),
         spiffe_trust_domain: String::new(),

@@ -32,14 +32,17 @@ pub enum JwsAlgorithm {
     /// ECDSA on P-384 with SHA-384.
     #[serde(rename = "ES384")]
     Es384,
-    /// Ed25519.
-    #[serde(rename = "EdDSA")]
+    /// ECDSA on P-521 with SHA-512.
+    #[serde(rename = "ES512")]
+    Es512,
+    /// Ed25519: `EdDSA`, and `Ed25519` since RFC 9864 §2.2.
+    #[serde(rename = "EdDSA", alias = "Ed25519")]
     EdDsa,
 }
 
 impl JwsAlgorithm {
     /// Every algorithm that an issuer may be configured for.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -48,12 +51,15 @@ impl JwsAlgorithm {
         Self::Ps512,
         Self::Es256,
         Self::Es384,
+        Self::Es512,
         Self::EdDsa,
     ];
 
     /// The name in a JOSE header; `None` for anything else, `none` and `HS256` included.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
+        // RFC 9864 §4.1.2 deprecates the name that says no curve; no other curve is known here.
+        let name = if name == "Ed25519" { "EdDSA" } else { name };
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
@@ -69,6 +75,7 @@ impl JwsAlgorithm {
             Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::EdDsa => "EdDSA",
         }
     }
@@ -89,6 +96,14 @@ mod tests {
         for name in ["none", "None", "HS256", "HS384", "HS512", "", "rs256"] {
             assert_eq!(JwsAlgorithm::from_name(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn ed25519_has_two_names() {
+        assert_eq!(JwsAlgorithm::from_name("Ed25519"), Some(JwsAlgorithm::EdDsa));
+        let read = serde_json::from_str::<JwsAlgorithm>("\"Ed25519\"").unwrap();
+        assert_eq!(read, JwsAlgorithm::EdDsa);
+        assert_eq!(JwsAlgorithm::from_name("Ed448"), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use explain::Verdict;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
-    SubjectTemplate, is_loopback,
+    KeyLocation, SubjectTemplate, is_loopback,
 };
 pub use principal::{Principal, PrincipalError};
 pub use spiffe::TrustDomain;

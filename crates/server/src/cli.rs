@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Make what a configuration's services need; never replaces what is there
     Init(InitArguments),
     /// Explain every problem of a configuration and of what it names
-    Check(ConfigArguments),
+    Check(CheckArguments),
     /// Print a token of the development identity provider
     Token(TokenArguments),
     /// Verify what is stored; nothing else may have a SQLite log open
@@ -41,6 +41,9 @@ pub(crate) enum Command {
     ImportFulcioConfig(ImportArguments),
     /// Show what a token would get from the CA, or which rule refuses it
     ExplainToken(ExplainArguments),
+    /// Order a running CA to do something about its issuers
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
     /// Ask an http URL and fail unless it answers 200; for health checks of containers
     Probe(ProbeArguments),
 }
@@ -51,9 +54,10 @@ impl Command {
         let arguments = match self {
             Self::Serve(arguments) => &arguments.config,
             Self::Init(arguments) => &arguments.config,
-            Self::Check(arguments) => arguments,
+            Self::Check(arguments) => &arguments.config,
             Self::Fsck(arguments) => return arguments.config.as_deref(),
             Self::ExplainToken(arguments) => return arguments.config.as_deref(),
+            Self::Issuer(IssuerCommand::Refresh(arguments)) => return arguments.config.as_deref(),
             Self::Dev(_) | Self::Token(_) | Self::Probe(_) | Self::ImportFulcioConfig(_) => {
                 return None;
             }
@@ -91,6 +95,37 @@ pub(crate) struct ConfigArguments {
     /// The configuration, TOML
     #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Ask every issuer too, as the CA would
+    #[arg(long)]
+    pub(crate) online: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IssuerCommand {
+    /// Fetch keys now, whatever the interval says, and tell what changed
+    Refresh(RefreshArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RefreshArguments {
+    /// Configuration of `countersignd serve ca` or `serve all`
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", conflicts_with = "data_dir")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory of `countersignd dev`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// Only the issuer with this `url` or `url_pattern`
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Drop the known keys first: tokens are refused until the issuer has answered
+    #[arg(long)]
+    pub(crate) forget: bool,
 }
 
 #[derive(Debug, Args)]

@@ -80,6 +80,16 @@ impl DataDir {
         self.root.join("log.db")
     }
 
+    /// Fetched keys of issuers.
+    pub(crate) fn issuer_keys(&self) -> PathBuf {
+        self.root.join(ISSUER_KEYS)
+    }
+
+    /// The socket for orders.
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        crate::admin::socket_in(&self.root)
+    }
+
     /// The published files.
     pub(crate) fn trust_dir(&self) -> PathBuf {
         self.root.join("trust")
@@ -108,6 +118,9 @@ fn refuse_writable_by_all(directory: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Fetched keys of issuers, below a directory of the CA.
+pub(crate) const ISSUER_KEYS: &str = "issuer-keys";
 
 const KEYS: &str = "keys";
 const CERTIFICATES: &str = "certificates";

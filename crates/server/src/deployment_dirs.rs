@@ -20,6 +20,12 @@ impl DeploymentDirs {
         self.root.join(part.name())
     }
 
+    /// What the CA may lose: fetched keys of issuers, and the socket for orders. Apart from its
+    /// key, which the CA's process need not be able to write.
+    pub(crate) fn ca_state(&self) -> PathBuf {
+        self.root.join("ca-state")
+    }
+
     /// What everybody may read: chains, public keys, the tree id.
     pub(crate) fn public(&self) -> PathBuf {
         self.root.join("public")

@@ -16,9 +16,11 @@
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
 //! - `oidc`: the development identity provider.
+//! - `admin`: orders to a running process.
 //! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
+mod admin;
 mod certificates;
 mod cli;
 mod config;
@@ -41,7 +43,7 @@ mod token;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cli::{Cli, Command};
+use cli::{Cli, Command, IssuerCommand};
 use config::{Config, Telemetry};
 use tracing_subscriber::EnvFilter;
 
@@ -76,7 +78,12 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Init(arguments), Some(config)) => {
             block_on(serve::init(arguments.secrets_only, config))
         }
-        (Command::Check(_), Some(config)) => block_on(serve::check(config)),
+        (Command::Check(arguments), Some(config)) => {
+            block_on(serve::check(config, arguments.online))
+        }
+        (Command::Issuer(IssuerCommand::Refresh(arguments)), config) => {
+            block_on(admin::issuer_refresh(arguments, config))
+        }
         (Command::Serve(_) | Command::Init(_) | Command::Check(_), None) => {
             anyhow::bail!("a configuration is needed")
         }

@@ -15,12 +15,15 @@ use tokio_util::sync::CancellationToken;
 /// What a readiness check gives: `Err` holds the reason, in words, without secrets.
 pub type CheckFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
+type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
+
 type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
 
 /// The named checks behind `/readyz`. Clones share them.
 #[derive(Clone)]
 pub struct Readiness {
     checks: Arc<Mutex<Vec<(&'static str, Check)>>>,
+    notes: Arc<Mutex<Vec<Notes>>>,
     shutdown: CancellationToken,
 }
 
@@ -31,7 +34,7 @@ impl Readiness {
     /// No checks: ready until `shutdown` is cancelled.
     #[must_use]
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { checks: Arc::default(), shutdown }
+        Self { checks: Arc::default(), notes: Arc::default(), shutdown }
     }
 
     /// Adds a check. It is run at each question, so it should be cheap.
@@ -43,6 +46,12 @@ impl Readiness {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
     }
 
+    /// Adds what is told beside the checks: what is degraded, by name, and no reason not to be
+    /// ready. It is asked at each question.
+    pub fn add_notes(&self, notes: impl Fn() -> BTreeMap<String, String> + Send + Sync + 'static) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(notes));
+    }
+
     /// Runs every check. Ready means that all passed and no shutdown has begun.
     pub async fn report(&self) -> ReadinessReport {
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -51,7 +60,9 @@ impl Readiness {
             (*name, result.unwrap_or_else(|_| Err("no answer in time".to_owned())))
         }))
         .await;
-        let mut report = ReadinessReport { ready: true, checks: BTreeMap::new() };
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let degraded = notes.iter().flat_map(|notes| notes()).collect();
+        let mut report = ReadinessReport { ready: true, checks: BTreeMap::new(), degraded };
         for (name, result) in results {
             report.note(name, result);
         }
@@ -69,6 +80,9 @@ pub struct ReadinessReport {
     pub ready: bool,
     /// `ok`, or the reason, by the check's name.
     pub checks: BTreeMap<&'static str, String>,
+    /// What is not as it should be and does not keep the service from working, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub degraded: BTreeMap<String, String>,
 }
 
 impl ReadinessReport {

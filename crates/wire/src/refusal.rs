@@ -43,6 +43,8 @@ reasons! {
     UnknownIssuer = "unknown_issuer",
     /// The issuer publishes no such key.
     UnknownTokenKey = "unknown_token_key",
+    /// Two entries of the configuration grant the token, each another identity.
+    Ambiguous = "ambiguous",
     /// The token is for somebody else.
     Audience = "audience",
     /// The token's time is over.
@@ -117,6 +119,10 @@ impl Reason {
             }
             Self::UnknownTokenKey => {
                 "get a new token: the provider may have changed its keys since this one was made"
+            }
+            Self::Ambiguous => {
+                "the operator of the authority has to tell two entries of this issuer apart, by rules or \
+                 audiences (`countersignd explain-token` shows both)"
             }
             Self::Audience => {
                 "ask the identity provider for a token for an audience that is accepted"

@@ -1,18 +1,25 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use identity::JwsAlgorithm;
+use metrics::counter;
 use service::Clock;
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{KeySource, VerifyingKey, discovery::SourceError, jwks::KeySet};
+use super::{
+    IssuerHealth, IssuerRefresh, KeyName, KeySource, SourceError, VerifyingKey, health::words,
+    jwks::KeySet, kept::KeysDir,
+};
 use crate::OidcConfig;
 
 /// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
@@ -23,18 +30,42 @@ const FIRST_KEYS_INTERVAL_MS: u64 = 1_000;
 /// issuer keeps each for ten seconds: they must not take every place of those whose issuers answer.
 const MAX_WAITING: usize = 512;
 
+/// Most of them with a signature that a known key does not verify: keys are seldom replaced under
+/// their id, and bad signatures cost nothing.
+const MAX_DOUBTING: usize = 64;
+
 /// The keys of one issuer, fetched when needed and kept.
 ///
 /// At most one fetch runs at a time, as a task of its own: callers that give up do not break it
 /// off. Old keys are renewed in the background; keys twice as old are waited for. While the issuer
 /// does not answer, its last good keys count. Unknown key ids cause at most one fetch an interval.
 pub(crate) struct IssuerKeys {
-    source: Arc<KeySource>,
-    settings: OidcConfig,
-    clock: Arc<dyn Clock>,
+    source: KeySource,
+    context: Context,
     known: watch::Sender<Known>,
     fetches: Mutex<Fetches>,
     waiting: Semaphore,
+    doubting: Semaphore,
+    /// Whether its keys are kept for the next start.
+    kept: AtomicBool,
+}
+
+/// What all sources of keys work with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) settings: OidcConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where fetched keys are kept for the next start.
+    pub(super) keys_dir: Option<KeysDir>,
+}
+
+/// Why an issuer is asked although keys of it may be known.
+#[derive(Clone, Copy)]
+pub(crate) struct Doubt {
+    /// The token's `iat`, in seconds. Keys that were fetched later would have its key.
+    pub(crate) issued_at: Option<u64>,
+    /// A known key does not verify the token's signature; it may have been replaced.
+    pub(crate) has_key: bool,
 }
 
 /// What is known after some number of fetches.
@@ -45,6 +76,8 @@ struct Known {
     /// Fetches that ended, well or not.
     ended: u64,
     failure: Option<Arc<SourceError>>,
+    /// How often everything was forgotten: what was asked for before does not count any more.
+    forgotten: u64,
 }
 
 #[derive(Default)]
@@ -55,123 +88,304 @@ struct Fetches {
 }
 
 impl IssuerKeys {
-    pub(crate) fn new(source: KeySource, settings: OidcConfig, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(source: KeySource, context: Context) -> Self {
         Self {
-            source: Arc::new(source),
-            settings,
-            clock,
+            source,
+            context,
+            kept: AtomicBool::new(false),
             known: watch::Sender::new(Known::default()),
             fetches: Mutex::default(),
             waiting: Semaphore::new(MAX_WAITING),
+            doubting: Semaphore::new(MAX_DOUBTING),
         }
     }
 
-    /// The keys with which a token of this `kid` and `alg` may be signed; never empty.
-    pub(crate) async fn candidates(
+    pub(super) fn issuer(&self) -> &str {
+        self.source.issuer()
+    }
+
+    /// The known keys with which a token of this `kid` and `alg` may be signed. Empty when there is
+    /// none, or when they are so old that the issuer must be asked first.
+    pub(crate) fn at_hand(
         self: &Arc<Self>,
         key_id: Option<&str>,
         algorithm: JwsAlgorithm,
+    ) -> Vec<VerifyingKey> {
+        let known = self.known.borrow().clone();
+        match self.age_of(&known) {
+            Age::Fresh => {}
+            Age::Aging => drop(self.start_fetch(&known)),
+            // The issuer failed the last time: its callers need not wait for it every time.
+            Age::Old if known.failure.is_some() => drop(self.start_fetch(&known)),
+            Age::None | Age::Old | Age::TooOld => return Vec::new(),
+        }
+        known.candidates(key_id, algorithm)
+    }
+
+    /// The keys with which a token may be signed that those at hand do not verify; never empty.
+    /// Asks the issuer, unless that was done a moment ago.
+    pub(crate) async fn renewed(
+        self: &Arc<Self>,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+        doubt: Doubt,
     ) -> Result<Vec<VerifyingKey>, KeysError> {
         let known = self.known.borrow().clone();
-        let found = known.candidates(key_id, algorithm);
-        match self.age_of(&known) {
-            Age::Fresh if !found.is_empty() => return Ok(found),
-            Age::Aging if !found.is_empty() => {
-                self.start_fetch(&known);
-                return Ok(found);
-            }
-            // The issuer failed the last time: its callers need not wait for it every time.
-            Age::Old if !found.is_empty() && known.failure.is_some() => {
-                self.start_fetch(&known);
-                return Ok(found);
-            }
-            _ => {}
-        }
-        let place = self.waiting.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
-        self.fetch_and_wait(&known).await;
+        // Whoever brings a bad signature does not take the places of those without any key.
+        let places = if doubt.has_key { &self.doubting } else { &self.waiting };
+        let place = places.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
+        let asked = self.fetch_and_wait(&known).await;
         drop(place);
         let known = self.known.borrow().clone();
-        if matches!(self.age_of(&known), Age::None | Age::TooOld) {
-            return Err(known.failure.map_or(KeysError::NotYetAgain, KeysError::Unavailable));
-        }
+        let old = matches!(self.age_of(&known), Age::None | Age::TooOld);
         let found = known.candidates(key_id, algorithm);
+        let untried = !doubt.has_key && !found.is_empty();
+        if old || !(untried || asked || self.is_final(&known, doubt)) {
+            let retry_after_s = self.retry_after_s(&known);
+            return Err(match known.failure {
+                Some(source) => KeysError::Unavailable { source, retry_after_s },
+                None => KeysError::NotYetAgain { retry_after_s },
+            });
+        }
         if found.is_empty() { Err(KeysError::UnknownKey) } else { Ok(found) }
+    }
+
+    /// Whether the known keys were fetched so long after the token was made that its own must be
+    /// among them. The token is unverified: who lies is told "not" in place of "not yet".
+    fn is_final(&self, known: &Known, doubt: Doubt) -> bool {
+        // A key that replaces another is published before it is used; a new one perhaps a little later.
+        let delay_ms = if doubt.has_key { 0 } else { self.interval_ms(known) };
+        let issued_at_ms = doubt.issued_at.map(|seconds| seconds.saturating_mul(1000));
+        issued_at_ms.is_some_and(|ms| ms.saturating_add(delay_ms) <= known.fetched_at_ms)
     }
 
     fn age_of(&self, known: &Known) -> Age {
         if known.keys.is_none() {
             return Age::None;
         }
-        let age_ms = self.clock.now_ms().saturating_sub(known.fetched_at_ms);
-        let refresh_after_ms = self.settings.refresh_after_s.saturating_mul(1000);
+        // A clock that was set back cannot tell.
+        let Some(age_ms) = self.context.clock.now_ms().checked_sub(known.fetched_at_ms) else {
+            return Age::Old;
+        };
+        let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
         if age_ms < refresh_after_ms {
             Age::Fresh
         } else if age_ms < refresh_after_ms.saturating_mul(2) {
             Age::Aging
-        } else if age_ms < self.settings.keep_last_good_s.saturating_mul(1000) {
+        } else if age_ms < self.context.settings.keep_last_good_s.saturating_mul(1000) {
             Age::Old
         } else {
             Age::TooOld
         }
     }
 
-    /// Waits for the fetch that runs or that may be started now; returns at once when none may.
-    async fn fetch_and_wait(self: &Arc<Self>, known: &Known) {
+    /// Waits for the fetch that runs or that may be started now, and tells whether it gave keys;
+    /// returns at once when none may.
+    async fn fetch_and_wait(self: &Arc<Self>, known: &Known) -> bool {
+        match self.start_fetch(known) {
+            Some(number) => self.ended(number).await,
+            None => false,
+        }
+    }
+
+    /// Waits for the end of a fetch, and tells whether it gave keys.
+    async fn ended(&self, number: u64) -> bool {
         let mut changes = self.known.subscribe();
-        let Some(number) = self.start_fetch(known) else { return };
         // Two documents, each with its own time-out, and a little for the scheduler.
-        let longest = Duration::from_millis(self.settings.timeout_ms.saturating_mul(2) + 500);
-        let _ =
-            tokio::time::timeout(longest, changes.wait_for(|known| known.ended >= number)).await;
+        let longest =
+            Duration::from_millis(self.context.settings.timeout_ms.saturating_mul(2) + 500);
+        let ended = changes.wait_for(|known| known.ended >= number);
+        matches!(tokio::time::timeout(longest, ended).await, Ok(Ok(known)) if known.failure.is_none())
     }
 
     /// Starts a fetch unless one runs or the last one is too recent. The number of the fetch to
     /// wait for, if there is one.
     fn start_fetch(self: &Arc<Self>, known: &Known) -> Option<u64> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.context.clock.now_ms();
         let mut fetches = self.lock();
-        while fetches.tasks.try_join_next().is_some() {}
-        if !fetches.tasks.is_empty() {
-            return Some(fetches.started);
+        if let Some(number) = fetches.running() {
+            return Some(number);
         }
-        let interval_ms = match known.keys {
-            None => FIRST_KEYS_INTERVAL_MS,
-            Some(_) => self.settings.min_refresh_interval_s.saturating_mul(1000),
-        };
-        // A clock that was set back must not stop fetching: an earlier now counts as long after.
-        let elapsed = |start: u64| now_ms.checked_sub(start).unwrap_or(u64::MAX);
-        if fetches.last_start_ms.is_some_and(|start| elapsed(start) < interval_ms) {
+        if fetches.wait_ms(now_ms, self.interval_ms(known)).is_some() {
             return None;
         }
         fetches.started += 1;
         fetches.last_start_ms = Some(now_ms);
         let number = fetches.started;
-        fetches.tasks.spawn(Arc::clone(self).fetch(number));
+        fetches.tasks.spawn(Arc::clone(self).fetch(number, known.forgotten));
         Some(number)
     }
 
-    async fn fetch(self: Arc<Self>, number: u64) {
-        let outcome = self.source.fetch().await;
-        let now_ms = self.clock.now_ms();
-        match &outcome {
-            Ok(_) => info!(oidc.issuer = self.source.issuer(), "fetched the issuer's keys"),
-            Err(error) => warn!(
-                oidc.issuer = self.source.issuer(),
-                error = error as &dyn std::error::Error,
-                "could not fetch the issuer's keys"
-            ),
+    /// Shortest time between two fetches.
+    fn interval_ms(&self, known: &Known) -> u64 {
+        match known.keys {
+            None => FIRST_KEYS_INTERVAL_MS,
+            Some(_) => self.context.settings.min_refresh_interval_s.saturating_mul(1000),
         }
+    }
+
+    /// Whole seconds until a fetch may start; at least 1.
+    fn retry_after_s(&self, known: &Known) -> u64 {
+        let wait_ms = self.lock().wait_ms(self.context.clock.now_ms(), self.interval_ms(known));
+        wait_ms.unwrap_or_default().div_ceil(1000).max(1)
+    }
+
+    async fn fetch(self: Arc<Self>, number: u64, forgotten: u64) {
+        let outcome = self.source.fetch().await.map(Arc::new);
+        let now_ms = self.context.clock.now_ms();
+        self.record(&outcome);
+        let mut taken = None;
         self.known.send_modify(|known| {
             known.ended = number;
             match outcome {
+                Ok(_) if known.forgotten != forgotten => {}
                 Ok(keys) => {
-                    known.keys = Some(Arc::new(keys));
+                    taken = Some(Arc::clone(&keys));
+                    known.keys = Some(keys);
                     known.fetched_at_ms = now_ms;
                     known.failure = None;
                 }
                 Err(error) => known.failure = Some(Arc::new(error)),
             }
         });
+        if let Some(keys) = taken
+            && self.kept.load(Ordering::Relaxed)
+        {
+            // Its end is not waited for: what is not written is fetched again.
+            tokio::task::spawn_blocking(move || self.write(&keys, now_ms, forgotten));
+        }
+    }
+
+    fn record(&self, outcome: &Result<Arc<KeySet>, SourceError>) {
+        let issuer = self.source.issuer();
+        match outcome {
+            Ok(_) => info!(oidc.issuer = issuer, "fetched the issuer's keys"),
+            Err(error) if error.is_permanent() => error!(
+                oidc.issuer = issuer,
+                error = error as &dyn std::error::Error,
+                advice = error.advice(),
+                "could not fetch the issuer's keys, and will not until a setting is changed"
+            ),
+            Err(error) => warn!(
+                oidc.issuer = issuer,
+                error = error as &dyn std::error::Error,
+                advice = error.advice(),
+                "could not fetch the issuer's keys"
+            ),
+        }
+        if let Err(error) = outcome {
+            // Issuers of a pattern are named by tokens: they are not told apart here.
+            counter!("ca_issuer_fetch_failures_total", "reason" => error.reason()).increment(1);
+        }
+    }
+
+    /// Keeps the keys from now on, for the next start.
+    pub(super) fn keep(&self) {
+        if !self.kept.swap(true, Ordering::Relaxed) {
+            let known = self.known.borrow().clone();
+            if let Some(keys) = &known.keys {
+                self.write(keys, known.fetched_at_ms, known.forgotten);
+            }
+        }
+    }
+
+    /// Takes up what an earlier start has kept.
+    pub(super) fn restore(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+        let Some(directory) = &self.context.keys_dir else { return };
+        let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
+        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age_ms);
+        let Some((keys, fetched_at_ms)) = restored else { return };
+        info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
+        self.known.send_modify(|known| {
+            known.keys = Some(Arc::new(keys));
+            known.fetched_at_ms = fetched_at_ms;
+        });
+    }
+
+    fn write(&self, keys: &KeySet, fetched_at_ms: u64, forgotten: u64) {
+        let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
+        else {
+            return;
+        };
+        let written = directory.write(&self.source, keys, fetched_at_ms);
+        if self.known.borrow().forgotten != forgotten {
+            let _ = directory.forget(&self.source);
+        }
+        if let Err(error) = written {
+            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            warn!(
+                oidc.issuer = self.source.issuer(),
+                %error,
+                "the issuer's keys could not be kept for the next start"
+            );
+        }
+    }
+
+    /// Starts a fetch where one is due: without callers too, so that a provider that is away is
+    /// noticed before it is needed.
+    pub(super) fn tick(self: &Arc<Self>) {
+        let known = self.known.borrow().clone();
+        if !matches!(self.age_of(&known), Age::Fresh) {
+            self.start_fetch(&known);
+        }
+    }
+
+    /// Fetches now, whatever the interval says; `forget` drops what is known first, so that a key
+    /// which must not be believed any more is not, though the provider may be down.
+    pub(super) async fn refresh(self: &Arc<Self>, forget: bool) -> IssuerRefresh {
+        let before = self.known.borrow().names();
+        let forgotten = if forget { self.forget() } else { Ok(()) };
+        // One that runs may have been answered before whatever made somebody ask.
+        let running = self.lock().running();
+        if let Some(number) = running {
+            self.ended(number).await;
+        }
+        self.lock().last_start_ms = None;
+        let known = self.known.borrow().clone();
+        let asked = self.fetch_and_wait(&known).await;
+        let known = self.known.borrow().clone();
+        let failure = match (forgotten, &known.failure) {
+            (Err(error), _) => Some(format!("what was kept on disk is still there: {error}")),
+            (Ok(()), Some(failure)) => Some(words(failure.as_ref())),
+            (Ok(()), None) => (!asked).then(|| "no answer in time".to_owned()),
+        };
+        IssuerRefresh {
+            issuer: self.source.issuer().to_owned(),
+            source: self.source.describe(),
+            before,
+            after: known.names(),
+            failure,
+        }
+    }
+
+    fn forget(&self) -> std::io::Result<()> {
+        self.known.send_modify(|known| {
+            known.keys = None;
+            known.forgotten += 1;
+        });
+        match &self.context.keys_dir {
+            Some(directory) => directory.forget(&self.source),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn health(&self) -> IssuerHealth {
+        let known = self.known.borrow().clone();
+        let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
+        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        IssuerHealth {
+            issuer: self.source.issuer().to_owned(),
+            source: self.source.describe(),
+            keys: if usable { known.names() } else { Vec::new() },
+            age_s: usable.then_some(age_ms / 1000),
+            failure: known.failure,
+        }
+    }
+
+    /// The file that its keys are kept in.
+    pub(super) fn kept_in(&self) -> Option<std::path::PathBuf> {
+        self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
     }
 
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
@@ -180,7 +394,26 @@ impl IssuerKeys {
     }
 }
 
+impl Fetches {
+    /// The number of the fetch that is under way.
+    fn running(&mut self) -> Option<u64> {
+        while self.tasks.try_join_next().is_some() {}
+        (!self.tasks.is_empty()).then_some(self.started)
+    }
+
+    /// How long no fetch may start; `None` when one may.
+    fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
+        // A clock that was set back must not stop fetching: an earlier now counts as long after.
+        let elapsed_ms = now_ms.checked_sub(self.last_start_ms?)?;
+        interval_ms.checked_sub(elapsed_ms).filter(|wait_ms| *wait_ms > 0)
+    }
+}
+
 impl Known {
+    fn names(&self) -> Vec<KeyName> {
+        self.keys.as_ref().map(|keys| keys.names()).unwrap_or_default()
+    }
+
     fn candidates(&self, key_id: Option<&str>, algorithm: JwsAlgorithm) -> Vec<VerifyingKey> {
         self.keys.as_ref().map(|keys| keys.candidates(key_id, algorithm)).unwrap_or_default()
     }
@@ -207,11 +440,43 @@ pub enum KeysError {
     UnknownKey,
     /// The issuer's keys could not be fetched.
     #[error("the issuer's keys could not be fetched")]
-    Unavailable(#[source] Arc<SourceError>),
-    /// The last attempt is too recent for another.
-    #[error("the issuer's keys are not known, and were asked for a moment ago")]
-    NotYetAgain,
+    Unavailable {
+        /// What went wrong the last time.
+        #[source]
+        source: Arc<SourceError>,
+        /// When they may be asked for again.
+        retry_after_s: u64,
+    },
+    /// The issuer was asked so short a while ago that it is not asked again, and the token's key
+    /// may be newer than its answer.
+    #[error("the issuer's keys were asked for a moment ago, and the token's was not among them")]
+    NotYetAgain {
+        /// When they may be asked for again.
+        retry_after_s: u64,
+    },
     /// The issuer is slow, and many wait for it already.
     #[error("too many requests wait for the issuer's keys")]
     TooManyWaiting,
+    /// Many issuers of one pattern were named that nobody has heard of.
+    #[error("too many new issuers of one pattern were asked for a moment ago")]
+    TooManyNew,
+}
+
+impl KeysError {
+    /// Whether it lasts until somebody changes a setting.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. } if source.is_permanent())
+    }
+
+    /// Seconds after which trying again makes sense.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::Unavailable { retry_after_s, .. } | Self::NotYetAgain { retry_after_s } => {
+                *retry_after_s
+            }
+            Self::UnknownKey | Self::TooManyWaiting | Self::TooManyNew => 1,
+        }
+    }
 }

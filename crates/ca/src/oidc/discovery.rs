@@ -1,4 +1,11 @@
-use identity::{IssuerConfig, IssuerConfigError};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use identity::{IssuerConfig, IssuerConfigError, KeyLocation};
 use reqwest::Client;
 use serde::Deserialize;
 use thiserror::Error;
@@ -6,73 +13,250 @@ use url::Url;
 
 use super::jwks::KeySet;
 use crate::{
-    CaConfigError, FetchError,
+    CaConfigError, FetchError, FetchKind,
     fetch::{self, Clients},
 };
 
 /// Longest document of an issuer, in bytes. Entra's JWK Set, with certificates, has 20 KiB.
-const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
+pub(super) const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
+
+/// Longest file beside it: a bundle of the system's roots has 220 KiB.
+const MAX_FILE_LEN: usize = 1024 * 1024;
 
 /// Where an issuer's keys come from.
+#[derive(Clone)]
 pub(crate) struct KeySource {
-    client: Client,
+    /// `None` when one is made for each fetch, with the roots of that moment.
+    client: Option<Client>,
+    timeout: Duration,
     issuer: String,
-    issuer_url: Url,
-    /// Configured in place of discovery.
-    jwks_uri: Option<Url>,
+    location: KeyLocation,
+}
+
+/// What a provider says of itself (OpenID Connect Discovery 1.0 §4), as far as it is read: issuers
+/// of workload tokens leave out many members that the standard demands.
+#[derive(Deserialize)]
+pub(super) struct Metadata {
+    pub(super) issuer: String,
+    pub(super) jwks_uri: Url,
+    pub(super) id_token_signing_alg_values_supported: Option<Vec<String>>,
+    pub(super) authorization_endpoint: Option<String>,
 }
 
 impl KeySource {
-    pub(crate) fn new(issuer: &IssuerConfig, clients: &mut Clients) -> Result<Self, CaConfigError> {
-        let issuer_url = Url::parse(issuer.url())
-            .map_err(|_| IssuerConfigError::Url(issuer.url().to_owned()))?;
-        let jwks_uri = issuer.jwks_uri().cloned();
-        let client = clients.get(jwks_uri.as_ref().unwrap_or(&issuer_url))?;
-        Ok(Self { client, issuer: issuer.url().to_owned(), issuer_url, jwks_uri })
+    pub(crate) fn new(
+        issuer: &IssuerConfig,
+        timeout: Duration,
+        clients: &mut Clients,
+    ) -> Result<Self, CaConfigError> {
+        let location = issuer.keys().clone();
+        let asked = match (location.jwks_uri(), location.discovery_url()) {
+            (Some(url), _) | (None, Some(url)) => url.clone(),
+            // All of a pattern have its scheme, and its host as far as that matters here.
+            (None, None) => Url::parse(&issuer.url().replace('*', "x"))
+                .map_err(|_| IssuerConfigError::Url(issuer.url().to_owned()))?,
+        };
+        let nobody_is_asked = location.keys_file().is_some();
+        let client = match location.tls_roots_file() {
+            None if !nobody_is_asked => Some(clients.get(&asked)?),
+            _ => None,
+        };
+        Ok(Self { client, timeout, issuer: issuer.url().to_owned(), location })
+    }
+
+    /// The source of one issuer, where this one is of a pattern.
+    pub(crate) fn of(&self, iss: &str) -> Result<Self, SourceError> {
+        let url = Url::parse(iss).map_err(|_| SourceError::NotADocument)?;
+        // What the pattern pins is a name; should a parser ever see an address in it, nobody is asked.
+        if url.domain().is_none() && !identity::is_loopback(&url) {
+            return Err(SourceError::ForeignJwksUri(wire::inert::escape(iss).into_owned()));
+        }
+        Ok(Self { issuer: iss.to_owned(), ..self.clone() })
     }
 
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
+    pub(crate) fn location(&self) -> &KeyLocation {
+        &self.location
+    }
+
+    /// Which source it is, for people.
+    pub(crate) fn describe(&self) -> String {
+        match (self.location.keys_file(), self.location.jwks_uri(), self.metadata_url()) {
+            (Some(file), ..) => format!("file {}", file.display()),
+            (None, Some(url), _) => url.to_string(),
+            (None, None, Ok(url)) => url.to_string(),
+            (None, None, Err(_)) => self.issuer.clone(),
+        }
+    }
+
+    /// What the keys depend on beside the provider: other settings or other roots of TLS make it
+    /// another source, whose keys are not believed. The roots are read now.
+    pub(crate) fn fingerprint(&self) -> Result<[u8; 32], SourceError> {
+        let roots = match self.location.tls_roots_file() {
+            Some(file) => crypto::sha256(&read_file(file)?),
+            None => [0; 32],
+        };
+        let settings = format!("{}\n{:?}\n", self.issuer, self.location);
+        Ok(crypto::sha256(&[settings.as_bytes(), &roots].concat()))
+    }
+
     /// Fetches the keys as they are published now: discovery first, unless they are configured.
     pub(crate) async fn fetch(&self) -> Result<KeySet, SourceError> {
-        let jwks_uri = match &self.jwks_uri {
+        if let Some(file) = self.location.keys_file() {
+            let content = read_in_background(file).await?;
+            return KeySet::parse_file(&content)
+                .ok_or_else(|| SourceError::KeysFile(file.to_owned()));
+        }
+        let access = self.access().await?;
+        let jwks_uri = match self.location.jwks_uri() {
             Some(configured) => configured.clone(),
-            None => self.discover().await?,
+            None => self.placed_at(&access.metadata(self).await?)?,
         };
-        let document = fetch::get(&self.client, &jwks_uri, MAX_DOCUMENT_LEN).await?;
+        let document = access.get(&jwks_uri).await?;
         KeySet::parse(&document).ok_or(SourceError::NoKeys)
     }
 
-    /// Reads the provider's metadata (OpenID Connect Discovery 1.0 §4). Only two members are
-    /// read: issuers of workload tokens leave out many that the standard demands.
-    async fn discover(&self) -> Result<Url, SourceError> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            issuer: String,
-            jwks_uri: Url,
+    /// What the provider says of itself; `None` where it is not asked for that.
+    pub(super) async fn metadata(&self) -> Result<Option<Metadata>, SourceError> {
+        if self.location.is_fixed() {
+            return Ok(None);
         }
-        let document = fetch::get(&self.client, &self.metadata_url()?, MAX_DOCUMENT_LEN).await?;
-        let metadata: Metadata =
-            wire::json::from_slice(&document).map_err(|_| SourceError::NotADocument)?;
-        if metadata.issuer != self.issuer {
-            return Err(SourceError::OtherIssuer);
-        }
+        self.access().await?.metadata(self).await.map(Some)
+    }
+
+    /// Where the metadata place the keys, if they may.
+    fn placed_at(&self, metadata: &Metadata) -> Result<Url, SourceError> {
+        let jwks_uri = &metadata.jwks_uri;
         // Keys from elsewhere would let a foreign host speak for the issuer; who wants that
-        // configures `jwks_uri`.
-        if metadata.jwks_uri.origin() == self.issuer_url.origin() {
-            Ok(metadata.jwks_uri)
-        } else {
-            Err(SourceError::ForeignJwksUri)
+        // configures `jwks_hosts` or `jwks_uri`.
+        let own = jwks_uri.origin() == self.metadata_url()?.origin();
+        if own || self.location.lists_host_of(jwks_uri) {
+            return Ok(jwks_uri.clone());
         }
+        let host = jwks_uri.host_str().unwrap_or_default();
+        let port = jwks_uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Err(SourceError::ForeignJwksUri(format!("{host}{port}")))
     }
 
     fn metadata_url(&self) -> Result<Url, SourceError> {
+        if let Some(url) = self.location.discovery_url() {
+            return Ok(url.clone());
+        }
         let base = self.issuer.trim_end_matches('/');
         Url::parse(&format!("{base}/.well-known/openid-configuration"))
             .map_err(|_| SourceError::NotADocument)
     }
+
+    /// What is needed to ask, with the files as they are now: both are renewed by others.
+    async fn access(&self) -> Result<Access, SourceError> {
+        let client = match (&self.client, self.location.tls_roots_file()) {
+            (Some(client), _) => client.clone(),
+            (None, None) => return Err(SourceError::NotADocument),
+            (None, Some(file)) => {
+                let roots = read_in_background(file).await?;
+                fetch::client_with_roots(self.timeout, &roots)
+                    .map_err(|_| SourceError::TlsRootsFile(file.to_owned()))?
+            }
+        };
+        let bearer_token = match self.location.bearer_token_file() {
+            None => None,
+            Some(file) => Some(bearer_token(file).await?),
+        };
+        Ok(Access { client, bearer_token })
+    }
+}
+
+/// A client, and what it may show. It goes nowhere but to URLs that are configured or listed:
+/// redirects are not followed.
+struct Access {
+    client: Client,
+    bearer_token: Option<String>,
+}
+
+impl Access {
+    async fn get(&self, url: &Url) -> Result<bytes::Bytes, SourceError> {
+        let token = self.bearer_token.as_deref();
+        Ok(fetch::get_as(&self.client, url, token, MAX_DOCUMENT_LEN).await?)
+    }
+
+    async fn metadata(&self, source: &KeySource) -> Result<Metadata, SourceError> {
+        let document = self.get(&source.metadata_url()?).await?;
+        let metadata: Metadata =
+            wire::json::from_slice(&document).map_err(|_| SourceError::NotADocument)?;
+        if metadata.issuer == source.issuer {
+            Ok(metadata)
+        } else {
+            let other = metadata.issuer.chars().take(MAX_QUOTED).collect::<String>();
+            Err(SourceError::OtherIssuer(wire::inert::escape(&other).into_owned()))
+        }
+    }
+}
+
+/// Longest text of a provider's that is repeated, in characters.
+const MAX_QUOTED: usize = 200;
+
+async fn bearer_token(file: &Path) -> Result<String, SourceError> {
+    let wrong = || SourceError::BearerTokenFile(file.to_owned());
+    let text = String::from_utf8(read_in_background(file).await?).map_err(|_| wrong())?;
+    let token = text.trim();
+    let sound = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(token.to_owned()) } else { Err(wrong()) }
+}
+
+async fn read_in_background(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let unreadable =
+        SourceError::Unreadable { path: path.to_owned(), reason: std::io::ErrorKind::Other };
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || read_file(&path)).await.unwrap_or(Err(unreadable))
+}
+
+/// Reads a file of at most [`MAX_FILE_LEN`] bytes.
+fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let because = |reason| SourceError::Unreadable { path: path.to_owned(), reason };
+    let unreadable = |error: std::io::Error| because(error.kind());
+    let limit = u64::try_from(MAX_FILE_LEN).unwrap_or(u64::MAX);
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(because(std::io::ErrorKind::InvalidInput));
+    }
+    file.take(limit + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() > MAX_FILE_LEN {
+        return Err(because(std::io::ErrorKind::FileTooLarge));
+    }
+    Ok(content)
+}
+
+/// Checks what an issuer's entry names on this machine; asks nobody.
+///
+/// # Errors
+/// [`SourceError`]: a file that cannot be read, or that is not what it is named for.
+pub fn check_files(issuer: &IssuerConfig) -> Result<(), SourceError> {
+    let keys = issuer.keys();
+    if let Some(file) = keys.keys_file() {
+        let content = read_file(file)?;
+        KeySet::parse_file(&content).ok_or_else(|| SourceError::KeysFile(file.to_owned()))?;
+    }
+    if let Some(file) = keys.tls_roots_file() {
+        fetch::client_with_roots(Duration::from_secs(1), &read_file(file)?)
+            .map_err(|_| SourceError::TlsRootsFile(file.to_owned()))?;
+    }
+    if let Some(file) = keys.bearer_token_file() {
+        read_file(file)?;
+    }
+    Ok(())
+}
+
+/// The keys of `issuer`'s file, by name; empty when it has none.
+pub(super) fn keys_of_file(issuer: &IssuerConfig) -> Vec<super::KeyName> {
+    let content = issuer.keys().keys_file().and_then(|file| read_file(file).ok());
+    content
+        .and_then(|content| KeySet::parse_file(&content))
+        .map(|set| set.names())
+        .unwrap_or_default()
 }
 
 /// Why an issuer's keys could not be had.
@@ -85,12 +269,85 @@ pub enum SourceError {
     #[error("the issuer's metadata is not a discovery document")]
     NotADocument,
     /// The metadata is of another issuer.
-    #[error("the issuer's metadata names another issuer")]
-    OtherIssuer,
+    #[error("the issuer's metadata names another issuer, `{0}`")]
+    OtherIssuer(String),
     /// The keys would come from another origin.
-    #[error("the issuer's metadata places its keys on another host")]
-    ForeignJwksUri,
+    #[error("the issuer's metadata places its keys on another host, `{0}`")]
+    ForeignJwksUri(String),
     /// No JWK Set, no usable key in it, or too many.
     #[error("the issuer publishes no usable keys")]
     NoKeys,
+    /// A file that is not there, or may not be read.
+    #[error("{} cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: std::io::ErrorKind,
+    },
+    /// Neither a JWK Set nor PEM public keys.
+    #[error("{} holds neither a JWK Set nor up to 8 PEM public keys", .0.display())]
+    KeysFile(PathBuf),
+    /// No certificate in it.
+    #[error("{} holds no PEM certificates", .0.display())]
+    TlsRootsFile(PathBuf),
+    /// Empty, or not what can stand in a header.
+    #[error("{} holds no token", .0.display())]
+    BearerTokenFile(PathBuf),
+}
+
+impl SourceError {
+    /// Whether it lasts until somebody changes a setting here or there. What a provider that is
+    /// being restarted may answer for a while is not of this kind.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Fetch(error) => matches!(
+                error.kind(),
+                FetchKind::UntrustedCertificate
+                    | FetchKind::ExpiredCertificate
+                    | FetchKind::WrongName
+                    | FetchKind::Unauthorized
+                    | FetchKind::Redirect
+            ),
+            Self::NotADocument | Self::NoKeys => false,
+            _ => true,
+        }
+    }
+
+    /// A word for metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.kind().name(),
+            Self::NotADocument => "not_a_document",
+            Self::OtherIssuer(_) => "other_issuer",
+            Self::ForeignJwksUri(_) => "foreign_jwks_uri",
+            Self::NoKeys => "no_keys",
+            Self::Unreadable { .. }
+            | Self::KeysFile(_)
+            | Self::TlsRootsFile(_)
+            | Self::BearerTokenFile(_) => "file",
+        }
+    }
+
+    /// What to change.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Fetch(error) => return error.kind().advice(),
+            Self::NotADocument => {
+                "set `discovery_url` to the document, or `jwks_uri` to the keys themselves"
+            }
+            Self::OtherIssuer(_) => "set `url` to the issuer as it names itself, letter by letter",
+            Self::ForeignJwksUri(_) => "list that host in `jwks_hosts` if it is the provider's own",
+            Self::NoKeys => {
+                "the provider must publish a key for signatures, of a kind that is known"
+            }
+            Self::Unreadable { .. } => "put the file there, readable for the CA's user",
+            Self::KeysFile(_) => "`keys_file` must hold a JWK Set, or PEM `PUBLIC KEY` blocks",
+            Self::TlsRootsFile(_) => "`tls_roots_file` must hold PEM certificates of roots",
+            Self::BearerTokenFile(_) => "`bearer_token_file` must hold the token and nothing else",
+        })
+    }
 }

@@ -2,31 +2,71 @@
 
 mod cache;
 mod discovery;
-mod fault;
+mod health;
 mod jwks;
+mod kept;
+mod pattern;
+mod probe;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-use identity::{IssuerConfig, IssuerSet};
+use futures::future::join_all;
+use identity::{IssuerConfig, IssuerSet, JwsAlgorithm, KeyLocation};
+use metrics::counter;
 use service::Clock;
+use tracing::warn;
 
-pub(crate) use cache::IssuerKeys;
 pub use cache::KeysError;
-pub(crate) use discovery::KeySource;
-pub use discovery::SourceError;
+pub(crate) use cache::{Doubt, IssuerKeys};
+pub use discovery::{SourceError, check_files};
+pub use health::{IssuerHealth, IssuerRefresh};
+pub use jwks::KeyName;
 pub(crate) use jwks::VerifyingKey;
+pub use probe::{IssuerProbe, Probed, check_issuers, probe_issuers};
 
 use crate::{CaConfigError, OidcConfig, fetch::Clients};
+use cache::Context;
+use discovery::KeySource;
+use kept::KeysDir;
+use pattern::PatternKeys;
 
-/// The trusted issuers with their keys.
-pub(crate) struct Issuers {
-    by_url: HashMap<String, Arc<Issuer>>,
+/// Age in seconds at which a file of keys is read again.
+const FILE_AGE_S: u64 = 1;
+
+/// A directory that cannot be written to is no reason not to start: nothing depends on it but the
+/// next start.
+fn open_keys_dir(path: &Path) -> Option<KeysDir> {
+    match KeysDir::open(path) {
+        Ok(directory) => Some(directory),
+        Err(error) => {
+            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            warn!(
+                directory = %path.display(),
+                %error,
+                "keys of issuers cannot be kept: a start while a provider is down will lack its keys"
+            );
+            None
+        }
+    }
 }
 
-/// One trusted issuer.
+/// The trusted issuers with their keys, in the order of configuration.
+pub(crate) struct Issuers {
+    entries: Vec<Arc<Issuer>>,
+}
+
+/// One entry of the configuration.
 pub(crate) struct Issuer {
     pub(crate) config: IssuerConfig,
-    pub(crate) keys: Arc<IssuerKeys>,
+    keys: Keys,
+}
+
+#[derive(Clone)]
+enum Keys {
+    /// Of one issuer, or of all of a pattern.
+    Fixed(Arc<IssuerKeys>),
+    /// Of each issuer of a pattern by itself.
+    Each(Arc<PatternKeys>),
 }
 
 impl Issuers {
@@ -36,16 +76,146 @@ impl Issuers {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, CaConfigError> {
         let mut clients = Clients::new(Duration::from_millis(settings.timeout_ms));
-        let mut by_url = HashMap::new();
+        let context = Context {
+            settings: settings.clone(),
+            clock: Arc::clone(clock),
+            keys_dir: settings.keys_dir.as_deref().and_then(open_keys_dir),
+        };
+        // Entries with one source share what is fetched from it.
+        let mut sources: HashMap<(String, KeyLocation), Keys> = HashMap::new();
+        let mut entries = Vec::new();
         for config in set.iter().cloned() {
-            let source = KeySource::new(&config, &mut clients)?;
-            let keys = Arc::new(IssuerKeys::new(source, settings.clone(), Arc::clone(clock)));
-            by_url.insert(config.url().to_owned(), Arc::new(Issuer { config, keys }));
+            let source = (config.url().to_owned(), config.keys().clone());
+            let keys = match sources.get(&source) {
+                Some(keys) => keys.clone(),
+                None => Keys::new(&config, &mut clients, &context)?,
+            };
+            sources.insert(source, keys.clone());
+            entries.push(Arc::new(Issuer { config, keys }));
         }
-        Ok(Self { by_url })
+        let issuers = Self { entries };
+        if let Some(directory) = &context.keys_dir {
+            let used = issuers.sources().into_iter().filter_map(|keys| keys.kept_in()).collect();
+            directory.prune(&used);
+        }
+        Ok(issuers)
     }
 
-    pub(crate) fn find(&self, iss: &str) -> Option<Arc<Issuer>> {
-        self.by_url.get(iss).cloned()
+    /// Every source that is known and not made up, once.
+    fn sources(&self) -> Vec<Arc<IssuerKeys>> {
+        let mut sources: Vec<Arc<IssuerKeys>> = Vec::new();
+        for issuer in &self.entries {
+            let of_entry = match &issuer.keys {
+                Keys::Fixed(keys) => vec![Arc::clone(keys)],
+                Keys::Each(pattern) => pattern.granted(),
+            };
+            for keys in of_entry {
+                if !sources.iter().any(|known| Arc::ptr_eq(known, &keys)) {
+                    sources.push(keys);
+                }
+            }
+        }
+        sources
+    }
+
+    /// What is known of each source.
+    pub(crate) fn health(&self) -> Vec<IssuerHealth> {
+        self.sources().iter().map(|keys| keys.health()).collect()
+    }
+
+    /// Starts the fetches that are due.
+    pub(crate) fn tick(&self) {
+        for keys in self.sources() {
+            keys.tick();
+            keys.health().record();
+        }
+    }
+
+    /// Fetches from every source, or from those of one issuer, now.
+    pub(crate) async fn refresh(&self, url: Option<&str>, forget: bool) -> Vec<IssuerRefresh> {
+        let mut sources: Vec<Arc<IssuerKeys>> = Vec::new();
+        for issuer in &self.entries {
+            let of_entry = match &issuer.keys {
+                Keys::Fixed(keys) => vec![Arc::clone(keys)],
+                Keys::Each(pattern) => pattern.to_refresh(),
+            };
+            for keys in of_entry {
+                let whole = url.is_none_or(|url| url == issuer.config.url());
+                let wanted = whole || url.is_some_and(|url| url == keys.issuer());
+                if wanted && !sources.iter().any(|known| Arc::ptr_eq(known, &keys)) {
+                    sources.push(keys);
+                }
+            }
+        }
+        join_all(sources.iter().map(|keys| keys.refresh(forget))).await
+    }
+
+    /// Every entry that may be about tokens with this `iss`.
+    pub(crate) fn candidates(&self, iss: &str) -> Vec<Arc<Issuer>> {
+        self.entries.iter().filter(|issuer| issuer.config.is_of(iss)).cloned().collect()
+    }
+}
+
+impl Keys {
+    fn new(
+        config: &IssuerConfig,
+        clients: &mut Clients,
+        context: &Context,
+    ) -> Result<Self, CaConfigError> {
+        let timeout = Duration::from_millis(context.settings.timeout_ms);
+        let source = KeySource::new(config, timeout, clients)?;
+        let context = context.clone();
+        let mut context = context;
+        if config.keys().keys_file().is_some() {
+            // A file costs nothing to read, and whoever changes it expects something of it.
+            context.settings.refresh_after_s = FILE_AGE_S;
+            context.settings.min_refresh_interval_s = FILE_AGE_S;
+        }
+        let keys = if config.is_pattern() && !config.keys().is_fixed() {
+            Self::Each(Arc::new(PatternKeys::new(source, context)))
+        } else {
+            Self::Fixed(Arc::new(IssuerKeys::new(source, context)))
+        };
+        match &keys {
+            Self::Each(pattern) => pattern.restore(|iss| config.is_of(iss)),
+            Self::Fixed(keys) => keys.restore(),
+        }
+        Ok(keys)
+    }
+}
+
+impl Issuer {
+    /// The keys that are known now and may have signed a token of `iss`; waits for nobody.
+    pub(crate) fn keys_at_hand(
+        &self,
+        iss: &str,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+    ) -> Vec<VerifyingKey> {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.at_hand(key_id, algorithm),
+            Keys::Each(pattern) => pattern.at_hand(iss, key_id, algorithm),
+        }
+    }
+
+    /// The same after the issuer was asked again, if it may be; never empty.
+    pub(crate) async fn renewed_keys(
+        &self,
+        iss: &str,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+        doubt: Doubt,
+    ) -> Result<Vec<VerifyingKey>, KeysError> {
+        match &self.keys {
+            Keys::Fixed(keys) => keys.renewed(key_id, algorithm, doubt).await,
+            Keys::Each(pattern) => pattern.renewed(iss, key_id, algorithm, doubt).await,
+        }
+    }
+
+    /// To be told when a token of `iss` becomes a certificate.
+    pub(crate) fn note_granted(&self, iss: &str) {
+        if let Keys::Each(pattern) = &self.keys {
+            pattern.note_granted(iss);
+        }
     }
 }

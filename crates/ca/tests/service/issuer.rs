@@ -8,7 +8,7 @@ use std::sync::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -47,6 +47,7 @@ struct Shared {
     discovery: Mutex<Answer>,
     jwks: Mutex<Answer>,
     fetches: AtomicUsize,
+    discoveries: AtomicUsize,
 }
 
 impl TestIssuer {
@@ -60,10 +61,12 @@ impl TestIssuer {
             discovery: Mutex::new(Answer::AsIs),
             jwks: Mutex::new(Answer::AsIs),
             fetches: AtomicUsize::new(0),
+            discoveries: AtomicUsize::new(0),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(jwks))
+            .route("/realms/{realm}/.well-known/openid-configuration", get(realm))
             .with_state(Arc::clone(&state));
         let mut server = JoinSet::new();
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -87,6 +90,11 @@ impl TestIssuer {
         self.state.fetches.load(Ordering::SeqCst)
     }
 
+    /// How often a realm's metadata were asked for.
+    pub(crate) fn discoveries(&self) -> usize {
+        self.state.discoveries.load(Ordering::SeqCst)
+    }
+
     /// A token of this issuer with its own key and header.
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.key.token(&json!({"alg": self.key.algorithm(), "kid": "k1"}), claims)
@@ -97,6 +105,17 @@ async fn discovery(State(state): State<Arc<Shared>>) -> Response {
     let answer = state.discovery.lock().unwrap().clone();
     let metadata = json!({"issuer": state.url, "jwks_uri": format!("{}/keys", state.url)});
     give(answer, metadata).await
+}
+
+/// Realms are issuers of their own below one host; those that are made up are not there.
+async fn realm(State(state): State<Arc<Shared>>, Path(realm): Path<String>) -> Response {
+    state.discoveries.fetch_add(1, Ordering::SeqCst);
+    if realm.starts_with("made-up") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let answer = state.discovery.lock().unwrap().clone();
+    let issuer = format!("{}/realms/{realm}", state.url);
+    give(answer, json!({"issuer": issuer, "jwks_uri": format!("{}/keys", state.url)})).await
 }
 
 async fn jwks(State(state): State<Arc<Shared>>) -> Response {

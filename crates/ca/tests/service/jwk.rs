@@ -74,7 +74,7 @@ impl TokenKey {
 }
 
 /// `ECDSA-Sig-Value` to the concatenation of two integers of `LEN` bytes.
-fn fixed<const LEN: usize>(der: &[u8]) -> Vec<u8> {
+pub(crate) fn fixed<const LEN: usize>(der: &[u8]) -> Vec<u8> {
     let pair = TwoIntegers::from_der(der).unwrap();
     let mut out = Vec::new();
     for integer in [pair.first.as_bytes(), pair.second.as_bytes()] {

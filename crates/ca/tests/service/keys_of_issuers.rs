@@ -73,13 +73,93 @@ async fn a_flood_of_unknown_keys_causes_one_fetch_an_interval() {
     let foreign = TokenKey::generate(KeyType::EcdsaP256);
     for round in 1..=2 {
         stack.clock.advance_ms(10_000);
+        let token = token_now(&stack, &foreign, &format!("r{round}"));
+        assert!(stack.ask(&token).await.refused(400, 3).contains("does not publish"));
         for number in 0..30 {
-            let reply =
-                stack.ask(&token_now(&stack, &foreign, &format!("k{round}-{number}"))).await;
-            assert!(reply.refused(400, 3).contains("does not publish"));
+            let token = token_now(&stack, &foreign, &format!("r{round}-{number}"));
+            stack.ask(&token).await.refused(503, 14);
         }
         assert_eq!(stack.issuer.fetches(), 1 + round);
     }
+}
+
+/// A token signed with a key that is seconds old is refused for the moment, and told for how long.
+#[tokio::test]
+async fn an_unknown_key_within_the_interval_is_503_until_the_issuer_was_asked() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    let next = TokenKey::generate(KeyType::EcdsaP256);
+    stack.issuer.publish(vec![stack.issuer.key.jwk("k1"), next.jwk("k2")]);
+    stack.clock.advance_ms(3_000);
+    let reply = stack.ask(&token_now(&stack, &next, "k2")).await;
+    assert!(reply.refused(503, 14).contains("gives no keys"));
+    assert_eq!(reply.headers[http::header::RETRY_AFTER], "7");
+    stack.clock.advance_ms(7_000);
+    assert!(accepts(&stack, &next, "k2").await);
+    let never = stack.ask(&token_now(&stack, &next, "k3")).await;
+    never.refused(503, 14);
+    stack.clock.advance_ms(10_000);
+    let never = stack.ask(&token_now(&stack, &next, "k3")).await;
+    assert!(never.refused(400, 3).contains("does not publish"), "after it was asked");
+    // Of a token that is older than the issuer's last answer, that answer is the last word.
+    let old = stack.claims(&json!({"exp": service::Clock::now(stack.clock.as_ref()) + 300}));
+    let old = next.token(&json!({"alg": "ES256", "kid": "k4"}), &old);
+    assert!(stack.ask(&old).await.refused(400, 3).contains("does not publish"));
+    assert_eq!(stack.issuer.fetches(), 3);
+}
+
+/// dex and others keep an id for a new key.
+#[tokio::test]
+async fn a_key_that_was_replaced_under_its_id_is_fetched_again() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    let next = TokenKey::generate(KeyType::EcdsaP256);
+    stack.issuer.publish(vec![next.jwk("k1")]);
+    stack.clock.advance_ms(4_000);
+    let reply = stack.ask(&token_now(&stack, &next, "k1")).await;
+    reply.refused(503, 14);
+    assert_eq!(reply.headers[http::header::RETRY_AFTER], "6");
+    stack.clock.advance_ms(6_000);
+    assert!(accepts(&stack, &next, "k1").await);
+    assert!(!accepts(&stack, &stack.issuer.key, "k1").await, "the old key is gone");
+    assert_eq!(stack.issuer.fetches(), 2);
+}
+
+#[tokio::test]
+async fn a_flood_of_bad_signatures_causes_one_fetch_an_interval() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    let foreign = TokenKey::generate(KeyType::EcdsaP256);
+    for round in 1..=2 {
+        stack.clock.advance_ms(10_000);
+        for _ in 0..30 {
+            let refused = stack.ask(&token_now(&stack, &foreign, "k1")).await.refused(400, 3);
+            assert!(refused.contains("signature does not verify"), "{refused}");
+        }
+        assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+        assert_eq!(stack.issuer.fetches(), 1 + round);
+    }
+}
+
+/// A silent issuer keeps those who bring bad signatures; whoever has a good one waits for nobody.
+#[tokio::test]
+async fn bad_signatures_wait_in_few_places_and_not_before_good_ones() {
+    let stack = Arc::new(impatient().await);
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    stack.issuer.answer_jwks(Answer::Silence);
+    stack.clock.advance_ms(10_000);
+    let foreign = TokenKey::generate(KeyType::EcdsaP256);
+    let body = request(&token_now(&stack, &foreign, "k1"), &client_key(), EMAIL).to_string();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..80 {
+        let (stack, body) = (Arc::clone(&stack), body.clone());
+        callers.spawn(async move { stack.post(body).await });
+    }
+    for _ in 64..80 {
+        callers.join_next().await.unwrap().unwrap().refused(503, 14);
+    }
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    assert_eq!(callers.len(), 64);
 }
 
 #[tokio::test]
@@ -158,20 +238,24 @@ async fn metadata_of_another_issuer_or_with_foreign_keys_is_refused() {
     let own = stack.issuer.url.clone();
     let other_port = format!("{}/keys", foreign.url);
     let https = own.replacen("http", "https", 1);
-    for metadata in [
-        json!({"issuer": foreign.url, "jwks_uri": format!("{own}/keys")}),
-        json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}),
-        json!({"issuer": own, "jwks_uri": other_port}),
-        json!({"issuer": own, "jwks_uri": format!("{https}/keys")}),
-        json!({"issuer": own, "jwks_uri": "/keys"}),
-        json!({"issuer": own, "jwks_uri": "file:///etc/passwd"}),
-        json!({"issuer": own}),
-        json!({"jwks_uri": format!("{own}/keys")}),
-        json!([]),
+    // What lasts until a setting is changed is 500: trying again would be of no use.
+    for (metadata, status) in [
+        (json!({"issuer": foreign.url, "jwks_uri": format!("{own}/keys")}), 500),
+        (json!({"issuer": format!("{own}/"), "jwks_uri": format!("{own}/keys")}), 500),
+        (json!({"issuer": own, "jwks_uri": other_port}), 500),
+        (json!({"issuer": own, "jwks_uri": format!("{https}/keys")}), 500),
+        (json!({"issuer": own, "jwks_uri": "/keys"}), 503),
+        (json!({"issuer": own, "jwks_uri": "file:///etc/passwd"}), 500),
+        (json!({"issuer": own}), 503),
+        (json!({"jwks_uri": format!("{own}/keys")}), 503),
+        (json!([]), 503),
     ] {
         stack.issuer.answer_discovery(Answer::Json(metadata.clone()));
         stack.clock.advance_ms(10_000);
-        stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(500, 13);
+        stack
+            .ask(&token_now(&stack, &stack.issuer.key, "k1"))
+            .await
+            .refused(status, if status == 500 { 13 } else { 14 });
         assert_eq!((stack.issuer.fetches(), foreign.fetches()), (0, 0), "{metadata}");
     }
 }

@@ -30,6 +30,9 @@ pub(crate) struct Stack {
     pub(crate) router: Router,
 }
 
+/// Makes the entries of a configuration for the issuer that runs.
+pub(crate) type Entries = dyn FnOnce(&TestIssuer) -> Vec<IssuerConfig>;
+
 /// What a test wants otherwise than usual.
 pub(crate) struct Wishes {
     pub(crate) kind: IssuerKind,
@@ -37,6 +40,8 @@ pub(crate) struct Wishes {
     /// First and last second of the CA's certificates.
     pub(crate) validity: (u64, u64),
     pub(crate) settings: fn(&mut CaConfig),
+    /// All entries of the configuration, in place of one of `kind`.
+    pub(crate) entries: Option<Box<Entries>>,
     /// Longest time for a request, else that of the protocol.
     pub(crate) timeout: Option<Duration>,
     pub(crate) signer: fn(LocalSigner) -> Arc<dyn Signer>,
@@ -49,6 +54,7 @@ impl Default for Wishes {
             token_key: KeyType::EcdsaP256,
             validity: (NOW - YEAR, NOW + YEAR),
             settings: |_| {},
+            entries: None,
             timeout: None,
             signer: |signer| Arc::new(signer),
         }
@@ -70,8 +76,13 @@ impl Stack {
         let log = TestLog::start(chain.certificates(), NOW).await;
         let clock = Arc::new(FixedClock::at(NOW));
         let audiences = vec!["sigstore".to_owned()];
-        let trusted = IssuerConfig::new_loopback(&issuer.url, audiences, wishes.kind).unwrap();
-        let mut config = CaConfig::new(vec![trusted], log.url.parse().unwrap());
+        let trusted = match wishes.entries {
+            Some(entries) => entries(&issuer),
+            None => {
+                vec![IssuerConfig::new_loopback(&issuer.url, audiences, wishes.kind).unwrap()]
+            }
+        };
+        let mut config = CaConfig::new(trusted, log.url.parse().unwrap());
         (wishes.settings)(&mut config);
         let cpu = CpuPool::new(1);
         let parts = CaParts {
@@ -164,6 +175,15 @@ pub(crate) fn raw_request(token: &str, public_key: &str, proof: &[u8]) -> Value 
             "proofOfPossession": STANDARD.encode(proof)
         }
     })
+}
+
+/// One entry of the configuration, `http` on loopback being allowed.
+pub(crate) fn entry(mut settings: Value) -> IssuerConfig {
+    settings["allow_loopback_http"] = json!(true);
+    if settings.get("audiences").is_none() {
+        settings["audiences"] = json!(["sigstore"]);
+    }
+    serde_json::from_value(settings).unwrap()
 }
 
 /// What came back.

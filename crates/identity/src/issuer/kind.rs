@@ -204,6 +204,8 @@ pub(super) fn check_base_url(base_url: &str) -> Result<(), IssuerConfigError> {
         && parsed.fragment().is_none()
         && parsed.username().is_empty()
         && !base_url.ends_with('/')
+        // Told from a pattern of issuers, of which each would have another.
+        && !base_url.contains('*')
         && base_url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if sound { Ok(()) } else { Err(wrong()) }
 }

@@ -1,6 +1,9 @@
 mod bounds;
 mod ci;
+mod keys;
 mod kind;
+mod pattern;
+mod set;
 mod settings;
 mod subject_template;
 
@@ -16,7 +19,10 @@ pub use ci::{
     JenkinsClaims, JenkinsController,
 };
 pub(crate) use ci::{is_slug, is_uuid};
+pub use keys::KeyLocation;
 pub use kind::IssuerKind;
+use pattern::UrlPattern;
+pub use set::IssuerSet;
 use settings::Settings;
 pub use subject_template::SubjectTemplate;
 
@@ -41,15 +47,22 @@ const DEFAULT_CLOCK_SKEW_S: u64 = 5 * 60;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct IssuerConfig {
-    url: String,
+    url: IssuerUrl,
     audiences: Vec<String>,
     kind: IssuerKind,
     algorithms: Vec<JwsAlgorithm>,
-    jwks_uri: Option<Url>,
+    keys: KeyLocation,
     clock_skew_s: u64,
     max_age_s: Option<u64>,
     max_lifetime_s: u64,
     required_claims: BTreeMap<String, Vec<String>>,
+}
+
+/// Whose tokens an entry is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum IssuerUrl {
+    Exact(String),
+    Pattern(UrlPattern),
 }
 
 impl IssuerConfig {
@@ -82,14 +95,38 @@ impl IssuerConfig {
     /// way than the one in their URL; everybody else configures `jwks_uri`, which is checked.
     #[must_use]
     pub fn with_keys_from(mut self, url: Url) -> Self {
-        self.jwks_uri = Some(url);
+        self.keys.jwks_uri = Some(url);
         self
     }
 
-    /// The exact `iss` of its tokens.
+    /// The exact `iss` of its tokens, or the pattern that they match.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        match &self.url {
+            IssuerUrl::Exact(url) => url,
+            IssuerUrl::Pattern(pattern) => pattern.as_str(),
+        }
+    }
+
+    /// Whether tokens with this `iss` are its own.
+    #[must_use]
+    pub fn is_of(&self, iss: &str) -> bool {
+        match &self.url {
+            IssuerUrl::Exact(url) => url == iss,
+            IssuerUrl::Pattern(pattern) => pattern.matches(iss),
+        }
+    }
+
+    /// Whether it is about many issuers, each with keys of its own unless [`KeyLocation::is_fixed`].
+    #[must_use]
+    pub fn is_pattern(&self) -> bool {
+        matches!(self.url, IssuerUrl::Pattern(_))
+    }
+
+    /// Where its keys come from.
+    #[must_use]
+    pub fn keys(&self) -> &KeyLocation {
+        &self.keys
     }
 
     /// Audiences of which a token must name one. Never empty.
@@ -113,7 +150,7 @@ impl IssuerConfig {
     /// Where its keys are, when discovery is not to be asked.
     #[must_use]
     pub fn jwks_uri(&self) -> Option<&Url> {
-        self.jwks_uri.as_ref()
+        self.keys.jwks_uri()
     }
 
     /// How far the issuer's clock may run ahead of ours, in seconds (`nbf`, `iat`).
@@ -146,52 +183,37 @@ impl IssuerConfig {
         kind: IssuerKind,
         allow_loopback_http: bool,
     ) -> Result<Self, IssuerConfigError> {
-        let parsed = check_issuer_url(url, allow_loopback_http)?;
+        check_issuer_url(url, allow_loopback_http)?;
+        Self::build_of(IssuerUrl::Exact(url.to_owned()), audiences, kind, allow_loopback_http)
+    }
+
+    fn build_of(
+        url: IssuerUrl,
+        audiences: Vec<String>,
+        kind: IssuerKind,
+        allow_loopback_http: bool,
+    ) -> Result<Self, IssuerConfigError> {
+        let (text, sample) = match &url {
+            IssuerUrl::Exact(url) => (url.as_str(), check_issuer_url(url, allow_loopback_http)?),
+            IssuerUrl::Pattern(pattern) => {
+                (pattern.as_str(), pattern::sample_url(pattern.as_str(), allow_loopback_http)?)
+            }
+        };
         if audiences.is_empty() || audiences.iter().any(String::is_empty) {
-            return Err(IssuerConfigError::NoAudience(url.to_owned()));
+            return Err(IssuerConfigError::NoAudience(text.to_owned()));
         }
-        kind.check(&parsed)?;
+        kind.check(&sample)?;
         Ok(Self {
-            url: url.to_owned(),
+            url,
             audiences,
             kind,
             algorithms: vec![JwsAlgorithm::Rs256, JwsAlgorithm::Es256],
-            jwks_uri: None,
+            keys: KeyLocation::default(),
             clock_skew_s: DEFAULT_CLOCK_SKEW_S,
             max_age_s: None,
             max_lifetime_s: DEFAULT_MAX_LIFETIME_S,
             required_claims: BTreeMap::new(),
         })
-    }
-}
-
-/// The trusted issuers, each once.
-#[derive(Clone, Debug, Default)]
-pub struct IssuerSet(Vec<IssuerConfig>);
-
-impl IssuerSet {
-    /// Collects `issuers`.
-    ///
-    /// # Errors
-    /// [`IssuerConfigError::Duplicate`] when two have the same URL.
-    pub fn new(issuers: Vec<IssuerConfig>) -> Result<Self, IssuerConfigError> {
-        for (position, issuer) in issuers.iter().enumerate() {
-            if issuers.iter().skip(position + 1).any(|other| other.url == issuer.url) {
-                return Err(IssuerConfigError::Duplicate(issuer.url.clone()));
-            }
-        }
-        Ok(Self(issuers))
-    }
-
-    /// The issuer whose URL is exactly `iss`.
-    #[must_use]
-    pub fn find(&self, iss: &str) -> Option<&IssuerConfig> {
-        self.0.iter().find(|issuer| issuer.url == iss)
-    }
-
-    /// All issuers in the order of configuration.
-    pub fn iter(&self) -> impl Iterator<Item = &IssuerConfig> {
-        self.0.iter()
     }
 }
 
@@ -261,9 +283,32 @@ pub enum IssuerConfigError {
         /// What is wrong there.
         problem: String,
     },
-    /// Two issuers with one URL.
-    #[error("issuer `{0}` is configured twice")]
+    /// Two entries of one issuer that nothing tells apart.
+    #[error(
+        "issuer `{0}` is configured twice with the same keys, type and rules: every token would be \
+         refused as ambiguous"
+    )]
     Duplicate(String),
+    /// Neither of the two, or both.
+    #[error("an issuer needs exactly one of `url` or `url_pattern`")]
+    OneUrl,
+    /// A pattern that is no URL, or in which tokens would choose the host.
+    #[error(
+        "url_pattern `{0}` must be an https URL without user, query or fragment, with `*` in place \
+         of labels or segments, but not in the last two labels of the host, nor with an address"
+    )]
+    UrlPattern(String),
+    /// Two settings of which one decides.
+    #[error("`{setting}` has no effect beside `{beside}`")]
+    NoEffect {
+        /// What would be passed over.
+        setting: &'static str,
+        /// What decides.
+        beside: &'static str,
+    },
+    /// More entries than a token may be compared with.
+    #[error("{0}: at most {max} are supported", max = set::MAX_ENTRIES)]
+    TooMany(&'static str),
 }
 
 /// Checks an issuer's URL, which then has a host.

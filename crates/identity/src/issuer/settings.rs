@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 use url::Url;
 
-use super::{check_issuer_url, check_transport};
+use super::{IssuerUrl, KeyLocation, UrlPattern, pattern};
 use crate::template::TemplateSettings;
 use crate::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CiTemplate,
@@ -15,6 +15,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Settings {
+    #[serde(default)]
     url: String,
     audiences: Option<Vec<String>>,
     #[serde(rename = "type")]
@@ -45,6 +46,13 @@ pub(super) struct Settings {
     trust_domains: Option<Vec<String>>,
     template: Option<TemplateSettings>,
     subject_template: Option<String>,
+    url_pattern: Option<String>,
+    discovery_url: Option<Url>,
+    #[serde(default)]
+    jwks_hosts: Vec<String>,
+    keys_file: Option<PathBuf>,
+    tls_roots_file: Option<PathBuf>,
+    bearer_token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -91,18 +99,24 @@ impl TryFrom<Settings> for IssuerConfig {
     type Error = IssuerConfigError;
 
     fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
-        let kind = settings.take_kind()?;
+        let url = settings.take_url()?;
+        let kind = settings.take_kind(&url)?;
         settings.refuse_unused()?;
         check_required(&settings.required_claims)?;
         let audiences = settings.audiences.unwrap_or_else(|| kind.default_audiences());
-        let mut issuer = Self::build(&settings.url, audiences, kind, settings.allow_loopback_http)?;
-        if let Some(uri) = settings.jwks_uri {
-            check_transport(&uri, settings.allow_loopback_http)?;
-            issuer.jwks_uri = Some(uri);
-        }
+        let mut issuer = Self::build_of(url, audiences, kind, settings.allow_loopback_http)?;
+        issuer.keys = KeyLocation {
+            discovery_url: settings.discovery_url,
+            jwks_uri: settings.jwks_uri,
+            jwks_hosts: settings.jwks_hosts,
+            keys_file: settings.keys_file,
+            tls_roots_file: settings.tls_roots_file,
+            bearer_token_file: settings.bearer_token_file,
+        };
+        issuer.keys.check(issuer.is_pattern(), settings.allow_loopback_http)?;
         if let Some(algorithms) = settings.algorithms {
             if algorithms.is_empty() {
-                return Err(IssuerConfigError::NoAlgorithm(issuer.url));
+                return Err(IssuerConfigError::NoAlgorithm(settings.url));
             }
             issuer.algorithms = algorithms;
         }
@@ -116,8 +130,21 @@ impl TryFrom<Settings> for IssuerConfig {
 }
 
 impl Settings {
+    /// The URL or the pattern, which is then `url` for whatever is told from it.
+    fn take_url(&mut self) -> Result<IssuerUrl, IssuerConfigError> {
+        match self.url_pattern.take() {
+            Some(pattern) if self.url.is_empty() => {
+                self.url = pattern;
+                let pattern = UrlPattern::parse(&self.url, self.allow_loopback_http)?;
+                Ok(IssuerUrl::Pattern(pattern))
+            }
+            None if !self.url.is_empty() => Ok(IssuerUrl::Exact(self.url.clone())),
+            _ => Err(IssuerConfigError::OneUrl),
+        }
+    }
+
     /// Builds the kind from the settings that belong to it, which are then gone.
-    fn take_kind(&mut self) -> Result<IssuerKind, IssuerConfigError> {
+    fn take_kind(&mut self, url: &IssuerUrl) -> Result<IssuerKind, IssuerConfigError> {
         Ok(match self.kind {
             KindName::Email => IssuerKind::Email {
                 skip_verification: self.skip_email_verification.take().unwrap_or(false),
@@ -146,6 +173,10 @@ impl Settings {
                     .trim_matches(['{', '}'])
                     .to_ascii_lowercase(),
             }),
+            // One name for many clusters would be no name of any.
+            KindName::Kubernetes if matches!(url, IssuerUrl::Pattern(_)) => {
+                IssuerKind::Kubernetes { cluster: None }
+            }
             KindName::Kubernetes => IssuerKind::Kubernetes { cluster: self.cluster.take() },
             KindName::Spiffe => IssuerKind::Spiffe { trust_domains: self.take_trust_domains()? },
             KindName::CiProvider => IssuerKind::CiProvider(Box::new(self.take_template()?)),
@@ -158,7 +189,7 @@ impl Settings {
 
     /// The organisation is in the issuer's URL; to say it again is allowed, to say another is not.
     fn take_azure(&mut self) -> Result<AzureOrganization, IssuerConfigError> {
-        let url = check_issuer_url(&self.url, self.allow_loopback_http)?;
+        let url = pattern::sample_url(&self.url, self.allow_loopback_http)?;
         let named = (url.host_str() == Some(AzureOrganization::ISSUER_HOST))
             .then(|| url.path().trim_start_matches('/').to_owned());
         let id = self.organization_id.take().or(named);

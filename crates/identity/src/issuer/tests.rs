@@ -179,12 +179,67 @@ fn refuses_base_urls_that_would_double_slashes() {
 fn a_set_finds_by_the_exact_url_and_holds_each_once() {
     let issuer = IssuerConfig::new(GITHUB, audiences(), email()).unwrap();
     let set = IssuerSet::new(vec![issuer.clone()]).unwrap();
-    assert!(set.find(GITHUB).is_some());
+    assert_eq!(set.candidates(GITHUB).count(), 1);
     for iss in ["", "https://token.actions.githubusercontent.com/", "https://token.actions"] {
-        assert!(set.find(iss).is_none(), "{iss}");
+        assert_eq!(set.candidates(iss).count(), 0, "{iss}");
     }
     let twice = IssuerSet::new(vec![issuer.clone(), issuer]).unwrap_err();
     assert_eq!(twice, IssuerConfigError::Duplicate(GITHUB.to_owned()));
+}
+
+/// Two kubeadm clusters have one issuer name; one realm serves people and machines.
+#[test]
+fn entries_of_one_url_differ_in_keys_type_or_rules() {
+    let url = "https://kubernetes.default.svc.cluster.local";
+    let entry = |changes: serde_json::Value| {
+        from_json(settings(&serde_json::json!({"url": url, "type": "kubernetes"})))
+            .and_then(|_| {
+                let mut all = settings(&serde_json::json!({"url": url, "type": "kubernetes"}));
+                all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+                from_json(all)
+            })
+            .unwrap()
+    };
+    let plain = entry(serde_json::json!({}));
+    for changes in [
+        serde_json::json!({"keys_file": "/one.json"}),
+        serde_json::json!({"tls_roots_file": "/one.crt"}),
+        serde_json::json!({"discovery_url": "https://10.0.0.1:6443/"}),
+        serde_json::json!({"cluster": "one"}),
+        serde_json::json!({"type": "email"}),
+        serde_json::json!({"audiences": ["other"]}),
+        serde_json::json!({"required_claims": {"sub": ["x"]}}),
+    ] {
+        let pair = IssuerSet::new(vec![plain.clone(), entry(changes.clone())]).unwrap();
+        assert_eq!(pair.candidates(url).count(), 2, "{changes}");
+    }
+    for changes in [
+        serde_json::json!({"max_age_s": 60}),
+        serde_json::json!({"clock_skew_s": 1}),
+        serde_json::json!({"algorithms": ["RS256"]}),
+    ] {
+        let twice = IssuerSet::new(vec![plain.clone(), entry(changes.clone())]);
+        assert_eq!(twice.unwrap_err(), IssuerConfigError::Duplicate(url.to_owned()), "{changes}");
+    }
+    let many = (0..33).map(|number| entry(serde_json::json!({"cluster": format!("c{number}")})));
+    let many = IssuerSet::new(many.collect()).unwrap_err();
+    assert_eq!(many, IssuerConfigError::TooMany("entries of one issuer"));
+}
+
+#[test]
+fn a_pattern_and_an_exact_url_are_both_candidates() {
+    let eks = "https://oidc.eks.eu-central-1.amazonaws.com/id/AB";
+    let exact = from_json(serde_json::json!({
+        "url": eks, "type": "kubernetes", "audiences": ["a"], "cluster": "prod"
+    }));
+    let pattern = from_json(serde_json::json!({
+        "url_pattern": "https://oidc.eks.*.amazonaws.com/id/*", "type": "kubernetes",
+        "audiences": ["b"]
+    }));
+    let set = IssuerSet::new(vec![exact.unwrap(), pattern.unwrap()]).unwrap();
+    assert_eq!(set.candidates(eks).count(), 2);
+    assert_eq!(set.candidates("https://oidc.eks.us-east-1.amazonaws.com/id/CD").count(), 1);
+    assert_eq!(set.candidates("https://oidc.eks.us-east-1.amazonaws.com/id/CD/").count(), 0);
 }
 
 const GUID: &str = "0ca3ddd9-f0b0-4635-a98c-5866526961b6";

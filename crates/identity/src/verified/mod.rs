@@ -25,7 +25,7 @@ impl UnverifiedClaims {
         now: u64,
         signature_is_valid: impl FnOnce(&[u8], &[u8]) -> bool,
     ) -> Result<VerifiedClaims, VerificationError> {
-        if self.issuer != issuer.url() {
+        if !issuer.is_of(&self.issuer) {
             return Err(VerificationError::Issuer);
         }
         if !issuer.algorithms().contains(&self.algorithm) {

@@ -109,6 +109,8 @@ pub(crate) struct Ca {
     pub(crate) port: u16,
     pub(crate) key: KeyFile,
     pub(crate) settings: CaConfig,
+    /// Where fetched keys of issuers and the socket for orders are, unless below `data_dir`.
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug)]

@@ -270,6 +270,7 @@ struct OpenCa {
     key: KeyFile,
     settings: CaConfig,
     ct_url: Option<Url>,
+    state_dir: Option<PathBuf>,
 }
 
 impl OpenCa {
@@ -277,7 +278,13 @@ impl OpenCa {
         if let Some(url) = self.ct_url.or_else(|| Url::parse(&ct.url.to_string()).ok()) {
             self.settings.ct.url = url;
         }
-        Ca { url: self.url, port: self.port, key: self.key, settings: self.settings }
+        Ca {
+            url: self.url,
+            port: self.port,
+            key: self.key,
+            settings: self.settings,
+            state_dir: self.state_dir,
+        }
     }
 }
 
@@ -287,6 +294,7 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
     let ct_timeout_ms = section.integer("ct_timeout_ms");
     let lifetime_s = section.integer("lifetime_s");
     let backdate_s = section.integer("backdate_s");
+    let state_dir = section.path("state_dir");
     let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
     let listed = section.listed("issuer");
     let nobody = listed.is_empty();
@@ -310,7 +318,7 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
         section.wrong_here(error);
     }
     section.end();
-    Some(OpenCa { url, port, key: key?, settings, ct_url })
+    Some(OpenCa { url, port, key: key?, settings, ct_url, state_dir })
 }
 
 fn stamping(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<Tsa> {

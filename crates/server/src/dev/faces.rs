@@ -1,4 +1,6 @@
-use ca::CaConfig;
+use std::{path::PathBuf, sync::Arc};
+
+use ca::{Ca, CaConfig};
 use crypto::LocalSigner;
 use url::Url;
 
@@ -40,16 +42,19 @@ pub(super) fn build(
     (keys, may_log_in): (FaceKeys, bool),
     (logs, signers): (&Logs, &LogSigners),
     (material, trust): (&Material, &OpenTrust),
-) -> anyhow::Result<Vec<Served>> {
+    issuer_keys: PathBuf,
+) -> anyhow::Result<(Vec<Served>, Arc<Ca>)> {
+    let mut config = ca_config(ports)?;
+    config.oidc.keys_dir = Some(issuer_keys);
+    let (ca, issuing) = services::ca(shared, config, keys.ca, material)?;
     // No certificate without a promise of the log.
-    let ca = services::ca(shared, ca_config(ports)?, keys.ca, material)?
-        .with_check(log_check("ct", &logs.ct));
+    let ca = ca.with_check(log_check("ct", &logs.ct));
     let log = services::logs(shared, logs, signers, std::slice::from_ref(&material.ca_chain))?;
     let tsa = services::tsa(shared, keys.tsa, material, TsaSettings::default())?;
     let oidc = services::oidc(shared, &ports.url(Face::Oidc), keys.oidc, may_log_in)?;
     let mut all = vec![ca, log.ct, log.rekor1, log.rekor2, tsa, services::trust(trust), oidc];
     all.push(services::metrics(&all)?);
-    Ok(all)
+    Ok((all, issuing))
 }
 
 /// Believes the development provider: people, URIs, and the jobs of every CI system.

@@ -100,8 +100,14 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     );
     let (trust, logs) = (trust?, logs?);
     trust.write_to(&data_dir.trust_dir())?;
-    let face_keys = (face_keys, may_log_in(arguments));
-    let served = faces::build(&shared, &ports, face_keys, (&logs, &signers), (&material, &trust))?;
+    let (served, ca) = faces::build(
+        &shared,
+        &ports,
+        (face_keys, may_log_in(arguments)),
+        (&logs, &signers),
+        (&material, &trust),
+        data_dir.issuer_keys(),
+    )?;
     let servers = Servers::start(
         served.into_iter().zip(bound).collect(),
         &service::TrustedProxies::default(),
@@ -109,6 +115,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     let background = Background::default();
     background.spawn(|shutdown| trust.keep_fresh(shutdown));
     services::all_ready(&Face::ALL.map(|face| (face, ports.of(face)))).await?;
+    services::keep_issuers(&background, ca, data_dir.admin_socket());
     let ready = Ready::new(&BaseUrls::from(&ports), data_dir);
     Ok((Running { servers, logs: Some(logs), background }, ready))
 }

@@ -6,7 +6,7 @@ use log_store::LogStore;
 use service::SystemClock;
 
 use super::{
-    database,
+    database, issuers,
     public::{PublicDir, identities},
     start::{load, log_signers, trust_files, tuf_keys},
 };
@@ -22,7 +22,7 @@ use crate::{
 
 /// `countersignd check`: exit code 1 when something is wrong. The configuration itself was found
 /// to be good by reading it.
-pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn check(config: Config, online: bool) -> anyhow::Result<ExitCode> {
     let dirs = DeploymentDirs::new(&config.data_dir);
     let public = PublicDir::new(&dirs);
     let shared = Shared::new(Arc::new(SystemClock));
@@ -35,6 +35,7 @@ pub(crate) async fn check(config: Config) -> anyhow::Result<ExitCode> {
         }
     }
     let mut sound = true;
+    sound &= issuers::check(&config, online).await?;
     sound &= report("ca", &ca(&config, &public));
     sound &= report("tsa", &tsa(&config, &public));
     sound &= report("log", &logs(&config, &dirs, &public, &shared).await);

@@ -6,6 +6,7 @@
 mod check;
 mod database;
 mod init;
+mod issuers;
 mod public;
 mod start;
 

@@ -12,9 +12,10 @@ use super::{
     public::{PublicDir, identities},
 };
 use crate::{
+    admin,
     cli::Part,
     config::{Config, KeyFile},
-    data_dir::{DataDir, write_json},
+    data_dir::{DataDir, ISSUER_KEYS, write_json},
     deployment_dirs::DeploymentDirs,
     endpoints::{self, Ports},
     keys,
@@ -80,12 +81,16 @@ impl<'a> Start<'a> {
 
     fn ca(&mut self) -> anyhow::Result<()> {
         let key = load(&self.config.ca.key, "ca", KeyType::EcdsaP256)?;
-        let settings = self.config.ca.settings.clone();
-        let mut ca = services::ca(&self.shared, settings, key, &self.public.material()?)?;
+        let mut settings = self.config.ca.settings.clone();
+        let state_dir = self.config.ca_state_dir();
+        settings.oidc.keys_dir = Some(state_dir.join(ISSUER_KEYS));
+        let (mut ca, issuing) =
+            services::ca(&self.shared, settings, key, &self.public.material()?)?;
         if let Some(logs) = &self.logs {
             // No certificate without a promise of the log.
             ca = ca.with_check(log_check("ct", &logs.ct));
         }
+        services::keep_issuers(&self.background, issuing, admin::socket_in(&state_dir));
         self.served.push(ca);
         Ok(())
     }

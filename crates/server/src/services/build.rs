@@ -1,8 +1,13 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::response::IntoResponse;
-use ca::{Ca, CaConfig, CaParts};
+use ca::{Ca, CaConfig, CaParts, IssuerHealth};
 use crypto::{LocalSigner, Signer};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +22,9 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Material, Served, Shared};
+use super::{Background, Check, Material, Served, Shared};
 use crate::{
+    admin,
     config::TsaSettings,
     endpoints::Face,
     logs::{LogSigners, Logs},
@@ -31,7 +37,7 @@ pub(crate) fn ca(
     config: CaConfig,
     key: LocalSigner,
     material: &Material,
-) -> anyhow::Result<Served> {
+) -> anyhow::Result<(Served, Arc<Ca>)> {
     let parts = CaParts {
         signer: shared.signer(key),
         chain: x509::CertificateChain::from_der(material.ca_chain.clone())?,
@@ -39,8 +45,41 @@ pub(crate) fn ca(
         clock: Arc::clone(&shared.clock),
         cpu: shared.cpu.clone(),
     };
-    let ca = Ca::new(config, parts).context("cannot start the CA")?;
-    Ok(Served::new(Face::Ca, ca::http::router(Arc::new(ca)), ca::protocol()))
+    let ca = Arc::new(Ca::new(config, parts).context("cannot start the CA")?);
+    let mut served = Served::new(Face::Ca, ca::http::router(Arc::clone(&ca)), ca::protocol());
+    let of_issuers = Arc::clone(&ca);
+    served.notes.push(Arc::new(move || notes(&of_issuers)));
+    Ok((served, ca))
+}
+
+/// Issuers whose keys are not known, or could not be renewed. One of five that is away is no reason
+/// to take the CA out of service: the others' tokens are as good as before.
+fn notes(ca: &Ca) -> BTreeMap<String, String> {
+    let problem = |health: IssuerHealth| {
+        Some((format!("issuer {} ({})", health.issuer, health.source), health.summary()?))
+    };
+    ca.issuer_health().into_iter().filter_map(problem).collect()
+}
+
+/// How often it is looked whether keys of issuers are due.
+const ISSUERS_TICK: Duration = Duration::from_secs(30);
+
+/// Keeps the keys of issuers fresh without callers, and takes orders at `socket`.
+pub(crate) fn keep_issuers(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
+    let of_orders = Arc::clone(&ca);
+    background.spawn(|shutdown| admin::serve(socket, of_orders, shutdown));
+    background.spawn(|shutdown| async move {
+        let ticks = async {
+            loop {
+                ca.tick_issuers();
+                tokio::time::sleep(ISSUERS_TICK).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = ticks => {}
+        }
+    });
 }
 
 /// The faces of the logs.
@@ -173,6 +212,7 @@ pub(crate) fn metrics(others: &[Served]) -> anyhow::Result<Served> {
             served.checks.push(check.clone());
         }
     }
+    served.notes = others.iter().flat_map(|other| &other.notes).cloned().collect();
     Ok(served)
 }
 

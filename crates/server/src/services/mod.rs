@@ -6,14 +6,14 @@ mod probe;
 mod running;
 mod servers;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
 use crypto::{LocalSigner, Signer};
 use service::{Clock, CpuPool, OffloadSigner, Protocol};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, log_check, logs, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, keep_issuers, log_check, logs, metrics, oidc, open_trust, trust, tsa},
     material::{Material, Publisher, deployment, timestamp_url},
     probe::{all_ready, probe},
     running::{Background, Running, Signals},
@@ -47,11 +47,16 @@ pub(crate) struct Served {
     pub(crate) router: Router,
     pub(crate) protocol: Protocol,
     pub(crate) checks: Vec<Check>,
+    /// What is told beside them, and is no reason not to be ready.
+    pub(crate) notes: Vec<Notes>,
 }
+
+/// What is not as it should be, by whom it is about.
+pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Served {
     fn new(face: Face, router: Router, protocol: Protocol) -> Self {
-        Self { face, router, protocol, checks: Vec::new() }
+        Self { face, router, protocol, checks: Vec::new(), notes: Vec::new() }
     }
 
     /// Makes readiness depend on `check` too.

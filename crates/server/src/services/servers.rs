@@ -80,11 +80,14 @@ impl Group {
     }
 
     fn serve(&mut self, served: Served, bound: Bound) {
-        let Served { face, router, protocol, checks } = served;
+        let Served { face, router, protocol, checks, notes } = served;
         let shutdown = self.shutdown.clone();
         let readiness = Readiness::new(shutdown.clone());
         for Check { name, state } in checks {
             readiness.add(name, move || std::future::ready(state()));
+        }
+        for notes in notes {
+            readiness.add_notes(move || notes());
         }
         let router = harden(router.merge(health_routes(readiness)), protocol);
         let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };

@@ -1,7 +1,10 @@
+mod pem;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use crypto::{AuthorityKey, KeyFamily};
+use bytes::Bytes;
+use crypto::{AuthorityKey, KeyFamily, SignatureAlgorithm};
 use identity::JwsAlgorithm;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
 use serde::Deserialize;
@@ -15,8 +18,16 @@ const MAX_CANDIDATES: usize = 8;
 /// Moduli of 2048 to 4096 bits, in bytes.
 const RSA_MODULUS_LEN: std::ops::RangeInclusive<usize> = 256..=512;
 
+/// An `RSAPublicKey` of 4096 bits: the modulus, an exponent of 8 bytes, and what is around them.
+const MAX_RSA_DER_LEN: usize = 540;
+
 /// The keys that an issuer published (RFC 7517 §5), those of them that can verify tokens.
-pub(crate) struct KeySet(Vec<VerifyingKey>);
+#[derive(Clone)]
+pub(crate) struct KeySet {
+    keys: Vec<VerifyingKey>,
+    /// As it was read, to be kept.
+    document: Bytes,
+}
 
 impl KeySet {
     /// Reads a JWK Set. Keys of unknown kinds, symmetric ones among them, are passed over
@@ -33,33 +44,76 @@ impl KeySet {
         }
         let usable = |key| serde_json::from_value::<Jwk>(key).ok()?.into_verifying_key();
         let keys: Vec<VerifyingKey> = document.keys.into_iter().filter_map(usable).collect();
-        (!keys.is_empty()).then_some(Self(keys))
+        let document = Bytes::copy_from_slice(json);
+        (!keys.is_empty()).then_some(Self { keys, document })
+    }
+
+    /// Reads a file of keys: a JWK Set, or PEM public keys, which have no id. All of those must be
+    /// usable, and no more than are tried for one token.
+    pub(crate) fn parse_file(content: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(content).ok()?;
+        if !text.contains("-----BEGIN") {
+            return Self::parse(content);
+        }
+        let keys: Option<Vec<VerifyingKey>> =
+            pem::public_keys(text)?.iter().map(|der| VerifyingKey::of_spki(der)).collect();
+        let keys = keys.filter(|keys| (1..=MAX_CANDIDATES).contains(&keys.len()))?;
+        Some(Self { keys, document: Bytes::copy_from_slice(content) })
+    }
+
+    /// As it was read.
+    pub(crate) fn document(&self) -> &Bytes {
+        &self.document
+    }
+
+    /// The keys by id and digest, in the order of publication.
+    pub(crate) fn names(&self) -> Vec<KeyName> {
+        self.keys.iter().map(|key| key.name.clone()).collect()
     }
 
     /// The keys that a token with this `kid` and `alg` may be signed with. Empty when there is none.
+    /// A key without an id may have signed tokens with any.
     pub(crate) fn candidates(
         &self,
         key_id: Option<&str>,
         algorithm: JwsAlgorithm,
     ) -> Vec<VerifyingKey> {
-        self.0
-            .iter()
-            .filter(|key| key_id.is_none() || key.key_id.as_deref() == key_id)
-            .filter(|key| key.fits(algorithm))
+        let named = |key: &&VerifyingKey| key_id.is_none() || key.name.id.as_deref() == key_id;
+        let nameless = |key: &&VerifyingKey| key_id.is_some() && key.name.id.is_none();
+        let fitting = || self.keys.iter().filter(|key| key.fits(algorithm));
+        fitting()
+            .filter(named)
+            .chain(fitting().filter(nameless))
             .take(MAX_CANDIDATES)
             .cloned()
             .collect()
     }
 }
 
+/// Which key it is, for people and for comparing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName {
+    /// Its `kid`.
+    pub id: Option<String>,
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    pub sha256: [u8; 32],
+}
+
 /// A public key of an issuer.
 #[derive(Clone)]
 pub(crate) struct VerifyingKey {
-    key_id: Option<String>,
+    name: KeyName,
     /// The one algorithm that the issuer published the key for, when it says so.
     algorithm: Option<JwsAlgorithm>,
     family: Family,
-    key: Arc<DecodingKey>,
+    key: Backend,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Jwt(Arc<DecodingKey>),
+    /// The backend of tokens has no P-521.
+    P521(AuthorityKey),
 }
 
 impl VerifyingKey {
@@ -70,14 +124,73 @@ impl VerifyingKey {
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        let verifier = (DEFAULT_PROVIDER.verifier_factory)(&backend_of(algorithm), &self.key);
-        self.fits(algorithm)
-            && verifier.is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+        if !self.fits(algorithm) {
+            return false;
+        }
+        match &self.key {
+            Backend::P521(key) => ecdsa_sig_value::<66>(signature).is_some_and(|der| {
+                key.verify_with(SignatureAlgorithm::EcdsaP521Sha512, message, &der).is_ok()
+            }),
+            Backend::Jwt(key) => {
+                let verifier = backend_of(algorithm)
+                    .and_then(|backend| (DEFAULT_PROVIDER.verifier_factory)(&backend, key).ok());
+                verifier
+                    .is_some_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+            }
+        }
     }
 
     fn fits(&self, algorithm: JwsAlgorithm) -> bool {
         self.algorithm.is_none_or(|only| only == algorithm) && self.family == Family::of(algorithm)
     }
+
+    fn new(
+        key_id: Option<String>,
+        algorithm: Option<JwsAlgorithm>,
+        key: &AuthorityKey,
+    ) -> Option<Self> {
+        let raw = key.raw();
+        let (family, backend) = match key.family() {
+            KeyFamily::Rsa => (Family::Rsa, DecodingKey::from_rsa_der(raw)),
+            KeyFamily::P256 => (Family::P256, DecodingKey::from_ec_der(raw)),
+            KeyFamily::P384 => (Family::P384, DecodingKey::from_ec_der(raw)),
+            KeyFamily::Ed25519 => (Family::Ed25519, DecodingKey::from_ed_der(raw)),
+            KeyFamily::P521 => {
+                let name = KeyName { id: key_id, sha256: crypto::sha256(key.spki_der()) };
+                let key = Backend::P521(key.clone());
+                return Some(Self { name, algorithm, family: Family::P521, key });
+            }
+        };
+        if family == Family::Rsa && raw.len() > MAX_RSA_DER_LEN {
+            return None;
+        }
+        let name = KeyName { id: key_id, sha256: crypto::sha256(key.spki_der()) };
+        Some(Self { name, algorithm, family, key: Backend::Jwt(Arc::new(backend)) })
+    }
+
+    fn of_spki(der: &[u8]) -> Option<Self> {
+        Self::new(None, None, &AuthorityKey::from_spki_der(der).ok()?)
+    }
+}
+
+/// `ECDSA-Sig-Value` (RFC 3279 §2.2.3) of a JWS signature: two integers of `LEN` bytes each.
+fn ecdsa_sig_value<const LEN: usize>(signature: &[u8]) -> Option<Vec<u8>> {
+    const INTEGER: u8 = 2;
+    const SEQUENCE: u8 = 0x30;
+    let mut integers = Vec::new();
+    let (r, s) = (signature.len() == 2 * LEN).then(|| signature.split_at(LEN))?;
+    for integer in [r, s] {
+        let integer = without_leading_zeros(integer);
+        // A first bit would be a sign.
+        let sign = integer.first().is_none_or(|first| *first >= 0x80);
+        integers.push(INTEGER);
+        integers.push(u8::try_from(integer.len() + usize::from(sign)).ok()?);
+        integers.extend(sign.then_some(0));
+        integers.extend_from_slice(integer);
+    }
+    let length = u8::try_from(integers.len()).ok()?;
+    let header: &[u8] = if length < 0x80 { &[SEQUENCE, length] } else { &[SEQUENCE, 0x81, length] };
+    Some([header, &integers].concat())
 }
 
 /// What a key can do by its type; the header's `alg` never decides that (RFC 8725 §3.1).
@@ -86,6 +199,7 @@ enum Family {
     Rsa,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -100,13 +214,14 @@ impl Family {
             | JwsAlgorithm::Ps512 => Self::Rsa,
             JwsAlgorithm::Es256 => Self::P256,
             JwsAlgorithm::Es384 => Self::P384,
+            JwsAlgorithm::Es512 => Self::P521,
             JwsAlgorithm::EdDsa => Self::Ed25519,
         }
     }
 }
 
-const fn backend_of(algorithm: JwsAlgorithm) -> Algorithm {
-    match algorithm {
+const fn backend_of(algorithm: JwsAlgorithm) -> Option<Algorithm> {
+    Some(match algorithm {
         JwsAlgorithm::Rs256 => Algorithm::RS256,
         JwsAlgorithm::Rs384 => Algorithm::RS384,
         JwsAlgorithm::Rs512 => Algorithm::RS512,
@@ -116,7 +231,8 @@ const fn backend_of(algorithm: JwsAlgorithm) -> Algorithm {
         JwsAlgorithm::Es256 => Algorithm::ES256,
         JwsAlgorithm::Es384 => Algorithm::ES384,
         JwsAlgorithm::EdDsa => Algorithm::EdDSA,
-    }
+        JwsAlgorithm::Es512 => return None,
+    })
 }
 
 /// A JSON Web Key, as far as it is read (RFC 7518 §6, RFC 8037 §2).
@@ -143,38 +259,36 @@ impl Jwk {
             Some(name) => Some(JwsAlgorithm::from_name(name)?),
             None => None,
         };
-        let (family, key) = match (self.kty.as_str(), self.crv.as_deref()) {
-            ("RSA", _) => (Family::Rsa, self.rsa()?),
-            ("EC", Some("P-256")) => (Family::P256, self.elliptic::<32>(KeyFamily::P256)?),
-            ("EC", Some("P-384")) => (Family::P384, self.elliptic::<48>(KeyFamily::P384)?),
+        let key = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("RSA", _) => self.rsa()?,
+            ("EC", Some("P-256")) => self.elliptic::<32>(KeyFamily::P256)?,
+            ("EC", Some("P-384")) => self.elliptic::<48>(KeyFamily::P384)?,
+            ("EC", Some("P-521")) => self.elliptic::<66>(KeyFamily::P521)?,
+            // Under a key of small order one signature would fit every token; it is refused.
             ("OKP", Some("Ed25519")) => {
-                let raw = decode(self.x.as_ref())?;
-                // Under a key of small order one signature fits every token.
-                AuthorityKey::from_raw(KeyFamily::Ed25519, &raw).ok()?;
-                (Family::Ed25519, DecodingKey::from_ed_der(&raw))
+                AuthorityKey::from_raw(KeyFamily::Ed25519, &decode(self.x.as_ref())?).ok()?
             }
             _ => return None,
         };
-        Some(VerifyingKey { key_id: self.kid, algorithm, family, key: Arc::new(key) })
+        VerifyingKey::new(self.kid, algorithm, &key)
     }
 
     /// Jenkins writes a leading zero byte, which the backend refuses; it carries no value.
-    fn rsa(&self) -> Option<DecodingKey> {
+    fn rsa(&self) -> Option<AuthorityKey> {
         let (n, e) = (decode(self.n.as_ref())?, decode(self.e.as_ref())?);
         let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
-        // Under an exponent of 1 everybody can sign.
-        AuthorityKey::from_rsa_components(n, e).ok()?;
-        RSA_MODULUS_LEN.contains(&n.len()).then(|| DecodingKey::from_rsa_raw_components(n, e))
+        // Under an exponent of 1 everybody can sign; it is refused.
+        let key = AuthorityKey::from_rsa_components(n, e).ok()?;
+        RSA_MODULUS_LEN.contains(&n.len()).then_some(key)
     }
 
     /// Coordinates have the curve's full length (RFC 7518 §6.2.1.2).
-    fn elliptic<const LEN: usize>(&self, family: KeyFamily) -> Option<DecodingKey> {
+    fn elliptic<const LEN: usize>(&self, family: KeyFamily) -> Option<AuthorityKey> {
         const UNCOMPRESSED_POINT: u8 = 4;
         let x: [u8; LEN] = decode(self.x.as_ref())?.try_into().ok()?;
         let y: [u8; LEN] = decode(self.y.as_ref())?.try_into().ok()?;
         let point = [&[UNCOMPRESSED_POINT], x.as_slice(), &y].concat();
-        AuthorityKey::from_raw(family, &point).ok()?;
-        Some(DecodingKey::from_ec_der(&point))
+        AuthorityKey::from_raw(family, &point).ok()
     }
 }
 

@@ -177,3 +177,84 @@ fn refuses_what_is_no_key_set() {
     let deep = format!("{{\"keys\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(KeySet::parse(deep.as_bytes()).is_none());
 }
+
+/// P-521 by the backend that signs chains; the signature as JWS has it (RFC 7518 §3.4).
+#[test]
+fn verifies_es512() {
+    use rcgen::{PKCS_ECDSA_P521_SHA512, PublicKeyData as _, SigningKey as _};
+
+    let pair = rcgen::KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
+    let point = pair.der_bytes();
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let jwk = json!({
+        "kty": "EC", "crv": "P-521", "kid": "k", "alg": "ES512",
+        "x": encode(&point[1..67]), "y": encode(&point[67..])
+    });
+    let key = single(jwk, JwsAlgorithm::Es512).unwrap();
+    for round in 0..20_u8 {
+        let message = [MESSAGE, &[round]].concat();
+        let signature = jwk::fixed::<66>(&pair.sign(&message).unwrap());
+        assert!(key.verifies(JwsAlgorithm::Es512, &message, &signature));
+        assert!(!key.verifies(JwsAlgorithm::Es512, MESSAGE, &signature));
+        assert!(!key.verifies(JwsAlgorithm::Es512, &message, &signature[1..]));
+        assert!(!key.verifies(JwsAlgorithm::Es384, &message, &signature));
+    }
+    assert!(!key.verifies(JwsAlgorithm::Es512, MESSAGE, &[0; 132]), "r and s of zero");
+}
+
+#[test]
+fn ed25519_keys_may_say_either_name() {
+    let pair = TokenKey::generate(KeyType::Ed25519);
+    for name in ["EdDSA", "Ed25519"] {
+        let mut jwk = pair.jwk("k");
+        jwk["alg"] = json!(name);
+        let key = single(jwk, JwsAlgorithm::EdDsa).unwrap();
+        assert!(key.verifies(JwsAlgorithm::EdDsa, MESSAGE, &pair.sign(MESSAGE)));
+    }
+}
+
+/// RFC 7517 §4.5: `kid` is optional.
+#[test]
+fn a_key_without_id_serves_tokens_with_any() {
+    let (nameless, named) =
+        (TokenKey::generate(KeyType::EcdsaP256), TokenKey::generate(KeyType::EcdsaP256));
+    let mut jwk = nameless.jwk("k");
+    jwk.as_object_mut().unwrap().remove("kid");
+    let keys = set(&[jwk, named.jwk("a")]).unwrap();
+    let verified = |key_id| {
+        let found = keys.candidates(key_id, JwsAlgorithm::Es256);
+        let by = |pair: &TokenKey| {
+            let signature = pair.sign(MESSAGE);
+            found.iter().any(|key| key.verifies(JwsAlgorithm::Es256, MESSAGE, &signature))
+        };
+        (by(&nameless), by(&named))
+    };
+    assert_eq!(verified(Some("anything")), (true, false));
+    assert_eq!(verified(Some("a")), (true, true));
+    assert_eq!(verified(None), (true, true));
+}
+
+#[test]
+fn files_hold_a_set_or_pem_public_keys() {
+    use crypto::{LocalSigner, Signer as _};
+
+    let pem = |key_type| LocalSigner::generate(key_type, "k").unwrap().public_key().to_pem();
+    let (ec, rsa) = (pem(KeyType::EcdsaP256), pem(KeyType::Rsa2048));
+    let both = format!("made by hand\n{ec}\r\n{rsa}");
+    let keys = KeySet::parse_file(both.as_bytes()).unwrap();
+    assert_eq!(keys.names().len(), 2);
+    assert_eq!(keys.candidates(Some("x"), JwsAlgorithm::Rs256).len(), 1);
+    let jwks = json!({"keys": [TokenKey::generate(KeyType::EcdsaP256).jwk("k")]}).to_string();
+    assert_eq!(KeySet::parse_file(jwks.as_bytes()).unwrap().names()[0].id.as_deref(), Some("k"));
+    let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    for odd in [
+        format!("{ec}{private}"),
+        ec.replace("-----END PUBLIC KEY-----", ""),
+        ec.replace("MF", "M!"),
+        ec.repeat(9),
+        String::new(),
+        "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----".to_owned(),
+    ] {
+        assert!(KeySet::parse_file(odd.as_bytes()).is_none(), "{odd}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Keys of issuers on disk: a CA that starts while a provider is down goes on with what it knew.
+//!
+//! What is read back is believed as little as possible: it must be of this very source, not older
+//! than keys may be, and not from the future. It is a cache: losing it costs nothing but that.
+
+use std::{
+    collections::HashSet,
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    discovery::{KeySource, MAX_DOCUMENT_LEN},
+    jwks::KeySet,
+};
+
+/// Longest file: a document whose every byte is escaped, and what is around it.
+const MAX_LEN: usize = 6 * MAX_DOCUMENT_LEN + 4096;
+
+/// Most files that are looked at: those of every source, and of each pattern's issuers.
+const MAX_FILES: usize = 16 * 1024;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
+    issuer: String,
+    /// What the keys depended on when they were fetched.
+    source_sha256: String,
+    fetched_at_ms: u64,
+    /// The JWK Set as it came.
+    keys: String,
+}
+
+const VERSION: u32 = 1;
+
+/// The directory of the kept keys.
+#[derive(Clone, Debug)]
+pub(super) struct KeysDir(PathBuf);
+
+impl KeysDir {
+    /// Makes the directory where it is missing, for its owner alone.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let probe = path.join(".writable");
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+        fs::remove_file(probe)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Where the keys of `source` are.
+    pub(super) fn file_of(&self, source: &KeySource) -> PathBuf {
+        let text = format!("{}\n{:?}", source.issuer(), source.location());
+        self.0.join(format!("{}.json", hex::encode(crypto::sha256(text.as_bytes()))))
+    }
+
+    /// Keeps what was fetched at `fetched_at_ms`. A crash leaves the old file or the new one, or
+    /// one that cannot be read: nothing waits for the disk.
+    pub(super) fn write(
+        &self,
+        source: &KeySource,
+        set: &KeySet,
+        fetched_at_ms: u64,
+    ) -> io::Result<()> {
+        let fingerprint = source.fingerprint().map_err(io::Error::other)?;
+        let kept = Kept {
+            version: VERSION,
+            issuer: source.issuer().to_owned(),
+            source_sha256: hex::encode(fingerprint),
+            fetched_at_ms,
+            keys: String::from_utf8_lossy(set.document()).into_owned(),
+        };
+        let path = self.file_of(source);
+        let unfinished = path.with_extension("new");
+        // A left-over could have another mode.
+        remove_if_present(&unfinished)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        file.write_all(&serde_json::to_vec(&kept)?)?;
+        fs::rename(&unfinished, &path)
+    }
+
+    /// What was kept of `source`, if it may still be used at `now_ms`, and when it was fetched.
+    pub(super) fn read(
+        &self,
+        source: &KeySource,
+        now_ms: u64,
+        max_age_ms: u64,
+    ) -> Option<(KeySet, u64)> {
+        let kept = read(&self.file_of(source))?;
+        let same = kept.version == VERSION
+            && kept.issuer == source.issuer()
+            && kept.source_sha256 == hex::encode(source.fingerprint().ok()?);
+        // A clock that was set back cannot tell how old they are.
+        let age_ms = now_ms.checked_sub(kept.fetched_at_ms)?;
+        let set = KeySet::parse(kept.keys.as_bytes())?;
+        (same && age_ms < max_age_ms).then_some((set, kept.fetched_at_ms))
+    }
+
+    pub(super) fn forget(&self, source: &KeySource) -> io::Result<()> {
+        remove_if_present(&self.file_of(source))
+    }
+
+    /// The issuers of which something is kept.
+    pub(super) fn issuers(&self) -> Vec<String> {
+        self.files().iter().filter_map(|path| read(path)).map(|kept| kept.issuer).collect()
+    }
+
+    /// Removes what no configured source would use.
+    pub(super) fn prune(&self, used: &HashSet<PathBuf>) {
+        for path in self.files().iter().filter(|path| !used.contains(*path)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
+        let ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.strip_suffix(".json").is_some_and(|digest| digest.len() == 64)
+        };
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        paths.filter(ours).take(MAX_FILES).collect()
+    }
+}
+
+/// Reads a file that only its owner can have written.
+fn read(path: &Path) -> Option<Kept> {
+    let file = fs::File::open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.mode() & 0o022 != 0 {
+        return None;
+    }
+    let mut content = Vec::new();
+    let limit = u64::try_from(MAX_LEN).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut content).ok()?;
+    wire::json::from_slice(&content).ok()
+}
+
+fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,222 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use identity::JwsAlgorithm;
+use tokio::sync::Semaphore;
+
+use super::{
+    IssuerKeys, KeysError, VerifyingKey,
+    cache::{Context, Doubt},
+    discovery::{KeySource, SourceError},
+};
+
+/// Issuers of one pattern whose tokens became certificates: only these are kept through a flood.
+/// A key set has some 5 KiB, so a pattern holds little more than a megabyte.
+const MAX_GRANTED: usize = 256;
+
+/// Issuers that were asked for keys, and whose tokens became nothing yet.
+const MAX_TRIED: usize = 64;
+
+/// Issuers that gave no keys, remembered so that they are not asked for every token.
+const MAX_FAILED: usize = 1024;
+
+/// How long such an issuer is not asked again, in milliseconds.
+const FAILED_FOR_MS: u64 = 60_000;
+
+/// New issuers that may be asked in a row, and the time in which one more may be: whoever sends
+/// made-up tokens can have one discovery document a second fetched from the pattern's hosts.
+const NEW_BURST: u64 = 16;
+const NEW_INTERVAL_MS: u64 = 1_000;
+
+/// Most callers that wait for issuers without a certificate yet, all together.
+const MAX_WAITING: usize = 64;
+
+/// The keys of all issuers of one pattern. The names come from tokens that nobody has verified, so
+/// what those can cost is bounded, and takes nothing from the issuers that are known to be good.
+pub(crate) struct PatternKeys {
+    template: KeySource,
+    context: Context,
+    state: Mutex<State>,
+    waiting: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    granted: Recent<Arc<IssuerKeys>>,
+    tried: Recent<Arc<IssuerKeys>>,
+    failed: Recent<Failed>,
+    /// When the next new issuer would be due if each took its whole interval.
+    next_new_ms: u64,
+}
+
+#[derive(Clone)]
+struct Failed {
+    again_at_ms: u64,
+    error: Arc<SourceError>,
+}
+
+impl PatternKeys {
+    pub(crate) fn new(template: KeySource, context: Context) -> Self {
+        Self { template, context, state: Mutex::default(), waiting: Semaphore::new(MAX_WAITING) }
+    }
+
+    /// As [`IssuerKeys::at_hand`]: asks nobody new.
+    pub(crate) fn at_hand(
+        &self,
+        iss: &str,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+    ) -> Vec<VerifyingKey> {
+        let known = self.lock().known(iss);
+        known.map(|keys| keys.at_hand(key_id, algorithm)).unwrap_or_default()
+    }
+
+    /// As [`IssuerKeys::renewed`], within the limits of the pattern.
+    pub(crate) async fn renewed(
+        &self,
+        iss: &str,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+        doubt: Doubt,
+    ) -> Result<Vec<VerifyingKey>, KeysError> {
+        let granted = self.lock().granted.get(iss);
+        if let Some(keys) = granted {
+            return keys.renewed(key_id, algorithm, doubt).await;
+        }
+        let keys = self.begin(iss)?;
+        let _place = self.waiting.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
+        let outcome = keys.renewed(key_id, algorithm, doubt).await;
+        if let Err(KeysError::Unavailable { source, .. }) = &outcome {
+            self.note_failure(iss, source);
+        }
+        outcome
+    }
+
+    /// Remembers that a token of `iss` became a certificate.
+    pub(crate) fn note_granted(&self, iss: &str) {
+        let mut state = self.lock();
+        let Some(keys) = state.tried.take(iss) else { return };
+        state.granted.put(iss, Arc::clone(&keys), MAX_GRANTED);
+        drop(state);
+        keys.keep();
+    }
+
+    /// Takes up the issuers whose keys an earlier start has kept: they need not compete with
+    /// made-up ones for their first question.
+    pub(super) fn restore(&self, is_of: impl Fn(&str) -> bool) {
+        let Some(directory) = &self.context.keys_dir else { return };
+        let issuers = directory.issuers().into_iter().filter(|iss| is_of(iss)).take(MAX_GRANTED);
+        for iss in issuers {
+            let Ok(source) = self.template.of(&iss) else { continue };
+            let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
+            keys.restore();
+            if keys.health().age_s.is_some() {
+                self.lock().granted.put(&iss, keys, MAX_GRANTED);
+            }
+        }
+    }
+
+    /// Those whose tokens became certificates.
+    pub(super) fn granted(&self) -> Vec<Arc<IssuerKeys>> {
+        self.lock().granted.values()
+    }
+
+    /// All that are known, for an order to ask them now. Failures are forgotten: it may be their end
+    /// that made somebody ask.
+    pub(super) fn to_refresh(&self) -> Vec<Arc<IssuerKeys>> {
+        let mut state = self.lock();
+        state.failed = Recent::default();
+        [state.granted.values(), state.tried.values()].concat()
+    }
+
+    /// The keys of an issuer that has granted nothing yet, if it may be asked now.
+    fn begin(&self, iss: &str) -> Result<Arc<IssuerKeys>, KeysError> {
+        let now_ms = self.context.clock.now_ms();
+        let mut state = self.lock();
+        if let Some(failed) = state.failed.get(iss)
+            && let Some(wait_ms) = failed.again_at_ms.checked_sub(now_ms).filter(|ms| *ms > 0)
+            // A clock that was set back must not keep an issuer out.
+            && wait_ms <= FAILED_FOR_MS
+        {
+            let retry_after_s = wait_ms.div_ceil(1000);
+            return Err(KeysError::Unavailable { source: failed.error, retry_after_s });
+        }
+        if let Some(keys) = state.tried.get(iss) {
+            return Ok(keys);
+        }
+        let burst_ms = NEW_BURST * NEW_INTERVAL_MS;
+        // Likewise.
+        let due_ms = if state.next_new_ms > now_ms + burst_ms { now_ms } else { state.next_new_ms };
+        if due_ms.saturating_sub(now_ms) > burst_ms - NEW_INTERVAL_MS {
+            return Err(KeysError::TooManyNew);
+        }
+        state.next_new_ms = due_ms.max(now_ms) + NEW_INTERVAL_MS;
+        let source = self.template.of(iss).map_err(|error| KeysError::Unavailable {
+            source: Arc::new(error),
+            retry_after_s: FAILED_FOR_MS / 1000,
+        })?;
+        let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
+        state.tried.put(iss, Arc::clone(&keys), MAX_TRIED);
+        Ok(keys)
+    }
+
+    fn note_failure(&self, iss: &str, error: &Arc<SourceError>) {
+        let again_at_ms = self.context.clock.now_ms().saturating_add(FAILED_FOR_MS);
+        let mut state = self.lock();
+        state.tried.take(iss);
+        state.failed.put(iss, Failed { again_at_ms, error: Arc::clone(error) }, MAX_FAILED);
+    }
+
+    /// Nothing panics while it is held, so a poisoned lock guards sound data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn known(&mut self, iss: &str) -> Option<Arc<IssuerKeys>> {
+        self.granted.get(iss).or_else(|| self.tried.get(iss))
+    }
+}
+
+/// A map of bounded size that forgets what was not asked for the longest.
+struct Recent<V> {
+    entries: HashMap<String, (u64, V)>,
+    uses: u64,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), uses: 0 }
+    }
+}
+
+impl<V: Clone> Recent<V> {
+    fn get(&mut self, key: &str) -> Option<V> {
+        self.uses += 1;
+        let (used, value) = self.entries.get_mut(key)?;
+        *used = self.uses;
+        Some(value.clone())
+    }
+
+    fn values(&self) -> Vec<V> {
+        self.entries.values().map(|(_, value)| value.clone()).collect()
+    }
+
+    fn take(&mut self, key: &str) -> Option<V> {
+        self.entries.remove(key).map(|(_, value)| value)
+    }
+
+    fn put(&mut self, key: &str, value: V, limit: usize) {
+        if self.entries.len() >= limit && !self.entries.contains_key(key) {
+            let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                self.entries.remove(&oldest);
+            }
+        }
+        self.uses += 1;
+        self.entries.insert(key.to_owned(), (self.uses, value));
+    }
+}

@@ -1,0 +1,163 @@
+//! Asks issuers as `check --online` does: what is wrong, and which setting changes it.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use identity::{IssuerConfig, JwsAlgorithm};
+
+use super::{KeyName, KeySource, SourceError, check_files, discovery::keys_of_file, health::words};
+use crate::{CaConfig, CaConfigError, fetch::Clients};
+
+/// What one entry's issuer answered.
+#[derive(Clone, Debug)]
+pub struct IssuerProbe {
+    /// The issuer's URL, or its pattern.
+    pub issuer: String,
+    /// What was asked.
+    pub source: String,
+    /// What came of it; `Err` holds what is wrong and what to change.
+    pub outcome: Result<Probed, String>,
+}
+
+/// An issuer that gives keys.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// Its keys.
+    pub keys: Vec<KeyName>,
+    /// Where people log in, when its document says so.
+    pub authorization_endpoint: Option<String>,
+    /// Algorithms that it advertises and that its entry does not allow.
+    pub not_allowed: Vec<String>,
+}
+
+/// Checks what the entries name on this machine, and that no key is in two sources of one issuer;
+/// asks nobody. Each problem names its issuer.
+#[must_use]
+pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (position, issuer) in issuers.iter().enumerate() {
+        if let Err(error) = check_files(issuer) {
+            problems.push(explain(issuer.url(), &error));
+        }
+        let keys = keys_of_file(issuer);
+        for other in issuers.iter().skip(position + 1) {
+            let one_issuer = other.is_of(issuer.url()) || issuer.is_of(other.url());
+            if !one_issuer || other.keys() == issuer.keys() {
+                continue;
+            }
+            if let Some(key) = keys_of_file(other).iter().find(|key| holds(&keys, key)) {
+                problems.push(in_two_sources(issuer.url(), key));
+            }
+        }
+    }
+    problems
+}
+
+fn holds(keys: &[KeyName], key: &KeyName) -> bool {
+    keys.iter().any(|known| known.sha256 == key.sha256)
+}
+
+fn in_two_sources(issuer: &str, key: &KeyName) -> String {
+    let id = key.id.as_deref().unwrap_or("without id");
+    let id = wire::inert::escape(id);
+    format!(
+        "issuer {issuer}: the key {id} is in two of its sources: whose a token is could not be \
+         told, so both entries would refuse it"
+    )
+}
+
+/// Asks the issuers of all entries at once. A pattern's are not known, so nobody is asked there.
+///
+/// # Errors
+/// When no HTTP client can be made.
+pub async fn probe_issuers(config: &CaConfig) -> Result<Vec<IssuerProbe>, CaConfigError> {
+    let timeout = Duration::from_millis(config.oidc.timeout_ms);
+    let mut clients = Clients::new(timeout);
+    let mut asked = Vec::new();
+    for issuer in &config.issuers {
+        if !issuer.is_pattern() || issuer.keys().is_fixed() {
+            asked.push((issuer, KeySource::new(issuer, timeout, &mut clients)?));
+        }
+    }
+    let mut probes = join_all(asked.iter().map(|(issuer, source)| async {
+        let outcome = match probe(issuer, source).await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(explain(issuer.url(), &error)),
+        };
+        IssuerProbe { issuer: issuer.url().to_owned(), source: source.describe(), outcome }
+    }))
+    .await;
+    refuse_shared_keys(&asked, &mut probes);
+    Ok(probes)
+}
+
+/// The same key in two sources of one issuer.
+fn refuse_shared_keys(asked: &[(&IssuerConfig, KeySource)], probes: &mut [IssuerProbe]) {
+    for later in 1..asked.len() {
+        let (before, rest) = probes.split_at_mut(later);
+        let (Some(probe), Some((issuer, _))) = (rest.first_mut(), asked.get(later)) else { return };
+        let Ok(probed) = &probe.outcome else { continue };
+        let others = before
+            .iter()
+            .zip(asked)
+            .filter(|(_, (other, _))| other.url() == issuer.url() && other.keys() != issuer.keys());
+        let known = others.filter_map(|(other, _)| other.outcome.as_ref().ok());
+        let shared = known.flat_map(|other| &other.keys).find(|key| holds(&probed.keys, key));
+        if let Some(key) = shared {
+            probe.outcome = Err(in_two_sources(issuer.url(), key));
+        }
+    }
+}
+
+async fn probe(
+    issuer: &IssuerConfig,
+    source: &KeySource,
+) -> Result<Result<Probed, String>, SourceError> {
+    let metadata = source.metadata().await?;
+    let keys = source.fetch().await?;
+    let allowed = issuer.algorithms();
+    let listed = |names: &[&str]| names.join("`, `");
+    let allowed_names: Vec<&str> = allowed.iter().map(|algorithm| algorithm.name()).collect();
+    if !allowed.iter().any(|algorithm| !keys.candidates(None, *algorithm).is_empty()) {
+        let fitting = JwsAlgorithm::ALL.iter();
+        let fitting = fitting.filter(|algorithm| !keys.candidates(None, **algorithm).is_empty());
+        let fitting: Vec<&str> = fitting.map(|algorithm| algorithm.name()).collect();
+        return Ok(Err(format!(
+            "issuer {}: its keys sign with `{}`, and only `{}` may be used: set `algorithms`",
+            issuer.url(),
+            listed(&fitting),
+            listed(&allowed_names)
+        )));
+    }
+    let advertised = metadata
+        .as_ref()
+        .and_then(|metadata| metadata.id_token_signing_alg_values_supported.as_deref());
+    let is_allowed = |name: &&String| {
+        JwsAlgorithm::from_name(name).is_some_and(|algorithm| allowed.contains(&algorithm))
+    };
+    let advertised = advertised.unwrap_or_default();
+    let not_allowed: Vec<String> = advertised
+        .iter()
+        .filter(|name| !is_allowed(name))
+        .map(|name| wire::inert::escape(name).into_owned())
+        .collect();
+    if !advertised.is_empty() && not_allowed.len() == advertised.len() {
+        return Ok(Err(format!(
+            "issuer {}: it signs with `{}` by its document, and only `{}` may be used: set \
+             `algorithms`",
+            issuer.url(),
+            not_allowed.join("`, `"),
+            listed(&allowed_names)
+        )));
+    }
+    Ok(Ok(Probed {
+        keys: keys.names(),
+        authorization_endpoint: metadata.and_then(|metadata| metadata.authorization_endpoint),
+        not_allowed,
+    }))
+}
+
+fn explain(issuer: &str, error: &SourceError) -> String {
+    let advice = error.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("issuer {issuer}: {}{advice}", words(error))
+}

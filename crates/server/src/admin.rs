@@ -1,0 +1,301 @@
+//! Orders to a running process over `admin.sock`: one JSON line in, one out.
+//!
+//! The socket is its owner's alone: the directory and the file are, and who connects is asked of
+//! the kernel. One order at a time; whoever is slow or says much is hung up on.
+
+use std::{
+    io::ErrorKind,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use ca::{Ca, IssuerRefresh, KeyName};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{cli::RefreshArguments, config::Config, deployment_dirs::DeploymentDirs, output};
+
+/// Longest order: a URL, and what is around it.
+const MAX_ORDER_LEN: u64 = 4096;
+
+/// Longest answer: the keys of every source of a large configuration.
+const MAX_ANSWER_LEN: u64 = 4 << 20;
+
+/// For a peer to say its order, and to take the answer.
+const PEER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// For an order to be carried out: a fetch that is under way, and one more, of two documents each.
+const ORDER_PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
+enum Order {
+    IssuerRefresh { url: Option<String>, forget: bool },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Sources(Vec<Source>),
+    Error(String),
+}
+
+/// What became of one source of keys.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Source {
+    issuer: String,
+    source: String,
+    came: Vec<String>,
+    went: Vec<String>,
+    changed: Vec<String>,
+    stayed: Vec<String>,
+    failure: Option<String>,
+}
+
+impl Source {
+    fn of(refresh: IssuerRefresh) -> Self {
+        let IssuerRefresh { issuer, source, before, after, failure } = refresh;
+        let mut of = Self {
+            issuer,
+            source,
+            came: Vec::new(),
+            went: Vec::new(),
+            changed: Vec::new(),
+            stayed: Vec::new(),
+            failure,
+        };
+        let same_id = |keys: &[KeyName], key: &KeyName| {
+            key.id.is_some() && keys.iter().any(|other| other.id == key.id)
+        };
+        for key in &after {
+            let list = match before.contains(key) {
+                true => &mut of.stayed,
+                false if same_id(&before, key) => &mut of.changed,
+                false => &mut of.came,
+            };
+            list.push(name(key));
+        }
+        let gone = before.iter().filter(|key| !after.contains(key) && !same_id(&after, key));
+        of.went = gone.map(name).collect();
+        of
+    }
+
+    fn record(&self, forget: bool) {
+        info!(
+            target: "audit",
+            {
+                ca.step = "issuer refresh",
+                ca.issuer = self.issuer,
+                ca.keys_source = self.source,
+                ca.forget = forget,
+                ca.keys_came = self.came.join(" "),
+                ca.keys_went = self.went.join(" "),
+                ca.keys_changed = self.changed.join(" "),
+                ca.failure = self.failure.as_deref().unwrap_or_default(),
+            },
+            "keys of an issuer were asked for by order"
+        );
+    }
+}
+
+/// The id and the beginning of the digest.
+fn name(key: &KeyName) -> String {
+    let digest = hex::encode(key.sha256.get(..8).unwrap_or_default());
+    match &key.id {
+        Some(id) => format!("{id} ({digest})"),
+        None => format!("without id ({digest})"),
+    }
+}
+
+/// The socket below a directory of the CA's state.
+pub(crate) fn socket_in(directory: &Path) -> PathBuf {
+    directory.join("admin.sock")
+}
+
+/// Takes orders at `path` until `shutdown`. A place where no socket can be is said, and no reason
+/// not to serve.
+pub(crate) async fn serve(path: PathBuf, ca: Arc<Ca>, shutdown: CancellationToken) {
+    let listener = match bind(&path).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            let error = format!("{error:#}");
+            warn!(path = %path.display(), error, "no orders are taken: `countersignd issuer` will not work");
+            return;
+        }
+    };
+    loop {
+        let peer = tokio::select! {
+            () = shutdown.cancelled() => break,
+            peer = listener.accept() => peer,
+        };
+        let Ok((peer, _)) = peer else {
+            // Out of descriptors: not a reason to spin.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        if let Err(error) = answer(peer, &ca).await {
+            let error = format!("{error:#}");
+            warn!(error, "an order was not carried out");
+        }
+    }
+    let _ = std::fs::remove_file(&path);
+}
+
+/// Binds the socket; one that a killed process left is replaced.
+async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            bail!("{} is there and is no socket", path.display())
+        }
+        Ok(_) if UnixStream::connect(path).await.is_ok() => {
+            bail!("another process takes orders at {}", path.display())
+        }
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn answer(mut peer: UnixStream, ca: &Ca) -> anyhow::Result<()> {
+    // Who runs this process, by what it owns.
+    let own = std::fs::metadata("/proc/self")?.uid();
+    if ![own, 0].contains(&peer.peer_cred()?.uid()) {
+        bail!("an order of another user");
+    }
+    let (reading, mut writing) = peer.split();
+    let mut line = String::new();
+    let mut reading = BufReader::new(reading.take(MAX_ORDER_LEN));
+    tokio::time::timeout(PEER_PATIENCE, reading.read_line(&mut line))
+        .await
+        .context("no order in time")??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Order::IssuerRefresh { url, forget }) => refresh(ca, url, forget).await,
+        Err(_) => Answer::Error("not an order".to_owned()),
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    tokio::time::timeout(PEER_PATIENCE, writing.write_all(&text)).await.context("not taken")??;
+    Ok(())
+}
+
+async fn refresh(ca: &Ca, url: Option<String>, forget: bool) -> Answer {
+    let refreshed = ca.refresh_issuers(url.as_deref(), forget).await;
+    if refreshed.is_empty() {
+        return Answer::Error(match url {
+            Some(url) => format!("no issuer with the url or url_pattern {url}"),
+            None => "no issuer was asked: those of a pattern are known by their tokens".to_owned(),
+        });
+    }
+    let sources: Vec<Source> = refreshed.into_iter().map(Source::of).collect();
+    sources.iter().for_each(|source| source.record(forget));
+    Answer::Sources(sources)
+}
+
+/// `countersignd issuer refresh`: exit code 1 unless every source gave keys.
+pub(crate) async fn issuer_refresh(
+    arguments: RefreshArguments,
+    config: Option<Config>,
+) -> anyhow::Result<ExitCode> {
+    let path = match &config {
+        Some(config) => socket_in(&config.ca_state_dir()),
+        None => socket_in(&arguments.data_dir),
+    };
+    let order = Order::IssuerRefresh { url: arguments.url, forget: arguments.forget };
+    let answered = tokio::time::timeout(ORDER_PATIENCE, ask(&path, &order)).await;
+    match answered.context("the CA does not answer")?? {
+        Answer::Error(error) => bail!(error),
+        Answer::Sources(sources) => {
+            sources.iter().for_each(report);
+            let sound = sources.iter().all(|source| source.failure.is_none());
+            Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+async fn ask(path: &Path, order: &Order) -> anyhow::Result<Answer> {
+    let stream = UnixStream::connect(path).await;
+    let mut stream = stream.with_context(|| {
+        format!("no CA takes orders at {}: does it run, as this user?", path.display())
+    })?;
+    let mut text = serde_json::to_vec(order)?;
+    text.push(b'\n');
+    stream.write_all(&text).await?;
+    let mut answer = Vec::new();
+    stream.take(MAX_ANSWER_LEN).read_to_end(&mut answer).await?;
+    serde_json::from_slice(&answer).context("the CA's answer is not one")
+}
+
+fn report(source: &Source) {
+    let Source { issuer, source: from, came, went, changed, stayed, failure } = source;
+    output::print(&format!("{issuer}, from {from}:"));
+    for (what, keys) in
+        [("came", came), ("changed under its id", changed), ("went", went), ("stayed", stayed)]
+    {
+        keys.iter().for_each(|key| output::print(&format!("  {what}: {key}")));
+    }
+    match failure {
+        Some(failure) => output::print(&format!("  FAILED: {failure}")),
+        None if came.len() + went.len() + changed.len() == 0 => output::print("  nothing changed"),
+        None => {}
+    }
+}
+
+/// The state directories of deployments are in one place.
+impl Config {
+    /// Where the CA keeps what it may lose: fetched keys, and the socket for orders.
+    pub(crate) fn ca_state_dir(&self) -> PathBuf {
+        self.ca.state_dir.clone().unwrap_or_else(|| DeploymentDirs::new(&self.data_dir).ca_state())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: &str, digest: u8) -> KeyName {
+        KeyName { id: Some(id.to_owned()), sha256: [digest; 32] }
+    }
+
+    #[test]
+    fn tells_keys_that_came_went_changed_and_stayed() {
+        let source = Source::of(IssuerRefresh {
+            issuer: "https://i.example".to_owned(),
+            source: "s".to_owned(),
+            before: vec![key("a", 1), key("b", 2), key("c", 3)],
+            after: vec![key("a", 1), key("b", 9), key("d", 4)],
+            failure: None,
+        });
+        assert_eq!(source.stayed, ["a (0101010101010101)"]);
+        assert_eq!(source.changed, ["b (0909090909090909)"]);
+        assert_eq!(source.went, ["c (0303030303030303)"]);
+        assert_eq!(source.came, ["d (0404040404040404)"]);
+    }
+
+    #[tokio::test]
+    async fn a_left_over_socket_is_replaced_and_another_file_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = socket_in(directory.path());
+        drop(bind(&path).await.unwrap());
+        assert!(path.exists(), "as after kill -9");
+        let listener = bind(&path).await.unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(bind(&path).await.unwrap_err().to_string().contains("another process"));
+        drop(listener);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "mine").unwrap();
+        assert!(bind(&path).await.unwrap_err().to_string().contains("is no socket"));
+    }
+}

@@ -1,0 +1,49 @@
+//! `countersignd check`: the issuers, as far as this machine tells, and as they answer.
+
+use anyhow::anyhow;
+use ca::{IssuerProbe, Probed};
+
+use crate::{config::Config, fsck::report, output};
+
+/// Whether all issuers are as configured. Nobody is asked unless `online`.
+pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<bool> {
+    let settings = &config.ca.settings;
+    let problems = ca::check_issuers(&settings.issuers);
+    let mut sound = problems.is_empty();
+    for problem in problems {
+        report("issuers", &Err(anyhow!(problem)));
+    }
+    if !online {
+        return Ok(sound);
+    }
+    for issuer in settings.issuers.iter().filter(|issuer| issuer.is_pattern()) {
+        output::print(&format!("issuers: {} is a pattern, nobody is asked", issuer.url()));
+    }
+    for probe in ca::probe_issuers(settings).await? {
+        let IssuerProbe { issuer, source, outcome } = probe;
+        let outcome = outcome.and_then(|probed| describe(config, &issuer, &source, probed));
+        sound &= report("issuers", &outcome.map_err(|problem| anyhow!(problem)));
+    }
+    Ok(sound)
+}
+
+fn describe(config: &Config, issuer: &str, source: &str, probed: Probed) -> Result<String, String> {
+    let Probed { keys, authorization_endpoint, not_allowed } = probed;
+    let people = config.trust.oidc_url.trim_end_matches('/') == issuer.trim_end_matches('/');
+    // A file or a key set says nothing of it.
+    let discovered = source.contains("/.well-known/");
+    if people && discovered && authorization_endpoint.is_none() {
+        return Err(format!(
+            "issuer {issuer}: people log in there by `oidc_url` of [trust.{}], and its document has \
+             no authorization_endpoint: set `oidc_url` to a provider for people",
+            "<name>"
+        ));
+    }
+    let mut summary = format!("issuer {issuer}: {} keys from {source}", keys.len());
+    if !not_allowed.is_empty() {
+        let names = not_allowed.join("`, `");
+        summary
+            .push_str(&format!("; tokens signed with `{names}` would be refused (`algorithms`)"));
+    }
+    Ok(summary)
+}
