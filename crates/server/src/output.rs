@@ -30,7 +30,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
     if !error.use_stderr() {
         // Help and version are our own words, but for values of variables.
         let shown = to_stdout(&inert::escape_each_line(&error.render().to_string()));
-        return Err(u8::from(!said(shown)));
+        return Err(u8::from(!said(&shown)));
     }
     // An argument that the error quotes may have lines of its own: so the mistake is made once more,
     // with arguments that have none.
@@ -45,14 +45,14 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, u8> {
 
 /// Prints a line of a command's answer on standard output.
 pub(crate) fn print(line: &str) {
-    if !said(to_stdout(&(inert::escape(line) + "\n"))) {
+    if !said(&to_stdout(&(inert::escape(line) + "\n"))) {
         LOST.store(true, Ordering::Relaxed);
     }
 }
 
 /// Prints what a service announces, each of whose values was made inert: it serves without as well.
 pub(crate) fn print_lines(text: &str) {
-    said(to_stdout(&inert::escape_each_line(text)));
+    said(&to_stdout(&inert::escape_each_line(text)));
 }
 
 /// Prints exactly `text`, which is of this program's own making.
@@ -96,8 +96,8 @@ pub(crate) fn report_panics() {
 }
 
 /// Whether something was written; why not is said on the other way out.
-fn said(written: io::Result<()>) -> bool {
-    if let Err(error) = &written {
+fn said(written: &io::Result<()>) -> bool {
+    if let Err(error) = written {
         say(&format!("cannot write to standard output: {error}"));
     }
     written.is_ok()

@@ -148,7 +148,9 @@ pub enum ChainError {
     #[error("certificate {0} of the chain has no critical basic constraints with cA")]
     NotAnAuthority(usize),
     /// Key usage without `keyCertSign`; of the issuing certificate, absent or not critical too.
-    #[error("certificate {0} of the chain has no key usage with keyCertSign, critical where it issues leaves")]
+    #[error(
+        "certificate {0} of the chain has no key usage with keyCertSign, critical where it issues leaves"
+    )]
     MayNotSignCertificates(usize),
     /// More CAs below than the path length admits.
     #[error("certificate {0} of the chain has a path length that forbids those below it")]

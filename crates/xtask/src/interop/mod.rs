@@ -16,7 +16,9 @@ use anyhow::{Result, bail};
 
 use crate::{options::Options, process::build_binaries, stack::Stack};
 use report::Report;
-use scenarios::{chains, clock, commits, images, login, matrix, old_forms, page, timestamps, trust};
+use scenarios::{
+    chains, clock, commits, images, login, matrix, old_forms, page, timestamps, trust,
+};
 use scene::Scene;
 
 /// The parts of the full matrix, in the order of a run.

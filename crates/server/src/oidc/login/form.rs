@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn counts_and_lengths_are_bounded() {
-        let many: String = (0..33).map(|number| format!("p{number}=1&")).collect();
-        Form::parse(many.as_bytes()).unwrap_err();
+        let many: Vec<_> = (0..33).map(|number| format!("p{number}=1")).collect();
+        Form::parse(many.join("&").as_bytes()).unwrap_err();
         Form::parse(format!("a={}", "x".repeat(2049)).as_bytes()).unwrap_err();
         Form::parse(format!("a={}", "x".repeat(2048)).as_bytes()).unwrap();
     }

@@ -33,7 +33,7 @@ curl -sSL --output /dev/null --data "page=$secret" --data-urlencode "email=IDENT
 "#;
 
 /// From the start of a client to the code that it shows.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Each client's flow, and that what it signed is of who logged in.
 pub(in crate::interop) fn by_people(scene: &Scene<'_>, report: &mut Report) -> Result<()> {
@@ -47,10 +47,12 @@ pub(in crate::interop) fn by_people(scene: &Scene<'_>, report: &mut Report) -> R
         ("gitsign, browser", &[Tool::Gitsign, Tool::Git], commit_by_browser),
     ];
     for (name, tools, way) in ways {
-        let needed = tools.iter().chain(&[Tool::Curl]);
-        match needed.filter_map(|tool| scene.clients.missing(*tool)).next() {
+        let mut needed = tools.iter().chain(&[Tool::Curl]);
+        match needed.find_map(|tool| scene.clients.missing(*tool)) {
             Some(why) => report.skip(name, &why),
-            None => drop(report.step(name, || way(scene, &browser))),
+            None => {
+                report.step(name, || way(scene, &browser));
+            }
         }
     }
     Ok(())
@@ -85,7 +87,8 @@ fn cosign_by_browser(scene: &Scene<'_>, browser: &Path) -> Result<()> {
 
 /// Without a terminal cosign shows a code, and polls until somebody has typed it.
 fn cosign_by_device(scene: &Scene<'_>, browser: &Path) -> Result<()> {
-    let (bundle, said) = (scene.work.join("login-device.json"), scene.work.join("login-device.txt"));
+    let (bundle, said) =
+        (scene.work.join("login-device.json"), scene.work.join("login-device.txt"));
     let mut command = cosign3::cosign(scene, Trust::Tuf)?;
     command.args(["sign-blob", "--yes", "--bundle"]).arg(&bundle).arg(&scene.artifact);
     let log = File::create(&said)?;
@@ -135,7 +138,9 @@ fn model_by_browser(scene: &Scene<'_>, browser: &Path) -> Result<()> {
 
 fn commit_by_browser(scene: &Scene<'_>, browser: &Path) -> Result<()> {
     let repository = gitsign::repository_of_a_person(scene)?;
-    gitsign::commit_by_login(scene, &repository, |git| drop(with_browser(git, browser)))?;
+    gitsign::commit_by_login(scene, &repository, |git| {
+        with_browser(git, browser);
+    })?;
     gitsign::verify(scene, &repository, ("HEAD", IDENTITY))
 }
 
