@@ -6,7 +6,7 @@ use identity::{Principal, UnverifiedClaims};
 use x509::{lint, proof};
 
 use crate::{
-    ClaimedKey, EncodedKey, IssueError,
+    ClaimedKey, EncodedKey, IssueError, audit,
     oidc::{Issuer, VerifyingKey},
 };
 
@@ -29,6 +29,7 @@ pub(crate) fn admit(
         keys.iter().any(|key| key.verifies(algorithm, message, signature))
     })?;
     let principal = verified.principal(&issuer.config)?;
+    audit::dry_run(&verified, &issuer.config, &principal);
     let public_key = match key {
         ClaimedKey::Proven { public_key, proof_of_possession } => {
             proven_key(public_key, proof_of_possession, &principal)?

@@ -7,6 +7,8 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::ClaimPath;
+
 /// Deepest nesting of a claim set. Keycloak's `resource_access` has 4 levels; a token has no use for more.
 const MAX_DEPTH: usize = 16;
 
@@ -108,6 +110,25 @@ impl Claims {
         self.0.get(name).is_some_and(|raw| matches!(raw.get(), "true" | "\"true\"" | "\"True\""))
     }
 
+    /// The exact JSON text of a claim; `None` when absent or `null`.
+    pub(crate) fn raw(&self, name: &str) -> Option<&RawValue> {
+        self.0.get(name).map(AsRef::as_ref).filter(|raw| raw.get() != "null")
+    }
+
+    /// Like [`Claims::text`], of the claim that `path` leads to.
+    ///
+    /// # Errors
+    /// For the types that [`Claims::text`] refuses, and where something on the way is no object.
+    pub(crate) fn text_at(&self, path: &ClaimPath) -> Result<Option<String>, serde_json::Error> {
+        let Some((last, above)) = path.names().split_last() else { return Ok(None) };
+        let mut claims = None;
+        for name in above {
+            let Some(raw) = claims.as_ref().unwrap_or(self).raw(name) else { return Ok(None) };
+            claims = Some(serde_json::from_str::<Self>(raw.get())?);
+        }
+        claims.as_ref().unwrap_or(self).text_named(last)
+    }
+
     /// Reads a claim as `T`; `None` when absent or `null`.
     ///
     /// # Errors
@@ -171,7 +192,7 @@ pub enum ClaimError {
     WrongType(&'static str),
 }
 
-fn is_integer(json: &str) -> bool {
+pub(crate) fn is_integer(json: &str) -> bool {
     let digits = json.strip_prefix('-').unwrap_or(json);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

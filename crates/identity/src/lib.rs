@@ -13,13 +13,15 @@
 //! [`UnverifiedClaims`] shows only what key look-up needs; [`UnverifiedClaims::verify`] consumes it
 //! and gives [`VerifiedClaims`], which alone become a [`Principal`].
 //!
-//! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`].
+//! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`]; what claims are demanded
+//!   ([`ClaimRules`]), and that no two vouch for one name ([`name_conflicts`]). `mail`: addresses.
 //! - `token`: compact JWS with limits. `claims`: typed, exact values. `verified`: time, audience.
 //! - `principal`: one module per issuer kind; `claim_text` has the shapes that all CIs share.
 
 mod algorithm;
 mod claims;
 mod issuer;
+mod mail;
 mod principal;
 mod subject_domain;
 mod token;
@@ -29,9 +31,11 @@ pub use algorithm::JwsAlgorithm;
 pub use claims::{ClaimError, Claims};
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
-    is_loopback,
+    ClaimPath, ClaimRules, IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims,
+    JenkinsController, MachineClients, MachineProvider, NameSpace, People, is_loopback,
+    name_conflicts,
 };
+pub use mail::MailDomain;
 pub use principal::{Principal, PrincipalError};
 pub use subject_domain::SubjectDomain;
 pub use token::{MAX_TOKEN_LEN, TokenError, UnverifiedClaims};

@@ -17,6 +17,7 @@ pub struct UnverifiedClaims {
     pub(crate) algorithm: JwsAlgorithm,
     pub(crate) claims: Claims,
     pub(crate) compact: Compact,
+    pub(crate) token_type: Option<String>,
     key_id: Option<String>,
 }
 
@@ -42,7 +43,8 @@ impl UnverifiedClaims {
             signing_input: token.rsplit_once('.').map(|(signed, _)| signed.to_owned()),
         };
         let issuer = claims.required_text("iss")?;
-        Ok(Self { issuer, algorithm: header.algorithm, claims, compact, key_id: header.key_id })
+        let Header { algorithm, key_id, token_type } = header;
+        Ok(Self { issuer, algorithm, claims, compact, token_type, key_id })
     }
 
     /// The `iss` claim: whose keys to fetch. Never empty.
@@ -87,6 +89,7 @@ impl std::fmt::Debug for Compact {
 struct Header {
     algorithm: JwsAlgorithm,
     key_id: Option<String>,
+    token_type: Option<String>,
 }
 
 impl Header {
@@ -96,6 +99,7 @@ impl Header {
         struct JoseHeader {
             alg: String,
             kid: Option<String>,
+            typ: Option<String>,
             #[serde(default, deserialize_with = "present")]
             crit: Option<IgnoredAny>,
         }
@@ -108,7 +112,7 @@ impl Header {
             return Err(TokenError::CriticalHeader);
         }
         let algorithm = JwsAlgorithm::from_name(&header.alg).ok_or(TokenError::Algorithm)?;
-        Ok(Self { algorithm, key_id: header.kid })
+        Ok(Self { algorithm, key_id: header.kid, token_type: header.typ })
     }
 }
 

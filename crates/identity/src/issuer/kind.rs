@@ -4,6 +4,7 @@ use super::ci::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     JenkinsController, is_slug,
 };
+use super::machine::MachineClients;
 use crate::{IssuerConfigError, SubjectDomain};
 
 /// How an issuer's claims become a subject alternative name.
@@ -51,6 +52,8 @@ pub enum IssuerKind {
         /// cluster, as Fulcio has it.
         cluster: Option<String>,
     },
+    /// A client of people's identity provider that logs in as itself.
+    Machine(MachineClients),
 }
 
 impl IssuerKind {
@@ -77,6 +80,7 @@ impl IssuerKind {
             Self::CircleciJob(_) => "circleci-job",
             Self::BitbucketPipeline(_) => "bitbucket-pipeline",
             Self::Kubernetes { .. } => "kubernetes",
+            Self::Machine(_) => "machine",
         }
     }
 
@@ -99,6 +103,28 @@ impl IssuerKind {
             }
             _ => None,
         }
+    }
+
+    /// Whether it may give certificates for e-mail addresses.
+    pub(super) const fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Email { .. } | Self::EmailOrUri { .. })
+    }
+
+    /// Whether its settings say whose tokens count, however many owners the issuer serves.
+    pub(super) const fn names_owners(&self) -> bool {
+        matches!(
+            self,
+            Self::AzurePipeline(_)
+                | Self::BuildkiteJob(_)
+                | Self::CircleciJob(_)
+                | Self::BitbucketPipeline(_)
+        )
+    }
+
+    /// Whether tokens of the type with this name have an audience that nobody chooses.
+    #[must_use]
+    pub fn fixes_audience(name: &str) -> bool {
+        matches!(name, "azure-pipeline" | "bitbucket-pipeline")
     }
 
     /// The audiences of its tokens when none are configured.
@@ -133,6 +159,7 @@ impl IssuerKind {
             Self::CircleciJob(organizations) => organizations.check(issuer.path()),
             Self::BitbucketPipeline(workspace) => workspace.check(issuer.path()),
             Self::Kubernetes { cluster } => check_cluster(cluster.as_deref()),
+            Self::Machine(machines) => machines.check(),
             Self::Email { .. } | Self::Uri { .. } | Self::EmailOrUri { .. } => Ok(()),
         }
     }

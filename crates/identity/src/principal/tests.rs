@@ -4,7 +4,9 @@ mod buildkite;
 mod circleci;
 mod gitlab;
 mod jenkins;
+mod machines;
 mod owners;
+mod people;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;

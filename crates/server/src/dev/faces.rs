@@ -54,6 +54,6 @@ pub(super) fn build(
 /// Believes the development provider: people, URIs, and the jobs of every CI system.
 fn ca_config(ports: &Ports) -> anyhow::Result<CaConfig> {
     let base = ports.url(Face::Oidc);
-    let issuers = oidc::issuers(&base)?;
+    let issuers = oidc::issuers(&base, None)?;
     Ok(CaConfig::new(issuers, Url::parse(&ports.url(Face::Ct))?))
 }

@@ -114,12 +114,23 @@ impl Ci {
 
 /// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
 /// the jobs of every CI system by that system's.
-pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
+///
+/// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
+/// provider makes is anybody in any case.
+pub(crate) fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerConfig>> {
+    let with_own = |mut audiences: Vec<String>| {
+        let own = own.filter(|_| audiences == [AUDIENCE]).filter(|own| *own != AUDIENCE);
+        audiences.extend(own.map(str::to_owned));
+        audiences
+    };
     let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
     let kind = IssuerKind::EmailOrUri { subject_domain };
-    let plain = IssuerConfig::new_loopback(base_url, vec![AUDIENCE.to_owned()], kind)?;
-    let of_ci =
-        |ci: Ci| IssuerConfig::new_loopback(&ci.issuer(base_url), ci.audiences(), ci.issuer_kind());
+    let audiences = with_own(vec![AUDIENCE.to_owned()]);
+    let plain = IssuerConfig::new_loopback(base_url, audiences, kind)?;
+    let of_ci = |ci: Ci| {
+        let audiences = with_own(ci.audiences());
+        IssuerConfig::new_loopback(&ci.issuer(base_url), audiences, ci.issuer_kind())
+    };
     let mut issuers = vec![plain];
     for ci in Ci::ALL {
         issuers.push(of_ci(ci)?);
@@ -173,6 +184,8 @@ mod tests {
         }
         kinds.dedup();
         let presets: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
+        assert_eq!(kinds[..2], ["email", "machine"]);
+        kinds.drain(..2);
         assert_eq!(kinds, presets);
     }
 

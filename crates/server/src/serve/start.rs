@@ -222,8 +222,12 @@ pub(super) fn trust_files(
     public: &PublicDir,
     shared: &Shared,
 ) -> anyhow::Result<TrustFiles> {
-    let forge = config.trust.forge.clone();
-    let publisher = Publisher { operator: &config.operator, trust_dir: None, forge };
+    let publisher = Publisher {
+        operator: &config.operator,
+        trust_dir: None,
+        forge: config.trust.forge.clone(),
+        audience: config.audience.clone(),
+    };
     let logs = identities(config, public.tree_id()?);
     let deployment = deployment(publisher, &config.base_urls(), &logs, &public.material()?)?;
     Ok(TrustFiles::build(&deployment, shared.clock.now())?)
