@@ -253,6 +253,7 @@ fn machines_are_of_a_provider_that_is_known() {
         serde_json::json!({"provider": "okta", "clients": [""]}),
         serde_json::json!({"provider": "okta", "base_url": "http://acme.example"}),
         serde_json::json!({"provider": "okta", "base_url": "https://acme.example/"}),
+        serde_json::json!({"provider": "okta", "base_url": "https://acme.example/*"}),
         serde_json::json!({"provider": "okta", "domains": ["acme.example"]}),
     ] {
         assert!(of(odd.clone()).is_err(), "{odd}");
