@@ -9,7 +9,7 @@ use identity::{Principal, UnverifiedClaims, VerificationError};
 use x509::{lint, proof};
 
 use crate::{
-    ClaimedKey, EncodedKey, IssueError, KeysError,
+    ClaimedKey, EncodedKey, IssueError, KeysError, audit,
     oidc::{Doubt, Issuer, Issuers, VerifyingKey},
 };
 
@@ -156,7 +156,10 @@ impl Entry {
             keys.iter().any(|key| key.verifies(algorithm, message, signature))
         });
         self.only_key_missing = matches!(verified, Err(VerificationError::Signature));
-        Ok(verified?.principal(&self.issuer.config)?)
+        let verified = verified?;
+        let principal = verified.principal(&self.issuer.config)?;
+        audit::dry_run(&verified, &self.issuer.config, &principal);
+        Ok(principal)
     }
 }
 

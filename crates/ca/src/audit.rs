@@ -3,10 +3,27 @@
 //! A "signing" without its "signed" tells of a crash or a failed signer. Fields name what was
 //! certified; tokens, keys and other claims never appear.
 
-use tracing::info;
+use identity::{IssuerConfig, Principal, VerifiedClaims};
+use tracing::{info, warn};
 use x509::LeafProfile;
 
 use crate::record::CertificateFacts;
+/// Says of a token that is granted that `dry_run_claims` would refuse it, once they are
+/// `required_claims`; and for which claim, but not its value.
+pub(crate) fn dry_run(verified: &VerifiedClaims, issuer: &IssuerConfig, principal: &Principal) {
+    if let Some(claim) = verified.dry_run(issuer) {
+        warn!(
+            target: "audit",
+            {
+                ca.issuer = verified.issuer(),
+                ca.subject = principal.extensions.token_subject.as_deref().unwrap_or_default(),
+                ca.subject_alternative_name = principal.san.as_str(),
+                ca.claim = claim,
+            },
+            "dry run: claim `{claim}` is not what dry_run_claims demand; the token is granted"
+        );
+    }
+}
 
 /// What the key is used for.
 #[derive(Clone, Copy)]

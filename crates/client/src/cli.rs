@@ -260,9 +260,10 @@ pub(crate) struct SignerArgs {
     // An argument only so that clap reads the environment, and nothing else does.
     #[arg(long, env = "SIGSTORE_ID_TOKEN", hide = true, hide_env_values = true)]
     default_identity_token: Option<TokenSource>,
-    /// Audience to ask for when the CI gives the token
-    #[arg(long, value_name = "AUDIENCE", default_value = "sigstore", value_parser = text)]
-    pub(crate) oidc_audience: String,
+    /// Audience to ask for when the CI gives the token; if not given, the one that the instance's
+    /// countersign.json names, else sigstore
+    #[arg(long, value_name = "AUDIENCE", value_parser = text)]
+    pub(crate) oidc_audience: Option<String>,
     /// Whether a signature by --key is logged
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
         num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -66,8 +66,13 @@ fn claims_of(text: &str) -> Option<Map<String, Value>> {
     wire::json::from_slice(&payload).ok()
 }
 
-/// Gets a token: the one that was given, else the CI's.
-pub(crate) async fn obtain(args: &SignerArgs, world: &World) -> Result<Token, Failure> {
+/// Gets a token: the one that was given, else the CI's, to the audience that `audience` gives where no
+/// option does.
+pub(crate) async fn obtain(
+    args: &SignerArgs,
+    audience: impl FnOnce() -> Result<String, Failure>,
+    world: &World,
+) -> Result<Token, Failure> {
     match args.token_source() {
         Some(TokenSource::Token(text)) => Token::parse(&text),
         Some(TokenSource::File(path)) => Token::parse(&files::read_text(&path, "identity token")?),
@@ -77,7 +82,10 @@ pub(crate) async fn obtain(args: &SignerArgs, world: &World) -> Result<Token, Fa
             })?;
             Token::parse(&String::from_utf8_lossy(&text))
         }
-        None => from_github(&args.oidc_audience, world).await,
+        None => {
+            let audience = args.oidc_audience.clone().map_or_else(audience, Ok)?;
+            from_github(&audience, world).await
+        }
     }
 }
 

@@ -128,6 +128,17 @@ impl LoadedTrust {
         })
     }
 
+    /// The audience that tokens for the instance have; `None` where nobody named one.
+    ///
+    /// # Errors
+    /// [`TrustFileError::Instance`].
+    pub fn audience(&self) -> Result<Option<String>, TrustFileError> {
+        self.names.audience().map_err(|source| TrustFileError::Instance {
+            path: self.names.path().to_owned(),
+            source,
+        })
+    }
+
     /// The services to use at unix second `now`.
     ///
     /// Of the signing config those count that are valid now and speak a version of their API that

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::mpsc,
 };
 
 use crypto::{KeyType, LocalSigner, Signer};
@@ -480,6 +482,73 @@ fn asks_no_token_service_over_plain_http_on_another_machine() {
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     ask(&format!("http://{dead}/x")).exits(3);
     proxy.was_left_alone();
+}
+
+/// A token service that refuses everybody; what it was asked, one line a request.
+fn refusing_token_service() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/token?api-version=2", listener.local_addr().unwrap());
+    let (asked, requests) = mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(connection.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let mut header = String::new();
+            while header != "\r\n" {
+                header.clear();
+                reader.read_line(&mut header).unwrap();
+            }
+            let _ = connection.write_all(
+                b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            );
+            if asked.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    (url, requests)
+}
+
+#[test]
+fn asks_the_ci_for_the_audience_that_the_instance_names_and_for_nobody_elses() {
+    let bench = Bench::new();
+    bench.write("a", "1");
+    dead_instance(&bench);
+    let (url, requests) = refusing_token_service();
+    let variables =
+        [("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "t"), ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str())];
+    let sign = |options: &str| {
+        bench.run_with(&format!("sign a --trust-config trust.json {options}"), &variables)
+    };
+    let says = |audience: &str| {
+        let media_type = "application/vnd.countersign.instance.v1+json";
+        let instance = json!({"mediaType": media_type, "audience": audience});
+        bench.write("countersign.json", instance.to_string());
+    };
+    let asked = |audience: &str| {
+        let line = requests.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        assert!(line.contains(&format!("&audience={audience} HTTP")), "{line}");
+    };
+    sign("").exits(4);
+    asked("sigstore");
+    says("https://127.0.0.1/sign");
+    sign("").exits(4);
+    asked("https%3A%2F%2F127.0.0.1%2Fsign");
+    sign("--oidc-audience other").exits(4);
+    asked("other");
+    for foreign in
+        ["sts.amazonaws.com", "https://iam.googleapis.com/x", "api://AzureADTokenExchange"]
+    {
+        says(foreign);
+        sign("").exits(2).says(foreign).says("--oidc-audience");
+    }
+    bench.write("countersign.json", "{");
+    sign("").exits(2).says("countersign.json");
+    sign("--oidc-audience other").exits(4);
+    asked("other");
+    assert!(requests.try_recv().is_err(), "nobody was asked for a token for others");
 }
 
 #[test]

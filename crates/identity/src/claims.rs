@@ -7,6 +7,7 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+
 /// Deepest nesting of a claim set. Keycloak's `resource_access` has 4 levels; a token has no use for more.
 const MAX_DEPTH: usize = 16;
 
@@ -126,6 +127,11 @@ impl Claims {
         self.0.get(name).is_some_and(|raw| matches!(raw.get(), "true" | "\"true\"" | "\"True\""))
     }
 
+    /// The exact JSON text of a claim; `None` when absent or `null`.
+    pub(crate) fn raw(&self, name: &str) -> Option<&RawValue> {
+        self.0.get(name).map(AsRef::as_ref).filter(|raw| raw.get() != "null")
+    }
+
     /// Reads a claim as `T`; `None` when absent or `null`.
     ///
     /// # Errors
@@ -189,7 +195,7 @@ pub enum ClaimError {
     WrongType(&'static str),
 }
 
-fn is_integer(json: &str) -> bool {
+pub(crate) fn is_integer(json: &str) -> bool {
     let digits = json.strip_prefix('-').unwrap_or(json);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -30,7 +30,7 @@ impl IssuerSet {
     #[must_use]
     pub fn explain(&self, token: &UnverifiedClaims, now: u64) -> Vec<Verdict<'_>> {
         self.iter()
-            .filter(|issuer| issuer.url() == token.issuer())
+            .filter(|issuer| issuer.is_of(token.issuer()))
             .map(|issuer| issuer.explain(token, now))
             .collect()
     }

@@ -13,8 +13,10 @@
 //! [`UnverifiedClaims`] shows only what key look-up needs; [`UnverifiedClaims::verify`] consumes it
 //! and gives [`VerifiedClaims`], which alone become a [`Principal`].
 //!
-//! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`].
-//! - `token`: compact JWS with limits. `facts`: what messages say of a token. `claims`: typed, exact values. `verified`: time, audience.
+//! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`]; what claims are demanded
+//!   ([`ClaimRules`]), and that no two vouch for one name ([`name_conflicts`]). `mail`: addresses.
+//! - `token`: compact JWS with limits. `facts`: what messages say of a token. `claims`: typed, exact
+//!   values. `verified`: time, audience. `explain`: all that is wrong with a token, for people.
 //! - `principal`: one module per issuer kind; `claim_text` has the shapes that all CIs share.
 
 mod algorithm;
@@ -22,6 +24,7 @@ mod claims;
 mod facts;
 mod explain;
 mod issuer;
+mod mail;
 mod principal;
 mod spiffe;
 mod subject_domain;
@@ -35,9 +38,11 @@ pub use facts::UnverifiedFacts;
 pub use explain::Verdict;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims, JenkinsController,
-    KeyLocation, SubjectTemplate, is_loopback,
+    ClaimPath, ClaimRules, IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims,
+    JenkinsController, KeyLocation, MachineClients, MachineProvider, NameSpace, People,
+    SubjectTemplate, is_loopback, name_conflicts,
 };
+pub use mail::MailDomain;
 pub use principal::{Principal, PrincipalError};
 pub use spiffe::TrustDomain;
 pub use subject_domain::SubjectDomain;

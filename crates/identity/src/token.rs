@@ -20,6 +20,7 @@ pub struct UnverifiedClaims {
     pub(crate) algorithm: JwsAlgorithm,
     pub(crate) claims: Claims,
     pub(crate) compact: Compact,
+    pub(crate) token_type: Option<String>,
     key_id: Option<String>,
 }
 
@@ -48,7 +49,8 @@ impl UnverifiedClaims {
         if issuer == LEGACY_SERVICE_ACCOUNT_ISSUER {
             return Err(TokenError::LegacyServiceAccount);
         }
-        Ok(Self { issuer, algorithm: header.algorithm, claims, compact, key_id: header.key_id })
+        let Header { algorithm, key_id, token_type } = header;
+        Ok(Self { issuer, algorithm, claims, compact, token_type, key_id })
     }
 
     /// The `iss` claim: whose keys to fetch. Never empty.
@@ -101,6 +103,7 @@ impl std::fmt::Debug for Compact {
 struct Header {
     algorithm: JwsAlgorithm,
     key_id: Option<String>,
+    token_type: Option<String>,
 }
 
 impl Header {
@@ -110,6 +113,7 @@ impl Header {
         struct JoseHeader {
             alg: String,
             kid: Option<String>,
+            typ: Option<String>,
             #[serde(default, deserialize_with = "present")]
             crit: Option<IgnoredAny>,
         }
@@ -122,7 +126,7 @@ impl Header {
             return Err(TokenError::CriticalHeader);
         }
         let algorithm = JwsAlgorithm::from_name(&header.alg).ok_or(TokenError::Algorithm)?;
-        Ok(Self { algorithm, key_id: header.kid })
+        Ok(Self { algorithm, key_id: header.kid, token_type: header.typ })
     }
 }
 

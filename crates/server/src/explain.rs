@@ -61,7 +61,7 @@ fn issuers(arguments: &ExplainArguments, config: Option<Config>) -> anyhow::Resu
         let data_dir = DataDir::open(&arguments.data_dir)?;
         let last: LastStart = read_json(&data_dir.last_start_file())?
             .context("`countersignd dev` has not been started on this data directory")?;
-        oidc::issuers(&last.ports.url(Face::Oidc))?
+        oidc::issuers(&last.ports.url(Face::Oidc), None)?
     };
     Ok(IssuerSet::new(issuers)?)
 }

@@ -14,6 +14,8 @@ pub struct Deployment {
     pub oidc_url: String,
     /// The forge that names of repositories without a host mean, if any.
     pub forge: Option<Forge>,
+    /// The audience that tokens for this deployment have, if it has one of its own.
+    pub audience: Option<String>,
     /// Certificate authorities; `url` is a base URL.
     pub certificate_authorities: Vec<Authority>,
     /// CT logs; their `origin` is not used.

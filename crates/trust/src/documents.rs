@@ -88,7 +88,11 @@ pub(crate) fn client_trust_config(deployment: &Deployment) -> ClientTrustConfig 
 
 /// What our own clients ask besides.
 pub(crate) fn instance(deployment: &Deployment) -> Instance {
-    Instance { forge: deployment.forge.clone(), ..Instance::default() }
+    Instance {
+        forge: deployment.forge.clone(),
+        audience: deployment.audience.clone(),
+        ..Instance::default()
+    }
 }
 
 fn log_instance(log: &LogKey, kind: KeyIdKind) -> TransparencyLogInstance {

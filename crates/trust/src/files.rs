@@ -72,6 +72,11 @@ impl TrustFiles {
         }
         findings.extend(deployment.rekor1_tiles.iter().filter_map(lint::tiles_key));
         findings.extend(deployment.forge.iter().filter_map(lint::forge));
+        if let Some(audience) = &deployment.audience {
+            let authorities = deployment.certificate_authorities.iter();
+            let mut urls = authorities.map(|authority| authority.url.as_str());
+            findings.extend(urls.find_map(|url| lint::audience(audience, url)));
+        }
         if !findings.is_empty() {
             findings.dedup();
             return Err(TrustError::Findings(findings));

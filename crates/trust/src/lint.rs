@@ -104,6 +104,12 @@ pub enum Finding {
     /// Our own client refuses to verify by repository then.
     #[error("the forge {0} cannot be used: {1}")]
     Forge(String, String),
+    /// Our own client would not ask for it.
+    #[error(
+        "the audience {0} cannot be used: clients take `sigstore`, or an https URL of the host of the \
+         CA {1} or of a domain that both are in"
+    )]
+    Audience(String, String),
 }
 
 /// Checks a trusted root.
@@ -190,6 +196,13 @@ pub(crate) fn tiles_key(tiles: &TilesKey) -> Option<Finding> {
         && !tiles.origin.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control());
     let good = named && tiles.public_key.key_type() == KeyType::Ed25519;
     (!good).then(|| Finding::TilesKey(tiles.origin.clone()))
+}
+
+/// Checks the audience that clients of the CA at `url` are told to ask for.
+#[must_use]
+pub fn audience(audience: &str, url: &str) -> Option<Finding> {
+    let good = wire::countersign::may_ask_for(audience, url);
+    (!good).then(|| Finding::Audience(audience.to_owned(), url.to_owned()))
 }
 
 /// Checks the forge that names of repositories without a host mean.

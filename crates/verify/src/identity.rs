@@ -38,7 +38,7 @@ impl IdentityPolicy {
 
     pub(crate) fn check(&self, signer: &SignerIdentity) -> Result<(), VerifyError> {
         if let Some(subject) = &self.subject
-            && !subject.matches(&signer.subject)
+            && !subject.names(&signer.subject)
         {
             return Err(Check::Identity.failed_by(
                 Cause::OtherSigner,
@@ -104,12 +104,34 @@ impl Matcher {
             && properties.look_set_suffix().contains(Look::End)
     }
 
+    /// Like [`Self::matches`], of a name: the domain of an e-mail address is compared without case
+    /// (RFC 5321 §2.3.5, §2.4), its local part never.
+    fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(expected) => name == expected || is_same_address(expected, name),
+            Self::Pattern(_) => self.matches(name),
+        }
+    }
+
     fn matches(&self, text: &str) -> bool {
         match self {
             Self::Exact(expected) => text == expected,
             Self::Pattern(pattern) => pattern.is_match(text),
         }
     }
+}
+
+/// Whether both are e-mail addresses of one mailbox. No URI is one, and no `user!domain`.
+fn is_same_address(one: &str, other: &str) -> bool {
+    let parts = |text| {
+        str::rsplit_once(text, '@').filter(|(local, domain)| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+            !local.contains([':', '/', '@']) && domain.bytes().all(plain)
+        })
+    };
+    parts(one).zip(parts(other)).is_some_and(|((local, domain), (other_local, other_domain))| {
+        local == other_local && domain.eq_ignore_ascii_case(other_domain)
+    })
 }
 
 impl std::fmt::Display for Matcher {
@@ -200,6 +222,30 @@ mod tests {
 
     fn like(text: &str) -> Matcher {
         Matcher::pattern(text).unwrap()
+    }
+
+    #[test]
+    fn the_domain_of_an_address_is_compared_without_case_and_nothing_else() {
+        let holds = |demanded: &str, found: &str| {
+            let signer = SignerIdentity { subject: found.to_owned(), ..signer() };
+            policy(exact(demanded), None).check(&signer).is_ok()
+        };
+        assert!(holds("alice@ACME.example", "alice@acme.example"));
+        assert!(holds("alice@acme.example", "alice@Acme.Example"));
+        for (demanded, found) in [
+            ("Alice@acme.example", "alice@acme.example"),
+            ("alice@acme.example", "alice@acme.example.evil"),
+            ("alice@k.example", "alice@\u{212a}.example"),
+            ("https://g.example/w.yml@refs/heads/Main", "https://g.example/w.yml@refs/heads/main"),
+            ("https://g.example/w.yml@Main", "https://g.example/w.yml@main"),
+            ("a@b!Acme.example", "a@b!acme.example"),
+            ("acme", "ACME"),
+        ] {
+            assert!(!holds(demanded, found), "{demanded} {found}");
+        }
+        let issuer = policy(None, exact("a@LOGIN.example"));
+        let signer = SignerIdentity { issuer: Some("a@login.example".to_owned()), ..signer() };
+        assert!(issuer.check(&signer).is_err(), "an issuer is no address");
     }
 
     #[test]

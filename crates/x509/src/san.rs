@@ -46,7 +46,7 @@ impl SubjectAlternativeName {
         match self {
             Self::Email(address) => check_email(address),
             Self::Uri(uri) => check_absolute_uri(uri),
-            Self::OtherName(name) => Ok(check_path(name)?),
+            Self::OtherName(name) => check_user_name(name),
         }
     }
 
@@ -112,6 +112,9 @@ pub enum SanError {
     /// Not `local@domain`.
     #[error("the name is not an e-mail address")]
     NotAnEmail,
+    /// Not `user!domain`: it could pass for an e-mail address.
+    #[error("the name is not a user name of the form user!domain")]
+    NotAUserName,
     /// No scheme.
     #[error("the name is not an absolute URI")]
     NotAUri,
@@ -133,6 +136,16 @@ fn check_email(address: &str) -> Result<(), SanError> {
         return Err(SanError::NotAnEmail);
     }
     Ok(())
+}
+
+/// `user!domain` with one `!`, as Fulcio writes it. Without that a name of this kind could be
+/// `alice@acme.example`, which verifiers compare as text with addresses.
+fn check_user_name(name: &str) -> Result<(), SanError> {
+    check_path(name)?;
+    let (user, domain) = name.split_once('!').ok_or(SanError::NotAUserName)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
+    let sound = !user.is_empty() && !domain.is_empty() && domain.bytes().all(plain);
+    if sound { Ok(()) } else { Err(SanError::NotAUserName) }
 }
 
 /// RFC 3986 §3.1: a scheme is a letter, then letters, digits, `+`, `-` and `.`.
@@ -253,6 +266,12 @@ mod tests {
             (other("a\u{2066}!b"), NameError::Character(0x2066).into()),
             (other("a\u{200b}!b"), NameError::Character(0x200b).into()),
             (other("a\u{2028}!b"), NameError::Character(0x2028).into()),
+            (other("alice@acme.example"), SanError::NotAUserName),
+            (other("https://github.com/acme/app"), SanError::NotAUserName),
+            (other("x!alice@acme.example"), SanError::NotAUserName),
+            (other("a!b!c"), SanError::NotAUserName),
+            (other("!b"), SanError::NotAUserName),
+            (other("a!"), SanError::NotAUserName),
         ] {
             let der = unchecked_der(&name);
             let read = SubjectAlternativeName::from_general_names_der(&der);

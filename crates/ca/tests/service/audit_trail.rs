@@ -309,3 +309,34 @@ async fn the_line_says_what_is_wrong_with_a_misconfigured_issuer() {
         assert!(fields["error"].as_str().unwrap().ends_with("status 403"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_dry_run_of_claim_rules_says_whom_it_would_refuse_and_refuses_nobody() {
+    let stack = Stack::with(Wishes {
+        settings: |config| {
+            let settings = json!({
+                "type": "email", "url": config.issuers[0].url(), "audiences": ["sigstore"],
+                "allow_loopback_http": true, "open_to_all": true,
+                "dry_run_claims": {"groups": ["release"]}
+            });
+            config.issuers = vec![serde_json::from_value(settings).unwrap()];
+        },
+        ..Wishes::default()
+    })
+    .await;
+    let lines = Lines::default();
+    let guard = lines.listen();
+    let token = |groups: Value| stack.issuer.token(&stack.claims(&json!({ "groups": groups })));
+    stack.verified_leaf(&stack.ask(&token(json!(["release", "dev"]))).await);
+    let says = |event: &Value| event["fields"]["ca.claim"] == "groups";
+    assert!(!lines.audit_events().iter().any(says));
+    stack.verified_leaf(&stack.ask(&token(json!(["hidden-group"]))).await);
+    drop(guard);
+    let events = lines.audit_events();
+    let said: Vec<_> = events.iter().filter(|event| says(event)).collect();
+    assert_eq!(said.len(), 1, "{events:?}");
+    assert_eq!(said[0]["level"], "WARN");
+    assert_eq!(said[0]["fields"]["ca.issuer"], stack.issuer.url);
+    assert_eq!(said[0]["fields"]["ca.subject"], "user-17");
+    assert!(!lines.text().contains("hidden-group"));
+}

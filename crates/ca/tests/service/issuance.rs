@@ -31,6 +31,17 @@ async fn issues_for_an_email_address() {
 }
 
 #[tokio::test]
+async fn a_domain_of_another_script_is_certified_in_a_labels_for_who_signed_it_as_it_came() {
+    let stack = Stack::start().await;
+    let address = "some.one@b\u{fc}cher.example";
+    let token = stack.issuer.token(&stack.claims(&json!({ "email": address })));
+    let reply = stack.post(request(&token, &client_key(), address).to_string()).await;
+    let leaf = stack.verified_leaf(&reply);
+    let san = SubjectAlternativeName::Email("some.one@xn--bcher-kva.example".to_owned());
+    assert_eq!(leaf.subject_alternative_name(), Ok(san));
+}
+
+#[tokio::test]
 async fn is_valid_for_ten_minutes_from_shortly_before_now() {
     let stack = Stack::start().await;
     let leaf = stack.verified_leaf(&stack.ask(&stack.token()).await);

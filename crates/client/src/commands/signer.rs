@@ -2,6 +2,7 @@ use crypto::LocalSigner;
 use provenance::BuildEnvironment;
 use url::Url;
 use verify::Trust;
+use wire::countersign::{SIGSTORE_AUDIENCE, may_ask_for};
 
 use super::instance;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     services::{Endpoints, HttpClient, ServiceKind},
     signing::{self, Payload, SignedBundle, Signer, SigningRequest},
     token::{self, Token},
-    trust::{TrustFileError, UrlOverrides},
+    trust::{LoadedTrust, TrustFileError, UrlOverrides},
 };
 
 /// Who signs, and with whose help, as the options say.
@@ -36,7 +37,7 @@ impl PreparedSigner {
                 .advise("leave --tlog-upload=false out, or sign with --key"));
         }
         let key = args.key.as_deref().map(keys::private_key).transpose()?;
-        let (mut endpoints, trust) = services_of(args, world, key.is_none()).await?;
+        let (mut endpoints, loaded) = services_of(args, world, key.is_none()).await?;
         if key.is_none() {
             // Before a token is asked for, and before anybody is sent anything.
             endpoints.private_authority().map_err(|source| TrustFileError::Url {
@@ -45,16 +46,16 @@ impl PreparedSigner {
             })?;
         }
         let http = HttpClient::new()?;
-        let who = match key {
-            Some(key) => {
-                if !args.tlog_upload {
-                    endpoints.transparency_log = None;
-                }
-                Who::Key(Box::new(key))
-            }
-            None => Who::Holder(token::obtain(args, world).await?),
+        if !args.tlog_upload {
+            endpoints.transparency_log = None;
+        }
+        let who = if let Some(key) = key {
+            Who::Key(Box::new(key))
+        } else {
+            let audience = || audience_of(loaded.as_ref(), &endpoints);
+            Who::Holder(token::obtain(args, audience, world).await?)
         };
-        Ok(Self { who, endpoints, trust, http })
+        Ok(Self { who, endpoints, trust: loaded.map(|loaded| loaded.trust), http })
     }
 
     /// The holder of an identity token, at the services of an instance that is known already.
@@ -111,7 +112,7 @@ async fn services_of(
     args: &SignerArgs,
     world: &World,
     keyless: bool,
-) -> Result<(Endpoints, Option<Trust>), Failure> {
+) -> Result<(Endpoints, Option<LoadedTrust>), Failure> {
     let services = &args.services;
     let text = |url: &Option<Url>| url.as_ref().map(Url::to_string);
     let overrides = UrlOverrides {
@@ -127,11 +128,25 @@ async fn services_of(
     match loaded {
         Some(loaded) => {
             let endpoints = loaded.endpoints(&overrides, world.now())?;
-            Ok((endpoints, Some(loaded.trust)))
+            Ok((endpoints, Some(loaded)))
         }
         None if needed => Err(TrustFileError::NoTrust.into()),
         None => Ok((Endpoints::default(), None)),
     }
+}
+
+/// The audience that tokens for the instance have. It is asked of the CI and the token sent to the CA,
+/// so that an instance may not have it be somebody else's.
+fn audience_of(loaded: Option<&LoadedTrust>, endpoints: &Endpoints) -> Result<String, Failure> {
+    let named = loaded.map(LoadedTrust::audience).transpose()?.flatten();
+    let audience = named.unwrap_or_else(|| SIGSTORE_AUDIENCE.to_owned());
+    let authority = endpoints.certificate_authority.as_ref().map(ToString::to_string);
+    if may_ask_for(&audience, authority.as_deref().unwrap_or_default()) {
+        return Ok(audience);
+    }
+    let message = format!("countersign.json wants tokens to `{audience}`, which is not of its CA");
+    Err(Failure::usage(message)
+        .advise("if it is meant, give --oidc-audience; whoever gets the token can use it there"))
 }
 
 /// A timestamp authority is named by its whole URL; a bare host means the usual path.

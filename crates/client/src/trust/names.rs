@@ -20,7 +20,16 @@ pub(super) enum ForgeOfNames {
     /// In the file beside the one that says whom to trust; read when a name needs it.
     Beside(PathBuf),
     /// In what is pinned.
-    Pinned(Option<Forge>),
+    Pinned(Said),
+}
+
+/// What the document says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// That names without a host mean.
+    forge: Option<Forge>,
+    /// That tokens for the instance have.
+    audience: Option<String>,
 }
 
 impl ForgeOfNames {
@@ -31,11 +40,20 @@ impl ForgeOfNames {
 
     /// The forge; `None` where nobody named one.
     pub(super) fn forge(&self) -> Result<Option<Forge>, InstanceError> {
+        self.said().map(|said| said.forge)
+    }
+
+    /// The audience of tokens for the instance; `None` where nobody named one.
+    pub(super) fn audience(&self) -> Result<Option<String>, InstanceError> {
+        self.said().map(|said| said.audience)
+    }
+
+    fn said(&self) -> Result<Said, InstanceError> {
         match self {
-            Self::Pinned(forge) => Ok(forge.clone()),
+            Self::Pinned(said) => Ok(said.clone()),
             Self::Beside(path) => match read_at_most(path, MAX_INSTANCE_LEN) {
-                Ok(content) => forge_in(&content.ok_or(InstanceError::TooLong)?),
-                Err(error) if is_absent(&error) => Ok(None),
+                Ok(content) => said_in(&content.ok_or(InstanceError::TooLong)?),
+                Err(error) if is_absent(&error) => Ok(Said::default()),
                 Err(error) => Err(error.into()),
             },
         }
@@ -50,8 +68,8 @@ impl ForgeOfNames {
     }
 }
 
-/// The forge that a document names.
-pub(super) fn forge_in(document: &[u8]) -> Result<Option<Forge>, InstanceError> {
+/// What a document says.
+pub(super) fn said_in(document: &[u8]) -> Result<Said, InstanceError> {
     let instance: Instance = wire::json::from_slice(document)?;
     let forge = instance.forge.map(|forge| {
         // A kind that is not known here is compared letter by letter, which errs on the safe side,
@@ -62,7 +80,7 @@ pub(super) fn forge_in(document: &[u8]) -> Result<Option<Forge>, InstanceError> 
             kind => Forge::new(&forge.url, kind.flatten()),
         }
     });
-    Ok(forge.transpose()?)
+    Ok(Said { forge: forge.transpose()?, audience: instance.audience })
 }
 
 /// A trust file that is no file (`/dev/fd/3`) has nothing beside it.

@@ -18,7 +18,7 @@ use wire::{
 
 use super::{
     LoadedTrust, MAX_SIGNING_CONFIG_LEN,
-    names::{ForgeOfNames, forge_in},
+    names::{ForgeOfNames, said_in},
     read_at_most,
     tuf::{self, Metadata, TufError},
 };
@@ -80,9 +80,9 @@ impl Pinned {
         let config: SigningConfig =
             wire::json::from_str(self.signing_config.get()).map_err(|error| unusable(&error))?;
         let trust = Trust::from_root(root).map_err(|error| unusable(&error))?;
-        let forge = self.instance.as_ref().map(|instance| forge_in(instance.get().as_bytes()));
-        let forge = forge.transpose().map_err(|error| unusable(&error))?.flatten();
-        let names = ForgeOfNames::Pinned(forge);
+        let said = self.instance.as_ref().map(|instance| said_in(instance.get().as_bytes()));
+        let said = said.transpose().map_err(|error| unusable(&error))?.unwrap_or_default();
+        let names = ForgeOfNames::Pinned(said);
         Ok(LoadedTrust { trust, signing_config: Some(config), names })
     }
 

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use verify::Trust;
 
-use super::{LoadedTrust, TrustFileError, TrustFiles, names::ForgeOfNames};
+use super::{
+    LoadedTrust, TrustFileError, TrustFiles,
+    names::{ForgeOfNames, Said},
+};
 
 /// An instance of the public Sigstore services, with what it said of itself when this was built.
 ///
@@ -38,7 +41,11 @@ impl PublicInstance {
         } else {
             let trust = Trust::from_root(built_in("trusted root", root)?)
                 .map_err(|source| TrustFileError::Root { path: no_path(), source })?;
-            LoadedTrust { trust, signing_config: None, names: ForgeOfNames::Pinned(None) }
+            LoadedTrust {
+                trust,
+                signing_config: None,
+                names: ForgeOfNames::Pinned(Said::default()),
+            }
         };
         loaded.signing_config = Some(built_in("signing config", config)?);
         loaded.with_signing_config(signing_config)

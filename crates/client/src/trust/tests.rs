@@ -112,7 +112,7 @@ fn loaded(signing_config: &Value) -> LoadedTrust {
     LoadedTrust {
         trust: Trust::from_root(serde_json::from_value(trusted_root()).unwrap()).unwrap(),
         signing_config: Some(serde_json::from_value(config).unwrap()),
-        names: ForgeOfNames::Pinned(None),
+        names: ForgeOfNames::Pinned(names::Said::default()),
     }
 }
 

@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn patterns_take_the_place_of_the_url_and_never_leak_a_token() {
         let eks = "https://oidc.eks.*.amazonaws.com/id/*";
-        let found = issuer(&json!({"url_pattern": eks, "tls_roots_file": "/r"})).unwrap();
+        let found = issuer(&json!({"url_pattern": eks, "tls_roots_file": "/r", "open_to_all": true})).unwrap();
         assert!(found.is_pattern() && found.url() == eks);
         assert!(
             found.is_of("https://oidc.eks.eu-central-1.amazonaws.com/id/AB") && !found.is_of(eks)

@@ -4,6 +4,7 @@ use super::ci::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     JenkinsController, check_hosts, is_slug,
 };
+use super::machine::MachineClients;
 use crate::{
     CiTemplate, IssuerConfigError, SubjectDomain, TrustDomain, subject_domain::is_of_one_owner,
 };
@@ -65,6 +66,8 @@ pub enum IssuerKind {
         /// cluster, as Fulcio has it.
         cluster: Option<String>,
     },
+    /// A client of people's identity provider that logs in as itself.
+    Machine(MachineClients),
 }
 
 impl IssuerKind {
@@ -94,6 +97,7 @@ impl IssuerKind {
             Self::BitbucketPipeline(_) => "bitbucket-pipeline",
             Self::CiProvider(_) => "ci-provider",
             Self::Kubernetes { .. } => "kubernetes",
+            Self::Machine(_) => "machine",
         }
     }
 
@@ -116,6 +120,28 @@ impl IssuerKind {
             }
             _ => None,
         }
+    }
+
+    /// Whether it may give certificates for e-mail addresses.
+    pub(super) const fn is_of_addresses(&self) -> bool {
+        matches!(self, Self::Email { .. } | Self::EmailOrUri { .. })
+    }
+
+    /// Whether its settings say whose tokens count, however many owners the issuer serves.
+    pub(super) const fn names_owners(&self) -> bool {
+        matches!(
+            self,
+            Self::AzurePipeline(_)
+                | Self::BuildkiteJob(_)
+                | Self::CircleciJob(_)
+                | Self::BitbucketPipeline(_)
+        )
+    }
+
+    /// Whether tokens of the type with this name have an audience that nobody chooses.
+    #[must_use]
+    pub fn fixes_audience(name: &str) -> bool {
+        matches!(name, "azure-pipeline" | "bitbucket-pipeline")
     }
 
     /// The audiences of its tokens when none are configured.
@@ -156,6 +182,7 @@ impl IssuerKind {
             Self::Kubernetes { cluster } => check_cluster(cluster.as_deref()),
             Self::Spiffe { trust_domains } => check_trust_domains(trust_domains),
             Self::Username { subject_domain } => check_username_domain(subject_domain, host),
+            Self::Machine(machines) => machines.check(),
             Self::Email { .. } | Self::Uri { .. } | Self::EmailOrUri { .. } => Ok(()),
         }
     }

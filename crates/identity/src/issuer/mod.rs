@@ -1,13 +1,19 @@
 mod bounds;
 mod ci;
+mod claim_path;
 mod keys;
 mod kind;
+mod machine;
+mod names;
 mod pattern;
+mod people;
+mod rules;
 mod set;
 mod settings;
+mod strangers;
 mod subject_template;
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -23,6 +29,12 @@ pub use keys::KeyLocation;
 pub use kind::IssuerKind;
 use pattern::UrlPattern;
 pub use set::IssuerSet;
+pub use claim_path::ClaimPath;
+pub(crate) use machine::MAX_CLIENT_ID_LEN;
+pub use machine::{MachineClients, MachineProvider};
+pub use names::{NameSpace, name_conflicts};
+pub use people::People;
+pub use rules::ClaimRules;
 use settings::Settings;
 pub use subject_template::SubjectTemplate;
 
@@ -39,8 +51,9 @@ const DEFAULT_CLOCK_SKEW_S: u64 = 5 * 60;
 /// # use countersign_identity::IssuerConfig;
 /// let issuer: IssuerConfig = serde_json::from_str(r#"{
 ///     "url": "https://token.actions.githubusercontent.com",
-///     "audiences": ["sigstore"],
-///     "type": "github-workflow"
+///     "audiences": ["https://sign.acme.example"],
+///     "type": "github-workflow",
+///     "required_claims": {"repository_owner_id": ["4747"]}
 /// }"#)?;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
@@ -55,7 +68,10 @@ pub struct IssuerConfig {
     clock_skew_s: u64,
     max_age_s: Option<u64>,
     max_lifetime_s: u64,
-    required_claims: BTreeMap<String, Vec<String>>,
+    required_claims: ClaimRules,
+    dry_run_claims: ClaimRules,
+    people: People,
+    shares_names_with: Vec<String>,
 }
 
 /// Whose tokens an entry is about.
@@ -171,10 +187,36 @@ impl IssuerConfig {
         self.max_lifetime_s
     }
 
-    /// Claims that every token must have, each with the values of which it must have one.
+    /// Claims that every token must have.
     #[must_use]
-    pub fn required_claims(&self) -> &BTreeMap<String, Vec<String>> {
+    pub fn required_claims(&self) -> &ClaimRules {
         &self.required_claims
+    }
+
+    /// Claims that a token is looked at for, without being refused.
+    #[must_use]
+    pub fn dry_run_claims(&self) -> &ClaimRules {
+        &self.dry_run_claims
+    }
+
+    /// The people whom it may vouch for, and what names them: of all domains, by `email`, unless
+    /// [`IssuerConfig::for_people`] was told otherwise. A configuration must say.
+    #[must_use]
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// Vouches for these people only.
+    #[must_use]
+    pub fn for_people(mut self, people: People) -> Self {
+        self.people = people;
+        self
+    }
+
+    /// Issuers that may vouch for names of this one, as the operator knows.
+    #[must_use]
+    pub fn shares_names_with(&self) -> &[String] {
+        &self.shares_names_with
     }
 
     fn build(
@@ -212,7 +254,10 @@ impl IssuerConfig {
             clock_skew_s: DEFAULT_CLOCK_SKEW_S,
             max_age_s: None,
             max_lifetime_s: DEFAULT_MAX_LIFETIME_S,
-            required_claims: BTreeMap::new(),
+            required_claims: ClaimRules::default(),
+            dry_run_claims: ClaimRules::default(),
+            people: People::default(),
+            shares_names_with: Vec::new(),
         })
     }
 }
@@ -227,7 +272,10 @@ pub enum IssuerConfigError {
     #[error("issuer URL `{0}` may be http only on a loopback host with allow_loopback_http")]
     PlainHttp(String),
     /// No audience: every token of the issuer would do.
-    #[error("issuer `{0}` needs at least one audience, none of them empty")]
+    #[error(
+        "issuer `{0}` needs at least one audience, none of them empty: list its `audiences`, or set \
+         `audience` of the tenant"
+    )]
     NoAudience(String),
     /// An empty list: no token would do.
     #[error("issuer `{0}` needs at least one algorithm")]
@@ -265,6 +313,75 @@ pub enum IssuerConfigError {
     /// A required claim without a value that it could have, or too many.
     #[error("required claim `{0}` needs at least one value, none of them empty, and not thousands")]
     RequiredClaim(String),
+    /// Whoever they are, they get a certificate.
+    #[error(
+        "issuer `{issuer}` serves {who}: demand one of the claims `{claims}` in `required_claims`\
+         {or_domains}, or write `open_to_all = true`"
+    )]
+    Strangers {
+        /// URL of the issuer.
+        issuer: String,
+        /// Whom it serves.
+        who: &'static str,
+        /// Claims that tell an owner.
+        claims: String,
+        /// What else does.
+        or_domains: &'static str,
+    },
+    /// Addresses of every domain of the world.
+    #[error(
+        "issuer `{0}` could vouch for every e-mail address: list the `domains` that are its own, or \
+         write `open_to_all = true`"
+    )]
+    NoDomains(String),
+    /// A pattern for hosts of whoever.
+    #[error(
+        "issuer pattern `{0}` leaves the host open: list the issuers that count as `iss` in \
+         `required_claims`, or write `open_to_all = true`"
+    )]
+    OpenPattern(String),
+    /// Said to be open, and is not.
+    #[error("issuer `{0}` has owners already; `open_to_all` would change nothing, remove it")]
+    NotOpen(String),
+    /// Two can vouch for one name, so that a verifier that demands no issuer believes either.
+    #[error(
+        "issuers `{one}` and `{other}` both vouch for {names}: set {settings} so that they do not, or, \
+         where both may, `shares_names_with = [\"{other}\"]`"
+    )]
+    SharedNames {
+        /// URL of one.
+        one: String,
+        /// URL of the other.
+        other: String,
+        /// What they share.
+        names: String,
+        /// What would move them apart.
+        settings: String,
+    },
+    /// A statement about an issuer that is not there.
+    #[error("issuer `{issuer}` shares names with `{url}`, which is not configured")]
+    SharesWithNobody {
+        /// URL of the issuer.
+        issuer: String,
+        /// As configured.
+        url: String,
+    },
+    /// A claim could name another issuer in certificates.
+    #[error(
+        "issuer `{issuer}`: `issuer_claim_values` has `{value}`, which is the name of an issuer"
+    )]
+    IssuerValue {
+        /// URL of the issuer.
+        issuer: String,
+        /// As configured.
+        value: String,
+    },
+    /// `email_verified` tells nothing of another claim.
+    #[error(
+        "`name_claim = {0}` needs `skip_email_verification = true`: `email_verified` says nothing of \
+         it. Only for a claim that users cannot set themselves"
+    )]
+    NameClaim(String),
     /// A value that cannot be, or that contradicts the issuer's URL.
     #[error("`{setting}` cannot be `{value}` for this issuer")]
     Setting {

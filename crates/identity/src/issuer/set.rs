@@ -1,3 +1,4 @@
+use super::name_conflicts;
 use crate::{IssuerConfig, IssuerConfigError};
 
 /// Most entries of one URL, and most patterns: each may be asked about a token.
@@ -12,7 +13,7 @@ impl IssuerSet {
     ///
     /// # Errors
     /// [`IssuerConfigError::Duplicate`] when nothing tells two of one URL apart,
-    /// [`IssuerConfigError::TooMany`].
+    /// [`IssuerConfigError::TooMany`]; what [`name_conflicts`] finds.
     pub fn new(issuers: Vec<IssuerConfig>) -> Result<Self, IssuerConfigError> {
         for (position, issuer) in issuers.iter().enumerate() {
             let others = issuers.iter().skip(position + 1);
@@ -27,7 +28,10 @@ impl IssuerSet {
         if issuers.iter().filter(|issuer| issuer.is_pattern()).count() > MAX_ENTRIES {
             return Err(IssuerConfigError::TooMany("issuers with `url_pattern`"));
         }
-        Ok(Self(issuers))
+        match name_conflicts(&issuers).into_iter().next() {
+            Some(conflict) => Err(conflict),
+            None => Ok(Self(issuers)),
+        }
     }
 
     /// Every entry that tokens with this `iss` may be of, by URL or pattern, as configured.
@@ -48,5 +52,6 @@ impl IssuerConfig {
             && self.kind == other.kind
             && self.audiences == other.audiences
             && self.required_claims == other.required_claims
+            && self.people == other.people
     }
 }

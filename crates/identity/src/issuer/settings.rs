@@ -1,9 +1,12 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use url::Url;
 
-use super::{IssuerUrl, KeyLocation, UrlPattern, pattern};
+use super::{
+    ClaimPath, ClaimRules, IssuerUrl, KeyLocation, MachineClients, MachineProvider, People,
+    UrlPattern, pattern, strangers::Owners,
+};
 use crate::template::TemplateSettings;
 use crate::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CiTemplate,
@@ -35,7 +38,7 @@ pub(super) struct Settings {
     source_hosts: Option<Vec<String>>,
     claims: Option<JenkinsClaims>,
     #[serde(default)]
-    required_claims: BTreeMap<String, Vec<String>>,
+    required_claims: ClaimRules,
     jwks_uri: Option<Url>,
     algorithms: Option<Vec<JwsAlgorithm>>,
     clock_skew_s: Option<u64>,
@@ -53,6 +56,18 @@ pub(super) struct Settings {
     keys_file: Option<PathBuf>,
     tls_roots_file: Option<PathBuf>,
     bearer_token_file: Option<PathBuf>,
+    #[serde(default)]
+    dry_run_claims: ClaimRules,
+    #[serde(default)]
+    open_to_all: bool,
+    domains: Option<Vec<String>>,
+    name_claim: Option<ClaimPath>,
+    issuer_claim: Option<ClaimPath>,
+    issuer_claim_values: Option<Vec<String>>,
+    provider: Option<MachineProvider>,
+    clients: Option<Vec<String>>,
+    #[serde(default)]
+    shares_names_with: Vec<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -72,6 +87,7 @@ enum KindName {
     Spiffe,
     Username,
     CiProvider,
+    Machine,
 }
 
 impl KindName {
@@ -91,6 +107,7 @@ impl KindName {
             Self::Spiffe => "spiffe",
             Self::Username => "username",
             Self::CiProvider => "ci-provider",
+            Self::Machine => "machine",
         }
     }
 }
@@ -101,8 +118,9 @@ impl TryFrom<Settings> for IssuerConfig {
     fn try_from(mut settings: Settings) -> Result<Self, Self::Error> {
         let url = settings.take_url()?;
         let kind = settings.take_kind(&url)?;
+        let people = settings.take_people(&kind)?;
         settings.refuse_unused()?;
-        check_required(&settings.required_claims)?;
+        settings.check_owners(&kind, &people)?;
         let audiences = settings.audiences.unwrap_or_else(|| kind.default_audiences());
         let mut issuer = Self::build_of(url, audiences, kind, settings.allow_loopback_http)?;
         issuer.keys = KeyLocation {
@@ -123,6 +141,9 @@ impl TryFrom<Settings> for IssuerConfig {
         issuer.clock_skew_s = settings.clock_skew_s.unwrap_or(issuer.clock_skew_s);
         issuer.max_age_s = settings.max_age_s;
         issuer.required_claims = settings.required_claims;
+        issuer.dry_run_claims = settings.dry_run_claims;
+        issuer.people = people;
+        issuer.shares_names_with = settings.shares_names_with;
         issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
         super::bounds::check(&issuer)?;
         Ok(issuer)
@@ -184,7 +205,66 @@ impl Settings {
                 subject_domain: self
                     .needed(|settings| settings.subject_domain.take(), "subject_domain")?,
             },
+            KindName::Machine => IssuerKind::Machine(self.take_machines()?),
         })
+    }
+
+    /// Names begin with the issuer's URL, unless said.
+    fn take_machines(&mut self) -> Result<MachineClients, IssuerConfigError> {
+        let of_issuer = |url: &str| Some(url.trim_end_matches('/').to_owned());
+        Ok(MachineClients {
+            provider: self.needed(|settings| settings.provider.take(), "provider")?,
+            base_url: self.take_base_url(of_issuer)?,
+            clients: match self.clients.take() {
+                Some(none) if none.is_empty() => {
+                    return Err(IssuerConfigError::Setting {
+                        setting: "clients",
+                        value: String::new(),
+                    });
+                }
+                clients => clients.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// Which people the issuer vouches for. Left for [`Self::refuse_unused`] where it knows none.
+    fn take_people(&mut self, kind: &IssuerKind) -> Result<People, IssuerConfigError> {
+        if !kind.is_of_addresses() {
+            return Ok(People::default());
+        }
+        let domains = self.domains.take();
+        if domains.as_ref().is_some_and(Vec::is_empty) {
+            return Err(IssuerConfigError::Setting { setting: "domains", value: String::new() });
+        }
+        let mut people = People::of_domains(&domains.unwrap_or_default())?;
+        if let IssuerKind::Email { skip_verification } = kind {
+            let name_claim = self.name_claim.take();
+            if let Some(path) = name_claim.as_ref().filter(|path| !path.is("email"))
+                && !skip_verification
+            {
+                return Err(IssuerConfigError::NameClaim(path.to_string()));
+            }
+            people = people.named_by(name_claim);
+            if let Some(path) = self.issuer_claim.take() {
+                let values = |settings: &mut Self| settings.issuer_claim_values.take();
+                people = people.of_issuers(path, self.needed(values, "issuer_claim_values")?)?;
+            }
+        }
+        Ok(people)
+    }
+
+    /// Refuses issuers of strangers that are tied to nobody, and rules that demand nothing.
+    fn check_owners(&self, kind: &IssuerKind, people: &People) -> Result<(), IssuerConfigError> {
+        self.required_claims.check()?;
+        self.dry_run_claims.check()?;
+        let owners = Owners {
+            url: &self.url,
+            kind,
+            rules: &self.required_claims,
+            has_domains: !people.domains().is_empty(),
+            open_to_all: self.open_to_all,
+        };
+        owners.check()
     }
 
     /// The organisation is in the issuer's URL; to say it again is allowed, to say another is not.
@@ -285,6 +365,12 @@ impl Settings {
             ("trust_domains", self.trust_domains.is_some()),
             ("template", self.template.is_some()),
             ("subject_template", self.subject_template.is_some()),
+            ("domains", self.domains.is_some()),
+            ("name_claim", self.name_claim.is_some()),
+            ("issuer_claim", self.issuer_claim.is_some()),
+            ("issuer_claim_values", self.issuer_claim_values.is_some()),
+            ("provider", self.provider.is_some()),
+            ("clients", self.clients.is_some()),
         ];
         match left.into_iter().find(|(_, present)| *present) {
             None => Ok(()),
@@ -292,20 +378,6 @@ impl Settings {
                 Err(IssuerConfigError::UnusedSetting { kind: self.kind.as_str(), setting })
             }
         }
-    }
-}
-
-/// Most values of one required claim, and most such claims: a list for people to read.
-const MAX_REQUIRED: usize = 256;
-
-fn check_required(claims: &BTreeMap<String, Vec<String>>) -> Result<(), IssuerConfigError> {
-    let sound = |values: &[String]| {
-        (1..=MAX_REQUIRED).contains(&values.len()) && !values.iter().any(String::is_empty)
-    };
-    match claims.iter().find(|(_, values)| !sound(values)) {
-        Some((name, _)) => Err(IssuerConfigError::RequiredClaim(name.clone())),
-        None if claims.len() > MAX_REQUIRED => Err(IssuerConfigError::RequiredClaim(String::new())),
-        None => Ok(()),
     }
 }
 

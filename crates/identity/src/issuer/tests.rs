@@ -1,3 +1,6 @@
+mod names;
+mod strangers;
+
 use super::*;
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -21,6 +24,13 @@ fn settings(changes: &serde_json::Value) -> serde_json::Value {
     });
     let changes = changes.as_object().unwrap().clone();
     settings.as_object_mut().unwrap().extend(changes);
+    if settings["type"] == "email" && settings.get("open_to_all").is_none() {
+        settings
+            .as_object_mut()
+            .unwrap()
+            .entry("domains")
+            .or_insert(serde_json::json!(["a.example"]));
+    }
     settings
 }
 
@@ -50,7 +60,10 @@ fn reads_every_setting() {
 #[test]
 fn base_urls_are_told_from_the_issuers_that_tell_them() {
     let of = |kind: &str, url: &str| {
-        let issuer = from_json(settings(&serde_json::json!({"type": kind, "url": url})));
+        let owner = if kind == "github-workflow" { "repository_owner_id" } else { "namespace_id" };
+        let issuer = from_json(settings(&serde_json::json!({
+            "type": kind, "url": url, "required_claims": {owner: 4747}
+        })));
         issuer.map(|issuer| match issuer.kind() {
             IssuerKind::GithubWorkflow { base_url } | IssuerKind::GitlabPipeline { base_url } => {
                 base_url.clone()
@@ -176,6 +189,85 @@ fn refuses_base_urls_that_would_double_slashes() {
 }
 
 #[test]
+fn addresses_are_of_listed_domains_or_of_all_as_said() {
+    let of = |changes: serde_json::Value| {
+        let mut settings = serde_json::json!({
+            "url": "https://login.example.com", "audiences": ["x"], "type": "email"
+        });
+        settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        from_json(settings)
+    };
+    let error = of(serde_json::json!({})).unwrap_err();
+    assert!(error.contains("`domains`") && error.contains("`open_to_all = true`"), "{error}");
+    assert!(of(serde_json::json!({"open_to_all": true})).is_ok());
+    assert!(of(serde_json::json!({"domains": ["acme.example", "*.acme.example"]})).is_ok());
+    for odd in [
+        serde_json::json!({"domains": ["acme.example"], "open_to_all": true}),
+        serde_json::json!({"domains": [], "open_to_all": true}),
+        serde_json::json!({"domains": []}),
+        serde_json::json!({"domains": ["*"]}),
+        serde_json::json!({"domains": ["com"]}),
+        serde_json::json!({"domains": ["a@acme.example"]}),
+        serde_json::json!({"type": "kubernetes", "domains": ["acme.example"]}),
+        serde_json::json!({"type": "kubernetes", "open_to_all": true}),
+        serde_json::json!({"type": "kubernetes", "name_claim": "upn"}),
+    ] {
+        assert!(of(odd.clone()).is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn another_claim_names_people_only_where_the_operator_answers_for_it() {
+    let of = |changes: serde_json::Value| from_json(settings(&changes));
+    let error = of(serde_json::json!({"name_claim": "upn"})).unwrap_err();
+    assert!(error.contains("upn") && error.contains("users cannot set"), "{error}");
+    for claim in [serde_json::json!("upn"), serde_json::json!(["identity", "mail"])] {
+        let issuer =
+            of(serde_json::json!({"name_claim": claim, "skip_email_verification": true})).unwrap();
+        assert!(issuer.people().name_claim().is_some());
+    }
+    for odd in [
+        serde_json::json!({"name_claim": [], "skip_email_verification": true}),
+        serde_json::json!({"name_claim": "", "skip_email_verification": true}),
+        serde_json::json!({"name_claim": vec!["a"; 9], "skip_email_verification": true}),
+        serde_json::json!({"issuer_claim": "x"}),
+        serde_json::json!({"issuer_claim": "x", "issuer_claim_values": []}),
+        serde_json::json!({"issuer_claim": "x", "issuer_claim_values": ["a\nb"]}),
+        serde_json::json!({"issuer_claim_values": ["x"]}),
+    ] {
+        assert!(of(odd.clone()).is_err(), "{odd}");
+    }
+}
+
+#[test]
+fn machines_are_of_a_provider_that_is_known() {
+    let of = |changes: serde_json::Value| {
+        let mut settings = serde_json::json!({
+            "url": "https://sso.acme.example/realms/acme/", "audiences": ["x"], "type": "machine"
+        });
+        settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        from_json(settings)
+    };
+    for provider in ["keycloak", "entra", "auth0", "okta", "rfc9068"] {
+        let issuer = of(serde_json::json!({"provider": provider})).unwrap();
+        let IssuerKind::Machine(machines) = issuer.kind() else { panic!("{issuer:?}") };
+        assert_eq!(machines.base_url, "https://sso.acme.example/realms/acme");
+    }
+    assert!(of(serde_json::json!({})).unwrap_err().contains("needs `provider`"));
+    for odd in [
+        serde_json::json!({"provider": "adfs"}),
+        serde_json::json!({"provider": "okta", "clients": []}),
+        serde_json::json!({"provider": "okta", "clients": [""]}),
+        serde_json::json!({"provider": "okta", "base_url": "http://acme.example"}),
+        serde_json::json!({"provider": "okta", "base_url": "https://acme.example/"}),
+        serde_json::json!({"provider": "okta", "base_url": "https://acme.example/*"}),
+        serde_json::json!({"provider": "okta", "domains": ["acme.example"]}),
+    ] {
+        assert!(of(odd.clone()).is_err(), "{odd}");
+    }
+}
+
+#[test]
 fn a_set_finds_by_the_exact_url_and_holds_each_once() {
     let issuer = IssuerConfig::new(GITHUB, audiences(), email()).unwrap();
     let set = IssuerSet::new(vec![issuer.clone()]).unwrap();
@@ -202,11 +294,11 @@ fn entries_of_one_url_differ_in_keys_type_or_rules() {
     };
     let plain = entry(serde_json::json!({}));
     for changes in [
-        serde_json::json!({"keys_file": "/one.json"}),
-        serde_json::json!({"tls_roots_file": "/one.crt"}),
-        serde_json::json!({"discovery_url": "https://10.0.0.1:6443/"}),
+        serde_json::json!({"keys_file": "/one.json", "cluster": "one"}),
+        serde_json::json!({"tls_roots_file": "/one.crt", "cluster": "one"}),
+        serde_json::json!({"discovery_url": "https://10.0.0.1:6443/", "cluster": "one"}),
         serde_json::json!({"cluster": "one"}),
-        serde_json::json!({"type": "email"}),
+        serde_json::json!({"type": "email", "domains": ["acme.example"]}),
         serde_json::json!({"audiences": ["other"]}),
         serde_json::json!({"required_claims": {"sub": ["x"]}}),
     ] {
@@ -234,7 +326,7 @@ fn a_pattern_and_an_exact_url_are_both_candidates() {
     }));
     let pattern = from_json(serde_json::json!({
         "url_pattern": "https://oidc.eks.*.amazonaws.com/id/*", "type": "kubernetes",
-        "audiences": ["b"]
+        "audiences": ["b"], "open_to_all": true
     }));
     let set = IssuerSet::new(vec![exact.unwrap(), pattern.unwrap()]).unwrap();
     assert_eq!(set.candidates(eks).count(), 2);
@@ -339,7 +431,9 @@ fn only_issuers_with_a_fixed_audience_have_one_by_default() {
         ("kubernetes", "https://kubernetes.default.svc"),
         ("github-workflow", GITHUB),
     ] {
-        let error = from_json(serde_json::json!({"type": kind, "url": url})).unwrap_err();
+        let owners = serde_json::json!({"namespace_id": 1, "repository_owner_id": 1});
+        let settings = serde_json::json!({"type": kind, "url": url, "required_claims": owners});
+        let error = from_json(settings).unwrap_err();
         assert!(error.contains("needs at least one audience"), "{error}");
     }
 }
@@ -352,10 +446,12 @@ fn required_claims_need_values_that_could_be() {
         ))
     };
     let issuer = of(serde_json::json!(["65", "66"])).unwrap();
-    assert_eq!(issuer.required_claims()["repository_owner_id"], ["65", "66"]);
+    assert_eq!(issuer.required_claims().texts_of("repository_owner_id"), ["65", "66"]);
     let many = vec!["x"; 257];
     for odd in [serde_json::json!([]), serde_json::json!([""]), serde_json::json!(many)] {
         assert!(of(odd).unwrap_err().contains("repository_owner_id"));
     }
-    assert!(of(serde_json::json!("65")).is_err() && of(serde_json::json!([65])).is_err());
+    for alike in [serde_json::json!("65"), serde_json::json!(65), serde_json::json!([65])] {
+        assert_eq!(of(alike).unwrap().required_claims().texts_of("repository_owner_id"), ["65"]);
+    }
 }

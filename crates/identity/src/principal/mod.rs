@@ -11,6 +11,7 @@ mod github;
 mod gitlab;
 mod jenkins;
 mod kubernetes;
+mod machine;
 mod spiffe;
 mod uri;
 mod username;
@@ -40,12 +41,15 @@ impl VerifiedClaims {
     /// # Errors
     /// [`PrincipalError`], each variant.
     pub fn principal(&self, issuer: &IssuerConfig) -> Result<Principal, PrincipalError> {
-        self.check_required(issuer)?;
-        let Identity { san, mut extensions } = self.identity(issuer.kind())?;
+        // Before anything is made of the claims: what the operator demands of them.
+        if let Some(claim) = issuer.required_claims().broken_by(self.claims()) {
+            return Err(PrincipalError::Required(claim));
+        }
+        let Identity { san, mut extensions } = self.identity(issuer)?;
         let subject = self.claims().text("sub")?;
         refuse_controls("sub", subject.as_deref().unwrap_or_default())?;
-        let challenges = challenges(self, &san, subject.as_deref())?;
-        extensions.issuer = Some(self.issuer().to_owned());
+        let challenges = challenges(self, issuer, subject.as_deref())?;
+        extensions.issuer = Some(self.named_issuer(issuer)?);
         extensions.token_subject = subject;
         // Here, where it is the token's fault, and not when the certificate is made.
         san.check()?;
@@ -53,25 +57,27 @@ impl VerifiedClaims {
         Ok(Principal { san, extensions, challenges })
     }
 
-    /// Refuses tokens that lack what the operator demands, before anything is made of them.
-    fn check_required(&self, issuer: &IssuerConfig) -> Result<(), PrincipalError> {
-        for (name, values) in issuer.required_claims() {
-            let claimed = self.claims().text_named(name).ok().flatten();
-            if !claimed.is_some_and(|claimed| values.contains(&claimed)) {
-                return Err(PrincipalError::Required(name.clone()));
-            }
-        }
-        Ok(())
+    /// The token's issuer, or the one that a claim of it names as `issuer` allows.
+    fn named_issuer(&self, issuer: &IssuerConfig) -> Result<String, PrincipalError> {
+        let Some(claim) = issuer.people().issuer_claim() else {
+            return Ok(self.issuer().to_owned());
+        };
+        let named = self.claims().text_at(claim.path.names()).ok().flatten();
+        let named = named.filter(|named| claim.values.contains(named));
+        named.ok_or_else(|| PrincipalError::Required(claim.path.to_string()))
     }
 
-    fn identity(&self, kind: &IssuerKind) -> Result<Identity, PrincipalError> {
-        let san = match kind {
-            IssuerKind::Email { skip_verification } => email::name(self, *skip_verification)?,
+    fn identity(&self, issuer: &IssuerConfig) -> Result<Identity, PrincipalError> {
+        let san = match issuer.kind() {
+            IssuerKind::Email { skip_verification } => {
+                email::name(self, issuer, *skip_verification)?
+            }
             IssuerKind::Uri { subject_domain } => uri::name(self, subject_domain)?,
             IssuerKind::EmailOrUri { subject_domain } => match self.claims().text(email::CLAIM)? {
-                Some(_) => email::name(self, false)?,
+                Some(_) => email::name(self, issuer, false)?,
                 None => uri::name(self, subject_domain)?,
             },
+            IssuerKind::Machine(machines) => machine::name(self, machines)?,
             IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
             IssuerKind::Spiffe { trust_domains } => spiffe::name(self, trust_domains)?,
             IssuerKind::Username { subject_domain } => username::name(self, subject_domain)?,
@@ -103,6 +109,24 @@ pub enum PrincipalError {
     /// Not an ASCII address of the form `local@domain`.
     #[error("claim `email` is not an e-mail address")]
     Email,
+    /// The local part is of another script than ASCII.
+    #[error(
+        "the e-mail address has letters outside of ASCII before the @; a certificate could hold them \
+         only where no client looks for them (SmtpUTF8Mailbox, RFC 9598)"
+    )]
+    LocalPart,
+    /// An address that the issuer is not configured to vouch for.
+    #[error("the e-mail address is of a domain that this issuer is not configured for")]
+    EmailDomain,
+    /// The claim that the operator chose names nobody.
+    #[error("claim `{0}`, which names people of this issuer, is missing or not of the right form")]
+    NameClaim(String),
+    /// A person's token, or one that might be.
+    #[error("claim `{0}` is not what the provider puts into the tokens of machines")]
+    NotAMachine(&'static str),
+    /// A machine that is not listed.
+    #[error("the token is of a client that this issuer is not configured for")]
+    Client,
     /// The issuer does not vouch for the address.
     #[error("claim `email_verified` is not true")]
     EmailNotVerified,
@@ -194,15 +218,17 @@ fn refuse_controls(name: &'static str, text: &str) -> Result<(), PrincipalError>
 /// the issuer's kind; both bind the key to this token.
 fn challenges(
     verified: &VerifiedClaims,
-    san: &SubjectAlternativeName,
+    issuer: &IssuerConfig,
     subject: Option<&str>,
 ) -> Result<Vec<String>, PrincipalError> {
     let mut challenges = Vec::new();
-    match san {
-        SubjectAlternativeName::Email(address) => challenges.push(address.clone()),
-        _ => challenges.extend(email::verified_address(verified)),
+    // As it came: the certificate may have its domain in another form.
+    if matches!(issuer.kind(), IssuerKind::Email { .. }) {
+        challenges.push(email::claimed(verified, issuer)?);
     }
+    challenges.extend(email::verified_address(verified));
     challenges.extend(subject.map(str::to_owned));
+    challenges.dedup();
     if challenges.is_empty() { Err(ClaimError::Missing("sub").into()) } else { Ok(challenges) }
 }
 

@@ -5,8 +5,10 @@ mod ci_provider;
 mod circleci;
 mod gitlab;
 mod jenkins;
+mod machines;
 mod names;
 mod owners;
+mod people;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;

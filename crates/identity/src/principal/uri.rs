@@ -65,7 +65,7 @@ pub(super) fn unescape(escaped: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn hexadecimal_digit(value: u8) -> char {
+pub(super) fn hexadecimal_digit(value: u8) -> char {
     char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
 

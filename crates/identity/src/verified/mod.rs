@@ -8,6 +8,7 @@ pub struct VerifiedClaims {
     issuer: String,
     claims: Claims,
     expires_at: u64,
+    token_type: Option<String>,
 }
 
 impl UnverifiedClaims {
@@ -39,7 +40,8 @@ impl UnverifiedClaims {
         if !signature_is_valid(self.compact.signing_input(), &self.compact.signature) {
             return Err(VerificationError::Signature);
         }
-        Ok(VerifiedClaims { issuer: self.issuer, claims: self.claims, expires_at })
+        let Self { issuer, claims, token_type, .. } = self;
+        Ok(VerifiedClaims { issuer, claims, expires_at, token_type })
     }
 }
 
@@ -62,7 +64,12 @@ impl UnverifiedClaims {
 
     /// The claims as if they were verified. Stays in this crate: only verdicts come of it.
     pub(crate) fn supposed(&self) -> VerifiedClaims {
-        VerifiedClaims { issuer: self.issuer.clone(), claims: self.claims.clone(), expires_at: 0 }
+        VerifiedClaims {
+            issuer: self.issuer.clone(),
+            claims: self.claims.clone(),
+            token_type: self.token_type.clone(),
+            expires_at: 0,
+        }
     }
 }
 
@@ -77,6 +84,17 @@ impl VerifiedClaims {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The header's `typ`.
+    pub(crate) fn token_type(&self) -> Option<&str> {
+        self.token_type.as_deref()
+    }
+
+    /// The claim that `issuer`'s dry run would refuse the token for, if any; its value is not told.
+    #[must_use]
+    pub fn dry_run(&self, issuer: &IssuerConfig) -> Option<String> {
+        issuer.dry_run_claims().broken_by(&self.claims)
     }
 
     /// The `exp` claim, in seconds of Unix time.

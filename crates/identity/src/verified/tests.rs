@@ -15,8 +15,7 @@ fn issuer() -> IssuerConfig {
 }
 
 fn issuer_with(setting: &str, value: u64) -> IssuerConfig {
-    let settings =
-        json!({"url": ISSUER, "audiences": ["sigstore"], "type": "email", setting: value});
+    let settings = json!({"url": ISSUER, "audiences": ["sigstore"], "type": "email", "open_to_all": true, setting: value});
     serde_json::from_value(settings).unwrap()
 }
 

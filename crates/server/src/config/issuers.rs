@@ -1,6 +1,6 @@
 //! `[[ca.<name>.issuer]]`: whom the CA believes.
 
-use identity::IssuerConfig;
+use identity::{IssuerConfig, IssuerKind};
 use serde::Deserialize;
 use toml::Value;
 use url::Url;
@@ -8,22 +8,23 @@ use url::Url;
 use super::section::Section;
 use crate::oidc;
 
-/// Every issuer that can be believed as configured.
-pub(super) fn read(sections: Vec<Section<'_>>) -> Vec<IssuerConfig> {
-    sections.into_iter().filter_map(issuer).flatten().collect()
+/// Every issuer that can be believed as configured. `audience` is the deployment's own.
+pub(super) fn read(sections: Vec<Section<'_>>, audience: Option<&str>) -> Vec<IssuerConfig> {
+    let read = |section| issuer(section, audience);
+    sections.into_iter().filter_map(read).flatten().collect()
 }
 
 /// One table: an issuer, or all those of the development provider.
-fn issuer(mut section: Section<'_>) -> Option<Vec<IssuerConfig>> {
+fn issuer(mut section: Section<'_>, audience: Option<&str>) -> Option<Vec<IssuerConfig>> {
     let development = section.flag("development");
     let keys_url: Option<Url> = section.parsed("keys_url");
     if let Some(url) = &keys_url {
         check_keys_url(&mut section, url, development);
     }
     let issuers = if section.is_text("type", OIDC_DEV) {
-        oidc_dev(section, development)?
+        oidc_dev(section, development, audience)?
     } else {
-        vec![other(section, development)?]
+        vec![other(section, development, audience)?]
     };
     Some(match keys_url {
         None => issuers,
@@ -57,13 +58,17 @@ fn check_keys_url(section: &mut Section<'_>, url: &Url, development: bool) {
 /// The development identity provider with its issuer for each CI system.
 const OIDC_DEV: &str = "oidc-dev";
 
-fn oidc_dev(mut section: Section<'_>, development: bool) -> Option<Vec<IssuerConfig>> {
+fn oidc_dev(
+    mut section: Section<'_>,
+    development: bool,
+    audience: Option<&str>,
+) -> Option<Vec<IssuerConfig>> {
     section.text("type");
     let url = section.required_text("url");
     if !development {
         section.wrong("type", "`oidc-dev` vouches for everybody; it needs `development = true`");
     }
-    let issuers = oidc::issuers(&url?);
+    let issuers = oidc::issuers(&url?, audience);
     if let Err(error) = &issuers {
         section.wrong("url", error);
     }
@@ -72,16 +77,41 @@ fn oidc_dev(mut section: Section<'_>, development: bool) -> Option<Vec<IssuerCon
 }
 
 /// Read by `identity`, whose settings and messages these are.
-fn other(mut section: Section<'_>, development: bool) -> Option<IssuerConfig> {
+fn other(
+    mut section: Section<'_>,
+    development: bool,
+    audience: Option<&str>,
+) -> Option<IssuerConfig> {
     let mut settings = section.rest();
+    let fixed =
+        settings.get("type").and_then(Value::as_str).is_some_and(IssuerKind::fixes_audience);
+    if let Some(audience) = audience.filter(|_| !fixed && !settings.contains_key("audiences")) {
+        let audiences = vec![Value::String(audience.to_owned())];
+        settings.insert("audiences".to_owned(), Value::Array(audiences));
+    }
     if development {
         settings.insert("allow_loopback_http".to_owned(), Value::Boolean(true));
     }
     match IssuerConfig::deserialize(Value::Table(settings)) {
-        Ok(issuer) => Some(issuer),
+        Ok(issuer) => {
+            check_audience(&section, &issuer, audience);
+            Some(issuer)
+        }
         Err(error) => {
             section.wrong_here(error.message());
             None
         }
+    }
+}
+
+/// Our own client asks GitHub for what `countersign.json` names, so that is what must be taken.
+fn check_audience(section: &Section<'_>, issuer: &IssuerConfig, audience: Option<&str>) {
+    let Some(audience) = audience else { return };
+    let asked = matches!(issuer.kind(), IssuerKind::GithubWorkflow { .. });
+    if asked && !issuer.audiences().iter().any(|listed| listed == audience) {
+        section.wrong(
+            "audiences",
+            format!("lack `{audience}`, the tenant's audience, which clients are told to ask for"),
+        );
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// `O` of every certificate.
     pub(crate) organization: String,
+    /// The audience that tokens for this deployment have; the issuers' own where there is none.
+    pub(crate) audience: Option<String>,
     /// How the trust files name who runs the services.
     pub(crate) operator: String,
     pub(crate) listen: Listen,

@@ -33,7 +33,8 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     let telemetry = telemetry(file.section("telemetry"));
     let database = database(file.section("database"));
     let oidc_dev = oidc_dev(&mut file);
-    let ca = only(&mut file, "ca").and_then(|section| ca(section, &dirs));
+    let audience = tenant.as_ref().and_then(|tenant| tenant.audience.as_deref());
+    let ca = only(&mut file, "ca").and_then(|section| ca(section, &dirs, audience));
     let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let provider = oidc_dev.as_ref().map(|oidc| oidc.url.to_string());
     let trust = only(&mut file, "trust").and_then(|section| trust(section, &dirs, provider));
@@ -44,6 +45,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
         data_dir: data_dir?,
         operator: tenant.operator.clone().unwrap_or_else(|| trust.url.host().to_owned()),
         organization: tenant.organization.clone(),
+        audience: tenant.audience.clone(),
         listen,
         telemetry,
         database: database?,
@@ -59,6 +61,7 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     };
     tenant.check_hosts(&config);
     check_login(&trust_section, &config);
+    tenant.check_audience(&config);
     Some(config)
 }
 
@@ -66,6 +69,7 @@ struct Tenant<'p> {
     organization: String,
     operator: Option<String>,
     hosts: Option<Vec<String>>,
+    audience: Option<String>,
     section: Section<'p>,
 }
 
@@ -74,11 +78,20 @@ fn tenant<'p>(file: &mut Section<'p>) -> Option<Tenant<'p>> {
     let organization = section.required_text("organization");
     let operator = section.text("operator");
     let hosts = section.texts("hosts");
+    let audience = section.text("audience");
     section.end();
-    Some(Tenant { organization: organization?, operator, hosts, section })
+    Some(Tenant { organization: organization?, operator, hosts, audience, section })
 }
 
 impl Tenant<'_> {
+    /// An audience that clients would not ask for is of no use.
+    fn check_audience(&self, config: &Config) {
+        let Some(audience) = &self.audience else { return };
+        if let Some(finding) = trust::lint::audience(audience, &config.ca.url.to_string()) {
+            self.section.wrong("audience", finding);
+        }
+    }
+
     /// A tenant that names its hosts has no service elsewhere: a mistyped URL is found here.
     fn check_hosts(&self, config: &Config) {
         let Some(hosts) = &self.hosts else { return };
@@ -288,7 +301,7 @@ impl OpenCa {
     }
 }
 
-fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
+fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -> Option<OpenCa> {
     let (url, port, key) = common(&mut section, Face::Ca, "key", dirs.key_file(Part::Ca, "ca"));
     let ct_url: Option<Url> = section.parsed("ct_url");
     let ct_timeout_ms = section.integer("ct_timeout_ms");
@@ -298,7 +311,10 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<OpenCa> {
     let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
     let listed = section.listed("issuer");
     let nobody = listed.is_empty();
-    let issuers = issuers::read(listed);
+    let issuers = issuers::read(listed, audience);
+    for conflict in identity::name_conflicts(&issuers) {
+        section.wrong("issuer", conflict);
+    }
     if nobody {
         section.wrong("issuer", "nobody would be believed; add [[ca.<name>.issuer]]");
     }

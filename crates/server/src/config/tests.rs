@@ -36,12 +36,18 @@ fn reads_every_sample_and_the_file_of_docker_compose() {
 fn every_issuer_of_the_page_on_compose_is_one() {
     let page =
         sample("docs/compose.md").replace("<tenant id>", "11111111-2222-4333-8444-555555555555");
+    let development = trial().split_once("[[ca.default.issuer]]").unwrap().1.to_owned();
+    let development = development.split_once("[log.ct]").unwrap().0.to_owned();
     let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let issuers: Vec<&str> =
         blocks.filter(|block| block.starts_with("[[ca.default.issuer]]")).collect();
     assert_eq!(issuers.len(), 5);
     for issuer in issuers {
-        let config = Config::parse(&format!("{}\n{issuer}", trial()));
+        // In place of the development issuer, which vouches for the same names.
+        let config = Config::parse(&format!(
+            "{}\n{issuer}",
+            changed(&development, "\n").replace("[[ca.default.issuer]]\n", "")
+        ));
         assert!(config.is_ok(), "{issuer}: {:#}", config.unwrap_err());
     }
 }
@@ -70,7 +76,7 @@ fn takes_what_is_given() {
         (config.rekor2.name.as_str(), config.rekor2.url.host()),
         ("2026", "log2026.acme.example")
     );
-    assert_eq!(config.ca.settings.issuers.len(), 5);
+    assert_eq!(config.ca.settings.issuers.len(), 6);
     assert!(config.telemetry.json && config.oidc_dev.is_none());
 }
 
@@ -130,7 +136,7 @@ fn every_problem_is_named_at_once_with_its_place() {
         .replace("oidc-dev = 3008", "oidc-dev = 70000\nca = \"x\"");
     let said = problems(&text);
     for line in [
-        "tenant.default.organisation: unknown key; known here are hosts, operator, organization",
+        "tenant.default.organisation: unknown key; known here are audience, hosts, operator, organization",
         "tenant.default.organization: is missing",
         "database.kind: `mysql` is neither `sqlite` nor `postgres`",
         "tsa.default.url: `http://tsa.example`: must be https",
@@ -184,7 +190,9 @@ fn an_http_issuer_needs_development_and_loopback() {
     let issuer = |url: &str, development: &str| {
         changed(
             "type = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"",
-            &format!("type = \"email\"\naudiences = [\"sigstore\"]\n{development}url = \"{url}\""),
+            &format!(
+                "type = \"email\"\naudiences = [\"sigstore\"]\nopen_to_all = true\n{development}url = \"{url}\""
+            ),
         )
     };
     assert!(Config::parse(&issuer("http://localhost:8080", "development = true\n")).is_ok());
@@ -211,6 +219,75 @@ fn problems_of_an_issuer_are_those_of_its_type() {
     ));
     assert!(said.contains("ca.default.issuer[0]: "), "{said}");
     assert!(said.contains("subject_domain"), "{said}");
+}
+
+const AUDIENCE: &str = "[tenant.default]\naudience = \"https://localhost/sign\"\n";
+
+#[test]
+fn two_issuers_of_the_same_people_are_refused_by_name() {
+    let keycloak = "[[ca.default.issuer]]\ntype = \"email\"\nurl = \"https://sso.acme.example\"\n\
+        audiences = [\"a\"]\ndomains = [\"acme.example\"]\n";
+    let said = problems(&format!("{}\n{keycloak}", trial()));
+    for part in ["ca.default.issuer: ", "`http://localhost:3006`", "`https://sso.acme.example`"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let shares = "shares_names_with = [\"http://localhost:3006\"]\n";
+    assert!(Config::parse(&format!("{}\n{keycloak}{shares}", trial())).is_ok());
+}
+
+#[test]
+fn an_issuer_of_strangers_is_refused_by_check() {
+    let github = "[[ca.default.issuer]]\ntype = \"github-workflow\"\naudiences = [\"a\"]\n\
+        url = \"https://token.actions.githubusercontent.com\"\n\
+        shares_names_with = [\"http://localhost:3006/github\"]\n";
+    let with = |line: &str| format!("{}\n{github}{line}", trial());
+    let said = problems(&with(""));
+    assert!(said.contains("every repository on github.com"), "{said}");
+    assert!(said.contains("repository_owner_id") && said.contains("open_to_all"), "{said}");
+    for line in ["open_to_all = true", "required_claims = { repository_owner = \"acme\" }"] {
+        let config = Config::parse(&with(line));
+        assert!(config.is_ok(), "{line}: {:#}", config.unwrap_err());
+    }
+}
+
+#[test]
+fn the_tenants_audience_is_that_of_issuers_that_name_none() {
+    let issuer = |lines: &str| {
+        let text = changed("[tenant.default]\n", AUDIENCE);
+        format!("{text}\n[[ca.default.issuer]]\n{lines}")
+    };
+    let keycloak = "type = \"email\"\nurl = \"https://sso.acme.example\"\n\
+        domains = [\"acme.example\"]\nshares_names_with = [\"http://localhost:3006\"]\n";
+    let config = Config::parse(&issuer(keycloak)).unwrap();
+    assert_eq!(config.audience.as_deref(), Some("https://localhost/sign"));
+    let issuers = &config.ca.settings.issuers;
+    assert_eq!(issuers.last().unwrap().audiences(), ["https://localhost/sign"]);
+    // The development provider has both; Azure's tokens have their own.
+    assert_eq!(issuers[0].audiences(), ["sigstore", "https://localhost/sign"]);
+    assert_eq!(issuers[3].audiences(), ["api://AzureADTokenExchange"]);
+    let own = issuer(&format!("{keycloak}audiences = [\"other\"]"));
+    let config = Config::parse(&own).unwrap();
+    assert_eq!(config.ca.settings.issuers.last().unwrap().audiences(), ["other"]);
+
+    let without = format!("{}\n[[ca.default.issuer]]\n{keycloak}", trial());
+    assert!(problems(&without).contains("`audience` of the tenant"));
+    let github = "type = \"github-workflow\"\nurl = \"https://token.actions.githubusercontent.com\"\n\
+        open_to_all = true\nshares_names_with = [\"http://localhost:3006/github\"]\n";
+    assert!(Config::parse(&issuer(github)).is_ok());
+    let said = problems(&issuer(&format!("{github}audiences = [\"sigstore\"]")));
+    assert!(said.contains("lack `https://localhost/sign`"), "{said}");
+}
+
+#[test]
+fn the_tenants_audience_is_of_the_cas_own_domain() {
+    for audience in ["sts.amazonaws.com", "https://sign.acme.example", "api://x"] {
+        let text = changed(
+            "[tenant.default]\n",
+            &format!("[tenant.default]\naudience = \"{audience}\"\n"),
+        );
+        let said = problems(&text);
+        assert!(said.contains("tenant.default.audience: "), "{audience}: {said}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn build(
     let ca = ca.with_check(log_check("ct", &logs.ct));
     let log = services::logs(shared, logs, signers, std::slice::from_ref(&material.ca_chain))?;
     let tsa = services::tsa(shared, keys.tsa, material, TsaSettings::default())?;
-    let oidc = services::oidc(shared, &ports.url(Face::Oidc), keys.oidc, may_log_in)?;
+    let oidc = services::oidc(shared, (&ports.url(Face::Oidc), None), keys.oidc, may_log_in)?;
     let mut all = vec![ca, log.ct, log.rekor1, log.rekor2, tsa, services::trust(trust), oidc];
     all.push(services::metrics(&all)?);
     Ok((all, issuing))
@@ -60,6 +60,6 @@ pub(super) fn build(
 /// Believes the development provider: people, URIs, and the jobs of every CI system.
 fn ca_config(ports: &Ports) -> anyhow::Result<CaConfig> {
     let base = ports.url(Face::Oidc);
-    let issuers = oidc::issuers(&base)?;
+    let issuers = oidc::issuers(&base, None)?;
     Ok(CaConfig::new(issuers, Url::parse(&ports.url(Face::Ct))?))
 }

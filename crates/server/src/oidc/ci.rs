@@ -114,10 +114,15 @@ impl Ci {
 
 /// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
 /// the jobs of every CI system by that system's.
-pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
-    let plain = plain_issuer(base_url)?;
-    let of_ci =
-        |ci: Ci| IssuerConfig::new_loopback(&ci.issuer(base_url), ci.audiences(), ci.issuer_kind());
+///
+/// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
+/// provider makes is anybody in any case.
+pub(crate) fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerConfig>> {
+    let plain = plain_issuer(base_url, own)?;
+    let of_ci = |ci: Ci| {
+        let audiences = with_own(ci.audiences(), own);
+        IssuerConfig::new_loopback(&ci.issuer(base_url), audiences, ci.issuer_kind())
+    };
     let mut issuers = vec![plain];
     for ci in Ci::ALL {
         issuers.push(of_ci(ci)?);
@@ -126,10 +131,18 @@ pub(crate) fn issuers(base_url: &str) -> anyhow::Result<Vec<IssuerConfig>> {
 }
 
 /// What the stack believes of people and URIs; its audiences are the clients that log people in.
-pub(crate) fn plain_issuer(base_url: &str) -> anyhow::Result<IssuerConfig> {
+pub(crate) fn plain_issuer(base_url: &str, own: Option<&str>) -> anyhow::Result<IssuerConfig> {
     let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
     let kind = IssuerKind::EmailOrUri { subject_domain };
-    Ok(IssuerConfig::new_loopback(base_url, vec![AUDIENCE.to_owned()], kind)?)
+    let audiences = with_own(vec![AUDIENCE.to_owned()], own);
+    Ok(IssuerConfig::new_loopback(base_url, audiences, kind)?)
+}
+
+/// The audiences of a job that can choose its own, with the deployment's.
+fn with_own(mut audiences: Vec<String>, own: Option<&str>) -> Vec<String> {
+    let own = own.filter(|own| audiences == [AUDIENCE] && *own != AUDIENCE);
+    audiences.extend(own.map(str::to_owned));
+    audiences
 }
 
 /// A controller whose administrators have added what the certificate can say of the source.
@@ -180,6 +193,8 @@ mod tests {
         kinds.dedup();
         let mut all: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
         all.extend(["ci-provider", "spiffe", "username"]);
+        assert_eq!(kinds[..2], ["email", "machine"]);
+        kinds.drain(..2);
         assert_eq!(kinds, all);
     }
 

@@ -173,8 +173,9 @@ mod tests {
     #[test]
     fn the_stack_maps_the_token_of_every_ci() {
         for ci in Ci::ALL {
-            let issuer =
-                issuers(BASE).unwrap().remove(1 + Ci::ALL.iter().position(|c| *c == ci).unwrap());
+            let issuer = issuers(BASE, None)
+                .unwrap()
+                .remove(1 + Ci::ALL.iter().position(|c| *c == ci).unwrap());
             assert_eq!(issuer.url(), ci.issuer(BASE));
             let mut request = request(Some(ci), Vec::new());
             request.audience = ci.audiences().remove(0);

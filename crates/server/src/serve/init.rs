@@ -34,6 +34,7 @@ pub(crate) async fn init(secrets_only: bool, config: Config) -> anyhow::Result<E
     }
     init.logs().await?;
     init.trust().await?;
+    init.propose_audience();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -107,6 +108,23 @@ impl Init<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tokens to `sigstore` are tokens to every instance: whoever takes one there can use it here.
+    fn propose_audience(&self) {
+        let issuers = &self.config.ca.settings.issuers;
+        let shared = issuers.iter().any(|issuer| {
+            let audiences = issuer.audiences();
+            audiences.iter().any(|audience| audience == wire::countersign::SIGSTORE_AUDIENCE)
+        });
+        let url = self.config.ca.url.to_string();
+        if self.config.audience.is_none() && shared && url.starts_with("https://") {
+            let proposal = format!(
+                "`audience = \"{url}\"` in [tenant.<name>] would keep tokens for others out; \
+                 now tokens to `sigstore` are taken"
+            );
+            say("an audience of the deployment's own", "none", &proposal);
+        }
     }
 
     fn chain_place(&self, name: &str) -> ChainPlace<'_> {

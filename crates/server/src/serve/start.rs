@@ -161,7 +161,8 @@ impl<'a> Start<'a> {
             );
         }
         let base_url = oidc.url.to_string();
-        self.served.push(services::oidc(&self.shared, &base_url, key, oidc.login)?);
+        let known_as = (base_url.as_str(), self.config.audience.as_deref());
+        self.served.push(services::oidc(&self.shared, known_as, key, oidc.login)?);
         Ok(())
     }
 
@@ -240,8 +241,12 @@ pub(super) fn trust_files(
     public: &PublicDir,
     shared: &Shared,
 ) -> anyhow::Result<TrustFiles> {
-    let forge = config.trust.forge.clone();
-    let publisher = Publisher { operator: &config.operator, trust_dir: None, forge };
+    let publisher = Publisher {
+        operator: &config.operator,
+        trust_dir: None,
+        forge: config.trust.forge.clone(),
+        audience: config.audience.clone(),
+    };
     let logs = identities(config, public.tree_id()?);
     let deployment = deployment(publisher, &config.base_urls(), &logs, &public.material()?)?;
     Ok(TrustFiles::build(&deployment, shared.clock.now())?)

@@ -187,13 +187,13 @@ pub(crate) fn trust(open: &OpenTrust) -> Served {
 /// The development identity provider, to which people log in when `may_log_in`.
 pub(crate) fn oidc(
     shared: &Shared,
-    base_url: &str,
+    (base_url, audience): (&str, Option<&str>),
     key: LocalSigner,
     may_log_in: bool,
 ) -> anyhow::Result<Served> {
     let public_key = key.public_key().clone();
     let login = || {
-        let clients = provider::plain_issuer(base_url)?.audiences().to_vec();
+        let clients = provider::plain_issuer(base_url, audience)?.audiences().to_vec();
         let work = (shared.cpu.clone(), Arc::clone(&shared.clock));
         anyhow::Ok(Login::new(base_url, clients, Minter::new(key), work))
     };

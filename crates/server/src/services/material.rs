@@ -29,13 +29,20 @@ pub(crate) struct Publisher<'a> {
     pub(crate) trust_dir: Option<PathBuf>,
     /// That names of repositories without a host mean.
     pub(crate) forge: Option<Forge>,
+    /// That tokens for the deployment have, where it is one of its own.
+    pub(crate) audience: Option<String>,
 }
 
 impl Publisher<'_> {
     /// `countersignd dev`: names without a host mean what most projects are on.
     pub(crate) fn of_dev(data_dir: &DataDir) -> Self {
         let forge = Forge { url: "https://github.com".to_owned(), kind: None };
-        Self { operator: HOST, trust_dir: Some(data_dir.trust_dir()), forge: Some(forge) }
+        Self {
+            operator: HOST,
+            trust_dir: Some(data_dir.trust_dir()),
+            forge: Some(forge),
+            audience: None,
+        }
     }
 }
 
@@ -76,6 +83,7 @@ pub(crate) fn deployment(
         }),
         trust_dir: publisher.trust_dir,
         forge: publisher.forge,
+        audience: publisher.audience,
         timestamp_authorities: vec![Authority {
             url: timestamp_url(urls),
             chain_der: material.tsa_chain.clone(),

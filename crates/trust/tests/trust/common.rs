@@ -26,6 +26,7 @@ pub(crate) fn deployment() -> Deployment {
         trust_url: "http://localhost:3005".to_owned(),
         oidc_url: "http://localhost:3006".to_owned(),
         forge: Some(Forge { url: "https://github.com".to_owned(), kind: None }),
+        audience: None,
         certificate_authorities: vec![Authority {
             url: "http://localhost:5555".to_owned(),
             chain_der: chain("Acme", "Acme CA", true),

@@ -375,3 +375,17 @@ fn the_forge_of_bare_names_is_in_a_document_of_our_own() {
     let files = TrustFiles::build(&deployment, NOW).unwrap();
     assert_eq!(document(&files, "countersign.json"), json!({"mediaType": media_type}));
 }
+
+#[test]
+fn the_audience_of_tokens_is_there_too_and_of_the_cas_own_domain() {
+    let mut deployment = deployment();
+    deployment.audience = Some("https://localhost".to_owned());
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    assert_eq!(document(&files, "countersign.json")["audience"], "https://localhost");
+    for other in ["sts.amazonaws.com", "https://sign.acme.example", ""] {
+        deployment.audience = Some(other.to_owned());
+        let error = TrustFiles::build(&deployment, NOW).unwrap_err();
+        let TrustError::Findings(findings) = error else { panic!("{error}") };
+        assert!(matches!(findings.as_slice(), [Finding::Audience(..)]), "{other}");
+    }
+}

@@ -141,7 +141,7 @@ fn a_required_claim_keeps_the_rest_of_the_world_out() {
     };
     assert!(of(&github_claims()).is_ok());
     assert!(of(&with(github_claims(), "repository_owner_id", json!(66))).is_ok());
-    for other in [json!("67"), json!("650"), json!(null), json!(["65"]), json!("")] {
+    for other in [json!("67"), json!("650"), json!(null), json!(["67"]), json!("")] {
         let refused = of(&with(github_claims(), "repository_owner_id", other)).unwrap_err();
         assert_eq!(refused, PrincipalError::Required("repository_owner_id".to_owned()));
     }
