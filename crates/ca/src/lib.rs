@@ -34,6 +34,6 @@ pub use ct::CtError;
 pub use error::IssueError;
 pub use fetch::FetchError;
 pub use http::protocol;
-pub use oidc::{KeysError, SourceError};
+pub use oidc::{KeysError, SampleError, SourceError, is_signed_by, is_signed_by_issuer};
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};
 pub use service::{Ca, IssuedChain};

@@ -3,6 +3,7 @@
 mod cache;
 mod discovery;
 mod jwks;
+mod sample;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ pub use cache::KeysError;
 pub(crate) use discovery::KeySource;
 pub use discovery::SourceError;
 pub(crate) use jwks::VerifyingKey;
+pub use sample::{SampleError, is_signed_by, is_signed_by_issuer};
 
 use crate::{CaConfigError, OidcConfig, fetch::Clients};
 

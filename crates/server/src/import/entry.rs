@@ -262,8 +262,15 @@ fn to_add(name: &str, kind: &str, notes: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if name.contains('*') {
+        notes.push(
+            "believes every issuer that its wildcards match, of other tenants too: narrow it, or \
+             add `required_claims`"
+                .to_owned(),
+        );
+    }
     let host = host_of(name);
-    if STRANGERS.contains(&host.as_str()) {
+    if STRANGERS.iter().any(|of| host == *of || host.ends_with(&format!("-{of}"))) {
         notes.push(
             "serves strangers: add `required_claims` for your organisation (or `open_to_all`)"
                 .to_owned(),
