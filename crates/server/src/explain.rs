@@ -49,7 +49,7 @@ pub(crate) async fn run(
         OutputForm::Text => output::print_lines(&text(&token, &candidates)),
         OutputForm::Json => {
             let report = report(&token, &candidates);
-            let json = serde_json::to_string_pretty(&report)?;
+            let json = serde_json::to_string(&report)?;
             output::print_lines(&(inert::escape_json(&json).into_owned() + "\n"));
         }
     }

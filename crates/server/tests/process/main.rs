@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
 mod dev;
+mod explain;
 mod fsck;
 mod harness;
 mod inert;
