@@ -167,7 +167,12 @@ pub(super) fn translate(
         "email" | "kubernetes" => set("type", text(kind)),
         "uri" | "username" => {
             set("type", text(kind));
-            set("subject_domain", text(domain.ok_or("`subject-domain` is missing")?));
+            let domain = domain.ok_or("`subject-domain` is missing")?;
+            let bare = bare_domain(domain);
+            if bare != domain {
+                notes.push(format!("of `subject-domain`, Fulcio compares `{bare}` alone"));
+            }
+            set("subject_domain", text(&bare));
         }
         "spiffe" => {
             let domain = trust_domain.ok_or("`spiffe-trust-domain` is missing")?;
@@ -276,6 +281,13 @@ fn to_add(name: &str, kind: &str, notes: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+}
+
+/// Scheme and host of a URI's domain, without the port and path over which Fulcio reads.
+fn bare_domain(domain: &str) -> String {
+    let url = Url::parse(domain).ok().filter(Url::has_host);
+    let bare = url.and_then(|url| Some(format!("{}://{}", url.scheme(), url.host_str()?)));
+    bare.unwrap_or_else(|| domain.to_owned())
 }
 
 fn host_of(url: &str) -> String {
