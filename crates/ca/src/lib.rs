@@ -40,8 +40,8 @@ pub use error::IssueError;
 pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
 pub use oidc::{
-    IssuerHealth, IssuerProbe, IssuerRefresh, KeyName, KeysError, Probed, SourceError, check_files,
-    check_issuers, probe_issuers,
+    IssuerHealth, IssuerProbe, IssuerRefresh, KeyName, KeysError, Probed, SampleError, SourceError,
+    check_files, check_issuers, is_signed_by, is_signed_by_issuer, probe_issuers,
 };
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};
 pub use service::{Ca, IssuedChain};

@@ -72,6 +72,13 @@ impl UnverifiedClaims {
         self.claims.seconds("iat").ok().flatten()
     }
 
+    /// Whether `is_valid` says so of the signing input and the signature. No more than that: the
+    /// claims stay unverified.
+    #[must_use]
+    pub fn is_signed(&self, is_valid: impl FnOnce(&[u8], &[u8]) -> bool) -> bool {
+        is_valid(self.compact.signing_input(), &self.compact.signature)
+    }
+
     /// The header's `alg`. The issuer's configuration and the key's type decide whether it may be used.
     #[must_use]
     pub fn algorithm(&self) -> JwsAlgorithm {

@@ -244,7 +244,13 @@ pub(crate) struct ExplainArguments {
     /// Data directory of `countersignd dev`
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
-    /// Ask only the issuers of this URL
+    /// Check the signature with the keys of this file, a JWK Set
+    #[arg(long, value_name = "FILE", conflicts_with = "online")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Check the signature with the keys that the issuer publishes now
+    #[arg(long)]
+    pub(crate) online: bool,
+    /// Refuse to read a token of any other issuer
     #[arg(long, value_name = "URL")]
     pub(crate) issuer: Option<String>,
     /// Text for people, or JSON

@@ -1,13 +1,14 @@
 //! `countersignd explain-token`: what a token would get, and why.
 //!
-//! The signature is not looked at: the claims are shown as if it were good, and that is said. Nothing
-//! of the token but its claims' results is printed.
+//! Unless keys are given, or `--online`, the signature is not looked at: the claims are shown as if it
+//! were good, and that is said. Nothing of the token but its claims' results is printed.
 
 use std::{
     fmt::Write as _,
     fs,
     io::{self, Read},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -15,7 +16,7 @@ use identity::{
     IssuerConfig, IssuerSet, MAX_TOKEN_LEN, Principal, UnverifiedClaims, Verdict, VerificationError,
 };
 use serde_json::{Value, json};
-use service::{Clock, SystemClock};
+use service::{Clock, OffsetClock, SystemClock};
 use wire::inert;
 use x509::SubjectAlternativeName;
 
@@ -28,46 +29,123 @@ use crate::{
     token::LastStart,
 };
 
-pub(crate) fn run(
-    arguments: &ExplainArguments,
+pub(crate) async fn run(
+    arguments: ExplainArguments,
     config: Option<Config>,
 ) -> anyhow::Result<ExitCode> {
-    let issuers = issuers(arguments, config)?;
+    let (issuers, now) = issuers(&arguments, config)?;
     let token = read_token(&arguments.token)?;
     // Not with the token's text as its context: it is a credential.
     let token = UnverifiedClaims::parse(token.trim()).context("cannot read the token")?;
     if arguments.issuer.as_deref().is_some_and(|issuer| issuer != token.issuer()) {
         bail!("the token is of the issuer {}", token.issuer());
     }
-    let now = SystemClock.now();
-    let verdicts = issuers.explain(&token, now);
-    let granted = verdicts.iter().any(Verdict::grants);
+    let mut candidates = Vec::new();
+    for verdict in issuers.explain(&token, now) {
+        let signature = Signature::check(&arguments, verdict.issuer, &token).await?;
+        candidates.push(Candidate { verdict, signature });
+    }
     match arguments.output {
-        OutputForm::Text => output::print_lines(&text(&token, &verdicts)),
+        OutputForm::Text => output::print_lines(&text(&token, &candidates)),
         OutputForm::Json => {
-            let report = report(&token, &verdicts);
-            let json = serde_json::to_string_pretty(&report)?;
+            let report = report(&token, &candidates);
+            let json = serde_json::to_string(&report)?;
             output::print_lines(&(inert::escape_json(&json).into_owned() + "\n"));
         }
     }
-    Ok(if granted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if granted(&candidates) == 1 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Those of the configuration, or of the development stack.
-fn issuers(arguments: &ExplainArguments, config: Option<Config>) -> anyhow::Result<IssuerSet> {
-    let issuers: Vec<IssuerConfig> = if let Some(config) = config {
-        config.ca.settings.issuers
-    } else {
-        let data_dir = DataDir::open(&arguments.data_dir)?;
-        let last: LastStart = read_json(&data_dir.last_start_file())?
-            .context("`countersignd dev` has not been started on this data directory")?;
-        oidc::issuers(&last.ports.url(Face::Oidc), None)?
+/// One issuer's configuration and what it makes of the token.
+struct Candidate<'a> {
+    verdict: Verdict<'a>,
+    signature: Signature,
+}
+
+impl Candidate<'_> {
+    fn is_granted(&self) -> bool {
+        self.verdict.grants() && self.signature.may_count()
+    }
+}
+
+/// What is known of the token's signature.
+enum Signature {
+    Unchecked,
+    Valid,
+    Invalid,
+    /// Nobody could tell, and why.
+    Unknown(String),
+}
+
+/// How long an issuer may take with its keys.
+const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Signature {
+    async fn check(
+        arguments: &ExplainArguments,
+        issuer: &IssuerConfig,
+        token: &UnverifiedClaims,
+    ) -> anyhow::Result<Self> {
+        let signed = if let Some(path) = &arguments.keys {
+            let name = path.display();
+            let jwks = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+            ca::is_signed_by(&jwks, token)
+        } else if arguments.online {
+            ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
+        } else {
+            return Ok(Self::Unchecked);
+        };
+        Ok(match signed {
+            Ok(true) => Self::Valid,
+            Ok(false) => Self::Invalid,
+            Err(error) => Self::Unknown(format!("{:#}", anyhow::Error::from(error))),
+        })
+    }
+
+    fn may_count(&self) -> bool {
+        matches!(self, Self::Unchecked | Self::Valid)
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Unchecked => "not checked",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Unchecked => UNCHECKED.to_owned(),
+            Self::Valid => "signature: valid".to_owned(),
+            Self::Invalid => "refused: the signature is by none of the issuer's keys".to_owned(),
+            Self::Unknown(why) => format!("refused: the signature could not be checked: {why}"),
+        }
+    }
+}
+
+/// Those of the configuration, or of the development stack, and the time of their clock.
+fn issuers(
+    arguments: &ExplainArguments,
+    config: Option<Config>,
+) -> anyhow::Result<(IssuerSet, u64)> {
+    if let Some(config) = config {
+        return Ok((IssuerSet::new(config.ca.settings.issuers)?, SystemClock.now()));
+    }
+    let data_dir = DataDir::open(&arguments.data_dir)?;
+    let last: LastStart = read_json(&data_dir.last_start_file())?
+        .context("`countersignd dev` has not been started on this data directory")?;
+    let issuers = oidc::issuers(&last.ports.url(Face::Oidc), None)?;
+    let now = match last.clock_offset_file {
+        None => SystemClock.now(),
+        Some(file) => OffsetClock::new(file).now(),
     };
-    Ok(IssuerSet::new(issuers)?)
+    Ok((IssuerSet::new(issuers)?, now))
 }
 
 fn read_token(argument: &str) -> anyhow::Result<String> {
-    // One byte more, so that a token that is too long is called that.
+    // Somewhat more, so that a token that is too long is called that.
     let limit = u64::try_from(MAX_TOKEN_LEN)? + 1024;
     let mut text = String::new();
     match argument.strip_prefix('@') {
@@ -85,30 +163,40 @@ fn read_token(argument: &str) -> anyhow::Result<String> {
 
 const UNCHECKED: &str = "the signature was not checked: this is what its owner would get";
 
-fn text(token: &UnverifiedClaims, verdicts: &[Verdict<'_>]) -> String {
+fn text(token: &UnverifiedClaims, candidates: &[Candidate<'_>]) -> String {
     let mut text = String::new();
     let mut line = |indent: usize, value: &str| {
         let _ = writeln!(text, "{:indent$}{}", "", inert::escape(value));
     };
     line(0, &format!("issuer: {}", token.issuer()));
-    line(0, UNCHECKED);
-    if verdicts.is_empty() {
+    if candidates.is_empty() {
         line(0, "refused: no issuer of the configuration has this URL");
     }
-    for verdict in verdicts {
+    for Candidate { verdict, signature } in candidates {
         line(0, &format!("candidate of type {}:", verdict.issuer.kind().name()));
+        line(2, &signature.text());
         for fault in &verdict.token {
             line(2, &format!("refused: {}", fault_text(fault)));
         }
         match &verdict.principal {
             Err(fault) => line(2, &format!("refused: {fault}")),
             Ok(principal) => {
-                line(2, if verdict.grants() { "granted" } else { "if it counted" });
+                let granted = verdict.grants() && signature.may_count();
+                line(2, if granted { "granted" } else { "if it counted" });
                 describe(principal, &mut line);
             }
         }
     }
+    if granted(candidates) > 1 {
+        line(0, AMBIGUOUS);
+    }
     text
+}
+
+const AMBIGUOUS: &str = "refused: more than one candidate grants, and they are one issuer";
+
+fn granted(candidates: &[Candidate<'_>]) -> usize {
+    candidates.iter().filter(|candidate| candidate.is_granted()).count()
 }
 
 fn describe(principal: &Principal, line: &mut impl FnMut(usize, &str)) {
@@ -130,21 +218,21 @@ fn fault_text(fault: &VerificationError) -> String {
     }
 }
 
-fn report(token: &UnverifiedClaims, verdicts: &[Verdict<'_>]) -> Value {
-    let candidates: Vec<Value> = verdicts
-        .iter()
-        .map(|verdict| {
-            let mut refusals: Vec<String> = verdict.token.iter().map(ToString::to_string).collect();
-            refusals.extend(verdict.principal.as_ref().err().map(ToString::to_string));
-            json!({
-                "type": verdict.issuer.kind().name(),
-                "granted": verdict.grants(),
-                "refusals": refusals,
-                "certificate": verdict.principal.as_ref().ok().map(certificate),
-            })
+fn report(token: &UnverifiedClaims, candidates: &[Candidate<'_>]) -> Value {
+    let of = |Candidate { verdict, signature }: &Candidate<'_>| {
+        let mut refusals: Vec<String> = verdict.token.iter().map(ToString::to_string).collect();
+        refusals.extend(verdict.principal.as_ref().err().map(ToString::to_string));
+        json!({
+            "type": verdict.issuer.kind().name(),
+            "signature": signature.name(),
+            "granted": verdict.grants() && signature.may_count(),
+            "refusals": refusals,
+            "certificate": verdict.principal.as_ref().ok().map(certificate),
         })
-        .collect();
-    json!({"issuer": token.issuer(), "signature": "not checked", "candidates": candidates})
+    };
+    let granted = granted(candidates) == 1;
+    let candidates: Vec<Value> = candidates.iter().map(of).collect();
+    json!({"issuer": token.issuer(), "granted": granted, "candidates": candidates})
 }
 
 fn certificate(principal: &Principal) -> Value {
@@ -217,8 +305,9 @@ mod tests {
         let text_of_token = token(claims);
         let token = UnverifiedClaims::parse(&text_of_token).unwrap();
         let issuers = forgejo();
-        let verdicts = issuers.explain(&token, now);
-        let shown = (text(&token, &verdicts), report(&token, &verdicts));
+        let unchecked = |verdict| Candidate { verdict, signature: Signature::Unchecked };
+        let candidates: Vec<_> = issuers.explain(&token, now).into_iter().map(unchecked).collect();
+        let shown = (text(&token, &candidates), report(&token, &candidates));
         for part in text_of_token.split('.') {
             assert!(!shown.0.contains(part) && !shown.1.to_string().contains(part));
         }
@@ -237,7 +326,7 @@ mod tests {
             format!("    1.3.6.1.4.1.57264.1.13 source_repository_digest: {SHA}"),
             "    1.3.6.1.4.1.57264.1.15 source_repository_identifier: 7".to_owned(),
             "    proof of possession may sign: repo:acme/app:ref:refs/heads/main".to_owned(),
-            UNCHECKED.to_owned(),
+            format!("  {UNCHECKED}"),
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
         }
@@ -268,6 +357,36 @@ mod tests {
             let (text, _) = explained(&claims, 1_500);
             assert!(text.contains(said) && !text.contains("granted"), "{said}: {text}");
         }
+    }
+
+    #[test]
+    fn a_signature_that_is_not_the_issuers_grants_nothing() {
+        let token = UnverifiedClaims::parse(&token(&claims())).unwrap();
+        let issuers = forgejo();
+        for (signature, name) in [
+            (Signature::Valid, "valid"),
+            (Signature::Invalid, "invalid"),
+            (Signature::Unknown("away".to_owned()), "unknown"),
+        ] {
+            let is_valid = matches!(signature, Signature::Valid);
+            let verdict = issuers.explain(&token, 1_500).remove(0);
+            let report = report(&token, &[Candidate { verdict, signature }]);
+            assert_eq!(report["candidates"][0]["signature"], name);
+            assert_eq!(report["granted"], is_valid);
+        }
+    }
+
+    #[test]
+    fn two_candidates_that_grant_are_none() {
+        let token = UnverifiedClaims::parse(&token(&claims())).unwrap();
+        let issuers = forgejo();
+        let candidate = || Candidate {
+            verdict: issuers.explain(&token, 1_500).remove(0),
+            signature: Signature::Valid,
+        };
+        let candidates = [candidate(), candidate()];
+        assert!(text(&token, &candidates).contains(AMBIGUOUS));
+        assert_eq!(report(&token, &candidates)["granted"], false);
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
         (Command::Fsck(arguments), config) => block_on(fsck::run(arguments, config)),
         (Command::ImportFulcioConfig(arguments), _) => import::run(&arguments),
-        (Command::ExplainToken(arguments), config) => explain::run(&arguments, config),
+        (Command::ExplainToken(arguments), config) => block_on(explain::run(arguments, config)),
         (Command::Probe(arguments), _) => {
             block_on(
                 async move { services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS) },

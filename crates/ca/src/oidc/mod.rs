@@ -7,6 +7,7 @@ mod jwks;
 mod kept;
 mod pattern;
 mod probe;
+mod sample;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -23,6 +24,7 @@ pub use health::{IssuerHealth, IssuerRefresh};
 pub use jwks::KeyName;
 pub(crate) use jwks::VerifyingKey;
 pub use probe::{IssuerProbe, Probed, check_issuers, probe_issuers};
+pub use sample::{SampleError, is_signed_by, is_signed_by_issuer};
 
 use crate::{CaConfigError, OidcConfig, fetch::Clients};
 use cache::Context;

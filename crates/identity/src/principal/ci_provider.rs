@@ -12,7 +12,7 @@ use super::{
 use crate::{
     CiTemplate, VerifiedClaims,
     subject_domain::has_only_whole_escapes,
-    template::{ClaimValue, NAME, Part, Shape, TextTemplate},
+    template::{ClaimValue, Function, NAME, Part, Shape, TextTemplate},
 };
 
 pub(super) fn identity(
@@ -58,6 +58,10 @@ impl Job<'_> {
                     {
                         return Err(PrincipalError::TemplateClaim(claim.name(), setting));
                     }
+                    let leads = shape == Shape::Uri && rendered.is_empty();
+                    if leads && text.claims() > 1 && !self.is_base(&value, claim) {
+                        return Err(PrincipalError::TemplateClaim(claim.name(), setting));
+                    }
                     rendered.push_str(&value);
                 }
             }
@@ -67,6 +71,17 @@ impl Job<'_> {
         }
         self.check(setting, shape, &rendered, text.fixed_begin())?;
         Ok(Some(rendered))
+    }
+
+    /// Whether other claims may follow `value` in a URI: a server alone, or a URL that the operator
+    /// wrote or that every token of the issuer has. With a path of the claim's own, nobody could tell
+    /// where that ends.
+    fn is_base(&self, value: &str, claim: &ClaimValue) -> bool {
+        let is_own = |url: &str| url == value.trim_end_matches('/');
+        origin(value) == Some(value)
+            || value == self.verified.issuer()
+            || self.template.base_url.as_deref().is_some_and(is_own)
+            || claim.functions.contains(&Function::Default(value.to_owned()))
     }
 
     /// A claim's text after the functions; `None` when it is missing and may be.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::IssuerConfigError;
 pub(crate) use fields::{Field, Shape};
+pub(crate) use functions::Function;
 pub(crate) use text::{ClaimValue, Part, TextTemplate};
 
 /// The setting of the certificate's name.

@@ -1,4 +1,4 @@
-use super::{functions::Function, *};
+use super::*;
 
 fn parse_text(text: &str) -> Result<TextTemplate, text::Fault> {
     let values = BTreeMap::from([("url".to_owned(), "https://git.example".to_owned())]);

@@ -74,6 +74,11 @@ impl TextTemplate {
         }
     }
 
+    /// How many of its values are claims.
+    pub(crate) fn claims(&self) -> usize {
+        self.parts.iter().filter(|part| matches!(part, Part::Claim(_))).count()
+    }
+
     /// How many of its values may hold slashes.
     pub(crate) fn paths(&self) -> usize {
         let is_path = |part: &&Part| matches!(part, Part::Claim(value) if value.is_path());

@@ -167,7 +167,12 @@ pub(super) fn translate(
         "email" | "kubernetes" => set("type", text(kind)),
         "uri" | "username" => {
             set("type", text(kind));
-            set("subject_domain", text(domain.ok_or("`subject-domain` is missing")?));
+            let domain = domain.ok_or("`subject-domain` is missing")?;
+            let bare = bare_domain(domain);
+            if bare != domain {
+                notes.push(format!("of `subject-domain`, Fulcio compares `{bare}` alone"));
+            }
+            set("subject_domain", text(&bare));
         }
         "spiffe" => {
             let domain = trust_domain.ok_or("`spiffe-trust-domain` is missing")?;
@@ -262,13 +267,27 @@ fn to_add(name: &str, kind: &str, notes: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    if name.contains('*') {
+        notes.push(
+            "believes every issuer that its wildcards match, of other tenants too: narrow it, or \
+             add `required_claims`"
+                .to_owned(),
+        );
+    }
     let host = host_of(name);
-    if STRANGERS.contains(&host.as_str()) {
+    if STRANGERS.iter().any(|of| host == *of || host.ends_with(&format!("-{of}"))) {
         notes.push(
             "serves strangers: add `required_claims` for your organisation (or `open_to_all`)"
                 .to_owned(),
         );
     }
+}
+
+/// Scheme and host of a URI's domain, without the port and path over which Fulcio reads.
+fn bare_domain(domain: &str) -> String {
+    let url = Url::parse(domain).ok().filter(Url::has_host);
+    let bare = url.and_then(|url| Some(format!("{}://{}", url.scheme(), url.host_str()?)));
+    bare.unwrap_or_else(|| domain.to_owned())
 }
 
 fn host_of(url: &str) -> String {

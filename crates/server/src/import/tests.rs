@@ -159,6 +159,10 @@ fn what_upstream_reads_over_is_named() {
             "`range`",
         ),
         (
+            "oidc-issuers:\n  https://a.example:\n    type: uri\n    subject-domain: https://a.example:8443/\n",
+            "compares `https://a.example` alone",
+        ),
+        (
             "oidc-issuers:\n  https://a.example:\n    type: spiffe\n",
             "`spiffe-trust-domain` is missing",
         ),

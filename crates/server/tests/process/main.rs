@@ -3,6 +3,7 @@
 
 mod closed_pipes;
 mod dev;
+mod explain;
 mod fsck;
 mod harness;
 mod inert;

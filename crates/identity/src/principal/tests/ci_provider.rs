@@ -167,6 +167,17 @@ fn the_name_is_on_the_server_that_the_issuer_speaks_for() {
     assert!(!of("{url}/x", "https://git.example"));
 }
 
+/// `https://issuer.example/acme` and `app` is not `https://issuer.example` and `acme/app`.
+#[test]
+fn a_url_of_a_claim_brings_no_path_of_its_own_before_other_claims() {
+    let of = |url: &str, repository: &str| {
+        let kind = kind(&json!({"subject_alternative_name": "{url}/{repository | path}"}));
+        map(kind, &with(with(claims(), "url", json!(url)), "repository", json!(repository)))
+    };
+    assert!(of("https://issuer.example", "acme/app").is_ok());
+    assert!(of("https://issuer.example/acme", "app").is_err());
+}
+
 #[test]
 fn leave_is_given_by_name() {
     let hosted = kind(&json!({"hosted_runners": ["acme-hosted"]}));
