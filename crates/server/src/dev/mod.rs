@@ -95,8 +95,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
         &ports,
         face_keys,
         (&logs, &signers),
-        (&material, &trust),
-        data_dir.issuer_keys(),
+        (&material, &trust, data_dir.issuer_keys()),
     )?;
     let servers = Servers::start(served.into_iter().zip(bound).collect())?;
     let background = Background::default();

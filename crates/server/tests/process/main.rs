@@ -5,5 +5,6 @@ mod dev;
 mod fsck;
 mod harness;
 mod inert;
+mod issuer;
 mod log_lines;
 mod token;
