@@ -380,3 +380,14 @@ fn names_of_logs_are_names_of_files() {
     }
     assert!(Config::parse(&changed("[log.rekor2]", "[log.\"Rekor2-2026.1_b\"]")).is_ok());
 }
+
+/// `check` and `init` said ok, and `serve` died.
+#[test]
+fn two_entries_that_nothing_tells_apart_are_found_by_reading() {
+    let entry = "[[ca.default.issuer]]\ntype = \"kubernetes\"\naudiences = [\"a\"]\n\
+                 url = \"https://kubernetes.default.svc.cluster.local\"\n";
+    let said = problems(&format!("{}\n{entry}{entry}", trial()));
+    assert!(said.contains("configured twice") && said.contains("ca.default"), "{said}");
+    let told_apart = format!("{entry}cluster = \"one\"\n{entry}cluster = \"two\"\n");
+    Config::parse(&format!("{}\n{told_apart}", trial())).unwrap();
+}
