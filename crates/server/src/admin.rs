@@ -34,7 +34,7 @@ const MAX_ANSWER_LEN: u64 = 4 << 20;
 const PEER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For an order to be carried out: a fetch that is under way, and one more, of two documents each.
-const ORDER_PATIENCE: Duration = Duration::from_secs(60);
+const ORDER_PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
@@ -53,7 +53,7 @@ enum Answer {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Source {
     issuer: String,
-    source: String,
+    keys_from: String,
     came: Vec<String>,
     went: Vec<String>,
     changed: Vec<String>,
@@ -66,7 +66,7 @@ impl Source {
         let IssuerRefresh { issuer, source, before, after, failure } = refresh;
         let mut of = Self {
             issuer,
-            source,
+            keys_from: source,
             came: Vec::new(),
             went: Vec::new(),
             changed: Vec::new(),
@@ -95,7 +95,7 @@ impl Source {
             {
                 ca.step = "issuer refresh",
                 ca.issuer = self.issuer,
-                ca.keys_source = self.source,
+                ca.keys_source = self.keys_from,
                 ca.forget = forget,
                 ca.keys_came = self.came.join(" "),
                 ca.keys_went = self.went.join(" "),
@@ -199,7 +199,9 @@ async fn refresh(ca: &Ca, url: Option<String>, forget: bool) -> Answer {
         });
     }
     let sources: Vec<Source> = refreshed.into_iter().map(Source::of).collect();
-    sources.iter().for_each(|source| source.record(forget));
+    for source in &sources {
+        source.record(forget);
+    }
     Answer::Sources(sources)
 }
 
@@ -238,12 +240,14 @@ async fn ask(path: &Path, order: &Order) -> anyhow::Result<Answer> {
 }
 
 fn report(source: &Source) {
-    let Source { issuer, source: from, came, went, changed, stayed, failure } = source;
+    let Source { issuer, keys_from: from, came, went, changed, stayed, failure } = source;
     output::print(&format!("{issuer}, from {from}:"));
     for (what, keys) in
         [("came", came), ("changed under its id", changed), ("went", went), ("stayed", stayed)]
     {
-        keys.iter().for_each(|key| output::print(&format!("  {what}: {key}")));
+        for key in keys {
+            output::print(&format!("  {what}: {key}"));
+        }
     }
     match failure {
         Some(failure) => output::print(&format!("  FAILED: {failure}")),

@@ -105,3 +105,19 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Readine
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_degraded_is_told_and_no_reason_not_to_be_ready() {
+        let readiness = Readiness::new(CancellationToken::new());
+        let body = |report: &ReadinessReport| serde_json::to_value(report).unwrap();
+        assert_eq!(body(&readiness.report().await).get("degraded"), None);
+        readiness.add_notes(|| BTreeMap::from([("issuer x".to_owned(), "away".to_owned())]));
+        let report = readiness.report().await;
+        assert!(report.ready);
+        assert_eq!(body(&report)["degraded"]["issuer x"], "away");
+    }
+}

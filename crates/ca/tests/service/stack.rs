@@ -28,6 +28,7 @@ pub(crate) struct Stack {
     pub(crate) chain: CertificateChain,
     pub(crate) cpu: CpuPool,
     pub(crate) router: Router,
+    pub(crate) ca: Arc<Ca>,
 }
 
 /// Makes the entries of a configuration for the issuer that runs.
@@ -42,6 +43,8 @@ pub(crate) struct Wishes {
     pub(crate) settings: fn(&mut CaConfig),
     /// All entries of the configuration, in place of one of `kind`.
     pub(crate) entries: Option<Box<Entries>>,
+    pub(crate) keys_dir: Option<std::path::PathBuf>,
+    pub(crate) now: u64,
     /// Longest time for a request, else that of the protocol.
     pub(crate) timeout: Option<Duration>,
     pub(crate) signer: fn(LocalSigner) -> Arc<dyn Signer>,
@@ -55,6 +58,8 @@ impl Default for Wishes {
             validity: (NOW - YEAR, NOW + YEAR),
             settings: |_| {},
             entries: None,
+            keys_dir: None,
+            now: NOW,
             timeout: None,
             signer: |signer| Arc::new(signer),
         }
@@ -74,7 +79,7 @@ impl Stack {
         let issuer = TestIssuer::start(wishes.token_key).await;
         let (chain, key) = authority(wishes.validity.0, wishes.validity.1);
         let log = TestLog::start(chain.certificates(), NOW).await;
-        let clock = Arc::new(FixedClock::at(NOW));
+        let clock = Arc::new(FixedClock::at(wishes.now));
         let audiences = vec!["sigstore".to_owned()];
         let trusted = match wishes.entries {
             Some(entries) => entries(&issuer),
@@ -83,6 +88,7 @@ impl Stack {
             }
         };
         let mut config = CaConfig::new(trusted, log.url.parse().unwrap());
+        config.oidc.keys_dir = wishes.keys_dir;
         (wishes.settings)(&mut config);
         let cpu = CpuPool::new(1);
         let parts = CaParts {
@@ -92,11 +98,11 @@ impl Stack {
             clock: clock.clone(),
             cpu: cpu.clone(),
         };
-        let ca = Ca::new(config, parts).unwrap();
+        let ca = Arc::new(Ca::new(config, parts).unwrap());
         let mut protocol = ca::protocol();
         protocol.timeout = wishes.timeout.unwrap_or(protocol.timeout);
-        let router = service::harden(ca::http::router(Arc::new(ca)), protocol);
-        Self { issuer, log, clock, chain, cpu, router }
+        let router = service::harden(ca::http::router(Arc::clone(&ca)), protocol);
+        Self { issuer, log, clock, chain, cpu, router, ca }
     }
 
     /// Claims that the e-mail issuer's tokens have, with `changes`.

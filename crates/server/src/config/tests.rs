@@ -598,3 +598,14 @@ fn nobody_logs_in_unless_the_file_says_so() {
     let said = problems(&changed("[oidc-dev]", "[oidc-dev]\nlogin = \"yes\""));
     assert!(said.contains("oidc-dev.login: must be true or false"), "{said}");
 }
+
+/// `check` and `init` said ok, and `serve` died.
+#[test]
+fn two_entries_that_nothing_tells_apart_are_found_by_reading() {
+    let entry = "[[ca.default.issuer]]\ntype = \"kubernetes\"\naudiences = [\"a\"]\n\
+                 url = \"https://kubernetes.default.svc.cluster.local\"\n";
+    let said = problems(&format!("{}\n{entry}{entry}", trial()));
+    assert!(said.contains("configured twice") && said.contains("ca.default"), "{said}");
+    let told_apart = format!("{entry}cluster = \"one\"\n{entry}cluster = \"two\"\n");
+    Config::parse(&format!("{}\n{told_apart}", trial())).unwrap();
+}

@@ -41,8 +41,7 @@ pub(super) fn build(
     ports: &Ports,
     (keys, may_log_in): (FaceKeys, bool),
     (logs, signers): (&Logs, &LogSigners),
-    (material, trust): (&Material, &OpenTrust),
-    issuer_keys: PathBuf,
+    (material, trust, issuer_keys): (&Material, &OpenTrust, PathBuf),
 ) -> anyhow::Result<(Vec<Served>, Arc<Ca>)> {
     let mut config = ca_config(ports)?;
     config.oidc.keys_dir = Some(issuer_keys);

@@ -105,8 +105,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
         &ports,
         (face_keys, may_log_in(arguments)),
         (&logs, &signers),
-        (&material, &trust),
-        data_dir.issuer_keys(),
+        (&material, &trust, data_dir.issuer_keys()),
     )?;
     let servers = Servers::start(
         served.into_iter().zip(bound).collect(),

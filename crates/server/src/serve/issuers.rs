@@ -34,16 +34,16 @@ fn describe(config: &Config, issuer: &str, source: &str, probed: Probed) -> Resu
     let discovered = source.contains("/.well-known/");
     if people && discovered && authorization_endpoint.is_none() {
         return Err(format!(
-            "issuer {issuer}: people log in there by `oidc_url` of [trust.{}], and its document has \
-             no authorization_endpoint: set `oidc_url` to a provider for people",
-            "<name>"
+            "issuer {issuer}: people log in there by `oidc_url` of [trust.<name>], and its document has \
+             no authorization_endpoint: set `oidc_url` to a provider for people"
         ));
     }
-    let mut summary = format!("issuer {issuer}: {} keys from {source}", keys.len());
-    if !not_allowed.is_empty() {
-        let names = not_allowed.join("`, `");
-        summary
-            .push_str(&format!("; tokens signed with `{names}` would be refused (`algorithms`)"));
-    }
-    Ok(summary)
+    let refused = match not_allowed.as_slice() {
+        [] => String::new(),
+        names => {
+            let names = names.join("`, `");
+            format!("; tokens signed with `{names}` would be refused (`algorithms`)")
+        }
+    };
+    Ok(format!("issuer {issuer}: {} keys from {source}{refused}", keys.len()))
 }

@@ -7,6 +7,7 @@ mod explain;
 mod fsck;
 mod harness;
 mod inert;
+mod issuer;
 mod log_lines;
 mod login;
 mod token;
