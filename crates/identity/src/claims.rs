@@ -7,7 +7,6 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-
 /// Deepest nesting of a claim set. Keycloak's `resource_access` has 4 levels; a token has no use for more.
 const MAX_DEPTH: usize = 16;
 

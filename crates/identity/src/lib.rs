@@ -21,8 +21,8 @@
 
 mod algorithm;
 mod claims;
-mod facts;
 mod explain;
+mod facts;
 mod issuer;
 mod mail;
 mod principal;
@@ -34,8 +34,8 @@ mod verified;
 
 pub use algorithm::JwsAlgorithm;
 pub use claims::{ClaimError, Claims};
-pub use facts::UnverifiedFacts;
 pub use explain::Verdict;
+pub use facts::UnverifiedFacts;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     ClaimPath, ClaimRules, IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims,

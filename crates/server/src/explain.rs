@@ -281,7 +281,7 @@ mod tests {
 
     fn claims() -> Value {
         json!({
-            "iss": "https://git.acme.example/api/actions", "aud": "countersign.acme.example",
+            "iss": "https://git.acme.example/api/actions", "aud": "https://sign.acme.example",
             "sub": "repo:acme/app:ref:refs/heads/main", "exp": 2_000, "iat": 1_000,
             "actor": "alice", "event_name": "push", "ref": "refs/heads/main", "ref_protected": "true",
             "ref_type": "branch", "repository": "acme/app", "repository_id": 7,

@@ -121,8 +121,8 @@ impl Reason {
                 "get a new token: the provider may have changed its keys since this one was made"
             }
             Self::Ambiguous => {
-                "the operator of the authority has to tell two entries of this issuer apart, by rules or \
-                 audiences (`countersignd explain-token` shows both)"
+                "the operator of the authority has to tell two entries of this issuer apart \
+                 (`countersignd explain-token` shows both)"
             }
             Self::Audience => {
                 "ask the identity provider for a token for an audience that is accepted"

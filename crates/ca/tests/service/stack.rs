@@ -189,6 +189,9 @@ pub(crate) fn entry(mut settings: Value) -> IssuerConfig {
     if settings.get("audiences").is_none() {
         settings["audiences"] = json!(["sigstore"]);
     }
+    if settings["type"] == "email" && settings.get("domains").is_none() {
+        settings["open_to_all"] = json!(true);
+    }
     serde_json::from_value(settings).unwrap()
 }
 

@@ -210,7 +210,12 @@ mod tests {
     #[test]
     fn patterns_take_the_place_of_the_url_and_never_leak_a_token() {
         let eks = "https://oidc.eks.*.amazonaws.com/id/*";
-        let found = issuer(&json!({"url_pattern": eks, "tls_roots_file": "/r", "open_to_all": true})).unwrap();
+        let pattern = |mut settings: serde_json::Value| {
+            settings["url_pattern"] = eks.into();
+            settings["open_to_all"] = true.into();
+            settings
+        };
+        let found = issuer(&pattern(json!({"tls_roots_file": "/r"}))).unwrap();
         assert!(found.is_pattern() && found.url() == eks);
         assert!(
             found.is_of("https://oidc.eks.eu-central-1.amazonaws.com/id/AB") && !found.is_of(eks)
@@ -218,15 +223,21 @@ mod tests {
         for (changes, what) in [
             (json!({}), "`url` or `url_pattern`"),
             (json!({"url": CLUSTER, "url_pattern": eks}), "`url` or `url_pattern`"),
-            (json!({"url_pattern": eks, "discovery_url": "https://k.corp/"}), "discovery_url"),
-            (json!({"url_pattern": eks, "bearer_token_file": "/b"}), "bearer_token_file"),
-            (json!({"url_pattern": eks, "cluster": "prod"}), "no use for `cluster`"),
+            (pattern(json!({"discovery_url": "https://k.corp/"})), "discovery_url"),
+            (pattern(json!({"bearer_token_file": "/b"})), "bearer_token_file"),
+            (pattern(json!({"cluster": "prod"})), "no use for `cluster`"),
             (
-                json!({"url_pattern": "https://gitlab.*.acme.example", "type": "gitlab-pipeline"}),
+                json!({
+                    "url_pattern": "https://gitlab.*.acme.example", "type": "gitlab-pipeline",
+                    "open_to_all": true
+                }),
                 "base URL",
             ),
             (
-                json!({"url_pattern": "https://*.acme.example/oidc", "type": "jenkins-job"}),
+                json!({
+                    "url_pattern": "https://*.acme.example/oidc", "type": "jenkins-job",
+                    "open_to_all": true
+                }),
                 "base URL",
             ),
         ] {

@@ -25,16 +25,16 @@ pub use ci::{
     JenkinsClaims, JenkinsController,
 };
 pub(crate) use ci::{is_slug, is_uuid};
+pub use claim_path::ClaimPath;
 pub use keys::KeyLocation;
 pub use kind::IssuerKind;
-use pattern::UrlPattern;
-pub use set::IssuerSet;
-pub use claim_path::ClaimPath;
 pub(crate) use machine::MAX_CLIENT_ID_LEN;
 pub use machine::{MachineClients, MachineProvider};
 pub use names::{NameSpace, name_conflicts};
+use pattern::UrlPattern;
 pub use people::People;
 pub use rules::ClaimRules;
+pub use set::IssuerSet;
 use settings::Settings;
 pub use subject_template::SubjectTemplate;
 

@@ -229,6 +229,9 @@ impl Settings {
 
     /// Which people the issuer vouches for. Left for [`Self::refuse_unused`] where it knows none.
     fn take_people(&mut self, kind: &IssuerKind) -> Result<People, IssuerConfigError> {
+        if matches!(kind, IssuerKind::Username { .. }) {
+            return Ok(People::default().named_by(self.name_claim.take()));
+        }
         if !kind.is_of_addresses() {
             return Ok(People::default());
         }

@@ -80,7 +80,9 @@ impl VerifiedClaims {
             IssuerKind::Machine(machines) => machine::name(self, machines)?,
             IssuerKind::Kubernetes { cluster } => kubernetes::name(self, cluster.as_deref())?,
             IssuerKind::Spiffe { trust_domains } => spiffe::name(self, trust_domains)?,
-            IssuerKind::Username { subject_domain } => username::name(self, subject_domain)?,
+            IssuerKind::Username { subject_domain } => {
+                username::name(self, issuer, subject_domain)?
+            }
             IssuerKind::GithubWorkflow { base_url } => return github::identity(self, base_url),
             IssuerKind::GitlabPipeline { base_url } => return gitlab::identity(self, base_url),
             IssuerKind::AzurePipeline(owner) => return azure::identity(self, owner),

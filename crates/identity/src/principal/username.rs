@@ -1,17 +1,25 @@
 use x509::SubjectAlternativeName;
 
 use super::{PrincipalError, claim_text::check_text};
-use crate::VerifiedClaims;
+use crate::{IssuerConfig, VerifiedClaims};
 
 const SUBJECT: &str = "sub";
 
-/// `<sub>!<subject_domain>`. A name with `!` would have two readings, one with `@` would pass for
+/// `<sub>!<subject_domain>`, or another claim in place of `sub` where the issuer's configuration
+/// chooses one (Entra's `oid`, `preferred_username`). A name with `!` would have two readings, one with `@` would pass for
 /// an address, and white space at an end is not seen.
 pub(super) fn name(
     verified: &VerifiedClaims,
+    issuer: &IssuerConfig,
     subject_domain: &str,
 ) -> Result<SubjectAlternativeName, PrincipalError> {
-    let username = verified.claims().required_text(SUBJECT)?;
+    let username = match issuer.people().name_claim() {
+        None => verified.claims().required_text(SUBJECT)?,
+        Some(path) => {
+            let text = verified.claims().text_at(path.names()).ok().flatten();
+            text.ok_or_else(|| PrincipalError::NameClaim(path.to_string()))?
+        }
+    };
     check_text(SUBJECT, &username)?;
     if username.contains(['!', '@']) || username.trim() != username {
         return Err(PrincipalError::Username);

@@ -440,7 +440,8 @@ proptest::proptest! {
 fn people_are_never_sent_to_log_in_over_plain_http() {
     let with = |url: &str| {
         let issuer = "[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\n\
-                      development = true";
+                      domains = [\"acme.example\"]\ndevelopment = true\n\
+                      shares_names_with = [\"http://localhost:3006\"]";
         let text = changed("[trust.default]", &format!("[trust.default]\noidc_url = {url}"));
         format!("{text}\n{issuer}\nurl = {url}\n")
     };
@@ -466,7 +467,9 @@ fn names_of_logs_are_names_of_files() {
 fn login(login: &str, issuer: &str) -> String {
     let text = changed("[trust.default]", &format!("[trust.default]\noidc_url = \"{login}\""));
     format!(
-        "{text}\n[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\nurl = \"{issuer}\"\n"
+        "{text}\n[[ca.default.issuer]]\ntype = \"email\"\naudiences = [\"acme\"]\n\
+         domains = [\"acme.example\"]\nshares_names_with = [\"http://localhost:3006\"]\n\
+         url = \"{issuer}\"\n"
     )
 }
 

@@ -192,16 +192,18 @@ fn one_realm_serves_people_and_machines_and_two_clusters_of_one_name_have_names_
     assert_eq!(conflict(&people, &machines), None);
 
     let cluster = |settings| issuer("kubernetes", "https://kubernetes.default.svc", &settings);
-    let shares = |keys: &str| {
-        json!({"shares_names_with": ["https://kubernetes.default.svc"], "keys_file": keys})
-    };
+    let shares = |keys: &str| json!({"shares_names_with": ["https://kubernetes.default.svc"], "keys_file": keys});
     assert!(
         conflict(&cluster(shares("/a")), &cluster(shares("/b"))).is_some(),
         "nothing tells them apart"
     );
     let named = |name: &str| cluster(json!({"cluster": name, "keys_file": format!("/{name}")}));
     assert_eq!(conflict(&named("a"), &named("b")), None);
-    assert_eq!(conflict(&cluster(json!({})), &cluster(json!({}))), None, "one cluster, two entries");
+    assert_eq!(
+        conflict(&cluster(json!({})), &cluster(json!({}))),
+        None,
+        "one cluster, two entries"
+    );
 }
 
 #[test]

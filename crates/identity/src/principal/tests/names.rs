@@ -50,6 +50,30 @@ fn a_user_is_named_with_the_domain_and_proves_the_name_alone() {
 }
 
 #[test]
+fn a_claim_that_the_operator_chose_names_the_user() {
+    let issuer: IssuerConfig = serde_json::from_value(json!({
+        "type": "username", "url": ISSUER, "audiences": ["sigstore"],
+        "subject_domain": "issuer.example", "name_claim": "oid"
+    }))
+    .unwrap();
+    let oid = "3b8e1f70-5a0f-4c2e-9d3b-7f1f2b6f9a11";
+    let map = |claims: &Value| {
+        let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 60});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        verified(&all, &issuer).principal(&issuer)
+    };
+    let principal = map(&json!({"sub": "pairwise", "oid": oid})).unwrap();
+    let name = SubjectAlternativeName::OtherName(format!("{oid}!issuer.example"));
+    assert_eq!((principal.san, principal.challenges), (name, vec!["pairwise".to_owned()]));
+    for claims in [json!({"sub": "x"}), json!({"sub": "x", "oid": null}), json!({"oid": {}})] {
+        let refused = map(&claims).unwrap_err();
+        assert_eq!(refused, PrincipalError::NameClaim("oid".to_owned()), "{claims}");
+    }
+    let address = map(&json!({"sub": "x", "oid": "alice@issuer.example"}));
+    assert_eq!(address.unwrap_err(), PrincipalError::Username);
+}
+
+#[test]
 fn a_user_has_one_reading() {
     for name in ["alice!", "a!b", "!", "alice@example.com", "a@b", " alice", "alice "] {
         let refused = map(username(), &json!({ "sub": name })).unwrap_err();
