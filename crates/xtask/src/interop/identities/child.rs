@@ -1,8 +1,10 @@
 //! Processes of the providers.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -10,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::Guarded;
+use crate::process::{Guarded, output};
 
 /// Longest wait for a process to be ready; Keycloak builds itself at its first start.
 const START_LIMIT: Duration = Duration::from_mins(4);
@@ -28,13 +30,11 @@ impl Child {
     /// Starts `command`, with what it says in `log`.
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
-        let process =
-            command
-                .stdin(Stdio::null())
-                .stdout(file.try_clone()?)
-                .stderr(file)
-                .spawn()
-                .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        // Keycloak's is a script that starts another program: both must go, as one group.
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let process = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self { process: Guarded(process), log: log.to_owned() })
     }
 
@@ -74,8 +74,21 @@ impl Child {
     }
 
     /// Ends it as an operator does.
-    pub(super) fn stop(self) -> Result<()> {
-        self.process.terminate(Duration::from_secs(15))
+    pub(super) fn stop(mut self) -> Result<()> {
+        output(Command::new("kill").arg(self.process.0.id().to_string()))?;
+        let limit = Duration::from_secs(15);
+        let process = RefCell::new(&mut self.process.0);
+        until("its end after SIGTERM", limit, || {
+            process.borrow_mut().try_wait().is_ok_and(|status| status.is_some())
+        })
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.process.0.id());
+        // Whoever has stopped already is no longer there to be killed.
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
     }
 }
 

@@ -26,11 +26,10 @@ impl Provider {
     pub(super) fn oidc_provider(site: &Site<'_>, paths: &[&str]) -> Result<Self> {
         let [port] = free_ports()?;
         let url = format!("http://localhost:{port}");
-        let issuers: Vec<Value> =
-            paths.iter().map(|path| json!({"issuer": format!("{url}{path}")})).collect();
+        let issuers: Vec<String> = paths.iter().map(|path| format!("{url}{path}")).collect();
         let settings = json!({
             "port": port,
-            "providers": issuers,
+            "issuers": issuers,
             "clients": clients(),
             "accounts": accounts(),
             "keys": [signing_key(site)?],
@@ -90,18 +89,23 @@ fn signing_key(site: &Site<'_>) -> Result<Value> {
     Ok(jwk)
 }
 
-/// A public client, as documents tell to make it, and one with a secret.
+/// Public clients, as the documents tell to make them, and two with a secret.
 fn clients() -> Value {
     let device = "urn:ietf:params:oauth:grant-type:device_code";
     let redirects = ["http://localhost/auth/callback"];
-    json!([
-        {
-            "client_id": "acme-signing",
+    let public = |id: &str| {
+        json!({
+            "client_id": id,
             "token_endpoint_auth_method": "none",
             "application_type": "native",
             "redirect_uris": redirects,
             "grant_types": ["authorization_code", device],
-        },
+        })
+    };
+    json!([
+        public("acme-signing"),
+        // Entra's clients are called by ids.
+        public("66666666-7777-4888-8999-aaaaaaaaaaaa"),
         {
             "client_id": "acme-signing-python",
             "client_secret": PASSWORD,
@@ -129,9 +133,8 @@ fn accounts() -> Value {
         "oscar": {"email": "oscar@other.example", "email_verified": true, "groups": ["signers"]},
         "upper": {"email": "Alice@ACME.example", "email_verified": true, "groups": ["signers"]},
         "jorg": {"email": "user@bücher.example", "email_verified": true, "groups": ["signers"]},
-        // Entra's v2.0 tokens: a pairwise `sub`, ids, and `email` only where somebody asked for it.
+        // Entra's v2.0 tokens: ids, and `email` only where there is a mailbox.
         "anna": {
-            "sub": "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ",
             "oid": "00000000-0000-0000-66f3-3332eca7ea81",
             "tid": "11111111-2222-4333-8444-555555555555",
             "preferred_username": "anna@acme.example",
@@ -139,7 +142,6 @@ fn accounts() -> Value {
             "ver": "2.0",
         },
         "bert": {
-            "sub": "BBBBBBBBBBBBBBBBBBBBBIkzqFVrSaSaFHy782bbtaQ",
             "oid": "00000000-0000-0000-77f3-3332eca7ea82",
             "tid": "11111111-2222-4333-8444-555555555555",
             "preferred_username": "bert@acme.example",
@@ -149,7 +151,6 @@ fn accounts() -> Value {
         },
         // The same with a claims mapping policy that adds a constant, which is a text.
         "carl": {
-            "sub": "CCCCCCCCCCCCCCCCCCCCCIkzqFVrSaSaFHy782bbtaQ",
             "oid": "00000000-0000-0000-88f3-3332eca7ea83",
             "tid": "11111111-2222-4333-8444-555555555555",
             "preferred_username": "carl@acme.example",

@@ -17,8 +17,9 @@ use crate::interop::{
 };
 use Expected::{Named, Refused};
 
-/// What every token here is for.
-const AUDIENCE: &str = "acme-signing";
+/// What every token here is for: people's by the id of their client, jobs' by the deployment's name.
+const AUDIENCES: [&str; 2] = ["acme-signing", JOBS];
+const JOBS: &str = "https://sign.acme.example";
 
 /// A system, how the CA is told of it, and its tokens.
 struct Shape {
@@ -308,14 +309,14 @@ fn told(issuer: &Issuer, shape: &Shape) -> Result<String> {
 }
 
 fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -> Result<()> {
-    let mut claims = json!({"iss": shape.issuer, "aud": AUDIENCE});
+    let mut claims = json!({"iss": shape.issuer, "aud": AUDIENCES});
     let said: Value = serde_json::from_str(token.claims)?;
     if let (Some(claims), Some(said)) = (claims.as_object_mut(), said.as_object()) {
         claims.extend(said.clone());
     }
     let text = issuer.token(&claims)?;
     for client in [Client::Countersign, Client::Cosign] {
-        let signed = with_token(site, client, (&text, AUDIENCE));
+        let signed = with_token(site, client, (&text, JOBS));
         match token.expected {
             Named(name) => {
                 let signed = signed?;

@@ -293,7 +293,13 @@ fn commit(site: &Site<'_>, repository: &Path, who: impl FnOnce(&mut Command)) ->
     let mut git = gitsign_environment(site, site.clients.path(Tool::Git)?)?;
     who(&mut git);
     git.current_dir(repository).args(["commit", "-q", "--allow-empty", "-m", "signed"]);
-    output(&mut git).map(drop)
+    // git swallows what its signer says.
+    let log = repository.join("gitsign.log");
+    git.env("GITSIGN_LOG", &log);
+    output(&mut git).map(drop).map_err(|error| {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        error.context(said)
+    })
 }
 
 fn git(site: &Site<'_>, repository: &Path, arguments: &[&str]) -> Result<String> {

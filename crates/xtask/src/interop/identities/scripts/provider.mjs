@@ -6,9 +6,10 @@ import Provider from 'oidc-provider';
 
 const settings = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 
-const claimsOf = (login) => settings.accounts[login] ?? {};
+// By the name that somebody logs in as, which is the subject of their tokens too.
+const claimsOf = (name) => settings.accounts[name];
 
-function provider({ issuer, access_tokens: accessTokens }) {
+function provider(issuer) {
   const names = new Set(Object.values(settings.accounts).flatMap(Object.keys));
   const mail = ['email', 'email_verified'];
   return new Provider(issuer, {
@@ -16,10 +17,8 @@ function provider({ issuer, access_tokens: accessTokens }) {
     claims: { openid: ['sub', ...[...names].filter((name) => !mail.includes(name))], email: mail },
     // Entra, Dex and Keycloak put them into the ID token too.
     conformIdTokenClaims: false,
-    findAccount: (_, login) => ({
-      accountId: login,
-      claims: () => ({ ...claimsOf(login), sub: claimsOf(login).sub ?? login }),
-    }),
+    findAccount: (_, name) =>
+      claimsOf(name) && { accountId: name, claims: () => ({ ...claimsOf(name), sub: name }) },
     features: {
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
@@ -30,14 +29,14 @@ function provider({ issuer, access_tokens: accessTokens }) {
         useGrantedResource: () => true,
         getResourceServerInfo: (_, __, client) => ({
           scope: 'openid email',
-          audience: settings.audience ?? client.clientId,
-          accessTokenFormat: accessTokens ?? 'jwt',
+          audience: client.clientId,
+          accessTokenFormat: 'jwt',
           jwt: { sign: { alg: 'RS256' } },
         }),
       },
     },
     // sigstore-python presents the access token, so that it has to say who one is.
-    extraTokenClaims: (_, token) => (token.accountId ? claimsOf(token.accountId) : undefined),
+    extraTokenClaims: (_, token) => claimsOf(token.accountId),
     pkce: { required: () => false },
     cookies: { keys: ['not a secret: this provider is for tests'] },
     jwks: { keys: settings.keys },
@@ -45,9 +44,9 @@ function provider({ issuer, access_tokens: accessTokens }) {
   });
 }
 
-const mounted = settings.providers.map((one) => {
-  const prefix = new URL(one.issuer).pathname.replace(/\/$/, '');
-  return { prefix, handle: provider(one).callback() };
+const mounted = settings.issuers.map((issuer) => {
+  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  return { prefix, handle: provider(issuer).callback() };
 });
 
 http
