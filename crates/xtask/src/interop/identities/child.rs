@@ -17,6 +17,9 @@ use crate::process::{Guarded, output};
 /// Longest wait for a process to be ready; Keycloak builds itself at its first start.
 const START_LIMIT: Duration = Duration::from_mins(4);
 
+/// Lines of a log that an error shows; Keycloak's has hundreds.
+const SHOWN_LINES: usize = 12;
+
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -56,9 +59,11 @@ impl Child {
         Ok(())
     }
 
-    /// Everything that it said so far.
+    /// The last that it said.
     pub(super) fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        lines.split_at(lines.len().saturating_sub(SHOWN_LINES)).1.join("\n")
     }
 
     /// Waits for its end.
