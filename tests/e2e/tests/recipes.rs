@@ -126,7 +126,7 @@ fn recipes(page: &str) -> Vec<(String, String)> {
                 open = Some(String::new());
                 continue;
             }
-            (None, line) if line.starts_with('#') => heading = line.to_owned(),
+            (None, line) if line.starts_with('#') => line.clone_into(&mut heading),
             (None, _) => {}
         }
         if line == "```" {
