@@ -13,6 +13,10 @@ pub(crate) struct Options {
     pub(crate) keep: bool,
     /// Only the clients that CI runs.
     pub(crate) core: bool,
+    /// Write what was tried into the documents.
+    pub(crate) write_docs: bool,
+    /// Only scenes whose name has this.
+    pub(crate) only: Option<String>,
     /// Kills of the server per database.
     pub(crate) kills: Option<u32>,
     /// Length of a fuzz or load run.
@@ -33,6 +37,8 @@ impl Options {
             match argument.as_str() {
                 "--keep" => options.keep = true,
                 "--core" => options.core = true,
+                "--write-docs" => options.write_docs = true,
+                "--only" => options.only = Some(value()?),
                 "--kills" => options.kills = Some(value()?.parse()?),
                 "--seconds" => options.seconds = Some(value()?.parse()?),
                 "--entries" => options.entries = Some(value()?.parse()?),

@@ -4,6 +4,7 @@
 //! what a client cannot do with any server, `report` counts and prints. docs/clients.md is for users.
 
 mod clients;
+mod identities;
 mod install;
 mod limits;
 mod report;
@@ -28,27 +29,40 @@ const PARTS: [&str; 8] =
 /// The part that needs no server.
 const CHAINS: &str = "chains";
 
+/// The part with real identity providers, which is run alone: it installs and builds them.
+const IDENTITIES: &str = "identities";
+
 /// `cargo xtask interop`: prints the table and a last line that counts its cells.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if let Some(part) = options.part.as_deref().filter(|part| !PARTS.contains(part)) {
-        bail!("the matrix has no part `{part}`; it has {}", PARTS.join(", "));
+    let known = |part: &&str| PARTS.contains(part) || *part == IDENTITIES;
+    if let Some(part) = options.part.as_deref().filter(|part| !known(part)) {
+        bail!("the matrix has no part `{part}`; it has {}, {IDENTITIES}", PARTS.join(", "));
     }
     let binaries = build_binaries(false)?;
-    clients::rust::build()?;
+    if options.part.as_deref() != Some(IDENTITIES) {
+        clients::rust::build()?;
+    }
     let begin = Instant::now();
-    let only_chains = options.part.as_deref() == Some(CHAINS);
-    let clients = if only_chains {
-        install::install_these(&chains::TOOLS)?
-    } else {
-        install::install(options.core)?
+    let clients = match options.part.as_deref() {
+        Some(CHAINS) => install::install_these(&chains::TOOLS)?,
+        Some(IDENTITIES) => install::install_these(&identities::TOOLS)?,
+        _ => install::install(options.core)?,
     };
     println!("clients ready after {:.1} minutes", begin.elapsed().as_secs_f64() / 60.0);
     clients.print();
     let directory = tempfile::Builder::new().prefix("countersign-interop-").tempdir()?;
     let mut report = Report::default();
-    if only_chains {
-        chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
-        return verdict(&report);
+    match options.part.as_deref() {
+        Some(CHAINS) => {
+            chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
+            return verdict(&report);
+        }
+        Some(IDENTITIES) => {
+            let place = (binaries.as_path(), directory.path());
+            identities::tried(&clients, place, &mut report, options)?;
+            return verdict(&report);
+        }
+        _ => {}
     }
     let stack = Stack::start(&binaries, &directory.path().join("data"), None)?;
     let scene = Scene::new(&stack, &clients, &directory.path().join("work"))?;

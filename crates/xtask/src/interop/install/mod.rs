@@ -5,6 +5,7 @@ mod debian;
 mod java;
 mod javascript;
 mod machine;
+mod providers;
 mod python;
 
 use std::{
@@ -46,6 +47,12 @@ pub(super) enum Tool {
     OpenSsl,
     Git,
     Curl,
+    /// The directory of the library, of a browser's driver and of our scripts over them.
+    OidcProvider,
+    /// The directory of the unpacked server.
+    Keycloak,
+    ApiServer,
+    Etcd,
 }
 
 impl Tool {
@@ -86,6 +93,10 @@ impl Tool {
             Self::OpenSsl => "openssl",
             Self::Git => "git",
             Self::Curl => "curl",
+            Self::OidcProvider => "oidc-provider",
+            Self::Keycloak => "Keycloak",
+            Self::ApiServer => "kube-apiserver",
+            Self::Etcd => "etcd",
         }
     }
 }
@@ -112,6 +123,14 @@ impl Clients {
             Some(Ok(program)) => Ok(&program.path),
             Some(Err(reason)) => bail!("{} is not here: {reason}", tool.name()),
             None => bail!("{} belongs to the full matrix", tool.name()),
+        }
+    }
+
+    /// The version that was found.
+    pub(super) fn version(&self, tool: Tool) -> &str {
+        match self.programs.get(&tool) {
+            Some(Ok(program)) => &program.version,
+            _ => "not installed",
         }
     }
 
@@ -178,6 +197,10 @@ fn one(tool: Tool, cache: &Path) -> Result<Program> {
         Tool::OpenSsl => machine::install("openssl", "openssl", "version"),
         Tool::Git => machine::install("git", "git", "--version"),
         Tool::Curl => machine::install("curl", "curl", "--version"),
+        Tool::OidcProvider => providers::oidc_provider(&cache.join("oidc-provider")),
+        Tool::Keycloak => providers::keycloak(&cache.join("keycloak")),
+        Tool::ApiServer => providers::api_server(&cache.join("kubernetes")),
+        Tool::Etcd => trixie.program("etcd-server", "etcd", "3."),
     }
 }
 
