@@ -39,7 +39,7 @@ struct Entry {
 pub(crate) enum Decision {
     Admitted(Box<Admitted>),
     /// No key verifies the signature of a token that is in order otherwise.
-    NoKey(Inquiry),
+    NoKey(Box<Inquiry>),
 }
 
 impl Inquiry {
@@ -63,7 +63,9 @@ impl Inquiry {
 
     /// Verifies the token, then that the key is sound and held by whoever holds the token.
     pub(crate) fn decide(mut self, now: u64) -> Result<Decision, IssueError> {
-        let Some(principal) = self.principal(now)? else { return Ok(Decision::NoKey(self)) };
+        let Some(principal) = self.principal(now)? else {
+            return Ok(Decision::NoKey(Box::new(self)));
+        };
         let public_key = match &self.key {
             ClaimedKey::Proven { public_key, proof_of_possession } => {
                 proven_key(public_key, proof_of_possession, &principal)?

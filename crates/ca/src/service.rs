@@ -265,7 +265,7 @@ impl Authority {
 /// What became of a request, and of its certificate so far.
 enum Decided {
     Prepared(Box<Step<UnsignedPrecertificate>>, Arc<Trail>),
-    NoKey(Inquiry),
+    NoKey(Box<Inquiry>),
 }
 
 fn check_keys(parts: &CaParts) -> Result<(), CaConfigError> {
