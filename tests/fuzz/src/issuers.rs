@@ -10,7 +10,10 @@ const SHA: &str = "3c5e2f0d6b1a49788e7d4c2b1f0a9e8d7c6b5a40";
 /// Settings and claims, without those that all have in common.
 pub(crate) fn kinds() -> Vec<(Value, Value)> {
     vec![
-        (json!({"type": "email", "domains": ["acme.example"]}), json!({"email": "alice@acme.example", "email_verified": true})),
+        (
+            json!({"type": "email", "domains": ["acme.example"]}),
+            json!({"email": "alice@acme.example", "email_verified": true}),
+        ),
         (json!({"type": "uri", "subject_domain": ISSUER}), json!({})),
         (json!({"type": "github-workflow", "base_url": "https://github.com"}), github()),
         (
