@@ -111,6 +111,7 @@ fn github() -> (&'static str, Vec<(&'static str, &'static str)>) {
         ("source_repository_visibility_at_signing", "private"),
         ("deployment_environment", "production"),
         ("token_subject", "repo:acme/widgets:environment:production"),
+        ("ref_protected", "true"),
     ];
     (name, extensions)
 }
@@ -134,6 +135,10 @@ fn gitlab() -> (&'static str, Vec<(&'static str, &'static str)>) {
         ("source_repository_visibility_at_signing", "private"),
         ("deployment_environment", "production"),
         ("token_subject", "project_path:acme/platform/widgets:ref_type:branch:ref:main"),
+        ("ref_protected", "true"),
+        ("environment_protected", "true"),
+        ("environment_action", "start"),
+        ("deployment_tier", "production"),
     ];
     (name, extensions)
 }
@@ -235,11 +240,14 @@ fn bitbucket() -> (&'static str, Vec<(&'static str, &'static str)>) {
     (name, extensions)
 }
 
-/// How often the certificate has an extension of Fulcio's arc.
+/// How often the certificate has an extension of Fulcio's arc, or of ours.
 fn extension_count(der: &[u8]) -> usize {
     // DER of the object identifier 1.3.6.1.4.1.57264.1, without its last arc.
-    let prefix = [0x06, 0x0A, 0x2B, 0x06, 0x01, 0x04, 0x01, 0x83, 0xBF, 0x30, 0x01];
-    der.windows(prefix.len()).filter(|window| *window == prefix).count()
+    let fulcio = [0x06, 0x0A, 0x2B, 0x06, 0x01, 0x04, 0x01, 0x83, 0xBF, 0x30, 0x01];
+    // The value of 1.2.840.113556.1.8000.2554.61632, with which ours begin (docs/extensions.md).
+    let ours = [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x14, 0x01, 0xBE, 0x40, 0x93, 0x7A, 0x83, 0xE1, 0x40];
+    let count = |prefix: &[u8]| der.windows(prefix.len()).filter(|part| *part == prefix).count();
+    count(&fulcio) + count(&ours)
 }
 
 #[tokio::test]

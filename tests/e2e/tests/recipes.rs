@@ -47,7 +47,16 @@ url = "http://localhost:3004"
 
 [trust.default]
 url = "http://localhost:3005"
-oidc_url = "https://sso.acme.example"
+oidc_url = "https://accounts.acme-people.example"
+"#;
+
+/// Where people log in, whatever a recipe says of other issuers.
+const PEOPLE: &str = r#"
+[[ca.default.issuer]]
+type = "username"
+url = "https://accounts.acme-people.example"
+subject_domain = "acme-people.example"
+audiences = ["acme-signing"]
 "#;
 
 /// A deployment that `init` has made, into which recipes are typed.
@@ -60,11 +69,11 @@ impl Kitchen {
         assert_eq!(made.code, Some(0), "{made:?}");
         let public = kitchen.0.path().join("data/public");
         let files = kitchen.0.path().join("files");
-        fs::create_dir_all(&files).unwrap();
-        for name in ["prod-1-ca.pem", "prod-2-ca.pem", "ca.pem", "roots.pem"] {
+        fs::create_dir_all(files.join("cluster")).unwrap();
+        for name in ["prod-1-ca.pem", "prod-2-ca.pem", "ca.pem", "roots.pem", "cluster/ca.crt"] {
             fs::copy(public.join("ca_chain.pem"), files.join(name)).unwrap();
         }
-        for name in ["prod-1-token", "prod-2-token", "token"] {
+        for name in ["prod-1-token", "prod-2-token", "token", "cluster/token"] {
             fs::write(files.join(name), "aaa.bbb.ccc\n").unwrap();
         }
         fs::write(files.join("keys.json"), KEYS).unwrap();
@@ -76,11 +85,14 @@ impl Kitchen {
         let directory = self.0.path();
         let path = |name: &str| directory.join(name).display().to_string();
         let whole = WHOLE.replace("DATA", &path("data"));
-        let replaced: Vec<&str> = recipe.lines().filter(|line| line.starts_with('[')).collect();
+        let header = |line: &str| line.split('#').next().unwrap().trim().to_owned();
+        let replaced: Vec<String> =
+            recipe.lines().filter(|line| line.starts_with('[')).map(header).collect();
         let kept = tables(&whole)
             .into_iter()
-            .filter(|table| !replaced.iter().any(|header| table.starts_with(header)));
-        let text = kept.collect::<String>() + &recipe.replace(OPERATORS_FILES, &path("files/"));
+            .filter(|table| !replaced.iter().any(|header| table.starts_with(header.as_str())));
+        let recipe = recipe.replace(OPERATORS_FILES, &path("files/"));
+        let text = kept.collect::<String>() + &recipe + PEOPLE;
         let file = directory.join(format!("{name}.toml"));
         fs::write(&file, text).unwrap();
         file

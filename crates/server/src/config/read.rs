@@ -312,7 +312,9 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -
     let listed = section.listed("issuer");
     let nobody = listed.is_empty();
     let issuers = issuers::read(listed, audience);
-    for conflict in identity::name_conflicts(&issuers) {
+    let conflicts = identity::name_conflicts(&issuers);
+    let all_were_told = !conflicts.is_empty();
+    for conflict in conflicts {
         section.wrong("issuer", conflict);
     }
     if nobody {
@@ -330,8 +332,11 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -
     if let Ok(Some(oidc)) = oidc {
         settings.oidc = oidc;
     }
-    if let Err(error) = settings.check() {
-        section.wrong_here(error);
+    match settings.check() {
+        // It stops at the first of them.
+        Err(ca::CaConfigError::Issuers(_)) if all_were_told => {}
+        Err(error) => section.wrong_here(error),
+        Ok(()) => {}
     }
     section.end();
     Some(OpenCa { url, port, key: key?, settings, ct_url, state_dir })
