@@ -313,8 +313,7 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -
     let nobody = listed.is_empty();
     let issuers = issuers::read(listed, audience);
     let conflicts = identity::name_conflicts(&issuers);
-    let all_were_told = !conflicts.is_empty();
-    for conflict in conflicts {
+    for conflict in &conflicts {
         section.wrong("issuer", conflict);
     }
     if nobody {
@@ -333,8 +332,7 @@ fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -
         settings.oidc = oidc;
     }
     match settings.check() {
-        // It stops at the first of them.
-        Err(ca::CaConfigError::Issuers(_)) if all_were_told => {}
+        Err(ca::CaConfigError::Issuers(error)) if conflicts.contains(&error) => {}
         Err(error) => section.wrong_here(error),
         Ok(()) => {}
     }
