@@ -155,6 +155,13 @@ const SHARED: &[Shared] = &[
         by_domains: false,
     },
     Shared {
+        host: "*oidc.buddyusercontent.com",
+        path: Path::Any,
+        who: "every workspace of Buddy",
+        claims: &["workspace_id", "workspace_domain"],
+        by_domains: false,
+    },
+    Shared {
         host: "oidc.vercel.com",
         path: Path::Root,
         who: "every team of Vercel",
@@ -194,6 +201,13 @@ const SHARED: &[Shared] = &[
         host: "container.googleapis.com",
         path: Path::Segment(2),
         who: "every cluster of GKE",
+        claims: &["iss"],
+        by_domains: false,
+    },
+    Shared {
+        host: "oidc.prod-aks.azure.com",
+        path: Path::Segment(0),
+        who: "every cluster of AKS",
         claims: &["iss"],
         by_domains: false,
     },

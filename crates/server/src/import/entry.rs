@@ -202,8 +202,13 @@ pub(super) fn translate(
 /// Settings that every type has.
 fn common(keys: &mut Keys<'_, '_>, set: &mut impl FnMut(&str, toml::Value)) {
     if let Some(claim) = keys.text("issuer-claim") {
+        // JSONPath: a dot leads into an object, and never is part of a name.
         let path = claim.strip_prefix("$.").unwrap_or(claim);
-        set("issuer_claim", toml::Value::String(path.to_owned()));
+        let names = path.split('.').map(|name| toml::Value::String(name.to_owned()));
+        set("issuer_claim", toml::Value::Array(names.collect()));
+        if path.contains(['[', '*', '$', '?']) {
+            keys.notes.push(format!("`issuer-claim` (`{claim}`) is more than names with dots"));
+        }
         keys.notes.push(
             "add `issuer_claim_values`: the issuers that this claim may name in certificates"
                 .to_owned(),

@@ -89,7 +89,27 @@ impl Import {
                 import.issuer(name, value, is_pattern, &metadata);
             }
         }
+        import.part_names();
         Ok(import)
+    }
+
+    /// What is printed as it counts can be used together: Fulcio lets two issuers vouch for one name.
+    fn part_names(&mut self) {
+        let mut kept: Vec<IssuerConfig> = Vec::new();
+        for entry in &mut self.entries {
+            let Ok(issuer) = read_back(&entry.table) else { continue };
+            let conflict = kept.iter().find_map(|other| {
+                let pair = [other.clone(), issuer.clone()];
+                identity::name_conflicts(&pair).into_iter().next()
+            });
+            match conflict {
+                None => kept.push(issuer),
+                Some(conflict) => {
+                    entry.notes.push(format!("is printed as a comment: {conflict}"));
+                    entry.fault = Some(conflict.to_string());
+                }
+            }
+        }
     }
 
     fn metadata(&mut self, table: &Map<String, Value>) -> BTreeMap<String, Metadata> {

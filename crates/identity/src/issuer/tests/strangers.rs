@@ -52,6 +52,13 @@ fn shared() -> Vec<(&'static str, String, Value, &'static str, &'static str)> {
         ("email", entra("*"), domains.clone(), "tid", GUID),
         ("email", entra("9188040d-6c67-4c5b-b112-36a304b66dad"), domains.clone(), "oid", GUID),
         ("machine", entra("common"), json!({"provider": "entra"}), "tid", GUID),
+        (
+            "uri",
+            url("https://eu-oidc.buddyusercontent.com"),
+            uri("https://eu-oidc.buddyusercontent.com"),
+            "workspace_domain",
+            "acme",
+        ),
     ]
 }
 
@@ -131,6 +138,8 @@ fn a_pattern_of_managed_clusters_is_tied_by_its_path_or_by_the_issuers_listed() 
         "https://oidc.eks.eu-central-1.amazonaws.com/id/*",
         "https://container.googleapis.com/v1/projects/*/locations/*/clusters/*",
         "https://*.oic.prod-aks.azure.com/*/*/",
+        // As in upstream's own configuration.
+        "https://oidc.prod-aks.azure.com/*",
         "https://*.acme.example/realms/x",
     ] {
         assert!(check(url, json!({}), false).is_err(), "{url}");
