@@ -177,8 +177,14 @@ async fn verifies_the_first_token_and_then_one_in_so_many() {
 async fn answers_503_when_too_much_is_waiting() {
     let server = Server::new();
     let (open, gate) = mpsc::channel::<()>();
-    let mut blocked = Box::pin(server.cpu.run(move || gate.recv()));
+    let (begin, begun) = mpsc::channel::<()>();
+    let mut blocked = Box::pin(server.cpu.run(move || {
+        begin.send(()).unwrap();
+        gate.recv()
+    }));
     assert!((&mut blocked).now_or_never().is_none());
+    // Taken later, it would leave a place after the queue was found full.
+    begun.recv().unwrap();
     let mut waiting = Vec::new();
     loop {
         let mut job = Box::pin(server.cpu.run(|| ()));
