@@ -45,7 +45,9 @@ pub(super) fn verdict(
             let mut command = bench.isolated(&bench.countersign, directory)?;
             command.arg("verify").arg(artifact).args(["--bundle", "bundle.json"]);
             command.args(match row.purpose {
-                Purpose::Ca => ["--cert", "signer.pem", "--cert-chain", "chain.pem"],
+                Purpose::Ca | Purpose::CaOfPolicy => {
+                    ["--cert", "signer.pem", "--cert-chain", "chain.pem"]
+                }
                 Purpose::Tsa => ["--key", "../signer.pub", "--trusted-root", "trusted_root.json"],
             });
             command
@@ -54,7 +56,7 @@ pub(super) fn verdict(
             let mut command = bench.isolated(bench.clients.path(Tool::Cosign3)?, directory)?;
             command.args(["verify-blob", "--insecure-ignore-tlog"]);
             match row.purpose {
-                Purpose::Ca => command.args([
+                Purpose::Ca | Purpose::CaOfPolicy => command.args([
                     "--new-bundle-format=false",
                     "--insecure-ignore-sct",
                     "--certificate",
@@ -85,7 +87,7 @@ pub(super) fn verdict(
             let mut command = bench.openssl(directory)?;
             // Without a level it takes SHA-1 and short keys: 2 is 112 bits, what everybody demands.
             match row.purpose {
-                Purpose::Ca => command.args([
+                Purpose::Ca | Purpose::CaOfPolicy => command.args([
                     "verify",
                     "-x509_strict",
                     "-auth_level",
@@ -93,7 +95,7 @@ pub(super) fn verdict(
                     "-CAfile",
                     "root.pem",
                     "-untrusted",
-                    "issuing.pem",
+                    "chain.pem",
                     "signer.pem",
                 ]),
                 Purpose::Tsa => command.args([

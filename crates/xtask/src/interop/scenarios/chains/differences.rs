@@ -8,7 +8,8 @@ use super::{
 /// A verdict other than the row's.
 pub(super) struct Difference {
     purpose: Purpose,
-    key: Key,
+    /// Of all keys, when there is none.
+    key: Option<Key>,
     /// Of all hashes, when there is none.
     hash: Option<&'static str>,
     verifier: Verifier,
@@ -32,20 +33,30 @@ impl Difference {
 pub(super) fn of(row: &Row, verifier: Verifier) -> Option<&'static Difference> {
     DIFFERENCES.iter().find(|difference| {
         difference.purpose == row.purpose
-            && difference.key == row.key
+            && difference.key.is_none_or(|key| key == row.key)
             && difference.hash.is_none_or(|hash| hash == row.hash)
             && difference.verifier == verifier
     })
 }
 
 /// One line for both purposes would hide that one of them is gone.
-const DIFFERENCES: [Difference; 2] =
-    [go_takes_rsa_1024(Purpose::Ca), go_takes_rsa_1024(Purpose::Tsa)];
+const DIFFERENCES: [Difference; 3] =
+    [go_takes_rsa_1024(Purpose::Ca), go_takes_rsa_1024(Purpose::Tsa), STRICT_OPENSSL];
+
+const STRICT_OPENSSL: Difference = Difference {
+    purpose: Purpose::CaOfPolicy,
+    key: None,
+    hash: None,
+    verifier: Verifier::OpenSsl,
+    says: Some("does not include key usage"),
+    why: "openssl's `-x509_strict` demands a key usage of every CA, as RFC 5280 section 4.2.1.3 does of \
+          those that make them; without it openssl takes such chains, as clients do",
+};
 
 const fn go_takes_rsa_1024(purpose: Purpose) -> Difference {
     Difference {
         purpose,
-        key: Key::Rsa(1024),
+        key: Some(Key::Rsa(1024)),
         hash: None,
         verifier: Verifier::Cosign3,
         says: None,

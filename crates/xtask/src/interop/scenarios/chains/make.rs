@@ -28,6 +28,10 @@ O = chains
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+[policy]
+basicConstraints = critical, CA:TRUE
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [issuing]
 basicConstraints = critical, CA:TRUE, pathlen:0
 keyUsage = critical, keyCertSign, cRLSign
@@ -81,13 +85,23 @@ pub(super) fn row(bench: &Bench<'_>, row: &Row) -> Result<PathBuf> {
     let certify = Certify { bench, row, directory: &directory };
     certify.root()?;
     match row.purpose {
-        Purpose::Ca => {
+        Purpose::Ca | Purpose::CaOfPolicy => {
+            let authorities: &[&str] = match row.purpose {
+                Purpose::CaOfPolicy => &["root", "policy", "issuing"],
+                _ => &["root", "issuing"],
+            };
+            for (above, name) in authorities.iter().zip(&authorities[1..]) {
+                let keys = (key(bench, row.key, name)?, key(bench, row.key, above)?);
+                certify.below((name, &keys.0), (above, &keys.1))?;
+            }
             let issuing = key(bench, row.key, "issuing")?;
             let signer = key(bench, Key::Rsa(2048), "signer")?;
-            certify.below(("issuing", &issuing), ("root", &key(bench, row.key, "root")?))?;
             certify.below(("signer", &signer), ("issuing", &issuing))?;
-            let pem = |name: &str| fs::read_to_string(directory.join(format!("{name}.pem")));
-            fs::write(directory.join("chain.pem"), pem("issuing")? + &pem("root")?)?;
+            let mut chain = String::new();
+            for name in authorities.iter().rev() {
+                chain += &fs::read_to_string(directory.join(format!("{name}.pem")))?;
+            }
+            fs::write(directory.join("chain.pem"), chain)?;
             let bundle =
                 bundle(bench, &json!({"publicKey": {"hint": base64(bench, "hint.bin")?}}))?;
             fs::write(directory.join("bundle.json"), bundle.to_string())?;

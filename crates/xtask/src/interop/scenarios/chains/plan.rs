@@ -7,6 +7,8 @@ use std::fmt;
 pub(super) enum Purpose {
     /// Root, issuing CA and a certificate for signing code.
     Ca,
+    /// The same with a policy CA between root and issuing CA which has no key usage, as those of companies.
+    CaOfPolicy,
     /// Root and timestamp authority, which answers a query.
     Tsa,
 }
@@ -92,6 +94,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let purpose = match self.purpose {
             Purpose::Ca => "CA",
+            Purpose::CaOfPolicy => "CA below a policy CA",
             Purpose::Tsa => "TSA",
         };
         write!(f, "{purpose} {}, {}", self.key, self.hash)
@@ -123,5 +126,12 @@ pub(super) fn rows() -> Vec<Row> {
         rows.push(row(Rsa(2048), "sha1", Expected::Refused));
         rows.push(row(Rsa(1024), "sha256", Expected::Refused));
     }
+    let purpose = Purpose::CaOfPolicy;
+    rows.extend([P256, Rsa(2048)].map(|key| Row {
+        purpose,
+        key,
+        hash: "sha256",
+        expected: Expected::Taken,
+    }));
     rows
 }
