@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
+    answers::{tells_when_to_come, tells_who_is_away},
     child::{Child, free_ports},
     cluster::{Cluster, ISSUER},
     issuer::Issuer,
@@ -145,6 +146,7 @@ pub(super) fn told_apart(site: &mut Site<'_>, report: &mut Report) -> Result<()>
 
 /// When the CA asks an issuer again: an API server restarts within that time.
 const OFTEN: &str = "[ca.default.oidc]\nmin_refresh_interval_s = 30\n\n";
+const OFTEN_S: u64 = 30;
 
 /// The provider is down and back; the CA is restarted meanwhile.
 fn away(site: &mut Site<'_>, report: &mut Report, (one, two): (&Wired, &Wired)) -> Result<()> {
@@ -154,6 +156,7 @@ fn away(site: &mut Site<'_>, report: &mut Report, (one, two): (&Wired, &Wired)) 
     report.step("check --online says which is away", || complaint(site, &[&one.port.to_string()]));
     report.step("the CA is restarted while it is away", || site.restart());
     report.step("its pods sign by the keys that were kept", || one.signs(site));
+    report.step("readiness and metrics say who is away", || tells_who_is_away(site, ISSUER));
     report.step("the other cluster's pods sign", || two.signs(site));
     one.wire("up")
 }
@@ -170,6 +173,7 @@ fn renewed(site: &Site<'_>, report: &mut Report, one: &mut Wired) -> Result<()> 
     one.wire("up")?;
     report.step("and again within the interval: told to come again, then pods sign", || {
         renew(one)?;
+        tells_when_to_come(site, &one.cluster.token("builder", Some(AUDIENCE))?, OFTEN_S)?;
         let refusals = eventually(|| one.signs(site))?;
         if refusals == 0 {
             bail!("the CA asked again at once, as an attacker could let it do");

@@ -6,6 +6,7 @@
 //! `provider` runs the providers, `signing` the clients; `people`, `shapes` and `clusters` tell what is
 //! tried; `table` is docs/identity-providers.md, `recipes` reads what the documents tell to type.
 
+mod answers;
 mod certificate;
 mod child;
 mod cluster;

@@ -198,6 +198,10 @@ impl<'a> Site<'a> {
         format!("http://localhost:{}", self.ports.trust)
     }
 
+    pub(super) fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.metrics)
+    }
+
     fn config(&self) -> PathBuf {
         self.directory.join("countersign.toml")
     }
