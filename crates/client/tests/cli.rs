@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     sync::mpsc,
 };
@@ -743,27 +743,18 @@ fn verifies_by_a_certificate_of_the_own_ca() {
     bench.run("attest verify --subjects a --cert k.crt --cert-chain other.crt").exits(1);
 }
 
-/// Copies a vector; `false`, said aloud, where they are not beside the checkout.
-fn vector(bench: &Bench, path: &str, name: &str) -> bool {
-    let vectors = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
-    let Ok(content) = std::fs::read(vectors.join(path)) else {
-        println!("skipped, vectors not present");
-        return false;
-    };
-    bench.write(name, content);
-    true
+/// Copies a vector.
+fn vector(bench: &Bench, path: &str, name: &str) {
+    bench.write(name, vectors::read(path));
 }
 
 #[test]
 fn verifies_what_another_client_signed_on_rekor_v2() {
     let bench = Bench::new();
     let bundle = "bundles/python/staging-rekor-v2.txt.sigstore.json";
-    if !(vector(&bench, "bundles/python/staging-rekor-v2.txt", "a")
-        && vector(&bench, bundle, "a.sigstore.json")
-        && vector(&bench, "trusted-roots/staging.json", "root.json"))
-    {
-        return;
-    }
+    vector(&bench, "bundles/python/staging-rekor-v2.txt", "a");
+    vector(&bench, bundle, "a.sigstore.json");
+    vector(&bench, "trusted-roots/staging.json", "root.json");
     let bare = "verify a --trusted-root root.json";
     let issuer = "--certificate-oidc-issuer-regexp ^https://.*";
     let verify = format!("{bare} {issuer}");

@@ -17,24 +17,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
-fn vectors(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("skipped, vectors not present");
-    None
-}
-
-fn json_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            json_files(&path, found);
-        } else if path.extension().is_some_and(|e| e == "json" || e == "sigstore") {
-            found.push(path);
-        }
-    }
+fn json_files(folder: &str) -> Vec<PathBuf> {
+    let mut files = vectors::files(folder);
+    files.retain(|path| path.extension().is_some_and(|e| e == "json" || e == "sigstore"));
+    files
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
@@ -68,9 +54,7 @@ struct Inclusion {
 
 #[test]
 fn judges_inclusion_proofs_as_transparency_dev_does() {
-    let Some(folder) = vectors("merkle/inclusion") else { return };
-    let mut files = Vec::new();
-    json_files(&folder, &mut files);
+    let files = json_files("merkle/inclusion");
     assert!(files.len() > 50);
     for file in files {
         let case: Inclusion = read(&file);
@@ -96,9 +80,7 @@ struct Consistency {
 
 #[test]
 fn judges_consistency_proofs_as_transparency_dev_does() {
-    let Some(folder) = vectors("merkle/consistency") else { return };
-    let mut files = Vec::new();
-    json_files(&folder, &mut files);
+    let files = json_files("merkle/consistency");
     assert!(files.len() > 50);
     for file in files {
         let case: Consistency = read(&file);
@@ -118,10 +100,8 @@ fn judges_consistency_proofs_as_transparency_dev_does() {
 /// Every log entry inside a bundle whose checkpoint a log of `root` has signed.
 #[test]
 fn verifies_checkpoints_and_proofs_of_public_logs() {
-    let Some(folder) = vectors("bundles") else { return };
     let logs = public_logs();
-    let mut files = Vec::new();
-    json_files(&folder, &mut files);
+    let files = json_files("bundles");
     let (mut v1, mut v2) = (0, 0);
     for file in files {
         let Ok(bundle) = serde_json::from_slice::<Value>(&fs::read(&file).unwrap()) else {
@@ -146,10 +126,9 @@ struct PublicLog {
 }
 
 fn public_logs() -> Vec<PublicLog> {
-    let folder = vectors("trusted-roots").unwrap();
     let mut logs = Vec::new();
     for name in ["public-good.json", "staging.json"] {
-        let root: Value = read(&folder.join(name));
+        let root: Value = read(&vectors::path("trusted-roots").join(name));
         for log in root["tlogs"].as_array().unwrap() {
             let url = log["baseUrl"].as_str().unwrap();
             logs.push(PublicLog {

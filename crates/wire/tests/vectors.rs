@@ -150,24 +150,10 @@ fn camel_case(name: &str) -> String {
     })
 }
 
+/// The files below `folder` whose names are wanted; at least one.
 fn files(folder: &str, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
-    if !root.is_dir() {
-        println!("skipped, vectors not present");
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mut folders = vec![root.join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if wanted(path.file_name().unwrap().to_str().unwrap()) {
-                found.push(path);
-            }
-        }
-    }
+    let mut found = vectors::files(folder);
+    found.retain(|path| wanted(path.file_name().unwrap().to_str().unwrap()));
     assert!(!found.is_empty(), "no such vectors below {folder}");
     found
 }

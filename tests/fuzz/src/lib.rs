@@ -6,7 +6,7 @@
 //! it has several, and never a signature that nobody made.
 //!
 //! All is one binary, so that one build, and one link, makes every target. Seeds are made by code or
-//! read from `../shared/vectors`; none are stored here. Keys are the same in every run, so that an
+//! read from `tests/vectors`; none are stored here. Keys are the same in every run, so that an
 //! input that was found once shows the same later.
 //!
 //! To run a found input again: `countersign-fuzz --target=NAME FILE`.

@@ -1,20 +1,13 @@
-//! Seeds that others made, where `shared/vectors` is beside the checkout.
+//! Seeds that others made.
 
-use std::path::{Path, PathBuf};
-
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
+use std::path::PathBuf;
 
 /// Longest file used as a seed, in bytes: longer ones make the fuzzer slow, not clever.
 const MAX_LEN: u64 = 14 * 1024;
 
-/// A file's content; `None` where the vectors are not.
-pub(crate) fn file(path: &str) -> Option<Vec<u8>> {
-    std::fs::read(Path::new(ROOT).join(path)).ok()
-}
-
 /// The files of a folder, not of those in it, in the order of their names.
 pub(crate) fn folder(path: &str) -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(Path::new(ROOT).join(path)).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(::vectors::path(path)).unwrap().flatten();
     let short = |path: &PathBuf| {
         path.metadata().is_ok_and(|found| found.is_file() && found.len() <= MAX_LEN)
     };

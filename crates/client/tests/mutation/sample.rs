@@ -1,6 +1,6 @@
 //! Good bundles, and how each is verified on the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crypto::PublicKey;
 use serde_json::Value;
@@ -75,18 +75,13 @@ impl Sample {
 
 /// The vectors, and what a directory named by the environment holds.
 pub(crate) fn all() -> Vec<Sample> {
-    let vectors = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
-    let mut samples = Vec::new();
-    if vectors.exists() {
-        samples.extend(VECTORS.iter().map(|(name, root, key)| {
-            let json = std::fs::read(vectors.join("bundles").join(name)).unwrap();
-            let root = vectors.join(format!("trusted-roots/{root}.json"));
-            let key = key.map(|key| vectors.join("bundles").join(key));
-            Sample::new(name, &json, std::fs::read(root).unwrap(), key.as_deref())
-        }));
-    } else {
-        println!("skipped, vectors not present");
-    }
+    let of_vector = |(name, root, key): &(&'static str, &str, Option<&str>)| {
+        let json = vectors::read(format!("bundles/{name}"));
+        let root = vectors::read(format!("trusted-roots/{root}.json"));
+        let key = key.map(|key| vectors::path("bundles").join(key));
+        Sample::new(name, &json, root, key.as_deref())
+    };
+    let mut samples: Vec<Sample> = VECTORS.iter().map(of_vector).collect();
     let more = std::env::vars().find(|(name, _)| name == "COUNTERSIGN_MUTATION_BUNDLES");
     for entry in more.iter().flat_map(|(_, path)| std::fs::read_dir(path).unwrap()) {
         let path = entry.unwrap().path();

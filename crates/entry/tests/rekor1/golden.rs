@@ -14,7 +14,7 @@ use wire::{Base64, bundle::TransparencyLogEntry, trust::TrustedRoot};
 
 use super::{
     common::{base64, hashedrekord, pem_of_certificate, verify},
-    vectors::{folder, vector},
+    vectors::folder,
 };
 
 /// Bundles that were made wrong on purpose, in what goes into the entry.
@@ -33,10 +33,10 @@ struct Golden {
 }
 
 /// Every entry once, out of the bundle that shows the most of it.
-fn goldens() -> Option<Vec<Golden>> {
+fn goldens() -> Vec<Golden> {
     let mut goldens: BTreeMap<Vec<u8>, Golden> = BTreeMap::new();
     for client in ["cosign", "go", "js", "python"] {
-        for (name, file) in folder(&format!("bundles/{client}"))? {
+        for (name, file) in folder(&format!("bundles/{client}")) {
             let Some(golden) = Golden::read(&name, &file) else { continue };
             let before = goldens.get(golden.body());
             if before.is_none_or(|before| before.evidence() < golden.evidence()) {
@@ -44,7 +44,7 @@ fn goldens() -> Option<Vec<Golden>> {
             }
         }
     }
-    Some(goldens.into_values().collect())
+    goldens.into_values().collect()
 }
 
 impl Golden {
@@ -101,7 +101,7 @@ impl Golden {
         match chain.as_str().or(single.as_str()) {
             Some(certificate) => pem_of_certificate(&decode(certificate)),
             // The only bundle of a bare key is npm's.
-            None => String::from_utf8(vector("bundles/go/publish_key.pub").unwrap()).unwrap(),
+            None => String::from_utf8(vectors::read("bundles/go/publish_key.pub")).unwrap(),
         }
     }
 
@@ -173,9 +173,9 @@ fn decode(text: &str) -> Vec<u8> {
 }
 
 /// Runs `check` on every entry that upstream logged and this crate verifies, and counts them by kind.
-fn each(check: impl Fn(&Golden, &VerifiedEntry) -> bool) -> Option<BTreeMap<String, usize>> {
+fn each(check: impl Fn(&Golden, &VerifiedEntry) -> bool) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for golden in goldens()? {
+    for golden in goldens() {
         let verified = verify(&golden.proposed()).unwrap_or_else(|error| {
             panic!("{}: {error}", golden.name);
         });
@@ -183,7 +183,7 @@ fn each(check: impl Fn(&Golden, &VerifiedEntry) -> bool) -> Option<BTreeMap<Stri
             *counts.entry(golden.kind.clone()).or_default() += 1;
         }
     }
-    Some(counts)
+    counts
 }
 
 #[test]
@@ -195,12 +195,12 @@ fn bodies_and_leaves_are_those_that_were_logged() {
         assert_eq!(format!("{} {}", verified.kind(), verified.version()), golden.kind);
         true
     });
-    assert_counts(counts, [2, 10, 5]);
+    assert_counts(&counts, [2, 10, 5]);
 }
 
 #[test]
 fn promises_sign_the_payload_of_the_rebuilt_body() {
-    let Some(keys) = log_keys() else { return };
+    let keys = log_keys();
     let counts = each(|golden, verified| {
         let Some(promise) = &golden.entry.inclusion_promise else { return false };
         let time = u64::try_from(golden.entry.integrated_time).unwrap();
@@ -210,12 +210,12 @@ fn promises_sign_the_payload_of_the_rebuilt_body() {
         key.verify(&payload, promise.signed_entry_timestamp.as_slice()).expect(&golden.name);
         true
     });
-    assert_counts(counts, [2, 9, 5]);
+    assert_counts(&counts, [2, 9, 5]);
 }
 
 #[test]
 fn rebuilt_leaves_are_in_the_trees_of_signed_checkpoints() {
-    let Some(keys) = log_keys() else { return };
+    let keys = log_keys();
     let counts = each(|golden, verified| {
         let Some(note) = golden.checkpoint() else { return false };
         let key = &keys[&golden.log_id()];
@@ -234,32 +234,28 @@ fn rebuilt_leaves_are_in_the_trees_of_signed_checkpoints() {
         assert_eq!((id.to_string(), uuid.parse()), (uuid, Ok(id)));
         true
     });
-    assert_counts(counts, [2, 8, 2]);
+    assert_counts(&counts, [2, 8, 2]);
 }
 
 /// That so many entries of dsse 0.0.1, hashedrekord 0.0.1 and intoto 0.0.2 were checked.
-fn assert_counts(
-    counts: Option<BTreeMap<String, usize>>,
-    [dsse, hashedrekord, intoto]: [usize; 3],
-) {
-    let Some(counts) = counts else { return };
+fn assert_counts(counts: &BTreeMap<String, usize>, [dsse, hashedrekord, intoto]: [usize; 3]) {
     let expected =
         [("dsse 0.0.1", dsse), ("hashedrekord 0.0.1", hashedrekord), ("intoto 0.0.2", intoto)];
-    assert_eq!(counts, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
+    assert_eq!(*counts, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
 }
 
 /// The keys of all logs that some trusted root has, by log id.
-fn log_keys() -> Option<BTreeMap<[u8; 32], PublicKey>> {
+fn log_keys() -> BTreeMap<[u8; 32], PublicKey> {
     let mut keys = BTreeMap::new();
     for name in ["public-good", "staging", "go-scaffolding"] {
-        let root = vector(&format!("trusted-roots/{name}.json"))?;
+        let root = vectors::read(format!("trusted-roots/{name}.json"));
         let root: TrustedRoot = serde_json::from_slice(&root).unwrap();
         for log in root.tlogs {
             let key = PublicKey::from_spki_der(log.public_key.raw_bytes.as_slice()).unwrap();
             keys.insert(key.spki_sha256(), key);
         }
     }
-    Some(keys)
+    keys
 }
 
 // The folder's README speaks of secp256k1; the key is P-256.
@@ -270,33 +266,32 @@ fn logs_the_signatures_of_rekors_client_algorithms() {
         ("rsa", "sha256", "file1.rsa"),
         ("ed25519", "sha512", "file1.ed25519ph"),
     ] {
-        let Some(proposed) = client_algorithm(key, hash, signature) else { return };
+        let proposed = client_algorithm(key, hash, signature);
         verify(&proposed).expect(signature);
     }
 }
 
 #[test]
 fn refuses_what_rekors_client_algorithms_refuse() {
-    let Some(pure) = client_algorithm("ed25519", "sha512", "file1.ed25519") else { return };
+    let pure = client_algorithm("ed25519", "sha512", "file1.ed25519");
     assert!(matches!(verify(&pure), Err(EntryError::Signature(SignatureError::Mismatch))));
-    let rsa512 = client_algorithm("rsa", "sha512", "file2.rsa512").unwrap();
+    let rsa512 = client_algorithm("rsa", "sha512", "file2.rsa512");
     assert!(matches!(verify(&rsa512), Err(EntryError::HashDoesNotFit { .. })));
 }
 
-fn client_algorithm(key: &str, hash: &str, signature: &str) -> Option<Value> {
-    let file = |name: &str| vector(&format!("rekor1/client-algorithms/{name}"));
+fn client_algorithm(key: &str, hash: &str, signature: &str) -> Value {
+    let file = |name: &str| vectors::read(format!("rekor1/client-algorithms/{name}"));
     let (artifact, _) = signature.split_once('.').unwrap();
     let algorithm = if hash == "sha256" { HashAlgorithm::Sha256 } else { HashAlgorithm::Sha512 };
-    let digest = crypto::digest(algorithm, &file(artifact)?);
-    let (signature, pem) =
-        (file(&format!("{signature}.sig"))?, file(&format!("{key}_public.pem"))?);
-    Some(hashedrekord(hash, &hex::encode(digest), &signature, &pem))
+    let digest = crypto::digest(algorithm, &file(artifact));
+    let (signature, pem) = (file(&format!("{signature}.sig")), file(&format!("{key}_public.pem")));
+    hashedrekord(hash, &hex::encode(digest), &signature, &pem)
 }
 
 #[test]
 fn logs_the_models_of_rekors_own_tests() {
     for (name, kind) in [("model-dsse", "dsse"), ("model-hashedrekord", "hashedrekord")] {
-        let Some(model) = vector(&format!("rekor1/{name}.json")) else { return };
+        let model = vectors::read(format!("rekor1/{name}.json"));
         let entry = verify_proposed(&model, &Options::default()).unwrap();
         assert_eq!((entry.kind(), entry.version()), (kind, "0.0.1"));
     }
@@ -305,7 +300,7 @@ fn logs_the_models_of_rekors_own_tests() {
 // The model says 0.0.2, and has the members of 0.0.1.
 #[test]
 fn logs_the_intoto_model_as_the_version_that_it_is() {
-    let Some(model) = vector("rekor1/model-intoto.json") else { return };
+    let model = vectors::read("rekor1/model-intoto.json");
     assert!(matches!(verify_proposed(&model, &Options::default()), Err(EntryError::Malformed(_))));
     let mut model: Value = serde_json::from_slice(&model).unwrap();
     model["apiVersion"] = json!("0.0.1");
@@ -317,8 +312,8 @@ fn logs_the_intoto_model_as_the_version_that_it_is() {
 
 #[test]
 fn logs_an_envelope_that_two_keys_signed() {
-    let Some(envelope) = vector("rekor1/types/intoto_multi_dsse.json") else { return };
-    let pem = |name: &str| base64(&vector(&format!("rekor1/types/{name}.pem")).unwrap());
+    let envelope = vectors::read("rekor1/types/intoto_multi_dsse.json");
+    let pem = |name: &str| base64(&vectors::read(format!("rekor1/types/{name}.pem")));
     let (ec, rsa) = (pem("intoto_dsse"), pem("intoto_multi_pub2"));
     let proposed = |verifiers: Value| {
         let envelope = std::str::from_utf8(&envelope).unwrap();

@@ -1,20 +1,11 @@
 //! Timestamps in real bundles, from authorities of others.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use crypto::HashAlgorithm;
 use serde_json::Value;
 use tsp::{VerifyError, verify_response_over};
-
-fn vectors() -> Option<PathBuf> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
-    if folder.is_dir() {
-        return Some(folder.to_owned());
-    }
-    println!("skipped, vectors not present");
-    None
-}
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -82,10 +73,9 @@ const ACCEPTED: [(&str, &str, u64); 5] = [
 
 #[test]
 fn verifies_tokens_of_other_authorities() {
-    let Some(folder) = vectors() else { return };
     for (bundle, trust, gen_time) in ACCEPTED {
-        let stamped = stamped(&folder.join(bundle));
-        let chain = &chains(&folder.join(trust))[0];
+        let stamped = stamped(&vectors::path(bundle));
+        let chain = &chains(&vectors::path(trust))[0];
         let verified = verify_response_over(&stamped.timestamps[0], &stamped.signature, chain);
         assert_eq!(verified.unwrap().gen_time, gen_time, "{bundle}");
     }
@@ -93,9 +83,8 @@ fn verifies_tokens_of_other_authorities() {
 
 #[test]
 fn verifies_tokens_with_sha512_in_imprint_and_certificate_id() {
-    let Some(folder) = vectors() else { return };
-    let stamped = stamped(&folder.join("bundles/python/bundle.duplicate.sigstore"));
-    let chain = &chains(&folder.join("tsa/ca.json"))[0];
+    let stamped = stamped(&vectors::path("bundles/python/bundle.duplicate.sigstore"));
+    let chain = &chains(&vectors::path("tsa/ca.json"))[0];
     assert_eq!(stamped.timestamps.len(), 3);
     for timestamp in &stamped.timestamps {
         // The bundle is broken on purpose: its timestamps are of this word, not of its signature.
@@ -111,11 +100,10 @@ fn verifies_tokens_with_sha512_in_imprint_and_certificate_id() {
 
 #[test]
 fn rejects_them_under_every_other_authority() {
-    let Some(folder) = vectors() else { return };
     for (bundle, trust, _) in ACCEPTED {
-        let stamped = stamped(&folder.join(bundle));
+        let stamped = stamped(&vectors::path(bundle));
         for (_, other, _) in ACCEPTED.iter().filter(|(_, other, _)| *other != trust) {
-            let chain = &chains(&folder.join(other))[0];
+            let chain = &chains(&vectors::path(other))[0];
             assert_eq!(
                 verify_response_over(&stamped.timestamps[0], &stamped.signature, chain),
                 Err(VerifyError::UntrustedSigner),
@@ -127,10 +115,9 @@ fn rejects_them_under_every_other_authority() {
 
 #[test]
 fn rejects_every_change_of_one_byte_in_them() {
-    let Some(folder) = vectors() else { return };
     for (bundle, trust, _) in ACCEPTED {
-        let stamped = stamped(&folder.join(bundle));
-        let chain = &chains(&folder.join(trust))[0];
+        let stamped = stamped(&vectors::path(bundle));
+        let chain = &chains(&vectors::path(trust))[0];
         for position in 0..stamped.timestamps[0].len() {
             let mut changed = stamped.timestamps[0].clone();
             changed[position] ^= 0x01;
@@ -142,7 +129,6 @@ fn rejects_every_change_of_one_byte_in_them() {
 
 #[test]
 fn reads_the_chains_of_all_trusted_roots() {
-    let Some(folder) = vectors() else { return };
     for name in [
         "tsa/ca.json",
         "tsa/trust_config.json",
@@ -151,7 +137,7 @@ fn reads_the_chains_of_all_trusted_roots() {
         "trusted-roots/python-trustedroot.v1.json",
         "trusted-roots/go-public-key-validity.json",
     ] {
-        for chain in chains(&folder.join(name)) {
+        for chain in chains(&vectors::path(name)) {
             tsp::TsaChain::from_ders(&chain).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }

@@ -1,7 +1,5 @@
 //! Bundles that other implementations made, good and broken, against the roots that they are of.
 
-use std::path::PathBuf;
-
 use countersign_verify::{
     Artifact, Authority, Check, Conditions, IdentityPolicy, Matcher, Trust, UnverifiedBundle,
     Verified, VerifyError, verify,
@@ -14,29 +12,18 @@ use wire::bundle::BundleContent;
 /// After all of the vectors were made.
 const NOW: u64 = 1_800_000_000;
 
-/// A file below the vectors; `None`, said aloud, where they are not beside the checkout.
-pub(crate) fn vector(path: &str) -> Option<Vec<u8>> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors"));
-    let content = std::fs::read(root.join(path)).ok();
-    if content.is_none() {
-        println!("skipped, vectors not present");
-    }
-    content
-}
-
 /// A trusted root by the name of its file, or `tsa`: staging with the authority of some vectors.
-pub(crate) fn trusted_root(name: &str) -> Option<Vec<u8>> {
-    // None at all, or each: a name that is mistaken is not to pass for vectors that are absent.
-    vector("README.md")?;
+pub(crate) fn trusted_root(name: &str) -> Vec<u8> {
     if name == "tsa" {
-        let config: Value = serde_json::from_slice(&vector("tsa/trust_config.json")?).unwrap();
-        return Some(config["trustedRoot"].to_string().into_bytes());
+        let config = vectors::read("tsa/trust_config.json");
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        return config["trustedRoot"].to_string().into_bytes();
     }
-    Some(vector(&format!("trusted-roots/{name}.json")).unwrap())
+    vectors::read(format!("trusted-roots/{name}.json"))
 }
 
-fn trust(name: &str) -> Option<Trust> {
-    Some(Trust::from_json(&trusted_root(name)?).unwrap())
+fn trust(name: &str) -> Trust {
+    Trust::from_json(&trusted_root(name)).unwrap()
 }
 
 /// What a bundle is about, by its own word: enough where the artifact itself is not at hand.
@@ -107,8 +94,8 @@ fn accepts_the_good_bundles_of_every_client() {
         ("cosign/oci-attestation.sigstore.json", "public-good", "cody@soyland.com"),
     ];
     for (name, root, subject) in good {
-        let Some(trust) = trust(root) else { return };
-        let json = vector(&format!("bundles/{name}")).unwrap();
+        let trust = trust(root);
+        let json = vectors::read(format!("bundles/{name}"));
         let verified = verify_keyless(&json, &trust).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(verified.identity.unwrap().subject, subject, "{name}");
     }
@@ -135,8 +122,8 @@ fn names_the_check_that_a_broken_bundle_fails() {
         ("js/bundleV03-dsse.sigstore", "staging", Check::Certificate),
     ];
     for (name, root, check) in broken {
-        let Some(trust) = trust(root) else { return };
-        let json = vector(&format!("bundles/{name}")).unwrap();
+        let trust = trust(root);
+        let json = vectors::read(format!("bundles/{name}"));
         let error = verify_keyless(&json, &trust).expect_err(name);
         assert_eq!(error.check, check, "{name}: {error}");
     }
@@ -144,19 +131,15 @@ fn names_the_check_that_a_broken_bundle_fails() {
 
 #[test]
 fn rejects_a_trusted_root_of_unknown_type() {
-    let Some(json) = vector("trusted-roots/python-trustedroot.badtype.json") else { return };
+    let json = vectors::read("trusted-roots/python-trustedroot.badtype.json");
     Trust::from_json(&json).unwrap_err();
 }
 
 #[test]
 fn verifies_the_artifact_itself_and_no_other() {
-    let (Some(json), Some(trust), Some(artifact)) = (
-        vector("bundles/python/staging-rekor-v2.txt.sigstore.json"),
-        trust("staging"),
-        vector("bundles/python/staging-rekor-v2.txt"),
-    ) else {
-        return;
-    };
+    let json = vectors::read("bundles/python/staging-rekor-v2.txt.sigstore.json");
+    let artifact = vectors::read("bundles/python/staging-rekor-v2.txt");
+    let trust = trust("staging");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let identity = IdentityPolicy::default();
     let authority = Authority::Keyless { trust: &trust, identity: &identity };
@@ -172,11 +155,8 @@ fn verifies_the_artifact_itself_and_no_other() {
 
 #[test]
 fn rejects_a_bundle_from_the_future() {
-    let (Some(json), Some(trust)) =
-        (vector("bundles/python/staging-rekor-v2.txt.sigstore.json"), trust("staging"))
-    else {
-        return;
-    };
+    let json = vectors::read("bundles/python/staging-rekor-v2.txt.sigstore.json");
+    let trust = trust("staging");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let identity = IdentityPolicy::default();
     let authority = Authority::Keyless { trust: &trust, identity: &identity };
@@ -188,11 +168,8 @@ fn rejects_a_bundle_from_the_future() {
 
 #[test]
 fn checks_the_identity_last() {
-    let (Some(json), Some(trust)) =
-        (vector("bundles/python/staging-rekor-v2.txt.sigstore.json"), trust("staging"))
-    else {
-        return;
-    };
+    let json = vectors::read("bundles/python/staging-rekor-v2.txt.sigstore.json");
+    let trust = trust("staging");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let by = |subject: &str, issuer: &str| {
         let identity = IdentityPolicy {
@@ -212,13 +189,9 @@ fn checks_the_identity_last() {
 
 #[test]
 fn verifies_a_key_bundle_with_its_key_and_timestamp_alone() {
-    let (Some(json), Some(pem), Some(trust)) = (
-        vector("bundles/go/public-key-validity.sigstore.json"),
-        vector("bundles/go/public-key-validity.pem"),
-        trust("go-public-key-validity"),
-    ) else {
-        return;
-    };
+    let json = vectors::read("bundles/go/public-key-validity.sigstore.json");
+    let pem = vectors::read("bundles/go/public-key-validity.pem");
+    let trust = trust("go-public-key-validity");
     let key = PublicKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let artifact = claimed_artifact(&bundle);
@@ -240,10 +213,10 @@ fn verifies_a_key_bundle_with_its_key_and_timestamp_alone() {
 
 #[test]
 fn accepts_the_publish_attestation_of_npm_whose_key_has_a_name_of_its_own() {
-    let Some(trust) = trust("public-good") else { return };
-    let pem = vector("bundles/go/publish_key.pub").unwrap();
+    let trust = trust("public-good");
+    let pem = vectors::read("bundles/go/publish_key.pub");
     let key = PublicKey::from_pem(std::str::from_utf8(&pem).unwrap()).unwrap();
-    let json = vector("bundles/go/bundle-publish.json").unwrap();
+    let json = vectors::read("bundles/go/bundle-publish.json");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let artifact = claimed_artifact(&bundle);
     let authority = Authority::Key { key: &key, trust: Some(&trust) };
@@ -348,9 +321,7 @@ fn rejects_every_changed_or_dropped_field() {
         ("python/bundle_v3.txt.sigstore", "staging"),
         ("js/bundleV02-intoto.sigstore", "public-good"),
     ] {
-        let (Some(json), Some(trust)) = (vector(&format!("bundles/{name}")), trust(root)) else {
-            return;
-        };
+        let (json, trust) = (vectors::read(format!("bundles/{name}")), trust(root));
         let good = UnverifiedBundle::parse(&json).unwrap();
         let artifact = claimed_artifact(&good);
         let original: Value = serde_json::from_slice(&json).unwrap();
@@ -372,11 +343,8 @@ proptest! {
 
     #[test]
     fn rejects_a_bundle_with_any_byte_changed(place in any::<prop::sample::Index>(), byte: u8) {
-        let (Some(mut json), Some(trust)) =
-            (vector("bundles/python/staging-rekor-v2.txt.sigstore.json"), trust("staging"))
-        else {
-            return Ok(());
-        };
+        let mut json = vectors::read("bundles/python/staging-rekor-v2.txt.sigstore.json");
+        let trust = trust("staging");
         let artifact = claimed_artifact(&UnverifiedBundle::parse(&json).unwrap());
         let original: Value = serde_json::from_slice(&json).unwrap();
         let place = place.index(json.len());

@@ -14,8 +14,6 @@ use x509::{
     verify_leaf_chain,
 };
 
-const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
-
 /// What one trusted root says about certificates.
 #[derive(Default)]
 struct Trust {
@@ -39,8 +37,8 @@ fn read_json(path: &Path) -> Option<Value> {
 fn trust() -> Trust {
     let mut trust = Trust::default();
     for name in ["public-good", "staging", "go-scaffolding"] {
-        let path = format!("{VECTORS}/trusted-roots/{name}.json");
-        let root = read_json(Path::new(&path)).unwrap();
+        let path = vectors::path(format!("trusted-roots/{name}.json"));
+        let root = read_json(&path).unwrap();
         for authority in array(&root, "/certificateAuthorities") {
             let certificates = array(authority, "/certChain/certificates");
             let mut chain: Vec<_> =
@@ -60,8 +58,7 @@ fn trust() -> Trust {
 fn leaves() -> Vec<(PathBuf, Vec<u8>)> {
     let mut leaves = Vec::new();
     for client in ["python", "js", "go", "cosign"] {
-        for entry in fs::read_dir(format!("{VECTORS}/bundles/{client}")).unwrap() {
-            let path = entry.unwrap().path();
+        for path in vectors::files(format!("bundles/{client}")) {
             let Some(bundle) = read_json(&path) else { continue };
             let chain = array(&bundle, "/verificationMaterial/x509CertificateChain/certificates");
             let leaf = bundle.pointer("/verificationMaterial/certificate").or(chain.first());
@@ -73,16 +70,8 @@ fn leaves() -> Vec<(PathBuf, Vec<u8>)> {
     leaves
 }
 
-fn present() -> bool {
-    let present = Path::new(VECTORS).is_dir();
-    if !present {
-        println!("skipped, vectors not present");
-    }
-    present
-}
-
 fn leaf_of(bundle: &str) -> LeafView {
-    let path = Path::new(VECTORS).join("bundles").join(bundle);
+    let path = vectors::path("bundles").join(bundle);
     let (_, der) = leaves().into_iter().find(|(found, _)| *found == path).unwrap();
     LeafView::from_der(&der).unwrap()
 }
@@ -104,9 +93,6 @@ fn chain_of(leaf: &LeafView, trust: &Trust) -> Option<VerifiedChain> {
 
 #[test]
 fn certificates_of_others_parse_and_encode_back() {
-    if !present() {
-        return;
-    }
     let mut with_new_issuer = 0;
     for (path, der) in leaves() {
         let leaf = LeafView::from_der(&der).unwrap();
@@ -129,9 +115,6 @@ fn certificates_of_others_parse_and_encode_back() {
 
 #[test]
 fn embedded_scts_of_others_verify() {
-    if !present() {
-        return;
-    }
     let trust = trust();
     let mut verified = 0;
     for (path, der) in leaves() {
@@ -147,9 +130,6 @@ fn embedded_scts_of_others_verify() {
 
 #[test]
 fn reads_a_github_workflow_identity() {
-    if !present() {
-        return;
-    }
     let leaf = leaf_of("python/bundle_v3_github.whl.sigstore");
     let extensions = leaf.extensions();
     let issuer = "https://token.actions.githubusercontent.com";
@@ -163,18 +143,12 @@ fn reads_a_github_workflow_identity() {
 
 #[test]
 fn reads_an_other_name() {
-    if !present() {
-        return;
-    }
     let name = leaf_of("go/othername.sigstore.json").subject_alternative_name().unwrap();
     assert_eq!(name, SubjectAlternativeName::OtherName("foo!oidc.local".to_owned()));
 }
 
 #[test]
 fn a_root_has_no_name_to_speak_for() {
-    if !present() {
-        return;
-    }
     for root in trust().roots {
         let view = LeafView::from_der(&root).unwrap();
         let refused = matches!(
