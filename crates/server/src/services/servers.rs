@@ -80,7 +80,7 @@ impl Group {
     }
 
     fn serve(&mut self, served: Served, bound: Bound) {
-        let Served { face, router, protocol, checks, notes } = served;
+        let Served { face, router, protocol, checks, notes, details: _ } = served;
         let shutdown = self.shutdown.clone();
         let readiness = Readiness::new(shutdown.clone());
         for Check { name, state } in checks {

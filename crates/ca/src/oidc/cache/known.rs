@@ -10,6 +10,8 @@ use crate::oidc::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
 pub(super) struct Known {
     pub(super) keys: Option<Arc<KeySet>>,
     pub(super) fetched_at_ms: u64,
+    /// They are of an earlier start: since then one may have been withdrawn or forgotten.
+    pub(super) restored: bool,
     /// Fetches that ended, well or not.
     pub(super) ended: u64,
     pub(super) failure: Option<Arc<SourceError>>,

@@ -148,11 +148,15 @@ impl IssuerKeys {
             return Age::Old;
         };
         let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
-        if age_ms < refresh_after_ms {
+        let keep_last_good_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
+        if known.restored && age_ms < keep_last_good_ms {
+            // What an older copy of the directory holds may have been forgotten on order since.
+            Age::Old
+        } else if age_ms < refresh_after_ms {
             Age::Fresh
         } else if age_ms < refresh_after_ms.saturating_mul(2) {
             Age::Aging
-        } else if age_ms < self.context.settings.keep_last_good_s.saturating_mul(1000) {
+        } else if age_ms < keep_last_good_ms {
             Age::Old
         } else {
             Age::TooOld
@@ -223,11 +227,13 @@ impl IssuerKeys {
                     taken = Some(Arc::clone(&keys));
                     known.keys = Some(keys);
                     known.fetched_at_ms = now_ms;
+                    known.restored = false;
                     known.failure = None;
                 }
                 Err(error) => known.failure = Some(Arc::new(error)),
             }
         });
+        self.show();
         if let Some(keys) = taken
             && self.kept.load(Ordering::Relaxed)
         {
@@ -244,7 +250,8 @@ impl IssuerKeys {
                 oidc.issuer = issuer,
                 error = error as &dyn std::error::Error,
                 advice = error.advice(),
-                "could not fetch the issuer's keys, and will not until a setting is changed"
+                "could not fetch the issuer's keys, and will not until {}",
+                error.ends_when()
             ),
             Err(error) => warn!(
                 oidc.issuer = issuer,

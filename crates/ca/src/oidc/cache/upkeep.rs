@@ -1,12 +1,21 @@
 //! What happens to keys without callers: kept, taken up, renewed, forgotten, shown.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use metrics::counter;
 use tracing::{info, warn};
 
 use super::{Age, IssuerKeys};
-use crate::oidc::{IssuerHealth, IssuerRefresh, health::words, jwks::KeySet};
+use crate::oidc::{IssuerHealth, IssuerRefresh, KeyName, health::words, jwks::KeySet};
+
+/// An order to fetch, as far as it takes no time.
+pub(in crate::oidc) struct BeganRefresh {
+    before: Vec<KeyName>,
+    forgotten: io::Result<()>,
+}
 
 impl IssuerKeys {
     /// Keeps the keys from now on, for the next start.
@@ -16,10 +25,11 @@ impl IssuerKeys {
             if let Some(keys) = &known.keys {
                 self.write(keys, known.fetched_at_ms, known.forgotten);
             }
+            self.show();
         }
     }
 
-    /// Takes up what an earlier start has kept.
+    /// Takes up what an earlier start has kept, for as long as the provider cannot be asked.
     pub(in crate::oidc) fn restore(&self) {
         self.kept.store(true, Ordering::Relaxed);
         let Some(directory) = &self.context.keys_dir else { return };
@@ -30,6 +40,7 @@ impl IssuerKeys {
         self.known.send_modify(|known| {
             known.keys = Some(Arc::new(keys));
             known.fetched_at_ms = fetched_at_ms;
+            known.restored = true;
         });
     }
 
@@ -52,20 +63,31 @@ impl IssuerKeys {
         }
     }
 
-    /// Starts a fetch where one is due: without callers too, so that a provider that is away is
-    /// noticed before it is needed.
-    pub(in crate::oidc) fn tick(self: &Arc<Self>) {
+    /// Fetches where it is due, and waits for it: without callers too, so that a provider that is
+    /// away is noticed before it is needed.
+    pub(in crate::oidc) async fn tick(self: &Arc<Self>) {
         let known = self.known.borrow().clone();
         if !matches!(self.age_of(&known), Age::Fresh) {
-            self.start_fetch(&known);
+            self.fetch_and_wait(&known).await;
         }
     }
 
-    /// Fetches now, whatever the interval says; `forget` drops what is known first, so that a key
-    /// which must not be believed any more is not, though the provider may be down.
-    pub(in crate::oidc) async fn refresh(self: &Arc<Self>, forget: bool) -> IssuerRefresh {
+    /// Whether it gave no keys the last time.
+    pub(in crate::oidc) fn is_failing(&self) -> bool {
+        self.known.borrow().failure.is_some()
+    }
+
+    /// What an order to fetch begins with; `forget` drops what is known, so that a key which must
+    /// not be believed any more is not, though the provider may be down.
+    pub(in crate::oidc) fn begin_refresh(&self, forget: bool) -> BeganRefresh {
         let before = self.known.borrow().names();
         let forgotten = if forget { self.forget() } else { Ok(()) };
+        BeganRefresh { before, forgotten }
+    }
+
+    /// Fetches now, whatever the interval says.
+    pub(in crate::oidc) async fn refresh(self: &Arc<Self>, began: BeganRefresh) -> IssuerRefresh {
+        let BeganRefresh { before, forgotten } = began;
         // One that runs may have been answered before whatever made somebody ask.
         let running = self.lock().running();
         if let Some(number) = running {
@@ -89,11 +111,13 @@ impl IssuerKeys {
         }
     }
 
-    fn forget(&self) -> std::io::Result<()> {
+    fn forget(&self) -> io::Result<()> {
         self.known.send_modify(|known| {
             known.keys = None;
+            known.restored = false;
             known.forgotten += 1;
         });
+        self.show();
         match &self.context.keys_dir {
             Some(directory) => directory.forget(&self.source),
             None => Ok(()),
@@ -106,10 +130,19 @@ impl IssuerKeys {
         let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
         IssuerHealth {
             issuer: self.source.issuer().to_owned(),
+            entry: self.source.entry().to_owned(),
             source: self.source.describe(),
             keys: if usable { known.names() } else { Vec::new() },
             age_s: usable.then_some(age_ms / 1000),
             failure: known.failure,
+        }
+    }
+
+    /// Shows it as metrics, if it is an issuer of the configuration or one that granted something:
+    /// others are named by tokens that nobody has verified.
+    pub(in crate::oidc) fn show(&self) {
+        if self.kept.load(Ordering::Relaxed) {
+            self.health().record();
         }
     }
 
