@@ -78,6 +78,14 @@ impl IssuerHealth {
         gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s.map_or(f64::NAN, f64::from));
         gauge!("ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
     }
+
+    /// Takes it out of the metrics, as far as that can be done.
+    pub(super) fn withdraw(&self) {
+        let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
+        for name in ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"] {
+            gauge!(name, &labels).set(f64::NAN);
+        }
+    }
 }
 
 /// What became of a forced fetch.

@@ -52,7 +52,10 @@ pub(super) struct KeysDir {
 /// # Errors
 /// In words: no directory can be there, it is a symbolic link, or this user cannot write to it.
 pub fn check_keys_dir(path: &Path) -> Result<(), String> {
-    let explain = |place: &Path, error: &io::Error| format!("{}: {error}", place.display());
+    let explain = |place: &Path, error: &io::Error| {
+        let made = if place == path { "" } else { " cannot be made in it" };
+        format!("{}{made}: {error}", place.display())
+    };
     let mut place = path;
     loop {
         match refuse_link(place, place == path) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     issuer::{Answer, TestIssuer},
     jwk::TokenKey,
-    key_sources::{Cluster, ask},
+    key_sources::{CLUSTER, Cluster, ask},
     stack::{EMAIL, NOW, Stack, Wishes, client_key, entry, request},
     tls_issuer::{DISCOVERY, JWKS},
 };
@@ -141,6 +141,28 @@ async fn forgotten_keys_are_gone_from_memory_and_disk_though_the_provider_is_dow
     ask(&again, &cluster.server.key).await.refused(503, 14);
 }
 
+/// What could not be used at this start may be at the next.
+#[tokio::test]
+async fn an_order_to_forget_says_when_it_cannot_reach_what_is_kept() {
+    let (cluster, keys_dir) = kept().await;
+    let link = cluster.file("link");
+    symlink(&keys_dir, &link).unwrap();
+    cluster.server.answer(
+        DISCOVERY,
+        200,
+        &json!({"issuer": CLUSTER,
+        "jwks_uri": format!("https://127.0.0.1:{}{JWKS}", cluster.server.port)}),
+    );
+    cluster.server.answer(JWKS, 200, &json!({"keys": [cluster.server.key.jwk("k1")]}));
+    let forget = async |place: &Path| {
+        let stack = cluster.stack(&json!({}), Some(place), NOW + 60).await;
+        stack.ca.refresh_issuers(None, true).await.remove(0).failure
+    };
+    let said = forget(&link).await.unwrap();
+    assert!(said.contains("is still there") && said.contains("remove what it holds"), "{said}");
+    assert_eq!(forget(&cluster.file("token")).await, None, "there is nothing in a file");
+}
+
 /// The state was restored from a backup of before the order: the provider, which is up, decides.
 #[tokio::test]
 async fn a_forgotten_key_does_not_come_back_with_an_older_copy_of_the_state() {
@@ -197,6 +219,31 @@ fn a_place_for_keys_is_checked_without_making_it() {
     fs::write(directory.path().join("state"), "a file").unwrap();
     let said = ca::check_keys_dir(&missing).unwrap_err();
     assert!(said.contains("state") && said.contains("ot a directory"), "{said}");
+}
+
+/// Orders name an issuer that is known: of one that is not any more nothing may be left.
+#[tokio::test]
+async fn an_issuer_that_a_pattern_has_no_room_for_leaves_nothing_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let entries = |issuer: &TestIssuer| {
+        let pattern = format!("{}/realms/*", issuer.url);
+        vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+    };
+    let stack = Stack::with(Wishes {
+        entries: Some(Box::new(entries)),
+        keys_dir: Some(directory.path().to_owned()),
+        ..Wishes::default()
+    })
+    .await;
+    for number in 0..=256 {
+        let iss = format!("{}/realms/r{number}", stack.issuer.url);
+        let now = service::Clock::now(stack.clock.as_ref());
+        let claims = json!({"iss": iss, "iat": now, "exp": now + 300});
+        let token = stack.issuer.token(&stack.claims(&claims));
+        assert_eq!(stack.ask(&token).await.status, 200, "{number}");
+        stack.clock.advance_ms(1_000);
+    }
+    assert_eq!(kept_files(directory.path()), 256);
 }
 
 /// Issuers of a pattern that granted something need not compete with made-up ones after a restart.

@@ -1,7 +1,8 @@
 //! What happens to keys without callers: kept, taken up, renewed, forgotten, shown.
 
 use std::{
-    io,
+    io::{self, ErrorKind},
+    path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -50,7 +51,7 @@ impl IssuerKeys {
             return;
         };
         let written = directory.write(&self.source, keys, fetched_at_ms);
-        if self.known.borrow().forgotten != forgotten {
+        if self.known.borrow().forgotten != forgotten || !self.kept.load(Ordering::Relaxed) {
             let _ = directory.forget(&self.source);
         }
         if let Err(error) = written {
@@ -118,10 +119,24 @@ impl IssuerKeys {
             known.forgotten += 1;
         });
         self.show();
-        match &self.context.keys_dir {
-            Some(directory) => directory.forget(&self.source),
-            None => Ok(()),
+        match (&self.context.keys_dir, &self.context.settings.keys_dir) {
+            (Some(directory), _) => directory.forget(&self.source),
+            // It may be usable at the next start, with what it holds.
+            (None, Some(unusable)) => nothing_is_in(unusable),
+            (None, None) => Ok(()),
         }
+    }
+
+    /// Ends what [`keep`](Self::keep) began: orders do not reach it any more, so nothing of it may
+    /// wait on disk, nor its last state in the metrics.
+    pub(in crate::oidc) fn retire(&self) {
+        self.kept.store(false, Ordering::Relaxed);
+        if let Some(directory) = &self.context.keys_dir
+            && let Err(error) = directory.forget(&self.source)
+        {
+            warn!(oidc.issuer = self.source.issuer(), %error, "kept keys of the issuer are still there");
+        }
+        self.health().withdraw();
     }
 
     pub(in crate::oidc) fn health(&self) -> IssuerHealth {
@@ -149,5 +164,19 @@ impl IssuerKeys {
     /// The file that its keys are kept in.
     pub(in crate::oidc) fn kept_in(&self) -> Option<std::path::PathBuf> {
         self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
+    }
+}
+
+/// Whether no keys can be kept in a directory that could not be used at the start.
+fn nothing_is_in(directory: &Path) -> io::Result<()> {
+    match directory.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        _ => Err(io::Error::other(format!(
+            "{} could not be used at the start: remove what it holds",
+            directory.display()
+        ))),
     }
 }
