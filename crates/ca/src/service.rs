@@ -149,9 +149,15 @@ impl Ca {
         self.issuers.health()
     }
 
-    /// Starts the fetches of issuers' keys that are due; to be called every few seconds.
-    pub fn tick_issuers(&self) {
-        self.issuers.tick();
+    /// Fetches issuers' keys where it is due, and waits for them; to be called every few seconds.
+    pub async fn tick_issuers(&self) {
+        self.issuers.tick().await;
+    }
+
+    /// Shows all sources of issuers' keys as metrics, whose age grows by itself; changes are shown
+    /// at once.
+    pub fn show_issuers(&self) {
+        self.issuers.show();
     }
 
     /// Fetches the keys of every issuer, or of the one at `url`, now; `forget` drops those that are

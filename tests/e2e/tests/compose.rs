@@ -93,6 +93,18 @@ fn every_running_service_has_a_health_check_and_those_that_end_have_none() {
     }
 }
 
+/// Each request is a line: without a limit callers fill the disk that the database is on.
+#[test]
+fn logs_of_every_service_have_a_limit() {
+    let compose = compose();
+    for service in services(&compose) {
+        let logging = member(&compose, &service, "logging");
+        assert_eq!(logging["driver"].as_str(), Some("json-file"), "{service}");
+        assert_eq!(logging["options"]["max-size"].as_str(), Some("50m"), "{service}");
+        assert_eq!(logging["options"]["max-file"].as_str(), Some("5"), "{service}");
+    }
+}
+
 #[test]
 fn ports_are_those_of_dev_and_published_to_this_machine_alone() {
     let compose = compose();

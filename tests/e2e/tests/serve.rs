@@ -361,6 +361,60 @@ fn the_log_and_the_trust_service_run_once() {
     }
 }
 
+/// The oidc-dev of its issuers does not run.
+#[test]
+fn issuers_are_shown_at_once_to_the_operator_and_briefly_to_anybody() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    deployment.start("log");
+    deployment.start("ca");
+    let metrics = |path| get(&format!("http://127.0.0.1:{}/{path}", deployment.metrics_ports[1]));
+    assert!(metrics("metrics").contains("ca_issuer_keys{"), "from the first moment");
+    let begin = Instant::now();
+    while !metrics("metrics")
+        .lines()
+        .any(|line| line.starts_with("ca_issuer_failing{") && line.ends_with(" 1"))
+    {
+        assert!(begin.elapsed() < Duration::from_secs(20), "not at the next look");
+    }
+    let public = get(&format!("{}/readyz", deployment.url(0)));
+    let public: Value = serde_json::from_str(&public).unwrap();
+    let degraded = public["degraded"].as_object().unwrap();
+    assert!(!degraded.is_empty());
+    for (name, word) in degraded {
+        let issuer = name.strip_prefix("issuer http://localhost:").unwrap();
+        assert!(!issuer.contains(' ') && !issuer.contains(".well-known"), "{name}");
+        assert!(["away", "not_asked"].contains(&word.as_str().unwrap()), "{word}");
+    }
+    let detailed = metrics("readyz");
+    assert!(
+        detailed.contains(".well-known") && detailed.contains("away (connection)"),
+        "{detailed}"
+    );
+    assert!(deployment.data("ca-state/admin.sock").exists());
+    deployment.terminate();
+    assert!(!deployment.data("ca-state/admin.sock").exists());
+}
+
+#[test]
+fn check_tells_a_state_dir_that_the_ca_could_not_use() {
+    let deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    assert!(deployment.countersignd(&["check"]).stdout.contains("ca state: ok"));
+    let file = deployment.data("a-file");
+    fs::write(&file, "").unwrap();
+    let long = deployment.data(&"long".repeat(25));
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    for (state_dir, says) in [(&file, "ot a directory"), (&long, "name a shorter `state_dir`")] {
+        let line = format!("[ca.main]\nstate_dir = \"{}\"\n", state_dir.display());
+        fs::write(deployment.config(), text.replace("[ca.main]\n", &line)).unwrap();
+        let check = deployment.countersignd(&["check"]);
+        assert_eq!(check.code, Some(1), "{check:?}");
+        let told = check.stdout.lines().find(|line| line.starts_with("ca state: BAD")).unwrap();
+        assert!(told.contains(says) && told.contains("state_dir"), "{told}");
+    }
+}
+
 #[test]
 fn a_bad_configuration_is_explained_by_every_command() {
     let deployment = Deployment::new(&Database::Sqlite);

@@ -1,9 +1,4 @@
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use identity::{IssuerConfig, IssuerConfigError, KeyLocation};
 use reqwest::Client;
@@ -11,7 +6,10 @@ use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
-use super::jwks::KeySet;
+use super::{
+    files::{bearer_token, read_file, read_in_background},
+    jwks::KeySet,
+};
 use crate::{
     CaConfigError, FetchError, FetchKind,
     fetch::{self, Clients},
@@ -20,9 +18,6 @@ use crate::{
 /// Longest document of an issuer, in bytes. Entra's JWK Set, with certificates, has 20 KiB.
 pub(super) const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
 
-/// Longest file beside it: a bundle of the system's roots has 220 KiB.
-const MAX_FILE_LEN: usize = 1024 * 1024;
-
 /// Where an issuer's keys come from.
 #[derive(Clone)]
 pub(crate) struct KeySource {
@@ -30,6 +25,8 @@ pub(crate) struct KeySource {
     client: Option<Client>,
     timeout: Duration,
     issuer: String,
+    /// The `url` or `url_pattern` that it is of.
+    entry: String,
     location: KeyLocation,
 }
 
@@ -61,7 +58,8 @@ impl KeySource {
             None if !nobody_is_asked => Some(clients.get(&asked)?),
             _ => None,
         };
-        Ok(Self { client, timeout, issuer: issuer.url().to_owned(), location })
+        let entry = issuer.url().to_owned();
+        Ok(Self { client, timeout, issuer: entry.clone(), entry, location })
     }
 
     /// The source of one issuer, where this one is of a pattern.
@@ -76,6 +74,10 @@ impl KeySource {
 
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    pub(crate) fn entry(&self) -> &str {
+        &self.entry
     }
 
     pub(crate) fn location(&self) -> &KeyLocation {
@@ -163,7 +165,10 @@ impl KeySource {
         };
         let bearer_token = match self.location.bearer_token_file() {
             None => None,
-            Some(file) => Some(bearer_token(file).await?),
+            Some(file) => {
+                let token = bearer_token(&read_in_background(file).await?, file)?;
+                Some((token, file.to_owned()))
+            }
         };
         Ok(Access { client, bearer_token })
     }
@@ -173,13 +178,20 @@ impl KeySource {
 /// redirects are not followed.
 struct Access {
     client: Client,
-    bearer_token: Option<String>,
+    /// With the file that it was read from.
+    bearer_token: Option<(String, PathBuf)>,
 }
 
 impl Access {
     async fn get(&self, url: &Url) -> Result<bytes::Bytes, SourceError> {
-        let token = self.bearer_token.as_deref();
-        Ok(fetch::get_as(&self.client, url, token, MAX_DOCUMENT_LEN).await?)
+        let token = self.bearer_token.as_ref().map(|(token, _)| token.as_str());
+        let answer = fetch::get_as(&self.client, url, token, MAX_DOCUMENT_LEN).await;
+        answer.map_err(|error| match (&self.bearer_token, error) {
+            (Some((_, path)), FetchError::Status(status @ (401 | 403))) => {
+                SourceError::TokenRefused { path: path.clone(), status }
+            }
+            (_, error) => error.into(),
+        })
     }
 
     async fn metadata(&self, source: &KeySource) -> Result<Metadata, SourceError> {
@@ -197,67 +209,6 @@ impl Access {
 
 /// Longest text of a provider's that is repeated, in characters.
 const MAX_QUOTED: usize = 200;
-
-async fn bearer_token(file: &Path) -> Result<String, SourceError> {
-    let wrong = || SourceError::BearerTokenFile(file.to_owned());
-    let text = String::from_utf8(read_in_background(file).await?).map_err(|_| wrong())?;
-    let token = text.trim();
-    let sound = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if sound { Ok(token.to_owned()) } else { Err(wrong()) }
-}
-
-async fn read_in_background(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let unreadable =
-        SourceError::Unreadable { path: path.to_owned(), reason: std::io::ErrorKind::Other };
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || read_file(&path)).await.unwrap_or(Err(unreadable))
-}
-
-/// Reads a file of at most [`MAX_FILE_LEN`] bytes.
-fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let because = |reason| SourceError::Unreadable { path: path.to_owned(), reason };
-    let unreadable = |error: std::io::Error| because(error.kind());
-    let limit = u64::try_from(MAX_FILE_LEN).unwrap_or(u64::MAX);
-    let mut content = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(because(std::io::ErrorKind::InvalidInput));
-    }
-    file.take(limit + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() > MAX_FILE_LEN {
-        return Err(because(std::io::ErrorKind::FileTooLarge));
-    }
-    Ok(content)
-}
-
-/// Checks what an issuer's entry names on this machine; asks nobody.
-///
-/// # Errors
-/// [`SourceError`]: a file that cannot be read, or that is not what it is named for.
-pub fn check_files(issuer: &IssuerConfig) -> Result<(), SourceError> {
-    let keys = issuer.keys();
-    if let Some(file) = keys.keys_file() {
-        let content = read_file(file)?;
-        KeySet::parse_file(&content).ok_or_else(|| SourceError::KeysFile(file.to_owned()))?;
-    }
-    if let Some(file) = keys.tls_roots_file() {
-        fetch::client_with_roots(Duration::from_secs(1), &read_file(file)?)
-            .map_err(|_| SourceError::TlsRootsFile(file.to_owned()))?;
-    }
-    if let Some(file) = keys.bearer_token_file() {
-        read_file(file)?;
-    }
-    Ok(())
-}
-
-/// The keys of `issuer`'s file, by name; empty when it has none.
-pub(super) fn keys_of_file(issuer: &IssuerConfig) -> Vec<super::KeyName> {
-    let content = issuer.keys().keys_file().and_then(|file| read_file(file).ok());
-    content
-        .and_then(|content| KeySet::parse_file(&content))
-        .map(|set| set.names())
-        .unwrap_or_default()
-}
 
 /// Why an issuer's keys could not be had.
 #[derive(Debug, Error)]
@@ -294,10 +245,18 @@ pub enum SourceError {
     /// Empty, or not what can stand in a header.
     #[error("{} holds no token", .0.display())]
     BearerTokenFile(PathBuf),
+    /// The provider does not let who shows this token read it.
+    #[error("the answer has status {status} to the token of {}", .path.display())]
+    TokenRefused {
+        /// The file of the token.
+        path: PathBuf,
+        /// 401 or 403.
+        status: u16,
+    },
 }
 
 impl SourceError {
-    /// Whether it lasts until somebody changes a setting here or there. What a provider that is
+    /// Whether it lasts until somebody changes something here or there. What a provider that is
     /// being restarted may answer for a while is not of this kind.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
@@ -315,6 +274,28 @@ impl SourceError {
         }
     }
 
+    /// What ends it when it [lasts](Self::is_permanent), to follow "until".
+    #[must_use]
+    pub fn ends_when(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. }
+            | Self::KeysFile(_)
+            | Self::TlsRootsFile(_)
+            | Self::BearerTokenFile(_) => "the file is what it should be",
+            Self::TokenRefused { .. } => {
+                "the file holds a token that is valid, or the provider lets this one read"
+            }
+            Self::Fetch(error) if error.kind() == FetchKind::ExpiredCertificate => {
+                "the provider renews its certificate, or clocks agree"
+            }
+            Self::Fetch(_)
+            | Self::OtherIssuer(_)
+            | Self::ForeignJwksUri(_)
+            | Self::NotADocument
+            | Self::NoKeys => "a setting is changed",
+        }
+    }
+
     /// A word for metrics.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -328,6 +309,7 @@ impl SourceError {
             | Self::KeysFile(_)
             | Self::TlsRootsFile(_)
             | Self::BearerTokenFile(_) => "file",
+            Self::TokenRefused { .. } => "unauthorized",
         }
     }
 
@@ -348,6 +330,10 @@ impl SourceError {
             Self::KeysFile(_) => "`keys_file` must hold a JWK Set, or PEM `PUBLIC KEY` blocks",
             Self::TlsRootsFile(_) => "`tls_roots_file` must hold PEM certificates of roots",
             Self::BearerTokenFile(_) => "`bearer_token_file` must hold the token and nothing else",
+            Self::TokenRefused { .. } => {
+                "`bearer_token_file` must hold a token that has not expired and may read it, or \
+                 everybody be allowed to"
+            }
         })
     }
 }

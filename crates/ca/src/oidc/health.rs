@@ -9,6 +9,8 @@ use super::{KeyName, SourceError};
 pub struct IssuerHealth {
     /// The issuer's URL.
     pub issuer: String,
+    /// Its `url` or `url_pattern` in the configuration, which hides who of a pattern it is.
+    pub entry: String,
     /// Where its keys come from.
     pub source: String,
     /// The keys that tokens are verified with now.
@@ -19,22 +21,51 @@ pub struct IssuerHealth {
     pub failure: Option<Arc<SourceError>>,
 }
 
+/// What is wrong with a source of keys, in one word; the worst is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IssuerTrouble {
+    /// No keys, and nobody was asked for them.
+    NotAsked,
+    /// It gave no keys the last time, and may the next time.
+    Away,
+    /// It gives none until somebody changes something.
+    Misconfigured,
+}
+
+impl IssuerTrouble {
+    /// The word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotAsked => "not_asked",
+            Self::Away => "away",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
 impl IssuerHealth {
-    /// What is wrong, in words that anybody may see; `None` when nothing is known to be.
+    /// What is wrong; `None` when nothing is known to be. This much anybody may know.
+    #[must_use]
+    pub fn trouble(&self) -> Option<IssuerTrouble> {
+        match &self.failure {
+            Some(failure) if failure.is_permanent() => Some(IssuerTrouble::Misconfigured),
+            Some(_) => Some(IssuerTrouble::Away),
+            None => self.age_s.is_none().then_some(IssuerTrouble::NotAsked),
+        }
+    }
+
+    /// What is wrong and what there is instead, for those who run the CA.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
+        let trouble = self.trouble()?.name();
+        let reason = self.failure.as_ref().map(|failure| format!(" ({})", failure.reason()));
+        let reason = reason.unwrap_or_default();
         let keys = match self.age_s {
             None => "no keys".to_owned(),
             Some(age_s) => format!("keys of {age_s} s ago"),
         };
-        match &self.failure {
-            Some(failure) => {
-                let kind = if failure.is_permanent() { "misconfigured" } else { "away" };
-                Some(format!("{kind} ({}): {keys}", failure.reason()))
-            }
-            None if self.age_s.is_none() => Some("not asked yet: no keys".to_owned()),
-            None => None,
-        }
+        Some(format!("{trouble}{reason}: {keys}"))
     }
 
     /// Shows it as metrics, by issuer and source.
@@ -42,11 +73,18 @@ impl IssuerHealth {
         let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
         let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         gauge!("ca_issuer_keys", &labels).set(count);
-        if let Some(age_s) = self.age_s {
-            let age_s = u32::try_from(age_s).unwrap_or(u32::MAX);
-            gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s);
-        }
+        // What is not there has no age: the last one would look like keys that are used.
+        let age_s = self.age_s.map(|age_s| u32::try_from(age_s).unwrap_or(u32::MAX));
+        gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s.map_or(f64::NAN, f64::from));
         gauge!("ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
+    }
+
+    /// Takes it out of the metrics, as far as that can be done.
+    pub(super) fn withdraw(&self) {
+        let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
+        for name in ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"] {
+            gauge!(name, &labels).set(f64::NAN);
+        }
     }
 }
 

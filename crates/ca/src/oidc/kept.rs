@@ -40,22 +40,73 @@ const VERSION: u32 = 1;
 
 /// The directory of the kept keys.
 #[derive(Clone, Debug)]
-pub(super) struct KeysDir(PathBuf);
+pub(super) struct KeysDir {
+    path: PathBuf,
+    /// This process's user, by what it owns.
+    uid: u32,
+}
+
+/// Checks the place where keys of issuers would be kept, as a start does, and makes nothing: a
+/// directory that is missing would belong to whoever checks.
+///
+/// # Errors
+/// In words: no directory can be there, it is a symbolic link, or this user cannot write to it.
+pub fn check_keys_dir(path: &Path) -> Result<(), String> {
+    let explain = |place: &Path, error: &io::Error| {
+        let made = if place == path { "" } else { " cannot be made in it" };
+        format!("{}{made}: {error}", place.display())
+    };
+    let mut place = path;
+    loop {
+        match refuse_link(place, place == path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => match place.parent() {
+                // What is missing is made below the first that is there.
+                Some(parent) if parent != Path::new("") => place = parent,
+                _ => return Ok(()),
+            },
+            Err(error) => return Err(explain(place, &error)),
+            Ok(()) => return probe(place).map(drop).map_err(|error| explain(place, &error)),
+        }
+    }
+}
+
+/// Refuses what is no directory, and a link where `here`: whoever may change where it leads could
+/// bring keys of their own.
+fn refuse_link(path: &Path, here: bool) -> io::Result<()> {
+    if here && fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other(
+            "is a symbolic link, which is not followed: whoever may change it could bring keys of \
+             their own; remove it, or name the place itself",
+        ));
+    }
+    let is_directory = fs::metadata(path)?.is_dir();
+    if is_directory { Ok(()) } else { Err(io::Error::from(ErrorKind::NotADirectory)) }
+}
+
+/// Writes to `directory`; the user that did.
+fn probe(directory: &Path) -> io::Result<u32> {
+    let probe = directory.join(".writable");
+    remove_if_present(&probe)?;
+    // Not anew: another process may do the same at this moment.
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+    let uid = file.metadata()?.uid();
+    remove_if_present(&probe)?;
+    Ok(uid)
+}
 
 impl KeysDir {
     /// Makes the directory where it is missing, for its owner alone.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        let probe = path.join(".writable");
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
-        fs::remove_file(probe)?;
-        Ok(Self(path.to_owned()))
+        refuse_link(path, true)?;
+        Ok(Self { uid: probe(path)?, path: path.to_owned() })
     }
 
     /// Where the keys of `source` are.
     pub(super) fn file_of(&self, source: &KeySource) -> PathBuf {
         let text = format!("{}\n{:?}", source.issuer(), source.location());
-        self.0.join(format!("{}.json", hex::encode(crypto::sha256(text.as_bytes()))))
+        self.path.join(format!("{}.json", hex::encode(crypto::sha256(text.as_bytes()))))
     }
 
     /// Keeps what was fetched at `fetched_at_ms`. A crash leaves the old file or the new one, or
@@ -91,7 +142,7 @@ impl KeysDir {
         now_ms: u64,
         max_age_ms: u64,
     ) -> Option<(KeySet, u64)> {
-        let kept = read(&self.file_of(source))?;
+        let kept = self.read_file(&self.file_of(source))?;
         let same = kept.version == VERSION
             && kept.issuer == source.issuer()
             && kept.source_sha256 == hex::encode(source.fingerprint().ok()?);
@@ -107,7 +158,11 @@ impl KeysDir {
 
     /// The issuers of which something is kept.
     pub(super) fn issuers(&self) -> Vec<String> {
-        self.files().iter().filter_map(|path| read(path)).map(|kept| kept.issuer).collect()
+        self.files()
+            .iter()
+            .filter_map(|path| self.read_file(path))
+            .map(|kept| kept.issuer)
+            .collect()
     }
 
     /// Removes what no configured source would use.
@@ -118,7 +173,7 @@ impl KeysDir {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let ours = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.strip_suffix(".json").is_some_and(|digest| digest.len() == 64)
@@ -126,19 +181,24 @@ impl KeysDir {
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
         paths.filter(ours).take(MAX_FILES).collect()
     }
-}
 
-/// Reads a file that only its owner can have written.
-fn read(path: &Path) -> Option<Kept> {
-    let file = fs::File::open(path).ok()?;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.mode() & 0o022 != 0 {
-        return None;
+    /// Reads a file that only this user can have written; a link is not followed.
+    fn read_file(&self, path: &Path) -> Option<Kept> {
+        let entry = fs::symlink_metadata(path).ok()?;
+        if !entry.is_file() || entry.mode() & 0o022 != 0 || entry.uid() != self.uid {
+            return None;
+        }
+        let file = fs::File::open(path).ok()?;
+        let opened = file.metadata().ok()?;
+        // What was put in its place meanwhile was not looked at.
+        if (opened.dev(), opened.ino()) != (entry.dev(), entry.ino()) {
+            return None;
+        }
+        let mut content = Vec::new();
+        let limit = u64::try_from(MAX_LEN).unwrap_or(u64::MAX);
+        file.take(limit).read_to_end(&mut content).ok()?;
+        wire::json::from_slice(&content).ok()
     }
-    let mut content = Vec::new();
-    let limit = u64::try_from(MAX_LEN).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut content).ok()?;
-    wire::json::from_slice(&content).ok()
 }
 
 fn remove_if_present(path: &Path) -> io::Result<()> {

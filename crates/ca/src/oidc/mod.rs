@@ -2,6 +2,7 @@
 
 mod cache;
 mod discovery;
+mod files;
 mod health;
 mod jwks;
 mod kept;
@@ -11,7 +12,7 @@ mod sample;
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use identity::{IssuerConfig, IssuerSet, JwsAlgorithm, KeyLocation};
 use metrics::counter;
 use service::Clock;
@@ -19,10 +20,12 @@ use tracing::warn;
 
 pub use cache::KeysError;
 pub(crate) use cache::{Doubt, IssuerKeys};
-pub use discovery::{SourceError, check_files};
-pub use health::{IssuerHealth, IssuerRefresh};
+pub use discovery::SourceError;
+pub use files::{check_files, expired_tokens};
+pub use health::{IssuerHealth, IssuerRefresh, IssuerTrouble};
 pub use jwks::KeyName;
 pub(crate) use jwks::VerifyingKey;
+pub use kept::check_keys_dir;
 pub use probe::{IssuerProbe, Probed, check_issuers, probe_issuers};
 pub use sample::{SampleError, is_signed_by, is_signed_by_issuer};
 
@@ -35,6 +38,10 @@ use pattern::PatternKeys;
 /// Age in seconds at which a file of keys is read again.
 const FILE_AGE_S: u64 = 1;
 
+/// Most issuers that are asked at once for no caller's sake: each costs a descriptor or two and a
+/// handshake, and a configuration may have a thousand.
+const MAX_ASKED_AT_ONCE: usize = 16;
+
 /// A directory that cannot be written to is no reason not to start: nothing depends on it but the
 /// next start.
 fn open_keys_dir(path: &Path) -> Option<KeysDir> {
@@ -45,7 +52,8 @@ fn open_keys_dir(path: &Path) -> Option<KeysDir> {
             warn!(
                 directory = %path.display(),
                 %error,
-                "keys of issuers cannot be kept: a start while a provider is down will lack its keys"
+                "keys of issuers cannot be kept: a start while a provider is down will lack its \
+                 keys; mend the directory, or name another place as `state_dir` of [ca.<name>]"
             );
             None
         }
@@ -125,11 +133,21 @@ impl Issuers {
         self.sources().iter().map(|keys| keys.health()).collect()
     }
 
-    /// Starts the fetches that are due.
-    pub(crate) fn tick(&self) {
+    /// Fetches where it is due. Those that gave nothing the last time come last: their time-outs
+    /// must not keep the others waiting.
+    pub(crate) async fn tick(&self) {
+        let mut sources = self.sources();
+        sources.sort_by_key(|keys| keys.is_failing());
+        let asking = stream::iter(sources).for_each_concurrent(MAX_ASKED_AT_ONCE, async |keys| {
+            keys.tick().await;
+        });
+        asking.await;
+    }
+
+    /// Shows every source as metrics.
+    pub(crate) fn show(&self) {
         for keys in self.sources() {
-            keys.tick();
-            keys.health().record();
+            keys.show();
         }
     }
 
@@ -149,7 +167,11 @@ impl Issuers {
                 }
             }
         }
-        join_all(sources.iter().map(|keys| keys.refresh(forget))).await
+        // All are forgotten before anybody is asked: the last one must not wait for the first.
+        let begun: Vec<_> =
+            sources.into_iter().map(|keys| (keys.begin_refresh(forget), keys)).collect();
+        let refresh = async |(began, keys): (_, Arc<IssuerKeys>)| keys.refresh(began).await;
+        stream::iter(begun).map(refresh).buffered(MAX_ASKED_AT_ONCE).collect().await
     }
 
     /// Every entry that may be about tokens with this `iss`.

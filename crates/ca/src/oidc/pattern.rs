@@ -98,8 +98,11 @@ impl PatternKeys {
     pub(crate) fn note_granted(&self, iss: &str) {
         let mut state = self.lock();
         let Some(keys) = state.tried.take(iss) else { return };
-        state.granted.put(iss, Arc::clone(&keys), MAX_GRANTED);
+        let pushed_out = state.granted.put(iss, Arc::clone(&keys), MAX_GRANTED);
         drop(state);
+        if let Some(pushed_out) = pushed_out {
+            pushed_out.retire();
+        }
         keys.keep();
     }
 
@@ -209,14 +212,17 @@ impl<V: Clone> Recent<V> {
         self.entries.remove(key).map(|(_, value)| value)
     }
 
-    fn put(&mut self, key: &str, value: V, limit: usize) {
+    /// Gives what had to make room.
+    fn put(&mut self, key: &str, value: V, limit: usize) -> Option<V> {
+        let mut pushed_out = None;
         if self.entries.len() >= limit && !self.entries.contains_key(key) {
             let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.entries.remove(&oldest);
+                pushed_out = self.take(&oldest);
             }
         }
         self.uses += 1;
         self.entries.insert(key.to_owned(), (self.uses, value));
+        pushed_out
     }
 }

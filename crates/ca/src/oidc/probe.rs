@@ -1,11 +1,14 @@
 //! Asks issuers as `check --online` does: what is wrong, and which setting changes it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use identity::{IssuerConfig, JwsAlgorithm};
 
-use super::{KeyName, KeySource, SourceError, check_files, discovery::keys_of_file, health::words};
+use super::{
+    KeyName, KeySource, MAX_ASKED_AT_ONCE, SourceError, check_files, files::keys_of_file,
+    health::words,
+};
 use crate::{CaConfig, CaConfigError, fetch::Clients};
 
 /// What one entry's issuer answered.
@@ -36,9 +39,7 @@ pub struct Probed {
 pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
     let mut problems = Vec::new();
     for (position, issuer) in issuers.iter().enumerate() {
-        if let Err(error) = check_files(issuer) {
-            problems.push(explain(issuer.url(), &error));
-        }
+        problems.extend(check_files(issuer).iter().map(|error| explain(issuer.url(), error)));
         let keys = keys_of_file(issuer);
         for other in issuers.iter().skip(position + 1) {
             let one_issuer = other.is_of(issuer.url()) || issuer.is_of(other.url());
@@ -46,7 +47,11 @@ pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
                 continue;
             }
             if let Some(key) = keys_of_file(other).iter().find(|key| holds(&keys, key)) {
-                problems.push(in_two_sources(issuer.url(), key));
+                let sources = [issuer, other].map(|entry| {
+                    let file = entry.keys().keys_file().unwrap_or(Path::new(""));
+                    format!("file {}", file.display())
+                });
+                problems.push(in_two_sources(issuer.url(), key, &sources));
             }
         }
     }
@@ -57,16 +62,16 @@ fn holds(keys: &[KeyName], key: &KeyName) -> bool {
     keys.iter().any(|known| known.sha256 == key.sha256)
 }
 
-fn in_two_sources(issuer: &str, key: &KeyName) -> String {
+fn in_two_sources(issuer: &str, key: &KeyName, [one, other]: &[String; 2]) -> String {
     let id = key.id.as_deref().unwrap_or("without id");
     let id = wire::inert::escape(id);
     format!(
-        "issuer {issuer}: the key {id} is in two of its sources: whose a token is could not be \
-         told, so both entries would refuse it"
+        "issuer {issuer}: the key {id} is in two of its sources, {one} and {other}: whose a token \
+         is could not be told, so both entries would refuse it"
     )
 }
 
-/// Asks the issuers of all entries at once. A pattern's are not known, so nobody is asked there.
+/// Asks the issuers of all entries, a few at once. A pattern's are not known, so nobody is asked there.
 ///
 /// # Errors
 /// When no HTTP client can be made.
@@ -79,14 +84,16 @@ pub async fn probe_issuers(config: &CaConfig) -> Result<Vec<IssuerProbe>, CaConf
             asked.push((issuer, KeySource::new(issuer, timeout, &mut clients)?));
         }
     }
-    let mut probes = join_all(asked.iter().map(|(issuer, source)| async {
+    let probing = asked.iter().map(|(issuer, source)| async {
+        // Which of two entries of one URL is meant, its source tells.
+        let name = format!("{}, keys from {}", issuer.url(), source.describe());
         let outcome = match probe(issuer, source).await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(explain(issuer.url(), &error)),
+            Ok(outcome) => outcome.map_err(|problem| format!("issuer {name}: {problem}")),
+            Err(error) => Err(explain(&name, &error)),
         };
         IssuerProbe { issuer: issuer.url().to_owned(), source: source.describe(), outcome }
-    }))
-    .await;
+    });
+    let mut probes: Vec<_> = stream::iter(probing).buffered(MAX_ASKED_AT_ONCE).collect().await;
     refuse_shared_keys(&asked, &mut probes);
     Ok(probes)
 }
@@ -101,10 +108,14 @@ fn refuse_shared_keys(asked: &[(&IssuerConfig, KeySource)], probes: &mut [Issuer
             .iter()
             .zip(asked)
             .filter(|(_, (other, _))| other.url() == issuer.url() && other.keys() != issuer.keys());
-        let known = others.filter_map(|(other, _)| other.outcome.as_ref().ok());
-        let shared = known.flat_map(|other| &other.keys).find(|key| holds(&probed.keys, key));
-        if let Some(key) = shared {
-            probe.outcome = Err(in_two_sources(issuer.url(), key));
+        let known =
+            others.filter_map(|(other, _)| Some((&other.source, other.outcome.as_ref().ok()?)));
+        let shared = known
+            .flat_map(|(source, other)| other.keys.iter().map(move |key| (source, key)))
+            .find(|(_, key)| holds(&probed.keys, key));
+        if let Some((source, key)) = shared {
+            let sources = [source.clone(), probe.source.clone()];
+            probe.outcome = Err(in_two_sources(issuer.url(), key, &sources));
         }
     }
 }
@@ -123,8 +134,7 @@ async fn probe(
         let fitting = fitting.filter(|algorithm| !keys.candidates(None, **algorithm).is_empty());
         let fitting: Vec<&str> = fitting.map(|algorithm| algorithm.name()).collect();
         return Ok(Err(format!(
-            "issuer {}: its keys sign with `{}`, and only `{}` may be used: set `algorithms`",
-            issuer.url(),
+            "its keys sign with `{}`, and only `{}` may be used: set `algorithms`",
             listed(&fitting),
             listed(&allowed_names)
         )));
@@ -143,9 +153,7 @@ async fn probe(
         .collect();
     if !advertised.is_empty() && not_allowed.len() == advertised.len() {
         return Ok(Err(format!(
-            "issuer {}: it signs with `{}` by its document, and only `{}` may be used: set \
-             `algorithms`",
-            issuer.url(),
+            "it signs with `{}` by its document, and only `{}` may be used: set `algorithms`",
             not_allowed.join("`, `"),
             listed(&allowed_names)
         )));

@@ -20,10 +20,10 @@ use crate::{
 
 /// Log lines of this thread, as JSON.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn listen(&self) -> DefaultGuard {
+    pub(crate) fn listen(&self) -> DefaultGuard {
         // While there is one subscriber in the process, tracing asks only that of the thread which
         // meets an event first, and remembers that nobody listens. With two it asks both.
         static ANOTHER: LazyLock<Dispatch> =
@@ -37,7 +37,7 @@ impl Lines {
         tracing::subscriber::set_default(subscriber)
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 

@@ -1,6 +1,10 @@
 //! Keys that outlive a restart, and those that must not.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
 
 use crypto::KeyType;
 use serde_json::{Value, json};
@@ -8,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     issuer::{Answer, TestIssuer},
     jwk::TokenKey,
-    key_sources::{Cluster, ask},
+    key_sources::{CLUSTER, Cluster, ask},
     stack::{EMAIL, NOW, Stack, Wishes, client_key, entry, request},
     tls_issuer::{DISCOVERY, JWKS},
 };
@@ -135,6 +139,111 @@ async fn forgotten_keys_are_gone_from_memory_and_disk_though_the_provider_is_dow
     assert_eq!(kept_files(&keys_dir), 0);
     let again = cluster.stack(&json!({}), Some(&keys_dir), NOW + 61).await;
     ask(&again, &cluster.server.key).await.refused(503, 14);
+}
+
+/// What could not be used at this start may be at the next.
+#[tokio::test]
+async fn an_order_to_forget_says_when_it_cannot_reach_what_is_kept() {
+    let (cluster, keys_dir) = kept().await;
+    let link = cluster.file("link");
+    symlink(&keys_dir, &link).unwrap();
+    cluster.server.answer(
+        DISCOVERY,
+        200,
+        &json!({"issuer": CLUSTER,
+        "jwks_uri": format!("https://127.0.0.1:{}{JWKS}", cluster.server.port)}),
+    );
+    cluster.server.answer(JWKS, 200, &json!({"keys": [cluster.server.key.jwk("k1")]}));
+    let forget = async |place: &Path| {
+        let stack = cluster.stack(&json!({}), Some(place), NOW + 60).await;
+        stack.ca.refresh_issuers(None, true).await.remove(0).failure
+    };
+    let said = forget(&link).await.unwrap();
+    assert!(said.contains("is still there") && said.contains("remove what it holds"), "{said}");
+    assert_eq!(forget(&cluster.file("token")).await, None, "there is nothing in a file");
+}
+
+/// The state was restored from a backup of before the order: the provider, which is up, decides.
+#[tokio::test]
+async fn a_forgotten_key_does_not_come_back_with_an_older_copy_of_the_state() {
+    let cluster = Cluster::start().await;
+    let keys_dir = cluster.file("state");
+    let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW).await;
+    assert_eq!(ask(&stack, &cluster.server.key).await.status, 200);
+    while kept_files(&keys_dir) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let file = fs::read_dir(&keys_dir).unwrap().next().unwrap().unwrap().path();
+    let backup = fs::read(&file).unwrap();
+    let next = TokenKey::generate(KeyType::EcdsaP256);
+    cluster.server.answer(JWKS, 200, &json!({"keys": [next.jwk("k2")]}));
+    let forgotten = stack.ca.refresh_issuers(None, true).await.remove(0);
+    assert_eq!(forgotten.failure, None);
+
+    fs::write(&file, &backup).unwrap();
+    let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW + 1).await;
+    ask(&stack, &cluster.server.key).await.refused(400, 3);
+
+    // The same without a caller: what is known is renewed by the first look, whatever its age.
+    fs::write(&file, &backup).unwrap();
+    let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW + 1).await;
+    stack.ca.tick_issuers().await;
+    assert_eq!(stack.ca.issuer_health()[0].keys[0].id.as_deref(), Some("k2"));
+}
+
+#[tokio::test]
+async fn links_are_not_followed() {
+    let (cluster, keys_dir) = kept().await;
+    let known = async |keys_dir: &Path| {
+        let stack = cluster.stack(&json!({}), Some(keys_dir), NOW + 60).await;
+        stack.ca.issuer_health()[0].age_s
+    };
+    let link = cluster.file("link");
+    symlink(&keys_dir, &link).unwrap();
+    assert_eq!(known(&link).await, None);
+    let said = ca::check_keys_dir(&link).unwrap_err();
+    assert!(said.contains("is a symbolic link") && said.contains("keys of their own"), "{said}");
+    assert_eq!(known(&keys_dir).await, Some(60));
+    let file = fs::read_dir(&keys_dir).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&file, cluster.file("elsewhere")).unwrap();
+    symlink(cluster.file("elsewhere"), &file).unwrap();
+    assert_eq!(known(&keys_dir).await, None);
+}
+
+#[test]
+fn a_place_for_keys_is_checked_without_making_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("state/issuer-keys");
+    assert_eq!(ca::check_keys_dir(&missing), Ok(()));
+    assert!(!directory.path().join("state").exists());
+    fs::write(directory.path().join("state"), "a file").unwrap();
+    let said = ca::check_keys_dir(&missing).unwrap_err();
+    assert!(said.contains("state") && said.contains("ot a directory"), "{said}");
+}
+
+/// Orders name an issuer that is known: of one that is not any more nothing may be left.
+#[tokio::test]
+async fn an_issuer_that_a_pattern_has_no_room_for_leaves_nothing_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let entries = |issuer: &TestIssuer| {
+        let pattern = format!("{}/realms/*", issuer.url);
+        vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+    };
+    let stack = Stack::with(Wishes {
+        entries: Some(Box::new(entries)),
+        keys_dir: Some(directory.path().to_owned()),
+        ..Wishes::default()
+    })
+    .await;
+    for number in 0..=256 {
+        let iss = format!("{}/realms/r{number}", stack.issuer.url);
+        let now = service::Clock::now(stack.clock.as_ref());
+        let claims = json!({"iss": iss, "iat": now, "exp": now + 300});
+        let token = stack.issuer.token(&stack.claims(&claims));
+        assert_eq!(stack.ask(&token).await.status, 200, "{number}");
+        stack.clock.advance_ms(1_000);
+    }
+    assert_eq!(kept_files(directory.path()), 256);
 }
 
 /// Issuers of a pattern that granted something need not compete with made-up ones after a restart.

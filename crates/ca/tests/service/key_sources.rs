@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
+    audit_trail::Lines,
     jwk::TokenKey,
     stack::{NOW, Reply, Stack, Wishes, client_key, entry, request},
     tls_issuer::{Certificate, DISCOVERY, JWKS, TlsIssuer},
@@ -262,4 +263,73 @@ fn a_key_in_two_files_of_one_issuer_is_refused_by_check() {
     let two = of("two", json!([other.jwk("a"), key.jwk("b")]));
     let problems = ca::check_issuers(&[one, two]);
     assert!(problems.len() == 1 && problems[0].contains("in two of its sources"), "{problems:?}");
+}
+
+/// All of an entry's files are looked at, as a fetch would; tokens that have expired are told apart,
+/// since others may renew them.
+#[test]
+fn check_tells_every_file_that_is_not_what_it_should_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let entry_with = |token: &Path| {
+        entry(json!({
+            "url": CLUSTER, "type": "kubernetes", "tls_roots_file": file("roots.pem", "none"),
+            "bearer_token_file": token
+        }))
+    };
+    for empty in ["", " \n", "two words"] {
+        let problems = ca::check_issuers(&[entry_with(&file("token", empty))]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("roots.pem holds no PEM certificates"), "{problems:?}");
+        assert!(problems[1].contains("token holds no token"), "{problems:?}");
+    }
+    let jwt = |expires_at: u64| {
+        let claims = json!({"exp": expires_at});
+        TokenKey::generate(KeyType::EcdsaP256).token(&json!({"alg": "ES256"}), &claims)
+    };
+    for (name, content, expired) in
+        [("old", jwt(NOW), true), ("good", jwt(NOW + 1), false), ("opaque", "x.y".into(), false)]
+    {
+        let path = file(name, &content);
+        let entries = [entry_with(&path), entry_with(&path)];
+        let told = ca::expired_tokens(&entries, NOW);
+        assert_eq!(told, if expired { vec![path] } else { vec![] });
+    }
+}
+
+#[tokio::test]
+async fn check_online_tells_which_of_two_entries_of_one_url_fails() {
+    let (one, two) = (Cluster::start().await, Cluster::start().await);
+    two.server.answer(DISCOVERY, 404, &json!(0));
+    let entries = vec![one.entry(&json!({"cluster": "a"})), two.entry(&json!({"cluster": "b"}))];
+    let config = CaConfig::new(entries, "http://127.0.0.1:1".parse().unwrap());
+    let probes = ca::probe_issuers(&config).await.unwrap();
+    assert!(probes[0].outcome.is_ok());
+    let said = probes[1].outcome.as_ref().unwrap_err();
+    assert!(said.contains(&format!("localhost:{}", two.server.port)), "{said}");
+}
+
+/// What a file or the provider mends needs no change of a setting.
+#[tokio::test]
+async fn the_log_says_what_ends_a_fault_that_lasts() {
+    let cluster = Cluster::start().await;
+    std::fs::write(cluster.file("bad-token"), "bad").unwrap();
+    for (changes, says) in [
+        (json!({"bearer_token_file": cluster.file("bad-token")}), "until the file holds a token"),
+        (json!({"bearer_token_file": cluster.file("missing")}), "until the file is what it should"),
+        (json!({"tls_roots_file": cluster.file("token")}), "until the file is what it should"),
+        (json!({"jwks_hosts": null}), "until a setting is changed"),
+    ] {
+        let lines = Lines::default();
+        let _listening = lines.listen();
+        let stack = cluster.stack(&changes, None, NOW).await;
+        ask(&stack, &cluster.server.key).await.refused(500, 13);
+        let text = lines.text();
+        let line = text.lines().find(|line| line.contains("could not fetch the issuer's keys"));
+        assert!(line.is_some_and(|line| line.contains(says)), "{changes}: {text}");
+    }
 }

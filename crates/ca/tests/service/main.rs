@@ -18,6 +18,7 @@ mod h2_frames;
 mod hostile_requests;
 mod issuance;
 mod issuer;
+mod issuer_health;
 mod jwk;
 mod kept_keys;
 mod key_sources;

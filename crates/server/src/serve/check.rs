@@ -35,7 +35,8 @@ pub(crate) async fn check(config: Config, online: bool) -> anyhow::Result<ExitCo
         }
     }
     let mut sound = true;
-    sound &= issuers::check(&config, online).await?;
+    sound &= issuers::check(&config, online, shared.clock.now()).await?;
+    sound &= issuers::check_state(&config);
     sound &= report("ca", &ca(&config, &public));
     sound &= report("tsa", &tsa(&config, &public));
     sound &= report("log", &logs(&config, &dirs, &public, &shared).await);

@@ -3,11 +3,17 @@
 use anyhow::anyhow;
 use ca::{IssuerProbe, Probed};
 
-use crate::{config::Config, fsck::report, output};
+use crate::{admin, config::Config, data_dir::ISSUER_KEYS, fsck::report, output};
 
 /// Whether all issuers are as configured. Nobody is asked unless `online`.
-pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<bool> {
+pub(super) async fn check(config: &Config, online: bool, now: u64) -> anyhow::Result<bool> {
     let settings = &config.ca.settings;
+    for file in ca::expired_tokens(&settings.issuers, now) {
+        output::print(&format!(
+            "warning: the token in {} has expired: whoever renews it has to, before it is sent",
+            file.display()
+        ));
+    }
     let problems = ca::check_issuers(&settings.issuers);
     let mut sound = problems.is_empty();
     for problem in problems {
@@ -25,6 +31,19 @@ pub(super) async fn check(config: &Config, online: bool) -> anyhow::Result<bool>
         sound &= report("issuers", &outcome.map_err(|problem| anyhow!(problem)));
     }
     Ok(sound)
+}
+
+/// Where the CA keeps what it may lose. It would start without, and lack it when it is needed.
+pub(super) fn check_state(config: &Config) -> bool {
+    let directory = config.ca_state_dir();
+    let usable = || {
+        admin::check_path(&admin::socket_in(&directory))?;
+        ca::check_keys_dir(&directory.join(ISSUER_KEYS)).map_err(|error| {
+            anyhow!("{error}; mend it, or name another place as `state_dir` of [ca.<name>]")
+        })?;
+        Ok(format!("keys of issuers and orders in {}", directory.display()))
+    };
+    report("ca state", &usable())
 }
 
 fn describe(config: &Config, issuer: &str, source: &str, probed: Probed) -> Result<String, String> {

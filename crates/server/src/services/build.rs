@@ -1,13 +1,8 @@
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::response::IntoResponse;
-use ca::{Ca, CaConfig, CaParts, IssuerHealth};
+use ca::{Ca, CaConfig, CaParts};
 use crypto::{LocalSigner, Signer};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +17,8 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Background, Check, Material, Served, Shared};
+use super::{Check, Material, Served, Shared, issuers};
 use crate::{
-    admin,
     config::TsaSettings,
     endpoints::Face,
     logs::{LogSigners, Logs},
@@ -38,6 +32,8 @@ pub(crate) fn ca(
     key: LocalSigner,
     material: &Material,
 ) -> anyhow::Result<(Served, Arc<Ca>)> {
+    // What is measured before is lost.
+    service::install_metrics()?;
     let parts = CaParts {
         signer: shared.signer(key),
         chain: x509::CertificateChain::from_der(material.ca_chain.clone())?,
@@ -47,39 +43,10 @@ pub(crate) fn ca(
     };
     let ca = Arc::new(Ca::new(config, parts).context("cannot start the CA")?);
     let mut served = Served::new(Face::Ca, ca::http::router(Arc::clone(&ca)), ca::protocol());
-    let of_issuers = Arc::clone(&ca);
-    served.notes.push(Arc::new(move || notes(&of_issuers)));
+    let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
+    served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
+    served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
     Ok((served, ca))
-}
-
-/// Issuers whose keys are not known, or could not be renewed. One of five that is away is no reason
-/// to take the CA out of service: the others' tokens are as good as before.
-fn notes(ca: &Ca) -> BTreeMap<String, String> {
-    let problem = |health: IssuerHealth| {
-        Some((format!("issuer {} ({})", health.issuer, health.source), health.summary()?))
-    };
-    ca.issuer_health().into_iter().filter_map(problem).collect()
-}
-
-/// How often it is looked whether keys of issuers are due.
-const ISSUERS_TICK: Duration = Duration::from_secs(30);
-
-/// Keeps the keys of issuers fresh without callers, and takes orders at `socket`.
-pub(crate) fn keep_issuers(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
-    let of_orders = Arc::clone(&ca);
-    background.spawn(|shutdown| admin::serve(socket, of_orders, shutdown));
-    background.spawn(|shutdown| async move {
-        let ticks = async {
-            loop {
-                ca.tick_issuers();
-                tokio::time::sleep(ISSUERS_TICK).await;
-            }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = ticks => {}
-        }
-    });
 }
 
 /// The faces of the logs.
@@ -212,7 +179,7 @@ pub(crate) fn metrics(others: &[Served]) -> anyhow::Result<Served> {
             served.checks.push(check.clone());
         }
     }
-    served.notes = others.iter().flat_map(|other| &other.notes).cloned().collect();
+    served.notes = others.iter().flat_map(|other| &other.details).cloned().collect();
     Ok(served)
 }
 

@@ -1,6 +1,7 @@
 //! The services as `dev` and `serve` start them: each one becomes a [`Served`], and all run as one [`Running`].
 
 mod build;
+mod issuers;
 mod material;
 mod probe;
 mod running;
@@ -13,7 +14,8 @@ use crypto::{LocalSigner, Signer};
 use service::{Clock, CpuPool, OffloadSigner, Protocol};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, keep_issuers, log_check, logs, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, log_check, logs, metrics, oidc, open_trust, trust, tsa},
+    issuers::keep as keep_issuers,
     material::{Material, Publisher, deployment, timestamp_url},
     probe::{all_ready, probe},
     running::{Background, Running, Signals},
@@ -47,8 +49,10 @@ pub(crate) struct Served {
     pub(crate) router: Router,
     pub(crate) protocol: Protocol,
     pub(crate) checks: Vec<Check>,
-    /// What is told beside them, and is no reason not to be ready.
+    /// What anybody is told beside them, and is no reason not to be ready.
     pub(crate) notes: Vec<Notes>,
+    /// The same with names of files and hosts, on the port of the metrics only.
+    pub(crate) details: Vec<Notes>,
 }
 
 /// What is not as it should be, by whom it is about.
@@ -56,7 +60,7 @@ pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Served {
     fn new(face: Face, router: Router, protocol: Protocol) -> Self {
-        Self { face, router, protocol, checks: Vec::new(), notes: Vec::new() }
+        Self { face, router, protocol, checks: Vec::new(), notes: Vec::new(), details: Vec::new() }
     }
 
     /// Makes readiness depend on `check` too.

@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 
-use super::servers::{LOGS_PATIENCE, Servers};
+use super::servers::{BACKGROUND_PATIENCE, LOGS_PATIENCE, Servers};
 use crate::logs::Logs;
 
 /// Everything of a process that was started.
@@ -34,7 +34,7 @@ impl Running {
         if let Some(logs) = self.logs {
             logs.stop(LOGS_PATIENCE).await;
         }
-        self.background.stop();
+        self.background.stop().await;
         match failure {
             None => Ok(ExitCode::SUCCESS),
             Some(error) => Err(error.context("stopped, since it cannot go on safely")),
@@ -55,7 +55,8 @@ impl Running {
     }
 }
 
-/// Tasks that nobody waits for: all they write is replaced at once, so they may end anywhere.
+/// Tasks beside the services: all they write is replaced at once, so they may end anywhere. They
+/// are waited for a moment, to put away what would look like a running process.
 #[derive(Default)]
 pub(crate) struct Background {
     tasks: TaskTracker,
@@ -71,9 +72,12 @@ impl Background {
         self.tasks.spawn(task(self.shutdown.clone()));
     }
 
-    fn stop(self) {
+    async fn stop(self) {
         self.shutdown.cancel();
         self.tasks.close();
+        if tokio::time::timeout(BACKGROUND_PATIENCE, self.tasks.wait()).await.is_err() {
+            warn!("a task beside the services did not end in time");
+        }
     }
 }
 
@@ -112,5 +116,38 @@ impl Signals {
                 Ok(None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        time::{Duration, Instant},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_waits_for_tasks_to_put_away_what_they_have_but_not_long() {
+        let put_away = Arc::new(AtomicBool::new(false));
+        let background = Background::default();
+        let done = Arc::clone(&put_away);
+        background.spawn(|shutdown| async move {
+            shutdown.cancelled().await;
+            tokio::task::yield_now().await;
+            done.store(true, Ordering::SeqCst);
+        });
+        background.stop().await;
+        assert!(put_away.load(Ordering::SeqCst));
+
+        let background = Background::default();
+        background.spawn(|_| std::future::pending());
+        let begin = Instant::now();
+        background.stop().await;
+        assert!(begin.elapsed() < Duration::from_secs(5));
     }
 }

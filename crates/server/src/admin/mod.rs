@@ -1,11 +1,12 @@
 //! Orders to a running process over `admin.sock`: one JSON line in, one out.
 //!
 //! The socket is its owner's alone: the directory and the file are, and who connects is asked of
-//! the kernel. One order at a time; whoever is slow or says much is hung up on.
+//! the kernel. A few orders at a time; whoever is slow or says much is hung up on.
+
+mod socket;
 
 use std::{
-    io::ErrorKind,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -17,11 +18,14 @@ use ca::{Ca, IssuerRefresh, KeyName};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    net::UnixStream,
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::socket::OrderSocket;
+pub(crate) use self::socket::check_path;
 use crate::{cli::RefreshArguments, config::Config, deployment_dirs::DeploymentDirs, output};
 
 /// Longest order: a URL, and what is around it.
@@ -35,6 +39,10 @@ const PEER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For an order to be carried out: a fetch that is under way, and one more, of two documents each.
 const ORDER_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Orders that are carried out at once: one to forget a key must not wait for one that asks a
+/// thousand silent issuers.
+const MAX_ORDERS: usize = 4;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case", deny_unknown_fields)]
@@ -122,50 +130,30 @@ pub(crate) fn socket_in(directory: &Path) -> PathBuf {
 }
 
 /// Takes orders at `path` until `shutdown`. A place where no socket can be is said, and no reason
-/// not to serve.
+/// not to serve: it is tried again, since another process may have to end first.
 pub(crate) async fn serve(path: PathBuf, ca: Arc<Ca>, shutdown: CancellationToken) {
-    let listener = match bind(&path).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            let error = format!("{error:#}");
-            warn!(path = %path.display(), error, "no orders are taken: `countersignd issuer` will not work");
-            return;
-        }
-    };
+    let claimed = shutdown.run_until_cancelled(OrderSocket::wait_for(&path));
+    let Some(socket) = claimed.await else { return };
+    let mut orders = JoinSet::new();
     loop {
         let peer = tokio::select! {
-            () = shutdown.cancelled() => break,
-            peer = listener.accept() => peer,
+            () = shutdown.cancelled() => return,
+            Some(_) = orders.join_next() => continue,
+            peer = socket.accept(), if orders.len() < MAX_ORDERS => peer,
         };
-        let Ok((peer, _)) = peer else {
+        let Ok(peer) = peer else {
             // Out of descriptors: not a reason to spin.
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
-        if let Err(error) = answer(peer, &ca).await {
-            let error = format!("{error:#}");
-            warn!(error, "an order was not carried out");
-        }
+        let ca = Arc::clone(&ca);
+        orders.spawn(async move {
+            if let Err(error) = answer(peer, &ca).await {
+                let error = format!("{error:#}");
+                warn!(error, "an order was not carried out");
+            }
+        });
     }
-    let _ = std::fs::remove_file(&path);
-}
-
-/// Binds the socket; one that a killed process left is replaced.
-async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            bail!("{} is there and is no socket", path.display())
-        }
-        Ok(_) if UnixStream::connect(path).await.is_ok() => {
-            bail!("another process takes orders at {}", path.display())
-        }
-        Ok(_) => std::fs::remove_file(path)?,
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 async fn answer(mut peer: UnixStream, ca: &Ca) -> anyhow::Result<()> {
@@ -216,7 +204,9 @@ pub(crate) async fn issuer_refresh(
     };
     let order = Order::IssuerRefresh { url: arguments.url, forget: arguments.forget };
     let answered = tokio::time::timeout(ORDER_PATIENCE, ask(&path, &order)).await;
-    match answered.context("the CA does not answer")?? {
+    let late =
+        "the CA is still asking; what comes of it is in its log, and what was to be forgotten is";
+    match answered.context(late)?? {
         Answer::Error(error) => bail!(error),
         Answer::Sources(sources) => {
             sources.iter().for_each(report);
@@ -227,6 +217,7 @@ pub(crate) async fn issuer_refresh(
 }
 
 async fn ask(path: &Path, order: &Order) -> anyhow::Result<Answer> {
+    socket::check_path(path)?;
     let stream = UnixStream::connect(path).await;
     let mut stream = stream.with_context(|| {
         format!("no CA takes orders at {}: does it run, as this user?", path.display())
@@ -285,21 +276,5 @@ mod tests {
         assert_eq!(source.changed, ["b (0909090909090909)"]);
         assert_eq!(source.went, ["c (0303030303030303)"]);
         assert_eq!(source.came, ["d (0404040404040404)"]);
-    }
-
-    #[tokio::test]
-    async fn a_left_over_socket_is_replaced_and_another_file_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = socket_in(directory.path());
-        drop(bind(&path).await.unwrap());
-        assert!(path.exists(), "as after kill -9");
-        let listener = bind(&path).await.unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert!(bind(&path).await.unwrap_err().to_string().contains("another process"));
-        drop(listener);
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, "mine").unwrap();
-        assert!(bind(&path).await.unwrap_err().to_string().contains("is no socket"));
     }
 }

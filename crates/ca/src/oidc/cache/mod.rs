@@ -1,3 +1,7 @@
+mod error;
+mod known;
+mod upkeep;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -9,17 +13,12 @@ use std::{
 use identity::JwsAlgorithm;
 use metrics::counter;
 use service::Clock;
-use thiserror::Error;
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::sync::{Semaphore, watch};
 use tracing::{error, info, warn};
 
-use super::{
-    IssuerHealth, IssuerRefresh, KeyName, KeySource, SourceError, VerifyingKey, health::words,
-    jwks::KeySet, kept::KeysDir,
-};
+pub use self::error::KeysError;
+use self::known::{Age, Fetches, Known};
+use super::{KeySource, SourceError, VerifyingKey, jwks::KeySet, kept::KeysDir};
 use crate::OidcConfig;
 
 /// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
@@ -66,25 +65,6 @@ pub(crate) struct Doubt {
     pub(crate) issued_at: Option<u64>,
     /// A known key does not verify the token's signature; it may have been replaced.
     pub(crate) has_key: bool,
-}
-
-/// What is known after some number of fetches.
-#[derive(Clone, Default)]
-struct Known {
-    keys: Option<Arc<KeySet>>,
-    fetched_at_ms: u64,
-    /// Fetches that ended, well or not.
-    ended: u64,
-    failure: Option<Arc<SourceError>>,
-    /// How often everything was forgotten: what was asked for before does not count any more.
-    forgotten: u64,
-}
-
-#[derive(Default)]
-struct Fetches {
-    tasks: JoinSet<()>,
-    started: u64,
-    last_start_ms: Option<u64>,
 }
 
 impl IssuerKeys {
@@ -168,11 +148,15 @@ impl IssuerKeys {
             return Age::Old;
         };
         let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
-        if age_ms < refresh_after_ms {
+        let keep_last_good_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
+        if known.restored && age_ms < keep_last_good_ms {
+            // What an older copy of the directory holds may have been forgotten on order since.
+            Age::Old
+        } else if age_ms < refresh_after_ms {
             Age::Fresh
         } else if age_ms < refresh_after_ms.saturating_mul(2) {
             Age::Aging
-        } else if age_ms < self.context.settings.keep_last_good_s.saturating_mul(1000) {
+        } else if age_ms < keep_last_good_ms {
             Age::Old
         } else {
             Age::TooOld
@@ -243,11 +227,13 @@ impl IssuerKeys {
                     taken = Some(Arc::clone(&keys));
                     known.keys = Some(keys);
                     known.fetched_at_ms = now_ms;
+                    known.restored = false;
                     known.failure = None;
                 }
                 Err(error) => known.failure = Some(Arc::new(error)),
             }
         });
+        self.show();
         if let Some(keys) = taken
             && self.kept.load(Ordering::Relaxed)
         {
@@ -264,7 +250,8 @@ impl IssuerKeys {
                 oidc.issuer = issuer,
                 error = error as &dyn std::error::Error,
                 advice = error.advice(),
-                "could not fetch the issuer's keys, and will not until a setting is changed"
+                "could not fetch the issuer's keys, and will not until {}",
+                error.ends_when()
             ),
             Err(error) => warn!(
                 oidc.issuer = issuer,
@@ -279,204 +266,8 @@ impl IssuerKeys {
         }
     }
 
-    /// Keeps the keys from now on, for the next start.
-    pub(super) fn keep(&self) {
-        if !self.kept.swap(true, Ordering::Relaxed) {
-            let known = self.known.borrow().clone();
-            if let Some(keys) = &known.keys {
-                self.write(keys, known.fetched_at_ms, known.forgotten);
-            }
-        }
-    }
-
-    /// Takes up what an earlier start has kept.
-    pub(super) fn restore(&self) {
-        self.kept.store(true, Ordering::Relaxed);
-        let Some(directory) = &self.context.keys_dir else { return };
-        let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
-        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age_ms);
-        let Some((keys, fetched_at_ms)) = restored else { return };
-        info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
-        self.known.send_modify(|known| {
-            known.keys = Some(Arc::new(keys));
-            known.fetched_at_ms = fetched_at_ms;
-        });
-    }
-
-    fn write(&self, keys: &KeySet, fetched_at_ms: u64, forgotten: u64) {
-        let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
-        else {
-            return;
-        };
-        let written = directory.write(&self.source, keys, fetched_at_ms);
-        if self.known.borrow().forgotten != forgotten {
-            let _ = directory.forget(&self.source);
-        }
-        if let Err(error) = written {
-            counter!("ca_issuer_keys_not_kept_total").increment(1);
-            warn!(
-                oidc.issuer = self.source.issuer(),
-                %error,
-                "the issuer's keys could not be kept for the next start"
-            );
-        }
-    }
-
-    /// Starts a fetch where one is due: without callers too, so that a provider that is away is
-    /// noticed before it is needed.
-    pub(super) fn tick(self: &Arc<Self>) {
-        let known = self.known.borrow().clone();
-        if !matches!(self.age_of(&known), Age::Fresh) {
-            self.start_fetch(&known);
-        }
-    }
-
-    /// Fetches now, whatever the interval says; `forget` drops what is known first, so that a key
-    /// which must not be believed any more is not, though the provider may be down.
-    pub(super) async fn refresh(self: &Arc<Self>, forget: bool) -> IssuerRefresh {
-        let before = self.known.borrow().names();
-        let forgotten = if forget { self.forget() } else { Ok(()) };
-        // One that runs may have been answered before whatever made somebody ask.
-        let running = self.lock().running();
-        if let Some(number) = running {
-            self.ended(number).await;
-        }
-        self.lock().last_start_ms = None;
-        let known = self.known.borrow().clone();
-        let asked = self.fetch_and_wait(&known).await;
-        let known = self.known.borrow().clone();
-        let failure = match (forgotten, &known.failure) {
-            (Err(error), _) => Some(format!("what was kept on disk is still there: {error}")),
-            (Ok(()), Some(failure)) => Some(words(failure.as_ref())),
-            (Ok(()), None) => (!asked).then(|| "no answer in time".to_owned()),
-        };
-        IssuerRefresh {
-            issuer: self.source.issuer().to_owned(),
-            source: self.source.describe(),
-            before,
-            after: known.names(),
-            failure,
-        }
-    }
-
-    fn forget(&self) -> std::io::Result<()> {
-        self.known.send_modify(|known| {
-            known.keys = None;
-            known.forgotten += 1;
-        });
-        match &self.context.keys_dir {
-            Some(directory) => directory.forget(&self.source),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn health(&self) -> IssuerHealth {
-        let known = self.known.borrow().clone();
-        let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
-        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
-        IssuerHealth {
-            issuer: self.source.issuer().to_owned(),
-            source: self.source.describe(),
-            keys: if usable { known.names() } else { Vec::new() },
-            age_s: usable.then_some(age_ms / 1000),
-            failure: known.failure,
-        }
-    }
-
-    /// The file that its keys are kept in.
-    pub(super) fn kept_in(&self) -> Option<std::path::PathBuf> {
-        self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
-    }
-
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
     fn lock(&self) -> MutexGuard<'_, Fetches> {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Fetches {
-    /// The number of the fetch that is under way.
-    fn running(&mut self) -> Option<u64> {
-        while self.tasks.try_join_next().is_some() {}
-        (!self.tasks.is_empty()).then_some(self.started)
-    }
-
-    /// How long no fetch may start; `None` when one may.
-    fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
-        // A clock that was set back must not stop fetching: an earlier now counts as long after.
-        let elapsed_ms = now_ms.checked_sub(self.last_start_ms?)?;
-        interval_ms.checked_sub(elapsed_ms).filter(|wait_ms| *wait_ms > 0)
-    }
-}
-
-impl Known {
-    fn names(&self) -> Vec<KeyName> {
-        self.keys.as_ref().map(|keys| keys.names()).unwrap_or_default()
-    }
-
-    fn candidates(&self, key_id: Option<&str>, algorithm: JwsAlgorithm) -> Vec<VerifyingKey> {
-        self.keys.as_ref().map(|keys| keys.candidates(key_id, algorithm)).unwrap_or_default()
-    }
-}
-
-enum Age {
-    /// No keys were ever fetched.
-    None,
-    /// Used as they are.
-    Fresh,
-    /// Used, and renewed in the background.
-    Aging,
-    /// Renewed first; used when that fails.
-    Old,
-    /// Not used any more.
-    TooOld,
-}
-
-/// Why there is no key to verify a token with.
-#[derive(Debug, Error)]
-pub enum KeysError {
-    /// The issuer's keys are known, and none fits.
-    #[error("the issuer publishes no key of this id and algorithm")]
-    UnknownKey,
-    /// The issuer's keys could not be fetched.
-    #[error("the issuer's keys could not be fetched")]
-    Unavailable {
-        /// What went wrong the last time.
-        #[source]
-        source: Arc<SourceError>,
-        /// When they may be asked for again.
-        retry_after_s: u64,
-    },
-    /// The issuer was asked so short a while ago that it is not asked again, and the token's key
-    /// may be newer than its answer.
-    #[error("the issuer's keys were asked for a moment ago, and the token's was not among them")]
-    NotYetAgain {
-        /// When they may be asked for again.
-        retry_after_s: u64,
-    },
-    /// The issuer is slow, and many wait for it already.
-    #[error("too many requests wait for the issuer's keys")]
-    TooManyWaiting,
-    /// Many issuers of one pattern were named that nobody has heard of.
-    #[error("too many new issuers of one pattern were asked for a moment ago")]
-    TooManyNew,
-}
-
-impl KeysError {
-    /// Whether it lasts until somebody changes a setting.
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Unavailable { source, .. } if source.is_permanent())
-    }
-
-    /// Seconds after which trying again makes sense.
-    #[must_use]
-    pub const fn retry_after_s(&self) -> u64 {
-        match self {
-            Self::Unavailable { retry_after_s, .. } | Self::NotYetAgain { retry_after_s } => {
-                *retry_after_s
-            }
-            Self::UnknownKey | Self::TooManyWaiting | Self::TooManyNew => 1,
-        }
     }
 }

@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use identity::JwsAlgorithm;
+use tokio::task::JoinSet;
+
+use crate::oidc::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
+
+/// What is known after some number of fetches.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    pub(super) keys: Option<Arc<KeySet>>,
+    pub(super) fetched_at_ms: u64,
+    /// They are of an earlier start: since then one may have been withdrawn or forgotten.
+    pub(super) restored: bool,
+    /// Fetches that ended, well or not.
+    pub(super) ended: u64,
+    pub(super) failure: Option<Arc<SourceError>>,
+    /// How often everything was forgotten: what was asked for before does not count any more.
+    pub(super) forgotten: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Fetches {
+    pub(super) tasks: JoinSet<()>,
+    pub(super) started: u64,
+    pub(super) last_start_ms: Option<u64>,
+}
+
+impl Fetches {
+    /// The number of the fetch that is under way.
+    pub(super) fn running(&mut self) -> Option<u64> {
+        while self.tasks.try_join_next().is_some() {}
+        (!self.tasks.is_empty()).then_some(self.started)
+    }
+
+    /// How long no fetch may start; `None` when one may.
+    pub(super) fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
+        // A clock that was set back must not stop fetching: an earlier now counts as long after.
+        let elapsed_ms = now_ms.checked_sub(self.last_start_ms?)?;
+        interval_ms.checked_sub(elapsed_ms).filter(|wait_ms| *wait_ms > 0)
+    }
+}
+
+impl Known {
+    pub(super) fn names(&self) -> Vec<KeyName> {
+        self.keys.as_ref().map(|keys| keys.names()).unwrap_or_default()
+    }
+
+    pub(super) fn candidates(
+        &self,
+        key_id: Option<&str>,
+        algorithm: JwsAlgorithm,
+    ) -> Vec<VerifyingKey> {
+        self.keys.as_ref().map(|keys| keys.candidates(key_id, algorithm)).unwrap_or_default()
+    }
+}
+
+/// How old the known keys are.
+pub(super) enum Age {
+    /// No keys were ever fetched.
+    None,
+    /// Used as they are.
+    Fresh,
+    /// Used, and renewed in the background.
+    Aging,
+    /// Renewed first; used when that fails.
+    Old,
+    /// Not used any more.
+    TooOld,
+}

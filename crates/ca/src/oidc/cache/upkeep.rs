@@ -1,0 +1,182 @@
+//! What happens to keys without callers: kept, taken up, renewed, forgotten, shown.
+
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use metrics::counter;
+use tracing::{info, warn};
+
+use super::{Age, IssuerKeys};
+use crate::oidc::{IssuerHealth, IssuerRefresh, KeyName, health::words, jwks::KeySet};
+
+/// An order to fetch, as far as it takes no time.
+pub(in crate::oidc) struct BeganRefresh {
+    before: Vec<KeyName>,
+    forgotten: io::Result<()>,
+}
+
+impl IssuerKeys {
+    /// Keeps the keys from now on, for the next start.
+    pub(in crate::oidc) fn keep(&self) {
+        if !self.kept.swap(true, Ordering::Relaxed) {
+            let known = self.known.borrow().clone();
+            if let Some(keys) = &known.keys {
+                self.write(keys, known.fetched_at_ms, known.forgotten);
+            }
+            self.show();
+        }
+    }
+
+    /// Takes up what an earlier start has kept, for as long as the provider cannot be asked.
+    pub(in crate::oidc) fn restore(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+        let Some(directory) = &self.context.keys_dir else { return };
+        let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
+        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age_ms);
+        let Some((keys, fetched_at_ms)) = restored else { return };
+        info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
+        self.known.send_modify(|known| {
+            known.keys = Some(Arc::new(keys));
+            known.fetched_at_ms = fetched_at_ms;
+            known.restored = true;
+        });
+    }
+
+    pub(super) fn write(&self, keys: &KeySet, fetched_at_ms: u64, forgotten: u64) {
+        let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
+        else {
+            return;
+        };
+        let written = directory.write(&self.source, keys, fetched_at_ms);
+        if self.known.borrow().forgotten != forgotten || !self.kept.load(Ordering::Relaxed) {
+            let _ = directory.forget(&self.source);
+        }
+        if let Err(error) = written {
+            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            warn!(
+                oidc.issuer = self.source.issuer(),
+                %error,
+                "the issuer's keys could not be kept for the next start"
+            );
+        }
+    }
+
+    /// Fetches where it is due, and waits for it: without callers too, so that a provider that is
+    /// away is noticed before it is needed.
+    pub(in crate::oidc) async fn tick(self: &Arc<Self>) {
+        let known = self.known.borrow().clone();
+        if !matches!(self.age_of(&known), Age::Fresh) {
+            self.fetch_and_wait(&known).await;
+        }
+    }
+
+    /// Whether it gave no keys the last time.
+    pub(in crate::oidc) fn is_failing(&self) -> bool {
+        self.known.borrow().failure.is_some()
+    }
+
+    /// What an order to fetch begins with; `forget` drops what is known, so that a key which must
+    /// not be believed any more is not, though the provider may be down.
+    pub(in crate::oidc) fn begin_refresh(&self, forget: bool) -> BeganRefresh {
+        let before = self.known.borrow().names();
+        let forgotten = if forget { self.forget() } else { Ok(()) };
+        BeganRefresh { before, forgotten }
+    }
+
+    /// Fetches now, whatever the interval says.
+    pub(in crate::oidc) async fn refresh(self: &Arc<Self>, began: BeganRefresh) -> IssuerRefresh {
+        let BeganRefresh { before, forgotten } = began;
+        // One that runs may have been answered before whatever made somebody ask.
+        let running = self.lock().running();
+        if let Some(number) = running {
+            self.ended(number).await;
+        }
+        self.lock().last_start_ms = None;
+        let known = self.known.borrow().clone();
+        let asked = self.fetch_and_wait(&known).await;
+        let known = self.known.borrow().clone();
+        let failure = match (forgotten, &known.failure) {
+            (Err(error), _) => Some(format!("what was kept on disk is still there: {error}")),
+            (Ok(()), Some(failure)) => Some(words(failure.as_ref())),
+            (Ok(()), None) => (!asked).then(|| "no answer in time".to_owned()),
+        };
+        IssuerRefresh {
+            issuer: self.source.issuer().to_owned(),
+            source: self.source.describe(),
+            before,
+            after: known.names(),
+            failure,
+        }
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        self.known.send_modify(|known| {
+            known.keys = None;
+            known.restored = false;
+            known.forgotten += 1;
+        });
+        self.show();
+        match (&self.context.keys_dir, &self.context.settings.keys_dir) {
+            (Some(directory), _) => directory.forget(&self.source),
+            // It may be usable at the next start, with what it holds.
+            (None, Some(unusable)) => nothing_is_in(unusable),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Ends what [`keep`](Self::keep) began: orders do not reach it any more, so nothing of it may
+    /// wait on disk, nor its last state in the metrics.
+    pub(in crate::oidc) fn retire(&self) {
+        self.kept.store(false, Ordering::Relaxed);
+        if let Some(directory) = &self.context.keys_dir
+            && let Err(error) = directory.forget(&self.source)
+        {
+            warn!(oidc.issuer = self.source.issuer(), %error, "kept keys of the issuer are still there");
+        }
+        self.health().withdraw();
+    }
+
+    pub(in crate::oidc) fn health(&self) -> IssuerHealth {
+        let known = self.known.borrow().clone();
+        let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
+        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        IssuerHealth {
+            issuer: self.source.issuer().to_owned(),
+            entry: self.source.entry().to_owned(),
+            source: self.source.describe(),
+            keys: if usable { known.names() } else { Vec::new() },
+            age_s: usable.then_some(age_ms / 1000),
+            failure: known.failure,
+        }
+    }
+
+    /// Shows it as metrics, if it is an issuer of the configuration or one that granted something:
+    /// others are named by tokens that nobody has verified.
+    pub(in crate::oidc) fn show(&self) {
+        if self.kept.load(Ordering::Relaxed) {
+            self.health().record();
+        }
+    }
+
+    /// The file that its keys are kept in.
+    pub(in crate::oidc) fn kept_in(&self) -> Option<std::path::PathBuf> {
+        self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
+    }
+}
+
+/// Whether no keys can be kept in a directory that could not be used at the start.
+fn nothing_is_in(directory: &Path) -> io::Result<()> {
+    match directory.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        _ => Err(io::Error::other(format!(
+            "{} could not be used at the start: remove what it holds",
+            directory.display()
+        ))),
+    }
+}

@@ -1,0 +1,99 @@
+//! What an issuer's entry names on this machine: files of keys, roots and tokens.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use identity::IssuerConfig;
+
+use super::{KeyName, SourceError, jwks::KeySet};
+use crate::fetch;
+
+/// Longest file: a bundle of the system's roots has 220 KiB.
+const MAX_FILE_LEN: usize = 1024 * 1024;
+
+/// The token that `content` of `file` is, as it can stand in a header.
+pub(super) fn bearer_token(content: &[u8], file: &Path) -> Result<String, SourceError> {
+    let token = std::str::from_utf8(content).unwrap_or_default().trim();
+    let sound = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(token.to_owned()) } else { Err(SourceError::BearerTokenFile(file.to_owned())) }
+}
+
+pub(super) async fn read_in_background(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let unreadable =
+        SourceError::Unreadable { path: path.to_owned(), reason: std::io::ErrorKind::Other };
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || read_file(&path)).await.unwrap_or(Err(unreadable))
+}
+
+/// Reads a file of at most [`MAX_FILE_LEN`] bytes.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let because = |reason| SourceError::Unreadable { path: path.to_owned(), reason };
+    let unreadable = |error: std::io::Error| because(error.kind());
+    let limit = u64::try_from(MAX_FILE_LEN).unwrap_or(u64::MAX);
+    let mut content = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(because(std::io::ErrorKind::InvalidInput));
+    }
+    file.take(limit + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() > MAX_FILE_LEN {
+        return Err(because(std::io::ErrorKind::FileTooLarge));
+    }
+    Ok(content)
+}
+
+/// Checks what an issuer's entry names on this machine, all of it, as a fetch would; asks nobody.
+/// Each is a file that cannot be read, or that is not what it is named for.
+#[must_use]
+pub fn check_files(issuer: &IssuerConfig) -> Vec<SourceError> {
+    let keys = issuer.keys();
+    let checked = [
+        keys.keys_file().map(|file| {
+            let set = KeySet::parse_file(&read_file(file)?);
+            set.map(drop).ok_or_else(|| SourceError::KeysFile(file.to_owned()))
+        }),
+        keys.tls_roots_file().map(|file| {
+            let client = fetch::client_with_roots(Duration::from_secs(1), &read_file(file)?);
+            client.map(drop).map_err(|_| SourceError::TlsRootsFile(file.to_owned()))
+        }),
+        keys.bearer_token_file().map(|file| bearer_token(&read_file(file)?, file).map(drop)),
+    ];
+    checked.into_iter().flatten().filter_map(Result::err).collect()
+}
+
+/// Files of bearer tokens that say of themselves that they have expired at `now`, in seconds: most
+/// are renewed by others, so that may pass, and nobody renews them where `check` is run elsewhere.
+#[must_use]
+pub fn expired_tokens(issuers: &[IssuerConfig], now: u64) -> Vec<PathBuf> {
+    let mut expired: Vec<PathBuf> = Vec::new();
+    for file in issuers.iter().filter_map(|issuer| issuer.keys().bearer_token_file()) {
+        let token = read_file(file).and_then(|content| bearer_token(&content, file));
+        let expires_at = token.ok().and_then(|token| expires_at(&token));
+        if expires_at.is_some_and(|at| at <= now) && !expired.iter().any(|known| known == file) {
+            expired.push(file.to_owned());
+        }
+    }
+    expired
+}
+
+/// The claim `exp` of a JWT (RFC 7519 §4.1.4), in whole seconds; nothing of it is verified.
+fn expires_at(token: &str) -> Option<u64> {
+    let payload = token.split('.').nth(1)?;
+    let claims: serde_json::Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    claims.get("exp")?.as_u64()
+}
+
+/// The keys of `issuer`'s file, by name; empty when it has none.
+pub(super) fn keys_of_file(issuer: &IssuerConfig) -> Vec<KeyName> {
+    let content = issuer.keys().keys_file().and_then(|file| read_file(file).ok());
+    content
+        .and_then(|content| KeySet::parse_file(&content))
+        .map(|set| set.names())
+        .unwrap_or_default()
+}
