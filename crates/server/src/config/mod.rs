@@ -3,7 +3,10 @@
 //! What the file says is read loosely, with every problem noted at its place; a [`Config`] exists
 //! only when there is none. Nothing is trusted and nobody is believed unless the file says so.
 
+mod ca;
+mod database;
 mod issuers;
+mod logs;
 mod read;
 mod section;
 mod tsa;
@@ -18,8 +21,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::ca::CaConfig;
 use anyhow::{Context, bail};
-use ca::CaConfig;
 use service::TrustedProxies;
 use toml::Table;
 use wire::countersign::Forge;
