@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::set::MAX_ENTRIES;
+use super::set::{MAX_ENTRIES, MAX_PATTERNS};
 
 /// Why an issuer cannot be trusted as configured.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -86,26 +86,49 @@ pub enum IssuerConfigError {
     /// Two can vouch for one name, so that a verifier that demands no issuer believes either.
     #[error(
         "issuers `{one}` and `{other}` both vouch for {names}: set {settings} so that they do not, or, \
-         where both may, `shares_names_with = [\"{other}\"]`"
+         where both may, write into the entry of `{other}` the line `shares_names_with = [\"{one}\"]`"
     )]
     SharedNames {
         /// URL of one.
         one: String,
-        /// URL of the other.
+        /// URL of the other, in whose entry it may be said that this is meant.
         other: String,
         /// What they share.
         names: String,
         /// What would move them apart.
         settings: String,
     },
+    /// Two clusters of one issuer name and no names of their own. Sharing is no way out: not even the
+    /// certificate's issuer would tell them apart.
+    #[error(
+        "two clusters call themselves `{issuer}`, and both vouch for {names}: set {settings} so that they \
+         do not; `shares_names_with` cannot part them"
+    )]
+    SharedClusters {
+        /// URL of both.
+        issuer: String,
+        /// What they share.
+        names: String,
+        /// What would move them apart.
+        settings: String,
+    },
     /// A statement about an issuer that is not there.
-    #[error("issuer `{issuer}` shares names with `{url}`, which is not configured")]
+    #[error(
+        "`shares_names_with` of the issuer `{issuer}` has `{url}`, which is the `url` of no entry: \
+         remove it, or write it as that entry does"
+    )]
     SharesWithNobody {
         /// URL of the issuer.
         issuer: String,
         /// As configured.
         url: String,
     },
+    /// Its own URL, which no second entry has.
+    #[error(
+        "`shares_names_with` of the issuer `{0}` has the issuer's own `url`: write that of the other \
+         entry"
+    )]
+    SharesWithItself(String),
     /// A claim could name another issuer in certificates.
     #[error(
         "issuer `{issuer}`: `issuer_claim_values` has `{value}`, which is the name of an issuer"
@@ -164,6 +187,22 @@ pub enum IssuerConfigError {
         beside: &'static str,
     },
     /// More entries than a token may be compared with.
-    #[error("{0}: at most {max} are supported", max = MAX_ENTRIES)]
-    TooMany(&'static str),
+    #[error("issuer `{issuer}` has {found} entries, and at most {MAX_ENTRIES} may have one `url`")]
+    TooManyEntries {
+        /// URL of them all.
+        issuer: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// Likewise patterns, each of which may meet any token.
+    #[error("{0} issuers have a `url_pattern`, and at most {MAX_PATTERNS} may")]
+    TooManyPatterns(usize),
+    /// What is nobody's own domain.
+    #[error("`domains` has `{value}`, {why}")]
+    Domain {
+        /// As configured.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }

@@ -6,6 +6,7 @@ mod keys;
 mod kind;
 mod machine;
 mod names;
+mod never;
 mod pattern;
 mod people;
 mod rules;
@@ -31,7 +32,7 @@ pub use keys::KeyLocation;
 pub use kind::IssuerKind;
 pub(crate) use machine::MAX_CLIENT_ID_LEN;
 pub use machine::{MachineClients, MachineProvider};
-pub use names::{NameSpace, name_conflicts};
+pub use names::{NameConflict, NameSpace, name_conflicts};
 use pattern::UrlPattern;
 pub use people::People;
 pub use rules::ClaimRules;
@@ -218,6 +219,24 @@ impl IssuerConfig {
     #[must_use]
     pub fn shares_names_with(&self) -> &[String] {
         &self.shares_names_with
+    }
+
+    /// Whether it can only be of this machine.
+    fn is_on_loopback(&self) -> bool {
+        Url::parse(self.url()).is_ok_and(|url| is_loopback(&url))
+    }
+
+    /// The claim that clients sign as their proof, as Fulcio's configuration calls it: what names its
+    /// people, or `sub`, over which a proof always counts, where that is no claim of the token itself.
+    #[must_use]
+    pub fn challenge_claim(&self) -> &str {
+        match (self.kind(), self.people().name_claim()) {
+            (IssuerKind::Email { .. }, Some(path)) => match path.names() {
+                [name] => name,
+                _ => "sub",
+            },
+            (kind, _) => kind.challenge_claim(),
+        }
     }
 
     fn build(

@@ -3,10 +3,16 @@
 use std::path::PathBuf;
 
 use ::ca::{CaConfig, CtConfig, OidcConfig};
+use identity::{IssuerConfigError, NameConflict};
 use serde::Deserialize;
 use url::Url;
 
-use super::{BaseUrl, Ca, KeyFile, Log, issuers, read::common, section::Section};
+use super::{
+    BaseUrl, Ca, KeyFile, Log,
+    issuers::{self, Around, Listed},
+    read::common,
+    section::Section,
+};
 use crate::{cli::Part, deployment_dirs::DeploymentDirs, endpoints::Face};
 
 /// A certificate authority, before it is known where its log is.
@@ -17,6 +23,8 @@ pub(super) struct OpenCa {
     settings: CaConfig,
     ct_url: Option<Url>,
     state_dir: Option<PathBuf>,
+    /// Of every table of an issuer, whether it could be read or not.
+    pub(super) issuer_urls: Vec<String>,
 }
 
 impl OpenCa {
@@ -37,7 +45,7 @@ impl OpenCa {
 pub(super) fn read(
     mut section: Section<'_>,
     dirs: &DeploymentDirs,
-    audience: Option<&str>,
+    around: Around<'_>,
 ) -> Option<OpenCa> {
     let (url, port, key) = common(&mut section, Face::Ca, "key", dirs.key_file(Part::Ca, "ca"));
     let ct_url: Option<Url> = section.parsed("ct_url");
@@ -48,10 +56,12 @@ pub(super) fn read(
     let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
     let listed = section.listed("issuer");
     let nobody = listed.is_empty();
-    let issuers = issuers::read(listed, audience);
+    let Listed { issuers, places, urls } = issuers::read(listed, around);
     let conflicts = identity::name_conflicts(&issuers);
-    for conflict in &conflicts {
-        section.wrong("issuer", conflict);
+    for NameConflict { position, error } in &conflicts {
+        if !is_of_a_table_with_problems(error, &urls) {
+            section.wrong_at(places.get(*position).map_or("issuer", String::as_str), error);
+        }
     }
     if nobody {
         section.wrong("issuer", "nobody would be believed; add [[ca.<name>.issuer]]");
@@ -69,10 +79,21 @@ pub(super) fn read(
         settings.oidc = oidc;
     }
     match settings.check() {
-        Err(::ca::CaConfigError::Issuers(error)) if conflicts.contains(&error) => {}
+        Err(::ca::CaConfigError::Issuers(error))
+            if conflicts.iter().any(|conflict| conflict.error == error) => {}
         Err(error) => section.wrong_here(error),
         Ok(()) => {}
     }
     section.end();
-    Some(OpenCa { url, port, key: key?, settings, ct_url, state_dir })
+    Some(OpenCa { url, port, key: key?, settings, ct_url, state_dir, issuer_urls: urls })
+}
+
+/// Whether somebody is called missing who is there, with a problem that was told.
+fn is_of_a_table_with_problems(error: &IssuerConfigError, urls: &[String]) -> bool {
+    let tables = |wanted: &String| urls.iter().filter(|url| *url == wanted).count();
+    match error {
+        IssuerConfigError::SharesWithNobody { url, .. } => tables(url) > 0,
+        IssuerConfigError::SharesWithItself(url) => tables(url) > 1,
+        _ => false,
+    }
 }

@@ -7,6 +7,7 @@ mod ca;
 mod database;
 mod issuers;
 mod logs;
+mod ports;
 mod read;
 mod section;
 mod tsa;
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) tsa: Tsa,
     pub(crate) trust: Trust,
     pub(crate) oidc_dev: Option<OidcDev>,
+    /// What can be meant, and seldom is.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where services listen.
@@ -173,8 +176,9 @@ impl Config {
         let table: Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let notes = Notes::default();
         let config = read::config(Section::root(table, &notes));
-        match (config, notes.into_problems()) {
-            (Some(config), None) => Ok(config),
+        let (problems, warnings) = notes.into_parts();
+        match (config, problems) {
+            (Some(config), None) => Ok(Self { warnings, ..config }),
             (None, None) => bail!("is incomplete"),
             (_, Some(problems)) => Err(problems.into()),
         }

@@ -11,8 +11,8 @@ use service::TrustedProxies;
 use wire::countersign::Forge;
 
 use super::{
-    BaseUrl, Config, KeyFile, Listen, OidcDev, Telemetry, Trust, Tsa, ca, database, logs,
-    section::Section, tsa, values::LoginUrl,
+    BaseUrl, Config, KeyFile, Listen, OidcDev, Telemetry, Trust, Tsa, ca, database,
+    issuers::Around, logs, ports, section::Section, tsa, values::LoginUrl,
 };
 use crate::{
     cli::Part,
@@ -30,13 +30,15 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     let database = database::read(file.section("database"));
     let oidc_dev = oidc_dev(&mut file);
     let audience = tenant.as_ref().and_then(|tenant| tenant.audience.as_deref());
-    let ca = only(&mut file, "ca").and_then(|section| ca::read(section, &dirs, audience));
-    let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let provider = oidc_dev.as_ref().map(|oidc| oidc.url.to_string());
+    let around = Around { audience, provider: provider.as_deref() };
+    let ca = only(&mut file, "ca").and_then(|section| ca::read(section, &dirs, around));
+    let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let trust = only(&mut file, "trust").and_then(|section| trust(section, &dirs, provider));
     let logs = logs::read(&mut file, &dirs);
     file.end();
-    let (tenant, logs, ca, tsa, (trust, trust_section)) = (tenant?, logs?, ca?, tsa?, trust?);
+    let (tenant, logs, mut ca, tsa, (trust, trust_section)) = (tenant?, logs?, ca?, tsa?, trust?);
+    let issuer_urls = std::mem::take(&mut ca.issuer_urls);
     let config = Config {
         data_dir: data_dir?,
         operator: tenant.operator.clone().unwrap_or_else(|| trust.url.host().to_owned()),
@@ -54,9 +56,11 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
         tsa,
         trust,
         oidc_dev,
+        warnings: Vec::new(),
     };
     tenant.check_hosts(&config);
-    check_login(&trust_section, &config);
+    check_login(&trust_section, &config, &issuer_urls);
+    ports::check(&trust_section, &config);
     tenant.check_audience(&config);
     Some(config)
 }
@@ -184,20 +188,27 @@ fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {
 }
 
 /// Whoever logs in at a provider that the CA does not believe is refused there: found here, not by the
-/// first user. The URL is compared to the letter, as the `iss` of tokens is.
-fn check_login(section: &Section<'_>, config: &Config) {
+/// first user. The URL is compared to the letter, as the `iss` of tokens is. `issuer_urls` are those of
+/// all tables: one that has a problem of its own is there, and told.
+fn check_login(section: &Section<'_>, config: &Config, issuer_urls: &[String]) {
     // The default is the development provider's, and who leaves that out of the issuers does not mean it.
     if !section.was_given("oidc_url") {
         return;
     }
     let url = &config.trust.oidc_url;
-    let issuers: Vec<&str> = config.ca.settings.issuers.iter().map(IssuerConfig::url).collect();
+    let issuers = &config.ca.settings.issuers;
+    let written =
+        || issuers.iter().map(IssuerConfig::url).chain(issuer_urls.iter().map(String::as_str));
+    let is_believed =
+        issuers.iter().any(|issuer| issuer.is_of(url)) || written().any(|one| one == url);
+    let is_unread = |url: &&String| !issuers.iter().any(|issuer| issuer.url() == url.as_str());
+    let may_match = issuer_urls.iter().filter(is_unread).any(|url| url.contains('*'));
     // What is wrong with the issuers themselves is said already.
-    if issuers.is_empty() || issuers.contains(&url.as_str()) {
+    if written().next().is_none() || is_believed || may_match {
         return;
     }
     let same_but_slash =
-        issuers.iter().find(|issuer| issuer.trim_end_matches('/') == url.trim_end_matches('/'));
+        written().find(|issuer| issuer.trim_end_matches('/') == url.trim_end_matches('/'));
     let why = match same_but_slash {
         Some(issuer) => format!(
             "`{url}` and the issuer `{issuer}` differ by the final slash: write both as the `issuer` of \

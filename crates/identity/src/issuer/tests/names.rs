@@ -20,7 +20,7 @@ fn conflict(one: &IssuerConfig, other: &IssuerConfig) -> Option<String> {
     let conflicts = name_conflicts(&[one.clone(), other.clone()]);
     let mirrored = name_conflicts(&[other.clone(), one.clone()]);
     assert_eq!(conflicts.len(), mirrored.len(), "order does not matter");
-    conflicts.first().map(ToString::to_string)
+    conflicts.first().map(|conflict| conflict.error.to_string())
 }
 
 const GUID: &str = "0ca3ddd9-f0b0-4635-a98c-5866526961b6";
@@ -55,7 +55,7 @@ fn the_operator_may_say_that_two_share_names() {
     assert_eq!(conflict(&keycloak, &shares("https://sso.acme.example")), None);
     let said = name_conflicts(&[keycloak.clone(), shares("https://gone.example")]);
     assert_eq!(said.len(), 2, "the conflict, and a statement about nobody: {said:?}");
-    assert!(matches!(said[1], IssuerConfigError::SharesWithNobody { .. }), "{said:?}");
+    assert!(matches!(said[1].error, IssuerConfigError::SharesWithNobody { .. }), "{said:?}");
 }
 
 fn check_cases(cases: Vec<(IssuerConfig, IssuerConfig, bool)>) {
