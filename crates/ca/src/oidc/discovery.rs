@@ -279,7 +279,7 @@ pub enum SourceError {
     NoKeys,
     /// A file that is not there, or may not be read.
     #[error(
-        "{}, which `keys_file`, `tls_roots_file` or `bearer_token_file` names, cannot be read: {}",
+        "{} cannot be read: {} (named by `keys_file`, `tls_roots_file` or `bearer_token_file`)",
         .path.display(), fetch::words_of_file_error(*reason)
     )]
     Unreadable {
