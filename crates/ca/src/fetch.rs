@@ -236,3 +236,12 @@ fn transport_kind(error: &reqwest::Error) -> FetchKind {
         FetchKind::Connection
     }
 }
+/// Why a file cannot be read, in words for who did not write this program.
+pub(crate) fn words_of_file_error(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        std::io::ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        other => other.to_string(),
+    }
+}

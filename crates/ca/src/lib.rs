@@ -37,6 +37,7 @@ mod signing;
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
 pub use ct::CtError;
 pub use error::IssueError;
+pub use explain::audience_refusal;
 pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
 pub use oidc::{

@@ -229,7 +229,10 @@ pub enum SourceError {
     #[error("the issuer publishes no usable keys")]
     NoKeys,
     /// A file that is not there, or may not be read.
-    #[error("{} cannot be read: {reason}", .path.display())]
+    #[error(
+        "{} cannot be read: {} (named by `keys_file`, `tls_roots_file` or `bearer_token_file`)",
+        .path.display(), fetch::words_of_file_error(*reason)
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -182,14 +182,29 @@ impl IssuerConfig {
     /// Whether the operator says that the two share names. Two clusters of one issuer name cannot:
     /// then not even the certificate's issuer would tell them apart.
     fn shares_with(&self, other: &Self) -> bool {
-        let of_clusters =
-            [self, other].iter().all(|of| matches!(of.kind(), IssuerKind::Kubernetes { .. }));
-        if of_clusters && self.url() == other.url() {
+        if self.is_cluster_beside(other) {
             return false;
         }
         let says =
             |one: &Self, of: &Self| one.shares_names_with().iter().any(|url| url == of.url());
         says(self, other) || says(other, self)
+    }
+
+    /// Whether both are clusters of one issuer name.
+    fn is_cluster_beside(&self, other: &Self) -> bool {
+        let is_cluster = |of: &Self| matches!(of.kind(), IssuerKind::Kubernetes { .. });
+        is_cluster(self) && is_cluster(other) && self.url() == other.url()
+    }
+
+    /// What `shares_names_with` has and cannot mean.
+    fn idle_sharing(&self, issuers: &[Self]) -> Option<IssuerConfigError> {
+        let entries = |url: &str| issuers.iter().filter(|other| other.url() == url).count();
+        let issuer = || self.url().to_owned();
+        self.shares_names_with().iter().find_map(|url| match entries(url) {
+            0 => Some(IssuerConfigError::SharesWithNobody { issuer: issuer(), url: url.clone() }),
+            1 if url == self.url() => Some(IssuerConfigError::SharesWithItself(issuer())),
+            _ => None,
+        })
     }
 
     /// What the certificate may name as the issuer.
@@ -201,29 +216,42 @@ impl IssuerConfig {
     }
 }
 
+/// A reason for which issuers do not go together.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NameConflict {
+    /// The entry in which something is to be changed, counted from 0.
+    pub position: usize,
+    /// What is wrong.
+    pub error: IssuerConfigError,
+}
+
 /// Every reason for which the issuers of one CA do not go together: none where all is well.
 ///
 /// What two can vouch for without saying so, issuers that pass for others in certificates, and
 /// statements about issuers that are not there.
 #[must_use]
-pub fn name_conflicts(issuers: &[IssuerConfig]) -> Vec<IssuerConfigError> {
+pub fn name_conflicts(issuers: &[IssuerConfig]) -> Vec<NameConflict> {
     let mut conflicts = Vec::new();
     for (position, issuer) in issuers.iter().enumerate() {
-        let unknown = |url: &&String| !issuers.iter().any(|other| other.url() == url.as_str());
-        conflicts.extend(issuer.shares_names_with().iter().find(unknown).map(|url| {
-            IssuerConfigError::SharesWithNobody {
-                issuer: issuer.url().to_owned(),
-                url: url.clone(),
-            }
-        }));
-        for other in issuers.iter().skip(position + 1) {
-            conflicts.extend(conflict(issuer, other));
+        let here = |error| NameConflict { position, error };
+        conflicts.extend(issuer.idle_sharing(issuers).map(here));
+        for (other_position, other) in issuers.iter().enumerate().skip(position + 1) {
+            // Of a provider on this machine all entries may be one table, which takes no such line.
+            let say_at_first = other.is_on_loopback() && !issuer.is_on_loopback();
+            let (said_at, at, beside) = if say_at_first {
+                (position, issuer, other)
+            } else {
+                (other_position, other, issuer)
+            };
+            let error = conflict(beside, at);
+            conflicts.extend(error.map(|error| NameConflict { position: said_at, error }));
         }
-        conflicts.extend(impersonates(issuer, issuers));
+        conflicts.extend(impersonates(issuer, issuers).map(here));
     }
     conflicts
 }
 
+/// What both vouch for without a word; the word would be in the entry of `other`.
 fn conflict(one: &IssuerConfig, other: &IssuerConfig) -> Option<IssuerConfigError> {
     // Several entries of one provider: it vouches for its names, whichever entry takes the token.
     let is_one_provider = one.url() == other.url() && one.keys() == other.keys();
@@ -234,15 +262,17 @@ fn conflict(one: &IssuerConfig, other: &IssuerConfig) -> Option<IssuerConfigErro
     let shared =
         one.names().into_iter().find(|names| others.iter().any(|of| names.overlaps(of)))?;
     let (setting, other_setting) = (one.names_setting(), other.names_setting());
-    Some(IssuerConfigError::SharedNames {
-        one: one.url().to_owned(),
-        other: other.url().to_owned(),
-        names: shared.to_string(),
-        settings: if setting == other_setting {
-            format!("`{setting}`")
-        } else {
-            format!("`{setting}` or `{other_setting}`")
-        },
+    let names = shared.to_string();
+    let settings = if setting == other_setting {
+        format!("`{setting}`")
+    } else {
+        format!("`{setting}` or `{other_setting}`")
+    };
+    Some(if one.is_cluster_beside(other) {
+        IssuerConfigError::SharedClusters { issuer: one.url().to_owned(), names, settings }
+    } else {
+        let (one, other) = (one.url().to_owned(), other.url().to_owned());
+        IssuerConfigError::SharedNames { one, other, names, settings }
     })
 }
 

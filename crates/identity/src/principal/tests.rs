@@ -3,6 +3,7 @@ mod bitbucket;
 mod buildkite;
 mod ci_provider;
 mod circleci;
+mod documented;
 mod gitlab;
 mod jenkins;
 mod machines;

@@ -3,7 +3,11 @@
 //! What the file says is read loosely, with every problem noted at its place; a [`Config`] exists
 //! only when there is none. Nothing is trusted and nobody is believed unless the file says so.
 
+mod ca;
+mod database;
 mod issuers;
+mod logs;
+mod ports;
 mod read;
 mod section;
 mod tsa;
@@ -18,8 +22,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::ca::CaConfig;
 use anyhow::{Context, bail};
-use ca::CaConfig;
 use service::TrustedProxies;
 use toml::Table;
 use wire::countersign::Forge;
@@ -61,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) tsa: Tsa,
     pub(crate) trust: Trust,
     pub(crate) oidc_dev: Option<OidcDev>,
+    /// What can be meant, and seldom is.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where services listen.
@@ -170,8 +176,9 @@ impl Config {
         let table: Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let notes = Notes::default();
         let config = read::config(Section::root(table, &notes));
-        match (config, notes.into_problems()) {
-            (Some(config), None) => Ok(config),
+        let (problems, warnings) = notes.into_parts();
+        match (config, problems) {
+            (Some(config), None) => Ok(Self { warnings, ..config }),
             (None, None) => bail!("is incomplete"),
             (_, Some(problems)) => Err(problems.into()),
         }

@@ -105,8 +105,8 @@ impl Import {
             match conflict {
                 None => kept.push(issuer),
                 Some(conflict) => {
-                    entry.notes.push(format!("is printed as a comment: {conflict}"));
-                    entry.fault = Some(conflict.to_string());
+                    entry.notes.push(format!("is printed as a comment: {}", conflict.error));
+                    entry.fault = Some(conflict.error.to_string());
                 }
             }
         }

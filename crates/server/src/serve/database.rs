@@ -37,7 +37,11 @@ pub(super) async fn open(
 }
 
 fn password(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the database's password from {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        format!(
+            "cannot read the database's password, `password_file` of [database], from {}",
+            path.display()
+        )
+    })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -191,7 +191,10 @@ impl Init<'_> {
         let (tuf_dir, tuf_root) = (self.dirs.tuf(), self.dirs.tuf_root());
         if tuf_root.exists() {
             say("the TUF repository", "kept", &tuf_dir.display().to_string());
-            return self.public.keep_root(&fs::read(tuf_root)?);
+            return self.public.keep_root(
+                &fs::read(&tuf_root)
+                    .with_context(|| format!("cannot read {}", tuf_root.display()))?,
+            );
         }
         if self.public.root_file().exists() {
             bail!(lost("the TUF repository", &tuf_root, &self.public.root_file()));

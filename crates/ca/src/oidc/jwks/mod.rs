@@ -117,6 +117,11 @@ enum Backend {
 }
 
 impl VerifyingKey {
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    pub(crate) const fn sha256(&self) -> [u8; 32] {
+        self.name.sha256
+    }
+
     /// Whether `signature` is one by this key over `message` with `algorithm`.
     pub(crate) fn verifies(
         &self,
