@@ -38,11 +38,10 @@ pub(crate) async fn check(config: Config, arguments: CheckArguments) -> anyhow::
     for warning in &config.warnings {
         output::print(&format!("warning: {warning}"));
     }
+    let mut sound = issuers::check(&config, online, shared.clock.now()).await?;
     if only_issuers {
-        return Ok(exit_code(issuers::check(&config, online).await?));
+        return Ok(exit_code(sound));
     }
-    let mut sound = true;
-    sound &= issuers::check(&config, online, shared.clock.now()).await?;
     sound &= issuers::check_state(&config);
     sound &= report("ca", &ca(&config, &public));
     sound &= report("tsa", &tsa(&config, &public));
