@@ -21,6 +21,7 @@ use wire::inert;
 use x509::SubjectAlternativeName;
 
 use crate::{
+    bounded,
     cli::{ExplainArguments, OutputForm},
     config::Config,
     data_dir::{DataDir, read_json},
@@ -77,6 +78,9 @@ enum Signature {
     Unknown(String),
 }
 
+/// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.
+const MAX_KEYS_LEN: usize = 1 << 20;
+
 /// How long an issuer may take with its keys.
 const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -88,7 +92,8 @@ impl Signature {
     ) -> anyhow::Result<Self> {
         let signed = if let Some(path) = &arguments.keys {
             let name = path.display();
-            let jwks = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+            let jwks =
+                bounded::read(path, MAX_KEYS_LEN).with_context(|| format!("cannot read {name}"))?;
             ca::is_signed_by(&jwks, token)
         } else if arguments.online {
             ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
