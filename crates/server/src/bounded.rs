@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use anyhow::Context;
+
 /// The content of `path`, of at most `most` bytes.
 ///
 /// # Errors
@@ -27,6 +29,17 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<String> {
     let text = String::from_utf8(read(path, most)?);
     text.map_err(|_| Error::new(ErrorKind::InvalidData, "not UTF-8"))
+}
+
+/// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.
+const MAX_KEYS_LEN: usize = 1 << 20;
+
+/// A JWK Set that an option names.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn keys(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read(path, MAX_KEYS_LEN).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -78,9 +78,6 @@ enum Signature {
     Unknown(String),
 }
 
-/// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.
-const MAX_KEYS_LEN: usize = 1 << 20;
-
 /// How long an issuer may take with its keys.
 const ISSUER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -91,10 +88,7 @@ impl Signature {
         token: &UnverifiedClaims,
     ) -> anyhow::Result<Self> {
         let signed = if let Some(path) = &arguments.keys {
-            let name = path.display();
-            let jwks =
-                bounded::read(path, MAX_KEYS_LEN).with_context(|| format!("cannot read {name}"))?;
-            ca::is_signed_by(&jwks, token)
+            ca::is_signed_by(&bounded::keys(path)?, token)
         } else if arguments.online {
             ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
         } else {
