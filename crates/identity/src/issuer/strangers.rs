@@ -59,11 +59,17 @@ impl Owners<'_> {
         };
         self.kind.names_owners()
             || shared.claims.iter().any(pinned)
-            || (shared.by_domains && self.has_domains)
+            || (shared.by_domains && self.has_domains && self.has_verified_addresses())
+    }
+
+    /// What nobody has verified is of no domain.
+    fn has_verified_addresses(&self) -> bool {
+        !matches!(self.kind, IssuerKind::Email { skip_verification: true })
     }
 
     fn unpinned(&self, shared: &Shared) -> IssuerConfigError {
-        let domains = shared.by_domains && self.kind.is_of_addresses();
+        let domains =
+            shared.by_domains && self.kind.is_of_addresses() && self.has_verified_addresses();
         IssuerConfigError::Strangers {
             issuer: self.url.to_owned(),
             who: shared.who,

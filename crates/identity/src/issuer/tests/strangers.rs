@@ -101,6 +101,9 @@ fn verified_addresses_of_own_domains_tell_an_owner_where_no_claim_does() {
         assert!(of("email", url, &json!({})).unwrap_err().contains(", or `domains`"), "{url}");
         assert!(of("email", url, &json!({"domains": ["acme.example"]})).is_ok(), "{url}");
         assert!(of("email", url, &json!({"open_to_all": true})).is_ok(), "{url}");
+        let unverified = json!({"domains": ["acme.example"], "skip_email_verification": true});
+        let refused = of("email", url, &unverified).unwrap_err();
+        assert!(refused.contains("serves every") && !refused.contains("or `domains`"), "{url}");
         // With an account alone, addresses would still be of every domain.
         let account = json!({"required_claims": {"sub": "1", "project_id": "1"}});
         assert!(of("email", url, &account).is_err(), "{url}");
