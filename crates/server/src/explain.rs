@@ -22,6 +22,7 @@ use wire::inert;
 use x509::SubjectAlternativeName;
 
 use crate::{
+    bounded,
     cli::{ExplainArguments, OutputForm},
     config::Config,
     data_dir::{DataDir, read_json},
@@ -88,9 +89,7 @@ impl Signature {
         token: &UnverifiedClaims,
     ) -> anyhow::Result<Self> {
         let signed = if let Some(path) = &arguments.keys {
-            let name = path.display();
-            let jwks = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-            ca::is_signed_by(&jwks, token)
+            ca::is_signed_by(&bounded::keys(path)?, token)
         } else if arguments.online {
             ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
         } else {

@@ -74,10 +74,10 @@ pub enum IssuerConfigError {
          write `open_to_all = true`"
     )]
     NoDomains(String),
-    /// A pattern for hosts of whoever.
+    /// A pattern for issuers of whoever.
     #[error(
-        "issuer pattern `{0}` leaves the host open: list the issuers that count as `iss` in \
-         `required_claims`, or write `open_to_all = true`"
+        "issuer pattern `{0}` is of every issuer that its wildcards fit: list those that count as `iss` \
+         in `required_claims`, whole, or write `open_to_all = true`"
     )]
     OpenPattern(String),
     /// Said to be open, and is not.

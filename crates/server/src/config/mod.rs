@@ -17,7 +17,6 @@ mod values;
 mod tests;
 
 use std::{
-    fs,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -161,13 +160,16 @@ pub(crate) struct OidcDev {
     pub(crate) login: bool,
 }
 
+/// Longest configuration, in bytes: a thousand issuers fit.
+const MAX_LEN: usize = 4 << 20;
+
 impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// When it cannot be read, or with all problems that it has.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = crate::bounded::read_text(path, MAX_LEN)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("the configuration {}", path.display()))
     }

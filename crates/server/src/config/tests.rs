@@ -3,7 +3,7 @@ use super::*;
 /// The smallest configuration, as `trial.toml` has it.
 fn sample(name: &str) -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    fs::read_to_string(format!("{root}/{name}")).unwrap()
+    std::fs::read_to_string(format!("{root}/{name}")).unwrap()
 }
 
 fn trial() -> String {

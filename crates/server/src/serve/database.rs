@@ -1,9 +1,10 @@
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use log_store::{LogStore, StoreError};
 
 use crate::{
+    bounded,
     cli::Part,
     config::{Config, Database},
     data_dir::make_private,
@@ -36,8 +37,11 @@ pub(super) async fn open(
     Ok(open_store(&file, url.as_ref().map(url::Url::as_str)).await)
 }
 
+/// Longest file of a password, in bytes.
+const MAX_PASSWORD_LEN: usize = 64 << 10;
+
 fn password(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path).with_context(|| {
+    let text = bounded::read_text(path, MAX_PASSWORD_LEN).with_context(|| {
         format!(
             "cannot read the database's password, `password_file` of [database], from {}",
             path.display()

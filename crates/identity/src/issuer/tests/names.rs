@@ -218,7 +218,8 @@ fn no_claim_makes_one_issuer_pass_for_another() {
             }),
         )
     };
-    let google = issuer("email", "https://accounts.google.com", &json!({"domains": ["b.example"]}));
+    let hosted = json!({"domains": ["b.example"], "required_claims": {"hd": "b.example"}});
+    let google = issuer("email", "https://accounts.google.com", &hosted);
     let plain = dex("dex.example", &["google", "github"], "a.example");
     assert_eq!(conflict(&plain, &google), None);
     for value in ["https://accounts.google.com", "https://Accounts.google.com/"] {
