@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use identity::JwsAlgorithm;
+use identity::{IssuerConfig, JwsAlgorithm};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -126,12 +126,28 @@ impl PatternKeys {
         self.lock().granted.values()
     }
 
-    /// All that are known, for an order to ask them now. Failures are forgotten: it may be their end
-    /// that made somebody ask.
-    pub(super) fn to_refresh(&self) -> Vec<Arc<IssuerKeys>> {
+    /// All that are known, for an order to ask them now, and the one at `url` if it is of the
+    /// pattern. To forget, those too of which something is on disk for whatever reason. Failures are
+    /// forgotten: it may be their end that made somebody ask.
+    pub(super) fn to_refresh(
+        &self,
+        pattern: &IssuerConfig,
+        url: Option<&str>,
+        forget: bool,
+    ) -> Vec<Arc<IssuerKeys>> {
+        let mut named: Vec<String> = url.map(str::to_owned).into_iter().collect();
+        if let Some(directory) = self.context.keys_dir.as_ref().filter(|_| forget) {
+            named.extend(directory.issuers());
+        }
         let mut state = self.lock();
         state.failed = Recent::default();
-        [state.granted.values(), state.tried.values()].concat()
+        let known = [state.granted.values(), state.tried.values()].concat();
+        drop(state);
+        named.retain(|iss| pattern.is_of(iss) && !known.iter().any(|keys| keys.issuer() == iss));
+        named.dedup();
+        let unknown = named.iter().filter_map(|iss| self.template.of(iss).ok());
+        let unknown = unknown.map(|of| Arc::new(IssuerKeys::new(of, self.context.clone())));
+        known.into_iter().chain(unknown).collect()
     }
 
     /// The keys of an issuer that has granted nothing yet, if it may be asked now.
