@@ -128,7 +128,15 @@ const CHECKPOINTS: &str = "checkpoints";
 
 /// Reads a file that may not be there.
 pub(crate) fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
-    match fs::read_to_string(path) {
+    // A pipe would be waited for without end when it is opened.
+    let read = fs::metadata(path).and_then(|metadata| {
+        if metadata.is_file() {
+            fs::read_to_string(path)
+        } else {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"))
+        }
+    });
+    match read {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -219,6 +227,19 @@ mod tests {
         replace(&path, b"public", Access::Everybody).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("public", 0o644));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// Keys and chains of a configuration are read so: a start hung for ever.
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let (done, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(read_if_present(&pipe)));
+        let error = answer.recv_timeout(std::time::Duration::from_secs(5)).unwrap().unwrap_err();
+        assert!(format!("{error:#}").contains("pipe: it is not a file"), "{error:#}");
     }
 
     #[test]
