@@ -242,3 +242,53 @@ impl<V: Clone> Recent<V> {
         pushed_out
     }
 }
+
+#[cfg(test)]
+#[path = "../../tests/service/gauges.rs"]
+#[expect(dead_code, reason = "shared with the tests of the service, which use all of it")]
+mod gauges;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use service::FixedClock;
+
+    use super::*;
+    use crate::{
+        OidcConfig,
+        fetch::Clients,
+        oidc::{cache::Waiting, health::Series},
+    };
+
+    #[test]
+    fn gauges_of_an_issuer_that_had_to_make_room_have_no_value() {
+        let gauges = gauges::Gauges::default();
+        let _recording = metrics::set_default_local_recorder(&gauges);
+        let config: IssuerConfig = serde_json::from_value(json!({
+            "url_pattern": "https://i.example/*", "type": "email", "open_to_all": true,
+            "audiences": ["sigstore"]
+        }))
+        .unwrap();
+        let timeout = Duration::from_secs(1);
+        let source = KeySource::new(&config, timeout, &mut Clients::new(timeout)).unwrap();
+        let clock = Arc::new(FixedClock::at(1_790_000_000));
+        let context = Context {
+            settings: OidcConfig::default(),
+            clock: clock.clone(),
+            keys_dir: None,
+            waiting: Waiting::default(),
+            series: Series::default(),
+        };
+        let pattern = PatternKeys::new(source, context);
+        let shown = || gauges.of("ca_issuer_keys https://i.example/0");
+        for number in 0..=MAX_GRANTED {
+            let iss = format!("https://i.example/{number}");
+            drop(pattern.begin(&iss).unwrap());
+            pattern.note_granted(&iss);
+            assert_eq!(shown(), if number < MAX_GRANTED { "0" } else { "NaN" }, "{number}");
+            clock.advance_ms(NEW_INTERVAL_MS);
+        }
+    }
+}

@@ -153,8 +153,12 @@ async fn foreign_root() -> String {
 #[tokio::test]
 async fn certificates_that_expired_or_are_of_another_name_are_told_apart() {
     for (certificate, says) in [
-        (Certificate { expired: true, other_name: false }, "renew its certificate"),
-        (Certificate { expired: false, other_name: true }, "by a name of its certificate"),
+        (Certificate { expired: true, ..Certificate::default() }, "renew its certificate"),
+        (
+            Certificate { other_name: true, ..Certificate::default() },
+            "by a name of its certificate",
+        ),
+        (Certificate { mutual: true, ..Certificate::default() }, "wants a client certificate"),
     ] {
         let server =
             TlsIssuer::start(|port| format!("https://localhost:{port}"), certificate).await;
