@@ -41,8 +41,8 @@ pub use explain::audience_refusal;
 pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
 pub use oidc::{
-    IssuerHealth, IssuerProbe, IssuerRefresh, IssuerTrouble, KeyName, KeysError, Probed,
-    SampleError, SourceError, check_files, check_issuers, check_keys_dir, expired_tokens,
+    IssuerHealth, IssuerProbe, IssuerRefresh, IssuerTrouble, KeyName, KeySetFault, KeysError,
+    Probed, SampleError, SourceError, check_files, check_issuers, check_keys_dir, expired_tokens,
     is_signed_by, is_signed_by_issuer, probe_issuers,
 };
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};

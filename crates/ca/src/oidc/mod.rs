@@ -23,15 +23,16 @@ pub(crate) use cache::{Doubt, IssuerKeys};
 pub use discovery::SourceError;
 pub use files::{check_files, expired_tokens};
 pub use health::{IssuerHealth, IssuerRefresh, IssuerTrouble};
-pub use jwks::KeyName;
 pub(crate) use jwks::VerifyingKey;
+pub use jwks::{KeyName, KeySetFault};
 pub use kept::check_keys_dir;
 pub use probe::{IssuerProbe, Probed, check_issuers, probe_issuers};
 pub use sample::{SampleError, is_signed_by, is_signed_by_issuer};
 
 use crate::{CaConfigError, OidcConfig, fetch::Clients};
-use cache::Context;
+use cache::{Context, Waiting};
 use discovery::KeySource;
+use health::Series;
 use kept::KeysDir;
 use pattern::PatternKeys;
 
@@ -90,6 +91,8 @@ impl Issuers {
             settings: settings.clone(),
             clock: Arc::clone(clock),
             keys_dir: settings.keys_dir.as_deref().and_then(open_keys_dir),
+            waiting: Waiting::default(),
+            series: Series::default(),
         };
         // Entries with one source share what is fetched from it.
         let mut sources: HashMap<(String, KeyLocation), Keys> = HashMap::new();
@@ -157,7 +160,7 @@ impl Issuers {
         for issuer in &self.entries {
             let of_entry = match &issuer.keys {
                 Keys::Fixed(keys) => vec![Arc::clone(keys)],
-                Keys::Each(pattern) => pattern.to_refresh(),
+                Keys::Each(pattern) => pattern.to_refresh(&issuer.config, url, forget),
             };
             for keys in of_entry {
                 let whole = url.is_none_or(|url| url == issuer.config.url());

@@ -54,7 +54,9 @@ async fn two_clusters_of_one_name_are_told_apart_by_whose_key_signed() {
     }
     assert_eq!((stack.issuer.fetches(), other.fetches()), (1, 1));
     let foreign = TokenKey::generate(KeyType::EcdsaP256);
-    let forged = ask(&stack, &pod(&stack, &foreign, "k1", &json!({})), ACCOUNT).await;
+    // Older than what was fetched: a newer one could be signed with a key that was just replaced.
+    let older = json!({"iat": NOW - 60});
+    let forged = ask(&stack, &pod(&stack, &foreign, "k1", &older), ACCOUNT).await;
     assert!(forged.refused(400, 3).contains("signature does not verify"));
 }
 

@@ -14,7 +14,7 @@ use crate::{
     cli::{CheckArguments, FsckTarget, Part},
     config::Config,
     data_dir::DataDir,
-    deployment_dirs::DeploymentDirs,
+    deployment_dirs::{DeploymentDirs, open_to_others},
     fsck::{self, ca_sound, report, tsa_sound},
     output,
     services::Shared,
@@ -29,6 +29,9 @@ pub(crate) async fn check(config: Config, arguments: CheckArguments) -> anyhow::
     let shared = Shared::new(Arc::new(SystemClock));
     let issuers = config.ca.settings.issuers.len();
     output::print(&format!("configuration: ok, {issuers} issuers are believed"));
+    for words in open_to_others(&config) {
+        output::print(&format!("warning: {words}"));
+    }
     if let Some(oidc) = &config.oidc_dev {
         output::print("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
         if oidc.login {

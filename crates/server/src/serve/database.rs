@@ -4,10 +4,9 @@ use anyhow::{Context, anyhow};
 use log_store::{LogStore, StoreError};
 
 use crate::{
-    bounded,
     cli::Part,
     config::{Config, Database},
-    data_dir::make_private,
+    data_dir::{make_private, read_if_present},
     deployment_dirs::DeploymentDirs,
     logs::open_store,
 };
@@ -37,15 +36,13 @@ pub(super) async fn open(
     Ok(open_store(&file, url.as_ref().map(url::Url::as_str)).await)
 }
 
-/// Longest file of a password, in bytes.
-const MAX_PASSWORD_LEN: usize = 64 << 10;
-
 fn password(path: &Path) -> anyhow::Result<String> {
-    let text = bounded::read_text(path, MAX_PASSWORD_LEN).with_context(|| {
+    let explain = || {
         format!(
             "cannot read the database's password, `password_file` of [database], from {}",
             path.display()
         )
-    })?;
+    };
+    let text = read_if_present(path).with_context(explain)?.with_context(explain)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
