@@ -14,7 +14,7 @@ mod tests;
 use std::{collections::BTreeMap, fs, process::ExitCode};
 
 use anyhow::Context;
-use identity::IssuerConfig;
+use identity::{IssuerConfig, IssuerConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Table;
@@ -97,11 +97,13 @@ impl Import {
     fn part_names(&mut self) {
         let mut kept: Vec<IssuerConfig> = Vec::new();
         for entry in &mut self.entries {
+            entry.share_with_itself();
             let Ok(issuer) = read_back(&entry.table) else { continue };
-            let conflict = kept.iter().find_map(|other| {
-                let pair = [other.clone(), issuer.clone()];
-                identity::name_conflicts(&pair).into_iter().next()
-            });
+            let alone = vec![issuer.clone()];
+            let pairs = kept.iter().map(|other| vec![other.clone(), issuer.clone()]);
+            let conflict = std::iter::once(alone)
+                .chain(pairs)
+                .find_map(|issuers| identity::name_conflicts(&issuers).into_iter().next());
             match conflict {
                 None => kept.push(issuer),
                 Some(conflict) => {
@@ -178,6 +180,23 @@ impl Import {
         }
         let _: Table = text.parse().context("the translation is no TOML")?;
         Ok(text)
+    }
+}
+
+impl Entry {
+    /// Says what Fulcio means by a pattern: that each of its issuers may vouch for the same names.
+    fn share_with_itself(&mut self) {
+        let Ok(issuer) = read_back(&self.table) else { return };
+        let conflict = identity::name_conflicts(&[issuer]).into_iter().next();
+        if matches!(conflict, Some(IssuerConfigError::Rivals { .. })) {
+            let pattern = toml::Value::String(self.name.clone());
+            self.table.insert("shares_names_with".to_owned(), toml::Value::Array(vec![pattern]));
+            self.notes.push(
+                "each issuer of the pattern may vouch for the same names, as with Fulcio \
+                 (`shares_names_with`); or demand one `iss` in `required_claims`, and leave it out"
+                    .to_owned(),
+            );
+        }
     }
 }
 
