@@ -99,6 +99,10 @@ impl IssuerConfig {
             IssuerKind::Uri { .. } | IssuerKind::Username { .. } => "subject_domain",
             IssuerKind::Spiffe { .. } => "trust_domains",
             IssuerKind::Kubernetes { .. } => "cluster",
+            // At another host than the platform's the ids part nothing.
+            IssuerKind::AzurePipeline(_) | IssuerKind::CircleciJob(_) if !self.has_owners() => {
+                "url"
+            }
             IssuerKind::AzurePipeline(_) => "organization_id",
             IssuerKind::BuildkiteJob(_) => "organizations",
             IssuerKind::CircleciJob(_) => "organization_ids",
@@ -109,6 +113,11 @@ impl IssuerConfig {
             | IssuerKind::CiProvider(_)
             | IssuerKind::Machine(_) => "base_url",
         }
+    }
+
+    fn has_owners(&self) -> bool {
+        let owned = |names: &NameSpace| matches!(names, NameSpace::Uris { owners, .. } if !owners.is_empty());
+        self.names().iter().all(owned)
     }
 
     /// The `iss` of its tokens, each once; `None` where all of a pattern are meant.
