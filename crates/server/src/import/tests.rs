@@ -219,7 +219,7 @@ fn a_pattern_whose_issuers_share_names_says_so() {
     let issuers: Vec<_> = issuers.iter().map(read).collect();
     assert_eq!((issuers.len(), identity::name_conflicts(&issuers)), (2, Vec::new()));
     for (entry, issuer) in import.entries.iter().zip(&issuers) {
-        assert_eq!(issuer.shares_names_with(), [entry.name.clone()]);
+        assert_eq!(issuer.shares_names_with(), std::slice::from_ref(&entry.name));
         let said = entry.notes.join("\n");
         assert!(said.contains("may vouch for the same names, as with Fulcio"), "{said}");
     }
