@@ -104,7 +104,7 @@ pub enum IssuerConfigError {
     /// The same, where the certificate's issuer would be the same too.
     #[error(
         "issuers `{one}` and `{other}` both vouch for {names}, and not even the certificate's issuer \
-         would tell them apart: set {settings} so that they do not"
+         would tell them apart: set {settings} so that they do not; `shares_names_with` cannot part them"
     )]
     UntoldNames {
         /// URL of one.
