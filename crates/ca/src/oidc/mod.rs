@@ -94,11 +94,12 @@ impl Issuers {
             waiting: Waiting::default(),
             series: Series::default(),
         };
-        // Entries with one source share what is fetched from it.
-        let mut sources: HashMap<(String, KeyLocation), Keys> = HashMap::new();
+        // Entries with one source share what is fetched from it. A pattern is none of any URL's.
+        let mut sources: HashMap<(bool, String, KeyLocation), Keys> = HashMap::new();
         let mut entries = Vec::new();
         for config in set.iter().cloned() {
-            let source = (config.url().to_owned(), config.keys().clone());
+            let url = config.url().to_owned();
+            let source = (config.is_pattern(), url, config.keys().clone());
             let keys = match sources.get(&source) {
                 Some(keys) => keys.clone(),
                 None => Keys::new(&config, &mut clients, &context)?,

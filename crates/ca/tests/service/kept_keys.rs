@@ -253,7 +253,9 @@ async fn good_issuers_of_a_pattern_survive_a_restart_too() {
     let issuer = TestIssuer::start(KeyType::EcdsaP256).await;
     let pattern = format!("{}/realms/*", issuer.url);
     let start = async || {
-        let entry = entry(json!({"url_pattern": pattern, "type": "email"}));
+        let entry = entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }));
         Stack::with(Wishes {
             entries: Some(Box::new(move |_| vec![entry])),
             keys_dir: Some(directory.path().to_owned()),

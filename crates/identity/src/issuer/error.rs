@@ -8,6 +8,9 @@ pub enum IssuerConfigError {
     /// Not an absolute `https` URL without user, query and fragment.
     #[error("issuer URL `{0}` must be https, without user, query or fragment")]
     Url(String),
+    /// An exact URL that reads like a pattern.
+    #[error("issuer URL `{0}` holds `*`: a pattern of URLs is a `url_pattern`")]
+    Wildcard(String),
     /// `http`, where it is not allowed.
     #[error("issuer URL `{0}` may be http only on a loopback host with allow_loopback_http")]
     PlainHttp(String),
@@ -98,19 +101,32 @@ pub enum IssuerConfigError {
         /// What would move them apart.
         settings: String,
     },
-    /// Two clusters of one issuer name and no names of their own. Sharing is no way out: not even the
-    /// certificate's issuer would tell them apart.
+    /// The same, where the certificate's issuer would be the same too.
     #[error(
-        "two clusters call themselves `{issuer}`, and both vouch for {names}: set {settings} so that they \
-         do not; `shares_names_with` cannot part them"
+        "issuers `{one}` and `{other}` both vouch for {names}, and not even the certificate's issuer \
+         would tell them apart: set {settings} so that they do not; `shares_names_with` cannot part them"
     )]
-    SharedClusters {
-        /// URL of both.
-        issuer: String,
+    UntoldNames {
+        /// URL of one.
+        one: String,
+        /// URL of the other.
+        other: String,
         /// What they share.
         names: String,
         /// What would move them apart.
         settings: String,
+    },
+    /// A pattern of issuers that can vouch for names of each other.
+    #[error(
+        "issuers of `{pattern}` all vouch for {names}: demand one `iss` in `required_claims`{or_share}"
+    )]
+    Rivals {
+        /// The pattern.
+        pattern: String,
+        /// What they share.
+        names: String,
+        /// What else helps.
+        or_share: String,
     },
     /// A statement about an issuer that is not there.
     #[error(

@@ -116,6 +116,8 @@ impl Settings {
                 let pattern = UrlPattern::parse(&self.url, self.allow_loopback_http)?;
                 Ok(IssuerUrl::Pattern(pattern))
             }
+            // Before anything that would take it for the pattern that it was to be.
+            None if self.url.contains('*') => Err(IssuerConfigError::Wildcard(self.url.clone())),
             None if !self.url.is_empty() => Ok(IssuerUrl::Exact(self.url.clone())),
             _ => Err(IssuerConfigError::OneUrl),
         }

@@ -1,4 +1,6 @@
+mod all_pairs;
 mod names;
+mod patterns;
 mod strangers;
 
 use super::*;
@@ -327,7 +329,8 @@ fn a_pattern_and_an_exact_url_are_both_candidates() {
     }));
     let pattern = from_json(serde_json::json!({
         "url_pattern": "https://oidc.eks.*.amazonaws.com/id/*", "type": "kubernetes",
-        "audiences": ["b"], "open_to_all": true
+        "audiences": ["b"], "open_to_all": true,
+        "shares_names_with": ["https://oidc.eks.*.amazonaws.com/id/*"]
     }));
     let set = IssuerSet::new(vec![exact.unwrap(), pattern.unwrap()]).unwrap();
     assert_eq!(set.candidates(eks).count(), 2);

@@ -10,6 +10,7 @@ mod machines;
 mod names;
 mod owners;
 mod people;
+mod spellings;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;

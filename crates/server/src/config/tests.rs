@@ -635,8 +635,10 @@ fn an_issuer_with_a_problem_of_its_own_is_not_called_missing() {
 
 #[test]
 fn people_may_log_in_at_an_issuer_of_a_pattern() {
+    let pattern = "https://sso.acme.example/realms/*";
     let text = login("https://sso.acme.example/realms/a", "x")
-        .replace("url = \"x\"", "url_pattern = \"https://sso.acme.example/realms/*\"");
+        .replace("url = \"x\"", &format!("url_pattern = \"{pattern}\""))
+        .replace("shares_names_with = [", &format!("shares_names_with = [\"{pattern}\", "));
     let config = Config::parse(&text);
     assert!(config.is_ok(), "{:#}", config.unwrap_err());
 }

@@ -14,7 +14,7 @@ mod tests;
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context;
-use identity::IssuerConfig;
+use identity::{IssuerConfig, IssuerConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use toml::Table;
@@ -127,11 +127,13 @@ impl Import {
     fn part_names(&mut self) {
         let mut kept: Vec<IssuerConfig> = Vec::new();
         for entry in self.entries.iter_mut().filter(|entry| entry.fault.is_none()) {
+            entry.share_with_itself();
             let Ok(issuer) = read_back(&entry.table) else { continue };
-            let conflict = kept.iter().find_map(|other| {
-                let pair = [other.clone(), issuer.clone()];
-                identity::name_conflicts(&pair).into_iter().next()
-            });
+            let alone = vec![issuer.clone()];
+            let pairs = kept.iter().map(|other| vec![other.clone(), issuer.clone()]);
+            let conflict = std::iter::once(alone)
+                .chain(pairs)
+                .find_map(|issuers| identity::name_conflicts(&issuers).into_iter().next());
             match conflict {
                 None => kept.push(issuer),
                 Some(conflict) => {
@@ -231,6 +233,24 @@ fn probe(pattern: &str) -> Option<IssuerConfig> {
     let tied = read_back(&table).ok();
     table.insert("open_to_all".to_owned(), toml::Value::Boolean(true));
     tied.or_else(|| read_back(&table).ok())
+}
+
+impl Entry {
+    /// Says what Fulcio means by a pattern: that each of its issuers may vouch for the same names.
+    fn share_with_itself(&mut self) {
+        let Ok(issuer) = read_back(&self.table) else { return };
+        let conflict = identity::name_conflicts(&[issuer]).into_iter().next();
+        let conflict = conflict.map(|conflict| conflict.error);
+        if matches!(conflict, Some(IssuerConfigError::Rivals { .. })) {
+            let pattern = toml::Value::String(self.name.clone());
+            self.table.insert("shares_names_with".to_owned(), toml::Value::Array(vec![pattern]));
+            self.notes.push(
+                "each issuer of the pattern may vouch for the same names, as with Fulcio \
+                 (`shares_names_with`); or demand one `iss` in `required_claims`, and leave it out"
+                    .to_owned(),
+            );
+        }
+    }
 }
 
 /// The issuer as our own reader sees it.

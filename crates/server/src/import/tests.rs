@@ -206,6 +206,28 @@ fn issuers_whose_names_meet_are_not_printed_as_if_they_went_together() {
     assert!(said.contains("printed as a comment") && said.contains("`cluster`"), "{said}");
 }
 
+/// Fulcio lets all issuers of a pattern vouch for one name; here the operator says so.
+#[test]
+fn a_pattern_whose_issuers_share_names_says_so() {
+    let config = "meta-issuers:\n  https://c.acme.example/id/*:\n    type: kubernetes\n    \
+                  client-id: x\n  https://ci.acme.example/*:\n    type: uri\n    client-id: x\n    \
+                  subject-domain: https://ci.acme.example\n";
+    let import = Import::of(config).unwrap();
+    let table: Table = import.text("main").unwrap().parse().unwrap();
+    let issuers = table["ca"]["main"]["issuer"].as_array().unwrap();
+    let read = |issuer: &Toml| read_back(issuer.as_table().unwrap()).unwrap();
+    let issuers: Vec<_> = issuers.iter().map(read).collect();
+    assert_eq!((issuers.len(), identity::name_conflicts(&issuers)), (2, Vec::new()));
+    for (entry, issuer) in import.entries.iter().zip(&issuers) {
+        assert_eq!(issuer.shares_names_with(), std::slice::from_ref(&entry.name));
+        let said = entry.notes.join("\n");
+        assert!(said.contains("may vouch for the same names, as with Fulcio"), "{said}");
+    }
+    // Connectors of one name at every issuer: no statement makes that sound.
+    let dex = Import::of(&config.replace("uri\n", "uri\n    issuer-claim: $.c\n")).unwrap();
+    assert!(dex.entries.iter().any(|entry| entry.fault.is_some()));
+}
+
 /// As Dex's tokens are: `{"federated_claims": {"connector_id": "github"}}`.
 #[test]
 fn an_issuer_claim_leads_into_objects() {

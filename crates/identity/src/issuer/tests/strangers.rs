@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::from_json;
 
 fn of(kind: &str, url: &str, changes: &Value) -> Result<crate::IssuerConfig, String> {
-    let mut settings =
-        json!({"type": kind, "url": url, "audiences": ["https://sign.acme.example"]});
+    let mut settings = json!({"type": kind, "audiences": ["https://sign.acme.example"]});
+    settings[if url.contains('*') { "url_pattern" } else { "url" }] = url.into();
     settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     from_json(settings)
 }
