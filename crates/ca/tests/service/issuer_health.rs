@@ -51,7 +51,9 @@ async fn what_is_wrong_is_one_word_and_a_pattern_hides_who_it_is() {
 
     let pattern = |issuer: &TestIssuer| format!("{}/realms/*", issuer.url);
     let entries = move |issuer: &TestIssuer| {
-        vec![entry(json!({"url_pattern": pattern(issuer), "type": "email"}))]
+        vec![entry(json!({
+        "url_pattern": pattern(issuer), "type": "email", "shares_names_with": [pattern(issuer)]
+        }))]
     };
     let stack = Stack::with(Wishes { entries: Some(Box::new(entries)), ..Wishes::default() }).await;
     let acme = format!("{}/realms/acme", stack.issuer.url);

@@ -227,7 +227,9 @@ async fn an_issuer_that_a_pattern_has_no_room_for_leaves_nothing_on_disk() {
     let directory = tempfile::tempdir().unwrap();
     let entries = |issuer: &TestIssuer| {
         let pattern = format!("{}/realms/*", issuer.url);
-        vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+        vec![entry(json!({
+        "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }))]
     };
     let stack = Stack::with(Wishes {
         entries: Some(Box::new(entries)),
@@ -284,7 +286,9 @@ async fn an_order_to_forget_reaches_issuers_of_a_pattern_that_are_on_disk_alone(
         let directory = tempfile::tempdir().unwrap();
         let entries = |issuer: &TestIssuer| {
             let pattern = format!("{}/realms/*", issuer.url);
-            vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+            vec![entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+            }))]
         };
         let stack = Stack::with(Wishes {
             entries: Some(Box::new(entries)),
@@ -302,7 +306,9 @@ async fn an_order_to_forget_reaches_issuers_of_a_pattern_that_are_on_disk_alone(
         let restart = || {
             let url = stack.issuer.url.clone();
             let pattern = format!("{url}/realms/*");
-            let entry = entry(json!({"url_pattern": pattern, "type": "email"}));
+            let entry = entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+            }));
             Stack::with(Wishes {
                 entries: Some(Box::new(move |_| vec![entry])),
                 keys_dir: Some(directory.path().to_owned()),
@@ -329,7 +335,9 @@ async fn the_newest_of_a_patterns_kept_keys_are_taken_up() {
     let issuer = TestIssuer::start(KeyType::EcdsaP256).await;
     let pattern = format!("{}/realms/*", issuer.url);
     let start = async |now: u64| {
-        let entry = entry(json!({"url_pattern": pattern, "type": "email"}));
+        let entry = entry(json!({
+        "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }));
         Stack::with(Wishes {
             entries: Some(Box::new(move |_| vec![entry])),
             keys_dir: Some(directory.path().to_owned()),

@@ -140,11 +140,24 @@ pub(crate) fn socket_in(directory: &Path) -> PathBuf {
     directory.join("admin.sock")
 }
 
-/// Takes orders at `path` until `shutdown`. A place where no socket can be is said, and no reason
-/// not to serve: it is tried again, since another process may have to end first.
-pub(crate) async fn serve(path: PathBuf, ca: Arc<Ca>, shutdown: CancellationToken) {
-    let claimed = shutdown.run_until_cancelled(OrderSocket::wait_for(&path));
-    let Some(socket) = claimed.await else { return };
+/// Takes orders at `path` until `shutdown`; they can come from the moment that this returns. A place
+/// where no socket can be is said, and no reason not to serve: it is tried again, since another
+/// process may have to end first.
+pub(crate) fn serve(
+    path: PathBuf,
+    ca: Arc<Ca>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let first = OrderSocket::claim(&path);
+    async move {
+        let claimed = shutdown.run_until_cancelled(OrderSocket::wait_for(&path, first)).await;
+        if let Some(socket) = claimed {
+            take_orders(socket, ca, shutdown).await;
+        }
+    }
+}
+
+async fn take_orders(socket: OrderSocket, ca: Arc<Ca>, shutdown: CancellationToken) {
     let orders = Arc::new(Semaphore::new(MAX_ORDERS));
     let mut peers = JoinSet::new();
     loop {

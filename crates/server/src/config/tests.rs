@@ -638,7 +638,10 @@ fn people_may_log_in_at_an_issuer_of_a_pattern() {
     let pattern = "https://sso.acme.example/realms/*";
     let text = login("https://sso.acme.example/realms/a", "x")
         .replace("url = \"x\"", &format!("url_pattern = \"{pattern}\""))
-        .replace("shares_names_with = [", &format!("shares_names_with = [\"{pattern}\", "));
+        .replace(
+            "shares_names_with = [",
+            &format!("open_to_all = true\nshares_names_with = [\"{pattern}\", "),
+        );
     let config = Config::parse(&text);
     assert!(config.is_ok(), "{:#}", config.unwrap_err());
 }

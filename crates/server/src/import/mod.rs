@@ -126,8 +126,11 @@ impl Import {
     /// What is printed as it counts can be used together: Fulcio lets two issuers vouch for one name.
     fn part_names(&mut self) {
         let mut kept: Vec<IssuerConfig> = Vec::new();
-        for entry in self.entries.iter_mut().filter(|entry| entry.fault.is_none()) {
+        for entry in &mut self.entries {
             entry.share_with_itself();
+            if entry.fault.is_some() {
+                continue;
+            }
             let Ok(issuer) = read_back(&entry.table) else { continue };
             let alone = vec![issuer.clone()];
             let pairs = kept.iter().map(|other| vec![other.clone(), issuer.clone()]);
@@ -225,20 +228,25 @@ struct Source<'v> {
 /// An issuer with this pattern, to ask whose tokens are its own.
 fn probe(pattern: &str) -> Option<IssuerConfig> {
     let audiences = toml::Value::Array(vec![toml::Value::String("any".to_owned())]);
-    let mut table = Table::from_iter([
+    let table = Table::from_iter([
         ("url_pattern".to_owned(), toml::Value::String(pattern.to_owned())),
         ("type".to_owned(), toml::Value::String("kubernetes".to_owned())),
         ("audiences".to_owned(), audiences),
     ]);
-    let tied = read_back(&table).ok();
-    table.insert("open_to_all".to_owned(), toml::Value::Boolean(true));
-    tied.or_else(|| read_back(&table).ok())
+    read_as_open(&table)
+}
+
+/// The issuer, of everybody where nothing says of whom: that is the operator's to say.
+fn read_as_open(table: &Table) -> Option<IssuerConfig> {
+    let mut open = table.clone();
+    open.insert("open_to_all".to_owned(), toml::Value::Boolean(true));
+    read_back(table).or_else(|_| read_back(&open)).ok()
 }
 
 impl Entry {
     /// Says what Fulcio means by a pattern: that each of its issuers may vouch for the same names.
     fn share_with_itself(&mut self) {
-        let Ok(issuer) = read_back(&self.table) else { return };
+        let Some(issuer) = read_as_open(&self.table) else { return };
         let conflict = identity::name_conflicts(&[issuer]).into_iter().next();
         let conflict = conflict.map(|conflict| conflict.error);
         if matches!(conflict, Some(IssuerConfigError::Rivals { .. })) {
