@@ -1,7 +1,7 @@
 //! From a request to what will be certified: an identity, a key, and the proof that they belong
 //! together. Everything here costs CPU time and nothing waits, so it runs as one job.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crypto::PublicKey;
 use futures::future::join_all;
@@ -84,8 +84,10 @@ impl Inquiry {
     fn principal(&mut self, now: u64) -> Result<Option<Principal>, IssueError> {
         let mut granted: Option<(Principal, Arc<Issuer>)> = None;
         let mut refusal: Option<IssueError> = None;
+        // Entries of one source have the same keys, each of which is tried once.
+        let mut tried = HashMap::new();
         for entry in &mut self.entries {
-            match entry.ask(&self.token, now) {
+            match entry.ask(&self.token, now, &mut tried) {
                 Ok(_) if granted.is_some() => return Err(IssueError::Ambiguous),
                 Ok(principal) => granted = Some((principal, Arc::clone(&entry.issuer))),
                 Err(error) => {
@@ -151,11 +153,20 @@ impl Inquiry {
 }
 
 impl Entry {
-    fn ask(&mut self, token: &UnverifiedClaims, now: u64) -> Result<Principal, IssueError> {
+    /// `tried` has by digest which keys were found to verify the token, and which not.
+    fn ask(
+        &mut self,
+        token: &UnverifiedClaims,
+        now: u64,
+        tried: &mut HashMap<[u8; 32], bool>,
+    ) -> Result<Principal, IssueError> {
         let algorithm = token.algorithm();
         let keys = &self.keys;
-        let verified = token.clone().verify(&self.issuer.config, now, |message, signature| {
-            keys.iter().any(|key| key.verifies(algorithm, message, signature))
+        let verified = token.verify(&self.issuer.config, now, |message, signature| {
+            keys.iter().any(|key| {
+                let verifies = || key.verifies(algorithm, message, signature);
+                *tried.entry(key.sha256()).or_insert_with(verifies)
+            })
         });
         self.only_key_missing = matches!(verified, Err(VerificationError::Signature));
         let verified = verified?;

@@ -24,7 +24,7 @@ pub(crate) fn message(error: &IssueError, facts: &UnverifiedFacts, accepted: &[S
                 "the token is signed with a key that its issuer `{issuer}` does not publish"
             ),
         },
-        IssueError::Verification(VerificationError::Audience) => audience(facts, accepted),
+        IssueError::Verification(VerificationError::Audience) => audience_refusal(facts, accepted),
         IssueError::Principal(identity::PrincipalError::EmailNotVerified) => {
             let address = facts.email.as_deref().unwrap_or_default();
             format!("the issuer does not vouch for the address `{address}`: {error}")
@@ -42,7 +42,9 @@ pub(crate) fn message(error: &IssueError, facts: &UnverifiedFacts, accepted: &[S
     }
 }
 
-fn audience(facts: &UnverifiedFacts, accepted: &[String]) -> String {
+/// What audience a token is for, and which ones are `accepted` from its issuer.
+#[must_use]
+pub fn audience_refusal(facts: &UnverifiedFacts, accepted: &[String]) -> String {
     let found = match facts.audiences.as_slice() {
         [] => "the token is for no audience".to_owned(),
         some => format!("the token is for another audience, {}", quoted(some, "and")),

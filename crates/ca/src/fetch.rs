@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use identity::is_loopback;
-use reqwest::{Certificate, Client, Response, redirect::Policy};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect::Policy};
 use thiserror::Error;
 use url::Url;
 
@@ -37,11 +37,7 @@ impl Clients {
         if let Some(client) = self.made.get(&destination) {
             return Ok(client.clone());
         }
-        let mut builder =
-            Client::builder().redirect(Policy::none()).timeout(self.timeout).referer(false);
-        if destination.loopback {
-            builder = builder.no_proxy();
-        }
+        let mut builder = builder(self.timeout, destination.loopback);
         if !destination.encrypted {
             builder = builder.tls_certs_only([]);
         }
@@ -51,15 +47,29 @@ impl Clients {
     }
 }
 
-/// A client that believes the PEM certificates of `roots` alone. A proxy of the environment is
-/// asked all the same: who needs roots of their own often needs one too.
-pub(crate) fn client_with_roots(timeout: Duration, roots: &[u8]) -> Result<Client, FetchError> {
-    let roots = Certificate::from_pem_bundle(roots).map_err(FetchError::transport)?;
-    if roots.is_empty() {
-        return Err(FetchError::Status(0));
-    }
+/// What all clients have in common.
+fn builder(timeout: Duration, loopback: bool) -> ClientBuilder {
     let builder = Client::builder().redirect(Policy::none()).timeout(timeout).referer(false);
-    builder.tls_certs_only(roots).build().map_err(FetchError::transport)
+    if loopback { builder.no_proxy() } else { builder }
+}
+
+/// A client that believes the PEM certificates of `roots` alone. A proxy of the environment is
+/// asked all the same, but for loopback: who needs roots of their own often needs one too.
+pub(crate) fn client_with_roots(
+    timeout: Duration,
+    pem: &[u8],
+    loopback: bool,
+) -> Result<Client, FetchError> {
+    let builder = builder(timeout, loopback).tls_certs_only(roots(pem)?);
+    builder.build().map_err(FetchError::transport)
+}
+
+/// The PEM certificates of a file of roots, as a client takes them.
+pub(crate) fn roots(pem: &[u8]) -> Result<Vec<Certificate>, FetchError> {
+    let roots = Certificate::from_pem_bundle(pem).map_err(FetchError::transport)?;
+    let usable = builder(Duration::from_secs(1), true).tls_certs_only(roots.clone());
+    usable.build().map_err(FetchError::transport)?;
+    if roots.is_empty() { Err(FetchError::Status(0)) } else { Ok(roots) }
 }
 
 /// Gets a document of at most `limit` bytes, as whoever holds `bearer_token`.
@@ -141,8 +151,12 @@ pub enum FetchKind {
     ExpiredCertificate,
     /// It is for another host.
     WrongName,
+    /// The server wants a certificate of whoever asks.
+    ClientCertificate,
     /// TLS failed otherwise.
     Tls,
+    /// What answered is no HTTP, or its head is too long.
+    NotHttp,
     /// Status 401 or 403.
     Unauthorized,
     /// Status 404 or 410.
@@ -166,7 +180,9 @@ impl FetchKind {
             Self::UntrustedCertificate => "tls_unknown_root",
             Self::ExpiredCertificate => "tls_expired",
             Self::WrongName => "tls_wrong_name",
+            Self::ClientCertificate => "tls_client_certificate",
             Self::Tls => "tls",
+            Self::NotHttp => "not_http",
             Self::Unauthorized => "unauthorized",
             Self::NotFound => "not_found",
             Self::Redirect => "redirect",
@@ -194,7 +210,15 @@ impl FetchKind {
             Self::WrongName => {
                 "ask it by a name of its certificate, with `discovery_url` or `jwks_uri`"
             }
+            Self::ClientCertificate => {
+                "the provider wants a client certificate, and the CA has none: let it answer without \
+                 one there, or name another `discovery_url` or `jwks_uri`, or a `keys_file`"
+            }
             Self::Tls => "the port must speak TLS 1.2 or 1.3",
+            Self::NotHttp => {
+                "the port must speak HTTP, and its answer have a head of the usual size: look at the \
+                 scheme and port, and for a proxy in between"
+            }
             Self::Unauthorized => {
                 "set `bearer_token_file` to a token that may read it, or allow everybody to"
             }
@@ -230,9 +254,25 @@ fn transport_kind(error: &reqwest::Error) -> FetchKind {
         }
     } else if says("dns error") || says("failed to lookup address") {
         FetchKind::Dns
+    } else if says("CertificateRequired") {
+        FetchKind::ClientCertificate
+    } else if says("invalid HTTP")
+        || says("message head is too large")
+        || says("unexpected message from connection")
+    {
+        FetchKind::NotHttp
     } else if says("received corrupt message") || says("received fatal alert") {
         FetchKind::Tls
     } else {
         FetchKind::Connection
+    }
+}
+/// Why a file cannot be read, in words for who did not write this program.
+pub(crate) fn words_of_file_error(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        std::io::ErrorKind::InvalidInput => "it is no regular file".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -37,11 +37,12 @@ mod signing;
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
 pub use ct::CtError;
 pub use error::IssueError;
+pub use explain::audience_refusal;
 pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
 pub use oidc::{
-    IssuerHealth, IssuerProbe, IssuerRefresh, IssuerTrouble, KeyName, KeysError, Probed,
-    SampleError, SourceError, check_files, check_issuers, check_keys_dir, expired_tokens,
+    IssuerHealth, IssuerProbe, IssuerRefresh, IssuerTrouble, KeyName, KeySetFault, KeysError,
+    Probed, SampleError, SourceError, check_files, check_issuers, check_keys_dir, expired_tokens,
     is_signed_by, is_signed_by_issuer, probe_issuers,
 };
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};

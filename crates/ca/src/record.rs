@@ -2,11 +2,12 @@
 //!
 //! Until the token is verified, what it says is anybody's invention, and its fields are called so
 //! (`ca.unverified_issuer`). Texts are cut where they are read, and inert here: a log is read by people and
-//! programs that take a line for an event. Never a token, its signature or another claim.
+//! programs that take a line for an event. Never a token, its signature or another claim, but for the audience where
+//! that is what the token is refused for.
 
 use std::{error::Error, time::Instant};
 
-use identity::UnverifiedFacts;
+use identity::{UnverifiedFacts, VerificationError};
 use tracing::{Level, event, info};
 use wire::{inert, rpc::Code};
 
@@ -33,6 +34,7 @@ macro_rules! line {
                 ca.unverified_subject = unverified.and_then(|token| token.subject.as_deref()),
                 ca.unverified_key_id = unverified.and_then(|token| token.key_id.as_deref()),
                 ca.unverified_token_id = unverified.and_then(|token| token.token_id.as_deref()),
+                ca.unverified_audience = $fields.audience.as_deref(),
                 ca.serial_number = $fields.serial_number.as_deref(),
                 ca.subject_alternative_name = $fields.subject_alternative_name.as_deref(),
                 caller.address = $fields.address.as_deref(),
@@ -87,7 +89,11 @@ impl Line {
             None => self.ended,
             Some(error) => error.is_after_verification(),
         };
-        let fields = Fields::of(self, verified);
+        let mut fields = Fields::of(self, verified);
+        if let Some(IssueError::Verification(VerificationError::Audience)) = error {
+            let audiences = self.noted.facts.as_ref().map(|facts| facts.audiences.join(", "));
+            fields.audience = audiences.map(|audiences| inert::escape(&audiences).into_owned());
+        }
         match error.map(|error| (error, error.code())) {
             None if self.ended => line!(Level::INFO, "granted", fields, None::<&IssueError>),
             None => line!(Level::WARN, "gave up", fields, None::<&IssueError>),
@@ -144,6 +150,7 @@ struct Fields {
     request_id: Option<String>,
     verified: Option<TokenFields>,
     unverified: Option<TokenFields>,
+    audience: Option<String>,
     serial_number: Option<String>,
     subject_alternative_name: Option<String>,
     elapsed_ms: u64,
@@ -170,6 +177,7 @@ impl Fields {
             request_id: line.caller.request_id.as_ref().map(|id| id.as_str().to_owned()),
             verified,
             unverified,
+            audience: None,
             serial_number: certificate.map(|facts| facts.serial_number.clone()),
             subject_alternative_name: certificate
                 .map(|facts| inert::escape(&facts.subject_alternative_name).into_owned()),

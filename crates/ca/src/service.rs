@@ -296,7 +296,7 @@ fn configuration_of(issuers: &IssuerSet) -> Configuration {
         issuer_url: (!issuer.is_pattern()).then(|| issuer.url().to_owned()),
         wildcard_issuer_url: issuer.is_pattern().then(|| issuer.url().to_owned()),
         audience: issuer.audiences().first().cloned().unwrap_or_default(),
-        challenge_claim: issuer.kind().challenge_claim().to_owned(),
+        challenge_claim: issuer.challenge_claim().to_owned(),
         spiffe_trust_domain: String::new(),
         issuer_type: issuer.kind().name().to_owned(),
         subject_domain: issuer.kind().subject_domain().map(ToString::to_string).unwrap_or_default(),

@@ -11,6 +11,8 @@ pub struct Verdict<'a> {
     pub token: Vec<VerificationError>,
     /// What the claims would become if it counted, or the rule that refuses them.
     pub principal: Result<Principal, PrincipalError>,
+    /// Which of `required_claims` the token breaks: what the claim is, and what it would have to be.
+    pub rule: Option<String>,
 }
 
 impl Verdict<'_> {
@@ -44,6 +46,7 @@ impl IssuerConfig {
             issuer: self,
             token: token.faults(self, now),
             principal: token.supposed().principal(self),
+            rule: self.required_claims().told(token.claims_for_people()),
         }
     }
 }

@@ -10,8 +10,8 @@
 //! claims, or tokens longer than [`MAX_TOKEN_LEN`], and to guess identities from `sub` formats.
 //!
 //! A token has one parsed claim set, used for the issuer look-up, the checks and the certificate:
-//! [`UnverifiedClaims`] shows only what key look-up needs; [`UnverifiedClaims::verify`] consumes it
-//! and gives [`VerifiedClaims`], which alone become a [`Principal`].
+//! [`UnverifiedClaims`] shows only what key look-up needs; [`UnverifiedClaims::verify`] gives
+//! [`VerifiedClaims`], which alone become a [`Principal`].
 //!
 //! - `issuer`: [`IssuerConfig`], [`IssuerKind`], [`IssuerSet`]; what claims are demanded
 //!   ([`ClaimRules`]), and that no two vouch for one name ([`name_conflicts`]). `mail`: addresses.
@@ -39,8 +39,8 @@ pub use facts::UnverifiedFacts;
 pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     ClaimPath, ClaimRules, IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims,
-    JenkinsController, KeyLocation, MachineClients, MachineProvider, NameSpace, People,
-    SubjectTemplate, is_loopback, name_conflicts,
+    JenkinsController, KeyLocation, MachineClients, MachineProvider, NameConflict, NameSpace,
+    People, SubjectTemplate, is_loopback, name_conflicts,
 };
 pub use mail::MailDomain;
 pub use principal::{Principal, PrincipalError};

@@ -4,6 +4,10 @@ use std::fmt;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
+/// Longest domain and label, RFC 1035 section 2.3.4.
+const MAX_DOMAIN_LEN: usize = 253;
+const MAX_LABEL_LEN: usize = 63;
+
 /// Longest address, RFC 5321 §4.5.3.1.3 less the angle brackets.
 const MAX_ADDRESS_LEN: usize = 254;
 
@@ -54,11 +58,34 @@ pub struct MailDomain {
 }
 
 impl MailDomain {
-    /// Reads a domain of at least two labels; one alone would be all of `com`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("*.");
-        let labels = a_labels(rest.unwrap_or(text)).filter(|labels| labels.contains('.'))?;
-        Some(Self { labels, below: rest.is_some() })
+    /// Reads a domain of at least two labels; one alone would be all of `com`. What nobody can own is
+    /// refused: it was meant to be something else.
+    ///
+    /// # Errors
+    /// What is wrong, for a sentence about the domain.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains('@') {
+            return Err("an address: list the domain, without what is before the `@`");
+        }
+        let (name, below) = match text.strip_prefix("*.") {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        if name.ends_with('.') {
+            return Err("which ends in a dot: leave it out");
+        }
+        if name.contains('*') {
+            return Err("whose `*` is not the whole of the first label, where alone it may be");
+        }
+        let labels = a_labels(name).ok_or("which is no domain")?;
+        check_of_dns(&labels)?;
+        if !labels.contains('.') {
+            return Err("a single label, below which everybody is");
+        }
+        if below && psl::suffix_str(&labels).is_some_and(|suffix| suffix == labels) {
+            return Err("below which strangers register their domains: list those that are meant");
+        }
+        Ok(Self { labels, below })
     }
 
     /// Whether the addresses of `domain` (A-labels, lower case) are meant.
@@ -84,6 +111,20 @@ impl fmt::Display for MailDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.below { "*." } else { "" }, self.labels)
     }
+}
+
+/// Refuses what no zone of the DNS has: no address would ever match.
+fn check_of_dns(labels: &str) -> Result<(), &'static str> {
+    if labels.len() > MAX_DOMAIN_LEN || labels.split('.').any(|label| label.len() > MAX_LABEL_LEN) {
+        return Err("which is longer than domains can be");
+    }
+    // ICANN has no such top-level domain (RFC 3696 section 2), and addresses of IP end so.
+    if labels.rsplit('.').next().is_some_and(|top| top.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err("which ends in a number, as an IP address does");
+    }
+    let (_, valid) =
+        Uts46::new().to_unicode(labels.as_bytes(), AsciiDenyList::STD3, Hyphens::Allow);
+    valid.map_err(|_| "which has a label `xn--` of no letters")
 }
 
 fn is_below(domain: &str, above: &str) -> bool {
@@ -218,8 +259,49 @@ mod tests {
         for address in ["a@acme.example", "a@evilacme.example", "a@x.acme.example.evil"] {
             assert!(!holds("*.acme.example", address), "{address}");
         }
-        for odd in ["", "*", "*.", "example", "*.example", "a@b.example", ".b.example", "*.*.b.c"] {
-            assert_eq!(MailDomain::parse(odd), None, "{odd}");
+    }
+
+    #[test]
+    fn what_can_only_be_a_mistake_is_no_domain() {
+        let (long_label, long) = ("a".repeat(64), "a.".repeat(127));
+        for (odd, why) in [
+            ("", "no domain"),
+            ("*", "`*`"),
+            ("*.", "no domain"),
+            ("example", "single label"),
+            ("*.example", "single label"),
+            ("a@b.example", "without what is before the `@`"),
+            ("@b.example", "without what is before the `@`"),
+            (".b.example", "no domain"),
+            ("b..example", "no domain"),
+            ("b.example.", "ends in a dot"),
+            ("*.*.b.c", "`*`"),
+            ("x*.b.example", "`*`"),
+            ("b.*.example", "`*`"),
+            ("https://b.example", "no domain"),
+            ("b.example:25", "no domain"),
+            ("10.0.0.1", "number"),
+            ("*.0.0.1", "number"),
+            ("xn--a.example", "xn--"),
+            ("*.co.uk", "strangers"),
+            ("*.CO.UK", "strangers"),
+            ("*.github.io", "strangers"),
+            (&format!("{long_label}.example"), "longer"),
+            (&format!("{long}example"), "longer"),
+        ] {
+            let refused = MailDomain::parse(odd).unwrap_err();
+            assert!(refused.contains(why), "{odd}: {refused}");
+        }
+        for sound in [
+            "acme.co.uk",
+            "*.acme.co.uk",
+            "*.acme.internal",
+            "acme.corp",
+            "1.example",
+            "a--b.example",
+            "xn--bcher-kva.example",
+        ] {
+            MailDomain::parse(sound).unwrap();
         }
     }
 

@@ -104,6 +104,9 @@ pub(crate) struct CheckArguments {
     /// Ask every issuer too, as the CA would
     #[arg(long)]
     pub(crate) online: bool,
+    /// Check the configuration and its issuers alone: no keys, databases or files of the services
+    #[arg(long)]
+    pub(crate) issuers: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::bounded;
+
 /// The directory in which `countersignd dev` keeps everything.
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir {
@@ -126,9 +128,20 @@ const KEYS: &str = "keys";
 const CERTIFICATES: &str = "certificates";
 const CHECKPOINTS: &str = "checkpoints";
 
+/// Longest file of these, in bytes: the longest are lists of a few certificates.
+const MAX_LEN: usize = 16 << 20;
+
 /// Reads a file that may not be there.
 pub(crate) fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
-    match fs::read_to_string(path) {
+    // A pipe would be waited for without end when it is opened.
+    let read = fs::metadata(path).and_then(|metadata| {
+        if metadata.is_file() {
+            bounded::read_text(path, MAX_LEN)
+        } else {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"))
+        }
+    });
+    match read {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -219,6 +232,19 @@ mod tests {
         replace(&path, b"public", Access::Everybody).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("public", 0o644));
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// Keys and chains of a configuration are read so: a start hung for ever.
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let (done, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(read_if_present(&pipe)));
+        let error = answer.recv_timeout(std::time::Duration::from_secs(5)).unwrap().unwrap_err();
+        assert!(format!("{error:#}").contains("pipe: it is not a file"), "{error:#}");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use identity::{
-    IssuerConfig, IssuerSet, MAX_TOKEN_LEN, Principal, UnverifiedClaims, Verdict, VerificationError,
+    IssuerConfig, IssuerSet, MAX_TOKEN_LEN, Principal, PrincipalError, UnverifiedClaims, Verdict,
+    VerificationError,
 };
 use serde_json::{Value, json};
 use service::{Clock, OffsetClock, SystemClock};
@@ -21,6 +22,7 @@ use wire::inert;
 use x509::SubjectAlternativeName;
 
 use crate::{
+    bounded,
     cli::{ExplainArguments, OutputForm},
     config::Config,
     data_dir::{DataDir, read_json},
@@ -87,9 +89,7 @@ impl Signature {
         token: &UnverifiedClaims,
     ) -> anyhow::Result<Self> {
         let signed = if let Some(path) = &arguments.keys {
-            let name = path.display();
-            let jwks = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-            ca::is_signed_by(&jwks, token)
+            ca::is_signed_by(&bounded::keys(path)?, token)
         } else if arguments.online {
             ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
         } else {
@@ -176,10 +176,10 @@ fn text(token: &UnverifiedClaims, candidates: &[Candidate<'_>]) -> String {
         line(0, &format!("candidate of type {}:", verdict.issuer.kind().name()));
         line(2, &signature.text());
         for fault in &verdict.token {
-            line(2, &format!("refused: {}", fault_text(fault)));
+            line(2, &format!("refused: {}", fault_text(token, verdict, fault)));
         }
         match &verdict.principal {
-            Err(fault) => line(2, &format!("refused: {fault}")),
+            Err(fault) => line(2, &format!("refused: {}", rule_text(verdict, fault))),
             Ok(principal) => {
                 let granted = verdict.grants() && signature.may_count();
                 line(2, if granted { "granted" } else { "if it counted" });
@@ -211,17 +211,33 @@ fn describe(principal: &Principal, line: &mut impl FnMut(usize, &str)) {
 }
 
 /// An expired sample is explained all the same; of what use it is, is said.
-fn fault_text(fault: &VerificationError) -> String {
+fn fault_text(
+    token: &UnverifiedClaims,
+    verdict: &Verdict<'_>,
+    fault: &VerificationError,
+) -> String {
     match fault {
         VerificationError::Expired => format!("{fault}; as a sample it is explained all the same"),
+        VerificationError::Audience => {
+            ca::audience_refusal(&token.facts(), verdict.issuer.audiences())
+        }
         other => other.to_string(),
+    }
+}
+
+/// What the CA does not say: it is said to whoever has the configuration too.
+fn rule_text(verdict: &Verdict<'_>, fault: &PrincipalError) -> String {
+    match (fault, &verdict.rule) {
+        (PrincipalError::Required(_), Some(rule)) => format!("by `required_claims`: {rule}"),
+        _ => fault.to_string(),
     }
 }
 
 fn report(token: &UnverifiedClaims, candidates: &[Candidate<'_>]) -> Value {
     let of = |Candidate { verdict, signature }: &Candidate<'_>| {
-        let mut refusals: Vec<String> = verdict.token.iter().map(ToString::to_string).collect();
-        refusals.extend(verdict.principal.as_ref().err().map(ToString::to_string));
+        let faults = verdict.token.iter().map(|fault| fault_text(token, verdict, fault));
+        let mut refusals: Vec<String> = faults.collect();
+        refusals.extend(verdict.principal.as_ref().err().map(|fault| rule_text(verdict, fault)));
         json!({
             "type": verdict.issuer.kind().name(),
             "signature": signature.name(),
@@ -346,16 +362,30 @@ mod tests {
     #[test]
     fn the_rule_that_refuses_is_named() {
         for (claim, value, said) in [
-            ("repository_owner", json!("evil"), "claim `repository_owner`"),
-            ("aud", json!("sigstore"), "another audience"),
+            (
+                "repository_owner",
+                json!("evil"),
+                "claim `repository_owner` is `\"evil\"`; it has to be `\"acme\"`",
+            ),
+            ("repository_owner", json!(null), "claim `repository_owner` is missing"),
+            (
+                "aud",
+                json!("sigstore"),
+                "another audience, `sigstore`: accepted from its issuer is `https://sign.acme.example`",
+            ),
             ("sha", json!(null), "claim `sha` is missing, which the template"),
             ("ref", json!("main"), "template `source_repository_ref`"),
             ("iss", json!("https://git.acme.example"), "no issuer of the configuration"),
         ] {
             let mut claims = claims();
             claims[claim] = value;
-            let (text, _) = explained(&claims, 1_500);
+            let (text, report) = explained(&claims, 1_500);
             assert!(text.contains(said) && !text.contains("granted"), "{said}: {text}");
+            let refusals = &report["candidates"][0]["refusals"];
+            let told = |refusals: &Vec<Value>| {
+                refusals.iter().any(|one| one.as_str().unwrap().contains(said))
+            };
+            assert!(refusals.as_array().is_none_or(told), "{said}: {report}");
         }
     }
 

@@ -137,7 +137,7 @@ async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> an
 
 fn ca(data_dir: &DataDir) -> anyhow::Result<String> {
     let chain = x509::from_pem(&chain_text(data_dir, "ca")?)?;
-    let key = keys::load(data_dir, "ca", KeyType::EcdsaP256)?.context("the key is missing")?;
+    let key = key(data_dir, "ca", KeyType::EcdsaP256)?;
     ca_sound(chain, &key)
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn ca_sound(chain: Vec<Vec<u8>>, key: &LocalSigner) -> anyhow::Result
 
 fn tsa(data_dir: &DataDir) -> anyhow::Result<String> {
     let chain = x509::from_pem(&chain_text(data_dir, "tsa")?)?;
-    let key = keys::load(data_dir, "tsa", KeyType::EcdsaP256)?.context("the key is missing")?;
+    let key = key(data_dir, "tsa", KeyType::EcdsaP256)?;
     tsa_sound(&chain, &key, IntermediateUsage::Required)
 }
 
@@ -176,10 +176,10 @@ pub(crate) fn tsa_sound(
 fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
     let last: LastStart = read_json(&data_dir.last_start_file())?
         .context("`countersignd dev` has not been started on this data directory")?;
-    let tree_id = read_json(&data_dir.tree_id_file())?.context("the tree id is missing")?;
+    let tree_id = read_json(&data_dir.tree_id_file())?
+        .with_context(|| format!("{} is missing", data_dir.tree_id_file().display()))?;
     let public = |name, key_type| -> anyhow::Result<PublicKey> {
-        let key = keys::load(data_dir, name, key_type)?.context("a key is missing")?;
-        Ok(key.public_key().clone())
+        Ok(key(data_dir, name, key_type)?.public_key().clone())
     };
     let material = Material {
         ca_chain: x509::from_pem(&chain_text(data_dir, "ca")?)?,
@@ -204,7 +204,15 @@ fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
 }
 
 fn chain_text(data_dir: &DataDir, name: &str) -> anyhow::Result<String> {
-    read_if_present(&data_dir.chain_file(name))?.context("the certificates are missing")
+    let file = data_dir.chain_file(name);
+    let missing = || format!("the certificates of `{name}`, {}, are missing", file.display());
+    read_if_present(&file)?.with_context(missing)
+}
+
+fn key(data_dir: &DataDir, name: &str, key_type: KeyType) -> anyhow::Result<LocalSigner> {
+    let missing =
+        || format!("the key of `{name}`, {}, is missing", data_dir.key_file(name).display());
+    keys::load(data_dir, name, key_type)?.with_context(missing)
 }
 
 /// Prints one line; false when it is bad news.

@@ -21,6 +21,7 @@
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
 mod admin;
+mod bounded;
 mod certificates;
 mod cli;
 mod config;
@@ -78,9 +79,7 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Init(arguments), Some(config)) => {
             block_on(serve::init(arguments.secrets_only, config))
         }
-        (Command::Check(arguments), Some(config)) => {
-            block_on(serve::check(config, arguments.online))
-        }
+        (Command::Check(arguments), Some(config)) => block_on(serve::check(config, arguments)),
         (Command::Issuer(IssuerCommand::Refresh(arguments)), config) => {
             block_on(admin::issuer_refresh(arguments, config))
         }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     files::{bearer_token, read_file, read_in_background},
-    jwks::KeySet,
+    jwks::{KeySet, KeySetFault},
 };
 use crate::{
     CaConfigError, FetchError, FetchKind,
@@ -23,6 +23,8 @@ pub(super) const MAX_DOCUMENT_LEN: usize = 1024 * 1024;
 pub(crate) struct KeySource {
     /// `None` when one is made for each fetch, with the roots of that moment.
     client: Option<Client>,
+    /// What is asked is on this machine.
+    loopback: bool,
     timeout: Duration,
     issuer: String,
     /// The `url` or `url_pattern` that it is of.
@@ -59,7 +61,8 @@ impl KeySource {
             _ => None,
         };
         let entry = issuer.url().to_owned();
-        Ok(Self { client, timeout, issuer: entry.clone(), entry, location })
+        let loopback = identity::is_loopback(&asked);
+        Ok(Self { client, loopback, timeout, issuer: entry.clone(), entry, location })
     }
 
     /// The source of one issuer, where this one is of a pattern.
@@ -118,7 +121,7 @@ impl KeySource {
             None => self.placed_at(&access.metadata(self).await?)?,
         };
         let document = access.get(&jwks_uri).await?;
-        KeySet::parse(&document).ok_or(SourceError::NoKeys)
+        Ok(KeySet::parse(&document)?)
     }
 
     /// What the provider says of itself; `None` where it is not asked for that.
@@ -132,15 +135,22 @@ impl KeySource {
     /// Where the metadata place the keys, if they may.
     fn placed_at(&self, metadata: &Metadata) -> Result<Url, SourceError> {
         let jwks_uri = &metadata.jwks_uri;
+        if !jwks_uri.username().is_empty() || jwks_uri.password().is_some() {
+            // It would be sent in place of the configured token.
+            return Err(SourceError::JwksUriWithUser);
+        }
         // Keys from elsewhere would let a foreign host speak for the issuer; who wants that
         // configures `jwks_hosts` or `jwks_uri`.
         let own = jwks_uri.origin() == self.metadata_url()?.origin();
         if own || self.location.lists_host_of(jwks_uri) {
             return Ok(jwks_uri.clone());
         }
+        if jwks_uri.scheme() != "https" && jwks_uri.scheme() != self.metadata_url()?.scheme() {
+            return Err(SourceError::JwksUriScheme(quoted(jwks_uri.scheme())));
+        }
         let host = jwks_uri.host_str().unwrap_or_default();
         let port = jwks_uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Err(SourceError::ForeignJwksUri(format!("{host}{port}")))
+        Err(SourceError::ForeignJwksUri(format!("{}{port}", quoted(host))))
     }
 
     fn metadata_url(&self) -> Result<Url, SourceError> {
@@ -159,7 +169,7 @@ impl KeySource {
             (None, None) => return Err(SourceError::NotADocument),
             (None, Some(file)) => {
                 let roots = read_in_background(file).await?;
-                fetch::client_with_roots(self.timeout, &roots)
+                fetch::client_with_roots(self.timeout, &roots, self.loopback)
                     .map_err(|_| SourceError::TlsRootsFile(file.to_owned()))?
             }
         };
@@ -201,14 +211,19 @@ impl Access {
         if metadata.issuer == source.issuer {
             Ok(metadata)
         } else {
-            let other = metadata.issuer.chars().take(MAX_QUOTED).collect::<String>();
-            Err(SourceError::OtherIssuer(wire::inert::escape(&other).into_owned()))
+            Err(SourceError::OtherIssuer(quoted(&metadata.issuer)))
         }
     }
 }
 
 /// Longest text of a provider's that is repeated, in characters.
 const MAX_QUOTED: usize = 200;
+
+/// The beginning of a provider's text, so that it can stand in a line.
+pub(super) fn quoted(text: &str) -> String {
+    let beginning = text.chars().take(MAX_QUOTED).collect::<String>();
+    wire::inert::escape(&beginning).into_owned()
+}
 
 /// Why an issuer's keys could not be had.
 #[derive(Debug, Error)]
@@ -225,11 +240,23 @@ pub enum SourceError {
     /// The keys would come from another origin.
     #[error("the issuer's metadata places its keys on another host, `{0}`")]
     ForeignJwksUri(String),
-    /// No JWK Set, no usable key in it, or too many.
-    #[error("the issuer publishes no usable keys")]
-    NoKeys,
+    /// The keys would come without TLS, or from no server at all.
+    #[error("the issuer's metadata places its keys at `{0}:`, and not at https")]
+    JwksUriScheme(String),
+    /// Whoever writes the metadata would choose what the provider is shown.
+    #[error("the issuer's metadata places its keys at a URL with a user")]
+    JwksUriWithUser,
+    /// What is published cannot be used.
+    #[error(transparent)]
+    NoKeys(#[from] KeySetFault),
+    /// A key set with an empty `keys`: it is sound, and says that no key counts.
+    #[error("the issuer publishes no keys: its set is empty")]
+    Withdrawn,
     /// A file that is not there, or may not be read.
-    #[error("{} cannot be read: {reason}", .path.display())]
+    #[error(
+        "{} cannot be read: {} (named by `keys_file`, `tls_roots_file` or `bearer_token_file`)",
+        .path.display(), fetch::words_of_file_error(*reason)
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -266,10 +293,11 @@ impl SourceError {
                 FetchKind::UntrustedCertificate
                     | FetchKind::ExpiredCertificate
                     | FetchKind::WrongName
+                    | FetchKind::ClientCertificate
                     | FetchKind::Unauthorized
                     | FetchKind::Redirect
             ),
-            Self::NotADocument | Self::NoKeys => false,
+            Self::NotADocument | Self::NoKeys(_) | Self::Withdrawn => false,
             _ => true,
         }
     }
@@ -292,7 +320,11 @@ impl SourceError {
             | Self::OtherIssuer(_)
             | Self::ForeignJwksUri(_)
             | Self::NotADocument
-            | Self::NoKeys => "a setting is changed",
+            | Self::NoKeys(_)
+            | Self::Withdrawn => "a setting is changed",
+            Self::JwksUriScheme(_) | Self::JwksUriWithUser => {
+                "the provider's metadata are mended, or a setting is changed"
+            }
         }
     }
 
@@ -304,7 +336,9 @@ impl SourceError {
             Self::NotADocument => "not_a_document",
             Self::OtherIssuer(_) => "other_issuer",
             Self::ForeignJwksUri(_) => "foreign_jwks_uri",
-            Self::NoKeys => "no_keys",
+            Self::JwksUriScheme(_) => "jwks_uri_scheme",
+            Self::JwksUriWithUser => "jwks_uri_user",
+            Self::NoKeys(_) | Self::Withdrawn => "no_keys",
             Self::Unreadable { .. }
             | Self::KeysFile(_)
             | Self::TlsRootsFile(_)
@@ -323,9 +357,16 @@ impl SourceError {
             }
             Self::OtherIssuer(_) => "set `url` to the issuer as it names itself, letter by letter",
             Self::ForeignJwksUri(_) => "list that host in `jwks_hosts` if it is the provider's own",
-            Self::NoKeys => {
-                "the provider must publish a key for signatures, of a kind that is known"
+            Self::JwksUriScheme(_) => {
+                "the provider must know that it is behind TLS: let the proxy tell it \
+                 (X-Forwarded-Proto; Keycloak: `proxy-headers` and `hostname`), or set `jwks_uri`"
             }
+            Self::JwksUriWithUser => {
+                "the provider must name it without a user, or set `jwks_uri`, with \
+                 `bearer_token_file` where it demands to know who asks"
+            }
+            Self::NoKeys(fault) => fault.advice(),
+            Self::Withdrawn => "the provider must publish a key, or its entry be removed",
             Self::Unreadable { .. } => "put the file there, readable for the CA's user",
             Self::KeysFile(_) => "`keys_file` must hold a JWK Set, or PEM `PUBLIC KEY` blocks",
             Self::TlsRootsFile(_) => "`tls_roots_file` must hold PEM certificates of roots",

@@ -4,7 +4,6 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -36,6 +35,10 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let unreadable = |error: std::io::Error| because(error.kind());
     let limit = u64::try_from(MAX_FILE_LEN).unwrap_or(u64::MAX);
     let mut content = Vec::new();
+    // A pipe would be waited for without end when it is opened.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(because(std::io::ErrorKind::InvalidInput));
+    }
     let file = File::open(path).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(because(std::io::ErrorKind::InvalidInput));
@@ -54,12 +57,17 @@ pub fn check_files(issuer: &IssuerConfig) -> Vec<SourceError> {
     let keys = issuer.keys();
     let checked = [
         keys.keys_file().map(|file| {
-            let set = KeySet::parse_file(&read_file(file)?);
-            set.map(drop).ok_or_else(|| SourceError::KeysFile(file.to_owned()))
+            match KeySet::parse_file(&read_file(file)?) {
+                // Its owner has withdrawn them all; nobody starts with that.
+                Some(set) if set.is_empty() => Err(SourceError::Withdrawn),
+                Some(_) => Ok(()),
+                None => Err(SourceError::KeysFile(file.to_owned())),
+            }
         }),
         keys.tls_roots_file().map(|file| {
-            let client = fetch::client_with_roots(Duration::from_secs(1), &read_file(file)?);
-            client.map(drop).map_err(|_| SourceError::TlsRootsFile(file.to_owned()))
+            fetch::roots(&read_file(file)?)
+                .map(drop)
+                .map_err(|_| SourceError::TlsRootsFile(file.to_owned()))
         }),
         keys.bearer_token_file().map(|file| bearer_token(&read_file(file)?, file).map(drop)),
     ];

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use metrics::gauge;
 
@@ -88,6 +91,23 @@ impl IssuerHealth {
     }
 }
 
+/// Most issuers of patterns that have ever been shown as metrics: a series lasts as long as the
+/// process, and patterns take in new issuers as long as those grant tokens.
+const MAX_SERIES: usize = 1024;
+
+/// The issuers of patterns that are shown as metrics.
+#[derive(Clone, Default)]
+pub(super) struct Series(Arc<Mutex<HashSet<String>>>);
+
+impl Series {
+    /// Whether `issuer` is one of them, or becomes one.
+    pub(super) fn has_room_for(&self, issuer: &str) -> bool {
+        // Nothing panics while it is held, so a poisoned lock guards sound data.
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.contains(issuer) || (shown.len() < MAX_SERIES && shown.insert(issuer.to_owned()))
+    }
+}
+
 /// What became of a forced fetch.
 #[derive(Clone, Debug)]
 pub struct IssuerRefresh {
@@ -115,4 +135,17 @@ pub(crate) fn words(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     wire::inert::escape(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_issuers_of_patterns_are_ever_shown() {
+        let series = Series::default();
+        let shown = (0..5000).filter(|number| series.has_room_for(&number.to_string())).count();
+        assert_eq!(shown, MAX_SERIES);
+        assert!(series.clone().has_room_for("0") && !series.has_room_for("4999"));
+    }
 }

@@ -4,6 +4,7 @@
 //! than keys may be, and not from the future. It is a cache: losing it costs nothing but that.
 
 use std::{
+    cmp::Reverse,
     collections::HashSet,
     fs::{self, DirBuilder, OpenOptions},
     io::{self, ErrorKind, Read, Write},
@@ -50,7 +51,8 @@ pub(super) struct KeysDir {
 /// directory that is missing would belong to whoever checks.
 ///
 /// # Errors
-/// In words: no directory can be there, it is a symbolic link, or this user cannot write to it.
+/// In words: no directory can be there, it is a symbolic link, it is another user's or open to all,
+/// or this user cannot write to it.
 pub fn check_keys_dir(path: &Path) -> Result<(), String> {
     let explain = |place: &Path, error: &io::Error| {
         let made = if place == path { "" } else { " cannot be made in it" };
@@ -65,7 +67,11 @@ pub fn check_keys_dir(path: &Path) -> Result<(), String> {
                 _ => return Ok(()),
             },
             Err(error) => return Err(explain(place, &error)),
-            Ok(()) => return probe(place).map(drop).map_err(|error| explain(place, &error)),
+            Ok(()) => {
+                let usable = probe(place)
+                    .and_then(|uid| if place == path { refuse_open(place, uid) } else { Ok(()) });
+                return usable.map_err(|error| explain(place, &error));
+            }
         }
     }
 }
@@ -85,14 +91,29 @@ fn refuse_link(path: &Path, here: bool) -> io::Result<()> {
 
 /// Writes to `directory`; the user that did.
 fn probe(directory: &Path) -> io::Result<u32> {
-    let probe = directory.join(".writable");
-    remove_if_present(&probe)?;
-    // Not anew: another process may do the same at this moment.
-    let file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+    // Of a new name and file: what is there may be a link to somebody's, or another process's.
+    let name = format!(".writable-{}", hex::encode(crypto::random_bytes::<8>()));
+    let probe = directory.join(name);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;
     let uid = file.metadata()?.uid();
     remove_if_present(&probe)?;
     Ok(uid)
+}
+
+/// Refuses a directory that is somebody else's, or that everybody can write to: they could put
+/// back what was forgotten on order, or hide it.
+fn refuse_open(directory: &Path, own: u32) -> io::Result<()> {
+    let metadata = fs::metadata(directory)?;
+    if ![own, 0].contains(&metadata.uid()) {
+        return Err(io::Error::other(format!(
+            "belongs to user {}, and must be of user {own}, whom the CA runs as",
+            metadata.uid()
+        )));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(io::Error::other("everybody can write to it: run `chmod o-w` on it"));
+    }
+    Ok(())
 }
 
 impl KeysDir {
@@ -100,7 +121,9 @@ impl KeysDir {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         refuse_link(path, true)?;
-        Ok(Self { uid: probe(path)?, path: path.to_owned() })
+        let uid = probe(path)?;
+        refuse_open(path, uid)?;
+        Ok(Self { uid, path: path.to_owned() })
     }
 
     /// Where the keys of `source` are.
@@ -148,7 +171,7 @@ impl KeysDir {
             && kept.source_sha256 == hex::encode(source.fingerprint().ok()?);
         // A clock that was set back cannot tell how old they are.
         let age_ms = now_ms.checked_sub(kept.fetched_at_ms)?;
-        let set = KeySet::parse(kept.keys.as_bytes())?;
+        let set = KeySet::parse(kept.keys.as_bytes()).ok().filter(|set| !set.is_empty())?;
         (same && age_ms < max_age_ms).then_some((set, kept.fetched_at_ms))
     }
 
@@ -156,13 +179,12 @@ impl KeysDir {
         remove_if_present(&self.file_of(source))
     }
 
-    /// The issuers of which something is kept.
+    /// The issuers of which something is kept, those that were fetched last first.
     pub(super) fn issuers(&self) -> Vec<String> {
-        self.files()
-            .iter()
-            .filter_map(|path| self.read_file(path))
-            .map(|kept| kept.issuer)
-            .collect()
+        let mut kept: Vec<Kept> =
+            self.files().iter().filter_map(|path| self.read_file(path)).collect();
+        kept.sort_by_key(|kept| Reverse(kept.fetched_at_ms));
+        kept.into_iter().map(|kept| kept.issuer).collect()
     }
 
     /// Removes what no configured source would use.

@@ -23,15 +23,16 @@ pub(crate) use cache::{Doubt, IssuerKeys};
 pub use discovery::SourceError;
 pub use files::{check_files, expired_tokens};
 pub use health::{IssuerHealth, IssuerRefresh, IssuerTrouble};
-pub use jwks::KeyName;
 pub(crate) use jwks::VerifyingKey;
+pub use jwks::{KeyName, KeySetFault};
 pub use kept::check_keys_dir;
 pub use probe::{IssuerProbe, Probed, check_issuers, probe_issuers};
 pub use sample::{SampleError, is_signed_by, is_signed_by_issuer};
 
 use crate::{CaConfigError, OidcConfig, fetch::Clients};
-use cache::Context;
+use cache::{Context, Waiting};
 use discovery::KeySource;
+use health::Series;
 use kept::KeysDir;
 use pattern::PatternKeys;
 
@@ -90,12 +91,15 @@ impl Issuers {
             settings: settings.clone(),
             clock: Arc::clone(clock),
             keys_dir: settings.keys_dir.as_deref().and_then(open_keys_dir),
+            waiting: Waiting::default(),
+            series: Series::default(),
         };
-        // Entries with one source share what is fetched from it.
-        let mut sources: HashMap<(String, KeyLocation), Keys> = HashMap::new();
+        // Entries with one source share what is fetched from it. A pattern is none of any URL's.
+        let mut sources: HashMap<(bool, String, KeyLocation), Keys> = HashMap::new();
         let mut entries = Vec::new();
         for config in set.iter().cloned() {
-            let source = (config.url().to_owned(), config.keys().clone());
+            let url = config.url().to_owned();
+            let source = (config.is_pattern(), url, config.keys().clone());
             let keys = match sources.get(&source) {
                 Some(keys) => keys.clone(),
                 None => Keys::new(&config, &mut clients, &context)?,
@@ -157,7 +161,7 @@ impl Issuers {
         for issuer in &self.entries {
             let of_entry = match &issuer.keys {
                 Keys::Fixed(keys) => vec![Arc::clone(keys)],
-                Keys::Each(pattern) => pattern.to_refresh(),
+                Keys::Each(pattern) => pattern.to_refresh(&issuer.config, url, forget),
             };
             for keys in of_entry {
                 let whole = url.is_none_or(|url| url == issuer.config.url());

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use identity::JwsAlgorithm;
+use identity::{IssuerConfig, JwsAlgorithm};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -126,12 +126,28 @@ impl PatternKeys {
         self.lock().granted.values()
     }
 
-    /// All that are known, for an order to ask them now. Failures are forgotten: it may be their end
-    /// that made somebody ask.
-    pub(super) fn to_refresh(&self) -> Vec<Arc<IssuerKeys>> {
+    /// All that are known, for an order to ask them now, and the one at `url` if it is of the
+    /// pattern. To forget, those too of which something is on disk for whatever reason. Failures are
+    /// forgotten: it may be their end that made somebody ask.
+    pub(super) fn to_refresh(
+        &self,
+        pattern: &IssuerConfig,
+        url: Option<&str>,
+        forget: bool,
+    ) -> Vec<Arc<IssuerKeys>> {
+        let mut named: Vec<String> = url.map(str::to_owned).into_iter().collect();
+        if let Some(directory) = self.context.keys_dir.as_ref().filter(|_| forget) {
+            named.extend(directory.issuers());
+        }
         let mut state = self.lock();
         state.failed = Recent::default();
-        [state.granted.values(), state.tried.values()].concat()
+        let known = [state.granted.values(), state.tried.values()].concat();
+        drop(state);
+        named.retain(|iss| pattern.is_of(iss) && !known.iter().any(|keys| keys.issuer() == iss));
+        named.dedup();
+        let unknown = named.iter().filter_map(|iss| self.template.of(iss).ok());
+        let unknown = unknown.map(|of| Arc::new(IssuerKeys::new(of, self.context.clone())));
+        known.into_iter().chain(unknown).collect()
     }
 
     /// The keys of an issuer that has granted nothing yet, if it may be asked now.
@@ -224,5 +240,55 @@ impl<V: Clone> Recent<V> {
         self.uses += 1;
         self.entries.insert(key.to_owned(), (self.uses, value));
         pushed_out
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/service/gauges.rs"]
+#[expect(dead_code, reason = "shared with the tests of the service, which use all of it")]
+mod gauges;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use service::FixedClock;
+
+    use super::*;
+    use crate::{
+        OidcConfig,
+        fetch::Clients,
+        oidc::{cache::Waiting, health::Series},
+    };
+
+    #[test]
+    fn gauges_of_an_issuer_that_had_to_make_room_have_no_value() {
+        let gauges = gauges::Gauges::default();
+        let _recording = metrics::set_default_local_recorder(&gauges);
+        let config: IssuerConfig = serde_json::from_value(json!({
+            "url_pattern": "https://i.example/*", "type": "email", "open_to_all": true,
+            "audiences": ["sigstore"]
+        }))
+        .unwrap();
+        let timeout = Duration::from_secs(1);
+        let source = KeySource::new(&config, timeout, &mut Clients::new(timeout)).unwrap();
+        let clock = Arc::new(FixedClock::at(1_790_000_000));
+        let context = Context {
+            settings: OidcConfig::default(),
+            clock: clock.clone(),
+            keys_dir: None,
+            waiting: Waiting::default(),
+            series: Series::default(),
+        };
+        let pattern = PatternKeys::new(source, context);
+        let shown = || gauges.of("ca_issuer_keys https://i.example/0");
+        for number in 0..=MAX_GRANTED {
+            let iss = format!("https://i.example/{number}");
+            drop(pattern.begin(&iss).unwrap());
+            pattern.note_granted(&iss);
+            assert_eq!(shown(), if number < MAX_GRANTED { "0" } else { "NaN" }, "{number}");
+            clock.advance_ms(NEW_INTERVAL_MS);
+        }
     }
 }

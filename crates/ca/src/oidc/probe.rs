@@ -6,10 +6,13 @@ use futures::{StreamExt, stream};
 use identity::{IssuerConfig, JwsAlgorithm};
 
 use super::{
-    KeyName, KeySource, MAX_ASKED_AT_ONCE, SourceError, check_files, files::keys_of_file,
-    health::words,
+    KeyName, KeySource, MAX_ASKED_AT_ONCE, SourceError, check_files, discovery::quoted,
+    files::keys_of_file, health::words,
 };
 use crate::{CaConfig, CaConfigError, fetch::Clients};
+
+/// Most algorithms that are repeated of what a provider advertises; there are 14 in all.
+const MAX_ADVERTISED: usize = 16;
 
 /// What one entry's issuer answered.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ fn holds(keys: &[KeyName], key: &KeyName) -> bool {
 
 fn in_two_sources(issuer: &str, key: &KeyName, [one, other]: &[String; 2]) -> String {
     let id = key.id.as_deref().unwrap_or("without id");
-    let id = wire::inert::escape(id);
+    let id = quoted(id);
     format!(
         "issuer {issuer}: the key {id} is in two of its sources, {one} and {other}: whose a token \
          is could not be told, so both entries would refuse it"
@@ -126,6 +129,9 @@ async fn probe(
 ) -> Result<Result<Probed, String>, SourceError> {
     let metadata = source.metadata().await?;
     let keys = source.fetch().await?;
+    if keys.is_empty() {
+        return Err(SourceError::Withdrawn);
+    }
     let allowed = issuer.algorithms();
     let listed = |names: &[&str]| names.join("`, `");
     let allowed_names: Vec<&str> = allowed.iter().map(|algorithm| algorithm.name()).collect();
@@ -149,9 +155,10 @@ async fn probe(
     let not_allowed: Vec<String> = advertised
         .iter()
         .filter(|name| !is_allowed(name))
-        .map(|name| wire::inert::escape(name).into_owned())
+        .take(MAX_ADVERTISED)
+        .map(|name| quoted(name))
         .collect();
-    if !advertised.is_empty() && not_allowed.len() == advertised.len() {
+    if !advertised.is_empty() && !advertised.iter().any(|name| is_allowed(&name)) {
         return Ok(Err(format!(
             "it signs with `{}` by its document, and only `{}` may be used: set `algorithms`",
             not_allowed.join("`, `"),

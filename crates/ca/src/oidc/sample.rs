@@ -26,7 +26,8 @@ pub enum SampleError {
 /// # Errors
 /// [`SampleError::NoKeys`].
 pub fn is_signed_by(jwks: &[u8], token: &UnverifiedClaims) -> Result<bool, SampleError> {
-    Ok(is_signed(&KeySet::parse(jwks).ok_or(SampleError::NoKeys)?, token))
+    let keys = KeySet::parse(jwks).ok().filter(|keys| !keys.is_empty());
+    Ok(is_signed(&keys.ok_or(SampleError::NoKeys)?, token))
 }
 
 /// Whether one of the keys that `issuer` publishes now signed `token`. Asks it once, within `timeout`.

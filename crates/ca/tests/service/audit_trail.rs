@@ -340,3 +340,19 @@ async fn a_dry_run_of_claim_rules_says_whom_it_would_refuse_and_refuses_nobody()
     assert_eq!(said[0]["fields"]["ca.subject"], "user-17");
     assert!(!lines.text().contains("hidden-group"));
 }
+
+/// The operator was told that the audience is wrong, and not what it is.
+#[tokio::test]
+async fn the_line_of_a_wrong_audience_has_the_audience() {
+    let stack = Stack::start().await;
+    let claims = stack.claims(&json!({"aud": ["other", "\u{1b}[2J"]}));
+    for line in lines_of(&stack, &stack.issuer.token(&claims)).await {
+        let fields = &line["fields"];
+        assert_eq!(fields["ca.reason"], "audience");
+        assert_eq!(fields["ca.unverified_audience"], "other, \\u{1b}[2J");
+    }
+    let expired = stack.issuer.token(&stack.claims(&json!({"exp": 1})));
+    for line in lines_of(&stack, &expired).await {
+        assert!(line["fields"]["ca.unverified_audience"].is_null(), "{line}");
+    }
+}

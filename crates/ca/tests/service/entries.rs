@@ -54,7 +54,9 @@ async fn two_clusters_of_one_name_are_told_apart_by_whose_key_signed() {
     }
     assert_eq!((stack.issuer.fetches(), other.fetches()), (1, 1));
     let foreign = TokenKey::generate(KeyType::EcdsaP256);
-    let forged = ask(&stack, &pod(&stack, &foreign, "k1", &json!({})), ACCOUNT).await;
+    // Older than what was fetched: a newer one could be signed with a key that was just replaced.
+    let older = json!({"iat": NOW - 60});
+    let forged = ask(&stack, &pod(&stack, &foreign, "k1", &older), ACCOUNT).await;
     assert!(forged.refused(400, 3).contains("signature does not verify"));
 }
 
@@ -144,4 +146,47 @@ async fn tokens_that_no_key_could_save_cause_no_fetch() {
         stack.ask(&token).await.refused(400, 3);
     }
     assert_eq!(stack.issuer.fetches(), 0);
+}
+
+/// All that kubeadm made are called alike. What nobody's key signed costs no more than a comparison with
+/// each.
+#[tokio::test]
+async fn two_hundred_and_fifty_six_clusters_have_one_issuer_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys: Vec<TokenKey> = (0..256).map(|_| TokenKey::generate(KeyType::EcdsaP256)).collect();
+    let file = |number: usize| directory.path().join(format!("{number}.json"));
+    for (number, key) in keys.iter().enumerate() {
+        let set = json!({"keys": [key.jwk(&format!("k{number}"))]});
+        std::fs::write(file(number), set.to_string()).unwrap();
+    }
+    let files: Vec<_> = (0..256).map(file).collect();
+    let entries = move |issuer: &TestIssuer| {
+        let cluster = |(number, file): (usize, &std::path::PathBuf)| {
+            entry(json!({
+                "url": issuer.url, "type": "kubernetes", "cluster": format!("c{number}"),
+                "keys_file": file
+            }))
+        };
+        files.iter().enumerate().map(cluster).collect()
+    };
+    let wishes = Wishes { entries: Some(Box::new(entries)), ..Wishes::default() };
+    let stack = Stack::with(wishes).await;
+    for number in [0, 255] {
+        let token = pod(&stack, &keys[number], &format!("k{number}"), &json!({}));
+        let reply = ask(&stack, &token, ACCOUNT).await;
+        let cluster = format!("/clusters/c{number}/");
+        assert!(name(&stack, &reply).contains(&cluster), "{}", name(&stack, &reply));
+    }
+    let foreign = TokenKey::generate(KeyType::EcdsaP256);
+    for key_id in ["k0", "other"] {
+        let begun = std::time::Instant::now();
+        let reply = ask(&stack, &pod(&stack, &foreign, key_id, &json!({})), ACCOUNT).await;
+        // 503 where the files were read a moment ago.
+        assert!(matches!(reply.status.as_u16(), 400 | 503), "{}", reply.status);
+        println!("refused a token of key {key_id} after {:?}", begun.elapsed());
+    }
+    let expired = pod(&stack, &keys[0], "k0", &json!({"exp": NOW}));
+    let begun = std::time::Instant::now();
+    ask(&stack, &expired, ACCOUNT).await.refused(400, 3);
+    println!("refused an expired token after {:?}", begun.elapsed());
 }

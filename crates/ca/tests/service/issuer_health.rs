@@ -1,64 +1,17 @@
 //! What is shown of issuers, and how many are asked at once for no caller's sake.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
-
 use ca::{CaConfig, IssuerTrouble};
 use identity::IssuerConfig;
-use metrics::{
-    Counter, Gauge, GaugeFn, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-};
 use serde_json::json;
 
 use crate::{
+    gauges::Gauges,
     issuer::{Answer, TestIssuer},
     stack::{Stack, Wishes, entry},
 };
 
 /// As many as `MAX_ASKED_AT_ONCE`.
 const AT_ONCE: usize = 16;
-
-/// The gauges of this thread as text, by name.
-#[derive(Clone, Default)]
-struct Gauges(Arc<Mutex<HashMap<String, String>>>);
-
-impl Gauges {
-    fn of(&self, name: &str) -> String {
-        self.0.lock().unwrap()[name].clone()
-    }
-
-    fn all(&self) -> [String; 3] {
-        ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"]
-            .map(|name| self.of(name))
-    }
-}
-
-struct OneGauge(String, Gauges);
-
-impl GaugeFn for OneGauge {
-    fn increment(&self, _: f64) {}
-    fn decrement(&self, _: f64) {}
-    fn set(&self, value: f64) {
-        self.1.0.lock().unwrap().insert(self.0.clone(), value.to_string());
-    }
-}
-
-impl Recorder for Gauges {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::noop()
-    }
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(Arc::new(OneGauge(key.name().to_owned(), self.clone())))
-    }
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
 
 #[tokio::test]
 async fn gauges_follow_every_change_and_what_is_forgotten_has_no_age() {
@@ -98,7 +51,9 @@ async fn what_is_wrong_is_one_word_and_a_pattern_hides_who_it_is() {
 
     let pattern = |issuer: &TestIssuer| format!("{}/realms/*", issuer.url);
     let entries = move |issuer: &TestIssuer| {
-        vec![entry(json!({"url_pattern": pattern(issuer), "type": "email"}))]
+        vec![entry(json!({
+        "url_pattern": pattern(issuer), "type": "email", "shares_names_with": [pattern(issuer)]
+        }))]
     };
     let stack = Stack::with(Wishes { entries: Some(Box::new(entries)), ..Wishes::default() }).await;
     let acme = format!("{}/realms/acme", stack.issuer.url);

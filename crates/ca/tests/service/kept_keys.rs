@@ -227,7 +227,9 @@ async fn an_issuer_that_a_pattern_has_no_room_for_leaves_nothing_on_disk() {
     let directory = tempfile::tempdir().unwrap();
     let entries = |issuer: &TestIssuer| {
         let pattern = format!("{}/realms/*", issuer.url);
-        vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+        vec![entry(json!({
+        "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }))]
     };
     let stack = Stack::with(Wishes {
         entries: Some(Box::new(entries)),
@@ -253,7 +255,9 @@ async fn good_issuers_of_a_pattern_survive_a_restart_too() {
     let issuer = TestIssuer::start(KeyType::EcdsaP256).await;
     let pattern = format!("{}/realms/*", issuer.url);
     let start = async || {
-        let entry = entry(json!({"url_pattern": pattern, "type": "email"}));
+        let entry = entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }));
         Stack::with(Wishes {
             entries: Some(Box::new(move |_| vec![entry])),
             keys_dir: Some(directory.path().to_owned()),
@@ -273,4 +277,159 @@ async fn good_issuers_of_a_pattern_survive_a_restart_too() {
     issuer.answer_discovery(Answer::Status(500));
     let stack = start().await;
     assert_eq!(ask(&stack, "acme").await, 200);
+}
+
+/// A pattern whose issuers were kept by a first start, and a file of one more that nothing knows of.
+#[tokio::test]
+async fn an_order_to_forget_reaches_issuers_of_a_pattern_that_are_on_disk_alone() {
+    for by_pattern in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let entries = |issuer: &TestIssuer| {
+            let pattern = format!("{}/realms/*", issuer.url);
+            vec![entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+            }))]
+        };
+        let stack = Stack::with(Wishes {
+            entries: Some(Box::new(entries)),
+            keys_dir: Some(directory.path().to_owned()),
+            ..Wishes::default()
+        })
+        .await;
+        let iss = format!("{}/realms/stolen", stack.issuer.url);
+        let token = stack.issuer.token(&stack.claims(&json!({"iss": iss})));
+        assert_eq!(stack.ask(&token).await.status, 200);
+        let file = fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+        let kept = fs::read(&file).unwrap();
+        // Out of memory with a failed removal, or restored from a backup.
+        stack.ca.refresh_issuers(None, true).await;
+        let restart = || {
+            let url = stack.issuer.url.clone();
+            let pattern = format!("{url}/realms/*");
+            let entry = entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+            }));
+            Stack::with(Wishes {
+                entries: Some(Box::new(move |_| vec![entry])),
+                keys_dir: Some(directory.path().to_owned()),
+                ..Wishes::default()
+            })
+        };
+        let again = restart().await;
+        fs::write(&file, &kept).unwrap();
+        stack.issuer.answer_discovery(Answer::Status(500));
+        let pattern = format!("{}/realms/*", stack.issuer.url);
+        let named = if by_pattern { &pattern } else { &iss };
+        let refreshed = again.ca.refresh_issuers(Some(named), true).await;
+        assert_eq!((refreshed.len(), refreshed[0].issuer.as_str()), (1, iss.as_str()));
+        assert_eq!(kept_files(directory.path()), 0, "{named}");
+        let foreign = format!("{}/other/stolen", stack.issuer.url);
+        assert!(again.ca.refresh_issuers(Some(&foreign), true).await.is_empty());
+    }
+}
+
+/// More are on disk than a pattern has places: those that were used last are taken up.
+#[tokio::test]
+async fn the_newest_of_a_patterns_kept_keys_are_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let issuer = TestIssuer::start(KeyType::EcdsaP256).await;
+    let pattern = format!("{}/realms/*", issuer.url);
+    let start = async |now: u64| {
+        let entry = entry(json!({
+        "url_pattern": pattern, "type": "email", "shares_names_with": [&pattern]
+        }));
+        Stack::with(Wishes {
+            entries: Some(Box::new(move |_| vec![entry])),
+            keys_dir: Some(directory.path().to_owned()),
+            now,
+            ..Wishes::default()
+        })
+        .await
+    };
+    let stack = start(NOW).await;
+    let mut files = Vec::new();
+    for number in 0..300_u64 {
+        let iss = format!("{}/realms/r{number}", issuer.url);
+        let now = service::Clock::now(stack.clock.as_ref());
+        let claims = json!({"iss": iss, "iat": now, "exp": now + 300});
+        let reply = stack.ask(&issuer.token(&stack.claims(&claims))).await;
+        assert_eq!(reply.status, 200);
+        stack.clock.advance_ms(1_000);
+        if number < 44 {
+            // Those that will be pushed out.
+            for file in fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path()) {
+                if !files.iter().any(|(known, _)| *known == file) {
+                    files.push((file.clone(), fs::read(&file).unwrap()));
+                }
+            }
+        }
+    }
+    for (file, content) in files {
+        fs::write(file, content).unwrap();
+    }
+    assert_eq!(kept_files(directory.path()), 300);
+    let stack = start(NOW + 400).await;
+    let taken_up = stack.ca.issuer_health();
+    assert_eq!(taken_up.len(), 256);
+    let oldest = taken_up.iter().filter_map(|health| health.age_s).max();
+    assert!(oldest.unwrap() <= 400 - 44, "{oldest:?}");
+    assert_eq!(kept_files(directory.path()), 256, "the others are removed");
+}
+
+/// Whoever owns the directory can bring back what was forgotten, or hide it.
+#[tokio::test]
+async fn a_directory_of_others_is_not_used() {
+    let (cluster, keys_dir) = kept().await;
+    let known = async || {
+        let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW + 60).await;
+        stack.ca.issuer_health()[0].age_s
+    };
+    let mode = |mode| fs::set_permissions(&keys_dir, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o777);
+    assert_eq!(known().await, None);
+    let said = ca::check_keys_dir(&keys_dir).unwrap_err();
+    assert!(said.contains("chmod o-w"), "{said}");
+    mode(0o770);
+    assert_eq!(known().await, Some(60));
+    // Only root can give it away.
+    if std::os::unix::fs::chown(&keys_dir, Some(65534), None).is_ok() {
+        assert_eq!(known().await, None);
+        let said = ca::check_keys_dir(&keys_dir).unwrap_err();
+        assert!(said.contains("belongs to user 65534"), "{said}");
+    }
+}
+
+/// A link with the name of the probe led to a file that was emptied.
+#[tokio::test]
+async fn trying_whether_it_can_write_touches_nothing_that_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let victim = directory.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let keys_dir = directory.path().join("issuer-keys");
+    fs::create_dir(&keys_dir).unwrap();
+    symlink(&victim, keys_dir.join(".writable")).unwrap();
+    assert_eq!(ca::check_keys_dir(&keys_dir), Ok(()));
+    assert!(keys_dir.join(".writable").is_symlink());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(fs::read_dir(&keys_dir).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_set_leaves_nothing_on_disk_and_a_broken_one_everything() {
+    let cluster = Cluster::start().await;
+    let keys_dir = cluster.file("state");
+    let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW).await;
+    stack.verified_leaf(&ask(&stack, &cluster.server.key).await);
+    while kept_files(&keys_dir) == 0 {
+        tokio::task::yield_now().await;
+    }
+    for unusable in [json!("<html>"), json!({"keys": [{"kty": "oct", "k": "AAAA"}]})] {
+        cluster.server.answer(JWKS, 200, &unusable);
+        let kept = stack.ca.refresh_issuers(None, false).await.remove(0);
+        assert_eq!((kept.after.len(), kept_files(&keys_dir)), (1, 1), "{unusable}");
+    }
+    cluster.server.answer(JWKS, 200, &json!({"keys": []}));
+    stack.ca.refresh_issuers(None, false).await;
+    assert_eq!(kept_files(&keys_dir), 0);
+    ask(&stack, &cluster.server.key).await.refused(503, 14);
 }

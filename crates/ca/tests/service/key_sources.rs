@@ -153,8 +153,12 @@ async fn foreign_root() -> String {
 #[tokio::test]
 async fn certificates_that_expired_or_are_of_another_name_are_told_apart() {
     for (certificate, says) in [
-        (Certificate { expired: true, other_name: false }, "renew its certificate"),
-        (Certificate { expired: false, other_name: true }, "by a name of its certificate"),
+        (Certificate { expired: true, ..Certificate::default() }, "renew its certificate"),
+        (
+            Certificate { other_name: true, ..Certificate::default() },
+            "by a name of its certificate",
+        ),
+        (Certificate { mutual: true, ..Certificate::default() }, "wants a client certificate"),
     ] {
         let server =
             TlsIssuer::start(|port| format!("https://localhost:{port}"), certificate).await;
@@ -184,7 +188,8 @@ async fn what_a_provider_says_is_checked_online() {
         (DISCOVERY, 404, json!(0), "status 404"),
         (DISCOVERY, 401, json!(0), "bearer_token_file"),
         (DISCOVERY, 500, json!(0), "status 500"),
-        (JWKS, 200, json!({"keys": []}), "no usable keys"),
+        (JWKS, 200, json!({"keys": []}), "its set is empty"),
+        (JWKS, 200, json!({"keys": [{}]}), "no usable keys"),
         (JWKS, 200, json!({"keys": [TokenKey::generate(KeyType::Ed25519).jwk("k")]}), "`EdDSA`"),
     ] {
         cluster.server.answer(DISCOVERY, 200, &document(json!(["ES256"])));
@@ -242,6 +247,8 @@ async fn a_file_of_keys_is_read_again_when_it_changes() {
     write(&new, "k1");
     stack.clock.advance_ms(2_000);
     assert_eq!(ask(&stack, &new).await.status, 200);
+    // What was read so long ago is read anew before anything is said of a token.
+    stack.clock.advance_ms(3_000);
     ask(&stack, &old).await.refused(400, 3);
     std::fs::remove_file(&path).unwrap();
     let problems = ca::check_issuers(&[entry]);
@@ -332,4 +339,139 @@ async fn the_log_says_what_ends_a_fault_that_lasts() {
         let line = text.lines().find(|line| line.contains("could not fetch the issuer's keys"));
         assert!(line.is_some_and(|line| line.contains(says)), "{changes}: {text}");
     }
+}
+
+/// A `keys_file` is the same statement: emptied it withdraws, broken or away it does not.
+#[tokio::test]
+async fn an_emptied_file_of_keys_withdraws_them_and_one_that_is_away_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys.json");
+    let key = TokenKey::generate(KeyType::EcdsaP256);
+    std::fs::write(&path, json!({"keys": [key.jwk("k1")]}).to_string()).unwrap();
+    let entry = entry(json!({"url": CLUSTER, "type": "kubernetes", "keys_file": path}));
+    let entries = vec![entry.clone()];
+    let wishes = Wishes { entries: Some(Box::new(move |_| entries)), ..Wishes::default() };
+    let stack = Stack::with(wishes).await;
+    stack.verified_leaf(&ask(&stack, &key).await);
+    for broken in [Some(""), Some("{\"keys\":["), None] {
+        match broken {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        stack.clock.advance_ms(10_000);
+        stack.ca.tick_issuers().await;
+        assert_eq!(ask(&stack, &key).await.status, 200, "{broken:?}");
+    }
+    std::fs::write(&path, r#"{"keys":[]}"#).unwrap();
+    stack.clock.advance_ms(10_000);
+    stack.ca.tick_issuers().await;
+    ask(&stack, &key).await.refused(503, 14);
+    let problems = ca::check_issuers(&[entry]);
+    assert!(problems[0].contains("publishes no keys"), "{problems:?}");
+}
+
+/// The usual state of a provider behind a proxy that ends TLS: another host was blamed.
+#[tokio::test]
+async fn keys_at_another_scheme_or_with_a_user_are_told_as_such() {
+    let cluster = Cluster::start().await;
+    let port = cluster.server.port;
+    for (keys, says, advises) in [
+        (format!("http://localhost:{port}{JWKS}"), "at `http:`", "X-Forwarded-Proto"),
+        ("file:///etc/keys".to_owned(), "at `file:`", "`jwks_uri`"),
+        (format!("https://u:p@127.0.0.1:{port}{JWKS}"), "with a user", "bearer_token_file"),
+        (format!("https://u@localhost:{port}{JWKS}"), "with a user", "bearer_token_file"),
+    ] {
+        cluster.server.answer(DISCOVERY, 200, &json!({"issuer": CLUSTER, "jwks_uri": keys}));
+        let asked = cluster.server.requests().len();
+        let said = probe(cluster.entry(&json!({}))).await.unwrap_err();
+        assert!(said.contains(says) && said.contains(advises), "{keys}: {said}");
+        let new = cluster.server.requests().split_off(asked);
+        assert!(new.iter().all(|head| path(head) == DISCOVERY), "{new:?}");
+    }
+}
+
+/// What is wrong with a set is told, and no more of it repeated than fits a line.
+#[tokio::test]
+async fn check_online_names_what_is_wrong_and_repeats_little() {
+    let cluster = Cluster::start().await;
+    let port = cluster.server.port;
+    let key = cluster.server.key.jwk("k1");
+    let mut private = key.clone();
+    private["d"] = json!("AAAA");
+    for (set, says) in [
+        (json!({"keys": vec![key.clone(); 65]}), "more than 64 keys"),
+        (json!({"keys": [private]}), "make new keys"),
+        (json!({}), "not a JWK Set"),
+    ] {
+        cluster.server.answer(JWKS, 200, &set);
+        let said = probe(cluster.entry(&json!({}))).await.unwrap_err();
+        assert!(said.contains(says), "{said}");
+    }
+    cluster.server.answer(JWKS, 200, &json!({"keys": [key]}));
+    let long: Vec<String> =
+        (0..5000).map(|number| format!("X{number}{}", "y".repeat(120))).collect();
+    let keys = format!("https://127.0.0.1:{port}{JWKS}");
+    cluster.server.answer(
+        DISCOVERY,
+        200,
+        &json!({"issuer": CLUSTER, "jwks_uri": keys, "id_token_signing_alg_values_supported": long}),
+    );
+    let said = probe(cluster.entry(&json!({}))).await.unwrap_err();
+    assert!(said.len() < 4096 && said.contains("set `algorithms`"), "{} bytes", said.len());
+    let host = format!("{}.example", "x".repeat(5000));
+    let elsewhere = json!({"issuer": CLUSTER, "jwks_uri": format!("https://{host}/")});
+    cluster.server.answer(DISCOVERY, 200, &elsewhere);
+    let said = probe(cluster.entry(&json!({}))).await.unwrap_err();
+    assert!(said.len() < 4096, "{} bytes", said.len());
+}
+
+/// What answers is no HTTP, or has a head without end: neither a firewall nor a key set.
+#[tokio::test]
+async fn an_answer_that_is_no_http_is_told_as_such() {
+    use tokio::io::AsyncWriteExt;
+
+    for answer in [b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), head_of(2 << 20)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.write_all(&answer).await;
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        });
+        let said = probe(entry(json!({"url": url, "type": "email"}))).await.unwrap_err();
+        assert!(said.contains("must speak HTTP"), "{said}");
+        serving.abort();
+    }
+}
+
+fn head_of(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(length)).into_bytes()
+}
+
+/// A pipe is waited for when it is opened: `check` hung for ever.
+#[test]
+fn a_pipe_is_no_file_of_an_issuer() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let entry = entry(json!({"url": CLUSTER, "type": "kubernetes", "keys_file": pipe}));
+    let (done, problems) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(ca::check_issuers(&[entry])));
+    let problems = problems.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+    assert!(problems[0].contains("pipe cannot be read"), "{problems:?}");
+}
+
+/// The proxy of the environment cannot know this machine's loopback; nobody listens at this one.
+#[test]
+fn loopback_is_asked_without_the_proxy_also_with_roots_of_its_own() {
+    let test = "key_sources::a_default_cluster_works_and_its_token_is_read_again";
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env("HTTPS_PROXY", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
 }

@@ -7,11 +7,12 @@ use std::{
 
 use crypto::KeyType;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::{
     issuer::{Answer, TestIssuer},
     jwk::TokenKey,
-    stack::{EMAIL, Stack, Wishes, client_key, request},
+    stack::{EMAIL, Stack, Wishes, client_key, entry, request},
 };
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -132,9 +133,11 @@ async fn a_flood_of_bad_signatures_causes_one_fetch_an_interval() {
     let foreign = TokenKey::generate(KeyType::EcdsaP256);
     for round in 1..=2 {
         stack.clock.advance_ms(10_000);
+        let bad = token_now(&stack, &foreign, "k1");
+        let refused = stack.ask(&bad).await.refused(400, 3);
+        assert!(refused.contains("signature does not verify"), "{refused}");
         for _ in 0..30 {
-            let refused = stack.ask(&token_now(&stack, &foreign, "k1")).await.refused(400, 3);
-            assert!(refused.contains("signature does not verify"), "{refused}");
+            stack.ask(&bad).await.refused(503, 14);
         }
         assert!(accepts(&stack, &stack.issuer.key, "k1").await);
         assert_eq!(stack.issuer.fetches(), 1 + round);
@@ -187,8 +190,8 @@ async fn keys_of_long_ago_are_fetched_again_before_use() {
 async fn last_good_keys_count_while_the_issuer_is_down_but_not_for_ever() {
     let stack = Stack::start().await;
     assert!(accepts(&stack, &stack.issuer.key, "k1").await);
-    for answer in [Answer::Status(503), Answer::Json(json!({"keys": []})), Answer::Json(json!("?"))]
-    {
+    let unusable = json!({"keys": [{"kty": "oct", "kid": "k1", "k": "AAAA"}]});
+    for answer in [Answer::Status(503), Answer::Json(unusable), Answer::Json(json!("?"))] {
         stack.issuer.answer_jwks(answer);
         stack.clock.advance_ms(HOUR_MS);
         assert!(accepts(&stack, &stack.issuer.key, "k1").await);
@@ -343,4 +346,85 @@ async fn a_misconfigured_issuer_is_told_from_one_that_is_away() {
         assert_eq!(reply.headers["countersign-reason"], word, "{answer:?}");
         assert_eq!(reply.headers.contains_key("retry-after"), status == 503, "{answer:?}");
     }
+}
+
+/// As an administrator takes a stolen key away: the set is sound and empty, so the last key goes.
+#[tokio::test]
+async fn an_empty_set_withdraws_the_last_key() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    stack.issuer.answer_jwks(Answer::Json(json!({"keys": []})));
+    let refreshed = stack.ca.refresh_issuers(None, false).await.remove(0);
+    assert!(refreshed.after.is_empty());
+    assert_eq!(refreshed.failure.unwrap(), "the issuer publishes no keys: its set is empty");
+    stack.ask(&token_now(&stack, &stack.issuer.key, "k1")).await.refused(503, 14);
+    stack.issuer.answer_jwks(Answer::AsIs);
+    stack.clock.advance_ms(1_000);
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await, "and comes back with a key");
+}
+
+/// The provider's clock is behind, or both events are in one second of `iat`.
+#[tokio::test]
+async fn a_key_replaced_just_after_the_fetch_is_not_yet_whatever_the_clocks_say() {
+    let stack = Stack::start().await;
+    assert!(accepts(&stack, &stack.issuer.key, "k1").await);
+    let next = TokenKey::generate(KeyType::EcdsaP256);
+    stack.issuer.publish(vec![next.jwk("k1")]);
+    stack.clock.advance_ms(500);
+    let now = service::Clock::now(stack.clock.as_ref());
+    let made = |behind_s: u64| {
+        let claims = stack.claims(&json!({"iat": now - behind_s, "exp": now + 300}));
+        next.token(&json!({"alg": "ES256", "kid": "k1"}), &claims)
+    };
+    for behind_s in [0, 5, 59] {
+        let reply = stack.ask(&made(behind_s)).await;
+        reply.refused(503, 14);
+        assert_eq!(reply.headers[http::header::RETRY_AFTER], "10", "{behind_s}");
+    }
+    let older = stack.ask(&made(60)).await.refused(400, 3);
+    assert!(older.contains("signature does not verify"), "an honest refusal stays final: {older}");
+    stack.clock.advance_ms(9_500);
+    assert_eq!(stack.ask(&made(5)).await.status, 200);
+}
+
+/// As when a company's way out breaks: all its issuers at once, and strangers who write tokens.
+#[tokio::test]
+async fn many_silent_issuers_leave_places_for_the_tokens_of_others() {
+    const SILENT: usize = 12;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    let urls: Vec<String> = (0..SILENT).map(|number| format!("{base}/{number}")).collect();
+    let of = urls.clone();
+    let entries = move |issuer: &TestIssuer| {
+        let email = |(number, url): (usize, &String)| {
+            let domain = format!("d{number}.example").replace("d0.example", "example.com");
+            entry(json!({"url": url, "type": "email", "domains": [domain]}))
+        };
+        [&issuer.url].into_iter().chain(&of).enumerate().map(email).collect()
+    };
+    let settings: fn(&mut ca::CaConfig) = |config| config.oidc.timeout_ms = 20_000;
+    let wishes = Wishes { settings, entries: Some(Box::new(entries)), ..Wishes::default() };
+    let stack = Arc::new(Stack::with(wishes).await);
+    let bodies: Vec<String> = urls
+        .iter()
+        .map(|url| {
+            let token = stack.issuer.token(&stack.claims(&json!({"iss": url})));
+            request(&token, &client_key(), EMAIL).to_string()
+        })
+        .collect();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..48 {
+        for body in bodies.iter().cycle().take(100).cloned() {
+            let stack = Arc::clone(&stack);
+            callers.spawn(async move { stack.post(body).await.status });
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // All others are sent away at once.
+    let quiet = Duration::from_secs(2);
+    while let Ok(Some(_)) = tokio::time::timeout(quiet, callers.join_next()).await {}
+    // Its keys are not even known yet.
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+    stack.verified_leaf(&stack.ask(&stack.token()).await);
+    assert!((900..=1024).contains(&callers.len()), "{} wait", callers.len());
 }

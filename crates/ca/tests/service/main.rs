@@ -11,6 +11,7 @@ mod cross_origin;
 mod ct_log;
 mod documents;
 mod entries;
+mod gauges;
 mod grpc;
 mod grpc_limits;
 mod grpc_server;

@@ -12,7 +12,10 @@ use crate::{
 async fn stack() -> Stack {
     let entries = |issuer: &TestIssuer| {
         let pattern = format!("{}/realms/*", issuer.url);
-        vec![entry(json!({"url_pattern": pattern, "type": "email"}))]
+        let shares = [&pattern];
+        vec![entry(json!({
+            "url_pattern": pattern, "type": "email", "shares_names_with": shares
+        }))]
     };
     Stack::with(Wishes { entries: Some(Box::new(entries)), ..Wishes::default() }).await
 }

@@ -17,8 +17,9 @@ use tokio::{
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
+        RootCertStore, ServerConfig,
         pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        server::WebPkiClientVerifier,
     },
 };
 
@@ -50,6 +51,8 @@ struct State {
 pub(crate) struct Certificate {
     pub(crate) expired: bool,
     pub(crate) other_name: bool,
+    /// Whether whoever asks must have one too.
+    pub(crate) mutual: bool,
 }
 
 impl TlsIssuer {
@@ -100,11 +103,20 @@ fn acceptor(certificate: &Certificate) -> (String, TlsAcceptor) {
     let leaf_key = KeyPair::generate().unwrap();
     let leaf = leaf.signed_by(&leaf_key, &Issuer::new(root, root_key)).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
-    let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(root_certificate.der().clone()).unwrap();
+    let clients = if certificate.mutual {
+        let demanding =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
+        demanding.build().unwrap()
+    } else {
+        WebPkiClientVerifier::no_client_auth()
+    };
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![leaf.der().clone()], key)
         .unwrap();
     (root_certificate.pem(), TlsAcceptor::from(Arc::new(config)))

@@ -137,9 +137,11 @@ async fn refuses_a_foreign_signature_and_a_changed_payload() {
     let key = TokenKey::generate(KeyType::EcdsaP256);
     let forged = key.token(&json!({"alg": "ES256", "kid": "k1"}), &stack.claims(&json!({})));
     stack.ask(&forged).await.refused(400, 3);
-    let sound = stack.token();
+    // Older than what was fetched: a newer one could be signed with a key that was just replaced.
+    let sound = stack.issuer.token(&stack.claims(&json!({"iat": NOW - 60})));
     let parts: Vec<&str> = sound.split('.').collect();
-    let payload = encode(stack.claims(&json!({"email": "admin@example.com"})).to_string());
+    let payload =
+        encode(stack.claims(&json!({"iat": NOW - 60, "email": "admin@example.com"})).to_string());
     stack.ask(&format!("{}.{payload}.{}", parts[0], parts[2])).await.refused(400, 3);
     stack.ask(&format!("{}.{}.", parts[0], parts[1])).await.refused(400, 3);
 }

@@ -91,6 +91,9 @@ impl CircleciOrganizations {
         Self { ids, allow_ssh_rerun: false, source_hosts }
     }
 
+    /// Scheme and host of the issuers of every organisation.
+    pub(super) const ISSUER: &'static str = "https://oidc.circleci.com";
+
     /// What CircleCI can be connected to.
     pub const FORGES: [&str; 3] = ["github.com", "bitbucket.org", "gitlab.com"];
 }
@@ -121,6 +124,9 @@ impl AzureOrganization {
 
     /// Host of the issuer of every organisation.
     pub(super) const ISSUER_HOST: &'static str = "vstoken.dev.azure.com";
+
+    /// Where that is.
+    pub(super) const ISSUER: &'static str = "https://vstoken.dev.azure.com";
 }
 
 impl JenkinsController {

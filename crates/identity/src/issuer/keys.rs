@@ -244,6 +244,7 @@ mod tests {
             let error = issuer(&changes).unwrap_err();
             assert!(error.contains(what), "{changes}: {error}");
         }
-        assert!(!issuer(&json!({"url": "https://k.corp/*"})).unwrap().is_of("https://k.corp/a"));
+        let error = issuer(&json!({"url": "https://k.corp/*"})).unwrap_err();
+        assert!(error.contains("`url_pattern`"), "{error}");
     }
 }

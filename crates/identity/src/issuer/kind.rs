@@ -101,10 +101,9 @@ impl IssuerKind {
         }
     }
 
-    /// The claim that Fulcio names as the one to sign. Proofs over `sub` and over a verified
-    /// `email` are both accepted.
-    #[must_use]
-    pub const fn challenge_claim(&self) -> &'static str {
+    /// The claim that Fulcio names as the one to sign, unless the configuration chose another. Proofs over
+    /// `sub` and over a verified `email` are both accepted.
+    pub(super) const fn challenge_claim(&self) -> &'static str {
         match self {
             Self::Email { .. } | Self::EmailOrUri { .. } => "email",
             _ => "sub",

@@ -1,10 +1,14 @@
 mod bounds;
 mod ci;
 mod claim_path;
+mod conflicts;
+mod error;
 mod keys;
 mod kind;
 mod machine;
+mod name_space;
 mod names;
+mod never;
 mod pattern;
 mod people;
 mod rules;
@@ -16,7 +20,6 @@ mod subject_template;
 use std::net::Ipv4Addr;
 
 use serde::Deserialize;
-use thiserror::Error;
 use url::{Host, Url};
 
 use crate::JwsAlgorithm;
@@ -26,11 +29,13 @@ pub use ci::{
 };
 pub(crate) use ci::{is_slug, is_uuid};
 pub use claim_path::ClaimPath;
+pub use conflicts::{NameConflict, name_conflicts};
+pub use error::IssuerConfigError;
 pub use keys::KeyLocation;
 pub use kind::IssuerKind;
 pub(crate) use machine::MAX_CLIENT_ID_LEN;
 pub use machine::{MachineClients, MachineProvider};
-pub use names::{NameSpace, name_conflicts};
+pub use name_space::NameSpace;
 use pattern::UrlPattern;
 pub use people::People;
 pub use rules::ClaimRules;
@@ -219,13 +224,30 @@ impl IssuerConfig {
         &self.shares_names_with
     }
 
+    /// Whether it can only be of this machine.
+    fn is_on_loopback(&self) -> bool {
+        Url::parse(self.url()).is_ok_and(|url| is_loopback(&url))
+    }
+
+    /// The claim that clients sign as their proof, as Fulcio's configuration calls it: what names its
+    /// people, or `sub`, over which a proof always counts, where that is no claim of the token itself.
+    #[must_use]
+    pub fn challenge_claim(&self) -> &str {
+        match (self.kind(), self.people().name_claim()) {
+            (IssuerKind::Email { .. }, Some(path)) => match path.names() {
+                [name] => name,
+                _ => "sub",
+            },
+            (kind, _) => kind.challenge_claim(),
+        }
+    }
+
     fn build(
         url: &str,
         audiences: Vec<String>,
         kind: IssuerKind,
         allow_loopback_http: bool,
     ) -> Result<Self, IssuerConfigError> {
-        check_issuer_url(url, allow_loopback_http)?;
         Self::build_of(IssuerUrl::Exact(url.to_owned()), audiences, kind, allow_loopback_http)
     }
 
@@ -236,6 +258,10 @@ impl IssuerConfig {
         allow_loopback_http: bool,
     ) -> Result<Self, IssuerConfigError> {
         let (text, sample) = match &url {
+            // Whoever writes one expects other issuers to be meant.
+            IssuerUrl::Exact(url) if url.contains('*') => {
+                return Err(IssuerConfigError::Wildcard(url.clone()));
+            }
             IssuerUrl::Exact(url) => (url.as_str(), check_issuer_url(url, allow_loopback_http)?),
             IssuerUrl::Pattern(pattern) => {
                 (pattern.as_str(), pattern::sample_url(pattern.as_str(), allow_loopback_http)?)
@@ -260,172 +286,6 @@ impl IssuerConfig {
             shares_names_with: Vec::new(),
         })
     }
-}
-
-/// Why an issuer cannot be trusted as configured.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum IssuerConfigError {
-    /// Not an absolute `https` URL without user, query and fragment.
-    #[error("issuer URL `{0}` must be https, without user, query or fragment")]
-    Url(String),
-    /// `http`, where it is not allowed.
-    #[error("issuer URL `{0}` may be http only on a loopback host with allow_loopback_http")]
-    PlainHttp(String),
-    /// No audience: every token of the issuer would do.
-    #[error(
-        "issuer `{0}` needs at least one audience, none of them empty: list its `audiences`, or set \
-         `audience` of the tenant"
-    )]
-    NoAudience(String),
-    /// An empty list: no token would do.
-    #[error("issuer `{0}` needs at least one algorithm")]
-    NoAlgorithm(String),
-    /// Not `scheme://host`.
-    #[error("subject domain `{0}` must be scheme://host and nothing more")]
-    SubjectDomain(String),
-    /// A domain that is not the issuer's own.
-    #[error("subject domain `{subject_domain}` is not of the issuer's host `{issuer_host}`")]
-    ForeignSubjectDomain {
-        /// As configured.
-        subject_domain: String,
-        /// Host of the issuer's URL.
-        issuer_host: String,
-    },
-    /// Not an absolute URL, or with a final slash.
-    #[error("base URL `{0}` must be an absolute URL without a final slash, query or fragment")]
-    BaseUrl(String),
-    /// A setting that the kind needs.
-    #[error("type `{kind}` needs `{setting}`")]
-    MissingSetting {
-        /// The configured type.
-        kind: &'static str,
-        /// What is missing.
-        setting: &'static str,
-    },
-    /// A setting that the kind would ignore.
-    #[error("type `{kind}` has no use for `{setting}`")]
-    UnusedSetting {
-        /// The configured type.
-        kind: &'static str,
-        /// What is too much.
-        setting: &'static str,
-    },
-    /// A required claim without a value that it could have, or too many.
-    #[error("required claim `{0}` needs at least one value, none of them empty, and not thousands")]
-    RequiredClaim(String),
-    /// Whoever they are, they get a certificate.
-    #[error(
-        "issuer `{issuer}` serves {who}: demand one of the claims `{claims}` in `required_claims`\
-         {or_domains}, or write `open_to_all = true`"
-    )]
-    Strangers {
-        /// URL of the issuer.
-        issuer: String,
-        /// Whom it serves.
-        who: &'static str,
-        /// Claims that tell an owner.
-        claims: String,
-        /// What else does.
-        or_domains: &'static str,
-    },
-    /// Addresses of every domain of the world.
-    #[error(
-        "issuer `{0}` could vouch for every e-mail address: list the `domains` that are its own, or \
-         write `open_to_all = true`"
-    )]
-    NoDomains(String),
-    /// A pattern for hosts of whoever.
-    #[error(
-        "issuer pattern `{0}` leaves the host open: list the issuers that count as `iss` in \
-         `required_claims`, or write `open_to_all = true`"
-    )]
-    OpenPattern(String),
-    /// Said to be open, and is not.
-    #[error("issuer `{0}` has owners already; `open_to_all` would change nothing, remove it")]
-    NotOpen(String),
-    /// Two can vouch for one name, so that a verifier that demands no issuer believes either.
-    #[error(
-        "issuers `{one}` and `{other}` both vouch for {names}: set {settings} so that they do not, or, \
-         where both may, `shares_names_with = [\"{other}\"]`"
-    )]
-    SharedNames {
-        /// URL of one.
-        one: String,
-        /// URL of the other.
-        other: String,
-        /// What they share.
-        names: String,
-        /// What would move them apart.
-        settings: String,
-    },
-    /// A statement about an issuer that is not there.
-    #[error("issuer `{issuer}` shares names with `{url}`, which is not configured")]
-    SharesWithNobody {
-        /// URL of the issuer.
-        issuer: String,
-        /// As configured.
-        url: String,
-    },
-    /// A claim could name another issuer in certificates.
-    #[error(
-        "issuer `{issuer}`: `issuer_claim_values` has `{value}`, which is the name of an issuer"
-    )]
-    IssuerValue {
-        /// URL of the issuer.
-        issuer: String,
-        /// As configured.
-        value: String,
-    },
-    /// `email_verified` tells nothing of another claim.
-    #[error(
-        "`name_claim = {0}` needs `skip_email_verification = true`: `email_verified` says nothing of \
-         it. Only for a claim that users cannot set themselves"
-    )]
-    NameClaim(String),
-    /// A value that cannot be, or that contradicts the issuer's URL.
-    #[error("`{setting}` cannot be `{value}` for this issuer")]
-    Setting {
-        /// Which.
-        setting: &'static str,
-        /// As configured.
-        value: String,
-    },
-    /// A template that cannot be read, and where it cannot.
-    #[error("template `{setting}`, column {column}: {problem}")]
-    Template {
-        /// The extension, or another key of `template`.
-        setting: String,
-        /// Of the text, in characters from 1.
-        column: usize,
-        /// What is wrong there.
-        problem: String,
-    },
-    /// Two entries of one issuer that nothing tells apart.
-    #[error(
-        "issuer `{0}` is configured twice with the same keys, type and rules: every token would be \
-         refused as ambiguous"
-    )]
-    Duplicate(String),
-    /// Neither of the two, or both.
-    #[error("an issuer needs exactly one of `url` or `url_pattern`")]
-    OneUrl,
-    /// A pattern that is no URL, or in which tokens would choose the host.
-    #[error(
-        "url_pattern `{0}` must be an https URL without user, query or fragment, with `*` in place \
-         of labels or segments, but not in the last two labels of the host, nor with an address"
-    )]
-    UrlPattern(String),
-    /// Two settings of which one decides.
-    #[error("`{setting}` has no effect beside `{beside}`")]
-    NoEffect {
-        /// What would be passed over.
-        setting: &'static str,
-        /// What decides.
-        beside: &'static str,
-    },
-    /// More entries than a token may be compared with.
-    #[error("{0}: at most {max} are supported", max = set::MAX_ENTRIES)]
-    TooMany(&'static str),
 }
 
 /// Checks an issuer's URL, which then has a host.

@@ -1,112 +1,40 @@
-//! Which certificate names an issuer can vouch for, and that no two vouch for one.
-//!
-//! A verifier that demands a name and no issuer believes whoever can vouch for the name. So two
-//! issuers of one CA have names apart, or the operator says that they share them (docs/adr/0018).
+//! Which certificate names an issuer can vouch for.
 
-use super::{IssuerConfig, IssuerConfigError, IssuerKind, JenkinsController};
-use crate::mail::MailDomain;
+use super::{AzureOrganization, CircleciOrganizations, IssuerConfig, IssuerKind};
+use super::{IssuerUrl, JenkinsController, NameSpace, pattern::meeting_points};
 
-/// A set of names that may stand in certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NameSpace {
-    /// E-mail addresses of these domains; of all where there is none.
-    Addresses(Vec<MailDomain>),
-    /// URIs that are `prefix` or go on after it with `/`, `:`, `?` or `#`.
-    Uris {
-        /// Without a final slash.
-        prefix: String,
-        /// Ids of the owners whose names these are, where the issuer lets an owner have no name of
-        /// another's, and the prefix does not tell; none where all may.
-        owners: Vec<String>,
-    },
-    /// Names `user!domain`.
-    UserNames {
-        /// What stands behind the `!`.
-        domain: String,
-    },
-}
-
-impl NameSpace {
-    /// All URIs below `prefix`, whoever owns them.
-    pub(crate) fn below(prefix: impl Into<String>) -> Self {
-        Self::owned(prefix, Vec::new())
-    }
-
-    /// The URIs below `prefix` that belong to `owners`.
-    fn owned(prefix: impl Into<String>, owners: Vec<String>) -> Self {
-        Self::Uris { prefix: prefix.into(), owners }
-    }
-
-    /// Whether some name may be in both. Where that cannot be told, it may.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Addresses(one), Self::Addresses(other)) => {
-                one.is_empty()
-                    || other.is_empty()
-                    || one.iter().any(|domain| other.iter().any(|of| domain.overlaps(of)))
-            }
-            (
-                Self::Uris { prefix, owners },
-                Self::Uris { prefix: other_prefix, owners: other_owners },
-            ) => {
-                let apart = !owners.is_empty()
-                    && !other_owners.is_empty()
-                    && !owners.iter().any(|owner| other_owners.contains(owner));
-                !apart && (begins(prefix, other_prefix) || begins(other_prefix, prefix))
-            }
-            (Self::UserNames { domain }, Self::UserNames { domain: other }) => {
-                domain.eq_ignore_ascii_case(other)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl std::fmt::Display for NameSpace {
-    /// For a sentence such as "both vouch for ...".
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Addresses(domains) if domains.is_empty() => f.write_str("every e-mail address"),
-            Self::Addresses(domains) => {
-                let domains: Vec<_> = domains.iter().map(|domain| format!("`{domain}`")).collect();
-                write!(f, "e-mail addresses of {}", domains.join(", "))
-            }
-            Self::Uris { prefix, .. } => write!(f, "names below `{prefix}`"),
-            Self::UserNames { domain } => write!(f, "user names of `{domain}`"),
-        }
-    }
-}
-
-/// Whether `text` is `prefix` or lies below it. Letters count in neither case: verifiers compare
-/// hosts and some forges' paths so.
-fn begins(text: &str, prefix: &str) -> bool {
-    let (text, prefix) = (normal(text), normal(prefix));
-    let rest = text.strip_prefix(&prefix);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':', '?', '#']))
-}
-
-fn normal(prefix: &str) -> String {
-    let text = prefix.trim_end_matches('/').to_ascii_lowercase();
-    match text.strip_prefix("https://").and_then(|rest| rest.split_once(":443")) {
-        Some((host, rest)) if rest.is_empty() || rest.starts_with('/') => {
-            format!("https://{host}{rest}")
-        }
-        _ => text,
-    }
-}
-
-/// Scheme and host of a URL or pattern.
-fn host_of(url: &str) -> &str {
+/// Scheme and host of a URL or pattern, and what follows.
+fn host_and_path(url: &str) -> (&str, &str) {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(begin..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| begin + at);
-    url.get(..end).unwrap_or(url)
+    url.split_at_checked(end).unwrap_or((url, ""))
+}
+
+/// The folder that a Jenkins issuer's URL or pattern ends in; none where a wildcard before it could
+/// begin another.
+fn folder_of(url: &str) -> &str {
+    let folder = JenkinsController::folder_of_issuer(url);
+    let before = url.strip_suffix(folder).unwrap_or_default();
+    if before.contains('*') { "" } else { folder }
 }
 
 impl IssuerConfig {
     /// The names that certificates of this issuer's tokens can have.
     #[must_use]
     pub fn names(&self) -> Vec<NameSpace> {
+        let issuers = self.known_issuers().unwrap_or_else(|| vec![self.url()]);
+        let mut names: Vec<NameSpace> = Vec::new();
+        for space in issuers.into_iter().flat_map(|issuer| self.names_of(issuer)) {
+            if !names.contains(&space) {
+                names.push(space);
+            }
+        }
+        names
+    }
+
+    /// The names of the tokens that `issuer` makes, a URL or a pattern of URLs. Each as it stands in
+    /// certificates: what is compared must not depend on how a setting is written.
+    fn names_of(&self, issuer: &str) -> Vec<NameSpace> {
         let addresses = || NameSpace::Addresses(self.people().domains().to_vec());
         match self.kind() {
             IssuerKind::Email { .. } => vec![addresses()],
@@ -120,21 +48,23 @@ impl IssuerConfig {
                 vec![NameSpace::below(base_url)]
             }
             IssuerKind::AzurePipeline(organization) => {
-                vec![NameSpace::owned("https://dev.azure.com", vec![organization.id.clone()])]
+                // Only Microsoft keeps the organisations' names, which the ids stand for, apart.
+                let is_platform = host_and_path(issuer).0 == AzureOrganization::ISSUER;
+                let owner = is_platform.then(|| organization.id.clone());
+                vec![NameSpace::owned("https://dev.azure.com", owner.into_iter().collect())]
             }
             IssuerKind::JenkinsJob(controller) => {
-                let folder = JenkinsController::folder_of_issuer(self.url());
-                vec![NameSpace::below(format!("{}{folder}", controller.url))]
+                vec![NameSpace::below(format!("{}{}", controller.url, folder_of(issuer)))]
             }
             IssuerKind::BuildkiteJob(organizations) => {
                 let of = |slug| NameSpace::below(format!("https://buildkite.com/{slug}"));
                 organizations.slugs.iter().map(of).collect()
             }
             IssuerKind::CircleciJob(organizations) => {
-                vec![NameSpace::owned(
-                    "https://circleci.com/api/v2/projects",
-                    organizations.ids.clone(),
-                )]
+                // Only CircleCI gives each project's id to one organisation.
+                let is_platform = host_and_path(issuer).0 == CircleciOrganizations::ISSUER;
+                let owners = if is_platform { organizations.ids.clone() } else { Vec::new() };
+                vec![NameSpace::owned("https://circleci.com/api/v2/projects", owners)]
             }
             IssuerKind::BitbucketPipeline(workspace) => {
                 vec![NameSpace::below(format!("https://bitbucket.org/{}", workspace.slug))]
@@ -145,14 +75,16 @@ impl IssuerConfig {
             IssuerKind::Kubernetes { cluster: None } => {
                 vec![NameSpace::below("https://kubernetes.io/namespaces")]
             }
-            IssuerKind::Spiffe { trust_domains } => {
-                trust_domains.iter().map(|domain| NameSpace::below(domain.to_string())).collect()
-            }
+            IssuerKind::Spiffe { trust_domains } => trust_domains
+                .iter()
+                .map(|domain| NameSpace::below(format!("spiffe://{domain}")))
+                .collect(),
             IssuerKind::Username { subject_domain } => {
                 vec![NameSpace::UserNames { domain: subject_domain.clone() }]
             }
             IssuerKind::CiProvider(template) => {
-                vec![NameSpace::below(template.base_url.as_deref().unwrap_or(host_of(self.url())))]
+                let own_host = host_and_path(issuer).0;
+                vec![NameSpace::below(template.base_url.as_deref().unwrap_or(own_host))]
             }
             IssuerKind::Machine(machines) => {
                 vec![NameSpace::below(format!("{}/clients", machines.base_url))]
@@ -161,12 +93,16 @@ impl IssuerConfig {
     }
 
     /// The setting that moves its names apart from another's.
-    fn names_setting(&self) -> &'static str {
+    pub(super) fn names_setting(&self) -> &'static str {
         match self.kind() {
             IssuerKind::Email { .. } | IssuerKind::EmailOrUri { .. } => "domains",
             IssuerKind::Uri { .. } | IssuerKind::Username { .. } => "subject_domain",
             IssuerKind::Spiffe { .. } => "trust_domains",
             IssuerKind::Kubernetes { .. } => "cluster",
+            // At another host than the platform's the ids part nothing.
+            IssuerKind::AzurePipeline(_) | IssuerKind::CircleciJob(_) if !self.has_owners() => {
+                "url"
+            }
             IssuerKind::AzurePipeline(_) => "organization_id",
             IssuerKind::BuildkiteJob(_) => "organizations",
             IssuerKind::CircleciJob(_) => "organization_ids",
@@ -179,90 +115,65 @@ impl IssuerConfig {
         }
     }
 
-    /// Whether the operator says that the two share names. Two clusters of one issuer name cannot:
-    /// then not even the certificate's issuer would tell them apart.
-    fn shares_with(&self, other: &Self) -> bool {
-        let of_clusters =
-            [self, other].iter().all(|of| matches!(of.kind(), IssuerKind::Kubernetes { .. }));
-        if of_clusters && self.url() == other.url() {
-            return false;
-        }
-        let says =
-            |one: &Self, of: &Self| one.shares_names_with().iter().any(|url| url == of.url());
-        says(self, other) || says(other, self)
+    fn has_owners(&self) -> bool {
+        let owned = |names: &NameSpace| matches!(names, NameSpace::Uris { owners, .. } if !owners.is_empty());
+        self.names().iter().all(owned)
     }
 
-    /// What the certificate may name as the issuer.
-    fn issuer_names(&self) -> Vec<&str> {
-        match self.people().issuer_claim() {
-            Some(claim) => claim.values.iter().map(String::as_str).collect(),
-            None => vec![self.url()],
-        }
-    }
-}
-
-/// Every reason for which the issuers of one CA do not go together: none where all is well.
-///
-/// What two can vouch for without saying so, issuers that pass for others in certificates, and
-/// statements about issuers that are not there.
-#[must_use]
-pub fn name_conflicts(issuers: &[IssuerConfig]) -> Vec<IssuerConfigError> {
-    let mut conflicts = Vec::new();
-    for (position, issuer) in issuers.iter().enumerate() {
-        let unknown = |url: &&String| !issuers.iter().any(|other| other.url() == url.as_str());
-        conflicts.extend(issuer.shares_names_with().iter().find(unknown).map(|url| {
-            IssuerConfigError::SharesWithNobody {
-                issuer: issuer.url().to_owned(),
-                url: url.clone(),
+    /// The `iss` of its tokens, each once; `None` where all of a pattern are meant.
+    pub(super) fn known_issuers(&self) -> Option<Vec<&str>> {
+        match &self.url {
+            IssuerUrl::Exact(url) => Some(vec![url]),
+            IssuerUrl::Pattern(pattern) => {
+                let mut demanded = self.required_claims().texts_of("iss");
+                if demanded.is_empty() {
+                    return None;
+                }
+                demanded.retain(|iss| pattern.matches(iss));
+                demanded.sort_unstable();
+                demanded.dedup();
+                Some(demanded)
             }
-        }));
-        for other in issuers.iter().skip(position + 1) {
-            conflicts.extend(conflict(issuer, other));
         }
-        conflicts.extend(impersonates(issuer, issuers));
     }
-    conflicts
-}
 
-fn conflict(one: &IssuerConfig, other: &IssuerConfig) -> Option<IssuerConfigError> {
-    // Several entries of one provider: it vouches for its names, whichever entry takes the token.
-    let is_one_provider = one.url() == other.url() && one.keys() == other.keys();
-    if is_one_provider || one.shares_with(other) {
-        return None;
+    /// Whether some `iss` is of both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        match (self.known_issuers(), other.known_issuers()) {
+            (Some(own), Some(others)) => own.iter().any(|iss| others.contains(iss)),
+            (Some(own), None) => own.iter().any(|iss| other.is_of(iss)),
+            (None, Some(others)) => others.iter().any(|iss| self.is_of(iss)),
+            (None, None) => {
+                let (one, other) = (self.url(), other.url());
+                meeting_points(one, other).contains(&(one.len(), other.len()))
+            }
+        }
     }
-    let others = other.names();
-    let shared =
-        one.names().into_iter().find(|names| others.iter().any(|of| names.overlaps(of)))?;
-    let (setting, other_setting) = (one.names_setting(), other.names_setting());
-    Some(IssuerConfigError::SharedNames {
-        one: one.url().to_owned(),
-        other: other.url().to_owned(),
-        names: shared.to_string(),
-        settings: if setting == other_setting {
-            format!("`{setting}`")
-        } else {
-            format!("`{setting}` or `{other_setting}`")
-        },
-    })
-}
 
-/// An issuer whose tokens' claims could name another as the certificate's issuer.
-fn impersonates(issuer: &IssuerConfig, issuers: &[IssuerConfig]) -> Option<IssuerConfigError> {
-    let claim = issuer.people().issuer_claim()?;
-    let alike = |one: &str, other: &str| {
-        one.trim_end_matches('/').eq_ignore_ascii_case(other.trim_end_matches('/'))
-    };
-    let taken = |value: &&String| {
-        issuers.iter().any(|other| {
-            alike(value, other.url())
-                || other.is_of(value)
-                || (other.url() != issuer.url()
-                    && !issuer.shares_with(other)
-                    && other.issuer_names().iter().any(|name| alike(value, name)))
-        })
-    };
-    claim.values.iter().find(taken).map(|value| IssuerConfigError::IssuerValue {
-        issuer: issuer.url().to_owned(),
-        value: value.clone(),
-    })
+    /// Whether it is about several issuers that can give one name.
+    pub(super) fn has_rivals(&self) -> bool {
+        match self.known_issuers() {
+            None => !self.tells_issuers_apart(),
+            Some(issuers) => issuers.iter().enumerate().any(|(position, issuer)| {
+                let own = self.names_of(issuer);
+                issuers.iter().skip(position + 1).any(|rival| {
+                    let names = self.names_of(rival);
+                    own.iter().any(|space| names.iter().any(|of| space.overlaps(of)))
+                })
+            }),
+        }
+    }
+
+    /// Whether every name has in it what its pattern leaves open, so that it is of one issuer.
+    pub(super) fn tells_issuers_apart(&self) -> bool {
+        let open = self.url();
+        let left = match self.kind() {
+            IssuerKind::CiProvider(template) if template.base_url.is_none() => {
+                host_and_path(open).1
+            }
+            IssuerKind::JenkinsJob(_) => open.strip_suffix(folder_of(open)).unwrap_or(open),
+            _ => open,
+        };
+        !left.contains('*')
+    }
 }

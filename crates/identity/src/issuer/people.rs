@@ -38,7 +38,10 @@ impl People {
         if domains.len() > MAX_LISTED {
             return Err(wrong("hundreds"));
         }
-        let read = |text: &String| MailDomain::parse(text).ok_or_else(|| wrong(text));
+        let read = |text: &String| {
+            MailDomain::parse(text)
+                .map_err(|why| IssuerConfigError::Domain { value: text.clone(), why })
+        };
         let domains = domains.iter().map(read).collect::<Result<_, _>>()?;
         Ok(Self { domains, ..Self::default() })
     }

@@ -20,6 +20,10 @@ const MAX_VALUES: usize = 4096;
 /// Deepest table. Keycloak's `resource_access.<client>.roles` has three levels.
 const MAX_DEPTH: usize = 8;
 
+/// Most values of a rule that are told, and longest begin of a claim, in characters.
+const MAX_TOLD: usize = 8;
+const MAX_TOLD_LEN: usize = 256;
+
 /// Claims that a token must have, each with the values of which it must have one.
 ///
 /// ```
@@ -57,6 +61,11 @@ impl ClaimRules {
         self.0.iter().find_map(|(name, rule)| rule.broken_by(name, claims.raw(name)))
     }
 
+    /// The same for people who have the token in hand: what the claim is, and what it would have to be.
+    pub(crate) fn told(&self, claims: &Claims) -> Option<String> {
+        self.0.iter().find_map(|(name, rule)| rule.told(name, claims.raw(name)))
+    }
+
     /// Whether nothing is demanded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -71,6 +80,12 @@ impl ClaimRules {
             ClaimValue::Boolean(_) => None,
         });
         texts.collect()
+    }
+
+    /// Whether `true` or `false` is demanded of the claim `name` of the token itself.
+    pub(super) fn has_boolean(&self, name: &str) -> bool {
+        let Some(ClaimRule::AnyOf(values)) = self.0.get(name) else { return false };
+        values.iter().any(|value| matches!(value, ClaimValue::Boolean(_)))
     }
 
     /// Refuses rules that demand nothing, or more than is sensible.
@@ -123,6 +138,54 @@ impl ClaimRule {
                 Ok(members) => rules.broken_by(&members).map(|member| format!("{name}.{member}")),
                 Err(_) => broken(),
             },
+        }
+    }
+}
+
+impl ClaimRule {
+    fn told(&self, name: &str, claim: Option<&RawValue>) -> Option<String> {
+        self.broken_by(name, claim)?;
+        let wanted = match self {
+            Self::AnyOf(values) => {
+                let listed = values.get(..MAX_TOLD).unwrap_or(values);
+                let mut listed: Vec<String> = listed.iter().map(ToString::to_string).collect();
+                if values.len() > MAX_TOLD {
+                    listed.push("another of the list".to_owned());
+                }
+                listed.join(" or ")
+            }
+            Self::Members(rules) => {
+                let members = claim.map(|claim| serde_json::from_str::<Claims>(claim.get()));
+                match members {
+                    Some(Ok(members)) => {
+                        return rules.told(&members).map(|told| format!("of `{name}`: {told}"));
+                    }
+                    _ => "a table of claims".to_owned(),
+                }
+            }
+        };
+        Some(match claim.map(RawValue::get) {
+            None => format!("claim `{name}` is missing; it has to be {wanted}"),
+            Some(json) => format!("claim `{name}` is `{}`; it has to be {wanted}", cut(json)),
+        })
+    }
+}
+
+/// The begin of a value, for a line to read.
+fn cut(json: &str) -> String {
+    match json.char_indices().nth(MAX_TOLD_LEN) {
+        None => json.to_owned(),
+        Some((end, _)) => format!("{}...", json.get(..end).unwrap_or_default()),
+    }
+}
+
+impl fmt::Display for ClaimValue {
+    /// As JSON has it, since `true` and `"true"` are two values; digits are one either way.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) if crate::claims::is_integer(text) => write!(f, "`{text}`"),
+            Self::Text(text) => write!(f, "`{text:?}`"),
+            Self::Boolean(flag) => write!(f, "`{flag}`"),
         }
     }
 }
@@ -248,6 +311,32 @@ mod tests {
         for odd in ["rel", "dev,release", "[\"dev\",\"release\"]", "dev\",\"release"] {
             assert!(broken(json!({"groups": [odd]}), &claims).is_some(), "{odd}");
         }
+    }
+
+    #[test]
+    fn who_has_the_token_is_told_what_the_claim_is_and_what_it_has_to_be() {
+        let claims = json!({"ref": "refs/heads/dev", "protected": "true", "k": {"ns": "ci"}});
+        let parsed = Claims::parse(claims.to_string().as_bytes()).unwrap();
+        let told = |wanted: serde_json::Value| rules(wanted).told(&parsed);
+        for (wanted, said) in [
+            (
+                json!({"ref": ["refs/heads/main", "refs/heads/next"]}),
+                "claim `ref` is `\"refs/heads/dev\"`; it has to be `\"refs/heads/main\"` or \
+                 `\"refs/heads/next\"`",
+            ),
+            (json!({"id": 4747}), "claim `id` is missing; it has to be `4747`"),
+            (json!({"protected": true}), "claim `protected` is `\"true\"`; it has to be `true`"),
+            (json!({"k": {"ns": "cd"}}), "of `k`: claim `ns` is `\"ci\"`; it has to be `\"cd\"`"),
+            (
+                json!({"ref": {"a": "b"}}),
+                "claim `ref` is `\"refs/heads/dev\"`; it has to be a table of claims",
+            ),
+        ] {
+            assert_eq!(told(wanted).as_deref(), Some(said));
+        }
+        assert_eq!(told(json!({"ref": "refs/heads/dev"})), None);
+        let long = told(json!({"ref": vec!["x"; 9]})).unwrap();
+        assert!(long.ends_with("`\"x\"` or another of the list"), "{long}");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 use super::name_conflicts;
 use crate::{IssuerConfig, IssuerConfigError};
 
-/// Most entries of one URL, and most patterns: each may be asked about a token.
-pub(super) const MAX_ENTRIES: usize = 32;
+/// Most entries of one URL: all that kubeadm made are called alike. A token is compared with each, which costs
+/// a microsecond where the entry has no key of its `kid`.
+pub(super) const MAX_ENTRIES: usize = 256;
+
+/// Most patterns: a token of any issuer is compared with each.
+pub(super) const MAX_PATTERNS: usize = 32;
 
 /// The trusted issuers. One URL may have several entries, and patterns may meet it too.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +17,8 @@ impl IssuerSet {
     ///
     /// # Errors
     /// [`IssuerConfigError::Duplicate`] when nothing tells two of one URL apart,
-    /// [`IssuerConfigError::TooMany`]; what [`name_conflicts`] finds.
+    /// [`IssuerConfigError::TooManyEntries`], [`IssuerConfigError::TooManyPatterns`]; what
+    /// [`name_conflicts`] finds.
     pub fn new(issuers: Vec<IssuerConfig>) -> Result<Self, IssuerConfigError> {
         for (position, issuer) in issuers.iter().enumerate() {
             let others = issuers.iter().skip(position + 1);
@@ -21,15 +26,19 @@ impl IssuerSet {
             if of_one_url.clone().any(|other| issuer.grants_like(other)) {
                 return Err(IssuerConfigError::Duplicate(issuer.url().to_owned()));
             }
-            if of_one_url.count() >= MAX_ENTRIES {
-                return Err(IssuerConfigError::TooMany("entries of one issuer"));
+            // Of the first of them all others come later.
+            let found = of_one_url.count() + 1;
+            if found > MAX_ENTRIES {
+                let issuer = issuer.url().to_owned();
+                return Err(IssuerConfigError::TooManyEntries { issuer, found });
             }
         }
-        if issuers.iter().filter(|issuer| issuer.is_pattern()).count() > MAX_ENTRIES {
-            return Err(IssuerConfigError::TooMany("issuers with `url_pattern`"));
+        let patterns = issuers.iter().filter(|issuer| issuer.is_pattern()).count();
+        if patterns > MAX_PATTERNS {
+            return Err(IssuerConfigError::TooManyPatterns(patterns));
         }
         match name_conflicts(&issuers).into_iter().next() {
-            Some(conflict) => Err(conflict),
+            Some(conflict) => Err(conflict.error),
             None => Ok(Self(issuers)),
         }
     }

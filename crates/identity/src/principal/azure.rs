@@ -72,7 +72,7 @@ impl Subject {
             return Err(wrong());
         }
         let project = uri::unescape(project).filter(|name| is_project(name)).ok_or_else(wrong)?;
-        let project = uri::escape(&project).ok_or(PrincipalError::NotUriText(SUBJECT))?;
+        let project = uri::escape(SUBJECT, &project)?;
         Ok(Self { organization: organization.to_owned(), project })
     }
 }
@@ -93,7 +93,7 @@ impl Source {
         let Some(path) = azure_path(&text, organization) else {
             return Ok(Self { url: repository_url(SOURCE, &text, hosts)?, is_azure: false });
         };
-        let escaped = uri::escape(path).ok_or(PrincipalError::NotUriText(SOURCE))?;
+        let escaped = uri::escape_url(path).ok_or(PrincipalError::NotUriText(SOURCE))?;
         let path = shaped(SOURCE, escaped, is_repository_path)?;
         Ok(Self { url: format!("{SERVER}/{organization}/{path}"), is_azure: true })
     }

@@ -23,7 +23,8 @@ pub(super) fn identity(
     let name = job.render(NAME, Shape::Uri, &template.name)?;
     let name = name.ok_or_else(|| refused(NAME, "claims that it needs are missing"))?;
     job.check_name(&name)?;
-    let name = uri::escape(&name).ok_or_else(|| refused(NAME, NOT_URI))?;
+    // Its claims have been looked at one by one; the rest is the operator's.
+    let name = uri::escape_url(&name).ok_or_else(|| refused(NAME, NOT_URI))?;
     let mut extensions = FulcioExtensions::default();
     for (field, text) in &template.extensions {
         *(field.slot)(&mut extensions) = job.render(field.name, field.shape, text)?;
@@ -57,6 +58,9 @@ impl Job<'_> {
                         && !(value.is_empty() && text.parts.len() == 1)
                     {
                         return Err(PrincipalError::TemplateClaim(claim.name(), setting));
+                    }
+                    if shape == Shape::Uri && !claim.is_escaped() {
+                        uri::refuse_spellings(&claim.name(), &value)?;
                     }
                     let leads = shape == Shape::Uri && rendered.is_empty();
                     if leads && text.claims() > 1 && !self.is_base(&value, claim) {

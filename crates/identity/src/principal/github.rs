@@ -23,7 +23,7 @@ fn name(
     base_url: &str,
 ) -> Result<SubjectAlternativeName, PrincipalError> {
     let workflow = verified.claims().required_text(JOB_WORKFLOW_REF)?;
-    let path = uri::escape(&workflow).ok_or(PrincipalError::NotUriText(JOB_WORKFLOW_REF))?;
+    let path = uri::escape(JOB_WORKFLOW_REF, &workflow)?;
     Ok(SubjectAlternativeName::Uri(format!("{base_url}/{path}")))
 }
 
@@ -127,6 +127,7 @@ impl BuildClaims {
         }
         owner_and_rest(JOB_WORKFLOW_REF, &self.job_workflow_ref)?;
         owner_and_rest(WORKFLOW_REF, &self.workflow_ref)?;
+        uri::refuse_spellings(WORKFLOW_REF, &self.workflow_ref)?;
         Ok(self)
     }
 }

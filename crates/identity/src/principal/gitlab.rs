@@ -8,6 +8,7 @@ use super::{
 use crate::{VerifiedClaims, issuer::is_slug};
 
 const PROJECT: &str = "project_path";
+const REF: &str = "ref";
 const CONFIG: &str = "ci_config_ref_uri";
 
 /// The pipeline's definition at its ref, or the project at the ref when the definition is
@@ -18,11 +19,12 @@ pub(super) fn identity(
 ) -> Result<Identity, PrincipalError> {
     let job = Job::read(&JobClaims(verified.claims()))?;
     let definition = job.definition(base_url)?;
-    let signer = match &definition {
-        Some(definition) => format!("{base_url}/{definition}"),
-        None => format!("{base_url}/{}@{}", job.project_path, job.git_ref),
+    let (claim, path) = match &definition {
+        Some(definition) => (CONFIG, definition.clone()),
+        None => (REF, format!("{}@{}", job.project_path, job.git_ref)),
     };
-    let name = uri::escape(&signer).ok_or(PrincipalError::NotUriText(CONFIG))?;
+    let name = format!("{base_url}/{}", uri::escape(claim, &path)?);
+    let signer = format!("{base_url}/{path}");
     let run = format!("{base_url}/{}/-/jobs/{}", job.project_path, job.id);
     let extensions = FulcioExtensions {
         build_config_uri: definition.is_some().then(|| signer.clone()),
@@ -141,7 +143,7 @@ impl Job {
 
 /// GitLab tells a branch from a tag in a claim of its own.
 fn git_ref(claims: &JobClaims<'_>) -> Result<String, PrincipalError> {
-    let name = shaped("ref", claims.text("ref")?, is_ref_name)?;
+    let name = shaped(REF, claims.text(REF)?, is_ref_name)?;
     match claims.text("ref_type")?.as_str() {
         "branch" => Ok(format!("refs/heads/{name}")),
         "tag" => Ok(format!("refs/tags/{name}")),

@@ -1,7 +1,6 @@
-use serde::Deserialize;
 use x509::SubjectAlternativeName;
 
-use crate::{ClaimError, PrincipalError, VerifiedClaims};
+use crate::{ClaimError, Claims, PrincipalError, VerifiedClaims};
 
 const CLAIM: &str = "kubernetes.io";
 
@@ -30,9 +29,8 @@ pub(super) fn name(
     if verified.claims().text(LEGACY_CLAIM).map_or(true, |found| found.is_some()) {
         return Err(PrincipalError::LegacyServiceAccount);
     }
-    let workload: Workload = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
-    let names = workload.namespace.zip(workload.serviceaccount.and_then(|account| account.name));
-    match names {
+    let workload: Claims = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
+    match names_of(&workload).map_err(|_| ClaimError::WrongType(CLAIM))? {
         Some((namespace, account)) if is_label(&namespace) && is_name(&account) => {
             let subject = verified.claims().required_text("sub")?;
             if subject.strip_prefix(SUBJECT) != Some(&format!("{namespace}:{account}")) {
@@ -47,15 +45,12 @@ pub(super) fn name(
     }
 }
 
-#[derive(Deserialize)]
-struct Workload {
-    namespace: Option<String>,
-    serviceaccount: Option<ServiceAccount>,
-}
-
-#[derive(Deserialize)]
-struct ServiceAccount {
-    name: Option<String>,
+/// Namespace and name of the account. Read as claims are, member by member: a derived reader would
+/// take a list of the members' values for an object.
+fn names_of(workload: &Claims) -> Result<Option<(String, String)>, ClaimError> {
+    let account: Option<Claims> = workload.typed("serviceaccount")?;
+    let account = account.map(|account| account.string("name")).transpose()?.flatten();
+    Ok(workload.string("namespace")?.zip(account))
 }
 
 /// Kubernetes lets nothing else through; a slash or two dots would move one name into the

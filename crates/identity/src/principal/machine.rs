@@ -89,6 +89,8 @@ fn rfc9068(token: &Token<'_>) -> Result<String, PrincipalError> {
     let id = token.text("client_id")?;
     token.demand("sub", &id)?;
     token.refuse(&["auth_time", "acr", "amr", "email", "nonce"])?;
+    // Marks of a session, of a person's profile, and of somebody who acts for another (RFC 8693 §4.1).
+    token.refuse(&["sid", "session_state", "preferred_username", "act"])?;
     Ok(id)
 }
 

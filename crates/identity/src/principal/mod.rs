@@ -138,9 +138,18 @@ pub enum PrincipalError {
     /// Not a SPIFFE ID of a workload in a trust domain of the issuer's.
     #[error("claim `sub` is not the SPIFFE ID of a workload in a trust domain of this issuer")]
     TrustDomain,
-    /// A user's name that would pass for another, or for an address.
-    #[error("claim `sub` is no user name: it holds `!` or `@`, or begins or ends with white space")]
+    /// A user's name that would pass for another, for an address or for a URI.
+    #[error(
+        "claim `sub` is no user name: it holds `!`, `@` or `://`, begins or ends with white space, or is \
+         not in Unicode's normal form C"
+    )]
     Username,
+    /// Two texts would be one name: `ä`, which is escaped, and `%C3%A4`, which is kept.
+    #[error(
+        "claim `{0}` holds a percent-escape of a character that names have as it is, or escaped \
+         themselves: two texts would be one name"
+    )]
+    TwoSpellings(String),
     /// The text cannot stand in a URI.
     #[error("claim `{0}` cannot be part of a URI")]
     NotUriText(&'static str),

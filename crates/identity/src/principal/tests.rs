@@ -3,12 +3,14 @@ mod bitbucket;
 mod buildkite;
 mod ci_provider;
 mod circleci;
+mod documented;
 mod gitlab;
 mod jenkins;
 mod machines;
 mod names;
 mod owners;
 mod people;
+mod spellings;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;

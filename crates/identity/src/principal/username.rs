@@ -1,3 +1,4 @@
+use unicode_normalization::is_nfc;
 use x509::SubjectAlternativeName;
 
 use super::{PrincipalError, claim_text::check_text};
@@ -6,8 +7,9 @@ use crate::{IssuerConfig, VerifiedClaims};
 const SUBJECT: &str = "sub";
 
 /// `<sub>!<subject_domain>`, or another claim in place of `sub` where the issuer's configuration
-/// chooses one (Entra's `oid`, `preferred_username`). A name with `!` would have two readings, one with `@` would pass for
-/// an address, and white space at an end is not seen.
+/// chooses one (Entra's `oid`, `preferred_username`). A name with `!` would have two readings, one with `@`
+/// would pass for an address and one with `://` for a URI (verifiers compare texts), white space at an
+/// end is not seen, and of names that look the same only the composed one counts.
 pub(super) fn name(
     verified: &VerifiedClaims,
     issuer: &IssuerConfig,
@@ -21,7 +23,8 @@ pub(super) fn name(
         }
     };
     check_text(SUBJECT, &username)?;
-    if username.contains(['!', '@']) || username.trim() != username {
+    let passes_for_another = username.contains(['!', '@']) || username.contains("://");
+    if passes_for_another || username.trim() != username || !is_nfc(&username) {
         return Err(PrincipalError::Username);
     }
     Ok(SubjectAlternativeName::OtherName(format!("{username}!{subject_domain}")))

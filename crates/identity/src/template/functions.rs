@@ -14,7 +14,7 @@ pub(crate) enum Function {
     TrimSuffix(String),
     /// `slice 4` or `slice 0 7`: bytes, as Go counts them.
     Slice(usize, Option<usize>),
-    /// `lower`.
+    /// `lower`: of ASCII's letters; others with two cases are refused.
     Lower,
     /// `path_escape`: for one segment of a URL's path.
     PathEscape,
@@ -82,7 +82,7 @@ impl Function {
             Self::Slice(start, end) => {
                 text.get(*start..end.unwrap_or(text.len())).map(str::to_owned)
             }
-            Self::Lower => Some(text.to_lowercase()),
+            Self::Lower => lower(&text),
             Self::PathEscape => Some(escape_segment(&text)),
             Self::Path => is_path(&text).then_some(text),
             Self::Default(_) => return Ok(Some(text)),
@@ -94,6 +94,13 @@ impl Function {
         // Nothing left is not the same as nothing there: it would make a name with a hole.
         applied.filter(|text| !text.is_empty()).map(Some).ok_or(())
     }
+}
+
+/// Elsewhere two letters may have one small one: `K` (U+212A, Kelvin) has that of `K`.
+fn lower(text: &str) -> Option<String> {
+    let has_case = |c: char| c.is_lowercase() || c.is_uppercase() || !c.to_lowercase().eq([c]);
+    let odd = text.chars().any(|c| !c.is_ascii() && has_case(c));
+    (!odd).then(|| text.to_ascii_lowercase())
 }
 
 fn map(arguments: Vec<Argument>) -> Option<Function> {

@@ -130,6 +130,14 @@ fn check_uri_template(setting: &str, template: &TextTemplate) -> Result<(), Issu
     if template.paths() > 1 {
         return Err(fault(setting, 1, "more than one value with `path`".to_owned()));
     }
+    if let Some((one, other)) = template.unparted() {
+        let (one, other) = (one.name(), other.name());
+        let problem = format!(
+            "nothing between `{one}` and `{other}` that neither may hold, such as `/`: two jobs could \
+             have one name"
+        );
+        return Err(fault(setting, 1, problem));
+    }
     let begin = template.fixed_begin();
     let is_web = begin.is_empty() || begin.starts_with("https://") || begin.starts_with("http://");
     if !is_web {

@@ -19,6 +19,39 @@ fn constants_are_in_their_places_and_text_is_one_piece() {
     assert_eq!(claim.functions, functions);
 }
 
+/// `https://a.example/{owner}{repo}` gave `ac`, `me` and `acm`, `e` one name.
+#[test]
+fn values_of_a_uri_meet_at_something_that_neither_may_hold() {
+    for (text, sound) in [
+        ("https://a.example/{owner}{repo}", false),
+        ("https://a.example/{owner}-{run}", false),
+        ("https://a.example/{owner}.{run}", false),
+        ("https://a.example/{owner}%2F{run}", false),
+        ("https://a.example/{owner} {run}", false),
+        ("https://a.example/{owner}+{run}", false),
+        ("https://a.example/{owner}{repo | path}", false),
+        ("https://a.example/{repo | path}-{run}", false),
+        ("https://a.example/{a}/{b}{c}", false),
+        ("https://a.example/{a | path_escape}-{b | path_escape}", false),
+        ("https://a.example/{a | path_escape}+{b}", false),
+        ("https://a.example/{a | path_escape | default \"x+y\"}+{b | path_escape}", false),
+        ("{server}{owner}", false),
+        ("{server}x/{repo | path}", false),
+        ("https://a.example/{owner}/{repo}", true),
+        ("https://a.example/{owner}-x/y-{repo}", true),
+        ("https://a.example/{owner}:{repo}", true),
+        ("https://a.example/{owner}@{git_ref | path}", true),
+        ("https://a.example/{repo | path}/actions/runs/{run}", true),
+        ("https://a.example/{repo | path}@{a}?b={c}#{d}", true),
+        ("https://a.example/{a | path_escape}+{b | path_escape}", true),
+        ("{server}/{owner}", true),
+        ("{server}/{repo | path}", true),
+        ("https://a.example/{$url}{owner}", true),
+    ] {
+        assert_eq!(parse_text(text).unwrap().unparted().is_none(), sound, "{text}");
+    }
+}
+
 #[test]
 fn faults_have_their_place() {
     for (text, column) in [
@@ -66,6 +99,12 @@ fn functions_refuse_what_they_do_not_fit() {
         ("trim_suffix '.git'", "a.git", Some("a")),
         ("trim_suffix '.git'", "a", None),
         ("lower", "ABC", Some("abc")),
+        ("lower", "A\u{65e5}B", Some("a\u{65e5}b")),
+        ("lower", "acme\u{212a}", None),
+        ("lower", "\u{c4}", None),
+        ("lower", "\u{e4}", None),
+        ("lower", "\u{1c5}", None),
+        ("lower", "\u{130}", None),
         ("path_escape", "a b/ü%", Some("a%20b%2F%C3%BC%25")),
         ("slice 4", "p://x", Some("x")),
         ("slice 0 2", "abc", Some("ab")),
@@ -105,6 +144,8 @@ fn a_template_is_refused_when_the_configuration_is_read() {
         ("token_subject", "{sub}".into(), "no extension has this name"),
         ("build_signer_uri", "ftp://a/{x}".into(), "begins with `https://`"),
         ("build_signer_uri", "{a | path}/{b | path}".into(), "more than one value with `path`"),
+        ("build_signer_uri", "https://a.example/{a}-{b}".into(), "nothing between `a` and `b`"),
+        ("subject_alternative_name", "https://a.example/{a}{b}".into(), "nothing between"),
         ("unshaped", serde_json::json!(["build_trigger"]), "no ref and no digest"),
         ("hosted_runners", serde_json::json!(["mine"]), "needs no leave"),
     ] {

@@ -79,6 +79,27 @@ impl TextTemplate {
         self.parts.iter().filter(|part| matches!(part, Part::Claim(_))).count()
     }
 
+    /// The first two values of a URI between which nothing tells where the one ends and the other
+    /// begins: the owners `ac` and `acm` could have one name for `me` and `e`.
+    pub(crate) fn unparted(&self) -> Option<(&ClaimValue, &ClaimValue)> {
+        let (mut before, mut between) = (None, "");
+        for (position, part) in self.parts.iter().enumerate() {
+            match part {
+                Part::Fixed(text) => between = text,
+                Part::Claim(value) => {
+                    let range = if position == 0 { Range::Url } else { value.range() };
+                    if let Some((left, of_left)) = before
+                        && !Range::are_parted(of_left, between, range)
+                    {
+                        return Some((left, value));
+                    }
+                    (before, between) = (Some((value, range)), "");
+                }
+            }
+        }
+        None
+    }
+
     /// How many of its values may hold slashes.
     pub(crate) fn paths(&self) -> usize {
         let is_path = |part: &&Part| matches!(part, Part::Claim(value) if value.is_path());
@@ -86,9 +107,56 @@ impl TextTemplate {
     }
 }
 
+/// What a value may hold in a URI, as `principal::ci_provider` lets it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Range {
+    /// The value that begins a URI: a server, or a URL that the operator or every token has.
+    Url,
+    /// Segments with slashes between.
+    Path,
+    /// One segment.
+    Segment,
+    /// One segment of unreserved characters and escapes.
+    Escaped,
+}
+
+impl Range {
+    /// Whether `between` has a character that tells where two values meet: one that neither may hold.
+    /// There is at most one path, so that the other values are read from both ends towards it.
+    fn are_parted(left: Self, between: &str, right: Self) -> bool {
+        match (left, right) {
+            (Self::Url, Self::Path) => between.starts_with('/'),
+            _ => between.chars().any(|c| left.lets_part(c) && right.lets_part(c)),
+        }
+    }
+
+    fn lets_part(self, c: char) -> bool {
+        match self {
+            Self::Url | Self::Path => true,
+            Self::Segment => "/@:?#".contains(c),
+            Self::Escaped => {
+                c.is_ascii_graphic() && !c.is_ascii_alphanumeric() && !"-._~%".contains(c)
+            }
+        }
+    }
+}
+
 impl ClaimValue {
+    fn range(&self) -> Range {
+        match self.functions.last() {
+            _ if self.is_path() => Range::Path,
+            Some(Function::PathEscape) => Range::Escaped,
+            _ => Range::Segment,
+        }
+    }
+
     pub(crate) fn is_path(&self) -> bool {
         self.functions.contains(&Function::Path)
+    }
+
+    /// Whether every character of it that parts URIs is escaped.
+    pub(crate) fn is_escaped(&self) -> bool {
+        self.functions.contains(&Function::PathEscape)
     }
 
     /// How the claim is written: `"kubernetes.io".namespace` reads `kubernetes.io.namespace`.

@@ -33,17 +33,17 @@ fn signed(algorithm: &str, payload: &str) -> UnverifiedClaims {
     UnverifiedClaims::parse(&text).unwrap()
 }
 
-fn verify(token: UnverifiedClaims) -> Result<VerifiedClaims, VerificationError> {
+fn verify(token: &UnverifiedClaims) -> Result<VerifiedClaims, VerificationError> {
     token.verify(&issuer(), NOW, |_, _| true)
 }
 
 fn refusal(changes: &Value) -> VerificationError {
-    verify(token(changes)).unwrap_err()
+    verify(&token(changes)).unwrap_err()
 }
 
 #[test]
 fn accepts_a_token_in_force() {
-    let verified = verify(token(&json!({"sub": "me"}))).unwrap();
+    let verified = verify(&token(&json!({"sub": "me"}))).unwrap();
     assert_eq!(verified.issuer(), ISSUER);
     assert_eq!(verified.expires_at(), NOW + 600);
     assert_eq!(verified.claims().text("sub").unwrap().unwrap(), "me");
@@ -71,14 +71,14 @@ fn refuses_another_issuer() {
 #[test]
 fn refuses_algorithms_that_are_not_configured() {
     let payload = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 1}).to_string();
-    let refused = verify(signed("PS256", &payload)).unwrap_err();
+    let refused = verify(&signed("PS256", &payload)).unwrap_err();
     assert_eq!(refused, VerificationError::Algorithm(JwsAlgorithm::Ps256));
 }
 
 #[test]
 fn any_of_several_audiences_is_enough() {
     for aud in [json!("countersign"), json!(["x", "sigstore"]), json!(["countersign"])] {
-        assert!(verify(token(&json!({ "aud": aud }))).is_ok());
+        assert!(verify(&token(&json!({ "aud": aud }))).is_ok());
     }
 }
 
@@ -96,7 +96,7 @@ fn refuses_other_missing_and_empty_audiences() {
 fn expires_on_the_second() {
     assert_eq!(refusal(&json!({"exp": NOW})), VerificationError::Expired);
     assert_eq!(refusal(&json!({"exp": NOW - 1})), VerificationError::Expired);
-    assert!(verify(token(&json!({"exp": NOW + 1}))).is_ok());
+    assert!(verify(&token(&json!({"exp": NOW + 1}))).is_ok());
     let missing = VerificationError::Claim(ClaimError::Missing("exp"));
     assert_eq!(refusal(&json!({"exp": null})), missing);
     let wrong_type = VerificationError::Claim(ClaimError::WrongType("exp"));
@@ -107,7 +107,7 @@ fn expires_on_the_second() {
 #[test]
 fn clocks_may_differ_by_five_minutes() {
     for claim in ["nbf", "iat"] {
-        assert!(verify(token(&json!({ claim: NOW + 300 }))).is_ok());
+        assert!(verify(&token(&json!({ claim: NOW + 300 }))).is_ok());
         assert_eq!(refusal(&json!({ claim: NOW + 301 })), VerificationError::NotYetValid);
     }
     let strict = issuer_with("clock_skew_s", 0);
@@ -118,7 +118,7 @@ fn clocks_may_differ_by_five_minutes() {
 #[test]
 fn bounds_the_lifetime() {
     let day = 86_400;
-    assert!(verify(token(&json!({"iat": NOW, "exp": NOW + day}))).is_ok());
+    assert!(verify(&token(&json!({"iat": NOW, "exp": NOW + day}))).is_ok());
     assert_eq!(
         refusal(&json!({"iat": NOW, "exp": NOW + day + 1})),
         VerificationError::LivesTooLong
@@ -140,7 +140,7 @@ fn bounds_the_age_when_told() {
 
 #[test]
 fn debug_shows_no_claim_values() {
-    let shown = format!("{:?}", verify(token(&json!({"email": "secret@example.com"}))).unwrap());
+    let shown = format!("{:?}", verify(&token(&json!({"email": "secret@example.com"}))).unwrap());
     assert!(!shown.contains("secret"), "{shown}");
 }
 

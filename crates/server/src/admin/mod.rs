@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
+    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -34,8 +35,15 @@ const MAX_ORDER_LEN: u64 = 4096;
 /// Longest answer: the keys of every source of a large configuration.
 const MAX_ANSWER_LEN: u64 = 4 << 20;
 
-/// For a peer to say its order, and to take the answer.
+/// For a peer to say its order: it is one line, which a program has at hand.
+const ORDER_LINE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// For a peer to take the answer.
 const PEER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Peers that are listened to at once. Those that say nothing keep others waiting for a second each
+/// time all places are theirs.
+const MAX_PEERS: usize = 64;
 
 /// For an order to be carried out: a fetch that is under way, and one more, of two documents each.
 const ORDER_PATIENCE: Duration = Duration::from_mins(1);
@@ -115,10 +123,13 @@ impl Source {
     }
 }
 
+/// Longest id of a key that is repeated, in characters.
+const MAX_ID_LEN: usize = 200;
+
 /// The id and the beginning of the digest.
 fn name(key: &KeyName) -> String {
     let digest = hex::encode(key.sha256.get(..8).unwrap_or_default());
-    match &key.id {
+    match key.id.as_ref().map(|id| id.chars().take(MAX_ID_LEN).collect::<String>()) {
         Some(id) => format!("{id} ({digest})"),
         None => format!("without id ({digest})"),
     }
@@ -129,26 +140,40 @@ pub(crate) fn socket_in(directory: &Path) -> PathBuf {
     directory.join("admin.sock")
 }
 
-/// Takes orders at `path` until `shutdown`. A place where no socket can be is said, and no reason
-/// not to serve: it is tried again, since another process may have to end first.
-pub(crate) async fn serve(path: PathBuf, ca: Arc<Ca>, shutdown: CancellationToken) {
-    let claimed = shutdown.run_until_cancelled(OrderSocket::wait_for(&path));
-    let Some(socket) = claimed.await else { return };
-    let mut orders = JoinSet::new();
+/// Takes orders at `path` until `shutdown`; they can come from the moment that this returns. A place
+/// where no socket can be is said, and no reason not to serve: it is tried again, since another
+/// process may have to end first.
+pub(crate) fn serve(
+    path: PathBuf,
+    ca: Arc<Ca>,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let first = OrderSocket::claim(&path);
+    async move {
+        let claimed = shutdown.run_until_cancelled(OrderSocket::wait_for(&path, first)).await;
+        if let Some(socket) = claimed {
+            take_orders(socket, ca, shutdown).await;
+        }
+    }
+}
+
+async fn take_orders(socket: OrderSocket, ca: Arc<Ca>, shutdown: CancellationToken) {
+    let orders = Arc::new(Semaphore::new(MAX_ORDERS));
+    let mut peers = JoinSet::new();
     loop {
         let peer = tokio::select! {
             () = shutdown.cancelled() => return,
-            Some(_) = orders.join_next() => continue,
-            peer = socket.accept(), if orders.len() < MAX_ORDERS => peer,
+            Some(_) = peers.join_next() => continue,
+            peer = socket.accept(), if peers.len() < MAX_PEERS => peer,
         };
         let Ok(peer) = peer else {
             // Out of descriptors: not a reason to spin.
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         };
-        let ca = Arc::clone(&ca);
-        orders.spawn(async move {
-            if let Err(error) = answer(peer, &ca).await {
+        let (ca, orders) = (Arc::clone(&ca), Arc::clone(&orders));
+        peers.spawn(async move {
+            if let Err(error) = answer(peer, &orders, &ca).await {
                 let error = format!("{error:#}");
                 warn!(error, "an order was not carried out");
             }
@@ -156,7 +181,7 @@ pub(crate) async fn serve(path: PathBuf, ca: Arc<Ca>, shutdown: CancellationToke
     }
 }
 
-async fn answer(mut peer: UnixStream, ca: &Ca) -> anyhow::Result<()> {
+async fn answer(mut peer: UnixStream, orders: &Semaphore, ca: &Ca) -> anyhow::Result<()> {
     // Who runs this process, by what it owns.
     let own = std::fs::metadata("/proc/self")?.uid();
     if ![own, 0].contains(&peer.peer_cred()?.uid()) {
@@ -165,13 +190,15 @@ async fn answer(mut peer: UnixStream, ca: &Ca) -> anyhow::Result<()> {
     let (reading, mut writing) = peer.split();
     let mut line = String::new();
     let mut reading = BufReader::new(reading.take(MAX_ORDER_LEN));
-    tokio::time::timeout(PEER_PATIENCE, reading.read_line(&mut line))
+    tokio::time::timeout(ORDER_LINE_PATIENCE, reading.read_line(&mut line))
         .await
         .context("no order in time")??;
+    let place = orders.acquire().await?;
     let answer = match serde_json::from_str(&line) {
         Ok(Order::IssuerRefresh { url, forget }) => refresh(ca, url, forget).await,
         Err(_) => Answer::Error("not an order".to_owned()),
     };
+    drop(place);
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
     tokio::time::timeout(PEER_PATIENCE, writing.write_all(&text)).await.context("not taken")??;
@@ -224,9 +251,17 @@ async fn ask(path: &Path, order: &Order) -> anyhow::Result<Answer> {
     })?;
     let mut text = serde_json::to_vec(order)?;
     text.push(b'\n');
-    stream.write_all(&text).await?;
     let mut answer = Vec::new();
-    stream.take(MAX_ANSWER_LEN).read_to_end(&mut answer).await?;
+    let exchange = async {
+        stream.write_all(&text).await?;
+        stream.take(MAX_ANSWER_LEN).read_to_end(&mut answer).await
+    };
+    if exchange.await.is_err() || answer.is_empty() {
+        bail!(
+            "the CA was stopped, or hung up, before it answered: what was to be forgotten may still \
+             be known; look at its log, and give the order again when it runs"
+        );
+    }
     serde_json::from_slice(&answer).context("the CA's answer is not one")
 }
 
@@ -241,7 +276,12 @@ fn report(source: &Source) {
         }
     }
     match failure {
-        Some(failure) => output::print(&format!("  FAILED: {failure}")),
+        Some(failure) => {
+            output::print(&format!("  FAILED: {failure}"));
+            if !stayed.is_empty() {
+                output::print("  the keys that stayed are still believed; `--forget` drops them");
+            }
+        }
         None if came.len() + went.len() + changed.len() == 0 => output::print("  nothing changed"),
         None => {}
     }
@@ -276,5 +316,22 @@ mod tests {
         assert_eq!(source.changed, ["b (0909090909090909)"]);
         assert_eq!(source.went, ["c (0303030303030303)"]);
         assert_eq!(source.came, ["d (0404040404040404)"]);
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_is_stopped_during_an_order_is_told_as_such() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = socket_in(directory.path());
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let order = Order::IssuerRefresh { url: None, forget: true };
+        let stopped = async { drop(listener.accept().await.unwrap()) };
+        let (answer, ()) = tokio::join!(ask(&path, &order), stopped);
+        let said = answer.unwrap_err().to_string();
+        assert!(said.contains("the CA was stopped") && said.contains("order again"), "{said}");
+    }
+
+    #[test]
+    fn a_keys_id_is_repeated_in_part() {
+        assert!(name(&key(&"x".repeat(100_000), 1)).len() < 300);
     }
 }

@@ -4,6 +4,7 @@ use std::{
     os::unix::{
         ffi::OsStrExt,
         fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
+        net,
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -31,11 +32,13 @@ pub(super) struct OrderSocket {
 }
 
 impl OrderSocket {
-    /// Waits until no other process takes orders at `path`. Each reason to wait is logged once.
-    pub(super) async fn wait_for(path: &Path) -> Self {
+    /// Waits until no other process takes orders at `path`, after a first try. Each reason to wait is
+    /// logged once.
+    pub(super) async fn wait_for(path: &Path, first: anyhow::Result<Self>) -> Self {
         let mut told = String::new();
+        let mut claimed = first;
         loop {
-            match Self::claim(path).await {
+            match claimed {
                 Ok(socket) => {
                     if !told.is_empty() {
                         info!(path = %path.display(), "orders are taken now");
@@ -56,11 +59,12 @@ impl OrderSocket {
                 }
             }
             tokio::time::sleep(RETRY).await;
+            claimed = Self::claim(path);
         }
     }
 
     /// Binds the socket; one that a killed process left is replaced.
-    async fn claim(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn claim(path: &Path) -> anyhow::Result<Self> {
         check_path(path)?;
         let lock = lock(&path.with_extension("lock"))?;
         match fs::symlink_metadata(path) {
@@ -68,7 +72,7 @@ impl OrderSocket {
                 bail!("{} is there and is no socket", path.display())
             }
             // Versions before this one have no lock.
-            Ok(_) if UnixStream::connect(path).await.is_ok() => bail!(IN_USE),
+            Ok(_) if net::UnixStream::connect(path).is_ok() => bail!(IN_USE),
             Ok(_) => fs::remove_file(path)?,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
@@ -130,8 +134,8 @@ mod tests {
         (directory, path)
     }
 
-    async fn refusal(path: &Path) -> String {
-        OrderSocket::claim(path).await.err().unwrap().to_string()
+    fn refusal(path: &Path) -> String {
+        OrderSocket::claim(path).err().unwrap().to_string()
     }
 
     #[tokio::test]
@@ -139,21 +143,21 @@ mod tests {
         let (_directory, path) = place();
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "as after kill -9");
-        let socket = OrderSocket::claim(&path).await.unwrap();
+        let socket = OrderSocket::claim(&path).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         drop(socket);
         assert!(!path.exists());
         fs::write(&path, "mine").unwrap();
-        assert!(refusal(&path).await.contains("is no socket"));
+        assert!(refusal(&path).contains("is no socket"));
     }
 
     #[tokio::test]
     async fn the_second_process_takes_over_when_the_first_has_ended() {
         let (_directory, path) = place();
-        let first = OrderSocket::claim(&path).await.unwrap();
-        assert!(refusal(&path).await.contains("another process"));
-        let mut second = std::pin::pin!(OrderSocket::wait_for(&path));
+        let first = OrderSocket::claim(&path).unwrap();
+        assert!(refusal(&path).contains("another process"));
+        let mut second = std::pin::pin!(OrderSocket::wait_for(&path, OrderSocket::claim(&path)));
         tokio::select! {
             biased;
             _ = &mut second => panic!("both take orders"),
@@ -169,7 +173,7 @@ mod tests {
     async fn a_process_of_an_earlier_version_is_not_pushed_out() {
         let (_directory, path) = place();
         let _earlier = UnixListener::bind(&path).unwrap();
-        assert!(refusal(&path).await.contains("another process"));
+        assert!(refusal(&path).contains("another process"));
         assert!(path.exists());
     }
 

@@ -8,23 +8,51 @@ use url::Url;
 use super::section::Section;
 use crate::oidc;
 
-/// Every issuer that can be believed as configured. `audience` is the deployment's own.
-pub(super) fn read(sections: Vec<Section<'_>>, audience: Option<&str>) -> Vec<IssuerConfig> {
-    let read = |section| issuer(section, audience);
-    sections.into_iter().filter_map(read).flatten().collect()
+/// What of the rest of the file matters to issuers.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The deployment's own audience.
+    pub(super) audience: Option<&'a str>,
+    /// `url` of [oidc-dev].
+    pub(super) provider: Option<&'a str>,
+}
+
+/// All tables, read.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Every issuer that can be believed as configured.
+    pub(super) issuers: Vec<IssuerConfig>,
+    /// Where each of them stands in the file.
+    pub(super) places: Vec<String>,
+    /// The URL of each table, also of those that have problems of their own: they are there all the same.
+    pub(super) urls: Vec<String>,
+}
+
+pub(super) fn read(sections: Vec<Section<'_>>, around: Around<'_>) -> Listed {
+    let mut listed = Listed::default();
+    for section in sections {
+        let place = section.here().to_owned();
+        let url = section.peek("url").or_else(|| section.peek("url_pattern"));
+        listed.urls.extend(url.map(str::to_owned));
+        for issuer in issuer(section, around).unwrap_or_default() {
+            listed.issuers.push(issuer);
+            listed.places.push(place.clone());
+        }
+    }
+    listed
 }
 
 /// One table: an issuer, or all those of the development provider.
-fn issuer(mut section: Section<'_>, audience: Option<&str>) -> Option<Vec<IssuerConfig>> {
+fn issuer(mut section: Section<'_>, around: Around<'_>) -> Option<Vec<IssuerConfig>> {
     let development = section.flag("development");
     let keys_url: Option<Url> = section.parsed("keys_url");
     if let Some(url) = &keys_url {
         check_keys_url(&mut section, url, development);
     }
     let issuers = if section.is_text("type", OIDC_DEV) {
-        oidc_dev(section, development, audience)?
+        oidc_dev(section, development, around)?
     } else {
-        vec![other(section, development, audience)?]
+        vec![other(section, development, around.audience)?]
     };
     Some(match keys_url {
         None => issuers,
@@ -61,10 +89,17 @@ const OIDC_DEV: &str = "oidc-dev";
 fn oidc_dev(
     mut section: Section<'_>,
     development: bool,
-    audience: Option<&str>,
+    Around { audience, provider }: Around<'_>,
 ) -> Option<Vec<IssuerConfig>> {
     section.text("type");
     let url = section.required_text("url");
+    if let (Some(url), Some(provider)) = (&url, provider)
+        && url != provider
+    {
+        section.warn("url", format!(
+            "`{url}` is not the `url` of [oidc-dev], `{provider}`: its tokens are of no issuer here"
+        ));
+    }
     if !development {
         section.wrong("type", "`oidc-dev` vouches for everybody; it needs `development = true`");
     }
@@ -95,6 +130,9 @@ fn other(
     match IssuerConfig::deserialize(Value::Table(settings)) {
         Ok(issuer) => {
             check_audience(&section, &issuer, audience);
+            for rule in issuer.rules_never_met() {
+                section.warn_here(rule);
+            }
             Some(issuer)
         }
         Err(error) => {

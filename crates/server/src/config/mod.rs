@@ -3,7 +3,11 @@
 //! What the file says is read loosely, with every problem noted at its place; a [`Config`] exists
 //! only when there is none. Nothing is trusted and nobody is believed unless the file says so.
 
+mod ca;
+mod database;
 mod issuers;
+mod logs;
+mod ports;
 mod read;
 mod section;
 mod tsa;
@@ -13,13 +17,12 @@ mod values;
 mod tests;
 
 use std::{
-    fs,
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
+use ::ca::CaConfig;
 use anyhow::{Context, bail};
-use ca::CaConfig;
 use service::TrustedProxies;
 use toml::Table;
 use wire::countersign::Forge;
@@ -61,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) tsa: Tsa,
     pub(crate) trust: Trust,
     pub(crate) oidc_dev: Option<OidcDev>,
+    /// What can be meant, and seldom is.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where services listen.
@@ -155,13 +160,16 @@ pub(crate) struct OidcDev {
     pub(crate) login: bool,
 }
 
+/// Longest configuration, in bytes: a thousand issuers fit.
+const MAX_LEN: usize = 4 << 20;
+
 impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
     /// When it cannot be read, or with all problems that it has.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = crate::bounded::read_text(path, MAX_LEN)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("the configuration {}", path.display()))
     }
@@ -170,8 +178,9 @@ impl Config {
         let table: Table = text.parse().map_err(|error| not_toml(text, &error))?;
         let notes = Notes::default();
         let config = read::config(Section::root(table, &notes));
-        match (config, notes.into_problems()) {
-            (Some(config), None) => Ok(config),
+        let (problems, warnings) = notes.into_parts();
+        match (config, problems) {
+            (Some(config), None) => Ok(Self { warnings, ..config }),
             (None, None) => bail!("is incomplete"),
             (_, Some(problems)) => Err(problems.into()),
         }

@@ -6,17 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ca::{CaConfig, CtConfig, OidcConfig};
-use identity::{IssuerConfig, is_loopback};
-use log_store::LogKind;
-use serde::Deserialize;
+use identity::IssuerConfig;
 use service::TrustedProxies;
-use url::Url;
 use wire::countersign::Forge;
 
 use super::{
-    BaseUrl, Ca, Config, Database, KeyFile, Listen, Log, OidcDev, Telemetry, Trust, Tsa, issuers,
-    section::Section, tsa, values::LoginUrl,
+    BaseUrl, Config, KeyFile, Listen, OidcDev, Telemetry, Trust, Tsa, ca, database,
+    issuers::Around, logs, ports, section::Section, tsa, values::LoginUrl,
 };
 use crate::{
     cli::Part,
@@ -31,16 +27,18 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
     let tenant = tenant(&mut file);
     let listen = listen(file.section("listen"));
     let telemetry = telemetry(file.section("telemetry"));
-    let database = database(file.section("database"));
+    let database = database::read(file.section("database"));
     let oidc_dev = oidc_dev(&mut file);
     let audience = tenant.as_ref().and_then(|tenant| tenant.audience.as_deref());
-    let ca = only(&mut file, "ca").and_then(|section| ca(section, &dirs, audience));
-    let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let provider = oidc_dev.as_ref().map(|oidc| oidc.url.to_string());
+    let around = Around { audience, provider: provider.as_deref() };
+    let ca = only(&mut file, "ca").and_then(|section| ca::read(section, &dirs, around));
+    let tsa = only(&mut file, "tsa").and_then(|section| stamping(section, &dirs));
     let trust = only(&mut file, "trust").and_then(|section| trust(section, &dirs, provider));
-    let logs = logs(&mut file, &dirs);
+    let logs = logs::read(&mut file, &dirs);
     file.end();
-    let (tenant, logs, ca, tsa, (trust, trust_section)) = (tenant?, logs?, ca?, tsa?, trust?);
+    let (tenant, logs, mut ca, tsa, (trust, trust_section)) = (tenant?, logs?, ca?, tsa?, trust?);
+    let issuer_urls = std::mem::take(&mut ca.issuer_urls);
     let config = Config {
         data_dir: data_dir?,
         operator: tenant.operator.clone().unwrap_or_else(|| trust.url.host().to_owned()),
@@ -58,9 +56,11 @@ pub(super) fn config(mut file: Section<'_>) -> Option<Config> {
         tsa,
         trust,
         oidc_dev,
+        warnings: Vec::new(),
     };
     tenant.check_hosts(&config);
-    check_login(&trust_section, &config);
+    check_login(&trust_section, &config, &issuer_urls);
+    ports::check(&trust_section, &config);
     tenant.check_audience(&config);
     Some(config)
 }
@@ -125,7 +125,7 @@ fn only<'p>(file: &mut Section<'p>, kind: &'static str) -> Option<Section<'p>> {
     Some(section)
 }
 
-fn default_tenant(section: &mut Section<'_>, kind: &str) {
+pub(super) fn default_tenant(section: &mut Section<'_>, kind: &str) {
     if kind != "tenant"
         && let Some(tenant) = section.text("tenant")
         && tenant != "default"
@@ -170,68 +170,6 @@ fn telemetry(mut section: Section<'_>) -> Telemetry {
     Telemetry { log, json }
 }
 
-fn database(mut section: Section<'_>) -> Option<Database> {
-    let kind = section.required_text("kind");
-    let url: Option<Url> = section.parsed("url");
-    let password_file = section.path("password_file");
-    section.end();
-    match kind?.as_str() {
-        "sqlite" => {
-            for (key, given) in [("url", url.is_some()), ("password_file", password_file.is_some())]
-            {
-                if given {
-                    section.wrong(key, "kind `sqlite` has no use for it");
-                }
-            }
-            Some(Database::Sqlite)
-        }
-        "postgres" => postgres(&section, url, password_file),
-        other => {
-            section.wrong("kind", format!("`{other}` is neither `sqlite` nor `postgres`"));
-            None
-        }
-    }
-}
-
-fn postgres(
-    section: &Section<'_>,
-    url: Option<Url>,
-    password_file: Option<PathBuf>,
-) -> Option<Database> {
-    let Some(url) = url else {
-        section.wrong("url", "is missing, or not a URL");
-        return None;
-    };
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        section.wrong("url", "must be postgres://USER@HOST/DATABASE");
-    }
-    // Also in the query, where sqlx would take it from.
-    if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
-        section.wrong("url", "must not contain the password; use password_file");
-    }
-    if !stays_on_this_machine(&url) && !url.query_pairs().any(|(key, _)| is_tls_mode(&key)) {
-        // Left alone, sqlx falls back to plain text without a word.
-        section.wrong(
-            "url",
-            "must say `?sslmode=verify-full`, or `?sslmode=disable` on a network of its own",
-        );
-    }
-    Some(Database::Postgres { url, password_file })
-}
-
-fn is_tls_mode(parameter: &str) -> bool {
-    matches!(parameter, "sslmode" | "ssl-mode")
-}
-
-/// Loopback, or a socket in the file system. The query may name another host than the URL does.
-fn stays_on_this_machine(url: &Url) -> bool {
-    let named_in_query = url
-        .query_pairs()
-        .any(|(key, host)| matches!(&*key, "host" | "hostaddr") && !host.starts_with('/'));
-    let socket = |host: &str| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f");
-    !named_in_query && (url.host_str().is_none_or(socket) || is_loopback(url))
-}
-
 fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {
     if !file.has("oidc-dev") {
         return None;
@@ -250,20 +188,27 @@ fn oidc_dev(file: &mut Section<'_>) -> Option<OidcDev> {
 }
 
 /// Whoever logs in at a provider that the CA does not believe is refused there: found here, not by the
-/// first user. The URL is compared to the letter, as the `iss` of tokens is.
-fn check_login(section: &Section<'_>, config: &Config) {
+/// first user. The URL is compared to the letter, as the `iss` of tokens is. `issuer_urls` are those of
+/// all tables: one that has a problem of its own is there, and told.
+fn check_login(section: &Section<'_>, config: &Config, issuer_urls: &[String]) {
     // The default is the development provider's, and who leaves that out of the issuers does not mean it.
     if !section.was_given("oidc_url") {
         return;
     }
     let url = &config.trust.oidc_url;
-    let issuers: Vec<&str> = config.ca.settings.issuers.iter().map(IssuerConfig::url).collect();
+    let issuers = &config.ca.settings.issuers;
+    let written =
+        || issuers.iter().map(IssuerConfig::url).chain(issuer_urls.iter().map(String::as_str));
+    let is_believed =
+        issuers.iter().any(|issuer| issuer.is_of(url)) || written().any(|one| one == url);
+    let is_unread = |url: &&String| !issuers.iter().any(|issuer| issuer.url() == url.as_str());
+    let may_match = issuer_urls.iter().filter(is_unread).any(|url| url.contains('*'));
     // What is wrong with the issuers themselves is said already.
-    if issuers.is_empty() || issuers.contains(&url.as_str()) {
+    if written().next().is_none() || is_believed || may_match {
         return;
     }
     let same_but_slash =
-        issuers.iter().find(|issuer| issuer.trim_end_matches('/') == url.trim_end_matches('/'));
+        written().find(|issuer| issuer.trim_end_matches('/') == url.trim_end_matches('/'));
     let why = match same_but_slash {
         Some(issuer) => format!(
             "`{url}` and the issuer `{issuer}` differ by the final slash: write both as the `issuer` of \
@@ -274,70 +219,6 @@ fn check_login(section: &Section<'_>, config: &Config) {
         ),
     };
     section.wrong("oidc_url", why);
-}
-
-/// A certificate authority, before it is known where its log is.
-struct OpenCa {
-    url: BaseUrl,
-    port: u16,
-    key: KeyFile,
-    settings: CaConfig,
-    ct_url: Option<Url>,
-    state_dir: Option<PathBuf>,
-}
-
-impl OpenCa {
-    fn settled(mut self, ct: &Log) -> Ca {
-        if let Some(url) = self.ct_url.or_else(|| Url::parse(&ct.url.to_string()).ok()) {
-            self.settings.ct.url = url;
-        }
-        Ca {
-            url: self.url,
-            port: self.port,
-            key: self.key,
-            settings: self.settings,
-            state_dir: self.state_dir,
-        }
-    }
-}
-
-fn ca(mut section: Section<'_>, dirs: &DeploymentDirs, audience: Option<&str>) -> Option<OpenCa> {
-    let (url, port, key) = common(&mut section, Face::Ca, "key", dirs.key_file(Part::Ca, "ca"));
-    let ct_url: Option<Url> = section.parsed("ct_url");
-    let ct_timeout_ms = section.integer("ct_timeout_ms");
-    let lifetime_s = section.integer("lifetime_s");
-    let backdate_s = section.integer("backdate_s");
-    let state_dir = section.path("state_dir");
-    let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
-    let listed = section.listed("issuer");
-    let nobody = listed.is_empty();
-    let issuers = issuers::read(listed, audience);
-    let conflicts = identity::name_conflicts(&issuers);
-    for conflict in &conflicts {
-        section.wrong("issuer", conflict);
-    }
-    if nobody {
-        section.wrong("issuer", "nobody would be believed; add [[ca.<name>.issuer]]");
-    }
-    if let Err(error) = &oidc {
-        section.wrong("oidc", error.message());
-    }
-    let url = url?;
-    let mut settings = CaConfig::new(issuers, Url::parse(&url.to_string()).ok()?);
-    settings.ct =
-        CtConfig { timeout_ms: ct_timeout_ms.unwrap_or(settings.ct.timeout_ms), ..settings.ct };
-    settings.lifetime_s = lifetime_s.unwrap_or(settings.lifetime_s);
-    settings.backdate_s = backdate_s.unwrap_or(settings.backdate_s);
-    if let Ok(Some(oidc)) = oidc {
-        settings.oidc = oidc;
-    }
-    match settings.check() {
-        Err(ca::CaConfigError::Issuers(error)) if conflicts.contains(&error) => {}
-        Err(error) => section.wrong_here(error),
-        Ok(()) => {}
-    }
-    section.end();
-    Some(OpenCa { url, port, key: key?, settings, ct_url, state_dir })
 }
 
 fn stamping(mut section: Section<'_>, dirs: &DeploymentDirs) -> Option<Tsa> {
@@ -389,70 +270,8 @@ fn forge(section: &mut Section<'_>) -> Option<Forge> {
     Some(forge)
 }
 
-/// One log of each kind.
-struct LogSections {
-    ct: Log,
-    further_ca_chains: Vec<PathBuf>,
-    rekor1: Log,
-    tiles_key: KeyFile,
-    rekor2: Log,
-}
-
-fn logs(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
-    let mut found = [None, None, None];
-    let [ct, rekor1, rekor2] = &mut found;
-    let mut tiles_key = None;
-    let mut further_ca_chains = Vec::new();
-    for (name, mut section) in file.named("log") {
-        default_tenant(&mut section, "log");
-        if !is_file_name(&name) {
-            section.wrong_here("a log's name has letters, digits, `-`, `_` and `.`, not at first");
-        }
-        let (kind, face, place) = match section.required_text("kind").as_deref() {
-            Some("ct") => (LogKind::Ct, Face::Ct, &mut *ct),
-            Some("rekor1") => (LogKind::Rekor1, Face::Rekor1, &mut *rekor1),
-            Some("rekor2") => (LogKind::Rekor2, Face::Rekor2, &mut *rekor2),
-            Some(other) => {
-                section.wrong("kind", format!("`{other}` is none of ct, rekor1, rekor2"));
-                continue;
-            }
-            None => continue,
-        };
-        if place.is_some() {
-            section.wrong_here(format!("a second {} log is not supported yet", kind.as_str()));
-        }
-        let (url, port, own_key) =
-            common(&mut section, face, "key", dirs.key_file(Part::Log, kind.as_str()));
-        if kind == LogKind::Rekor1 {
-            tiles_key = key(&mut section, "tiles_key", dirs.key_file(Part::Log, "rekor1-tiles"));
-        }
-        if kind == LogKind::Ct {
-            further_ca_chains = section.paths("further_ca_chains");
-        }
-        section.end();
-        *place = Some((name, url, port, own_key));
-    }
-    for (kind, log) in ["ct", "rekor1", "rekor2"].into_iter().zip(&found) {
-        if log.is_none() {
-            file.wrong("log", format!("a [log.<name>] of kind `{kind}` is missing"));
-        }
-    }
-    let [ct, rekor1, rekor2] = found.map(|log| {
-        let (name, url, port, key) = log?;
-        Some(Log { name, url: url?, port, key: key? })
-    });
-    let (ct, rekor1, rekor2) = (ct?, rekor1?, rekor2?);
-    Some(LogSections { ct, further_ca_chains, rekor1, tiles_key: tiles_key?, rekor2 })
-}
-
-/// The last checkpoint of a log is in a file of its name.
-fn is_file_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
-}
-
 /// What every service has: URL, port, key.
-fn common(
+pub(super) fn common(
     section: &mut Section<'_>,
     face: Face,
     key_name: &'static str,
@@ -463,6 +282,10 @@ fn common(
     (url, port, key(section, key_name, default_key))
 }
 
-fn key(section: &mut Section<'_>, name: &'static str, default: PathBuf) -> Option<KeyFile> {
+pub(super) fn key(
+    section: &mut Section<'_>,
+    name: &'static str,
+    default: PathBuf,
+) -> Option<KeyFile> {
     if section.has(name) { section.parsed(name) } else { Some(KeyFile(default)) }
 }

@@ -9,18 +9,27 @@ pub(crate) struct Problems(Vec<String>);
 
 /// Where the sections of one file note their [`Problems`].
 #[derive(Debug, Default)]
-pub(super) struct Notes(RefCell<Vec<String>>);
+pub(super) struct Notes {
+    problems: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<String>>,
+}
 
 impl Notes {
     /// Notes that `what` is wrong at `place`, a dotted TOML path.
     pub(super) fn note(&self, place: &str, what: impl fmt::Display) {
-        self.0.borrow_mut().push(format!("{place}: {what}"));
+        self.problems.borrow_mut().push(format!("{place}: {what}"));
     }
 
-    /// What was noted, if anything was.
-    pub(super) fn into_problems(self) -> Option<Problems> {
-        let problems = self.0.into_inner();
-        if problems.is_empty() { None } else { Some(Problems(problems)) }
+    /// Notes what can be meant at `place`, and seldom is.
+    pub(super) fn warn(&self, place: &str, what: impl fmt::Display) {
+        self.warnings.borrow_mut().push(format!("{place}: {what}"));
+    }
+
+    /// The problems that were noted, if any were, and the warnings.
+    pub(super) fn into_parts(self) -> (Option<Problems>, Vec<String>) {
+        let problems = self.problems.into_inner();
+        let problems = if problems.is_empty() { None } else { Some(Problems(problems)) };
+        (problems, self.warnings.into_inner())
     }
 }
 
@@ -64,6 +73,36 @@ impl<'p> Section<'p> {
     /// Notes what is wrong with the whole table.
     pub(super) fn wrong_here(&self, what: impl fmt::Display) {
         self.problems.note(&self.path, what);
+    }
+
+    /// Notes what is wrong with another table, or with what became of it.
+    pub(super) fn wrong_at(&self, place: &str, what: impl fmt::Display) {
+        self.problems.note(place, what);
+    }
+
+    /// Notes what can be meant, and seldom is, with `key`.
+    pub(super) fn warn(&self, key: &str, what: impl fmt::Display) {
+        self.problems.warn(&self.place(key), what);
+    }
+
+    /// Likewise with another table.
+    pub(super) fn warn_at(&self, place: &str, what: impl fmt::Display) {
+        self.problems.warn(place, what);
+    }
+
+    /// Likewise with the whole table.
+    pub(super) fn warn_here(&self, what: impl fmt::Display) {
+        self.problems.warn(&self.path, what);
+    }
+
+    /// The dotted TOML path of the table.
+    pub(super) fn here(&self) -> &str {
+        &self.path
+    }
+
+    /// The text at `key`, for whoever else reads it.
+    pub(super) fn peek(&self, key: &str) -> Option<&str> {
+        self.values.get(key).and_then(Value::as_str)
     }
 
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
@@ -196,7 +235,7 @@ impl<'p> Section<'p> {
 
     /// Whether `key` is there and is `text`.
     pub(super) fn is_text(&self, key: &str, text: &str) -> bool {
-        self.values.get(key).and_then(Value::as_str) == Some(text)
+        self.peek(key) == Some(text)
     }
 
     /// Everything that was not taken yet.

@@ -3,7 +3,7 @@ use super::*;
 /// The smallest configuration, as `trial.toml` has it.
 fn sample(name: &str) -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    fs::read_to_string(format!("{root}/{name}")).unwrap()
+    std::fs::read_to_string(format!("{root}/{name}")).unwrap()
 }
 
 fn trial() -> String {
@@ -228,7 +228,11 @@ fn two_issuers_of_the_same_people_are_refused_by_name() {
     let keycloak = "[[ca.default.issuer]]\ntype = \"email\"\nurl = \"https://sso.acme.example\"\n\
         audiences = [\"a\"]\ndomains = [\"acme.example\"]\n";
     let said = problems(&format!("{}\n{keycloak}", trial()));
-    for part in ["ca.default.issuer: ", "`http://localhost:3006`", "`https://sso.acme.example`"] {
+    for part in [
+        "\n  ca.default.issuer[1]: issuers `http://localhost:3006` and `https://sso.acme.example` both",
+        "write into the entry of `https://sso.acme.example` the line \
+         `shares_names_with = [\"http://localhost:3006\"]`",
+    ] {
         assert!(said.contains(part), "{said}");
     }
     let shares = "shares_names_with = [\"http://localhost:3006\"]\n";
@@ -611,4 +615,137 @@ fn two_entries_that_nothing_tells_apart_are_found_by_reading() {
     assert!(said.contains("configured twice") && said.contains("ca.default"), "{said}");
     let told_apart = format!("{entry}cluster = \"one\"\n{entry}cluster = \"two\"\n");
     Config::parse(&format!("{}\n{told_apart}", trial())).unwrap();
+}
+
+/// One problem was told as three.
+#[test]
+fn an_issuer_with_a_problem_of_its_own_is_not_called_missing() {
+    const SSO: &str = "https://sso.acme.example";
+    let bad = login(SSO, SSO).replace("audiences = [\"acme\"]\n", "audiences = []\n");
+    let said = problems(&bad);
+    assert!(said.contains("1 problem\n") && said.contains("audience"), "{said}");
+    let other = "[[ca.default.issuer]]\ntype = \"uri\"\naudiences = [\"a\"]\nurl = \"https://b.acme.example\"\n\
+                 subject_domain = \"https://b.acme.example\"\n";
+    let shares = |url: &str| format!("{bad}\n{other}shares_names_with = [\"{url}\"]\n");
+    let said = problems(&shares(SSO));
+    assert!(said.contains("1 problem\n"), "{said}");
+    let said = problems(&shares("https://gone.example"));
+    assert!(said.contains("2 problems") && said.contains("`https://gone.example`"), "{said}");
+}
+
+#[test]
+fn people_may_log_in_at_an_issuer_of_a_pattern() {
+    let pattern = "https://sso.acme.example/realms/*";
+    let text = login("https://sso.acme.example/realms/a", "x")
+        .replace("url = \"x\"", &format!("url_pattern = \"{pattern}\""))
+        .replace(
+            "shares_names_with = [",
+            &format!("open_to_all = true\nshares_names_with = [\"{pattern}\", "),
+        );
+    let config = Config::parse(&text);
+    assert!(config.is_ok(), "{:#}", config.unwrap_err());
+}
+
+#[test]
+fn sharing_with_nobody_is_told_from_sharing_with_oneself() {
+    let entry = |shares: &str| {
+        problems(&format!(
+            "{}\n[[ca.default.issuer]]\ntype = \"uri\"\naudiences = [\"a\"]\n\
+             url = \"https://b.acme.example\"\nsubject_domain = \"https://b.acme.example\"\n\
+             shares_names_with = [\"{shares}\"]\n",
+            trial()
+        ))
+    };
+    let said = entry("https://b.acme.example");
+    let own = "ca.default.issuer[1]: `shares_names_with` of the issuer `https://b.acme.example` has the \
+               issuer's own `url`";
+    assert!(said.contains(own), "{said}");
+    let said = entry("https://b.acme.example/");
+    assert!(said.contains("ca.default.issuer[1]: ") && said.contains("of no entry"), "{said}");
+}
+
+#[test]
+fn too_many_entries_are_told_with_their_issuer_and_the_limit() {
+    let entry = |number: usize| {
+        format!(
+            "[[ca.default.issuer]]\ntype = \"kubernetes\"\naudiences = [\"a\"]\n\
+             url = \"https://kubernetes.default.svc.cluster.local\"\ncluster = \"c{number}\"\n\
+             keys_file = \"/c{number}\"\n"
+        )
+    };
+    let with = |count| format!("{}\n{}", trial(), (0..count).map(entry).collect::<String>());
+    let config = Config::parse(&with(256));
+    assert!(config.is_ok(), "{:#}", config.unwrap_err());
+    let said = problems(&with(257));
+    for part in ["`https://kubernetes.default.svc.cluster.local`", "257", "at most 256"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    Config::parse(text).unwrap().warnings
+}
+
+#[test]
+fn no_sample_is_warned_of() {
+    for name in
+        ["docs/samples/trial.toml", "docs/samples/production.toml", "deploy/countersign.toml"]
+    {
+        assert_eq!(warnings(&sample(name)), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_port_that_was_changed_in_one_place_alone_is_warned_of() {
+    let provider = "[oidc-dev]\nurl = \"http://localhost:3006\"";
+    let moved = changed(provider, &format!("{provider}\nport = 3016"));
+    let [port] = &warnings(&moved)[..] else { panic!() };
+    for part in ["[oidc-dev]: ", "`http://localhost:3006`", "port 3016"] {
+        assert!(port.contains(part), "{port}");
+    }
+    let both = moved.replace("3006", "3016");
+    assert_eq!(warnings(&both), Vec::<String>::new());
+    let [issuer] = &warnings(&changed(
+        provider,
+        "[oidc-dev]\nurl = \"http://localhost:3016\"\nport = 3016",
+    ))[..] else {
+        panic!()
+    };
+    assert!(issuer.starts_with("ca.default.issuer[0].url: "), "{issuer}");
+    let tsa = warnings(&changed("[tsa.default]", "[tsa.default]\nport = 13004"));
+    assert!(tsa.len() == 1 && tsa[0].contains("[tsa.<name>]"), "{tsa:?}");
+}
+
+#[test]
+fn a_rule_that_no_token_can_meet_is_warned_of() {
+    let github = |rules: &str| {
+        warnings(&format!(
+            "{}\n[[ca.default.issuer]]\ntype = \"github-workflow\"\naudiences = [\"a\"]\n\
+             url = \"https://token.actions.githubusercontent.com\"\n\
+             shares_names_with = [\"http://localhost:3006/github\"]\n\
+             required_claims = {{ repository_owner_id = 1, {rules} }}\n",
+            trial()
+        ))
+    };
+    let [warning] = &github("ref = \"main\"")[..] else { panic!() };
+    assert!(warning.starts_with("ca.default.issuer[1]: ") && warning.contains("refs/heads/main"));
+    assert_eq!(github("ref = \"refs/heads/main\""), Vec::<String>::new());
+}
+
+#[test]
+fn domains_that_nobody_owns_are_refused_with_the_reason() {
+    let with = |domain: &str| {
+        problems(
+            &login("https://sso.example", "https://sso.example").replace("acme.example", domain),
+        )
+    };
+    for (domain, why) in
+        [("*.co.uk", "strangers"), ("example", "single label"), ("a@b.example", "`@`")]
+    {
+        let said = with(domain);
+        assert!(
+            said.contains(&format!("`domains` has `{domain}`")) && said.contains(why),
+            "{said}"
+        );
+    }
 }

@@ -18,6 +18,12 @@ impl BaseUrl {
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
+
+    /// The port of an `http` URL, which is of this machine; with `https` somebody else ends TLS.
+    pub(super) fn plain_port(&self) -> Option<u16> {
+        let url = Url::parse(&self.text).ok().filter(|url| url.scheme() == "http")?;
+        url.port_or_known_default()
+    }
 }
 
 impl fmt::Display for BaseUrl {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toml::Table;
 use url::Url;
 
 use super::{
-    Keys,
+    Format, Keys, Source,
     go_template::{Context, Translated},
     legacy,
 };
@@ -29,30 +29,26 @@ const NAME: &str = "subject_alternative_name";
 const FORGES: [&str; 3] = ["github.com", "gitlab.com", "bitbucket.org"];
 
 impl Metadata {
-    pub(super) fn read(value: &Value, notes: &mut Vec<String>) -> Result<Self, String> {
+    pub(super) fn read(
+        value: &Value,
+        format: Format,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, String> {
         let Value::Object(table) = value else { return Err("is no table".to_owned()) };
-        let mut keys = Keys::new(table, notes);
+        let mut keys = Keys::new(table, format, notes);
         let name = keys.text("subject-alternative-name-template");
         let extensions = keys.table("extension-templates");
-        let defaults: BTreeMap<String, String> = keys
-            .table("default-template-values")
-            .iter()
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect();
-        keys.end("a ci-provider");
+        let defaults = texts(keys.table("default-template-values"))?;
+        keys.end("a ci-provider")?;
         let name = name.ok_or("`subject-alternative-name-template` is missing")?;
         let mut metadata =
             Self { template: Table::new(), base_url: None, source_hosts: Vec::new() };
         metadata.add(NAME, name, &defaults)?;
-        for (extension, text) in extensions {
-            let setting = extension_name(extension);
-            if matches!(setting.as_str(), "issuer" | "subject") {
+        for (extension, text) in taken(extensions, format, notes)? {
+            if matches!(extension, "issuer" | "subject") {
                 notes.push(format!("`{extension}` is the token's own; Fulcio ignores it too"));
-                continue;
-            }
-            let text = text.as_str().unwrap_or_default().trim();
-            if !text.is_empty() {
-                metadata.add(&setting, text, &defaults)?;
+            } else {
+                metadata.add(&extension.replace('-', "_"), text, &defaults)?;
             }
         }
         let values = defaults.into_iter().map(|(name, value)| (name, toml::Value::String(value)));
@@ -97,53 +93,72 @@ impl Metadata {
     }
 }
 
-/// `build-signer-uri` and `BuildSignerURI` as we write them.
-fn extension_name(name: &str) -> String {
-    if name.contains('-') || name.chars().all(|c| c.is_ascii_lowercase()) {
-        return name.replace('-', "_");
-    }
-    let mut words = String::new();
-    let mut after_lower = false;
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && after_lower {
-            words.push('_');
-        }
-        after_lower = c.is_ascii_lowercase();
-        words.push(c.to_ascii_lowercase());
-    }
-    words
+/// Fulcio's extensions, as its YAML has them.
+const EXTENSIONS: [&str; 22] = [
+    "issuer",
+    "github-workflow-trigger",
+    "github-workflow-sha",
+    "github-workflow-name",
+    "github-workflow-repository",
+    "github-workflow-ref",
+    "build-signer-uri",
+    "build-signer-digest",
+    "runner-environment",
+    "source-repository-uri",
+    "source-repository-digest",
+    "source-repository-ref",
+    "source-repository-identifier",
+    "source-repository-owner-uri",
+    "source-repository-owner-identifier",
+    "build-config-uri",
+    "build-config-digest",
+    "build-trigger",
+    "run-invocation-uri",
+    "source-repository-visibility-at-signing",
+    "deployment-environment",
+    "subject",
+];
+
+/// The extensions' templates that are not empty.
+fn taken<'v>(
+    table: &'v Map<String, Value>,
+    format: Format,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(&'static str, &'v str)>, String> {
+    let mut keys = Keys::new(table, format, notes);
+    let texts = EXTENSIONS.map(|name| (name, keys.text(name).map(str::trim).unwrap_or_default()));
+    keys.end("the extensions")?;
+    Ok(texts.into_iter().filter(|(_, text)| !text.is_empty()).collect())
 }
 
-/// What a platform calls its own machines, by the host of its issuer.
-const HOSTED: [(&str, &str); 4] = [
+fn texts(table: &Map<String, Value>) -> Result<BTreeMap<String, String>, String> {
+    let text = |(name, value): (&String, &Value)| match value.as_str() {
+        Some(text) => Ok((name.clone(), text.to_owned())),
+        None => Err(format!("the default `{name}` is no text")),
+    };
+    table.iter().map(text).collect()
+}
+
+/// What a platform calls its own machines, by the host of its issuer, to the letter: a company's
+/// `acme-gitlab.com` has none.
+const HOSTED: [(&str, &str); 6] = [
     ("token.actions.githubusercontent.com", "github-hosted"),
     ("gitlab.com", "gitlab-hosted"),
     ("agent.buildkite.com", "buildkite-hosted"),
     ("oidc.buddyusercontent.com", "platform-hosted"),
+    ("eu-oidc.buddyusercontent.com", "platform-hosted"),
+    ("asia-oidc.buddyusercontent.com", "platform-hosted"),
 ];
 
-/// Hosts whose issuers serve everybody who asks.
-const STRANGERS: [&str; 8] = [
-    "token.actions.githubusercontent.com",
-    "gitlab.com",
-    "accounts.google.com",
-    "agent.buildkite.com",
-    "oidc.circleci.com",
-    "oidc.codefresh.io",
-    "oidc.buddyusercontent.com",
-    "login.microsoftonline.com",
-];
-
-/// The issuer called `name` in our words.
+/// An issuer in our words.
 pub(super) fn translate(
-    name: &str,
-    value: &Value,
-    is_pattern: bool,
+    source: Source<'_>,
     metadata: &BTreeMap<String, Metadata>,
     notes: &mut Vec<String>,
 ) -> Result<Table, String> {
+    let Source { name, value, is_pattern, format } = source;
     let Value::Object(fields) = value else { return Err("is no table".to_owned()) };
-    let mut keys = Keys::new(fields, notes);
+    let mut keys = Keys::new(fields, format, notes);
     let mut entry = Table::new();
     let mut set = |key: &str, value: toml::Value| drop(entry.insert(key.to_owned(), value));
     let text = |text: &str| toml::Value::String(text.to_owned());
@@ -162,7 +177,7 @@ pub(super) fn translate(
     let provider = keys.text("ci-provider");
     let domain = keys.text("subject-domain");
     let trust_domain = keys.text("spiffe-trust-domain");
-    keys.end("an issuer");
+    keys.end("an issuer")?;
     match kind {
         "email" | "kubernetes" => set("type", text(kind)),
         "uri" | "username" => {
@@ -195,7 +210,12 @@ pub(super) fn translate(
             ci(name, template, &mut set, notes);
         }
     }
-    to_add(name, kind, notes);
+    if kind == "email" {
+        notes.push(
+            "add `domains`, the domains of the addresses that it may vouch for (or `open_to_all`)"
+                .to_owned(),
+        );
+    }
     Ok(entry)
 }
 
@@ -214,7 +234,7 @@ fn common(keys: &mut Keys<'_, '_>, set: &mut impl FnMut(&str, toml::Value)) {
                 .to_owned(),
         );
     }
-    if keys.take("skip-email-verification") == Some(&Value::Bool(true)) {
+    if keys.flag("skip-email-verification") {
         set("skip_email_verification", toml::Value::Boolean(true));
     }
     if keys.text("ca-cert").is_some() {
@@ -243,7 +263,7 @@ fn ci(
     notes: &mut Vec<String>,
 ) {
     let host = host_of(name);
-    let hosted = HOSTED.iter().find(|(of, _)| host == *of || host.ends_with(&format!("-{of}")));
+    let hosted = HOSTED.iter().find(|(of, _)| host == *of);
     if let Some((_, runner)) = hosted {
         let runner = toml::Value::String((*runner).to_owned());
         metadata.template.insert("hosted_runners".to_owned(), toml::Value::Array(vec![runner]));
@@ -262,30 +282,6 @@ fn ci(
          `source_hosts`; the presets of docs/ci-issuers.md check more and say more"
             .to_owned(),
     );
-}
-
-/// What only the operator knows.
-fn to_add(name: &str, kind: &str, notes: &mut Vec<String>) {
-    if kind == "email" {
-        notes.push(
-            "add `domains`, the domains of the addresses that it may vouch for (or `open_to_all`)"
-                .to_owned(),
-        );
-    }
-    if name.contains('*') {
-        notes.push(
-            "believes every issuer that its wildcards match, of other tenants too: narrow it, or \
-             add `required_claims`"
-                .to_owned(),
-        );
-    }
-    let host = host_of(name);
-    if STRANGERS.iter().any(|of| host == *of || host.ends_with(&format!("-{of}"))) {
-        notes.push(
-            "serves strangers: add `required_claims` for your organisation (or `open_to_all`)"
-                .to_owned(),
-        );
-    }
 }
 
 /// Scheme and host of a URI's domain, without the port and path over which Fulcio reads.

@@ -165,7 +165,7 @@ fn what_upstream_reads_over_is_named() {
         ),
         (
             "oidc-issuers:\n  https://gitlab.com:\n    type: gitlab-pipeline\n    client-id: x\n",
-            "add `required_claims`",
+            "serves every project on gitlab.com: demand one of the claims",
         ),
     ] {
         let notes = notes(config);
@@ -206,6 +206,25 @@ fn issuers_whose_names_meet_are_not_printed_as_if_they_went_together() {
     assert!(said.contains("printed as a comment") && said.contains("`cluster`"), "{said}");
 }
 
+/// Fulcio lets all issuers of a pattern vouch for one name; here the operator says so.
+#[test]
+fn a_pattern_whose_issuers_share_names_says_so() {
+    let config = "meta-issuers:\n  https://c.acme.example/id/*:\n    type: kubernetes\n    \
+                  client-id: x\n  https://ci.acme.example/*:\n    type: uri\n    client-id: x\n    \
+                  subject-domain: https://ci.acme.example\n";
+    let import = Import::of(config).unwrap();
+    for entry in &import.entries {
+        let issuer = read_as_open(&entry.table).unwrap();
+        assert_eq!(issuer.shares_names_with(), std::slice::from_ref(&entry.name));
+        assert_eq!(identity::name_conflicts(&[issuer]), Vec::new());
+        let said = entry.notes.join("\n");
+        assert!(said.contains("may vouch for the same names, as with Fulcio"), "{said}");
+    }
+    // Connectors of one name at every issuer: no statement makes that sound.
+    let dex = Import::of(&config.replace("uri\n", "uri\n    issuer-claim: $.c\n")).unwrap();
+    assert!(dex.entries.iter().any(|entry| entry.fault.is_some()));
+}
+
 /// As Dex's tokens are: `{"federated_claims": {"connector_id": "github"}}`.
 #[test]
 fn an_issuer_claim_leads_into_objects() {
@@ -231,4 +250,153 @@ fn hostile_files_are_refused() {
     let direction =
         "oidc-issuers:\n  https://a.example:\n    type: email\n    client-id: \"a\\u202eb\"\n";
     assert!(Import::of(direction).unwrap().text("x").is_err());
+}
+
+/// Fulcio's YAML knows `client-id` alone, and its JSON `ClientID` in any case.
+#[test]
+fn settings_are_those_that_fulcio_reads_in_the_files_format() {
+    let yaml = "oidc-issuers:\n  https://a.example:\n    type: kubernetes\n    client-id: acme-only\n    \
+                clientid: sigstore\n    Type: email\n    SkipEmailVerification: true\nOIDCIssuers:\n  \
+                https://b.example:\n    type: kubernetes\n    client-id: x\n";
+    let import = Import::of(yaml).unwrap();
+    let [entry] = import.entries.as_slice() else { panic!("{import:?}") };
+    assert_eq!(entry.table["audiences"], Toml::Array(vec![Toml::String("acme-only".to_owned())]));
+    assert_eq!(entry.table["type"].as_str(), Some("kubernetes"));
+    assert!(!entry.table.contains_key("skip_email_verification"));
+    let said = notes(yaml);
+    for name in ["clientid", "Type", "SkipEmailVerification", "OIDCIssuers"] {
+        assert!(said.contains(&format!("`{name}` is no setting of ")), "{name}: {said}");
+    }
+    assert!(said.contains("Fulcio ignores it (in YAML it is `client-id`)"), "{said}");
+
+    let json = |settings: Value| {
+        let mut issuer = json!({"Type": "email", "ClientID": "x"});
+        issuer.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        json!({"OIDCIssuers": {"https://a.example": issuer}}).to_string()
+    };
+    for (settings, skips) in [
+        (json!({"SkipEmailVerification": true}), true),
+        (json!({"skipemailverification": true}), true),
+        (json!({"skip-email-verification": true}), false),
+        (json!({"skip_email_verification": true}), false),
+        (json!({"SkipEmailVerification": "true"}), false),
+    ] {
+        let import = Import::of(&json(settings.clone())).unwrap();
+        let table = &import.entries[0].table;
+        assert_eq!(table.contains_key("skip_email_verification"), skips, "{settings}");
+        let said = import.entries[0].notes.join("\n");
+        assert_eq!(said.contains("no setting of an issuer") || said.contains("neither"), !skips);
+    }
+    for (word, skips) in [("True", true), ("yes", true), ("no", false), ("maybe", false)] {
+        let yaml = format!(
+            "oidc-issuers:\n  https://a.example:\n    type: email\n    skip-email-verification: {word}\n"
+        );
+        let import = Import::of(&yaml).unwrap();
+        assert_eq!(
+            import.entries[0].table.contains_key("skip_email_verification"),
+            skips,
+            "{word}"
+        );
+    }
+}
+
+#[test]
+fn two_spellings_of_one_setting_are_not_chosen_from() {
+    let issuer = json!({"Type": "kubernetes", "ClientID": "acme-only", "clientid": "sigstore"});
+    let import = Import::of(&json!({"OIDCIssuers": {"https://a.example": issuer}}).to_string());
+    let import = import.unwrap();
+    assert!(import.entries.is_empty() && import.lost);
+    let said = import.notes.join("\n");
+    assert!(said.contains("`ClientID` and `clientid` are one setting"), "{said}");
+    let twice = json!({"OIDCIssuers": {}, "oidcissuers": {}});
+    assert!(Import::of(&twice.to_string()).is_err());
+    let extensions = json!({"BuildTrigger": "a", "buildTrigger": "b"});
+    let provider = json!({"SubjectAlternativeNameTemplate": "x", "ExtensionTemplates": extensions});
+    let import = Import::of(&json!({"CIIssuerMetadata": {"p": provider}}).to_string()).unwrap();
+    assert!(import.lost, "{import:?}");
+}
+
+/// `build-signer-uri` is nothing to the reader of JSON, and `BuildSignerURI` nothing to that of YAML.
+#[test]
+fn extensions_are_spelled_by_the_format_too_and_no_default_is_lost() {
+    let yaml = "ci-issuer-metadata:\n  p:\n    subject-alternative-name-template: https://a.example/{{ .a }}\n    \
+                default-template-values: {url: https://a.example}\n    extension-templates:\n      \
+                build-trigger: event\n      BuildConfigDigest: sha\noidc-issuers:\n  https://a.example:\n    \
+                type: ci-provider\n    ci-provider: p\n    client-id: x\n";
+    let import = Import::of(yaml).unwrap();
+    let template = import.entries[0].table["template"].as_table().unwrap();
+    assert!(
+        template.contains_key("build_trigger") && !template.contains_key("build_config_digest")
+    );
+    assert!(notes(yaml).contains("`BuildConfigDigest` is no setting of the extensions"));
+    let lost = yaml.replace("{url: https://a.example}", "{url: true}");
+    assert!(notes(&lost).contains("the default `url` is no text"));
+}
+
+#[test]
+fn only_a_platforms_own_hosts_have_its_word_for_its_machines() {
+    let runners = |host: &str| {
+        let config = format!(
+            "oidc-issuers:\n  https://{host}:\n    type: ci-provider\n    ci-provider: p\n    client-id: x\n\
+             ci-issuer-metadata:\n  p:\n    subject-alternative-name-template: https://{host}/{{{{ .a }}}}\n"
+        );
+        let import = Import::of(&config).unwrap();
+        import.entries[0].table["template"].get("hosted_runners").map(Toml::to_string)
+    };
+    for host in
+        ["acme-gitlab.com", "evil-token.actions.githubusercontent.com", "gitlab.com.evil.example"]
+    {
+        assert_eq!(runners(host), None, "{host}");
+    }
+    for host in
+        ["gitlab.com", "token.actions.githubusercontent.com", "eu-oidc.buddyusercontent.com"]
+    {
+        assert!(runners(host).is_some_and(|runners| runners.contains("-hosted")), "{host}");
+    }
+}
+
+/// Fulcio asks the fixed entry alone, so that a token of it to `sigstore` is refused there.
+#[test]
+fn a_wildcard_that_fits_a_fixed_issuer_is_not_printed_as_if_it_counted() {
+    let config = "oidc-issuers:\n  https://login.acme.example/realms/corp:\n    client-id: https://acme-only.example\n    \
+                  type: username\n    subject-domain: acme.example\nmeta-issuers:\n  \
+                  https://login.acme.example/realms/*:\n    client-id: sigstore\n    type: uri\n    \
+                  subject-domain: https://apps.acme.example\n  \
+                  https://container.googleapis.com/v1/projects/acme/locations/*/clusters/*:\n    \
+                  client-id: x\n    type: kubernetes\n";
+    let text = |config: &str| {
+        let text = Import::of(config).unwrap().text("main").unwrap();
+        let table: Table = text.parse().unwrap();
+        (text, table["ca"]["main"]["issuer"].as_array().unwrap().len())
+    };
+    let (said, count) = text(config);
+    assert_eq!(count, 2, "{said}");
+    assert!(
+        said.contains("such as `https://login.acme.example/realms/corp`: Fulcio asks"),
+        "{said}"
+    );
+    // Also where it would be whole, and where the fixed one could not be translated.
+    let tied = config.replace(
+        "oidc-issuers:\n",
+        "oidc-issuers:\n  https://container.googleapis.com/v1/projects/acme/locations/l/clusters/c:\n    type: x\n",
+    );
+    let (said, count) = text(&tied);
+    assert_eq!(count, 1, "{said}");
+    assert!(said.contains("locations/l/clusters/c`: Fulcio asks"), "{said}");
+}
+
+#[test]
+fn many_issuers_of_one_large_provider_do_not_fill_the_memory() {
+    let issuers: serde_json::Map<String, Value> = (0..1000)
+        .map(|n| {
+            let issuer = json!({"Type": "ci-provider", "CIProvider": "p", "ClientID": "x"});
+            (format!("https://a{n}.example"), issuer)
+        })
+        .collect();
+    let template = format!("https://a.example/{}", "x".repeat(100_000));
+    let config = json!({
+        "OIDCIssuers": issuers, "CIIssuerMetadata": {"p": {"SubjectAlternativeNameTemplate": template}}
+    });
+    let error = Import::of(&config.to_string()).unwrap_err().to_string();
+    assert!(error.contains("becomes longer than"), "{error}");
 }

@@ -1,4 +1,4 @@
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use log_store::{LogStore, StoreError};
@@ -6,7 +6,7 @@ use log_store::{LogStore, StoreError};
 use crate::{
     cli::Part,
     config::{Config, Database},
-    data_dir::make_private,
+    data_dir::{make_private, read_if_present},
     deployment_dirs::DeploymentDirs,
     logs::open_store,
 };
@@ -37,7 +37,12 @@ pub(super) async fn open(
 }
 
 fn password(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read the database's password from {}", path.display()))?;
+    let explain = || {
+        format!(
+            "cannot read the database's password, `password_file` of [database], from {}",
+            path.display()
+        )
+    };
+    let text = read_if_present(path).with_context(explain)?.with_context(explain)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

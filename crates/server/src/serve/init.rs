@@ -15,7 +15,7 @@ use crate::{
     cli::Part,
     config::{Config, Database, KeyFile},
     data_dir::{Access, DataDir, replace},
-    deployment_dirs::DeploymentDirs,
+    deployment_dirs::{DeploymentDirs, open_to_others},
     keys::{self, load_or_make_file},
     output,
     services::{self, Shared},
@@ -26,6 +26,9 @@ pub(crate) async fn init(secrets_only: bool, config: Config) -> anyhow::Result<E
     let dirs = DeploymentDirs::new(&config.data_dir);
     let shared = Shared::new(Arc::new(SystemClock));
     let init = Init { public: PublicDir::new(&dirs), config: &config, dirs, shared };
+    for words in open_to_others(&config) {
+        output::print(&format!("warning: {words}"));
+    }
     init.directories()?;
     init.keys()?;
     if secrets_only {
@@ -191,7 +194,10 @@ impl Init<'_> {
         let (tuf_dir, tuf_root) = (self.dirs.tuf(), self.dirs.tuf_root());
         if tuf_root.exists() {
             say("the TUF repository", "kept", &tuf_dir.display().to_string());
-            return self.public.keep_root(&fs::read(tuf_root)?);
+            return self.public.keep_root(
+                &fs::read(&tuf_root)
+                    .with_context(|| format!("cannot read {}", tuf_root.display()))?,
+            );
         }
         if self.public.root_file().exists() {
             bail!(lost("the TUF repository", &tuf_root, &self.public.root_file()));

@@ -18,7 +18,7 @@ pub(crate) use self::{
     check::{check, fsck},
     init::init,
 };
-use crate::{cli::Part, config::Config, services::Signals};
+use crate::{cli::Part, config::Config, deployment_dirs::open_to_others, services::Signals};
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
 pub(crate) async fn run(part: Part, config: Config) -> anyhow::Result<ExitCode> {
@@ -26,6 +26,9 @@ pub(crate) async fn run(part: Part, config: Config) -> anyhow::Result<ExitCode> 
     let mut signals = Signals::listen()?;
     if part == Part::OidcDev {
         warn!("the development identity provider: whoever can run `token` beside it is anybody");
+    }
+    for words in open_to_others(&config) {
+        warn!("{words}");
     }
     let started = signals.unless(start::start(part, &config)).await?;
     let Some((running, _locks)) = started else { return Ok(ExitCode::SUCCESS) };

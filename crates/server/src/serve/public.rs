@@ -100,8 +100,8 @@ impl PublicDir {
     pub(super) fn ct_chains(&self, further: &[PathBuf]) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
         let mut chains = vec![self.material()?.ca_chain];
         for path in further {
-            let chain =
-                load_chain(path)?.with_context(|| format!("{} is missing", path.display()))?;
+            let chain = load_chain(path)?
+                .with_context(|| format!("{} of `further_ca_chains` is missing", path.display()))?;
             x509::ct::AcceptedChains::from_der([&chain]).with_context(|| {
                 format!("{} is no chain of an issuing CA, lowest first", path.display())
             })?;

@@ -194,11 +194,21 @@ impl<'a> Start<'a> {
 /// A key that `init` has made.
 pub(super) fn load(file: &KeyFile, name: &str, key_type: KeyType) -> anyhow::Result<LocalSigner> {
     let KeyFile(path) = file;
-    keys::load_file(path, name, key_type)?.with_context(|| missing(path))
+    keys::load_file(path, name, key_type)?.with_context(|| missing(name, path))
 }
 
-fn missing(path: &Path) -> String {
-    format!("the key {} is missing: run `countersignd init`", path.display())
+fn missing(name: &str, path: &Path) -> String {
+    let setting = match name {
+        "tuf-root" => "`root_key` of [trust.<name>]",
+        "tuf-online" => "`online_key` of [trust.<name>]",
+        "rekor1-tiles" => "`tiles_key` of the log of kind `rekor1`",
+        "ca" | "tsa" => "`key` of its table",
+        _ => "`key` of the log of that kind",
+    };
+    format!(
+        "the key {} (`{name}`) is missing: run `countersignd init`, or name the file by {setting}",
+        path.display()
+    )
 }
 
 /// Root, online.

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn anybody_is_told_the_configured_issuer_and_one_word() {
         let file = SourceError::KeysFile("/etc/secret/keys".into());
-        let all = [health(1, None), health(2, Some(file)), health(3, Some(SourceError::NoKeys))];
+        let all = [health(1, None), health(2, Some(file)), health(3, Some(SourceError::Withdrawn))];
         let told = for_everybody(&all);
         let expected = ("issuer https://i.example/*".to_owned(), "misconfigured".to_owned());
         assert_eq!(told, BTreeMap::from([expected]));

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     process::Output,
+    time::{Duration, Instant},
 };
 
 use crate::harness::{Dev, program};
@@ -39,6 +40,19 @@ fn a_running_process_fetches_on_order_and_leaves_a_trail() {
         assert!(!answer.contains("sources"), "{answer}");
     }
     assert!(refresh(&dev, &[]).status.success(), "it goes on taking orders");
+}
+
+/// They say nothing: a key must be forgotten all the same, and soon.
+#[test]
+fn mute_connections_do_not_keep_orders_out() {
+    let dev = Dev::started();
+    let connect = |_| UnixStream::connect(dev.path("admin.sock"));
+    let mute: Vec<UnixStream> = (0..300).map_while(|number| connect(number).ok()).collect();
+    assert!(mute.len() >= 128, "{} connected", mute.len());
+    let begin = Instant::now();
+    let output = refresh(&dev, &["--forget"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -42,6 +42,13 @@ impl Fetches {
 }
 
 impl Known {
+    /// What was known counts no more, nor does an answer to an earlier question.
+    pub(super) fn drop_keys(&mut self) {
+        self.keys = None;
+        self.restored = false;
+        self.forgotten += 1;
+    }
+
     pub(super) fn names(&self) -> Vec<KeyName> {
         self.keys.as_ref().map(|keys| keys.names()).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
 mod error;
 mod known;
+mod places;
 mod upkeep;
 
 use std::{
@@ -13,25 +14,25 @@ use std::{
 use identity::JwsAlgorithm;
 use metrics::counter;
 use service::Clock;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 pub use self::error::KeysError;
-use self::known::{Age, Fetches, Known};
-use super::{KeySource, SourceError, VerifyingKey, jwks::KeySet, kept::KeysDir};
+pub(super) use self::places::Waiting;
+use self::{
+    known::{Age, Fetches, Known},
+    places::Places,
+};
+use super::{KeySource, SourceError, VerifyingKey, health::Series, jwks::KeySet, kept::KeysDir};
 use crate::OidcConfig;
 
 /// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
 /// that starts before its issuer must not wait out the long interval.
 const FIRST_KEYS_INTERVAL_MS: u64 = 1_000;
 
-/// Most callers that wait for one issuer. Nothing of their tokens was verified, and a silent
-/// issuer keeps each for ten seconds: they must not take every place of those whose issuers answer.
-const MAX_WAITING: usize = 512;
-
-/// Most of them with a signature that a known key does not verify: keys are seldom replaced under
-/// their id, and bad signatures cost nothing.
-const MAX_DOUBTING: usize = 64;
+/// How far the clock of a provider may be behind ours, in milliseconds, when its key's replacement
+/// is looked for; `iat` has whole seconds besides. Whoever is told "not" gives up for good.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// The keys of one issuer, fetched when needed and kept.
 ///
@@ -43,8 +44,7 @@ pub(crate) struct IssuerKeys {
     context: Context,
     known: watch::Sender<Known>,
     fetches: Mutex<Fetches>,
-    waiting: Semaphore,
-    doubting: Semaphore,
+    places: Places,
     /// Whether its keys are kept for the next start.
     kept: AtomicBool,
 }
@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     /// Where fetched keys are kept for the next start.
     pub(super) keys_dir: Option<KeysDir>,
+    pub(super) waiting: Waiting,
+    pub(super) series: Series,
 }
 
 /// Why an issuer is asked although keys of it may be known.
@@ -71,12 +73,11 @@ impl IssuerKeys {
     pub(crate) fn new(source: KeySource, context: Context) -> Self {
         Self {
             source,
+            places: Places::new(context.waiting.clone()),
             context,
             kept: AtomicBool::new(false),
             known: watch::Sender::new(Known::default()),
             fetches: Mutex::default(),
-            waiting: Semaphore::new(MAX_WAITING),
-            doubting: Semaphore::new(MAX_DOUBTING),
         }
     }
 
@@ -111,9 +112,7 @@ impl IssuerKeys {
         doubt: Doubt,
     ) -> Result<Vec<VerifyingKey>, KeysError> {
         let known = self.known.borrow().clone();
-        // Whoever brings a bad signature does not take the places of those without any key.
-        let places = if doubt.has_key { &self.doubting } else { &self.waiting };
-        let place = places.try_acquire().map_err(|_| KeysError::TooManyWaiting)?;
+        let place = self.places.take(doubt.has_key).ok_or(KeysError::TooManyWaiting)?;
         let asked = self.fetch_and_wait(&known).await;
         drop(place);
         let known = self.known.borrow().clone();
@@ -133,8 +132,9 @@ impl IssuerKeys {
     /// Whether the known keys were fetched so long after the token was made that its own must be
     /// among them. The token is unverified: who lies is told "not" in place of "not yet".
     fn is_final(&self, known: &Known, doubt: Doubt) -> bool {
-        // A key that replaces another is published before it is used; a new one perhaps a little later.
-        let delay_ms = if doubt.has_key { 0 } else { self.interval_ms(known) };
+        // A key that replaces another is published before it is used, by the provider's clock; a new
+        // one perhaps a little later.
+        let delay_ms = if doubt.has_key { CLOCKS_DIFFER_MS } else { self.interval_ms(known) };
         let issued_at_ms = doubt.issued_at.map(|seconds| seconds.saturating_mul(1000));
         issued_at_ms.is_some_and(|ms| ms.saturating_add(delay_ms) <= known.fetched_at_ms)
     }
@@ -219,9 +219,14 @@ impl IssuerKeys {
         let now_ms = self.context.clock.now_ms();
         self.record(&outcome);
         let mut taken = None;
+        let withdrawn = matches!(&outcome, Ok(keys) if keys.is_empty());
         self.known.send_modify(|known| {
             known.ended = number;
             match outcome {
+                Ok(_) if withdrawn => {
+                    known.drop_keys();
+                    known.failure = Some(Arc::new(SourceError::Withdrawn));
+                }
                 Ok(_) if known.forgotten != forgotten => {}
                 Ok(keys) => {
                     taken = Some(Arc::clone(&keys));
@@ -234,6 +239,9 @@ impl IssuerKeys {
             }
         });
         self.show();
+        if withdrawn && let Err(error) = self.forget_kept() {
+            warn!(oidc.issuer = self.source.issuer(), %error, "kept keys of the issuer are still there");
+        }
         if let Some(keys) = taken
             && self.kept.load(Ordering::Relaxed)
         {
@@ -245,7 +253,20 @@ impl IssuerKeys {
     fn record(&self, outcome: &Result<Arc<KeySet>, SourceError>) {
         let issuer = self.source.issuer();
         match outcome {
-            Ok(_) => info!(oidc.issuer = issuer, "fetched the issuer's keys"),
+            Ok(keys) if keys.is_empty() => warn!(
+                oidc.issuer = issuer,
+                "the issuer publishes an empty set of keys: those that were known count no more"
+            ),
+            Ok(keys) => {
+                if keys.has_private() {
+                    warn!(
+                        oidc.issuer = issuer,
+                        "the issuer publishes the private half of a key, which is not believed: \
+                         whoever reads it could sign"
+                    );
+                }
+                info!(oidc.issuer = issuer, "fetched the issuer's keys");
+            }
             Err(error) if error.is_permanent() => error!(
                 oidc.issuer = issuer,
                 error = error as &dyn std::error::Error,

@@ -9,7 +9,7 @@ use std::{
 use metrics::counter;
 use tracing::{info, warn};
 
-use super::{Age, IssuerKeys};
+use super::{Age, IssuerKeys, Known};
 use crate::oidc::{IssuerHealth, IssuerRefresh, KeyName, health::words, jwks::KeySet};
 
 /// An order to fetch, as far as it takes no time.
@@ -113,12 +113,13 @@ impl IssuerKeys {
     }
 
     fn forget(&self) -> io::Result<()> {
-        self.known.send_modify(|known| {
-            known.keys = None;
-            known.restored = false;
-            known.forgotten += 1;
-        });
+        self.known.send_modify(Known::drop_keys);
         self.show();
+        self.forget_kept()
+    }
+
+    /// Nothing of it is left for the next start.
+    pub(super) fn forget_kept(&self) -> io::Result<()> {
         match (&self.context.keys_dir, &self.context.settings.keys_dir) {
             (Some(directory), _) => directory.forget(&self.source),
             // It may be usable at the next start, with what it holds.
@@ -136,7 +137,9 @@ impl IssuerKeys {
         {
             warn!(oidc.issuer = self.source.issuer(), %error, "kept keys of the issuer are still there");
         }
-        self.health().withdraw();
+        if self.context.series.has_room_for(self.source.issuer()) {
+            self.health().withdraw();
+        }
     }
 
     pub(in crate::oidc) fn health(&self) -> IssuerHealth {
@@ -156,7 +159,9 @@ impl IssuerKeys {
     /// Shows it as metrics, if it is an issuer of the configuration or one that granted something:
     /// others are named by tokens that nobody has verified.
     pub(in crate::oidc) fn show(&self) {
-        if self.kept.load(Ordering::Relaxed) {
+        let kept = self.kept.load(Ordering::Relaxed);
+        let of_pattern = self.source.issuer() != self.source.entry();
+        if kept && (!of_pattern || self.context.series.has_room_for(self.source.issuer())) {
             self.health().record();
         }
     }

@@ -1,3 +1,4 @@
+mod fault;
 mod pem;
 
 use std::sync::Arc;
@@ -8,6 +9,9 @@ use crypto::{AuthorityKey, KeyFamily, SignatureAlgorithm};
 use identity::JwsAlgorithm;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto::aws_lc::DEFAULT_PROVIDER};
 use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use self::fault::KeySetFault;
 
 /// Most keys read from one issuer. Google publishes 2 or 3, Entra about 10.
 const MAX_KEYS: usize = 64;
@@ -25,27 +29,64 @@ const MAX_RSA_DER_LEN: usize = 540;
 #[derive(Clone)]
 pub(crate) struct KeySet {
     keys: Vec<VerifyingKey>,
-    /// As it was read, to be kept.
+    /// The usable keys as they were read, to be kept. What else was published is nothing to keep:
+    /// it may be private.
     document: Bytes,
+    has_private: bool,
 }
+
+/// Members that are secret (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2). Of a key that has one of
+/// them, everybody who reads the set may have the private half.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl KeySet {
     /// Reads a JWK Set. Keys of unknown kinds, symmetric ones among them, are passed over
-    /// (RFC 7517 §5); `None` when it is no JWK Set, has a member twice, no usable
-    /// key, or too many.
-    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
+    /// (RFC 7517 §5), and those whose private half is there too. A set without any key says that there
+    /// is none; one whose keys cannot be used says nothing.
+    ///
+    /// # Errors
+    /// [`KeySetFault`], each variant.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, KeySetFault> {
         #[derive(Deserialize)]
         struct Document {
-            keys: Vec<serde_json::Value>,
+            keys: Vec<Value>,
         }
-        let document: Document = wire::json::from_slice(json).ok()?;
+        if json.starts_with("\u{feff}".as_bytes()) {
+            return Err(KeySetFault::Mark);
+        }
+        let document: Document = wire::json::from_slice(json).map_err(|_| KeySetFault::NotASet)?;
+        let is_empty = document.keys.is_empty();
         if document.keys.len() > MAX_KEYS {
-            return None;
+            return Err(KeySetFault::TooMany);
         }
-        let usable = |key| serde_json::from_value::<Jwk>(key).ok()?.into_verifying_key();
-        let keys: Vec<VerifyingKey> = document.keys.into_iter().filter_map(usable).collect();
-        let document = Bytes::copy_from_slice(json);
-        (!keys.is_empty()).then_some(Self { keys, document })
+        let is_private = |key: &Value| {
+            let symmetric = key.get("kty").is_some_and(|kind| kind == "oct");
+            !symmetric && PRIVATE_MEMBERS.iter().any(|member| key.get(member).is_some())
+        };
+        let (private, public): (Vec<Value>, Vec<Value>) =
+            document.keys.into_iter().partition(is_private);
+        let usable = |key: Value| {
+            let jwk = serde_json::from_value::<Jwk>(key.clone()).ok()?;
+            Some((jwk.into_verifying_key()?, key))
+        };
+        let (keys, usable): (Vec<VerifyingKey>, Vec<Value>) =
+            public.into_iter().filter_map(usable).unzip();
+        let has_private = !private.is_empty();
+        if keys.is_empty() && !is_empty {
+            return Err(if has_private { KeySetFault::Private } else { KeySetFault::NoneUsable });
+        }
+        let document = json!({ "keys": usable }).to_string().into();
+        Ok(Self { keys, document, has_private })
+    }
+
+    /// Whether it says that there is no key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether a key was passed over since its private half is there.
+    pub(crate) fn has_private(&self) -> bool {
+        self.has_private
     }
 
     /// Reads a file of keys: a JWK Set, or PEM public keys, which have no id. All of those must be
@@ -53,15 +94,15 @@ impl KeySet {
     pub(crate) fn parse_file(content: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(content).ok()?;
         if !text.contains("-----BEGIN") {
-            return Self::parse(content);
+            return Self::parse(content).ok();
         }
         let keys: Option<Vec<VerifyingKey>> =
             pem::public_keys(text)?.iter().map(|der| VerifyingKey::of_spki(der)).collect();
         let keys = keys.filter(|keys| (1..=MAX_CANDIDATES).contains(&keys.len()))?;
-        Some(Self { keys, document: Bytes::copy_from_slice(content) })
+        Some(Self { keys, document: Bytes::copy_from_slice(content), has_private: false })
     }
 
-    /// As it was read.
+    /// Its usable keys as they were read.
     pub(crate) fn document(&self) -> &Bytes {
         &self.document
     }
@@ -117,6 +158,11 @@ enum Backend {
 }
 
 impl VerifyingKey {
+    /// SHA-256 of its `SubjectPublicKeyInfo`.
+    pub(crate) const fn sha256(&self) -> [u8; 32] {
+        self.name.sha256
+    }
+
     /// Whether `signature` is one by this key over `message` with `algorithm`.
     pub(crate) fn verifies(
         &self,
@@ -243,6 +289,7 @@ struct Jwk {
     alg: Option<String>,
     #[serde(rename = "use")]
     usage: Option<String>,
+    key_ops: Option<Vec<String>>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -253,6 +300,10 @@ struct Jwk {
 impl Jwk {
     fn into_verifying_key(self) -> Option<VerifyingKey> {
         if self.usage.as_deref().is_some_and(|usage| usage != "sig") {
+            return None;
+        }
+        // RFC 7517 §4.3.
+        if self.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
             return None;
         }
         let algorithm = match &self.alg {

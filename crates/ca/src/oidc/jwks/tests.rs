@@ -12,7 +12,7 @@ use jwk::TokenKey;
 const MESSAGE: &[u8] = b"header.payload";
 
 fn set(keys: &[Value]) -> Option<KeySet> {
-    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).ok()
 }
 
 fn single(key: Value, algorithm: JwsAlgorithm) -> Option<VerifyingKey> {
@@ -39,7 +39,7 @@ fn verifies_with_keys_of_each_kind() {
 #[test]
 fn a_set_with_a_member_twice_is_none() {
     let key = TokenKey::generate(KeyType::EcdsaP256).jwk("k").to_string();
-    let parse = |text: String| KeySet::parse(text.as_bytes());
+    let parse = |text: String| KeySet::parse(text.as_bytes()).ok();
     assert!(parse(format!(r#"{{"keys":[{key}]}}"#)).is_some());
     for members in [r#""kid":"other","#, r#""use":"sig","use":"enc","#, r#""x":"AA","#] {
         let twice = key.replacen('{', &format!("{{{members}"), 1);
@@ -171,11 +171,12 @@ fn bounds_keys_and_candidates() {
 
 #[test]
 fn refuses_what_is_no_key_set() {
-    for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, r#"{"keys":null}"#, "<html>"] {
-        assert!(KeySet::parse(text.as_bytes()).is_none(), "{text}");
+    for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[{}]}"#, r#"{"keys":null}"#, "<html>"]
+    {
+        assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
     }
     let deep = format!("{{\"keys\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(KeySet::parse(deep.as_bytes()).is_none());
+    assert!(KeySet::parse(deep.as_bytes()).is_err());
 }
 
 /// P-521 by the backend that signs chains; the signature as JWS has it (RFC 7518 §3.4).
@@ -256,5 +257,54 @@ fn files_hold_a_set_or_pem_public_keys() {
         "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----".to_owned(),
     ] {
         assert!(KeySet::parse_file(odd.as_bytes()).is_none(), "{odd}");
+    }
+}
+
+/// A sound set without keys is a statement; anything else that gives none is a fault, each its own.
+#[test]
+fn an_empty_set_is_told_from_one_that_cannot_be_used() {
+    let fault = |text: &str| KeySet::parse(text.as_bytes()).err();
+    assert!(KeySet::parse(br#"{"keys":[]}"#).unwrap().is_empty());
+    let good = TokenKey::generate(KeyType::EcdsaP256).jwk("k");
+    let many = json!({ "keys": vec![good.clone(); MAX_KEYS + 1] }).to_string();
+    for (text, expected) in [
+        ("{}", KeySetFault::NotASet),
+        (r#"{"keys":["#, KeySetFault::NotASet),
+        (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, KeySetFault::NoneUsable),
+        (many.as_str(), KeySetFault::TooMany),
+        (&format!("\u{feff}{}", json!({ "keys": [good] })), KeySetFault::Mark),
+    ] {
+        assert_eq!(fault(text), Some(expected), "{text:.60}");
+    }
+}
+
+/// RFC 7517 §4.3.
+#[test]
+fn a_key_for_other_operations_is_passed_over() {
+    let with = |operations: Value| {
+        let mut jwk = TokenKey::generate(KeyType::EcdsaP256).jwk("k");
+        jwk["key_ops"] = operations;
+        set(&[jwk]).is_some()
+    };
+    assert!(with(json!(["verify"])) && with(json!(["sign", "verify"])));
+    for operations in [json!([]), json!(["encrypt"]), json!(["sign"]), json!("verify")] {
+        assert!(!with(operations.clone()), "{operations}");
+    }
+}
+
+#[test]
+fn a_key_with_its_private_half_is_not_used_and_nothing_of_it_kept() {
+    let (good, told) =
+        (TokenKey::generate(KeyType::EcdsaP256), TokenKey::generate(KeyType::Rsa2048));
+    for member in PRIVATE_MEMBERS {
+        let mut private = told.jwk("told");
+        private[member] = json!("SECRET");
+        let fault = KeySet::parse(json!({ "keys": [private] }).to_string().as_bytes()).err();
+        assert_eq!(fault, Some(KeySetFault::Private), "{member}");
+        let secret = json!({"kty": "oct", "k": "SECRET"});
+        let keys = set(&[private, good.jwk("k"), secret]).unwrap();
+        assert!(keys.has_private() && keys.names().len() == 1, "{member}");
+        let kept = std::str::from_utf8(keys.document()).unwrap();
+        assert!(!kept.contains("SECRET") && KeySet::parse(kept.as_bytes()).is_ok(), "{kept}");
     }
 }

@@ -20,7 +20,7 @@ fn conflict(one: &IssuerConfig, other: &IssuerConfig) -> Option<String> {
     let conflicts = name_conflicts(&[one.clone(), other.clone()]);
     let mirrored = name_conflicts(&[other.clone(), one.clone()]);
     assert_eq!(conflicts.len(), mirrored.len(), "order does not matter");
-    conflicts.first().map(ToString::to_string)
+    conflicts.first().map(|conflict| conflict.error.to_string())
 }
 
 const GUID: &str = "0ca3ddd9-f0b0-4635-a98c-5866526961b6";
@@ -55,7 +55,7 @@ fn the_operator_may_say_that_two_share_names() {
     assert_eq!(conflict(&keycloak, &shares("https://sso.acme.example")), None);
     let said = name_conflicts(&[keycloak.clone(), shares("https://gone.example")]);
     assert_eq!(said.len(), 2, "the conflict, and a statement about nobody: {said:?}");
-    assert!(matches!(said[1], IssuerConfigError::SharesWithNobody { .. }), "{said:?}");
+    assert!(matches!(said[1].error, IssuerConfigError::SharesWithNobody { .. }), "{said:?}");
 }
 
 fn check_cases(cases: Vec<(IssuerConfig, IssuerConfig, bool)>) {
@@ -218,7 +218,8 @@ fn no_claim_makes_one_issuer_pass_for_another() {
             }),
         )
     };
-    let google = issuer("email", "https://accounts.google.com", &json!({"domains": ["b.example"]}));
+    let hosted = json!({"domains": ["b.example"], "required_claims": {"hd": "b.example"}});
+    let google = issuer("email", "https://accounts.google.com", &hosted);
     let plain = dex("dex.example", &["google", "github"], "a.example");
     assert_eq!(conflict(&plain, &google), None);
     for value in ["https://accounts.google.com", "https://Accounts.google.com/"] {
@@ -229,4 +230,42 @@ fn no_claim_makes_one_issuer_pass_for_another() {
     assert_eq!(name_conflicts(&[own]).len(), 1, "its own plain tokens have that name");
     let second = dex("dex-2.example", &["github"], "c.example");
     assert_eq!(name_conflicts(&[plain, second]).len(), 2, "two connectors of one name");
+}
+
+#[test]
+fn a_conflict_is_told_at_the_entry_that_can_say_that_it_is_meant() {
+    let settings = json!({"domains": ["acme.example"], "allow_loopback_http": true});
+    let dev = issuer("email", "http://localhost:3006", &settings);
+    let keycloak = email("sso.acme.example", &["acme.example"]);
+    for (pair, position) in [([dev.clone(), keycloak.clone()], 1), ([keycloak.clone(), dev], 0)] {
+        let [conflict] = &name_conflicts(&pair)[..] else { panic!() };
+        assert_eq!(conflict.position, position);
+        let said = conflict.error.to_string();
+        let line = "write into the entry of `https://sso.acme.example` the line \
+                    `shares_names_with = [\"http://localhost:3006\"]`";
+        assert!(said.contains(line), "{said}");
+    }
+}
+
+/// To say that they share names would change nothing, and was proposed.
+#[test]
+fn two_clusters_of_one_name_are_not_told_to_share() {
+    let cluster = |keys: &str| {
+        issuer("kubernetes", "https://kubernetes.default.svc", &json!({ "keys_file": keys }))
+    };
+    let said = conflict(&cluster("/a"), &cluster("/b")).unwrap();
+    assert!(said.contains("set `cluster`") && said.contains("cannot part them"), "{said}");
+}
+
+#[test]
+fn the_challenge_is_the_claim_that_names_people() {
+    let named = |claim: Value| {
+        let settings = json!({
+            "domains": ["acme.example"], "name_claim": claim, "skip_email_verification": true
+        });
+        issuer("email", "https://sso.acme.example", &settings).challenge_claim().to_owned()
+    };
+    assert_eq!(named(json!("upn")), "upn");
+    assert_eq!(named(json!(["identity", "mail"])), "sub");
+    assert_eq!(email("sso.acme.example", &["acme.example"]).challenge_claim(), "email");
 }

@@ -166,6 +166,21 @@ fn a_persons_token_got_through_the_client_is_not_the_clients() {
 }
 
 #[test]
+fn a_token_of_a_session_or_a_profile_is_no_machines() {
+    for (name, value) in [
+        ("sid", json!("s")),
+        ("session_state", json!("s")),
+        ("preferred_username", json!("anna")),
+        ("act", json!({"sub": "other"})),
+    ] {
+        let claims = with(json!({"client_id": "builder", "sub": "builder"}), name, value);
+        let machines = machines(MachineProvider::Rfc9068, &[]);
+        let refused = map_typed("at+jwt", machines, &claims).unwrap_err();
+        assert_eq!(refused, PrincipalError::NotAMachine(name));
+    }
+}
+
+#[test]
 fn no_provider_takes_the_machines_of_another() {
     for (provider, typ, claims) in own_tokens() {
         for (other, ..) in own_tokens() {

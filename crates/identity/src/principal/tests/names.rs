@@ -49,6 +49,44 @@ fn a_user_is_named_with_the_domain_and_proves_the_name_alone() {
     assert_eq!((principal.san, principal.challenges), (name, vec!["alice".to_owned()]));
 }
 
+/// fulcio#716: verifiers compare the text of a name, whatever kind it is of.
+#[test]
+fn a_user_name_passes_for_no_uri_and_has_one_spelling() {
+    for name in [
+        "https://apps.partner.example/x",
+        "https://github.com/acme/app/.github/workflows/release.yml",
+        "spiffe://acme.example/ns/ci",
+        "x://",
+        "e\u{301}",
+        "\u{212b}ngstr\u{f6}m",
+    ] {
+        let refused = map(username(), &json!({ "sub": name })).unwrap_err();
+        assert_eq!(refused, PrincipalError::Username, "{name}");
+    }
+    for name in ["\u{e9}", "a:b", "a/b", "urn:x", "\u{65e5}\u{672c}"] {
+        let name_of =
+            |name: &str| SubjectAlternativeName::OtherName(format!("{name}!issuer.example"));
+        assert_eq!(map(username(), &json!({ "sub": name })).unwrap().san, name_of(name), "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_of_a_name_is_of_two_kinds(text in "(https://issuer[.]example|spiffe://example[.]com)?[ -~]{0,12}") {
+        for kind in [email(), uri(), email_or_uri(), spiffe(), username()] {
+            let claims = json!({"sub": text, "email": text, "email_verified": true});
+            let Ok(principal) = map(kind, &claims) else { continue };
+            let name = principal.san.as_str();
+            let (is_uri, is_address) = (name.contains("://"), name.contains('@'));
+            match principal.san {
+                SubjectAlternativeName::Uri(_) => prop_assert!(is_uri),
+                SubjectAlternativeName::Email(_) => prop_assert!(is_address && !is_uri),
+                SubjectAlternativeName::OtherName(_) => prop_assert!(!is_address && !is_uri),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_claim_that_the_operator_chose_names_the_user() {
     let issuer: IssuerConfig = serde_json::from_value(json!({

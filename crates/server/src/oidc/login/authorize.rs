@@ -26,7 +26,7 @@ pub(super) struct Authorization {
 
 /// `GET /auth`: the page to choose who one is.
 pub(super) async fn show(State(login): State<Arc<Login>>, request: Request) -> Response {
-    if let Err(refused) = guard::host(&request) {
+    if let Err(refused) = guard::host(&request).and_then(|_| guard::opened(&request)) {
         return page::refused(&refused);
     }
     let form = match Form::of_query(&request) {

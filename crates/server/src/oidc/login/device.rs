@@ -59,7 +59,7 @@ const NO_STORE: [(HeaderName, HeaderValue); 1] =
 
 /// `GET /device`: asks for the code, then who one is.
 pub(super) async fn show(State(login): State<Arc<Login>>, request: Request) -> Response {
-    if let Err(refused) = guard::host(&request) {
+    if let Err(refused) = guard::host(&request).and_then(|_| guard::opened(&request)) {
         return page::refused(&refused);
     }
     let typed = match Form::of_query(&request) {

@@ -11,6 +11,9 @@ pub(super) enum Refused {
     /// A page of somebody else.
     #[error("this request was made by a page of another site")]
     Origin,
+    /// An image, a frame or a script: whoever is to log in would not see the page.
+    #[error("this page is for people to open, and not a part of another page")]
+    NotOpened,
 }
 
 /// Checks that the request names this machine by a name that nobody else can have.
@@ -51,6 +54,16 @@ pub(super) fn program(request: &Request) -> Result<(), Refused> {
         return Err(Refused::Origin);
     }
     Ok(())
+}
+
+/// Checks that a person opens the page: a browser says what else it wants it for (Fetch Metadata).
+/// Programs say nothing.
+pub(super) fn opened(request: &Request) -> Result<(), Refused> {
+    let is_only = |name: &str, wanted: &str| {
+        request.headers().get_all(name).iter().all(|value| value.as_bytes() == wanted.as_bytes())
+    };
+    let opened = is_only("sec-fetch-mode", "navigate") && is_only("sec-fetch-dest", "document");
+    if opened { Ok(()) } else { Err(Refused::NotOpened) }
 }
 
 /// What a browser says of who made the request (Fetch Metadata).
@@ -128,5 +141,25 @@ mod tests {
         assert_eq!(program(&request(&[])), Ok(()));
         assert_eq!(program(&request(&[("origin", "http://localhost:3006")])), Err(Refused::Origin));
         assert_eq!(program(&request(&[("sec-fetch-site", "none")])), Err(Refused::Origin));
+    }
+
+    #[test]
+    fn only_pages_that_a_person_opens_are_shown() {
+        let check = |headers: &[(&str, &str)]| opened(&request(headers));
+        assert_eq!(check(&[]), Ok(()), "a program");
+        assert_eq!(
+            check(&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]),
+            Ok(())
+        );
+        for (name, value) in [
+            ("sec-fetch-dest", "image"),
+            ("sec-fetch-dest", "iframe"),
+            ("sec-fetch-dest", "empty"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-mode", ""),
+        ] {
+            assert_eq!(check(&[(name, value)]), Err(Refused::NotOpened), "{name}: {value}");
+        }
     }
 }

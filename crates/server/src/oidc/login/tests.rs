@@ -538,3 +538,23 @@ async fn other_grants_and_forms_are_refused() {
     assert_eq!(provider.post(&query, &[]).await.error(), "unsupported_grant_type");
     assert_eq!(provider.get("/token").await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
+
+/// Images of a hostile page: the page that somebody is filling in was pushed out by them.
+#[tokio::test]
+async fn parts_of_other_pages_push_nothing_out() {
+    let provider = Provider::new();
+    let page = provider.get(&authorization("")).await.page();
+    for (name, value) in [("sec-fetch-dest", "image"), ("sec-fetch-mode", "no-cors")] {
+        for _ in 0..MAX_WAITING {
+            let asked = Request::get(authorization(""))
+                .header(header::HOST, "localhost:3006")
+                .header("sec-fetch-site", "cross-site")
+                .header(name, value);
+            let answer = provider.send(asked, String::new()).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        }
+    }
+    let form = [("page", page.as_str()), ("email", "alice@example.com")];
+    let sent = provider.post("/login", &form).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+}
