@@ -42,7 +42,8 @@ impl IssuerConfig {
         let issuer = || self.url().to_owned();
         self.shares_names_with().iter().find_map(|url| match entries(url) {
             0 => Some(IssuerConfigError::SharesWithNobody { issuer: issuer(), url: url.clone() }),
-            1 if url == self.url() && !self.has_rivals() => {
+            // A pattern that lists one issuer alone may list more again.
+            1 if url == self.url() && !self.is_pattern() => {
                 Some(IssuerConfigError::SharesWithItself(issuer()))
             }
             _ => None,

@@ -71,9 +71,24 @@ impl IssuerConfig {
         [("required_claims", self.required_claims()), ("dry_run_claims", self.dry_run_claims())]
             .into_iter()
             .flat_map(|(setting, rules)| {
-                claims.iter().flat_map(move |(claim, form)| form.misfits(setting, rules, claim))
+                let misfits =
+                    move |(claim, form): &(&str, Form)| form.misfits(setting, rules, claim);
+                claims.iter().flat_map(misfits).chain(self.foreign_issuers(setting, rules))
             })
             .collect()
+    }
+
+    /// Issuers in a list of `iss` that are none of this entry's: one slash too few is enough.
+    fn foreign_issuers(&self, setting: &str, rules: &ClaimRules) -> Vec<String> {
+        let foreign = rules.texts_of("iss").into_iter().filter(|iss| !self.is_of(iss));
+        let say = |iss: &str| {
+            format!(
+                "`{setting}`: no token here has the `iss` `{iss}`, which `{}` does not fit; it has to be \
+                 written as in tokens, with or without the final slash",
+                self.url()
+            )
+        };
+        foreign.map(say).collect()
     }
 }
 
@@ -174,6 +189,26 @@ mod tests {
         ] {
             let warned = github(rules.clone());
             assert!(warned.len() == 1 && warned[0].contains(said), "{rules}: {warned:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_issuers_that_the_pattern_does_not_fit_is_told() {
+        let warned = |listed: Value| {
+            let settings: IssuerConfig = serde_json::from_value(json!({
+                "type": "kubernetes", "audiences": ["a"], "required_claims": {"iss": listed},
+                "url_pattern": "https://oidc.eks.*.amazonaws.com/id/*"
+            }))
+            .unwrap();
+            settings.rules_never_met()
+        };
+        let own = "https://oidc.eks.eu-central-1.amazonaws.com/id/A1";
+        assert_eq!(warned(json!([own])), Vec::<String>::new());
+        for other in
+            [&format!("{own}/"), "https://other.example/id/A1", &own.replace("oidc", "OIDC")]
+        {
+            let said = warned(json!([own, other]));
+            assert!(said.len() == 1 && said[0].contains(other), "{other}: {said:?}");
         }
     }
 

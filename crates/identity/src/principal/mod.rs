@@ -151,7 +151,10 @@ pub enum PrincipalError {
     )]
     TwoSpellings(String),
     /// The text cannot stand in a URI.
-    #[error("claim `{0}` cannot be part of a URI")]
+    #[error(
+        "claim `{0}` cannot be part of a URI: it has a control character, or a `%` that no two \
+         hexadecimal digits follow"
+    )]
     NotUriText(&'static str),
     /// A line feed, a mark of direction or another character that is not seen as what it is: what is
     /// shown to people and written to logs must not be able to look like something else.

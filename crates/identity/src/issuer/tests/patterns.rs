@@ -9,9 +9,14 @@ const REALMS: &str = "https://sso.acme.example/realms/*";
 const A: &str = "https://sso.acme.example/realms/a";
 const B: &str = "https://sso.acme.example/realms/b";
 
+/// A pattern is of everybody where it does not list its issuers: what is asked here is their names.
 fn issuer(kind: &str, url: &str, changes: &Value) -> IssuerConfig {
-    let url_setting = if url.contains('*') { "url_pattern" } else { "url" };
+    let is_pattern = url.contains('*');
+    let url_setting = if is_pattern { "url_pattern" } else { "url" };
     let mut settings = json!({"type": kind, url_setting: url, "audiences": ["a"]});
+    if is_pattern && changes.get("required_claims").is_none() {
+        settings["open_to_all"] = true.into();
+    }
     settings.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     from_json(settings).unwrap()
 }
@@ -76,6 +81,9 @@ fn a_pattern_whose_issuers_share_names_is_refused_unless_it_says_so() {
         }
         let shared = with(&settings, "shares_names_with", json!([REALMS]));
         assert_eq!(conflicts(&[issuer(kind, REALMS, &shared)]), [""; 0], "{kind}");
+        // All but one of them were retired: nothing is wrong with that.
+        let one_left = with(&shared, "required_claims", json!({ "iss": A }));
+        assert_eq!(conflicts(&[issuer(kind, REALMS, &one_left)]), [""; 0], "{kind}");
         let exact = with(&settings, "shares_names_with", json!([A]));
         let said = conflicts(&[issuer(kind, REALMS, &exact)]);
         assert_eq!(said.len(), 2, "{kind}: the pattern, and a statement about nobody: {said:?}");
@@ -100,8 +108,7 @@ fn entries_of_one_pattern_with_different_issuers_are_different_providers() {
 #[test]
 fn what_a_pattern_leaves_open_parts_names_where_they_have_it() {
     let template = json!({"subject_alternative_name": "https://{host}/{p}"});
-    let ci =
-        |url: &str| issuer("ci-provider", url, &json!({"open_to_all": true, "template": template}));
+    let ci = |url: &str| issuer("ci-provider", url, &json!({ "template": template }));
     let jenkins = |url: &str, base: &str| issuer("jenkins-job", url, &json!({ "base_url": base }));
     let base = "https://jenkins.acme.example";
     for (pattern, parted) in [
@@ -124,7 +131,7 @@ fn what_a_pattern_leaves_open_parts_names_where_they_have_it() {
 #[test]
 fn names_of_a_pattern_are_those_of_its_issuers() {
     let template = json!({"subject_alternative_name": "{server}/{p}"});
-    let open = json!({"open_to_all": true, "template": template});
+    let open = json!({ "template": template });
     let ci = issuer("ci-provider", "https://*.ci.acme.example/oidc", &open);
     let forge = |base: &str| {
         let settings = json!({"base_url": base, "template": template});
