@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
-/// Direct edges between our crates that are allowed, without `countersign-`; test edges are free.
-const ALLOWED: &[(&str, &[&str])] = &[
+/// Direct edges between our crates: these, and no others. Test edges are free.
+const EDGES: &[(&str, &[&str])] = &[
     ("crypto", &[]),
     ("tlog", &["crypto"]),
     ("wire", &[]),
@@ -15,108 +15,146 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tsp", &["crypto"]),
     ("identity", &["wire", "x509"]),
     ("provenance", &["crypto", "wire"]),
-    ("entry", &["crypto", "tlog", "wire", "x509"]),
-    ("verify", &["crypto", "tlog", "x509", "tsp", "entry", "wire", "provenance"]),
+    ("entry", &["crypto", "tlog", "wire"]),
+    ("verify", &["crypto", "entry", "provenance", "tlog", "tsp", "wire", "x509"]),
+    ("store", &["tlog"]),
+    ("sqlite", &["store", "tlog"]),
+    ("postgres", &["store", "tlog"]),
+    ("engine", &["crypto", "entry", "service", "store", "tlog", "wire", "x509"]),
     ("service", &["crypto"]),
-    ("log-store", &["tlog"]),
-    ("log-sqlite", &["log-store", "tlog"]),
-    ("log-postgres", &["log-store", "tlog"]),
-    ("log", &["service", "log-store", "tlog", "entry", "wire", "x509", "crypto"]),
-    ("ca", &["service", "crypto", "x509", "identity", "wire"]),
-    ("tsa", &["service", "crypto", "tsp", "wire"]),
-    ("trust", &["service", "wire", "crypto", "x509", "tlog", "provenance"]),
+    ("ca", &["crypto", "identity", "service", "wire", "x509"]),
+    ("tsa", &["crypto", "service", "tsp", "wire"]),
+    ("trust", &["crypto", "provenance", "service", "tlog", "wire"]),
     (
-        "server",
+        "countersignd",
         &[
-            "service",
-            "ca",
-            "log",
-            "tsa",
-            "trust",
-            "log-store",
-            "log-postgres",
-            "log-sqlite",
-            "crypto",
-            "x509",
-            "tsp",
-            "tlog",
-            "identity",
-            "wire",
+            "ca", "crypto", "engine", "identity", "postgres", "service", "sqlite", "store", "tlog",
+            "trust", "tsa", "tsp", "wire", "x509",
         ],
     ),
-    ("client", &["verify", "crypto", "tlog", "x509", "tsp", "entry", "wire", "provenance"]),
+    ("countersign", &["crypto", "entry", "provenance", "tlog", "tsp", "verify", "wire", "x509"]),
+    ("xtask", &[]),
 ];
 
-/// Crates that know formats and rules and do no I/O.
-const PURE: &[&str] =
-    &["crypto", "tlog", "wire", "x509", "tsp", "identity", "provenance", "entry", "verify"];
-
 /// What would let a pure crate wait, listen, store, log or read a clock.
-const FORBIDDEN_BELOW: &[&str] =
+const IMPURE: &[&str] =
     &["tokio", "axum", "hyper", "reqwest", "sqlx", "tracing", "metrics", "clap", "jsonwebtoken"];
+
+/// What only services have: a client that reaches one of these is no thin client.
+const OF_SERVICES: &[&str] = &["axum", "sqlx", "store", "engine", "service", "ca", "tsa", "trust"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path("../../Cargo.toml").exec().unwrap()
 }
 
-/// Direct dependencies of each member, without those of tests.
-fn edges(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+/// Direct dependencies of a member, without those of tests.
+fn direct(package: &Package) -> BTreeSet<&str> {
+    let all = package.dependencies.iter();
+    let normal = all.filter(|dependency| dependency.kind == DependencyKind::Normal);
+    normal.map(|dependency| dependency.name.as_str()).collect()
+}
+
+/// The names of all that is linked into members of these names.
+fn linked<'m>(metadata: &'m Metadata, names: &[&str]) -> BTreeMap<&'m PackageId, &'m Package> {
+    let nodes = &metadata.resolve.as_ref().unwrap().nodes;
+    let nodes: BTreeMap<_, _> = nodes.iter().map(|node| (&node.id, node)).collect();
     let members = metadata.workspace_packages();
-    members
-        .iter()
-        .map(|package| {
-            let direct = package.dependencies.iter();
-            let direct = direct.filter(|dependency| dependency.kind == DependencyKind::Normal);
-            (package.name.to_string(), direct.map(|dependency| dependency.name.clone()).collect())
-        })
-        .collect()
-}
-
-#[test]
-fn crates_know_only_what_the_table_allows() {
-    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
-    for (name, dependencies) in edges(&metadata()) {
-        let Some(short) = name.strip_prefix("countersign-") else { continue };
-        let Some(allowed) = allowed.get(short) else {
-            assert!(["e2e", "load"].contains(&short), "{short} is not in the table");
+    let chosen = members.iter().filter(|package| names.contains(&package.name.as_str()));
+    let mut waiting: Vec<&PackageId> = chosen.map(|package| &package.id).collect();
+    assert_eq!(waiting.len(), names.len(), "{names:?}");
+    let mut reached = BTreeMap::new();
+    while let Some(id) = waiting.pop() {
+        if reached.insert(id, &metadata[id]).is_some() {
             continue;
-        };
-        let own = dependencies.iter().filter_map(|name| name.strip_prefix("countersign-"));
-        for dependency in own {
-            assert!(allowed.contains(&dependency), "{short} must not depend on {dependency}");
+        }
+        waiting.extend(nodes[id].deps.iter().filter_map(|dependency| {
+            let kinds = &dependency.dep_kinds;
+            kinds.iter().any(|kind| kind.kind == DependencyKind::Normal).then_some(&dependency.pkg)
+        }));
+    }
+    reached
+}
+
+/// The members of a folder of `crates/`.
+fn folder(metadata: &Metadata, name: &str) -> Vec<String> {
+    let part = format!("/crates/{name}/");
+    let members = metadata.workspace_packages();
+    let inside = members.iter().filter(|package| package.manifest_path.as_str().contains(&part));
+    inside.map(|package| package.name.to_string()).collect()
+}
+
+#[test]
+fn crates_know_what_the_table_says_and_no_more() {
+    let metadata = metadata();
+    let mut expected: BTreeMap<&str, BTreeSet<&str>> =
+        EDGES.iter().map(|(name, edges)| (*name, edges.iter().copied().collect())).collect();
+    let ours: BTreeSet<&str> = expected.keys().copied().collect();
+    for package in metadata.workspace_packages() {
+        if ["e2e", "load", "vectors"].contains(&package.name.as_str()) {
+            continue;
+        }
+        let edges: BTreeSet<&str> = direct(package).intersection(&ours).copied().collect();
+        assert_eq!(expected.remove(package.name.as_str()), Some(edges), "{}", package.name);
+    }
+    assert!(expected.is_empty(), "not in the workspace: {expected:?}");
+}
+
+#[test]
+fn folder_package_and_name_are_one_word() {
+    for package in metadata().workspace_packages() {
+        let folder = package.manifest_path.parent().unwrap().file_name().unwrap();
+        assert_eq!(package.name.as_str(), folder);
+        for target in package.targets.iter().filter(|target| target.is_lib()) {
+            assert_eq!(target.name, folder);
         }
     }
 }
 
 #[test]
-fn pure_crates_do_no_io() {
-    let edges = edges(&metadata());
-    for name in PURE {
-        let dependencies = &edges[&format!("countersign-{name}")];
-        for forbidden in FORBIDDEN_BELOW {
-            assert!(!dependencies.contains(*forbidden), "{name} must not depend on {forbidden}");
+fn formats_do_no_io_whatever_they_link() {
+    let metadata = metadata();
+    for name in folder(&metadata, "formats") {
+        for package in linked(&metadata, &[&name]).values() {
+            assert!(!IMPURE.contains(&package.name.as_str()), "{name} links {}", package.name);
         }
     }
 }
 
 #[test]
-fn xtask_builds_without_the_workspace() {
-    let dependencies = &edges(&metadata())["xtask"];
-    assert!(!dependencies.iter().any(|name| name.starts_with("countersign-")), "{dependencies:?}");
+fn the_client_links_nothing_of_services() {
+    for package in linked(&metadata(), &["countersign"]).values() {
+        assert!(!OF_SERVICES.contains(&package.name.as_str()), "it links {}", package.name);
+    }
+}
+
+#[test]
+fn no_service_links_another() {
+    let metadata = metadata();
+    for name in ["ca", "tsa", "trust", "engine"] {
+        for package in linked(&metadata, &[name]).values() {
+            let other = package.name.as_str();
+            let is_service = ["ca", "tsa", "trust", "engine"].contains(&other);
+            assert!(!is_service || other == name, "{name} links {other}");
+        }
+    }
 }
 
 #[test]
 fn one_crate_each_knows_the_backend_and_the_verifier() {
-    for (name, dependencies) in edges(&metadata()) {
+    for package in metadata().workspace_packages() {
         for (crate_name, owners) in [
-            // `server` installs the process-wide default of rustls.
-            ("aws-lc-rs", &["countersign-crypto", "countersign-server"][..]),
+            // `countersignd` installs the process-wide default of rustls.
+            ("aws-lc-rs", &["crypto", "countersignd"][..]),
             // An oracle of tests.
             ("sigstore-verify", &[]),
-            ("openidconnect", &["countersign-client"]),
+            ("openidconnect", &["countersign"]),
         ] {
-            let knows = dependencies.contains(crate_name);
-            assert!(!knows || owners.contains(&name.as_str()), "{name} depends on {crate_name}");
+            let knows = direct(package).contains(crate_name);
+            assert!(
+                !knows || owners.contains(&package.name.as_str()),
+                "{} depends on {crate_name}",
+                package.name
+            );
         }
     }
 }
@@ -124,34 +162,10 @@ fn one_crate_each_knows_the_backend_and_the_verifier() {
 #[test]
 fn one_generation_of_asn1_crates_ships() {
     let metadata = metadata();
-    let nodes = &metadata.resolve.as_ref().unwrap().nodes;
-    let mut waiting: Vec<&PackageId> = metadata
-        .workspace_packages()
-        .iter()
-        .filter(|package| {
-            ["countersign-client", "countersign-server"].contains(&package.name.as_str())
-        })
-        .map(|package| &package.id)
-        .collect();
-    assert_eq!(waiting.len(), 2);
-    let mut reached = BTreeSet::new();
-    while let Some(id) = waiting.pop() {
-        if !reached.insert(id) {
-            continue;
-        }
-        let node = nodes.iter().find(|node| node.id == *id).unwrap();
-        waiting.extend(node.deps.iter().filter_map(|dependency| {
-            let kinds = &dependency.dep_kinds;
-            kinds.iter().any(|kind| kind.kind == DependencyKind::Normal).then_some(&dependency.pkg)
-        }));
-    }
+    let shipped = linked(&metadata, &["countersign", "countersignd"]);
     for name in ["der", "spki", "x509-cert", "const-oid"] {
-        let versions: Vec<String> = metadata
-            .packages
-            .iter()
-            .filter(|package| package.name == name && reached.contains(&package.id))
-            .map(|package| package.version.to_string())
-            .collect();
+        let of_name = shipped.values().filter(|package| package.name == name);
+        let versions: Vec<String> = of_name.map(|package| package.version.to_string()).collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use countersign_e2e::{Database, Said, Stack, said};
+use e2e::{Database, Said, Stack, said};
 use serde_json::Value;
 
 fn refused(said: &Said, code: i32, what: &str) {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack, bundle_path, bundled_entries};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use e2e::{Database, Stack, bundle_path, bundled_entries};
 use serde_json::{Value, json};
 use tlog::{
     Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead,

@@ -8,8 +8,8 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use countersign_e2e::{Database, Stack, said};
 use crypto::{KeyType, LocalSigner, Signer};
+use e2e::{Database, Stack, said};
 use serde_json::{Value, json};
 use x509::LeafView;
 

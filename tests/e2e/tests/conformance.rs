@@ -5,7 +5,7 @@
 use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Said, Stack, hex, said};
+use e2e::{Database, Said, Stack, hex, said};
 use serde_json::Value;
 
 const IDENTITY: &str = "alice@acme.internal";

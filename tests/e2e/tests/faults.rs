@@ -12,12 +12,12 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use client::{
+use countersign::{
     services::{Endpoints, HttpClient, IdentityToken},
     signing::{Payload, SignedBundle, Signer, SigningError, SigningRequest, sign},
     trust::{LoadedTrust, TrustFiles, UrlOverrides},
 };
-use countersign_e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
+use e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle};

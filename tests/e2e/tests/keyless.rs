@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use countersign_e2e::{Database, Said, Stack, said};
+use e2e::{Database, Said, Stack, said};
 use serde_json::Value;
 
 fn attest(stack: &Stack, artifact: &Path, token: &str) -> Said {

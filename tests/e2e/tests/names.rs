@@ -4,7 +4,7 @@
 
 use std::{fs, process::Command};
 
-use countersign_e2e::{Database, Said, Stack, said};
+use e2e::{Database, Said, Stack, said};
 use serde_json::{Value, json};
 
 /// The founding document's line, word for word.

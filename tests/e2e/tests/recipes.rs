@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use countersign_e2e::{binaries, said};
+use e2e::{binaries, said};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -98,7 +98,7 @@ impl Kitchen {
         file
     }
 
-    fn countersignd(&self, what: &str, configuration: &Path) -> countersign_e2e::Said {
+    fn countersignd(&self, what: &str, configuration: &Path) -> e2e::Said {
         let mut command = Command::new(binaries().join("countersignd"));
         said(command.current_dir(&self.0).args([what, "--config"]).arg(configuration)).unwrap()
     }

@@ -4,8 +4,8 @@
 
 use std::{fs, path::PathBuf};
 
-use countersign_e2e::{Database, Said, Stack, said};
 use crypto::{KeyType, LocalSigner, Signer};
+use e2e::{Database, Said, Stack, said};
 use serde_json::Value;
 
 const IDENTITY: &str = "alice@acme.internal";

@@ -8,8 +8,8 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack, hex, unhex};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
+use e2e::{Database, Stack, hex, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Authority, Conditions, Trust, UnverifiedBundle};

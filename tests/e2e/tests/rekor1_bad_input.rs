@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack, hex};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
+use e2e::{Database, Stack, hex};
 use reqwest::header::{ETAG, HeaderMap, LOCATION};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;

@@ -15,12 +15,13 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use countersign_e2e::Database;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
-use log_postgres::PostgresLogStore;
-use log_store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
+use e2e::Database;
+use engine::{Integrated, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
+use postgres::PostgresLogStore;
 use service::SystemClock;
 use sqlx::{Connection, PgConnection};
+use store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
 use tlog::{
     Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id,
     verify_inclusion,
@@ -31,7 +32,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use translog::{Integrated, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
 
 const REPLICAS: usize = 3;
 const SUBMITTERS: usize = 48;
@@ -227,12 +227,12 @@ fn retryable(refusal: &SubmitError) -> &'static str {
 async fn kill_backends(url: &str, duration: Duration) -> i64 {
     const KILL_ONE: &str = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM ( \
         SELECT pid FROM pg_stat_activity \
-        WHERE datname = current_database() AND application_name = 'countersign-log' \
+        WHERE datname = current_database() AND application_name = 'engine' \
         ORDER BY state = 'idle' AND random() < 0.7, random() LIMIT 1) AS victim";
     /// Waits for their end, so that none dies later.
     const KILL_ALL: &str = "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) \
         FROM pg_stat_activity \
-        WHERE datname = current_database() AND application_name = 'countersign-log'";
+        WHERE datname = current_database() AND application_name = 'engine'";
     /// Time for some batches, so that the log grows between two deaths.
     const PAUSE: Duration = Duration::from_millis(20);
     let mut connection = PgConnection::connect(url).await.unwrap();

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use countersign_e2e::{Database, Said, binaries, said};
+use e2e::{Database, Said, binaries, said};
 use serde_json::Value;
 use tempfile::TempDir;
 

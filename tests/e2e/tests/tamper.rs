@@ -8,7 +8,7 @@
 use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use countersign_e2e::{Database, Stack, said};
+use e2e::{Database, Stack, said};
 use serde_json::{Value, json};
 use verify::{
     Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle, Verified, VerifyError,

@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use countersign_e2e::{Database, Said, Stack, hex, said};
 use crypto::sha256;
+use e2e::{Database, Said, Stack, hex, said};
 use serde_json::{Value, json};
 
 /// Seconds of a day.

@@ -60,8 +60,7 @@ static GOOD: LazyLock<Vec<Good>> = LazyLock::new(|| {
 
 static TRUST: LazyLock<Vec<Trust>> = LazyLock::new(|| {
     let names = ["public-good", "staging", "go-scaffolding"];
-    let files =
-        names.iter().map(|name| ::vectors::read(format!("trusted-roots/{name}.json")));
+    let files = names.iter().map(|name| ::vectors::read(format!("trusted-roots/{name}.json")));
     files.map(|json| Trust::from_json(&json).unwrap()).collect()
 });
 

@@ -1,9 +1,0 @@
-//! The contract of the log's store, on PostgreSQL.
-
-#![expect(clippy::unwrap_used, reason = "a test's helpers")]
-
-mod support;
-
-use crate::support::database;
-
-log_store::log_store_contract!(database);

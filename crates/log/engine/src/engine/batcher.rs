@@ -1,0 +1,389 @@
+//! The one task that writes to a log.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use service::Clock;
+use store::{
+    Appended, Batch, Found, IdentityHash, LogRecord, LogStore, NewEntry, Placement, StoreError,
+};
+use tlog::{BatchTree, Edge, Hash};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    PublishedCheckpoint,
+    outcome::{is_passing, refused, stopped, unavailable, unsigned},
+    publish::Publisher,
+    queue::{Pending, Queue},
+    recheck,
+    vouch::{COMMIT_TIME, vouched_edge},
+};
+use crate::{RecheckError, SigningError, StopReason, SubmitError};
+
+/// What a waiter is given; it makes its proof from it.
+#[derive(Clone)]
+pub(super) struct Sequenced {
+    pub(super) placement: Placement,
+    pub(super) tree: Arc<BatchTree>,
+    pub(super) checkpoint: Arc<PublishedCheckpoint>,
+}
+
+type Waiter = oneshot::Sender<Result<Sequenced, SubmitError>>;
+
+/// Takes batches from the queue and brings them into the log, one after the other.
+///
+/// Committing, confirming and signing are sequential: at 512 entries a batch
+/// they take a few milliseconds together, all entries that arrive meanwhile are
+/// the next batch, and no unconfirmed batch is ever built upon.
+pub(super) struct Batcher {
+    log: LogRecord,
+    store: Arc<dyn LogStore>,
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    publisher: Publisher,
+    /// Right edge of what this process has confirmed. The store must never be behind it.
+    confirmed: Edge,
+}
+
+/// Where a batch ended up in the store.
+struct Settled {
+    placements: Vec<Placement>,
+    after: Edge,
+}
+
+impl Batcher {
+    pub(super) fn new(
+        log: LogRecord,
+        store: Arc<dyn LogStore>,
+        clock: Arc<dyn Clock>,
+        queue: Arc<Queue>,
+        (publisher, confirmed): (Publisher, Edge),
+    ) -> Self {
+        Self { log, store, clock, queue, publisher, confirmed }
+    }
+
+    /// Works until `shutdown`, then finishes what was accepted.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
+                Ok(Some(pending)) => self.batch(pending).await,
+                Ok(None) => return,
+                Err(_rested) => self.catch_up().await,
+            }
+        }
+    }
+
+    async fn batch(&mut self, pending: Vec<Pending>) {
+        let (entries, waiters): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
+        self.record_batch(entries.len());
+        let result = self.sequence(entries).await;
+        if let Err(reason) = &result {
+            self.end_if_final(reason);
+        }
+        answer(waiters, result);
+    }
+
+    /// Publishes what other replicas wrote while there was nothing to do here.
+    ///
+    /// Else a monitor that meets now this replica and now another would see the log shrink.
+    async fn catch_up(&mut self) {
+        let seen = self.confirmed.size();
+        let caught_up = async {
+            let state = in_time(self.store.state(self.log.id)).await.map_err(refused)?;
+            if state.edge.size() == seen {
+                // Signed already, unless the key failed when it was confirmed.
+                return self.sign().await.map(drop);
+            }
+            let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
+            let settled = Settled { placements: Vec::new(), after: state.edge };
+            let settled = self.vouched(&nothing, settled).await?;
+            self.confirm(&nothing, &settled).await?;
+            self.confirmed = settled.after;
+            self.sign().await.map(drop)
+        };
+        if let Err(error) = caught_up.await {
+            tracing::warn!(log.name = %self.log.spec.name, error = %error,
+                "what other replicas wrote cannot be published yet");
+            self.end_if_final(&error);
+        }
+    }
+
+    fn end_if_final(&self, error: &SubmitError) {
+        match error {
+            SubmitError::Stopped(_) => self.stop(error),
+            SubmitError::Frozen => self.queue.close(SubmitError::Frozen),
+            _ => {}
+        }
+    }
+
+    /// Commits, confirms, signs. Whatever fails, fails for the whole batch.
+    async fn sequence(&mut self, entries: Vec<NewEntry>) -> Result<Vec<Sequenced>, SubmitError> {
+        let batch = Batch { entries, now: self.clock.now(), minimum_size: self.confirmed.size() };
+        let started = Instant::now();
+        let settled = self.commit(&batch).await?;
+        // Durable from here; a crash before the answer leaves entries that a repetition finds.
+        metrics::histogram!("countersign_log_commit_seconds", "log" => self.name())
+            .record(started.elapsed());
+
+        let tree = Arc::new(self.confirm(&batch, &settled).await?);
+        self.confirmed = settled.after;
+
+        let checkpoint = self.sign().await?;
+        metrics::counter!("countersign_log_entries_total", "log" => self.name())
+            .increment(tree.head().size - tree.before().size());
+        metrics::gauge!("countersign_log_size", "log" => self.name())
+            .set(gauge_value(tree.head().size));
+        let sequenced = |placement| Sequenced {
+            placement,
+            tree: Arc::clone(&tree),
+            checkpoint: Arc::clone(&checkpoint),
+        };
+        Ok(settled.placements.into_iter().map(sequenced).collect())
+    }
+
+    /// Appends the batch until its outcome is certain, in a bounded number of attempts.
+    async fn commit(&self, batch: &Batch) -> Result<Settled, SubmitError> {
+        // What to say when the attempts are used up, or when one fails for good.
+        let mut doubt = None;
+        for attempt in 0..COMMIT_ATTEMPTS {
+            match self.append(batch).await {
+                Ok(appended) if appended.placements.len() == batch.entries.len() => {
+                    let (placements, after) = (appended.placements, appended.after);
+                    return Ok(Settled { placements, after });
+                }
+                Ok(_) => return Err(stopped(StopReason::PlacementsMissing)),
+                // Nothing was written: another replica was first.
+                Err(StoreError::Conflict) => {}
+                Err(StoreError::OutcomeUnknown { source }) => {
+                    tracing::warn!(log.name = %self.log.spec.name, error = %source,
+                        "the outcome of a commit is unknown, reading it back");
+                    if let Some(settled) = self.find_outcome(batch).await? {
+                        return self.vouched(batch, settled).await;
+                    }
+                    // It is not there. Should the lost transaction still be on its way, the next
+                    // append waits for its row lock and finds its entries as duplicates.
+                    doubt = Some(SubmitError::OutcomeUnknown);
+                }
+                Err(error) => {
+                    return Err(match (refused(error), doubt) {
+                        (SubmitError::Unavailable(_), Some(doubt)) => doubt,
+                        (refused, _) => refused,
+                    });
+                }
+            }
+            pause(attempt).await;
+        }
+        Err(doubt.unwrap_or_else(|| unavailable(StoreError::Conflict)))
+    }
+
+    /// One attempt. A store that does not answer in time may have committed all the same.
+    async fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
+        tokio::time::timeout(COMMIT_TIME, self.store.append(self.log.id, batch))
+            .await
+            .unwrap_or_else(|late| Err(StoreError::OutcomeUnknown { source: late.into() }))
+    }
+
+    /// Waits for a commit after the lost one: what was read back may be missing on the standby.
+    async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
+        let (now, seen) = (batch.now, settled.after.size().max(batch.minimum_size));
+        match vouched_edge(self.store.as_ref(), self.log.id, now, seen).await {
+            Ok(after) => Ok(Settled { after, ..settled }),
+            Err(error) => match refused(error) {
+                SubmitError::Unavailable(_) => Err(SubmitError::OutcomeUnknown),
+                refused => Err(refused),
+            },
+        }
+    }
+
+    /// Reads back, by identity, whether a batch of unknown outcome is in the log.
+    async fn find_outcome(&self, batch: &Batch) -> Result<Option<Settled>, SubmitError> {
+        let identities: Vec<IdentityHash> =
+            batch.entries.iter().map(|entry| entry.identity_hash).collect();
+        for attempt in 0..READ_BACK_ATTEMPTS {
+            let found = async {
+                let found = self.store.find(self.log.id, &identities).await?;
+                let state = self.store.state(self.log.id).await?;
+                Ok::<_, StoreError>((found, state.edge))
+            };
+            match in_time(found).await {
+                Ok((found, after)) => return Ok(self.settle(batch, found, after)),
+                Err(StoreError::Unavailable { source }) => {
+                    tracing::warn!(log.name = %self.log.spec.name, error = %source,
+                        "the store does not answer, the outcome stays unknown for now");
+                }
+                Err(error) => return Err(refused(error)),
+            }
+            pause(attempt).await;
+        }
+        Err(SubmitError::OutcomeUnknown)
+    }
+
+    /// The batch's placements, if every entry of it was found.
+    fn settle(&self, batch: &Batch, found: Vec<Option<Found>>, after: Edge) -> Option<Settled> {
+        let found: Vec<Found> = found.into_iter().collect::<Option<_>>()?;
+        let mut last_fresh = None;
+        let placements = batch
+            .entries
+            .iter()
+            .zip(&found)
+            .map(|(entry, found)| {
+                // Entries of a batch are placed in order, so an index that does not grow is a twin.
+                let fresh = found.index >= self.confirmed.size()
+                    && found.leaf_hash == entry.leaf_hash
+                    && last_fresh.is_none_or(|last| found.index > last);
+                if fresh {
+                    last_fresh = Some(found.index);
+                }
+                Placement { index: found.index, integrated_at: found.integrated_at, fresh }
+            })
+            .collect();
+        Some(Settled { placements, after })
+    }
+
+    /// Confirms everything between what was confirmed before and the new head.
+    async fn confirm(&self, batch: &Batch, settled: &Settled) -> Result<BatchTree, SubmitError> {
+        let (expected, found) = (self.confirmed.size(), settled.after.size());
+        if found < expected {
+            return Err(stopped(StopReason::Rollback { expected, found }));
+        }
+        let written: Vec<(u64, Hash)> = batch
+            .entries
+            .iter()
+            .zip(&settled.placements)
+            .filter(|(_, placement)| placement.fresh)
+            .map(|(entry, placement)| (placement.index, entry.leaf_hash))
+            .collect();
+        if let Some((index, _)) = written.iter().find(|(index, _)| *index < expected) {
+            return Err(stopped(StopReason::RowMissing { expected: *index, found: expected }));
+        }
+        let (store, log) = (self.store.as_ref(), self.log.id);
+        // Other replicas may have written any number of entries meanwhile: in steps, so that
+        // neither memory nor the time of one read grows with it. The last step sees the root.
+        let mut reached = self.confirmed.clone();
+        let last_step = recheck::ROWS_PER_READ.max(written.len() as u64);
+        while found - reached.size() > last_step {
+            let rows = reached.size()..reached.size() + recheck::ROWS_PER_READ;
+            let read = || recheck::read_leaves(store, log, rows.clone(), &written);
+            for leaf in self.read_back(read).await? {
+                reached.push(leaf);
+            }
+        }
+        self.read_back(|| recheck::confirm(store, log, &reached, &settled.after, &written)).await
+    }
+
+    /// Reads committed rows, again and again while the store does not answer.
+    async fn read_back<T, F>(&self, read: impl Fn() -> F) -> Result<T, SubmitError>
+    where
+        F: Future<Output = Result<T, RecheckError>>,
+    {
+        for attempt in 0..READ_BACK_ATTEMPTS {
+            match in_time(read()).await {
+                Ok(rows) => return Ok(rows),
+                Err(RecheckError::Store(error)) if is_passing(&error) => {
+                    tracing::warn!(log.name = %self.log.spec.name, error = %error,
+                        "committed rows cannot be read back yet");
+                }
+                Err(error) => return Err(SubmitError::Stopped(recheck::stop_reason(&error))),
+            }
+            pause(attempt).await;
+        }
+        // Committed and unconfirmed: the next batch confirms these rows before anything is signed.
+        Err(SubmitError::OutcomeUnknown)
+    }
+
+    async fn sign(&self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
+        let head = self.confirmed.head();
+        for attempt in 0..SIGNING_ATTEMPTS {
+            match self.publisher.publish(head).await {
+                Ok(checkpoint) => return Ok(checkpoint),
+                Err(error @ SigningError::Signature(_)) => return Err(unsigned(error)),
+                Err(error) if attempt + 1 == SIGNING_ATTEMPTS => return Err(unsigned(error)),
+                Err(error) => {
+                    tracing::warn!(log.name = %self.log.spec.name, error = %error,
+                        "a checkpoint could not be signed, trying again");
+                }
+            }
+            pause(attempt).await;
+        }
+        Err(SubmitError::OutcomeUnknown)
+    }
+
+    /// Takes nothing more, for good. What is published stays readable.
+    fn stop(&self, reason: &SubmitError) {
+        tracing::error!(log.name = %self.log.spec.name, error = %reason, "the log takes no more entries");
+        metrics::gauge!("countersign_log_stopped", "log" => self.name()).set(1.0);
+        self.queue.close(reason.clone());
+        self.queue.refuse_pending();
+    }
+
+    fn record_batch(&self, entries: usize) {
+        metrics::histogram!("countersign_log_batch_entries", "log" => self.name())
+            .record(gauge_value(entries as u64));
+        metrics::gauge!("countersign_log_queue_entries", "log" => self.name())
+            .set(gauge_value(self.queue.len() as u64));
+    }
+
+    fn name(&self) -> String {
+        self.log.spec.name.clone()
+    }
+}
+
+impl Drop for Batcher {
+    /// However the task ends, nobody is left waiting.
+    fn drop(&mut self) {
+        self.queue.close(stopped(StopReason::TaskDied));
+        self.queue.refuse_pending();
+    }
+}
+
+/// After so long without work, other replicas are looked at.
+const REST: Duration = Duration::from_secs(1);
+/// Attempts at one commit. Conflicts need another replica, each of which wins once at a time.
+const COMMIT_ATTEMPTS: u32 = 6;
+/// Attempts at reading back. While they last, new entries queue up and then are refused.
+const READ_BACK_ATTEMPTS: u32 = 8;
+/// Attempts at signing; a remote key that fails three times fails for longer.
+const SIGNING_ATTEMPTS: u32 = 3;
+
+/// Longest attempt at reading back.
+const READ_TIME: Duration = Duration::from_secs(5);
+
+/// Limits a read of the store; what takes too long counts as unavailable.
+async fn in_time<T, E: From<StoreError>>(read: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(READ_TIME, read)
+        .await
+        .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }.into()))
+}
+
+/// Waits 5 ms, 10 ms, 20 ms, ... at most 2 s.
+async fn pause(attempt: u32) {
+    const LONGEST: Duration = Duration::from_secs(2);
+    let wait = Duration::from_millis(5).saturating_mul(2u32.saturating_pow(attempt));
+    tokio::time::sleep(wait.min(LONGEST)).await;
+}
+
+fn answer(waiters: Vec<Waiter>, result: Result<Vec<Sequenced>, SubmitError>) {
+    // An error of `send` means that the submitter went away; its entry is in the log all the same.
+    match result {
+        Ok(sequenced) => {
+            for (waiter, sequenced) in waiters.into_iter().zip(sequenced) {
+                let _ = waiter.send(Ok(sequenced));
+            }
+        }
+        Err(error) => {
+            for waiter in waiters {
+                let _ = waiter.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// Gauges are floating-point; a log of 2^53 entries is not in sight.
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn gauge_value(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,327 @@
+//! The sequencing engine: from a submitted entry to a proof under a signed checkpoint.
+
+mod anchor;
+mod batcher;
+mod outcome;
+mod publish;
+mod queue;
+pub(crate) mod recheck;
+mod vouch;
+
+use std::{path::PathBuf, sync::Arc};
+
+use crypto::{PublicKey, Signer};
+use service::Clock;
+use store::{IdentityHash, LogRecord, LogSpec, LogStore, NewEntry};
+use tlog::{Hash, TreeHead, verify_inclusion};
+use tokio::sync::{oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    anchor::{Anchor, Follower},
+    batcher::{Batcher, Sequenced},
+    publish::Publisher,
+    queue::{Pending, Queue},
+};
+use crate::{ReadError, StartError, StopReason, SubmitError};
+
+/// What a log is and how it may use memory.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// Name, kind, origin and key, as the store keeps them.
+    pub spec: LogSpec,
+    /// Name on the checkpoint's signature line: the host of the origin.
+    pub key_name: String,
+    /// Identity of the key; its first four bytes are on the signature line. [`tlog::log_key_id`].
+    pub key_id: [u8; 32],
+    /// Where the last signed checkpoint is kept, outside the database.
+    ///
+    /// Without it a database that was restored from an old copy is not noticed.
+    pub checkpoint_file: Option<PathBuf>,
+    /// Bounds of the queue and of a batch.
+    pub limits: LogLimits,
+}
+
+/// Bounds of the queue and of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Entries that may wait.
+    pub queue_entries: usize,
+    /// Bytes that may wait.
+    pub queue_bytes: usize,
+    /// Entries of one transaction.
+    pub batch_entries: usize,
+    /// Bytes of one transaction.
+    pub batch_bytes: usize,
+}
+
+impl Default for LogLimits {
+    /// 4096 entries or 32 MiB may wait, which is a second's work of a small machine.
+    ///
+    /// A batch has 512 entries or 4 MiB: larger ones gain nothing on Postgres
+    /// and make the first of their entries wait for the last.
+    fn default() -> Self {
+        Self {
+            queue_entries: 4096,
+            queue_bytes: 32 * 1024 * 1024,
+            batch_entries: 512,
+            batch_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// A second name and key under which the same tree is published.
+///
+/// Rekor v1's own checkpoint has one signature by a key of its own kind, for its clients accept nothing
+/// else; monitors and witnesses of C2SP tiles read this face.
+#[derive(Clone)]
+pub struct TilesIdentity {
+    /// First line of the checkpoints, and name on their signature line.
+    ///
+    /// Must not end in ` - <digits>`: clients tell by that which checkpoints are Rekor v1's.
+    pub origin: String,
+    /// Signs them; Ed25519, so that public witnesses take them.
+    pub signer: Arc<dyn Signer>,
+}
+
+/// All that a log needs to run.
+pub struct LogParts {
+    /// What it is.
+    pub config: LogConfig,
+    /// Where it is stored.
+    pub store: Arc<dyn LogStore>,
+    /// Signs its checkpoints; must hold the private half of [`LogSpec::public_key_der`].
+    pub signer: Arc<dyn Signer>,
+    /// Publishes the tree a second time, under another origin and key.
+    pub tiles: Option<TilesIdentity>,
+    /// Gives `integrated_at`.
+    pub clock: Arc<dyn Clock>,
+    /// Owns the log's two tasks.
+    pub tasks: TaskTracker,
+    /// Ends the log: what was accepted is sequenced and answered, nothing more is accepted.
+    ///
+    /// Cancel it when the listeners have finished their requests.
+    pub shutdown: CancellationToken,
+}
+
+/// One running log.
+///
+/// A batcher task owns all writing; any number of callers submit and read.
+pub struct Log {
+    pub(crate) record: LogRecord,
+    pub(crate) store: Arc<dyn LogStore>,
+    pub(crate) published: watch::Receiver<Arc<PublishedCheckpoint>>,
+    public_key: PublicKey,
+    key_id: [u8; 32],
+    queue: Arc<Queue>,
+}
+
+/// A signed checkpoint and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedCheckpoint {
+    /// Size and root.
+    pub head: TreeHead,
+    /// The signed note.
+    pub note: String,
+    /// The note of the same head by [`LogParts::tiles`], if there is one.
+    pub tiles_note: Option<String>,
+}
+
+/// Where a submitted entry is, and the proof of it.
+#[derive(Clone, Debug)]
+pub struct Integrated {
+    /// Leaf index, 0-based.
+    pub index: u64,
+    /// Unix seconds.
+    pub integrated_at: u64,
+    /// Inclusion proof in the tree of `checkpoint`.
+    pub path: Vec<Hash>,
+    /// A checkpoint that covers the entry.
+    pub checkpoint: Arc<PublishedCheckpoint>,
+    /// False when an entry of this identity was there before.
+    pub fresh: bool,
+    /// Leaf hash of the entry that is in the log; a duplicate's may differ from the submitted one.
+    pub leaf_hash: Hash,
+}
+
+impl Log {
+    /// Opens the log, confirms what is stored, signs the current head and starts sequencing.
+    ///
+    /// # Errors
+    /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
+    /// the one that was signed; the others name what is missing or damaged.
+    pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
+        let LogParts { config, store, signer, tiles, clock, tasks, shutdown } = parts;
+        let public_key = checked_key(&config.spec, signer.as_ref())?;
+        check_tiles(&config.spec, tiles.as_ref())?;
+        let record = store.ensure_log(&config.spec, clock.now()).await?;
+        let state = store.state(record.id).await?;
+        let mut anchor = Anchor::open(&config, &public_key).await?;
+        anchor.check(store.as_ref(), &record, &state.edge).await?;
+        recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
+            .await
+            .map_err(StartError::Damaged)?;
+        let size = state.edge.size();
+        vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
+
+        let (publisher, published) =
+            Publisher::start(&config, (signer, public_key.clone()), tiles, state.edge.head())
+                .await?;
+        let first = Arc::clone(&published.borrow());
+        anchor.begin(&record, &first).await?;
+        let queue = Arc::new(Queue::new(config.limits));
+        if state.frozen {
+            queue.close(SubmitError::Frozen);
+        }
+        let log = Arc::new(Self {
+            record,
+            store: Arc::clone(&store),
+            published: published.clone(),
+            public_key,
+            key_id: config.key_id,
+            queue: Arc::clone(&queue),
+        });
+        tasks.spawn(
+            Follower { published, anchor, store: Arc::clone(&store), log: log.record.clone() }
+                .run(Arc::clone(&clock), shutdown.clone()),
+        );
+        let batcher =
+            Batcher::new(log.record.clone(), store, clock, queue, (publisher, state.edge));
+        tasks.spawn(batcher.run(shutdown));
+        Ok(log)
+    }
+
+    /// Sequences an entry and waits until it is committed, confirmed and under a signed checkpoint.
+    ///
+    /// Dropping the future loses the answer only: the entry is sequenced all the same.
+    /// An entry of a known identity is answered with the stored one's index.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; after [`SubmitError::OutcomeUnknown`] and [`SubmitError::Signing`]
+    /// the entry may be or is stored, and submitting it again finds it.
+    pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
+        entry.check()?;
+        let (identity, leaf_hash) = (entry.identity_hash, entry.leaf_hash);
+        let (waiter, answer) = oneshot::channel();
+        self.queue.push(Pending { entry, waiter })?;
+        // The batcher answers everyone, so a lost sender means that it died.
+        let sequenced = answer.await.map_err(|_| died())??;
+        self.prove(sequenced, identity, leaf_hash).await
+    }
+
+    /// The newest signed checkpoint of this process. Its size never goes down.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<PublishedCheckpoint> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// What the log is.
+    #[must_use]
+    pub fn record(&self) -> &LogRecord {
+        &self.record
+    }
+
+    /// Identity of the signing key: the log id of the protocols.
+    #[must_use]
+    pub fn key_id(&self) -> &[u8; 32] {
+        &self.key_id
+    }
+
+    /// The key that verifies its checkpoints.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// Entries that wait to be sequenced.
+    #[must_use]
+    pub fn queue_length(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Says whether the log takes entries; for the readiness check.
+    ///
+    /// # Errors
+    /// [`SubmitError::Stopped`] after damage was found, [`SubmitError::ShuttingDown`]. A
+    /// frozen log is as it should be.
+    pub fn ready(&self) -> Result<(), SubmitError> {
+        match self.queue.closed() {
+            None | Some(SubmitError::Frozen) => Ok(()),
+            Some(reason) => Err(reason),
+        }
+    }
+
+    /// Makes the proof of a sequenced entry, in the submitter's task and not in the batcher's.
+    async fn prove(
+        &self,
+        sequenced: Sequenced,
+        identity: IdentityHash,
+        submitted: Hash,
+    ) -> Result<Integrated, SubmitError> {
+        let Sequenced { placement, tree, checkpoint } = sequenced;
+        let (index, head) = (placement.index, checkpoint.head);
+        let leaf_hash = if placement.fresh || identity.0 == submitted.0 {
+            submitted
+        } else {
+            self.stored_leaf_hash(index).await?
+        };
+        let path = match tree.inclusion_path(index) {
+            Some(path) => path,
+            None => self.inclusion_path(index, head.size).await.map_err(unavailable)?,
+        };
+        if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
+            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index,
+                "a proof from stored hashes does not verify; run fsck");
+            return Err(SubmitError::ProofInvalid { index });
+        }
+        Ok(Integrated {
+            index,
+            integrated_at: placement.integrated_at,
+            path,
+            checkpoint,
+            fresh: placement.fresh,
+            leaf_hash,
+        })
+    }
+
+    async fn stored_leaf_hash(&self, index: u64) -> Result<Hash, SubmitError> {
+        let rows = self.entries(index, index + 1).await.map_err(unavailable)?;
+        rows.first().map(|row| row.leaf_hash).ok_or(SubmitError::ProofInvalid { index })
+    }
+}
+
+fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartError> {
+    let public_key = PublicKey::from_spki_der(&spec.public_key_der).map_err(StartError::Key)?;
+    if signer.public_key() == &public_key {
+        Ok(public_key)
+    } else {
+        Err(StartError::WrongKey { log: spec.name.clone(), key_id: signer.key_id().to_owned() })
+    }
+}
+
+/// The two faces must be told apart by their origins, and by the form of them.
+fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), StartError> {
+    let Some(TilesIdentity { origin, .. }) = tiles else { return Ok(()) };
+    let is_v1 = origin
+        .rsplit_once(" - ")
+        .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    if is_v1 || origin == &spec.origin || origin.is_empty() {
+        let (log, origin) = (spec.name.clone(), origin.clone());
+        return Err(StartError::TilesOrigin { log, origin });
+    }
+    Ok(())
+}
+
+fn unavailable(error: ReadError) -> SubmitError {
+    match error {
+        ReadError::Store(source) => SubmitError::Unavailable(Arc::new(source)),
+        ReadError::BeyondCheckpoint { asked: index, .. } | ReadError::Damaged { index } => {
+            SubmitError::ProofInvalid { index }
+        }
+        ReadError::Proof(_) => died(),
+    }
+}
+
+fn died() -> SubmitError {
+    SubmitError::Stopped(Arc::new(StopReason::TaskDied))
+}

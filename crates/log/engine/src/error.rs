@@ -1,0 +1,254 @@
+//! What can go wrong in a log, one enum per boundary.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crypto::{KeyError, SignerError};
+use store::{EntryRefused, StoreError};
+use thiserror::Error;
+use tlog::{EdgeError, Hash, NoteError, ProofError};
+
+/// Why a submission was not answered with a proof.
+///
+/// One failed batch answers many waiters, so sources are shared.
+#[derive(Clone, Debug, Error)]
+pub enum SubmitError {
+    /// The entry breaks a limit of every log.
+    #[error("the entry is refused")]
+    Refused(#[from] EntryRefused),
+    /// The log takes no new entries any more; its operator froze it.
+    #[error("the log is frozen")]
+    Frozen,
+    /// The queue is full. Nothing was stored; try again later.
+    #[error("the log's queue is full")]
+    Overloaded,
+    /// The process is ending. Nothing was stored.
+    #[error("the log is shutting down")]
+    ShuttingDown,
+    /// The store failed before anything was committed.
+    #[error("the log's store is unavailable")]
+    Unavailable(#[source] Arc<StoreError>),
+    /// A commit was lost and the store cannot say how it ended.
+    ///
+    /// Submitting the entry again is safe: it is found by its identity.
+    #[error("the log's store did not say whether the entry was stored")]
+    OutcomeUnknown,
+    /// The entry is stored, and the key that signs checkpoints gave no signature.
+    #[error("the entry is stored, but its checkpoint could not be signed")]
+    Signing(#[source] Arc<SigningError>),
+    /// A proof made from stored hashes does not verify: the store is damaged.
+    #[error("the proof of entry {index} does not verify")]
+    ProofInvalid {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// The log stopped for good because what is stored is not what was sequenced.
+    #[error("the log stopped: {0}")]
+    Stopped(Arc<StopReason>),
+}
+
+/// Why a log stopped for good: it serves what it published and signs nothing more.
+#[derive(Debug, Error)]
+pub enum StopReason {
+    /// A committed row is not the row that was sent.
+    #[error("entry {index} was read back with leaf hash {found}, but {expected} was written")]
+    LeafMismatch {
+        /// Index of the entry.
+        index: u64,
+        /// Leaf hash that was submitted or stored.
+        expected: Hash,
+        /// Leaf hash of the body as read back.
+        found: Hash,
+    },
+    /// Rows are missing, doubled or out of order.
+    #[error("entry {expected} was asked for and entry {found} came back")]
+    RowMissing {
+        /// Index that was asked for.
+        expected: u64,
+        /// Index of the row in its place, or the end of the rows.
+        found: u64,
+    },
+    /// The root over the committed rows is not the root that the store wrote.
+    #[error("at size {size} the entries give root {computed}, but the store says {stored}")]
+    RootMismatch {
+        /// Tree size.
+        size: u64,
+        /// Recomputed from the bodies.
+        computed: Hash,
+        /// As stored.
+        stored: Hash,
+    },
+    /// The database has fewer entries than this process has seen: it was rolled back.
+    #[error("the database holds {found} entries, this process has seen {expected}")]
+    Rollback {
+        /// Size that was seen.
+        expected: u64,
+        /// Size that is there now.
+        found: u64,
+    },
+    /// The store itself found its rows contradicting each other.
+    #[error("the store is corrupt")]
+    Store(#[source] Arc<StoreError>),
+    /// The store did not say where every entry of a batch is.
+    #[error("the store did not place every entry of a batch")]
+    PlacementsMissing,
+    /// The stored hashes do not make up a tree of the stored size.
+    #[error(transparent)]
+    Edge(EdgeError),
+    /// A task of the log ended by a panic.
+    #[error("the log's sequencing task died")]
+    TaskDied,
+}
+
+/// Why a log did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The signer's key is not the key of the log.
+    #[error("the signing key {key_id} is not the public key of log {log}")]
+    WrongKey {
+        /// Name of the log.
+        log: String,
+        /// [`crypto::Signer::key_id`].
+        key_id: String,
+    },
+    /// The second origin cannot be told from the first.
+    #[error("log {log}: {origin:?} cannot be the origin of its tiles")]
+    TilesOrigin {
+        /// Name of the log.
+        log: String,
+        /// [`crate::TilesIdentity::origin`].
+        origin: String,
+    },
+    /// The log's public key does not parse.
+    #[error("the public key of the log cannot be used")]
+    Key(#[source] KeyError),
+    /// The database is older than the last checkpoint that was signed.
+    #[error(
+        "log {log}: the database holds {found} entries, but a checkpoint for {signed} entries was \
+         signed ({file}); it was restored from an old copy or lost. Restore the newest copy, or \
+         freeze this log and start a new one",
+        file = file.display()
+    )]
+    BehindCheckpoint {
+        /// Name of the log.
+        log: String,
+        /// Entries in the database.
+        found: u64,
+        /// Entries under the last signed checkpoint.
+        signed: u64,
+        /// Where that checkpoint is kept.
+        file: PathBuf,
+    },
+    /// The database holds another history than the one that was signed.
+    #[error(
+        "log {log}: at size {size} the database has root {found}, but root {signed} was signed \
+         ({file}); this is another history. Restore the right database, or freeze this log and \
+         start a new one",
+        file = file.display()
+    )]
+    Forked {
+        /// Name of the log.
+        log: String,
+        /// Size of the signed checkpoint.
+        size: u64,
+        /// Root in the database.
+        found: Hash,
+        /// Root that was signed.
+        signed: Hash,
+        /// Where that checkpoint is kept.
+        file: PathBuf,
+    },
+    /// The checkpoint file is not one of this log.
+    #[error("the checkpoint file {file} is not a checkpoint of this log", file = file.display())]
+    CheckpointFileInvalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NoteError,
+    },
+    /// The checkpoint file is one of another log.
+    #[error("the checkpoint file {file} is of log origin {origin:?}", file = file.display())]
+    CheckpointFileOfAnotherLog {
+        /// The file.
+        file: PathBuf,
+        /// Origin in the file.
+        origin: String,
+    },
+    /// The checkpoint file cannot be read.
+    #[error("the checkpoint file {file} cannot be read or written", file = file.display())]
+    CheckpointFile {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// What is stored does not add up, or cannot be read.
+    #[error("what is stored of the log could not be confirmed; if it can be read, run fsck")]
+    Damaged(#[source] RecheckError),
+    /// The store failed.
+    #[error("the log's store is unavailable")]
+    Store(#[from] StoreError),
+    /// The first checkpoint could not be signed.
+    #[error("the log's checkpoint could not be signed")]
+    Signing(#[from] SigningError),
+}
+
+/// Why a checkpoint or tree head was not signed.
+#[derive(Debug, Error)]
+pub enum SigningError {
+    /// The signer failed.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The signer's answer does not verify with the log's public key.
+    #[error("the signature does not verify with the log's public key")]
+    Signature(#[source] NoteError),
+}
+
+/// Why committed rows were not confirmed.
+#[derive(Clone, Debug, Error)]
+pub enum RecheckError {
+    /// The rows are wrong.
+    #[error(transparent)]
+    Mismatch(Arc<StopReason>),
+    /// The rows could not be read.
+    #[error("the committed rows could not be read back")]
+    Store(#[source] Arc<StoreError>),
+}
+
+impl From<StopReason> for RecheckError {
+    fn from(reason: StopReason) -> Self {
+        Self::Mismatch(Arc::new(reason))
+    }
+}
+
+impl From<StoreError> for RecheckError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// Why a read was refused.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// A tree larger than the published checkpoint was asked for.
+    #[error("the tree has {published} entries, {asked} were asked for")]
+    BeyondCheckpoint {
+        /// Size that was asked for.
+        asked: u64,
+        /// Size of the published checkpoint.
+        published: u64,
+    },
+    /// There is no such proof.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// An entry that must be there is not.
+    #[error("entry {index} cannot be read; run fsck")]
+    Damaged {
+        /// Index of the entry.
+        index: u64,
+    },
+    /// The store failed.
+    #[error("the log's store is unavailable")]
+    Store(#[from] StoreError),
+}

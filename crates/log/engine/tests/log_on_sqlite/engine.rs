@@ -1,0 +1,463 @@
+//! Sequencing: order, batches, duplicates, proofs, shutdown.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use engine::{LogLimits, StartError, SubmitError, fsck};
+use futures::future::join_all;
+use proptest::prelude::*;
+use store::{Batch, IndexKey, IndexKeyType, LogStore};
+use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
+
+use crate::{
+    support::{Home, Running, body, entry},
+    tampering::{Tampering, unavailable},
+};
+
+#[tokio::test]
+async fn an_empty_log_has_a_signed_checkpoint() {
+    let home = Home::new();
+    let running = home.start().await;
+    let head = home.verified_head(&running.log.checkpoint());
+    assert_eq!((head.size, head.root), (0, empty_root()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn answers_with_index_and_a_proof_that_verifies() {
+    let home = Home::new();
+    let running = home.start().await;
+    for number in 0..20 {
+        let integrated = running.log.submit(entry(&body(number))).await.unwrap();
+        assert_eq!((integrated.index, integrated.fresh), (number, true));
+        assert_eq!(integrated.integrated_at, crate::support::NOW);
+        assert_eq!(integrated.checkpoint.head.size, number + 1);
+        home.verify(&integrated);
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_submitters_at_once_all_get_proofs_that_verify() {
+    let home = Home::new();
+    let running = home.start().await;
+    let submissions = (0..200).map(|number| {
+        let log = Arc::clone(&running.log);
+        tokio::spawn(async move { log.submit(entry(&body(number))).await.unwrap() })
+    });
+    let mut indexes = HashSet::new();
+    for integrated in join_all(submissions).await {
+        let integrated = integrated.unwrap();
+        home.verify(&integrated);
+        assert!(integrated.fresh);
+        indexes.insert(integrated.index);
+    }
+    assert_eq!(indexes, (0..200).collect());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
+    let home = CountingHome::new();
+    let store = Tampering::new(home.home.open_store().await);
+    let running = home.home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let signed_before = home.signatures();
+    let first = store.occupy(&running.log).await;
+    let log = &running.log;
+    let all = join_all((0..300).map(|number| log.submit(entry(&body(number)))));
+    let release = async {
+        while log.queue_length() < 300 {
+            tokio::task::yield_now().await;
+        }
+        store.release();
+    };
+    let (answers, ()) = tokio::join!(all, release);
+    assert_eq!(first.await.unwrap().checkpoint.head.size, 1);
+    for answer in answers {
+        assert_eq!(answer.unwrap().checkpoint.head.size, 301);
+    }
+    assert_eq!(home.signatures() - signed_before, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(300).await;
+    let first = running.log.submit(entry(&body(17))).await.unwrap();
+    assert!(!first.fresh);
+    assert_eq!(first.checkpoint.head.size, 300);
+    home.verify(&first);
+    // In one batch with fresh entries, and twice in it.
+    let log = &running.log;
+    let together = join_all([
+        log.submit(entry(b"new 1")),
+        log.submit(entry(&body(17))),
+        log.submit(entry(b"new 2")),
+        log.submit(entry(b"new 2")),
+    ])
+    .await;
+    let together: Vec<_> = together.into_iter().map(Result::unwrap).collect();
+    for integrated in &together {
+        home.verify(integrated);
+    }
+    assert_eq!(together[1].index, first.index);
+    assert_eq!(together[2].index, together[3].index);
+    assert_eq!([true, false, true, false], [0, 1, 2, 3].map(|i| together[i].fresh));
+    assert_eq!(log.checkpoint().head.size, 302);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn duplicates_alone_need_no_new_signature() {
+    let home = CountingHome::new();
+    let running = home.home.start().await;
+    running.fill(3).await;
+    let signed = home.signatures();
+    let note = running.log.checkpoint().note.clone();
+    for number in 0..3 {
+        let integrated = running.log.submit(entry(&body(number))).await.unwrap();
+        assert_eq!(integrated.checkpoint.note, note);
+    }
+    assert_eq!(home.signatures(), signed);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_submitter_that_goes_away_loses_nothing() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let first = store.occupy(&running.log).await;
+    for number in 0..10 {
+        let log = Arc::clone(&running.log);
+        let submitter = tokio::spawn(async move { log.submit(entry(&body(number))).await });
+        tokio::task::yield_now().await;
+        submitter.abort();
+        assert!(submitter.await.unwrap_err().is_cancelled());
+    }
+    store.release();
+    let last = running.log.submit(entry(b"stays")).await.unwrap();
+    assert_eq!((first.await.unwrap().index, last.index), (0, 11));
+    home.verify(&last);
+    for number in 0..10 {
+        let again = running.log.submit(entry(&body(number))).await.unwrap();
+        assert!(!again.fresh);
+        home.verify(&again);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_recovers() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let mut config = home.config();
+    config.limits = LogLimits { queue_entries: 3, ..LogLimits::default() };
+    let running = home.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
+    let first = store.occupy(&running.log).await;
+    let log = &running.log;
+    let waiting = join_all((0..3).map(|number| log.submit(entry(&body(number)))));
+    let refused = async {
+        while log.queue_length() < 3 {
+            tokio::task::yield_now().await;
+        }
+        let refused = log.submit(entry(b"one too many")).await;
+        assert!(matches!(refused, Err(SubmitError::Overloaded)));
+        store.release();
+    };
+    let (waiting, ()) = tokio::join!(waiting, refused);
+    first.await.unwrap();
+    for answer in waiting {
+        home.verify(&answer.unwrap());
+    }
+    home.verify(&log.submit(entry(b"one too many")).await.unwrap());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn refuses_what_no_store_can_hold_and_only_that() {
+    let home = Home::new();
+    let running = home.start().await;
+    let longest = running.log.submit(entry(&vec![b'x'; MAX_ENTRY_LEN])).await.unwrap();
+    home.verify(&longest);
+    let refused = running.log.submit(entry(&vec![b'x'; MAX_ENTRY_LEN + 1])).await;
+    assert!(matches!(refused, Err(SubmitError::Refused(_))));
+    let mut bad_key = entry(b"bad key");
+    bad_key.index_keys.push(IndexKey { key_type: IndexKeyType::Email, key: "a\0b".to_owned() });
+    assert!(matches!(running.log.submit(bad_key).await, Err(SubmitError::Refused(_))));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_finishes_what_was_accepted_and_accepts_no_more() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let first = store.occupy(&running.log).await;
+    let log = Arc::clone(&running.log);
+    let waiting = tokio::spawn({
+        let log = Arc::clone(&log);
+        async move { join_all((0..5).map(|number| log.submit(entry(&body(number))))).await }
+    });
+    while log.queue_length() < 5 {
+        tokio::task::yield_now().await;
+    }
+    let stop = tokio::spawn(running.stop());
+    tokio::task::yield_now().await;
+    store.release();
+    home.verify(&first.await.unwrap());
+    for answer in waiting.await.unwrap() {
+        home.verify(&answer.unwrap());
+    }
+    stop.await.unwrap();
+    assert!(matches!(log.submit(entry(b"late")).await, Err(SubmitError::ShuttingDown)));
+    assert!(log.ready().is_err());
+}
+
+#[tokio::test]
+async fn goes_on_after_a_restart_where_it_ended() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(260).await;
+    let before = running.log.checkpoint().head;
+    running.stop().await;
+
+    let running = home.start().await;
+    assert_eq!(running.log.checkpoint().head, before);
+    running.fill(5).await;
+    let after = running.log.checkpoint().head;
+    let proof = running.log.consistency_path(before.size, after.size).await.unwrap();
+    verify_consistency(&before, &after, &proof).unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn two_replicas_on_one_database_make_one_log() {
+    let home = Home::new();
+    let one = home.start().await;
+    let mut config = home.config();
+    config.checkpoint_file = Some(home.dir.path().join("second"));
+    let two = home.start_with(Arc::clone(&one.store), config).await.unwrap();
+    let submissions = (0..120).map(|number| {
+        // Every body goes to both.
+        let log = if number % 3 == 0 { &one.log } else { &two.log };
+        log.submit(entry(&body(number / 2)))
+    });
+    let mut heads = vec![];
+    for integrated in join_all(submissions).await {
+        let integrated = integrated.unwrap();
+        home.verify(&integrated);
+        heads.push(integrated.checkpoint.head);
+    }
+    // The one that rested longer catches up with its next batch.
+    heads.push(one.log.submit(entry(b"a")).await.unwrap().checkpoint.head);
+    heads.push(two.log.submit(entry(b"b")).await.unwrap().checkpoint.head);
+    let newest = *heads.last().unwrap();
+    assert_eq!(newest.size, 62);
+    for head in heads {
+        let proof = two.log.consistency_path(head.size, newest.size).await.unwrap();
+        verify_consistency(&head, &newest, &proof).unwrap();
+    }
+    let store = Arc::clone(&one.store);
+    let report = fsck(store.as_ref(), one.log.record()).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    one.stop().await;
+    two.stop().await;
+}
+
+/// A second replica on the store of `one`.
+async fn replica(home: &Home, store: &Arc<dyn LogStore>) -> Running {
+    let mut config = home.config();
+    config.checkpoint_file = Some(home.dir.path().join("second"));
+    home.start_with(Arc::clone(store), config).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
+    let home = Home::new();
+    let one = home.start().await;
+    let store = Tampering::new(Arc::clone(&one.store));
+    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    let before = two.log.checkpoint().head;
+    for thousand in 0..14 {
+        let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
+        let batch = Batch { entries, now: crate::support::NOW, minimum_size: 0 };
+        one.store.append(one.log.record().id, &batch).await.unwrap();
+    }
+    for _ in 0..40 {
+        store.fail_read(unavailable());
+        store.pass_read();
+    }
+    let integrated = two.log.submit(entry(b"x")).await.unwrap();
+    assert_eq!((before.size, integrated.index), (0, 14_000));
+    home.verify(&integrated);
+    two.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
+    let home = Home::new();
+    let one = home.start().await;
+    let two = replica(&home, &one.store).await;
+    one.fill(5).await;
+    let newest = one.log.checkpoint().head;
+    while two.log.checkpoint().head != newest {
+        tokio::task::yield_now().await;
+    }
+    home.verified_head(&two.log.checkpoint());
+    assert_eq!(two.log.entries(0, 5).await.unwrap().len(), 5);
+    // What another replica wrote last before the log was frozen is published as well.
+    one.fill(2).await;
+    one.store.freeze(one.log.record().id).await.unwrap();
+    while two.log.checkpoint().head.size < 7 {
+        tokio::task::yield_now().await;
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn integrated_time_never_goes_down_when_the_clock_does() {
+    let home = Home::new();
+    let running = home.start().await;
+    let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
+    home.clock.set(first - 3600);
+    let second = running.log.submit(entry(b"2")).await.unwrap().integrated_at;
+    home.clock.set(first + 60);
+    let third = running.log.submit(entry(b"3")).await.unwrap().integrated_at;
+    assert_eq!((second, third), (first, first + 60));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_frozen_log_is_readable_and_refuses_entries() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(3).await;
+    running.store.freeze(running.log.record().id).await.unwrap();
+    for _ in 0..2 {
+        let refused = running.log.submit(entry(b"x")).await;
+        assert!(matches!(refused, Err(SubmitError::Frozen)));
+    }
+    running.log.ready().unwrap();
+    running.stop().await;
+
+    let running = home.start().await;
+    assert!(matches!(running.log.submit(entry(b"x")).await, Err(SubmitError::Frozen)));
+    assert_eq!(running.log.entries(0, 3).await.unwrap().len(), 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn refuses_to_start_with_another_key() {
+    let mut home = Home::new();
+    let config = home.config();
+    home.signer = Arc::new(LocalSigner::generate(KeyType::Ed25519, "other").unwrap());
+    let refused = home.start_with(home.open_store().await, config).await;
+    assert!(matches!(refused.err(), Some(StartError::WrongKey { .. })));
+}
+
+#[tokio::test]
+async fn reads_nothing_beyond_the_published_checkpoint() {
+    let home = Home::new();
+    let running = home.start().await;
+    running.fill(10).await;
+    let log = &running.log;
+    assert!(log.inclusion_path(3, 11).await.is_err());
+    assert!(log.inclusion_path(10, 10).await.is_err());
+    assert!(log.consistency_path(3, 11).await.is_err());
+    assert!(log.entries(0, 11).await.is_err());
+    assert_eq!(log.find_leaf(&leaf_hash(b"unknown")).await.unwrap(), None);
+    assert!(log.find_leaf(&leaf_hash(&body(3))).await.unwrap().is_some());
+    running.stop().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Any split of entries into rounds gives the root of all bodies, and proofs between all rounds.
+    #[test]
+    fn any_history_gives_one_consistent_tree(rounds in prop::collection::vec(1u64..70, 1..6)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(check_history(&rounds));
+    }
+}
+
+async fn check_history(rounds: &[u64]) {
+    let home = Home::new();
+    let running = home.start().await;
+    let mut heads = vec![running.log.checkpoint().head];
+    for count in rounds {
+        running.fill(*count).await;
+        heads.push(running.log.checkpoint().head);
+    }
+    let newest = *heads.last().unwrap();
+    let leaves: Vec<_> = stored_bodies(&running).await.iter().map(|b| leaf_hash(b)).collect();
+    assert_eq!(root_of(&leaves), newest.root);
+    for old in heads.iter().filter(|head| head.size > 0) {
+        let proof = running.log.consistency_path(old.size, newest.size).await.unwrap();
+        verify_consistency(old, &newest, &proof).unwrap();
+    }
+    running.stop().await;
+}
+
+async fn stored_bodies(running: &Running) -> Vec<Vec<u8>> {
+    let size = running.log.checkpoint().head.size;
+    let rows = running.log.entries(0, size).await.unwrap();
+    rows.iter().map(|row| row.body.to_vec()).collect()
+}
+
+/// Counts signatures.
+struct CountingHome {
+    home: Home,
+    count: Arc<AtomicUsize>,
+}
+
+impl CountingHome {
+    fn new() -> Self {
+        let mut home = Home::new();
+        let count = Arc::new(AtomicUsize::new(0));
+        let inner = Arc::clone(&home.signer);
+        home.signer = Arc::new(CountingSigner { inner, count: Arc::clone(&count) });
+        Self { home, count }
+    }
+
+    fn signatures(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+}
+
+struct CountingSigner {
+    inner: Arc<dyn Signer>,
+    count: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Signer for CountingSigner {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.inner.sign(message).await
+    }
+
+    fn public_key(&self) -> &PublicKey {
+        self.inner.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.inner.algorithm()
+    }
+
+    fn key_id(&self) -> &'static str {
+        "counting"
+    }
+}

@@ -1,0 +1,86 @@
+//! The way from a URL to connections that may be trusted with a log.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
+use store::StoreError;
+
+use crate::error::unavailable;
+
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(PgConnectOptions::from_str(url).map_err(unavailable)?.application_name("engine"))
+}
+
+/// Opens a first connection, checks the server with it and brings the schema up to date.
+pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    // Not from a pool, which would try a dead server again and again.
+    let mut connection = options.connect().await.map_err(unavailable)?;
+    let (fsync, full_page_writes): (String, String) =
+        sqlx::query_as("SELECT current_setting('fsync'), current_setting('full_page_writes')")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(unavailable)?;
+    refuse_unsafe(&fsync, &full_page_writes)?;
+
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(unavailable)?;
+    let mut migrations = sqlx::migrate!("../../../migrations/log/postgres");
+    migrations.create_schema("log");
+    // A table of its own: the migrations of other services live in their schemas.
+    migrations.dangerous_set_table_name("log._migrations");
+    migrations
+        .run(&pool)
+        .await
+        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    Ok(connection)
+}
+
+/// Connections that read; opened when first needed.
+pub(crate) fn readers(options: &PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(READER_WAIT)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(READER_SETTINGS).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options.clone())
+}
+
+fn refuse_unsafe(fsync: &str, full_page_writes: &str) -> Result<(), StoreError> {
+    for (setting, value) in [("fsync", fsync), ("full_page_writes", full_page_writes)] {
+        if value != "on" {
+            return Err(StoreError::UnsafeDatabase { setting });
+        }
+    }
+    Ok(())
+}
+
+/// All our reads look rows up by index. Without statistics the planner cannot know, and a plan made while a table was
+/// small would scan it when it is large.
+const READER_SETTINGS: &str = "SET enable_seqscan = off; SET default_transaction_read_only = on";
+/// Reads of an HTTP server on few cores. Every replica has as many, and servers allow about 100 in all.
+const READERS: u32 = 8;
+/// Longer than any request may take, so that the waiter gives up first.
+const READER_WAIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_server_that_may_lose_commits() {
+        assert!(refuse_unsafe("on", "on").is_ok());
+        let refused = refuse_unsafe("off", "on");
+        assert!(matches!(refused, Err(StoreError::UnsafeDatabase { setting: "fsync" })));
+        let refused = refuse_unsafe("on", "off");
+        assert!(matches!(refused, Err(StoreError::UnsafeDatabase { setting: "full_page_writes" })));
+    }
+}

@@ -1,0 +1,39 @@
+//! What Postgres' errors mean for a log. Codes: PostgreSQL documentation, appendix A.
+
+use store::StoreError;
+
+/// An error before `COMMIT` was sent: nothing was written.
+pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
+    match code(&error).as_deref() {
+        Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED | UNIQUE_VIOLATION) => StoreError::Conflict,
+        Some(code) if code.starts_with(INTEGRITY) || code.starts_with(DAMAGED) => {
+            StoreError::Corrupt { what: error.to_string() }
+        }
+        _ => StoreError::Unavailable { source: error.into() },
+    }
+}
+
+/// An error after `COMMIT` was sent.
+///
+/// Only an answer that says so means that it was rolled back. Neither a lost connection nor the farewell of a server
+/// that shuts down does: it says farewell also while it waits for its standby, after committing.
+pub(crate) fn at_commit(error: sqlx::Error) -> StoreError {
+    match code(&error).as_deref() {
+        Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED) => StoreError::Conflict,
+        Some(code) if code.starts_with(INTEGRITY) => {
+            StoreError::Corrupt { what: error.to_string() }
+        }
+        _ => StoreError::OutcomeUnknown { source: error.into() },
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK_DETECTED: &str = "40P01";
+const UNIQUE_VIOLATION: &str = "23505";
+// Classes: the first two digits.
+const INTEGRITY: &str = "23";
+const DAMAGED: &str = "XX";

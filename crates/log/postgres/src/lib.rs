@@ -1,0 +1,161 @@
+//! The transparency log on PostgreSQL, for any number of processes at once.
+//!
+//! Implements [`store::LogStore`]; what is decided without I/O lives in [`store::plan`]. Safety rests on the
+//! row lock of the log's state, on a compare-and-swap of its size and root, and on unique keys; never on a leader, a
+//! clock or a session. What one has to know of the server:
+//!
+//! - `fsync` and `full_page_writes` must be on, else [`PostgresLogStore::connect`] refuses.
+//! - Each append sets `synchronous_commit` and its time limits itself, for its own transaction.
+//! - A failover to a standby that is behind forks the log: set `synchronous_standby_names`. A commit that the standby
+//!   did not confirm is told apart, see `transaction`.
+//!
+//! What this crate refuses to do: write outside of schema `log`, hold session locks, or guess the outcome of a commit.
+//!
+//! | module | job |
+//! |---|---|
+//! | `connect` | connections, the server's settings, migration |
+//! | `transaction` | a write transaction that is all or nothing, also when its future is dropped |
+//! | `append` | the rows of a plan, in one statement |
+//! | `read` | everything that only reads |
+//! | `error` | what Postgres' error codes mean for a log |
+
+mod append;
+mod connect;
+mod error;
+mod read;
+mod transaction;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::PgPool;
+use store::column::from_u64;
+use store::row::check_spec;
+use store::search::{Search, check_leaves};
+use store::{
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry,
+};
+use tlog::{Hash, HashRange, TreeHead};
+
+use crate::transaction::Writers;
+
+/// The log's store in schema `log` of a PostgreSQL database.
+pub struct PostgresLogStore {
+    writers: Writers,
+    readers: PgPool,
+}
+
+impl PostgresLogStore {
+    /// Connects and brings the schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::UnsafeDatabase`] when the server is set up to lose commits, [`StoreError::Unavailable`] when it
+    /// does not answer, the URL is wrong, or the schema is not ours.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let options = connect::options(url)?;
+        let connection = connect::prepare(&options).await?;
+        Ok(Self { readers: connect::readers(&options), writers: Writers::new(options, connection) })
+    }
+}
+
+#[async_trait]
+impl LogStore for PostgresLogStore {
+    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let ensured = append::ensure_log(transaction.connection(), spec, now).await;
+        check_spec(transaction.end(ensured).await?, spec)
+    }
+
+    async fn logs(&self) -> Result<Vec<LogRecord>, StoreError> {
+        read::logs(&mut *read::connection(&self.readers).await?).await
+    }
+
+    async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
+    }
+
+    async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let written = append::append(transaction.connection(), log, batch).await;
+        // Durable when this returns, here and on the synchronous standby if there is one.
+        Ok(transaction.end(written).await?.into_appended())
+    }
+
+    async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let frozen = append::freeze(transaction.connection(), log).await;
+        transaction.end(frozen).await
+    }
+
+    async fn find(
+        &self,
+        log: LogId,
+        identities: &[IdentityHash],
+    ) -> Result<Vec<Option<Found>>, StoreError> {
+        let known =
+            read::find(&mut *read::connection(&self.readers).await?, log, identities).await?;
+        Ok(identities.iter().map(|identity| known.get(identity).copied()).collect())
+    }
+
+    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        read::find_leaf(&mut *read::connection(&self.readers).await?, log, leaf_hash).await
+    }
+
+    async fn entries(
+        &self,
+        log: LogId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        read::entries(&mut *read::connection(&self.readers).await?, log, start, end).await
+    }
+
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+        read::hashes(&mut *read::connection(&self.readers).await?, log, range).await
+    }
+
+    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+        let connection = &mut *read::connection(&self.readers).await?;
+        let root = read::tree_head(connection, log, from_u64("size of the log", size)?).await?;
+        Ok(root.map(|root| TreeHead { size, root }))
+    }
+
+    async fn put_checkpoint(
+        &self,
+        log: LogId,
+        size: u64,
+        note: &str,
+        at: u64,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let put = append::put_checkpoint(transaction.connection(), log, (size, at), note).await;
+        transaction.end(put).await
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let search = Search::new(keys, match_all, limit)?;
+        read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        check_leaves(indexes)?;
+        read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        let mut transaction = self.writers.begin().await?;
+        let put = append::put_promises(transaction.connection(), log, promises).await;
+        transaction.end(put).await
+    }
+
+    async fn close(&self) {
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+}

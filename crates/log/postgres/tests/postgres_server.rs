@@ -1,0 +1,260 @@
+//! What only a database server can do to a log: warn, hang up, wait, and come back.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers")]
+
+mod support;
+
+use bytes::Bytes;
+use postgres::PostgresLogStore;
+use sqlx::{Connection, Executor};
+use store::contract_suite::Database;
+use store::{Appended, Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
+
+use crate::support::{PostgresDatabase, database};
+
+struct Fixture {
+    database: PostgresDatabase,
+    store: PostgresLogStore,
+    log: LogId,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let database = database().await;
+        let store = PostgresLogStore::connect(&database.url).await.unwrap();
+        let spec = LogSpec {
+            name: "test".to_owned(),
+            kind: LogKind::Ct,
+            tree_id: 0,
+            origin: "log.example".to_owned(),
+            host: "log.example".to_owned(),
+            public_key_der: vec![0x30],
+        };
+        let log = store.ensure_log(&spec, 7).await.unwrap().id;
+        Self { database, store, log }
+    }
+
+    async fn append(&self, body: &'static str) -> Result<Appended, StoreError> {
+        self.append_all([body.into()]).await
+    }
+
+    async fn append_all(
+        &self,
+        bodies: impl IntoIterator<Item = Bytes>,
+    ) -> Result<Appended, StoreError> {
+        let entries = bodies.into_iter().map(entry).collect();
+        self.store.append(self.log, &Batch { entries, now: 100, minimum_size: 0 }).await
+    }
+
+    async fn size(&self) -> u64 {
+        self.store.state(self.log).await.unwrap().edge.size()
+    }
+
+    /// Lets the server do this in every commit of an append, where it also checks deferred constraints.
+    async fn at_commit(&self, action: &str) {
+        let function = format!(
+            "CREATE FUNCTION log.at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action}; RETURN NULL; END $$"
+        );
+        let trigger = "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON log.tree_head \
+                       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION log.at_commit()";
+        let mut connection = self.database.connection().await;
+        connection.execute(sqlx::AssertSqlSafe(function)).await.unwrap();
+        connection.execute(trigger).await.unwrap();
+    }
+
+    async fn at_commit_nothing(&self) {
+        self.database.execute("DROP TRIGGER at_commit ON log.tree_head").await.unwrap();
+    }
+}
+
+fn entry(body: Bytes) -> NewEntry {
+    let leaf_hash = tlog::leaf_hash(&body);
+    NewEntry {
+        leaf_hash,
+        identity_hash: leaf_hash.into(),
+        kind: "test",
+        body,
+        extra: Bytes::new(),
+        promise: Bytes::new(),
+        index_keys: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn tells_a_commit_apart_that_the_standby_did_not_confirm() {
+    let fixture = Fixture::new().await;
+    // The words of a server that speaks German: they must not matter.
+    fixture.at_commit("RAISE WARNING 'storniere Warten auf synchrone Replikation'").await;
+    let unconfirmed = fixture.append("a").await;
+    assert!(matches!(unconfirmed, Err(StoreError::Unreplicated)), "{unconfirmed:?}");
+    // It is there, and a next append that is confirmed covers it.
+    assert_eq!(fixture.size().await, 1);
+    fixture.at_commit_nothing().await;
+    let again = fixture.append("a").await.unwrap();
+    assert_eq!(
+        again.placements.iter().map(|place| (place.index, place.fresh)).collect::<Vec<_>>(),
+        [(0, false)]
+    );
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn appends_of_nothing_new_and_freezing_wait_for_the_standby_too() {
+    let fixture = Fixture::new().await;
+    fixture.append("a").await.unwrap();
+    let trigger = "CREATE CONSTRAINT TRIGGER at_commit_state AFTER UPDATE ON log.log_state \
+                   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION log.at_commit()";
+    fixture.at_commit("RAISE WARNING 'canceling wait'").await;
+    fixture.database.execute(trigger).await.unwrap();
+    let nothing = fixture.append_all([]).await;
+    assert!(matches!(nothing, Err(StoreError::Unreplicated)), "{nothing:?}");
+    let known = fixture.append("a").await;
+    assert!(matches!(known, Err(StoreError::Unreplicated)), "{known:?}");
+    for _ in 0..2 {
+        let frozen = fixture.store.freeze(fixture.log).await;
+        assert!(matches!(frozen, Err(StoreError::Unreplicated)), "{frozen:?}");
+    }
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn notices_below_a_warning_do_not_matter() {
+    let fixture = Fixture::new().await;
+    fixture.at_commit("RAISE NOTICE 'by the way'").await;
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_at_commit_leaves_the_outcome_unknown() {
+    let fixture = Fixture::new().await;
+    fixture.at_commit("PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(5)").await;
+    let lost = fixture.append("a").await;
+    assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
+    fixture.at_commit_nothing().await;
+    assert_eq!(fixture.size().await, 0);
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn a_commit_refused_for_a_conflict_may_be_tried_again() {
+    let fixture = Fixture::new().await;
+    for code in ["serialization_failure", "deadlock_detected"] {
+        fixture.database.execute("DROP FUNCTION IF EXISTS log.at_commit CASCADE").await.unwrap();
+        fixture.at_commit(&format!("RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'")).await;
+        let refused = fixture.append("a").await;
+        assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
+    }
+    fixture.at_commit_nothing().await;
+    assert_eq!(fixture.append("a").await.unwrap().before.size(), 0);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn commits_synchronously_whatever_the_database_prefers() {
+    let fixture = Fixture::new().await;
+    let prefer = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$";
+    fixture.database.execute(prefer).await.unwrap();
+    fixture.store.close().await;
+    let store = PostgresLogStore::connect(&fixture.database.url).await.unwrap();
+    let fixture = Fixture { store, ..fixture };
+    fixture
+        .at_commit("IF current_setting('synchronous_commit') <> 'on' THEN RAISE EXCEPTION 'asynchronous'; END IF")
+        .await;
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn connections_that_died_while_idle_are_replaced() {
+    let fixture = Fixture::new().await;
+    fixture.append("a").await.unwrap();
+    let ended = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND application_name = 'engine'";
+    assert!(fixture.database.count(ended).await > 0);
+    assert_eq!(fixture.append("b").await.unwrap().after.size(), 2);
+    assert_eq!(fixture.size().await, 2);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_stopped_in_its_append_delays_others_only_for_a_while() {
+    let fixture = Fixture::new().await;
+    let mut stopped = fixture.database.connection().await;
+    let mut transaction = stopped.begin().await.unwrap();
+    transaction.execute("SELECT size FROM log_state FOR UPDATE").await.unwrap();
+    let refused = fixture.append("a").await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+    transaction.rollback().await.unwrap();
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_once_migrate_and_create_once() {
+    let database = database().await;
+    let (first, second) = tokio::join!(
+        PostgresLogStore::connect(&database.url),
+        PostgresLogStore::connect(&database.url)
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let spec = LogSpec {
+        name: "test".to_owned(),
+        kind: LogKind::Rekor1,
+        tree_id: 42,
+        origin: "log.example - 42".to_owned(),
+        host: "log.example".to_owned(),
+        public_key_der: vec![0x30],
+    };
+    let (one, other) = tokio::join!(first.ensure_log(&spec, 7), second.ensure_log(&spec, 7));
+    assert_eq!(one.unwrap(), other.unwrap());
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(database.count(tables).await, 0, "a table outside of schema log");
+    assert_eq!(database.count("SELECT count(*) FROM log._migrations").await, 1);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn statistics_of_a_small_log_do_not_make_a_large_one_slow() {
+    let fixture = Fixture::new().await;
+    fixture.append("a").await.unwrap();
+    fixture.database.execute("ANALYZE").await.unwrap();
+    for round in 0..30_u64 {
+        let bodies = (0..100_u64).map(|number| Bytes::from(format!("{round} {number}")));
+        fixture.append_all(bodies).await.unwrap();
+        let end = fixture.size().await;
+        assert_eq!(fixture.store.entries(fixture.log, end - 10, end).await.unwrap().len(), 10);
+        let leaf = tlog::leaf_hash(b"0 0");
+        assert_eq!(fixture.store.find_leaf(fixture.log, &leaf).await.unwrap(), Some(1));
+    }
+    // A session's counts arrive when it ends.
+    fixture.store.close().await;
+    let open = "SELECT count(*) FROM pg_stat_activity \
+                WHERE datname = current_database() AND application_name = 'engine'";
+    while fixture.database.count(open).await > 0 {}
+    let read =
+        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE schemaname = 'log'";
+    let read = fixture.database.count(read).await;
+    assert!(read < 5000, "{read} index entries read for 3000 entries");
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn every_table_and_column_is_explained() {
+    let fixture = Fixture::new().await;
+    let unexplained = "SELECT count(*) FROM pg_class \
+        JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 \
+        WHERE relnamespace = 'log'::regnamespace AND relkind = 'r' AND relname <> '_migrations' \
+          AND (col_description(pg_class.oid, attnum) IS NULL OR obj_description(pg_class.oid) IS NULL)";
+    assert_eq!(fixture.database.count(unexplained).await, 0);
+    fixture.database.remove().await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_unavailable() {
+    for url in ["postgres://nobody@127.0.0.1:1/none", "not a url"] {
+        let Err(error) = PostgresLogStore::connect(url).await else { panic!("connected to {url}") };
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    }
+}

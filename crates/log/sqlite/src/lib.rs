@@ -1,0 +1,178 @@
+//! The transparency log on SQLite: one file, one process, one writer.
+//!
+//! Implements [`store::LogStore`]; what is decided without I/O lives in [`store::plan`]. Three facts make it
+//! safe:
+//!
+//! - **One process.** A lock of the operating system on `<file>.lock` refuses a second opener, and falls with the
+//!   process, also after `kill -9`.
+//! - **One writer.** One connection writes, and each append is one `BEGIN IMMEDIATE` transaction; a plain `BEGIN`
+//!   would take the write lock late and could fail then.
+//! - **`synchronous=FULL`.** In WAL mode `NORMAL` gives up acknowledged commits at power loss, which forks a log.
+//!
+//! What this crate refuses to do: run on a network file system's idea of locks with two processes, or in memory.
+//!
+//! | module | job |
+//! |---|---|
+//! | `open` | lock file, connections, migration |
+//! | `append` | the rows of a plan, in few statements |
+//! | `read` | everything that only reads |
+//! | `error` | what SQLite's error codes mean for a log |
+
+mod append;
+mod error;
+mod open;
+mod read;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use store::column::from_u64;
+use store::row::check_spec;
+use store::search::{Search, check_leaves};
+use store::{
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry,
+};
+use tlog::{Hash, HashRange, TreeHead};
+
+use crate::error::{at_commit, unavailable};
+
+/// The log's store in one SQLite file.
+pub struct SqliteLogStore {
+    // One connection; waiting for it is the queue of the writers.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    // Held until `close`; dropping the file gives up the lock.
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteLogStore {
+    /// Opens the database, creating and migrating it as needed.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyOpen`] when another opener has it, [`StoreError::Unavailable`] when the file cannot be
+    /// read and written, [`StoreError::Corrupt`] when it is no database of ours.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = open::lock(path)?;
+        let writer = open::writer(path).await?;
+        let readers = open::readers(path);
+        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)) })
+    }
+
+    // Dropped before its commit, the transaction is rolled back before the connection serves again.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl LogStore for SqliteLogStore {
+    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+        let mut tx = self.begin().await?;
+        let record = match read::log_named(&mut tx, &spec.name).await? {
+            Some(record) => record,
+            None => append::create_log(&mut tx, spec, now).await?,
+        };
+        tx.commit().await.map_err(at_commit)?;
+        check_spec(record, spec)
+    }
+
+    async fn logs(&self) -> Result<Vec<LogRecord>, StoreError> {
+        read::logs(&mut *read::connection(&self.readers).await?).await
+    }
+
+    async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
+    }
+
+    async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
+        let mut tx = self.begin().await?;
+        let plan = append::append(&mut tx, log, batch).await?;
+        // Durable from here, or unknown.
+        tx.commit().await.map_err(at_commit)?;
+        Ok(plan.into_appended())
+    }
+
+    async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        append::freeze(&mut tx, log).await?;
+        tx.commit().await.map_err(at_commit)
+    }
+
+    async fn find(
+        &self,
+        log: LogId,
+        identities: &[IdentityHash],
+    ) -> Result<Vec<Option<Found>>, StoreError> {
+        let known =
+            read::find(&mut *read::connection(&self.readers).await?, log, identities).await?;
+        Ok(identities.iter().map(|identity| known.get(identity).copied()).collect())
+    }
+
+    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        read::find_leaf(&mut *read::connection(&self.readers).await?, log, leaf_hash).await
+    }
+
+    async fn entries(
+        &self,
+        log: LogId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        read::entries(&mut *read::connection(&self.readers).await?, log, start, end).await
+    }
+
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+        read::hashes(&mut *read::connection(&self.readers).await?, log, range).await
+    }
+
+    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+        let connection = &mut *read::connection(&self.readers).await?;
+        let root = read::tree_head(connection, log, from_u64("size of the log", size)?).await?;
+        Ok(root.map(|root| TreeHead { size, root }))
+    }
+
+    async fn put_checkpoint(
+        &self,
+        log: LogId,
+        size: u64,
+        note: &str,
+        at: u64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        append::put_checkpoint(&mut tx, log, (size, at), note).await?;
+        tx.commit().await.map_err(at_commit)
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let search = Search::new(keys, match_all, limit)?;
+        read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        check_leaves(indexes)?;
+        read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        append::put_promises(&mut tx, log, promises).await?;
+        tx.commit().await.map_err(at_commit)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

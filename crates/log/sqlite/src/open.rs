@@ -1,0 +1,113 @@
+//! The way from a path to connections that may be trusted with a log.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use store::StoreError;
+
+use crate::error::unavailable;
+
+/// Takes the lock that makes this process the only opener.
+///
+/// A lock of the operating system, not a file's existence: the kernel gives it up when the process dies.
+pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
+    let path = lock_path(database);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::AlreadyOpen { path: path.display().to_string() })
+        }
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// Opens the one connection that writes, and brings the schema up to date.
+pub(crate) async fn writer(path: &Path) -> Result<SqlitePool, StoreError> {
+    let options = connect_options(path).create_if_missing(true);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(WRITER_WAIT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(unavailable)?;
+    MIGRATIONS
+        .run(&pool)
+        .await
+        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    Ok(pool)
+}
+
+/// Connections that cannot write; opened when first needed.
+pub(crate) fn readers(path: &Path) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(READER_WAIT)
+        .test_before_acquire(false)
+        .connect_lazy_with(connect_options(path).read_only(true))
+}
+
+fn connect_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // REPLACE would else delete rows without asking the triggers.
+        .pragma("recursive_triggers", "ON")
+        .pragma("cache_size", CACHE_KIB)
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = OsString::from(database.as_os_str());
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn io(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable { source: error.into() }
+}
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/log/sqlite");
+
+/// Reads of an HTTP server on few cores; each connection is a thread.
+const READERS: u32 = 4;
+/// Longer than any request may take, so that the waiter gives up first.
+const READER_WAIT: Duration = Duration::from_secs(10);
+/// A writer queues behind appends of some 20 ms each.
+const WRITER_WAIT: Duration = Duration::from_secs(30);
+/// Only an online backup or a curious shell contends with us for the file's locks.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// 32 MiB (negative: KiB): the upper levels of the two indexes with random keys, up to some million entries.
+const CACHE_KIB: &str = "-32768";
+/// 32 MiB of pages of 4 KiB: the data file is synchronised once in about 30 batches of 256, not in each third.
+const WAL_PAGES: &str = "8192";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_with_full_synchronisation_whatever_the_defaults_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = writer(&directory.path().join("log.db")).await.unwrap();
+        let settings: (i64, String, i64, i64) = sqlx::query_as(
+            "SELECT synchronous, journal_mode, foreign_keys, recursive_triggers FROM \
+             pragma_synchronous, pragma_journal_mode, pragma_foreign_keys, pragma_recursive_triggers",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(settings, (2, "wal".to_owned(), 1, 1));
+    }
+}

@@ -1,0 +1,155 @@
+//! What only a file can suffer: two openers, a killed process, a wrong file.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+use sqlite::SqliteLogStore;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row};
+use store::{Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
+
+async fn log(store: &SqliteLogStore) -> LogId {
+    let spec = LogSpec {
+        name: "test".to_owned(),
+        kind: LogKind::Ct,
+        tree_id: 0,
+        origin: "log.example".to_owned(),
+        host: "log.example".to_owned(),
+        public_key_der: vec![0x30],
+    };
+    store.ensure_log(&spec, 7).await.unwrap().id
+}
+
+fn batch(numbers: std::ops::Range<u64>) -> Batch {
+    let entry = |number: u64| {
+        let body = Bytes::from(number.to_string());
+        let leaf_hash = tlog::leaf_hash(&body);
+        NewEntry {
+            leaf_hash,
+            identity_hash: leaf_hash.into(),
+            kind: "test",
+            body,
+            extra: Bytes::new(),
+            promise: Bytes::new(),
+            index_keys: Vec::new(),
+        }
+    };
+    Batch { entries: numbers.map(entry).collect(), now: 100, minimum_size: 0 }
+}
+
+#[tokio::test]
+async fn refuses_a_second_opener_until_the_first_closes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let first = SqliteLogStore::open(&path).await.unwrap();
+    let Err(error) = SqliteLogStore::open(&path).await else { panic!("opened twice") };
+    assert!(
+        matches!(&error, StoreError::AlreadyOpen { path } if path.ends_with("log.db.lock")),
+        "{error:?}"
+    );
+    first.close().await;
+    SqliteLogStore::open(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn keeps_everything_over_a_restart_with_and_without_farewell() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    for restart in 0..4 {
+        let store = SqliteLogStore::open(&path).await.unwrap();
+        let log = log(&store).await;
+        assert_eq!(store.state(log).await.unwrap().edge.size(), restart * 200);
+        store.append(log, &batch(restart * 200..(restart + 1) * 200)).await.unwrap();
+        if restart % 2 == 0 {
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_gives_up_its_lock_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_appends_until_killed", "--nocapture"])
+        .env(CHILD, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let acknowledged: Vec<u64> = lines
+        .filter_map(|line| line.unwrap().strip_prefix("size ")?.parse().ok())
+        .take(10)
+        .collect();
+    let Err(error) = SqliteLogStore::open(&path).await else { panic!("opened beside the child") };
+    assert!(matches!(error, StoreError::AlreadyOpen { .. }), "{error:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let store = SqliteLogStore::open(&path).await.unwrap();
+    let log = log(&store).await;
+    let size = store.state(log).await.unwrap().edge.size();
+    assert!(
+        size >= *acknowledged.last().unwrap() && size.is_multiple_of(10),
+        "{size} after {acknowledged:?}"
+    );
+    store.append(log, &batch(size..size + 300)).await.unwrap();
+}
+
+/// Not a test of its own: the process that the test above kills.
+#[tokio::test]
+async fn child_appends_until_killed() {
+    #[expect(clippy::disallowed_methods, reason = "a word from the parent test to its child")]
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let store = SqliteLogStore::open(Path::new(&path)).await.unwrap();
+    let log = log(&store).await;
+    for round in 0..u64::MAX / 10 {
+        store.append(log, &batch(round * 10..(round + 1) * 10)).await.unwrap();
+        println!("size {}", (round + 1) * 10);
+    }
+}
+
+const CHILD: &str = "COUNTERSIGN_TEST_LOG_OF_CHILD";
+
+#[tokio::test]
+async fn refuses_a_file_that_is_no_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    let Err(error) = SqliteLogStore::open(&path).await else { panic!("opened") };
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_directory_that_does_not_exist_is_unavailable() {
+    let Err(error) = SqliteLogStore::open(Path::new("/nowhere/log.db")).await else {
+        panic!("opened")
+    };
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn every_column_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    SqliteLogStore::open(&path).await.unwrap().close().await;
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let rows = sqlx::query(
+        "SELECT schema.sql, column.name FROM sqlite_schema AS schema, pragma_table_info(schema.name) AS column \
+         WHERE schema.type = 'table' AND schema.name <> '_sqlx_migrations' AND schema.sql LIKE '%STRICT%'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(rows.len(), 45);
+    for row in rows {
+        let (sql, column): (String, String) = (row.get(0), row.get(1));
+        let line =
+            sql.lines().find(|line| line.split_whitespace().next() == Some(&column)).unwrap();
+        assert!(line.contains(" -- ") || line.contains(",-- "), "{line}");
+    }
+}

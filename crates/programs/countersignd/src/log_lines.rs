@@ -1,0 +1,141 @@
+//! One event, one line: what callers sent cannot write lines of its own into the log. And which
+//! events: never fewer than the trail of the keys.
+
+use std::io;
+
+use tracing_subscriber::fmt::MakeWriter;
+use wire::inert;
+
+/// Keeps the trail of what keys were used for in a filter that does not name it: who asks for fewer
+/// lines (`warn`) did not ask for certificates without a record. `audit=off` leaves it out.
+pub(crate) fn with_audit(filter: &str) -> String {
+    const TARGET: &str = "audit";
+    let is_named = |directive: &str| {
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        target.trim() == TARGET
+    };
+    if filter.split(',').any(is_named) {
+        filter.to_owned()
+    } else {
+        format!("{filter},{TARGET}=info")
+    }
+}
+
+/// Standard error, for a formatter that writes each event with one call.
+///
+/// tracing quotes texts, and takes escape sequences out of errors, but leaves their line feeds, and
+/// marks that turn text around: an error that quotes a caller (a PEM label, say) would forge log lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LogLines {
+    /// For people.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = OneLine<io::Stderr>;
+
+    fn make_writer(&self) -> Self::Writer {
+        OneLine { form: *self, output: io::stderr() }
+    }
+}
+
+/// Makes each event inert, but for its last line feed.
+pub(crate) struct OneLine<W> {
+    form: LogLines,
+    output: W,
+}
+
+impl<W: io::Write> io::Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        // An event of JSON is UTF-8; were it not, it would not be JSON either.
+        let line = match (self.form, std::str::from_utf8(event)) {
+            (LogLines::Json, Ok(json)) => {
+                let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
+                format!("{}{end}", inert::escape_json(json)).into_bytes()
+            }
+            _ => inert::escape_line(event),
+        };
+        self.output.write_all(&line)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// What a filter lets through of a request, a warning and the use of a key.
+    fn let_through(filter: &str) -> Vec<&'static str> {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl io::Write for Lines {
+            fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(event)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(with_audit(filter)))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("request");
+            tracing::warn!("trouble");
+            tracing::info!(target: "audit", "signing");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        ["request", "trouble", "signing"].into_iter().filter(|word| text.contains(word)).collect()
+    }
+
+    #[test]
+    fn a_quiet_log_still_has_the_trail_of_the_keys() {
+        assert_eq!(let_through("info,sqlx=warn"), ["request", "trouble", "signing"]);
+        assert_eq!(let_through("warn"), ["trouble", "signing"]);
+        assert_eq!(let_through("warn,ca::audit=debug"), ["trouble", "signing"]);
+        assert_eq!(let_through("off"), ["signing"]);
+        assert_eq!(let_through(""), ["signing"]);
+        assert_eq!(let_through("warn, audit=off"), ["trouble"], "who names it, decides");
+    }
+
+    fn written(form: LogLines, event: &str) -> String {
+        let mut writer = OneLine { form, output: Vec::new() };
+        writer.write_all(event.as_bytes()).unwrap();
+        String::from_utf8(writer.output).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let written = |event| written(LogLines::Text, event);
+        assert_eq!(written("INFO refused\n"), "INFO refused\n");
+        assert_eq!(written("INFO a\nERROR forged\r\n"), "INFO a\\nERROR forged\\r\n");
+        assert_eq!(written("\n\n"), "\\n\n");
+        assert_eq!(written(""), "");
+    }
+
+    #[test]
+    fn an_event_moves_no_cursor_and_turns_no_text_around() {
+        for c in [
+            '\u{1b}', '\u{7}', '\t', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}',
+            '\u{2028}', '\u{feff}',
+        ] {
+            let text = written(LogLines::Text, &format!("INFO a{c}b\n"));
+            assert!(!text.contains(c) && text.ends_with("b\n"), "{text:?}");
+            let event = serde_json::json!({"message": format!("a{c}b")});
+            let json = written(LogLines::Json, &format!("{event}\n"));
+            assert!(!json.contains(c) && json.ends_with("\"}\n"), "{json:?}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), event);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use std::str::FromStr;
+
+use identity::{
+    AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
+    IssuerConfig, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
+};
+
+use crate::endpoints::HOST;
+
+/// A CI system whose tokens can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ci {
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+    /// Azure Pipelines.
+    Azure,
+    /// Jenkins with the plugin oidc-provider.
+    Jenkins,
+    /// Buildkite.
+    Buildkite,
+    /// CircleCI.
+    Circleci,
+    /// Bitbucket Pipelines.
+    Bitbucket,
+    /// A projected service account token.
+    Kubernetes,
+}
+
+/// What every Sigstore client asks its provider for.
+pub(crate) const AUDIENCE: &str = "sigstore";
+
+/// The organisation of Azure DevOps that development tokens are of.
+pub(super) const AZURE_ORGANIZATION: &str = "6a8f1c1e-3b0d-4d5a-9a7e-2f0c4b8d9e10";
+
+/// `JENKINS_URL` of the controller that development tokens are of, without its final slash.
+pub(super) const JENKINS_URL: &str = "https://jenkins.acme.example";
+
+/// Slug of the organisation or workspace that development tokens are of.
+pub(super) const ORGANIZATION: &str = "acme";
+
+/// The organisation of CircleCI that development tokens are of.
+pub(super) const CIRCLECI_ORGANIZATION: &str = "c1ec1111-2b3c-4d5e-8f60-718293a4b5c6";
+
+/// The workspace of Bitbucket that development tokens are of.
+pub(super) const BITBUCKET_WORKSPACE: &str = "b17b0c4e-5d6f-4a7b-8c9d-0e1f2a3b4c5d";
+
+impl Ci {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Github,
+        Self::Gitlab,
+        Self::Azure,
+        Self::Jenkins,
+        Self::Buildkite,
+        Self::Circleci,
+        Self::Bitbucket,
+        Self::Kubernetes,
+    ];
+
+    /// Name, and path of its issuer below the provider's base URL.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Azure => "azure",
+            Self::Jenkins => "jenkins",
+            Self::Buildkite => "buildkite",
+            Self::Circleci => "circleci",
+            Self::Bitbucket => "bitbucket",
+            Self::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// The issuer's URL, `oidc_base` being the provider's.
+    pub(crate) fn issuer(self, oidc_base: &str) -> String {
+        format!("{oidc_base}/{}", self.name())
+    }
+
+    /// How the stack maps the claims of this CI's development tokens: as those of the real one, which
+    /// the URL of the development issuer does not tell.
+    pub(crate) fn issuer_kind(self) -> IssuerKind {
+        match self {
+            Self::Github => IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() },
+            Self::Gitlab => IssuerKind::GitlabPipeline { base_url: IssuerKind::GITLAB.to_owned() },
+            Self::Azure => IssuerKind::AzurePipeline(AzureOrganization::new(AZURE_ORGANIZATION)),
+            Self::Jenkins => IssuerKind::JenkinsJob(jenkins()),
+            Self::Buildkite => IssuerKind::BuildkiteJob(BuildkiteOrganizations {
+                slugs: vec![ORGANIZATION.to_owned()],
+                ids: Vec::new(),
+            }),
+            Self::Circleci => IssuerKind::CircleciJob(CircleciOrganizations::new(vec![
+                CIRCLECI_ORGANIZATION.to_owned(),
+            ])),
+            Self::Bitbucket => IssuerKind::BitbucketPipeline(BitbucketWorkspace {
+                slug: ORGANIZATION.to_owned(),
+                id: BITBUCKET_WORKSPACE.to_owned(),
+            }),
+            Self::Kubernetes => IssuerKind::Kubernetes { cluster: None },
+        }
+    }
+
+    /// Audiences that the stack accepts from this CI; the first is what its tokens have unless told.
+    ///
+    /// Where a job can choose, as most can, it is the one of every Sigstore client.
+    pub(crate) fn audiences(self) -> Vec<String> {
+        let audience = match self {
+            Self::Azure => IssuerKind::AZURE_AUDIENCE,
+            _ => AUDIENCE,
+        };
+        vec![audience.to_owned()]
+    }
+}
+
+/// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
+/// the jobs of every CI system by that system's.
+///
+/// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
+/// provider makes is anybody in any case.
+pub(crate) fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerConfig>> {
+    let plain = plain_issuer(base_url, own)?;
+    let of_ci = |ci: Ci| {
+        let audiences = with_own(ci.audiences(), own);
+        IssuerConfig::new_loopback(&ci.issuer(base_url), audiences, ci.issuer_kind())
+    };
+    let mut issuers = vec![plain];
+    for ci in Ci::ALL {
+        issuers.push(of_ci(ci)?);
+    }
+    Ok(issuers)
+}
+
+/// What the stack believes of people and URIs; its audiences are the clients that log people in.
+pub(crate) fn plain_issuer(base_url: &str, own: Option<&str>) -> anyhow::Result<IssuerConfig> {
+    let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
+    let kind = IssuerKind::EmailOrUri { subject_domain };
+    let audiences = with_own(vec![AUDIENCE.to_owned()], own);
+    Ok(IssuerConfig::new_loopback(base_url, audiences, kind)?)
+}
+
+/// The audiences of a job that can choose its own, with the deployment's.
+fn with_own(mut audiences: Vec<String>, own: Option<&str>) -> Vec<String> {
+    let own = own.filter(|own| audiences == [AUDIENCE] && *own != AUDIENCE);
+    audiences.extend(own.map(str::to_owned));
+    audiences
+}
+
+/// A controller whose administrators have added what the certificate can say of the source.
+fn jenkins() -> JenkinsController {
+    let named = |name: &str| Some(name.to_owned());
+    JenkinsController {
+        url: JENKINS_URL.to_owned(),
+        claims: JenkinsClaims {
+            source_repository_uri: named("git_url"),
+            source_repository_digest: named("git_commit"),
+            source_repository_ref: named("git_ref"),
+            ..JenkinsClaims::default()
+        },
+        source_hosts: vec!["git.acme.example".to_owned()],
+        subject_template: None,
+    }
+}
+
+impl FromStr for Ci {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|ci| ci.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("no such CI system; there are {names}")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_of_the_page_on_issuers_is_sound() {
+        let page = include_str!("../../../../../docs/ci-issuers.md");
+        let samples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let mut kinds = Vec::new();
+        for sample in samples {
+            // The switches that are commented out must be settings too.
+            for text in [sample.to_owned(), sample.replace("\n# allow", "\nallow")] {
+                let mut table: toml::Table = toml::from_str(&text).unwrap();
+                let issuer = table["ca"]["default"]["issuer"].as_array_mut().unwrap().remove(0);
+                let issuer: IssuerConfig = issuer.try_into().unwrap();
+                kinds.push(issuer.kind().name());
+            }
+        }
+        kinds.dedup();
+        let mut all: Vec<_> = Ci::ALL.map(|ci| ci.issuer_kind().name()).into();
+        all.extend(["ci-provider", "spiffe", "username"]);
+        assert_eq!(kinds[..2], ["email", "machine"]);
+        kinds.drain(..2);
+        assert_eq!(kinds, all);
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for ci in Ci::ALL {
+            assert_eq!(ci.name().parse(), Ok(ci));
+        }
+        assert!("travis".parse::<Ci>().unwrap_err().contains("github, gitlab, azure"));
+    }
+}

@@ -1,0 +1,48 @@
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, anyhow};
+use store::{LogStore, StoreError};
+
+use crate::{
+    cli::Part,
+    config::{Config, Database},
+    data_dir::{make_private, read_if_present},
+    deployment_dirs::DeploymentDirs,
+    logs::open_store,
+};
+
+/// The database of the logs, opened; the outer error is one of configuration.
+pub(super) async fn open(
+    config: &Config,
+    dirs: &DeploymentDirs,
+) -> anyhow::Result<Result<Arc<dyn LogStore>, StoreError>> {
+    let file = dirs.of(Part::Log).join("log.db");
+    let url = match &config.database {
+        Database::Sqlite => {
+            // It names users and repositories.
+            make_private(&file)?;
+            None
+        }
+        Database::Postgres { url, password_file } => {
+            let mut url = url.clone();
+            if let Some(path) = password_file {
+                let password = password(path)?;
+                url.set_password(Some(&password))
+                    .map_err(|()| anyhow!("the database's URL takes no password"))?;
+            }
+            Some(url)
+        }
+    };
+    Ok(open_store(&file, url.as_ref().map(url::Url::as_str)).await)
+}
+
+fn password(path: &Path) -> anyhow::Result<String> {
+    let explain = || {
+        format!(
+            "cannot read the database's password, `password_file` of [database], from {}",
+            path.display()
+        )
+    };
+    let text = read_if_present(path).with_context(explain)?.with_context(explain)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,300 @@
+//! `serve` on real sockets: protocols, slow and silent peers, caps, shutdown.
+#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{StatusCode, Version};
+use service::{
+    CallerAddress, Failure, Protocol, Readiness, ServeLimits, TrustedProxies, harden,
+    health_routes, read_body, serve_behind,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: usize = 1024;
+
+/// Far above what a test should take, so that only a hang runs into it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn limits() -> ServeLimits {
+    ServeLimits {
+        first_request: Duration::from_millis(300),
+        header_read: Duration::from_millis(300),
+        linger: Duration::from_millis(300),
+        max_connections: 64,
+        drain: Duration::from_millis(300),
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start(router: Router, limits: ServeLimits) -> Self {
+        Self::start_behind(router, limits, TrustedProxies::default()).await
+    }
+
+    async fn start_behind(router: Router, limits: ServeLimits, proxies: TrustedProxies) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = serve_behind(vec![listener], router, shutdown.clone(), limits, proxies);
+        let server = tokio::spawn(serving);
+        Self { address, shutdown, server }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.server).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn render(failure: &Failure) -> Response {
+    (failure.status(), Json(serde_json::json!({"error": failure.to_string()}))).into_response()
+}
+
+fn router() -> Router {
+    let echo = |request: Request| async move {
+        read_body(request, LIMIT).await.map_err(|failure| render(&failure))
+    };
+    let version = |request: Request| async move { format!("{:?}", request.version()) };
+    let router = Router::new().route("/echo", post(echo)).route("/version", get(version));
+    let timeout = Duration::from_secs(5);
+    harden(router, Protocol { name: "test", body_limit: LIMIT, timeout, render })
+}
+
+/// What the peer sees until the server closes.
+async fn read_to_close(stream: &mut TcpStream) -> String {
+    let mut seen = Vec::new();
+    // A reset is a close too.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut seen)).await.unwrap();
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+#[tokio::test]
+async fn speaks_http1_and_http2_without_tls() {
+    let running = Running::start(router(), limits()).await;
+    let http1 = reqwest::Client::new();
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    for (client, version, name) in
+        [(http1, Version::HTTP_11, "HTTP/1.1"), (http2, Version::HTTP_2, "HTTP/2.0")]
+    {
+        let response = client.get(running.url("//version/")).send().await.unwrap();
+        assert_eq!(response.version(), version);
+        assert_eq!(response.text().await.unwrap(), name);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_four_mebibytes_still_reads_the_413() {
+    let running = Running::start(router(), limits()).await;
+    let dots = vec![b'.'; 4 * 1024 * 1024];
+    for declared in [true, false] {
+        let body = if declared {
+            reqwest::Body::from(dots.clone())
+        } else {
+            let chunks: Vec<_> =
+                dots.chunks(64 * 1024).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect();
+            reqwest::Body::wrap_stream(futures::stream::iter(chunks))
+        };
+        let response =
+            reqwest::Client::new().post(running.url("/echo")).body(body).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(response.text().await.unwrap().contains("longer than 1024 bytes"));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn closes_connections_that_send_no_whole_request_head() {
+    let running = Running::start(router(), limits()).await;
+    for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "GET /version HTTP/1.1\r\nHost: x\r\nX-Slow: "]
+    {
+        let mut stream = running.connect().await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let seen = read_to_close(&mut stream).await;
+        assert!(!seen.contains("200 OK"), "{beginning:?} got {seen:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn closes_kept_alive_connections_that_stay_idle() {
+    let running = Running::start(router(), limits()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(read_to_close(&mut stream).await.contains("HTTP/1.1 200 OK"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn admits_no_more_connections_than_its_cap() {
+    let one = ServeLimits { max_connections: 1, first_request: PATIENCE, ..limits() };
+    let running = Running::start(router(), one).await;
+    let first = running.connect().await;
+    let waiting = tokio::spawn({
+        let url = running.url("/version");
+        async move { reqwest::get(url).await.unwrap().status() }
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
+    drop(first);
+    assert_eq!(tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap(), StatusCode::OK);
+    running.stop().await;
+}
+
+/// Waits until somebody else is served by a server that has one slot.
+async fn serves_another(running: &Running) {
+    let answer = tokio::time::timeout(PATIENCE, reqwest::get(running.url("/version")));
+    assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn gives_up_on_a_client_that_does_not_read_its_answers() {
+    let large = router().route("/large", get(|| async { vec![0u8; 4 << 20] }));
+    let running = Running::start(large, ServeLimits { max_connections: 1, ..limits() }).await;
+    let mut deaf = running.connect().await;
+    let request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    deaf.write_all(&request.repeat(16)).await.unwrap();
+    serves_another(&running).await;
+    drop(deaf);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn closes_http2_connections_that_stay_idle() {
+    let running = Running::start(router(), ServeLimits { max_connections: 1, ..limits() }).await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    http2.get(running.url("/version")).send().await.unwrap().text().await.unwrap();
+    serves_another(&running).await;
+    drop(http2);
+    running.stop().await;
+}
+
+/// A route that says when it was entered, and answers when it is told to.
+fn held() -> (Router, mpsc::Receiver<()>, CancellationToken) {
+    let (entered, entries) = mpsc::channel(1);
+    let release = CancellationToken::new();
+    let handler = {
+        let release = release.clone();
+        move || async move {
+            entered.send(()).await.unwrap();
+            release.cancelled().await;
+            "finished"
+        }
+    };
+    (Router::new().route("/held", get(handler)), entries, release)
+}
+
+#[tokio::test]
+async fn finishes_requests_under_way_and_accepts_no_more_on_shutdown() {
+    let (router, mut entries, release) = held();
+    let limits = ServeLimits { drain: PATIENCE, ..limits() };
+    let running = Running::start(router, limits).await;
+    let url = running.url("/held");
+    let request = tokio::spawn(async move { reqwest::get(url).await.unwrap().text().await });
+    entries.recv().await.unwrap();
+
+    running.shutdown.cancel();
+    while TcpStream::connect(running.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    release.cancel();
+    assert_eq!(request.await.unwrap().unwrap(), "finished");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn cuts_off_requests_that_outlive_the_drain_time() {
+    let (router, mut entries, _release) = held();
+    let running = Running::start(router, limits()).await;
+    let url = running.url("/held");
+    let request = tokio::spawn(async move { reqwest::get(url).await });
+    entries.recv().await.unwrap();
+    running.stop().await;
+    request.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn readiness_gives_reasons_and_ends_with_the_shutdown() {
+    let shutdown = CancellationToken::new();
+    let readiness = Readiness::new(shutdown.clone());
+    let (switch, state) = tokio::sync::watch::channel(true);
+    readiness.add("store", move || {
+        let good = *state.borrow();
+        async move { if good { Ok(()) } else { Err("disk is full".to_owned()) } }
+    });
+    let running = Running::start(health_routes(readiness), limits()).await;
+    let ask = async |path: &str| {
+        let response = reqwest::get(running.url(path)).await.unwrap();
+        (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
+    };
+
+    let (status, body) = ask("/readyz").await;
+    assert_eq!((status, &body["checks"]["store"]), (200, &"ok".into()));
+    switch.send(false).unwrap();
+    let (status, body) = ask("/readyz").await;
+    assert_eq!((status, &body["checks"]["store"]), (503, &"disk is full".into()));
+    assert_eq!(ask("/healthz").await.0, 200);
+    switch.send(true).unwrap();
+    shutdown.cancel();
+    let (status, body) = ask("/readyz").await;
+    assert_eq!((status, &body["checks"]["process"]), (503, &"shutting down".into()));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_does_not_wait_for_a_check_that_hangs() {
+    let readiness = Readiness::new(CancellationToken::new());
+    readiness.add("hanging", std::future::pending);
+    let report = readiness.report().await;
+    assert!(!report.ready);
+    assert_eq!(report.checks["hanging"], "no answer in time");
+}
+
+/// Who asked, as the service sees it, when a request says that it is for another.
+async fn caller_behind(proxies: &[&str]) -> String {
+    let whoami = |Extension(CallerAddress(address)): Extension<CallerAddress>| async move {
+        address.to_string()
+    };
+    let router = Router::new().route("/whoami", get(whoami));
+    let proxies = TrustedProxies::parse(proxies).unwrap();
+    let running = Running::start_behind(router, ServeLimits::default(), proxies).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(running.url("/whoami")).header("x-forwarded-for", "192.0.2.7");
+    let address = request.send().await.unwrap().text().await.unwrap();
+    running.stop().await;
+    address
+}
+
+#[tokio::test]
+async fn a_service_knows_its_caller_and_believes_only_a_trusted_proxy() {
+    assert_eq!(caller_behind(&[]).await, "127.0.0.1");
+    assert_eq!(caller_behind(&["10.0.0.0/8"]).await, "127.0.0.1");
+    assert_eq!(caller_behind(&["127.0.0.0/8"]).await, "192.0.2.7");
+}
