@@ -3,6 +3,7 @@ mod ci;
 mod claim_path;
 mod conflicts;
 mod error;
+mod glob;
 mod keys;
 mod kind;
 mod machine;

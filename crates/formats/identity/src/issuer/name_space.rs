@@ -1,6 +1,6 @@
 //! Sets of certificate names, and whether two have one in common.
 
-use super::pattern::meeting_points;
+use super::glob::meeting_points;
 use crate::mail::MailDomain;
 
 /// A set of names that may stand in certificates.

@@ -1,7 +1,7 @@
 //! Which certificate names an issuer can vouch for.
 
 use super::{AzureOrganization, CircleciOrganizations, IssuerConfig, IssuerKind};
-use super::{IssuerUrl, JenkinsController, NameSpace, pattern::meeting_points};
+use super::{IssuerUrl, JenkinsController, NameSpace, glob};
 
 /// Scheme and host of a URL or pattern, and what follows.
 fn host_and_path(url: &str) -> (&str, &str) {
@@ -143,10 +143,7 @@ impl IssuerConfig {
             (Some(own), Some(others)) => own.iter().any(|iss| others.contains(iss)),
             (Some(own), None) => own.iter().any(|iss| other.is_of(iss)),
             (None, Some(others)) => others.iter().any(|iss| self.is_of(iss)),
-            (None, None) => {
-                let (one, other) = (self.url(), other.url());
-                meeting_points(one, other).contains(&(one.len(), other.len()))
-            }
+            (None, None) => glob::meet(self.url(), other.url()),
         }
     }
 

@@ -1,6 +1,5 @@
 //! Issuers that anybody can get a token from: what makes one of them speak for its owner alone.
 
-mod glob;
 mod shared;
 
 use super::{ClaimRules, IssuerConfigError, IssuerKind};

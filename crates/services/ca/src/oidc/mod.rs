@@ -192,8 +192,7 @@ impl Keys {
     ) -> Result<Self, CaConfigError> {
         let timeout = Duration::from_millis(context.settings.timeout_ms);
         let source = KeySource::new(config, timeout, clients)?;
-        let context = context.clone();
-        let mut context = context;
+        let mut context = context.clone();
         if config.keys().keys_file().is_some() {
             // A file costs nothing to read, and whoever changes it expects something of it.
             context.settings.refresh_after_s = FILE_AGE_S;

@@ -1,7 +1,7 @@
 //! Issuers that are known to serve more than one owner. From public documentation of each provider;
 //! docs/adr/0018. It cannot be whole: what it lacks is taken for its operator's own.
 
-use super::glob::{covers, meet};
+use crate::issuer::glob::{covers, meet};
 
 /// An issuer that serves more than one owner.
 pub(super) struct Shared {
