@@ -26,7 +26,7 @@ const USAGE: &str = "usage:
   cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
   cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
-  cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S]
+  cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]
   cargo xtask lint";
 
 fn main() -> ExitCode {

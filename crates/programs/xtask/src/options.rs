@@ -23,6 +23,10 @@ pub(crate) struct Options {
     pub(crate) seconds: Option<u32>,
     /// Entries of a big run.
     pub(crate) entries: Option<u64>,
+    /// The commit that a benchmark measures too.
+    pub(crate) against: Option<String>,
+    /// How often it measures each of the two.
+    pub(crate) rounds: Option<u32>,
     /// Where a benchmark writes its figures.
     pub(crate) json: Option<PathBuf>,
 }
@@ -42,6 +46,8 @@ impl Options {
                 "--kills" => options.kills = Some(value()?.parse()?),
                 "--seconds" => options.seconds = Some(value()?.parse()?),
                 "--entries" => options.entries = Some(value()?.parse()?),
+                "--against" => options.against = Some(value()?),
+                "--rounds" => options.rounds = Some(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),
                 part if !part.starts_with('-') && options.part.is_none() => {
                     options.part = Some(part.to_owned());
