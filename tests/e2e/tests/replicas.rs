@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use e2e::Database;
-use engine::{Integrated, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
+use engine::{Integrated, Leaves, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
 use postgres::PostgresLogStore;
 use service::SystemClock;
 use sqlx::{Connection, PgConnection};
@@ -348,7 +348,7 @@ async fn signs_one_history(url: &str) {
         answers.push(answer);
     }
     let replica = &load.replicas[0];
-    let report = fsck(replica.store.as_ref(), replica.log.record()).await.unwrap();
+    let report = fsck(replica.store.as_ref(), replica.log.record(), &Leaves).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
     let stored = stored_entries(replica).await;
     check_answers(&answers, &stored);

@@ -1,7 +1,7 @@
-//! Reading a log: proofs, entries and stored hashes, never beyond the published checkpoint.
+//! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
 
-use store::StoredEntry;
-use tlog::{Hash, HashRange, ProofPlan};
+use store::{IndexKey, MAX_SEARCH_RESULTS, StoredEntry};
+use tlog::{Hash, HashRange, ProofPlan, TILE_WIDTH, TileId, TilePath, encode_bundle_entry};
 
 use crate::{Log, ReadError};
 
@@ -41,16 +41,55 @@ impl Log {
         Ok(self.store.entries(self.record.id, start, end).await?)
     }
 
-    /// Stored hashes: roots of the perfect subtrees of 256^level leaves.
+    /// The tile at `path`, if the published tree has all of it. C2SP `tlog-tiles`.
+    ///
+    /// What a path gives never changes: a partial tile is a prefix of the full one, and the full one
+    /// is not there before it is full.
     ///
     /// # Errors
-    /// [`ReadError::BeyondCheckpoint`] when the published tree does not have them all.
-    pub async fn hashes(&self, range: HashRange) -> Result<Vec<Hash>, ReadError> {
-        let published = complete_subtrees(self.checkpoint().head.size, range.level);
-        if range.end > published {
-            return Err(ReadError::BeyondCheckpoint { asked: range.end, published });
+    /// [`ReadError::Damaged`], [`ReadError::Store`].
+    pub async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, ReadError> {
+        let size = self.checkpoint().head.size;
+        match path {
+            TilePath::Hashes { tile: TileId { level, index }, width } => {
+                let available = complete_subtrees(size, level);
+                let Some((start, end)) = within(available, index, width) else { return Ok(None) };
+                let range = HashRange { level, start, end };
+                let hashes = self.store.hashes(self.record.id, range).await?;
+                Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
+            }
+            TilePath::Entries { index, width } => {
+                let Some((start, end)) = within(size, index, width) else { return Ok(None) };
+                self.bundle(start, end).await.map(Some)
+            }
         }
-        Ok(self.store.hashes(self.record.id, range).await?)
+    }
+
+    async fn bundle(&self, start: u64, end: u64) -> Result<Vec<u8>, ReadError> {
+        let rows = self.entries(start, end).await?;
+        let missing = || ReadError::Damaged { index: start + rows.len() as u64 };
+        if rows.len() as u64 != end - start {
+            return Err(missing());
+        }
+        let mut content = Vec::with_capacity(rows.iter().map(|row| row.body.len() + 2).sum());
+        for row in &rows {
+            encode_bundle_entry(&mut content, &row.body).map_err(|_| missing())?;
+        }
+        Ok(content)
+    }
+
+    /// Leaf hashes of published entries that have these keys, the newest first; see
+    /// [`store::LogStore::search`].
+    ///
+    /// # Errors
+    /// [`ReadError::Store`].
+    pub async fn search(&self, keys: &[IndexKey], match_all: bool) -> Result<Vec<Hash>, ReadError> {
+        let log = self.record.id;
+        let mut indexes = self.store.search(log, keys, match_all, MAX_SEARCH_RESULTS).await?;
+        // What is committed and not yet published cannot be proved, so it is not there yet.
+        let size = self.checkpoint().head.size;
+        indexes.retain(|index| *index < size);
+        Ok(self.store.leaf_hashes(log, &indexes).await?)
     }
 
     /// Index of the entry with that leaf hash, if the published tree has it.
@@ -82,6 +121,13 @@ impl Log {
 }
 
 /// How many perfect subtrees of 256^level leaves a tree of `size` has.
-pub(crate) fn complete_subtrees(size: u64, level: u8) -> u64 {
+fn complete_subtrees(size: u64, level: u8) -> u64 {
     size.checked_shr(8 * u32::from(level)).unwrap_or(0)
+}
+
+/// The range of a tile of `width`, if all of it is among the `available` first.
+fn within(available: u64, index: u64, width: u16) -> Option<(u64, u64)> {
+    let start = index.checked_mul(TILE_WIDTH)?;
+    let end = start.checked_add(u64::from(width))?;
+    (end <= available).then_some((start, end))
 }

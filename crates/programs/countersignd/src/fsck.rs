@@ -15,7 +15,7 @@ use crate::{
     data_dir::{DataDir, read_if_present, read_json},
     endpoints::BaseUrls,
     keys,
-    logs::{LogIdentities, key_id, key_name, open_store},
+    logs::{LogIdentities, entry_rules, key_id, key_name, open_store},
     output, serve,
     services::{Material, Publisher, deployment},
     token::LastStart,
@@ -104,7 +104,7 @@ async fn log(
     store: &dyn LogStore,
     record: &LogRecord,
 ) -> anyhow::Result<String> {
-    let found = engine::fsck(store, record).await?;
+    let found = engine::fsck(store, record, entry_rules(record.spec.kind)).await?;
     if !found.is_clean() {
         let all: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
         bail!("{} findings: {}", found.finding_count, all.join("; "));

@@ -4,11 +4,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto::{PublicKey, Signer};
-use engine::{
-    Log, LogConfig, LogLimits, LogParts, Rekor1, SubmitError, TilesIdentity,
-    http::ensure_first_entry,
-};
+use engine::{EntryRules, Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
 use postgres::PostgresLogStore;
+use rekor::{Rekor1, ensure_first_entry};
 use sqlite::SqliteLogStore;
 use store::{LogKind, LogSpec, LogStore};
 use tlog::KeyIdKind;
@@ -191,6 +189,16 @@ impl Logs {
         if tokio::time::timeout(patience, finish).await.is_err() {
             tracing::warn!("the logs did not finish in time");
         }
+    }
+}
+
+/// What fsck checks of the entries of a log of that kind.
+pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
+    match kind {
+        LogKind::Ct => &ctlog::CtRules,
+        LogKind::Rekor1 => &rekor::Rekor1Rules,
+        // Its entries are what their leaf hashes say, and it promises nothing.
+        LogKind::Rekor2 => &engine::Leaves,
     }
 }
 

@@ -72,13 +72,13 @@ impl Default for LogLimits {
 
 /// A second name and key under which the same tree is published.
 ///
-/// Rekor v1's own checkpoint has one signature by a key of its own kind, for its clients accept nothing
-/// else; monitors and witnesses of C2SP tiles read this face.
+/// Clients of an older protocol may accept one signature alone, by a key of one kind; monitors and
+/// witnesses of C2SP tiles read this one.
 #[derive(Clone)]
 pub struct TilesIdentity {
     /// First line of the checkpoints, and name on their signature line.
     ///
-    /// Must not end in ` - <digits>`: clients tell by that which checkpoints are Rekor v1's.
+    /// Must not end in ` - <digits>`: by that clients tell the origins of trees with an id.
     pub origin: String,
     /// Signs them; Ed25519, so that public witnesses take them.
     pub signer: Arc<dyn Signer>,
@@ -221,7 +221,7 @@ impl Log {
         &self.record
     }
 
-    /// Identity of the signing key: the log id of the protocols.
+    /// Identity of the signing key: the log id.
     #[must_use]
     pub fn key_id(&self) -> &[u8; 32] {
         &self.key_id
@@ -299,13 +299,13 @@ fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartEr
     }
 }
 
-/// The two faces must be told apart by their origins, and by the form of them.
+/// The two must be told apart by their origins, and by the form of them.
 fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), StartError> {
     let Some(TilesIdentity { origin, .. }) = tiles else { return Ok(()) };
-    let is_v1 = origin
+    let has_tree_id = origin
         .rsplit_once(" - ")
         .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
-    if is_v1 || origin == &spec.origin || origin.is_empty() {
+    if has_tree_id || origin == &spec.origin || origin.is_empty() {
         let (log, origin) = (spec.name.clone(), origin.clone());
         return Err(StartError::TilesOrigin { log, origin });
     }

@@ -57,7 +57,7 @@ impl Publisher {
         Ok(signed)
     }
 
-    /// Both faces of one head, or none: neither is ever published without the other.
+    /// Both notes of one head, or none: neither is ever published without the other.
     async fn sign(&self, head: TreeHead) -> Result<Arc<PublishedCheckpoint>, SigningError> {
         let (note, tiles_note) = match &self.tiles {
             None => (self.log.sign(head).await?, None),

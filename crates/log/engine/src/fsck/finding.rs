@@ -32,13 +32,13 @@ pub enum Finding {
         /// Index of the entry.
         index: u64,
     },
-    /// The stored signature of a promise (CT's SCT, Rekor v1's SET) is not this log's signature of the entry.
+    /// The stored promise is not this log's signature of the entry.
     #[error("entry {index}: the stored promise is not this log's signature of it")]
     Promise {
         /// Index of the entry.
         index: u64,
     },
-    /// Rekor v1: the body is not one of the entries that the log takes.
+    /// The body is not one of the entries that the log takes.
     #[error("entry {index}: the body is not an entry of kind {kind:?}")]
     Body {
         /// Index of the entry.
@@ -46,7 +46,7 @@ pub enum Finding {
         /// As stored beside the body.
         kind: String,
     },
-    /// Rekor v1: the tree id is not that of the origin.
+    /// The tree id is not that of the origin.
     #[error("tree id {tree_id} is not the one in origin {origin:?}")]
     TreeId {
         /// As stored.

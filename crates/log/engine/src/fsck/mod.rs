@@ -1,30 +1,37 @@
 //! Recomputes all that a log has stored.
 
 mod finding;
-mod rekor1;
+mod rules;
 
 use crypto::PublicKey;
-use store::{LogId, LogKind, LogRecord, LogStore, StoreError, StoredEntry};
+use store::{LogId, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
 use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
 
-pub use self::finding::Finding;
-use crate::ct::identity_of_leaf;
+pub use self::{
+    finding::Finding,
+    rules::{EntryRules, Leaves},
+};
 
 /// Findings that a report lists; what comes after is counted only.
 pub const MAX_FINDINGS: usize = 100;
 
 /// Recomputes every leaf hash from its body, every stored hash, tile root and tree head, and the edge.
 ///
+/// What makes an entry the same as another one, and what is promised of it, `rules` know.
 /// Reads one tile's entries at a time, up to the size that the log has when it
 /// begins, so it may run beside a working log.
 ///
 /// # Errors
 /// [`FsckError`] when the store cannot be read. What is wrong with the log is in the report.
-pub async fn fsck(store: &dyn LogStore, log: &LogRecord) -> Result<FsckReport, FsckError> {
+pub async fn fsck(
+    store: &dyn LogStore,
+    log: &LogRecord,
+    rules: &dyn EntryRules,
+) -> Result<FsckReport, FsckError> {
     let state = store.state(log.id).await?;
-    let mut check = Check::new(store, log, state.edge.head());
-    if log.spec.kind == LogKind::Rekor1 && !rekor1::names_its_tree(&log.spec) {
+    let mut check = Check::new(store, log, rules, state.edge.head());
+    if !rules.names_its_tree(&log.spec) {
         let (tree_id, origin) = (log.spec.tree_id, log.spec.origin.clone());
         check.find(Finding::TreeId { tree_id, origin });
     }
@@ -78,7 +85,7 @@ pub struct FsckError(#[from] StoreError);
 struct Check<'a> {
     store: &'a dyn LogStore,
     log: LogId,
-    kind: LogKind,
+    rules: &'a dyn EntryRules,
     /// The log's key; none when what is stored is no key.
     public_key: Option<PublicKey>,
     edge: Edge,
@@ -97,11 +104,16 @@ struct Level {
 }
 
 impl<'a> Check<'a> {
-    fn new(store: &'a dyn LogStore, log: &LogRecord, stored: TreeHead) -> Self {
+    fn new(
+        store: &'a dyn LogStore,
+        log: &LogRecord,
+        rules: &'a dyn EntryRules,
+        stored: TreeHead,
+    ) -> Self {
         Self {
             store,
             log: log.id,
-            kind: log.spec.kind,
+            rules,
             public_key: PublicKey::from_spki_der(&log.spec.public_key_der).ok(),
             edge: Edge::default(),
             levels: Vec::new(),
@@ -166,17 +178,13 @@ impl<'a> Check<'a> {
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
         }
-        let identity = match self.kind {
-            LogKind::Ct => identity_of_leaf(&row.body),
-            LogKind::Rekor1 | LogKind::Rekor2 => Some(computed.into()),
-        };
-        if identity != Some(row.identity_hash) {
+        if self.rules.identity(&row.body, computed) != Some(row.identity_hash) {
             self.find(Finding::Identity { index });
         }
-        if !self.is_promised(row) {
+        if !self.rules.is_promised(row, self.public_key.as_ref()) {
             self.find(Finding::Promise { index });
         }
-        if self.kind == LogKind::Rekor1 && !rekor1::is_entry(row) {
+        if !self.rules.is_entry(row) {
             self.find(Finding::Body { index, kind: row.kind.clone() });
         }
         if row.integrated_at < self.last_time {
@@ -184,22 +192,6 @@ impl<'a> Check<'a> {
         }
         self.last_time = self.last_time.max(row.integrated_at);
         computed
-    }
-
-    /// Whether the stored promise is this log's. Rekor v2 makes none.
-    fn is_promised(&self, row: &StoredEntry) -> bool {
-        let signed_by_us = |message: &[u8]| {
-            self.public_key.as_ref().is_some_and(|key| key.verify(message, &row.promise).is_ok())
-        };
-        match (self.kind, &self.public_key) {
-            // An SCT signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
-            (LogKind::Ct, _) => signed_by_us(&row.body),
-            // A SET may be missing: what was lost is signed again when it is asked for.
-            (LogKind::Rekor1, Some(key)) if !row.promise.is_empty() => {
-                signed_by_us(&rekor1::set_payload(row, &key.spki_sha256()))
-            }
-            (LogKind::Rekor1 | LogKind::Rekor2, _) => true,
-        }
     }
 
     /// Checks that duplicates of these entries would be recognised.

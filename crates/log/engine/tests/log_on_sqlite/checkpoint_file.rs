@@ -6,10 +6,7 @@ use engine::StartError;
 use store::LogStore;
 use tlog::SignedNote;
 
-use crate::{
-    support::{Home, copy_database},
-    tampering::{Lie, Tampering},
-};
+use testlog::{Home, Lie, Tampering, copy_database, entry};
 
 #[tokio::test]
 async fn the_file_holds_the_last_signed_checkpoint_after_a_shutdown() {
@@ -70,7 +67,7 @@ async fn another_history_of_the_same_log_is_refused() {
     running.stop().await;
     let other = Home { dir: tempfile::tempdir().unwrap(), ..home_like(&home) };
     let running = other.start().await;
-    running.log.submit(crate::support::entry(b"another beginning")).await.unwrap();
+    running.log.submit(entry(b"another beginning")).await.unwrap();
     running.fill(6).await;
     running.stop().await;
 

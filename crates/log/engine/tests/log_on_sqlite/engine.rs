@@ -10,16 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
-use engine::{LogLimits, StartError, SubmitError, fsck};
+use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
 use futures::future::join_all;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, IndexKeyType, LogStore};
 use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
 
-use crate::{
-    support::{Home, Running, body, entry},
-    tampering::{Tampering, unavailable},
-};
+use testlog::{Home, Running, Tampering, body, entry, unavailable};
 
 #[tokio::test]
 async fn an_empty_log_has_a_signed_checkpoint() {
@@ -37,7 +34,7 @@ async fn answers_with_index_and_a_proof_that_verifies() {
     for number in 0..20 {
         let integrated = running.log.submit(entry(&body(number))).await.unwrap();
         assert_eq!((integrated.index, integrated.fresh), (number, true));
-        assert_eq!(integrated.integrated_at, crate::support::NOW);
+        assert_eq!(integrated.integrated_at, testlog::NOW);
         assert_eq!(integrated.checkpoint.head.size, number + 1);
         home.verify(&integrated);
     }
@@ -268,7 +265,7 @@ async fn two_replicas_on_one_database_make_one_log() {
         verify_consistency(&head, &newest, &proof).unwrap();
     }
     let store = Arc::clone(&one.store);
-    let report = fsck(store.as_ref(), one.log.record()).await.unwrap();
+    let report = fsck(store.as_ref(), one.log.record(), &Leaves).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
     one.stop().await;
     two.stop().await;
@@ -290,7 +287,7 @@ async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
     let before = two.log.checkpoint().head;
     for thousand in 0..14 {
         let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
-        let batch = Batch { entries, now: crate::support::NOW, minimum_size: 0 };
+        let batch = Batch { entries, now: testlog::NOW, minimum_size: 0 };
         one.store.append(one.log.record().id, &batch).await.unwrap();
     }
     for _ in 0..40 {

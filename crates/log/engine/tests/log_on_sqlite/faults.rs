@@ -12,10 +12,7 @@ use futures::future::join_all;
 use store::{Fault, FaultyStore, LogStore, StoreError};
 use tlog::verify_consistency;
 
-use crate::{
-    support::{Home, Running, body, entry},
-    tampering::{Lie, Tampering, unavailable},
-};
+use testlog::{Home, Lie, Running, Tampering, body, entry, unavailable};
 
 async fn faulty(home: &Home) -> (Arc<FaultyStore>, Running) {
     let store = Arc::new(FaultyStore::new(home.open_store().await));

@@ -1,14 +1,10 @@
 //! fsck finds each kind of damage, and nothing in a sound log.
 
-use engine::{Finding, fsck};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, sqlite::SqliteConnectOptions};
+use engine::{Finding, Leaves, fsck};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use store::{Batch, LogStore};
 
-use crate::{
-    ct::CtBench,
-    support::{Home, NOW, Running, body, entry},
-    tampering::{Lie, Tampering},
-};
+use testlog::{Home, Lie, NOW, Running, Tampering, body, damage, entry};
 
 /// A log of that size, closed and opened again behind a lie.
 async fn findings(size: u64, lie: Option<Lie>) -> Vec<Finding> {
@@ -19,7 +15,7 @@ async fn findings(size: u64, lie: Option<Lie>) -> Vec<Finding> {
     running.stop().await;
     let store = Tampering::new(home.open_store().await);
     store.tell(lie);
-    let report = fsck(store.as_ref(), &record).await.unwrap();
+    let report = fsck(store.as_ref(), &record, &Leaves).await.unwrap();
     store.close().await;
     assert_eq!(report.finding_count, report.findings.len() as u64);
     assert_eq!(report.is_clean(), report.findings.is_empty());
@@ -38,7 +34,7 @@ async fn counts_what_it_compared() {
     let home = Home::new();
     let running = home.start().await;
     running.fill(600).await;
-    let report = fsck(running.store.as_ref(), running.log.record()).await.unwrap();
+    let report = fsck(running.store.as_ref(), running.log.record(), &Leaves).await.unwrap();
     assert_eq!(report.tiles, 2);
     assert!(report.tree_heads >= 2, "{}", report.tree_heads);
     assert_eq!(report.stored, running.log.checkpoint().head);
@@ -106,20 +102,9 @@ async fn finds_a_wrong_state() {
 async fn damaged(home: &Home, running: Running, statement: &str) -> String {
     let record = running.log.record().clone();
     running.stop().await;
-    let options = SqliteConnectOptions::new().filename(home.database()).foreign_keys(false);
-    let mut connection = options.connect().await.unwrap();
-    let triggers: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-    for trigger in triggers {
-        connection.execute(AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).await.unwrap();
-    }
-    let changed = connection.execute(AssertSqlSafe(statement.to_owned())).await.unwrap();
-    assert_eq!(changed.rows_affected(), 1, "{statement}");
+    damage(home, statement).await;
     let store = home.open_store().await;
-    let said = match fsck(store.as_ref(), &record).await {
+    let said = match fsck(store.as_ref(), &record, &Leaves).await {
         Ok(report) => report.findings.first().map_or("sound".to_owned(), ToString::to_string),
         Err(error) => std::error::Error::source(&error).unwrap().to_string(),
     };
@@ -171,23 +156,6 @@ async fn finds_a_state_that_went_back_behind_its_entries() {
     assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), 8);
     let said = damaged(&home, running, &back).await;
     assert_eq!(said, "entry 4 is beyond the end that the log's state gives");
-}
-
-#[tokio::test]
-async fn finds_damage_in_a_promise_and_in_a_certificates_identity() {
-    let cases = [
-        ("UPDATE entry_set SET set_sig = x'3000' WHERE idx = 0", "entry 0: the stored promise"),
-        ("DELETE FROM entry_set WHERE idx = 0", "entry 0: the stored promise"),
-        ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 0", "entry 0 cannot be found"),
-    ];
-    for (statement, expected) in cases {
-        let bench = CtBench::new().await;
-        bench.submit_both_kinds().await;
-        let report = fsck(bench.running.store.as_ref(), bench.running.log.record()).await.unwrap();
-        assert_eq!(report.findings, []);
-        let said = damaged(&bench.home, bench.running, statement).await;
-        assert!(said.starts_with(expected), "{statement}: {said}");
-    }
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     );
     let (keys, material) = secrets?;
     let store = store.context("cannot open the log's database")?;
-    let tree_id = engine::tree_id(store.as_ref(), LogKind::Rekor1.as_str()).await?;
+    let tree_id = rekor::tree_id(store.as_ref(), LogKind::Rekor1.as_str()).await?;
     write_json(&data_dir.tree_id_file(), &tree_id)?;
     // Before anybody can ask for a token of this start.
     write_json(&data_dir.last_start_file(), &LastStart { ports, clock_offset_file })?;

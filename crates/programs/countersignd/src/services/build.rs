@@ -4,11 +4,9 @@ use anyhow::Context;
 use axum::response::IntoResponse;
 use ca::{Ca, CaConfig, CaParts};
 use crypto::{LocalSigner, Signer};
-use engine::{
-    Log,
-    ct::CtLog,
-    http::{Rekor1Options, Rekor2Options, ct_router, rekor1_router, rekor2_router},
-};
+use ctlog::CtLog;
+use engine::Log;
+use rekor::http::{Rekor1Options, Rekor2Options, rekor1_router, rekor2_router};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -66,12 +64,12 @@ pub(crate) fn logs(
     let (log, signer) = (Arc::clone(&logs.ct), Arc::clone(&signers.ct));
     let ct = CtLog::new(log, signer, ct_chains, Arc::clone(&shared.clock), shared.cpu.clone())
         .context("cannot start the CT log")?;
-    let ct = Served::new(Face::Ct, ct_router(ct), engine::http::ct_protocol());
+    let ct = Served::new(Face::Ct, ctlog::http::router(ct), ctlog::http::protocol());
     let rekor2 =
         rekor2_router(Arc::clone(&logs.rekor2), shared.cpu.clone(), Rekor2Options::default());
-    let rekor2 = Served::new(Face::Rekor2, rekor2, engine::http::rekor2_protocol());
+    let rekor2 = Served::new(Face::Rekor2, rekor2, rekor::http::rekor2_protocol());
     let rekor1 = rekor1_router(Arc::clone(&logs.rekor1), Rekor1Options::default());
-    let rekor1 = Served::new(Face::Rekor1, rekor1, engine::http::rekor1_protocol());
+    let rekor1 = Served::new(Face::Rekor1, rekor1, rekor::http::rekor1_protocol());
     Ok(LogFaces {
         ct: ct.with_check(log_check("ct", &logs.ct)),
         rekor1: rekor1.with_check(log_check("rekor1", logs.rekor1.log())),

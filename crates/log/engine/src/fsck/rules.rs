@@ -1,0 +1,37 @@
+//! What only a protocol knows of its entries.
+
+use crypto::PublicKey;
+use store::{IdentityHash, LogSpec, StoredEntry};
+use tlog::Hash;
+
+/// What a protocol says of its log and of each entry; the tree above them is the same for all.
+///
+/// Without a method of its own a protocol has no identities but leaf hashes, promises nothing, and takes any body.
+pub trait EntryRules: Send + Sync {
+    /// Whether the log's tree id is the one that its origin says.
+    fn names_its_tree(&self, _spec: &LogSpec) -> bool {
+        true
+    }
+
+    /// By what an entry with this body, of this leaf hash, is known when it comes again; `None` for a
+    /// body that is none.
+    fn identity(&self, _body: &[u8], leaf_hash: Hash) -> Option<IdentityHash> {
+        Some(leaf_hash.into())
+    }
+
+    /// Whether the promise beside the entry is the log's. There is no key when what is stored is none.
+    fn is_promised(&self, _row: &StoredEntry, _public_key: Option<&PublicKey>) -> bool {
+        true
+    }
+
+    /// Whether the body is an entry of the kind that is stored beside it.
+    fn is_entry(&self, _row: &StoredEntry) -> bool {
+        true
+    }
+}
+
+/// The rules of a log that only has leaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leaves;
+
+impl EntryRules for Leaves {}

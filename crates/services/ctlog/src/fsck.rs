@@ -1,0 +1,25 @@
+//! What only a CT log promises about its rows.
+
+use crypto::PublicKey;
+use engine::EntryRules;
+use store::{IdentityHash, StoredEntry};
+use tlog::Hash;
+
+use crate::service::identity_of_leaf;
+
+/// What fsck checks of the entries of a CT log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CtRules;
+
+impl EntryRules for CtRules {
+    fn identity(&self, body: &[u8], _leaf_hash: Hash) -> Option<IdentityHash> {
+        identity_of_leaf(body)
+    }
+
+    /// Whether the stored SCT is the log's.
+    ///
+    /// It signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
+    fn is_promised(&self, row: &StoredEntry, public_key: Option<&PublicKey>) -> bool {
+        public_key.is_some_and(|key| key.verify(&row.body, &row.promise).is_ok())
+    }
+}

@@ -1,0 +1,118 @@
+//! Errors of the CT API: a status and a line of text.
+
+use std::error::Error;
+
+use axum::response::{IntoResponse, Response};
+use engine::{ReadError, SubmitError};
+use http::{HeaderValue, StatusCode, header};
+use service::Failure;
+use thiserror::Error;
+use wire::inert;
+
+use crate::CtError;
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug, Error)]
+pub(super) enum ApiError {
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    #[error("the body is not an add-chain request")]
+    Json(#[source] serde_json::Error),
+    #[error("{0}")]
+    Parameter(&'static str),
+    #[error("there is no such entry in that tree")]
+    NotFound,
+    #[error(transparent)]
+    Ct(#[from] CtError),
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::Ct(error.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            tracing::warn!(error = &self as &dyn Error, "a request failed");
+        }
+        let message = match status {
+            // All of the caller's own faults, none of our insides.
+            StatusCode::INTERNAL_SERVER_ERROR => "internal error".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "the log cannot take or give entries at present, try again".to_owned()
+            }
+            _ => with_sources(&self),
+        };
+        text(status, &message)
+    }
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Failure(failure) => failure.status(),
+            Self::Json(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Ct(error) => status_of(error),
+        }
+    }
+}
+
+fn status_of(error: &CtError) -> StatusCode {
+    match error {
+        CtError::Submission(_)
+        | CtError::UnexpectedPrecertificate
+        | CtError::NoPrecertificate
+        | CtError::Unloggable(_)
+        | CtError::Submit(SubmitError::Refused(_))
+        | CtError::Read(ReadError::BeyondCheckpoint { .. } | ReadError::Proof(_)) => {
+            StatusCode::BAD_REQUEST
+        }
+        CtError::Submit(SubmitError::Frozen) => StatusCode::FORBIDDEN,
+        CtError::Overloaded
+        | CtError::Signing(_)
+        | CtError::Read(ReadError::Store(_))
+        | CtError::Submit(
+            SubmitError::Overloaded
+            | SubmitError::ShuttingDown
+            | SubmitError::Unavailable(_)
+            | SubmitError::OutcomeUnknown
+            | SubmitError::Signing(_)
+            | SubmitError::Stopped(_),
+        ) => StatusCode::SERVICE_UNAVAILABLE,
+        CtError::Signature(_)
+        | CtError::PromiseDamaged { .. }
+        | CtError::Submit(SubmitError::ProofInvalid { .. })
+        | CtError::Read(ReadError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Writes a failure of the shared layers.
+pub(super) fn render(failure: &Failure) -> Response {
+    text(failure.status(), &failure.to_string())
+}
+
+fn text(status: StatusCode, message: &str) -> Response {
+    // It may quote the caller.
+    let message = inert::escape(message) + "\n";
+    let mut response = (status, message.into_owned()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let one_second = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, one_second);
+    }
+    response
+}
+
+fn with_sources(error: &ApiError) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        source = error.source();
+    }
+    message
+}

@@ -1,0 +1,43 @@
+//! `GET /ct/v1/get-sth` and `/ct/v1/get-sth-consistency`. RFC 6962 §4.3, §4.4.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use serde::Deserialize;
+use wire::{
+    Base64,
+    ct::{GetSthConsistencyResponse, GetSthResponse},
+};
+
+use super::error::ApiError;
+use crate::CtLog;
+
+pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<Json<GetSthResponse>, ApiError> {
+    let signed = ct.signed_tree_head().await?;
+    Ok(Json(GetSthResponse {
+        tree_size: signed.head.size,
+        timestamp: signed.timestamp_ms,
+        sha256_root_hash: Base64(signed.head.root.0.to_vec()),
+        tree_head_signature: Base64(signed.signature.clone()),
+    }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Sizes {
+    first: u64,
+    second: u64,
+}
+
+pub(super) async fn get_sth_consistency(
+    State(ct): State<CtLog>,
+    Query(Sizes { first, second }): Query<Sizes>,
+) -> Result<Json<GetSthConsistencyResponse>, ApiError> {
+    if first > second {
+        return Err(ApiError::Parameter("first must not be greater than second"));
+    }
+    // Every tree is consistent with the empty one: from there the path is empty.
+    let path = ct.log().consistency_path(first, second).await?;
+    let consistency = path.iter().map(|hash| Base64(hash.0.to_vec())).collect();
+    Ok(Json(GetSthConsistencyResponse { consistency }))
+}

@@ -1,0 +1,113 @@
+//! Signed tree heads, one signature for each published head.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crypto::Signer;
+use engine::{Log, ReadError, SigningError};
+use tlog::TreeHead;
+use tokio::sync::OnceCell;
+use x509::{
+    SctError,
+    ct::{encode_digitally_signed, tree_head_signed_data},
+};
+
+use crate::{CtError, service::leaf_timestamp_ms};
+
+/// A tree head under the log's signature (RFC 6962 §3.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedTreeHead {
+    /// Size and root.
+    pub head: TreeHead,
+    /// Unix milliseconds; not before the timestamp of any SCT of the tree.
+    pub timestamp_ms: u64,
+    /// TLS `DigitallySigned`.
+    pub signature: Vec<u8>,
+}
+
+/// The newest signed tree head.
+#[derive(Default)]
+pub(super) struct TreeHeads {
+    newest: Mutex<Option<Cell>>,
+    /// Latest time that was promised or signed.
+    latest_ms: AtomicU64,
+}
+
+/// A head, when it was first asked for (Unix milliseconds), and the place of its signature.
+type Cell = (TreeHead, u64, Arc<OnceCell<Arc<SignedTreeHead>>>);
+
+/// A log without new entries signs its head anew so often: §3.5 wants one that is not older than the
+/// maximum merge delay, which is a day for most.
+const RENEWAL_MS: u64 = 60 * 60 * 1000;
+
+impl TreeHeads {
+    /// `now_ms`, unless the clock went backwards: then the latest time that was given out.
+    pub(super) fn not_before(&self, now_ms: u64) -> u64 {
+        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+    }
+
+    /// Signs `head` of `log`, or gives the signature that it has already.
+    ///
+    /// Callers that come while a head is being signed wait for that one signature.
+    pub(super) async fn signed(
+        &self,
+        log: &Log,
+        head: TreeHead,
+        now_ms: u64,
+        signer: &dyn Signer,
+    ) -> Result<Arc<SignedTreeHead>, CtError> {
+        let (head, _, cell) = self.cell(head, now_ms);
+        let sign = async || {
+            let latest_ms = latest_promise_ms(log, head.size).await?;
+            self.sign(head, now_ms.max(latest_ms), signer).await
+        };
+        Ok(Arc::clone(cell.get_or_try_init(sign).await?))
+    }
+
+    /// The newer of `head` and the newest known one, with the place of its signature.
+    fn cell(&self, head: TreeHead, now_ms: u64) -> Cell {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match newest.as_ref() {
+            // Another caller may have seen a newer checkpoint; tree heads never go back.
+            Some((known, since_ms, cell)) if known.size >= head.size => {
+                if now_ms < since_ms.saturating_add(RENEWAL_MS) {
+                    return (*known, *since_ms, Arc::clone(cell));
+                }
+                let known = *known;
+                newest.insert((known, now_ms, Arc::default())).clone()
+            }
+            _ => newest.insert((head, now_ms, Arc::default())).clone(),
+        }
+    }
+
+    async fn sign(
+        &self,
+        head: TreeHead,
+        now_ms: u64,
+        signer: &dyn Signer,
+    ) -> Result<Arc<SignedTreeHead>, CtError> {
+        let timestamp_ms = self.not_before(now_ms);
+        let message = tree_head_signed_data(timestamp_ms, head.size, &head.root.0);
+        let signature = signer.sign(&message).await.map_err(SigningError::Signer)?;
+        signer
+            .public_key()
+            .verify(&message, &signature)
+            .map_err(|_| CtError::Signature(SctError::SignatureMismatch))?;
+        let signature = encode_digitally_signed(&signature).map_err(CtError::Signature)?;
+        Ok(Arc::new(SignedTreeHead { head, timestamp_ms, signature }))
+    }
+}
+
+/// No SCT of a tree of that size promises a later time, but for other replicas' clocks within a second.
+///
+/// This process may have been started after the clock went back, or another replica's clock may be ahead.
+async fn latest_promise_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
+    let rows = log.entries(size.saturating_sub(1), size).await?;
+    Ok(rows.last().map_or(0, |row| {
+        // It never goes down from entry to entry, and no SCT was made after its entry was integrated.
+        let integrated_ms = row.integrated_at.saturating_mul(1000);
+        leaf_timestamp_ms(&row.body).unwrap_or_default().max(integrated_ms)
+    }))
+}

@@ -1,0 +1,447 @@
+//! The CT API, RFC 6962 §4.
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ctlog::{
+    CtLog, CtRules,
+    http::{protocol, router},
+};
+use engine::fsck;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use service::{Clock, harden};
+use store::{Fault, FaultyStore, LogStore};
+use tlog::{Hash, TreeHead, leaf_hash, verify_consistency, verify_inclusion};
+use x509::{
+    Sct,
+    ct::{AcceptedChains, Submission, tree_head_signed_data, validate_chain},
+};
+
+use testlog::{
+    Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
+};
+
+const ADD_CHAIN: &str = "/ct/v1/add-chain";
+const ADD_PRE_CHAIN: &str = "/ct/v1/add-pre-chain";
+
+pub(crate) struct CtBench {
+    pub(crate) home: Home,
+    root: Authority,
+    pub(crate) running: Running,
+    router: Router,
+}
+
+impl CtBench {
+    pub(crate) async fn new() -> Self {
+        let home = Home::ct();
+        let store = home.open_store().await;
+        Self::on(home, store).await
+    }
+
+    async fn on(home: Home, store: Arc<dyn LogStore>) -> Self {
+        let root = Authority::new("root");
+        let running = home.start_on(store).await.unwrap();
+        let router = ct_on(&home, &running, &root);
+        Self { home, root, running, router }
+    }
+
+    fn chain(&self, leaf: &[u8]) -> String {
+        json!({"chain": [b64(leaf), b64(self.root.certificate())]}).to_string()
+    }
+
+    /// A log with a precertificate and a certificate.
+    pub(crate) async fn filled() -> Self {
+        let bench = Self::new().await;
+        bench.submit_both_kinds().await;
+        bench
+    }
+
+    async fn submit_both_kinds(&self) {
+        let (precertificate, certificate) =
+            (self.root.precertificate(), self.root.final_certificate());
+        for (path, leaf) in [(ADD_PRE_CHAIN, precertificate), (ADD_CHAIN, certificate)] {
+            let answer = post(&self.router, path, self.chain(&leaf)).await;
+            self.verify(&answer, leaf);
+        }
+    }
+
+    fn submission(&self, leaf: Vec<u8>) -> Submission {
+        let roots = AcceptedChains::from_der([[self.root.certificate()]]).unwrap();
+        validate_chain(&[leaf], &roots).unwrap()
+    }
+
+    /// Verifies the SCT in an answer for that leaf.
+    fn verify(&self, answer: &Answer, leaf: Vec<u8>) -> Sct {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let json = answer.json();
+        assert_eq!((&json["sct_version"], &json["extensions"]), (&json!(0), &json!("")));
+        let sct = Sct::from_digitally_signed(
+            bytes(&json["id"]).try_into().unwrap(),
+            json["timestamp"].as_u64().unwrap(),
+            Vec::new(),
+            &bytes(&json["signature"]),
+        )
+        .unwrap();
+        sct.verify(self.submission(leaf).entry(), self.home.signer.public_key()).unwrap();
+        sct
+    }
+
+    async fn sth(&self) -> (TreeHead, u64) {
+        let json = get(&self.router, "/ct/v1/get-sth").await.json();
+        let root = Hash::try_from(bytes(&json["sha256_root_hash"]).as_slice()).unwrap();
+        let head = TreeHead { size: json["tree_size"].as_u64().unwrap(), root };
+        let timestamp = json["timestamp"].as_u64().unwrap();
+        let signed = tree_head_signed_data(timestamp, head.size, &head.root.0);
+        let signature = bytes(&json["tree_head_signature"]);
+        let (_, signature) = x509::ct::decode_digitally_signed(&signature).unwrap();
+        self.home.signer.public_key().verify(&signed, signature).unwrap();
+        (head, timestamp)
+    }
+}
+
+fn ct_on(home: &Home, running: &Running, root: &Authority) -> Router {
+    let clock = Arc::clone(&home.clock) as Arc<dyn Clock>;
+    let (log, signer) = (Arc::clone(&running.log), Arc::clone(&home.signer));
+    let ct = CtLog::new(log, signer, [[root.certificate()]], clock, cpu()).unwrap();
+    harden(router(ct), protocol())
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    STANDARD.decode(value.as_str().unwrap()).unwrap()
+}
+
+fn path(value: &Value) -> Vec<Hash> {
+    let hashes = value.as_array().unwrap().iter();
+    hashes.map(|hash| Hash::try_from(bytes(hash).as_slice()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_precertificate_gets_an_sct_that_the_log_keeps() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.precertificate();
+    let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    let sct = bench.verify(&answer, leaf.clone());
+    assert_eq!(sct.timestamp_ms, NOW * 1000);
+
+    // As a monitor rebuilds the leaf from the SCT.
+    let entry = bench.submission(leaf.clone());
+    let expected = x509::ct::merkle_tree_leaf(entry.entry(), sct.timestamp_ms, &[]).unwrap();
+    let entries = get(&bench.router, "/ct/v1/get-entries?start=0&end=0").await.json();
+    assert_eq!(bytes(&entries["entries"][0]["leaf_input"]), expected);
+    assert_eq!(bytes(&entries["entries"][0]["extra_data"]), entry.extra_data().unwrap());
+
+    let (head, _) = bench.sth().await;
+    let hash = b64(leaf_hash(&expected)).replace('+', "%2B");
+    let proof = get(
+        &bench.router,
+        &format!("/ct/v1/get-proof-by-hash?hash={hash}&tree_size={}", head.size),
+    )
+    .await
+    .json();
+    assert_eq!(proof["leaf_index"], 0);
+    verify_inclusion(&leaf_hash(&expected), 0, &path(&proof["audit_path"]), &head).unwrap();
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_final_certificate_gets_an_sct() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.final_certificate();
+    let answer = post(&bench.router, ADD_CHAIN, bench.chain(&leaf)).await;
+    bench.verify(&answer, leaf);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_submission_gets_the_same_sct_bytes() {
+    let bench = CtBench::new().await;
+    let (precertificate, certificate) =
+        (bench.root.precertificate(), bench.root.final_certificate());
+    let submissions = [(ADD_PRE_CHAIN, &precertificate), (ADD_CHAIN, &certificate)];
+    let mut first = Vec::new();
+    for (path, leaf) in submissions {
+        first.push(post(&bench.router, path, bench.chain(leaf)).await.body);
+    }
+    bench.home.clock.advance_ms(5_000);
+    for ((path, leaf), first) in submissions.iter().zip(&first) {
+        let again = post(&bench.router, path, bench.chain(leaf)).await;
+        bench.verify(&again, (*leaf).clone());
+        assert_eq!(again.body, *first);
+    }
+    assert_eq!(bench.sth().await.0.size, 2);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn equal_submissions_at_once_get_one_sct() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.precertificate();
+    let answers = futures::future::join_all((0..20).map(|_| async {
+        bench.home.clock.advance_ms(1);
+        post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await
+    }))
+    .await;
+    for answer in &answers {
+        bench.verify(answer, leaf.clone());
+        assert_eq!(answer.body, answers[0].body);
+    }
+    assert_eq!(bench.sth().await.0.size, 1);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn no_sct_leaves_before_its_entry_is_stored() {
+    let home = Home::ct();
+    let store = Arc::new(FaultyStore::new(home.open_store().await));
+    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    let leaf = bench.root.precertificate();
+    store.fail_append(Fault::Failed);
+    let refused = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(!refused.text().contains("signature"), "{}", refused.text());
+
+    // Persisted without an answer: the repetition gets the promise of the stored entry.
+    bench.home.clock.advance_ms(10);
+    store.fail_append(Fault::FailedYetPersisted);
+    let first = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    bench.home.clock.advance_ms(10);
+    let second = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    assert_eq!(bench.verify(&first, leaf.clone()), bench.verify(&second, leaf));
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_held_commit_holds_the_sct() {
+    let home = Home::ct();
+    let store = Tampering::new(home.open_store().await);
+    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    store.hold();
+    let leaf = bench.root.precertificate();
+    let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf));
+    tokio::pin!(answer);
+    for _ in 0..200 {
+        assert!(futures::poll!(&mut answer).is_pending());
+        tokio::task::yield_now().await;
+    }
+    store.release();
+    bench.verify(&answer.await, leaf);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn tree_heads_are_signed_once_and_consistent() {
+    let bench = CtBench::new().await;
+    let mut heads = vec![bench.sth().await.0];
+    for _ in 0..4 {
+        bench.home.clock.advance_ms(1_000);
+        let leaf = bench.root.precertificate();
+        post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+        heads.push(bench.sth().await.0);
+        let first = get(&bench.router, "/ct/v1/get-sth").await.body;
+        bench.home.clock.advance_ms(1_000);
+        assert_eq!(get(&bench.router, "/ct/v1/get-sth").await.body, first);
+    }
+    for old in &heads {
+        for new in heads.iter().filter(|new| new.size >= old.size) {
+            let url = format!("/ct/v1/get-sth-consistency?first={}&second={}", old.size, new.size);
+            let proof = path(&get(&bench.router, &url).await.json()["consistency"]);
+            if old.size == 0 {
+                assert!(proof.is_empty());
+            } else {
+                verify_consistency(old, new, &proof).unwrap();
+            }
+        }
+    }
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn times_never_go_back_when_the_clock_does() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.precertificate();
+    let first = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
+    bench.home.clock.set(NOW - 3_600);
+    let (_, timestamp) = bench.sth().await;
+    assert!(timestamp >= first.timestamp_ms);
+    let leaf = bench.root.precertificate();
+    let second = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
+    assert!(second.timestamp_ms >= first.timestamp_ms);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_behind() {
+    let bench = CtBench::new().await;
+    bench.home.clock.advance_ms(700);
+    let leaf = bench.root.precertificate();
+    let sct = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
+    let CtBench { home, root, running, .. } = bench;
+    running.stop().await;
+    home.clock.set(NOW - 3_600);
+    let running = home.start().await;
+    let router = ct_on(&home, &running, &root);
+    let bench = CtBench { home, root, running, router };
+    let (head, timestamp) = bench.sth().await;
+    assert_eq!(head.size, 1);
+    assert!(timestamp >= sct.timestamp_ms, "{timestamp} is before {}", sct.timestamp_ms);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_log_without_new_entries_signs_its_head_anew_each_hour() {
+    let bench = CtBench::new().await;
+    let (head, first) = bench.sth().await;
+    bench.home.clock.advance_ms(60 * 60 * 1000 - 1);
+    assert_eq!(bench.sth().await, (head, first));
+    bench.home.clock.advance_ms(1);
+    assert_eq!(bench.sth().await, (head, first + 60 * 60 * 1000));
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn entries_come_with_proofs_and_roots_are_listed() {
+    let bench = CtBench::new().await;
+    for _ in 0..3 {
+        let leaf = bench.root.precertificate();
+        post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    }
+    let (head, _) = bench.sth().await;
+    for index in 0..3 {
+        let url = format!("/ct/v1/get-entry-and-proof?leaf_index={index}&tree_size=3");
+        let json = get(&bench.router, &url).await.json();
+        let leaf = leaf_hash(&bytes(&json["leaf_input"]));
+        verify_inclusion(&leaf, index, &path(&json["audit_path"]), &head).unwrap();
+        assert!(!bytes(&json["extra_data"]).is_empty());
+    }
+    let many = get(&bench.router, "/ct/v1/get-entries?start=1&end=1000").await.json();
+    assert_eq!(many["entries"].as_array().unwrap().len(), 2);
+    let roots = get(&bench.router, "/ct/v1/get-roots").await.json();
+    assert_eq!(roots, json!({"certificates": [b64(bench.root.certificate())]}));
+    let report =
+        fsck(bench.running.store.as_ref(), bench.running.log.record(), &CtRules).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn chains_that_the_log_does_not_take_are_400_with_a_reason() {
+    let bench = CtBench::new().await;
+    let stranger = Authority::new("stranger");
+    let chain = |certificates: &[Vec<u8>]| {
+        let chain: Vec<String> = certificates.iter().map(b64).collect();
+        json!({ "chain": chain }).to_string()
+    };
+    let (precertificate, certificate) =
+        (bench.root.precertificate(), bench.root.final_certificate());
+    let mut broken = precertificate.clone();
+    *broken.last_mut().unwrap() ^= 1;
+    for (path, body) in [
+        (ADD_PRE_CHAIN, chain(&[])),
+        (ADD_PRE_CHAIN, chain(&[b"garbage".to_vec()])),
+        (ADD_PRE_CHAIN, chain(&[stranger.precertificate(), stranger.certificate()])),
+        (ADD_PRE_CHAIN, chain(&[stranger.precertificate(), bench.root.certificate()])),
+        (ADD_PRE_CHAIN, chain(std::slice::from_ref(&broken))),
+        (ADD_PRE_CHAIN, chain(&vec![precertificate.clone(); 200])),
+        (ADD_PRE_CHAIN, chain(&[certificate])),
+        (ADD_CHAIN, chain(&[precertificate])),
+    ] {
+        let answer = post(&bench.router, path, body).await;
+        let status = answer.status;
+        let long = status == StatusCode::PAYLOAD_TOO_LARGE;
+        assert!(status == StatusCode::BAD_REQUEST || long, "{status}: {}", answer.text());
+        assert!(answer.header("content-type").starts_with("text/plain"));
+        assert!(answer.text().trim().len() > 10, "{}", answer.text());
+    }
+    assert_eq!(bench.sth().await.0.size, 0);
+    bench.running.stop().await;
+}
+
+// Issue 8: whatever CA the root had signed could log here.
+#[tokio::test]
+async fn another_ca_below_the_same_root_is_400() {
+    let bench = CtBench::new().await;
+    let foreign = bench.root.subordinate("foreign");
+    for (path, leaf) in [
+        (ADD_PRE_CHAIN, foreign.precertificate()),
+        (ADD_CHAIN, foreign.final_certificate()),
+        (ADD_CHAIN, foreign.subordinate("below").certificate()),
+    ] {
+        for end in [None, Some(bench.root.certificate())] {
+            let mut chain = vec![b64(&leaf), b64(foreign.certificate())];
+            chain.extend(end.map(b64));
+            let answer = post(&bench.router, path, json!({ "chain": chain }).to_string()).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+            let said = answer.text();
+            assert!(said.contains("not one of a CA that this log serves"), "{said}");
+        }
+    }
+    assert_eq!(bench.sth().await.0.size, 0);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_400_and_oversized_ones_413() {
+    let bench = CtBench::new().await;
+    let valid = bench.chain(&bench.root.precertificate());
+    for path in [ADD_CHAIN, ADD_PRE_CHAIN] {
+        for (what, body) in hostile_bodies(&valid) {
+            let answer = post(&bench.router, path, body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{what}: {}", answer.text());
+            assert!(answer.header("content-type").starts_with("text/plain"), "{what}");
+        }
+        for body in [r#"{"chain": "x"}"#, r#"{"chain": [1]}"#, r#"{"chain": ["!"]}"#, "{}"] {
+            let answer = post(&bench.router, path, body).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        }
+        let answer = post(&bench.router, path, vec![b'.'; 256 * 1024 + 1]).await;
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(answer.text().contains("262144"), "{}", answer.text());
+    }
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_400_and_unknown_hashes_404() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.precertificate();
+    post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
+    for url in [
+        "get-sth-consistency",
+        "get-sth-consistency?first=1",
+        "get-sth-consistency?first=x&second=1",
+        "get-sth-consistency?first=-1&second=1",
+        "get-sth-consistency?first=1&second=2",
+        "get-sth-consistency?first=0&second=2",
+        "get-sth-consistency?first=1&second=0",
+        "get-sth-consistency?first=1&second=18446744073709551616",
+        "get-proof-by-hash?tree_size=1",
+        "get-proof-by-hash?hash=AAAA&tree_size=1",
+        "get-proof-by-hash?hash=!&tree_size=1",
+        "get-proof-by-hash?hash=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=&tree_size=0",
+        "get-entries?start=1&end=0",
+        "get-entries?start=1&end=1",
+        "get-entries?start=0",
+        "get-entries?start=18446744073709551615&end=18446744073709551615",
+        "get-entry-and-proof?leaf_index=1&tree_size=1",
+        "get-entry-and-proof?leaf_index=0&tree_size=2",
+        "get-entry-and-proof?leaf_index=0&tree_size=0",
+    ] {
+        let answer = get(&bench.router, &format!("/ct/v1/{url}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{url}: {}", answer.text());
+        assert!(answer.header("content-type").starts_with("text/plain"), "{url}");
+    }
+    let unknown = "hash=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=&tree_size=1";
+    let answer = get(&bench.router, &format!("/ct/v1/get-proof-by-hash?{unknown}")).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&bench.router, "/ct/v1/get-nothing").await.status, StatusCode::NOT_FOUND);
+    let answer = send(&bench.router, Method::GET, ADD_CHAIN, Body::empty()).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    bench.running.stop().await;
+}

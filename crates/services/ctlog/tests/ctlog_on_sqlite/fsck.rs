@@ -1,0 +1,29 @@
+//! fsck finds each kind of damage to what only a CT log keeps.
+
+use ctlog::CtRules;
+use engine::fsck;
+use testlog::damage;
+
+use crate::chains::CtBench;
+
+#[tokio::test]
+async fn finds_damage_in_a_promise_and_in_a_certificates_identity() {
+    let cases = [
+        ("UPDATE entry_set SET set_sig = x'3000' WHERE idx = 0", "entry 0: the stored promise"),
+        ("DELETE FROM entry_set WHERE idx = 0", "entry 0: the stored promise"),
+        ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 0", "entry 0 cannot be found"),
+    ];
+    for (statement, expected) in cases {
+        let CtBench { home, running, .. } = CtBench::filled().await;
+        let record = running.log.record().clone();
+        let report = fsck(running.store.as_ref(), &record, &CtRules).await.unwrap();
+        assert_eq!(report.findings, []);
+        running.stop().await;
+        damage(&home, statement).await;
+        let store = home.open_store().await;
+        let report = fsck(store.as_ref(), &record, &CtRules).await.unwrap();
+        store.close().await;
+        let said = report.findings.first().map(ToString::to_string).unwrap_or_default();
+        assert!(said.starts_with(expected), "{statement}: {said}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Errors of the Rekor v2 API: `{"code","message","details"}`.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use engine::{ReadError, SubmitError};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use service::{Failure, Overloaded};
+use thiserror::Error;
+use wire::{
+    OutOfRange,
+    rpc::{Code, Status},
+};
+
+use crate::http::tiles::TileError;
+
+/// Why a request was not answered with what it asked for, sorted by whose fault it is.
+#[derive(Debug, Error)]
+pub(super) enum ApiError {
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    #[error(transparent)]
+    Entry(#[from] entry::EntryError),
+    #[error(
+        "the canonical entry has {length} bytes, a log entry may have at most {limit}",
+        limit = tlog::MAX_ENTRY_LEN
+    )]
+    EntryTooLong { length: usize },
+    #[error("an equivalent entry already exists in the transparency log with index {index}")]
+    Duplicate { index: u64 },
+    #[error("there is no such tile")]
+    NoSuchTile,
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the index does not fit the answer")]
+    Index(#[from] OutOfRange),
+    #[error("the answer cannot be written")]
+    Json(#[source] serde_json::Error),
+}
+
+impl From<Overloaded> for ApiError {
+    fn from(overloaded: Overloaded) -> Self {
+        Self::Failure(overloaded.into())
+    }
+}
+
+impl From<TileError> for ApiError {
+    fn from(error: TileError) -> Self {
+        match error {
+            TileError::NoSuchTile => Self::NoSuchTile,
+            TileError::Read(error) => Self::Read(error),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Failure(failure) = &self {
+            return render(failure);
+        }
+        let (status, code) = self.kind();
+        if status.is_server_error() {
+            // The text may name tables and hosts: it is for the log, the caller gets the kind alone.
+            tracing::warn!(error = &self as &dyn std::error::Error, "a request failed");
+        }
+        let mut response = body(status, code, self.message());
+        let headers = response.headers_mut();
+        match self {
+            Self::Duplicate { index } => {
+                headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index));
+            }
+            Self::NoSuchTile => {
+                // A cache that kept it would hide the tile when it comes into being.
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn kind(&self) -> (StatusCode, Code) {
+        match self {
+            Self::Failure(failure) => (failure.status(), Code::Unknown),
+            Self::Entry(_) | Self::Submit(SubmitError::Refused(_)) => {
+                (StatusCode::BAD_REQUEST, Code::InvalidArgument)
+            }
+            Self::EntryTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
+            Self::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
+            Self::NoSuchTile => (StatusCode::NOT_FOUND, Code::NotFound),
+            // Upstream's status for a frozen log; it tells clients to take the next shard.
+            Self::Submit(SubmitError::Frozen) => {
+                (StatusCode::METHOD_NOT_ALLOWED, Code::FailedPrecondition)
+            }
+            Self::Submit(SubmitError::ProofInvalid { .. }) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Code::DataLoss)
+            }
+            Self::Submit(
+                SubmitError::Overloaded
+                | SubmitError::ShuttingDown
+                | SubmitError::Unavailable(_)
+                | SubmitError::OutcomeUnknown
+                | SubmitError::Signing(_)
+                | SubmitError::Stopped(_),
+            )
+            | Self::Read(ReadError::Store(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
+            }
+            Self::Read(_) | Self::Index(_) | Self::Json(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
+            }
+        }
+    }
+
+    /// What the caller is told: all of its own faults, none of our insides.
+    fn message(&self) -> String {
+        match self {
+            Self::Submit(SubmitError::Refused(limit)) => limit.to_string(),
+            Self::Submit(SubmitError::Frozen) => {
+                "this log has been frozen, use the latest one".to_owned()
+            }
+            Self::Submit(SubmitError::Stopped(_)) => {
+                "this log takes no entries at present".to_owned()
+            }
+            Self::Read(_) | Self::Index(_) | Self::Json(_) => "internal error".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// Writes a failure of the shared layers.
+pub(super) fn render(failure: &Failure) -> Response {
+    let code = match failure {
+        Failure::NotFound => Code::NotFound,
+        Failure::MethodNotAllowed => Code::Unimplemented,
+        Failure::BodyTooLarge { .. } | Failure::BodyUnreadable => Code::InvalidArgument,
+        Failure::Timeout => Code::DeadlineExceeded,
+        Failure::Overloaded => Code::Unavailable,
+        Failure::Internal => Code::Internal,
+    };
+    body(failure.status(), code, failure.to_string())
+}
+
+fn body(status: StatusCode, code: Code, message: String) -> Response {
+    let mut response = (status, Json(Status::new(code, message))).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let one_second = HeaderValue::from_static("1");
+        response.headers_mut().insert(header::RETRY_AFTER, one_second);
+    }
+    if status == StatusCode::NOT_FOUND {
+        let no_store = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_that_no_bundle_can_hold_is_413_and_names_the_limit() {
+        let response = ApiError::EntryTooLong { length: 70_000 }.into_response();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let status: Status = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status.code, Code::InvalidArgument);
+        assert!(status.message.contains("70000") && status.message.contains("65535"));
+    }
+}

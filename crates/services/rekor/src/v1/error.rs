@@ -1,0 +1,24 @@
+use crypto::{SignatureError, SignerError};
+use engine::{ReadError, SubmitError};
+use service::Overloaded;
+use thiserror::Error;
+
+/// Why Rekor v1 did not give an entry.
+#[derive(Debug, Error)]
+pub enum Rekor1Error {
+    /// The log did not take the entry.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The entry is in the log, and its SET was not signed; asking again is right.
+    #[error("the entry is stored, but its timestamp could not be signed")]
+    Signing(#[source] SignerError),
+    /// The signer's answer does not verify with the log's public key.
+    #[error("the signature of a timestamp does not verify with the log's public key")]
+    Signature(#[source] SignatureError),
+    /// Too much waits to be verified.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+}

@@ -1,0 +1,282 @@
+//! A store that lies on demand, as failing memory, disks and networks do.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use engine::{Integrated, Log};
+use store::{
+    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry,
+};
+use tlog::{Edge, Hash, HashRange, TreeHead};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+use crate::entry;
+
+/// One lie, told at every read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Lie {
+    /// One bit of the body of that entry is flipped.
+    Body(u64),
+    /// One bit of the body is flipped and the row's leaf hash fits it.
+    BodyAndLeafHash(u64),
+    /// The row's leaf hash has a flipped bit.
+    LeafHash(u64),
+    /// The row is not there.
+    Missing(u64),
+    /// The row's time is 0.
+    Time(u64),
+    /// The row's identity is another one.
+    Identity(u64),
+    /// A stored hash has a flipped bit.
+    StoredHash(u8, u64),
+    /// The tree head of that size has a flipped bit.
+    TreeHead(u64),
+    /// The state's edge has a flipped bit in its last node.
+    Edge,
+    /// The state is that of a log without entries.
+    EmptyState,
+}
+
+/// Wraps a store; passes everything through until it is told otherwise.
+pub struct Tampering {
+    inner: Arc<dyn LogStore>,
+    lie: Mutex<Option<Lie>>,
+    append_errors: Mutex<VecDeque<StoreError>>,
+    read_errors: Mutex<VecDeque<Option<StoreError>>>,
+    appends: Semaphore,
+    begun: AtomicUsize,
+    checkpoints_hang: AtomicBool,
+}
+
+impl Tampering {
+    /// Passes everything to `inner` until it is told otherwise.
+    pub fn new(inner: Arc<dyn LogStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            lie: Mutex::default(),
+            append_errors: Mutex::default(),
+            read_errors: Mutex::default(),
+            appends: Semaphore::new(Semaphore::MAX_PERMITS),
+            begun: AtomicUsize::new(0),
+            checkpoints_hang: AtomicBool::new(false),
+        })
+    }
+
+    /// Tells that lie from now on, or none.
+    pub fn tell(&self, lie: Option<Lie>) {
+        *self.lie.lock().unwrap() = lie;
+    }
+
+    /// Lets the next append fail with `error`, nothing written.
+    pub fn fail_append(&self, error: StoreError) {
+        self.append_errors.lock().unwrap().push_back(error);
+    }
+
+    /// Lets the next read of entries or of identities fail with `error`.
+    pub fn fail_read(&self, error: StoreError) {
+        self.read_errors.lock().unwrap().push_back(Some(error));
+    }
+
+    /// Lets the next read of entries or of identities (after those already arranged) succeed.
+    pub fn pass_read(&self) {
+        self.read_errors.lock().unwrap().push_back(None);
+    }
+
+    /// Lets no checkpoint be stored any more, as a peer that died without a farewell does.
+    pub fn hang_checkpoints(&self) {
+        self.checkpoints_hang.store(true, Ordering::SeqCst);
+    }
+
+    /// Holds every append until [`Tampering::release`].
+    pub fn hold(&self) {
+        self.appends.forget_permits(usize::MAX);
+    }
+
+    /// Holds every append and waits until one entry is in the hands of the batcher.
+    pub async fn occupy(&self, log: &Arc<Log>) -> JoinHandle<Integrated> {
+        self.hold();
+        let begun = self.begun.load(Ordering::SeqCst);
+        let log = Arc::clone(log);
+        let first = tokio::spawn(async move { log.submit(entry(b"first")).await.unwrap() });
+        while self.begun.load(Ordering::SeqCst) == begun {
+            tokio::task::yield_now().await;
+        }
+        first
+    }
+
+    /// Lets the appends go that are held.
+    pub fn release(&self) {
+        self.appends.add_permits(1000);
+    }
+
+    fn lies(&self, lie: Lie) -> bool {
+        *self.lie.lock().unwrap() == Some(lie)
+    }
+
+    fn read_error(&self) -> Result<(), StoreError> {
+        self.read_errors.lock().unwrap().pop_front().flatten().map_or(Ok(()), Err)
+    }
+}
+
+/// A failure of the store that passes.
+pub fn unavailable() -> StoreError {
+    StoreError::Unavailable { source: "injected".into() }
+}
+
+fn flipped(bytes: &Bytes) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    bytes[0] ^= 1;
+    bytes.into()
+}
+
+fn flipped_hash(hash: Hash) -> Hash {
+    let mut hash = hash;
+    hash.0[31] ^= 0x80;
+    hash
+}
+
+#[async_trait]
+impl LogStore for Tampering {
+    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+        self.inner.ensure_log(spec, now).await
+    }
+
+    async fn logs(&self) -> Result<Vec<LogRecord>, StoreError> {
+        self.inner.logs().await
+    }
+
+    async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        let mut state = self.inner.state(log).await?;
+        if self.lies(Lie::Edge) {
+            let mut bytes = state.edge.to_bytes();
+            *bytes.last_mut().unwrap() ^= 1;
+            state.edge = Edge::from_bytes(state.edge.size(), &bytes).unwrap();
+        }
+        if self.lies(Lie::EmptyState) {
+            state.edge = Edge::default();
+        }
+        Ok(state)
+    }
+
+    async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.appends.acquire().await.unwrap();
+        let error = self.append_errors.lock().unwrap().pop_front();
+        match error {
+            Some(error) => Err(error),
+            None => self.inner.append(log, batch).await,
+        }
+    }
+
+    async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
+        self.inner.freeze(log).await
+    }
+
+    async fn find(
+        &self,
+        log: LogId,
+        identities: &[IdentityHash],
+    ) -> Result<Vec<Option<Found>>, StoreError> {
+        self.read_error()?;
+        self.inner.find(log, identities).await
+    }
+
+    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+        self.inner.find_leaf(log, leaf_hash).await
+    }
+
+    async fn entries(
+        &self,
+        log: LogId,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.read_error()?;
+        let mut rows = self.inner.entries(log, start, end).await?;
+        rows.retain(|row| !self.lies(Lie::Missing(row.index)));
+        for row in &mut rows {
+            let index = row.index;
+            if self.lies(Lie::Body(index)) {
+                row.body = flipped(&row.body);
+            }
+            if self.lies(Lie::BodyAndLeafHash(index)) {
+                row.body = flipped(&row.body);
+                row.leaf_hash = tlog::leaf_hash(&row.body);
+            }
+            if self.lies(Lie::LeafHash(index)) {
+                row.leaf_hash = flipped_hash(row.leaf_hash);
+            }
+            if self.lies(Lie::Time(index)) {
+                row.integrated_at = 0;
+            }
+            if self.lies(Lie::Identity(index)) {
+                row.identity_hash = IdentityHash([9; 32]);
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+        let hashes = self.inner.hashes(log, range).await?;
+        let lie = |index, hash| {
+            if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(hash) } else { hash }
+        };
+        Ok((range.start..).zip(hashes).map(|(index, hash)| lie(index, hash)).collect())
+    }
+
+    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+        let head = self.inner.tree_head(log, size).await?;
+        Ok(head.map(|head| {
+            if self.lies(Lie::TreeHead(size)) {
+                TreeHead { root: flipped_hash(head.root), ..head }
+            } else {
+                head
+            }
+        }))
+    }
+
+    async fn put_checkpoint(
+        &self,
+        log: LogId,
+        size: u64,
+        note: &str,
+        at: u64,
+    ) -> Result<(), StoreError> {
+        if self.checkpoints_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.put_checkpoint(log, size, note, at).await
+    }
+
+    async fn search(
+        &self,
+        log: LogId,
+        keys: &[IndexKey],
+        match_all: bool,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        self.read_error()?;
+        self.inner.search(log, keys, match_all, limit).await
+    }
+
+    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+        self.read_error()?;
+        self.inner.leaf_hashes(log, indexes).await
+    }
+
+    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+        self.inner.put_promises(log, promises).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
