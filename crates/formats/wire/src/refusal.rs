@@ -87,6 +87,8 @@ reasons! {
     CtBroken = "ct_broken",
     /// The authority's own certificate is not valid now.
     AuthorityNotValid = "authority_not_valid",
+    /// The authority issues nothing any more.
+    Frozen = "frozen",
     /// The certificate could not be made.
     Issuance = "issuance",
 }
@@ -160,6 +162,9 @@ impl Reason {
             Self::IssuerMisconfigured => {
                 "trying again does not help: the operator of the authority has to look at how this \
                  issuer is configured (`countersignd check --online`)"
+            }
+            Self::Frozen => {
+                "get the newest signing config: this authority was followed by another one"
             }
             Self::CtBroken | Self::AuthorityNotValid | Self::Issuance => {
                 "trying again does not help: tell the operator of the authority, with the request id"

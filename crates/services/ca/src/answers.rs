@@ -59,6 +59,7 @@ fn all() -> Vec<(IssueError, Expected)> {
         (away.into(), by(PASSES, Reason::Signer)),
         (IssueError::Overloaded, by(PASSES, Reason::Overloaded)),
         (IssueError::CtBroken(CtError::Future), by(OURS, Reason::CtBroken)),
+        (IssueError::Frozen, (405, 9, Reason::Frozen, None)),
         (IssueError::AuthorityNotValid, by(OURS, Reason::AuthorityNotValid)),
         (IssueError::Issuance(IssuanceError::SignatureMismatch), by(OURS, Reason::Issuance)),
     ];

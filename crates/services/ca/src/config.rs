@@ -38,6 +38,9 @@ pub struct CaConfig {
     /// How keys of issuers are fetched and kept.
     #[serde(default)]
     pub oidc: OidcConfig,
+    /// Whether it only tells what it has been, and issues nothing.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 impl CaConfig {
@@ -50,6 +53,7 @@ impl CaConfig {
             lifetime_s: default_lifetime_s(),
             backdate_s: default_backdate_s(),
             oidc: OidcConfig::default(),
+            frozen: false,
         }
     }
 

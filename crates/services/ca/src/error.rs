@@ -74,6 +74,9 @@ pub enum IssueError {
     /// Our own certificates are not valid now.
     #[error("the certificate authority's own certificate is not valid now")]
     AuthorityNotValid,
+    /// Its operator ended it.
+    #[error("this certificate authority is frozen: it issues no certificates any more")]
+    Frozen,
     /// A certificate could not be made.
     #[error("the certificate could not be made")]
     Issuance(#[source] IssuanceError),
@@ -101,6 +104,7 @@ impl IssueError {
             | Self::CtUnavailable(_)
             | Self::Signer(_)
             | Self::Overloaded => Code::Unavailable,
+            Self::Frozen => Code::FailedPrecondition,
             // Trying again does not help, and it is not the caller's fault: neither 503 nor 400.
             Self::IssuerMisconfigured(_)
             | Self::CtBroken(_)
@@ -134,6 +138,7 @@ impl IssueError {
             Self::Overloaded => Reason::Overloaded,
             Self::CtBroken(_) => Reason::CtBroken,
             Self::AuthorityNotValid => Reason::AuthorityNotValid,
+            Self::Frozen => Reason::Frozen,
             Self::Issuance(_) => Reason::Issuance,
         }
     }
@@ -149,7 +154,8 @@ impl IssueError {
             | Self::Verification(_)
             | Self::IssuerUnavailable(_)
             | Self::IssuerMisconfigured(_)
-            | Self::Overloaded => false,
+            | Self::Overloaded
+            | Self::Frozen => false,
             Self::Ambiguous
             | Self::Principal(_)
             | Self::Key(_)

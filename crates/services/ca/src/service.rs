@@ -41,6 +41,7 @@ pub struct Ca {
     in_flight: Semaphore,
     trust_bundle: TrustBundle,
     configuration: Configuration,
+    frozen: bool,
 }
 
 /// What every certificate has in common.
@@ -79,6 +80,7 @@ impl Ca {
                 chains: vec![PemChain { certificates: pem_chain(&authority.chain).collect() }],
             },
             configuration: configuration_of(&issuers),
+            frozen: config.frozen,
             issuers: Issuers::new(&issuers, &config.oidc, &parts.clock)?,
             authority: Arc::new(authority),
             ct,
@@ -106,6 +108,9 @@ impl Ca {
         request: IssueRequest,
         noted: &mut Noted,
     ) -> Result<IssuedChain, IssueError> {
+        if self.frozen {
+            return Err(IssueError::Frozen);
+        }
         let _permit = self.in_flight.try_acquire().map_err(|_| IssueError::Overloaded)?;
         let token = UnverifiedClaims::parse(&request.token.ok_or(IssueError::NoToken)?)?;
 

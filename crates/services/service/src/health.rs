@@ -22,7 +22,7 @@ type Check = Arc<dyn Fn() -> CheckFuture + Send + Sync>;
 /// The named checks behind `/readyz`. Clones share them.
 #[derive(Clone)]
 pub struct Readiness {
-    checks: Arc<Mutex<Vec<(&'static str, Check)>>>,
+    checks: Arc<Mutex<Vec<(String, Check)>>>,
     notes: Arc<Mutex<Vec<Notes>>>,
     shutdown: CancellationToken,
 }
@@ -38,12 +38,12 @@ impl Readiness {
     }
 
     /// Adds a check. It is run at each question, so it should be cheap.
-    pub fn add<F>(&self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
+    pub fn add<F>(&self, name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let check: Check = Arc::new(move || Box::pin(check()));
-        self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), check));
     }
 
     /// Adds what is told beside the checks: what is degraded, by name, and no reason not to be
@@ -57,7 +57,7 @@ impl Readiness {
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let results = join_all(checks.iter().map(|(name, check)| async {
             let result = tokio::time::timeout(Self::CHECK_TIME, check()).await;
-            (*name, result.unwrap_or_else(|_| Err("no answer in time".to_owned())))
+            (name.clone(), result.unwrap_or_else(|_| Err("no answer in time".to_owned())))
         }))
         .await;
         let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -67,7 +67,7 @@ impl Readiness {
             report.note(name, result);
         }
         if self.shutdown.is_cancelled() {
-            report.note("process", Err("shutting down".to_owned()));
+            report.note("process".to_owned(), Err("shutting down".to_owned()));
         }
         report
     }
@@ -79,14 +79,14 @@ pub struct ReadinessReport {
     /// Whether every check passed.
     pub ready: bool,
     /// `ok`, or the reason, by the check's name.
-    pub checks: BTreeMap<&'static str, String>,
+    pub checks: BTreeMap<String, String>,
     /// What is not as it should be and does not keep the service from working, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub degraded: BTreeMap<String, String>,
 }
 
 impl ReadinessReport {
-    fn note(&mut self, name: &'static str, result: Result<(), String>) {
+    fn note(&mut self, name: String, result: Result<(), String>) {
         self.ready &= result.is_ok();
         self.checks.insert(name, result.err().unwrap_or_else(|| "ok".to_owned()));
     }

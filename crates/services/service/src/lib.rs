@@ -16,6 +16,7 @@
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`by_host`]: services that share a port.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
 mod activity;
@@ -26,6 +27,7 @@ mod cpu;
 mod grpc;
 mod harden;
 mod health;
+mod hosts;
 mod metrics;
 mod path;
 mod protocol;
@@ -38,6 +40,7 @@ pub use cpu::{CpuPool, OffloadSigner, Overloaded};
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
+pub use hosts::by_host;
 pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
 pub use protocol::{Failure, Protocol};
 pub use serve::{ServeLimits, serve, serve_behind, serve_with};

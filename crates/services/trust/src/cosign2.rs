@@ -14,8 +14,8 @@ pub(crate) fn environment(deployment: &Deployment) -> Result<String, TrustError>
         // Expanded when the file is read: the directory where it was downloaded.
         None => Ok(format!("\"$PWD\"/{name}")),
     };
-    let ca = current(&deployment.certificate_authorities, |ca| ca.valid_for);
-    let rekor1 = current(&deployment.rekor1_logs, |log| log.valid_for);
+    let ca = current(&deployment.certificate_authorities);
+    let rekor1 = current(&deployment.rekor1_logs);
     let ca = quoted(ca.map_or("", |ca| ca.url.as_str()));
     let rekor1 = quoted(rekor1.map_or("", |log| log.base_url.as_str()));
     let oidc = quoted(&deployment.oidc_url);

@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use crypto::PublicKey;
+use thiserror::Error;
 use wire::{countersign::Forge, trust::TimeRange};
 
-/// What a deployment's trust files are made from: its services, past ones with their end.
+/// What the trust files of one tenant are made from: all services that it ever used.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// Who runs the services; clients take at most one service of an operator.
@@ -20,7 +21,7 @@ pub struct Deployment {
     pub certificate_authorities: Vec<Authority>,
     /// CT logs; their `origin` is not used.
     pub ct_logs: Vec<LogKey>,
-    /// Rekor v2 logs.
+    /// Rekor v2 logs; may be empty where there is one of v1.
     pub rekor2_logs: Vec<LogKey>,
     /// Rekor v1 logs; may be empty, then no file speaks of v1.
     pub rekor1_logs: Vec<LogKey>,
@@ -44,6 +45,8 @@ pub struct LogKey {
     pub public_key: PublicKey,
     /// When it signs; `start` must be there.
     pub valid_for: TimeRange,
+    /// Whether clients are sent to it.
+    pub state: State,
 }
 
 /// The second face of a log: C2SP tiles under an origin of their own.
@@ -64,9 +67,112 @@ pub struct Authority {
     pub chain_der: Vec<Vec<u8>>,
     /// When it issues; `start` must be there.
     pub valid_for: TimeRange,
+    /// Whether clients are sent to it.
+    pub state: State,
 }
 
-/// The newest of `all` that has no end.
-pub(crate) fn current<T>(all: &[T], valid_for: impl Fn(&T) -> TimeRange) -> Option<&T> {
-    all.iter().filter(|item| valid_for(item).end.is_none()).max_by_key(|item| valid_for(item).start)
+/// How far a service has come in its life. In every state it is in the trusted root, with its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum State {
+    /// It runs, and no client is sent to it yet: verifiers learn of it first.
+    Staged,
+    /// Clients are sent to it.
+    #[default]
+    Active,
+    /// It answers readers and takes nothing new.
+    Frozen,
+    /// It does not run any more.
+    Retired,
+}
+
+impl State {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 4] = [Self::Staged, Self::Active, Self::Frozen, Self::Retired];
+
+    /// The word in configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Active => "active",
+            Self::Frozen => "frozen",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Whether there is a process of it.
+    #[must_use]
+    pub fn runs(self) -> bool {
+        self != Self::Retired
+    }
+
+    /// Whether it signs something new for whoever asks.
+    #[must_use]
+    pub const fn signs(self) -> bool {
+        matches!(self, Self::Staged | Self::Active)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL.into_iter().find(|state| state.name() == text).ok_or(UnknownState)
+    }
+}
+
+/// A text is no [`State`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("is none of staged, active, frozen, retired")]
+pub struct UnknownState;
+
+/// What logs and authorities have in common.
+pub(crate) trait Published {
+    fn state(&self) -> State;
+    fn valid_for(&self) -> TimeRange;
+    fn url(&self) -> &str;
+}
+
+impl Published for LogKey {
+    fn state(&self) -> State {
+        self.state
+    }
+
+    fn valid_for(&self) -> TimeRange {
+        self.valid_for
+    }
+
+    fn url(&self) -> &str {
+        &self.base_url
+    }
+}
+
+impl Published for Authority {
+    fn state(&self) -> State {
+        self.state
+    }
+
+    fn valid_for(&self) -> TimeRange {
+        self.valid_for
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// The newest of those to which clients are sent: the one for files that have room for one.
+pub(crate) fn current<T: Published>(all: &[T]) -> Option<&T> {
+    active(all).max_by_key(|item| item.valid_for().start)
+}
+
+/// Those to which clients are sent.
+pub(crate) fn active<T: Published>(all: &[T]) -> impl Iterator<Item = &T> {
+    all.iter().filter(|item| item.state() == State::Active)
 }

@@ -11,7 +11,11 @@ use wire::{
 };
 use x509_cert::{Certificate, der::Decode};
 
-use crate::{Authority, Deployment, LogKey, lint};
+use crate::{
+    Authority, Deployment, LogKey,
+    deployment::{Published, active, current},
+    lint,
+};
 
 /// Everything a verifier trusts, oldest first, each with its times.
 ///
@@ -42,7 +46,7 @@ pub(crate) enum Rekor {
     OnlyV1,
 }
 
-/// Where a signer goes now, newest first. Services with an end are left out:
+/// Where a signer goes now, newest first: the active services alone.
 /// sigstore-js ignores times, so a listed service is a used service.
 pub(crate) fn signing_config(deployment: &Deployment, rekor: Rekor) -> SigningConfig {
     let service = |url: &str, major_api_version, valid_for| Service {
@@ -52,23 +56,23 @@ pub(crate) fn signing_config(deployment: &Deployment, rekor: Rekor) -> SigningCo
         operator: deployment.operator.clone(),
     };
     let authorities = |authorities: &[Authority]| {
-        let all =
-            authorities.iter().map(|authority| service(&authority.url, 1, authority.valid_for));
-        newest_first(all)
+        let all = newest_first(authorities).into_iter();
+        all.map(|authority| service(&authority.url, 1, authority.valid_for)).collect::<Vec<_>>()
     };
     let logs = |logs: &[LogKey], version| {
-        newest_first(logs.iter().map(|log| service(&log.base_url, version, log.valid_for)))
+        let all = newest_first(logs).into_iter();
+        all.map(|log| service(&log.base_url, version, log.valid_for)).collect::<Vec<_>>()
     };
     let mut rekor_tlog_urls = match rekor {
         Rekor::All => logs(&deployment.rekor2_logs, 2),
         Rekor::OnlyV1 => Vec::new(),
     };
     rekor_tlog_urls.extend(logs(&deployment.rekor1_logs, 1));
-    let since = deployment.certificate_authorities.first().map(|ca| ca.valid_for);
+    let since = current(&deployment.certificate_authorities).map(|ca| ca.valid_for);
     let any = ServiceConfiguration { selector: ServiceSelector::Any, count: 0 };
     SigningConfig {
         ca_urls: authorities(&deployment.certificate_authorities),
-        oidc_urls: newest_first(since.map(|since| service(&deployment.oidc_url, 1, since))),
+        oidc_urls: since.map(|since| service(&deployment.oidc_url, 1, since)).into_iter().collect(),
         rekor_tlog_urls,
         tsa_urls: authorities(&deployment.timestamp_authorities),
         rekor_tlog_config: Some(any),
@@ -158,9 +162,9 @@ fn oldest_first<T>(
     items
 }
 
-fn newest_first(services: impl IntoIterator<Item = Service>) -> Vec<Service> {
-    let in_use = |service: &Service| service.valid_for.is_none_or(|range| range.end.is_none());
-    let mut services: Vec<Service> = services.into_iter().filter(in_use).collect();
-    services.sort_by_key(|service| std::cmp::Reverse(service.valid_for.and_then(|r| r.start)));
+/// The active ones.
+fn newest_first<T: Published>(all: &[T]) -> Vec<&T> {
+    let mut services: Vec<&T> = active(all).collect();
+    services.sort_by_key(|service| std::cmp::Reverse(service.valid_for().start));
     services
 }

@@ -43,7 +43,7 @@ pub enum TrustError {
     /// Some client would refuse them.
     #[error("the trust files would be refused by clients: {}", list(.0))]
     Findings(Vec<Finding>),
-    /// A kind of service has no instance without an end.
+    /// A kind of service has no active instance.
     #[error("no {0} is in use")]
     NothingInUse(&'static str),
     /// A path in `cosign2.env` has to be text.
@@ -64,7 +64,7 @@ impl TrustFiles {
         let root = trusted_root(deployment);
         let config = signing_config(deployment, Rekor::All);
         let rekor1 = signing_config(deployment, Rekor::OnlyV1);
-        let has_rekor1 = current(&deployment.rekor1_logs, |log| log.valid_for).is_some();
+        let has_rekor1 = current(&deployment.rekor1_logs).is_some();
         let mut findings = lint::trusted_root(&root);
         findings.extend(lint::signing_config(&config, &root, now));
         if has_rekor1 {
@@ -170,24 +170,26 @@ fn json_line(name: &'static str, document: &impl Serialize) -> Result<TrustFile,
     Ok(TrustFile::new(name, "application/jsonl", text))
 }
 
-fn key_files(deployment: &Deployment) -> Result<[TrustFile; 4], TrustError> {
-    let ca = current(&deployment.certificate_authorities, |ca| ca.valid_for);
-    let rekor2 = current(&deployment.rekor2_logs, |log| log.valid_for);
-    let ct = current(&deployment.ct_logs, |log| log.valid_for);
-    let tsa = current(&deployment.timestamp_authorities, |tsa| tsa.valid_for);
+fn key_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
     let in_use = |name| TrustError::NothingInUse(name);
-    Ok([
-        pem_file("fulcio_chain.pem", chain_pem(&ca.ok_or(in_use("CA"))?.chain_der)),
-        pem_file("rekor2.pub", rekor2.ok_or(in_use("Rekor v2 log"))?.public_key.to_pem()),
-        pem_file("ctlog.pub", ct.ok_or(in_use("CT log"))?.public_key.to_pem()),
-        pem_file("tsa_chain.pem", chain_pem(&tsa.ok_or(in_use("TSA"))?.chain_der)),
-    ])
+    let ca = current(&deployment.certificate_authorities).ok_or(in_use("CA"))?;
+    let rekor2 = current(&deployment.rekor2_logs);
+    let ct = current(&deployment.ct_logs).ok_or(in_use("CT log"))?;
+    let tsa = current(&deployment.timestamp_authorities).ok_or(in_use("TSA"))?;
+    if rekor2.is_none() && current(&deployment.rekor1_logs).is_none() {
+        return Err(in_use("Rekor log"));
+    }
+    let mut files = vec![pem_file("fulcio_chain.pem", chain_pem(&ca.chain_der))];
+    files.extend(rekor2.map(|log| pem_file("rekor2.pub", log.public_key.to_pem())));
+    files.push(pem_file("ctlog.pub", ct.public_key.to_pem()));
+    files.push(pem_file("tsa_chain.pem", chain_pem(&tsa.chain_der)));
+    Ok(files)
 }
 
 /// What cosign 2 and auditors of the v1 log need.
 fn rekor1_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
     let mut files = Vec::new();
-    if let Some(log) = current(&deployment.rekor1_logs, |log| log.valid_for) {
+    if let Some(log) = current(&deployment.rekor1_logs) {
         files.push(pem_file("rekor1.pub", log.public_key.to_pem()));
     }
     if let Some(tiles) = &deployment.rekor1_tiles {

@@ -29,6 +29,6 @@ mod shell;
 mod targets;
 pub mod tuf;
 
-pub use deployment::{Authority, Deployment, LogKey, TilesKey};
+pub use deployment::{Authority, Deployment, LogKey, State, TilesKey, UnknownState};
 pub use files::{TrustError, TrustFile, TrustFiles};
 pub use http::{protocol, router};

@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use wire::trust::TimeRange;
 
-use crate::{Deployment, LogKey, TrustFile, deployment::current, files::chain_pem};
+use crate::{
+    Deployment, LogKey, State, TrustFile,
+    deployment::{Published, current},
+    files::chain_pem,
+};
 
 /// One target of the TUF repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,15 +34,15 @@ pub(crate) fn of(deployment: &Deployment, files: &[TrustFile]) -> Vec<Target> {
     targets.extend(keys("rekor", "Rekor", &deployment.rekor1_logs));
     targets.extend(keys("ctfe", "CTFE", &deployment.ct_logs));
     let all = &deployment.certificate_authorities;
-    for (ca, suffix) in all.iter().zip(suffixes(all, |ca| ca.valid_for)) {
-        let legacy = Legacy { usage: "Fulcio", uri: &ca.url, valid_for: ca.valid_for };
+    for (ca, suffix) in all.iter().zip(suffixes(all)) {
+        let legacy = Legacy { usage: "Fulcio", uri: &ca.url, state: ca.state };
         let (root, lower) = split_root(&ca.chain_der);
         targets.extend(legacy.target(format!("fulcio_v1{suffix}.crt.pem"), root));
         targets.extend(legacy.target(format!("fulcio_intermediate_v1{suffix}.crt.pem"), lower));
     }
     let all = &deployment.timestamp_authorities;
-    for (tsa, suffix) in all.iter().zip(suffixes(all, |tsa| tsa.valid_for)) {
-        let legacy = Legacy { usage: "TSA", uri: &tsa.url, valid_for: tsa.valid_for };
+    for (tsa, suffix) in all.iter().zip(suffixes(all)) {
+        let legacy = Legacy { usage: "TSA", uri: &tsa.url, state: tsa.state };
         let (root, lower) = split_root(&tsa.chain_der);
         let (leaf, intermediates) = lower.split_at(lower.len().min(1));
         targets.extend(legacy.target(format!("tsa_leaf{suffix}.crt.pem"), leaf));
@@ -55,7 +58,7 @@ const DOCUMENTS: [&str; 3] = ["trusted_root.json", "signing_config.v0.2.json", "
 struct Legacy<'a> {
     usage: &'static str,
     uri: &'a str,
-    valid_for: TimeRange,
+    state: State,
 }
 
 impl Legacy<'_> {
@@ -66,26 +69,27 @@ impl Legacy<'_> {
     }
 
     fn custom(&self) -> Value {
-        let status = if self.valid_for.end.is_none() { "Active" } else { "Expired" };
+        // Those clients know two words; what is expired they verify by all the same.
+        let status = if self.state.signs() { "Active" } else { "Expired" };
         json!({"usage": self.usage, "status": status, "uri": self.uri})
     }
 }
 
 fn keys(stem: &str, usage: &'static str, logs: &[LogKey]) -> Vec<Target> {
     let target = |(log, suffix): (&LogKey, String)| {
-        let legacy = Legacy { usage, uri: &log.base_url, valid_for: log.valid_for };
+        let legacy = Legacy { usage, uri: &log.base_url, state: log.state };
         Target {
             name: format!("{stem}{suffix}.pub"),
             content: log.public_key.to_pem().into(),
             custom: Some(legacy.custom()),
         }
     };
-    logs.iter().zip(suffixes(logs, |log| log.valid_for)).map(target).collect()
+    logs.iter().zip(suffixes(logs)).map(target).collect()
 }
 
 /// The one in use has the plain name; the others are numbered by their place.
-fn suffixes<T>(all: &[T], valid_for: impl Fn(&T) -> TimeRange) -> Vec<String> {
-    let current = current(all, valid_for);
+fn suffixes<T: Published>(all: &[T]) -> Vec<String> {
+    let current = current(all);
     let is_current = |item: &T| current.is_some_and(|current| std::ptr::eq(current, item));
     let suffix = |(index, item): (usize, &T)| {
         if is_current(item) { String::new() } else { format!("_{index}") }

@@ -23,6 +23,8 @@ pub struct TsaConfig {
     /// How far the clock may be behind the latest time stamped, in seconds, before nothing is
     /// stamped any more.
     pub max_clock_step_back_s: u64,
+    /// Whether it only tells its chain, and stamps nothing.
+    pub frozen: bool,
 }
 
 impl TsaConfig {
@@ -38,6 +40,7 @@ impl TsaConfig {
             verify_every: 256,
             intermediate_usage: IntermediateUsage::Required,
             max_clock_step_back_s: 1,
+            frozen: false,
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Refusal {
     /// Time or certificates do not allow a token now.
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    /// Its operator ended it.
+    #[error("this timestamp authority is frozen: it stamps nothing any more")]
+    Frozen,
     /// Too many requests are waiting.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -41,6 +44,7 @@ impl Refusal {
     pub(crate) const fn fail_info(&self) -> FailInfo {
         match self {
             Self::Request(error) => error.fail_info(),
+            Self::Frozen => FailInfo::BadRequest,
             Self::Json { .. } | Self::Body(_) => FailInfo::BadDataFormat,
             Self::NotReady(NotReady::ClockWentBack { .. }) => FailInfo::TimeNotAvailable,
             Self::NotReady(NotReady::OutsideValidity)

@@ -96,19 +96,27 @@ impl Batcher {
             let state = in_time(self.store.state(self.log.id)).await.map_err(refused)?;
             if state.edge.size() == seen {
                 // Signed already, unless the key failed when it was confirmed.
-                return self.sign().await.map(drop);
+                return self.sign().await.map(|_| state.frozen);
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
             let settled = Settled { placements: Vec::new(), after: state.edge };
             let settled = self.vouched(&nothing, settled).await?;
             self.confirm(&nothing, &settled).await?;
             self.confirmed = settled.after;
-            self.sign().await.map(drop)
+            self.sign().await.map(|_| state.frozen)
         };
-        if let Err(error) = caught_up.await {
-            tracing::warn!(log.name = %self.log.spec.name, error = %error,
-                "what other replicas wrote cannot be published yet");
-            self.end_if_final(&error);
+        match caught_up.await {
+            Ok(false) => {}
+            // By another process; what it had before is published.
+            Ok(true) => {
+                tracing::info!(log.name = %self.log.spec.name, "the log was frozen");
+                self.queue.close(SubmitError::Frozen);
+            }
+            Err(error) => {
+                tracing::warn!(log.name = %self.log.spec.name, error = %error,
+                    "what other replicas wrote cannot be published yet");
+                self.end_if_final(&error);
+            }
         }
     }
 

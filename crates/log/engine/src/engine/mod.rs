@@ -251,6 +251,12 @@ impl Log {
         }
     }
 
+    /// Whether it is known to take nothing any more; another process may have frozen it a second ago.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.queue.closed(), Some(SubmitError::Frozen))
+    }
+
     /// Makes the proof of a sequenced entry, in the submitter's task and not in the batcher's.
     async fn prove(
         &self,

@@ -316,7 +316,7 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
     // What another replica wrote last before the log was frozen is published as well.
     one.fill(2).await;
     one.store.freeze(one.log.record().id).await.unwrap();
-    while two.log.checkpoint().head.size < 7 {
+    while two.log.checkpoint().head.size < 7 || !two.log.is_frozen() {
         tokio::task::yield_now().await;
     }
     one.stop().await;

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use crypto::PublicKey;
-use trust::{Authority, Deployment, LogKey, TilesKey};
+use trust::{Authority, Deployment, LogKey, State, TilesKey};
 use tsp::TsaChain;
 use wire::{Timestamp, countersign::Forge, trust::TimeRange};
 
@@ -64,6 +64,7 @@ pub(crate) fn deployment(
         origin: log.origin(),
         public_key: key.clone(),
         valid_for: ca_since,
+        state: State::Active,
     };
     Ok(Deployment {
         operator: publisher.operator.to_owned(),
@@ -73,6 +74,7 @@ pub(crate) fn deployment(
             url: urls.of(Face::Ca).to_owned(),
             chain_der: material.ca_chain.clone(),
             valid_for: ca_since,
+            state: State::Active,
         }],
         ct_logs: vec![log(Face::Ct, &logs.ct, &material.ct)],
         rekor2_logs: vec![log(Face::Rekor2, &logs.rekor2, &material.rekor2)],
@@ -88,6 +90,7 @@ pub(crate) fn deployment(
             url: timestamp_url(urls),
             chain_der: material.tsa_chain.clone(),
             valid_for: tsa_since,
+            state: State::Active,
         }],
     })
 }

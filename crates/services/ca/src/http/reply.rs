@@ -3,7 +3,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use service::Failure;
 use wire::{
-    refusal,
+    refusal::{self, Reason},
     rpc::{Code, Status},
 };
 
@@ -33,6 +33,10 @@ pub(super) fn pem<T: AsRef<str>>(status: StatusCode, certificates: &[T]) -> Resp
 /// The answer to a request that got no certificate.
 pub(crate) fn refusal(refusal: &Refusal) -> Response {
     let mut response = status(refusal.code(), refusal.message().to_owned());
+    if refusal.reason() == Reason::Frozen {
+        // As of a frozen log: the resource is there, and takes this no more.
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    }
     let headers = response.headers_mut();
     headers.insert(REASON, HeaderValue::from_static(refusal.reason().word()));
     if let Some(seconds) = refusal.retry_after_s() {

@@ -55,6 +55,21 @@ impl Signer for Broken {
 }
 
 #[tokio::test]
+async fn a_frozen_authority_tells_its_chain_and_issues_nothing() {
+    let settings = |config: &mut ca::CaConfig| config.frozen = true;
+    let stack = Stack::with(Wishes { settings, ..Wishes::default() }).await;
+    let reply = stack.ask(&stack.token()).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.headers["countersign-reason"].as_bytes()),
+        (405, b"frozen".as_slice())
+    );
+    assert!(reply.json()["message"].as_str().unwrap().contains("frozen"));
+    let get = http::Request::get("/api/v2/trustBundle").body(axum::body::Body::empty()).unwrap();
+    assert_eq!(stack.send(get).await.status.as_u16(), 200);
+    assert_eq!(stack.log.submissions(), 0);
+}
+
+#[tokio::test]
 async fn a_signer_that_fails_is_503_and_its_words_stay_inside() {
     let unavailable: fn(LocalSigner) -> Arc<dyn Signer> =
         |key| Arc::new(Broken { key, fault: Fault::Unavailable });

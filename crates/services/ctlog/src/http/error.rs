@@ -71,7 +71,8 @@ fn status_of(error: &CtError) -> StatusCode {
         | CtError::Read(ReadError::BeyondCheckpoint { .. } | ReadError::Proof(_)) => {
             StatusCode::BAD_REQUEST
         }
-        CtError::Submit(SubmitError::Frozen) => StatusCode::FORBIDDEN,
+        // As in Rekor.
+        CtError::Submit(SubmitError::Frozen) => StatusCode::METHOD_NOT_ALLOWED,
         CtError::Overloaded
         | CtError::Signing(_)
         | CtError::Read(ReadError::Store(_))

@@ -1,6 +1,6 @@
 //! What to type, per client, as each client's own documentation and our interoperability runs have it.
 
-use crate::{Deployment, deployment::current, shell::quoted};
+use crate::{Authority, Deployment, LogKey, deployment::current, shell::quoted};
 
 /// Base URLs of a deployment; the TSA's is complete.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub(super) struct Endpoints {
     ca: String,
     ct: String,
     rekor1: Option<String>,
-    rekor2: String,
+    rekor2: Option<String>,
     tsa: String,
 }
 
@@ -32,10 +32,8 @@ pub(super) struct Command {
 
 impl Endpoints {
     pub(super) fn of(deployment: &Deployment) -> Self {
-        let log = |logs| current(logs, |log: &crate::LogKey| log.valid_for);
-        let authority = |all| current(all, |one: &crate::Authority| one.valid_for);
-        let base_url = |logs| log(logs).map(|log| log.base_url.clone());
-        let url = |all| authority(all).map(|one| one.url.clone()).unwrap_or_default();
+        let base_url = |logs: &[LogKey]| current(logs).map(|log| log.base_url.clone());
+        let url = |all: &[Authority]| current(all).map(|one| one.url.clone()).unwrap_or_default();
         Self {
             operator: deployment.operator.clone(),
             trust: deployment.trust_url.clone(),
@@ -43,17 +41,15 @@ impl Endpoints {
             ca: url(&deployment.certificate_authorities),
             ct: base_url(&deployment.ct_logs).unwrap_or_default(),
             rekor1: base_url(&deployment.rekor1_logs),
-            rekor2: base_url(&deployment.rekor2_logs).unwrap_or_default(),
+            rekor2: base_url(&deployment.rekor2_logs),
             tsa: url(&deployment.timestamp_authorities),
         }
     }
 
     /// Id, name and URL of each service.
     pub(super) fn named(&self) -> Vec<(&'static str, &'static str, &str)> {
-        let mut services = vec![
-            ("ca", "Certificates (Fulcio)", self.ca.as_str()),
-            ("rekor2", "Log (Rekor v2)", self.rekor2.as_str()),
-        ];
+        let mut services = vec![("ca", "Certificates (Fulcio)", self.ca.as_str())];
+        services.extend(self.rekor2.as_deref().map(|url| ("rekor2", "Log (Rekor v2)", url)));
         services.extend(self.rekor1.as_deref().map(|url| ("rekor1", "Log (Rekor v1)", url)));
         services.extend([
             ("tsa", "Timestamps (RFC 3161)", self.tsa.as_str()),

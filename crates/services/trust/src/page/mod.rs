@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use wire::Base64;
 
 use self::commands::{Client, Endpoints};
-use crate::{Authority, Deployment, LogKey, TrustFile};
+use crate::{Authority, Deployment, LogKey, State, TrustFile, deployment::Published};
 
 /// What the page shows of a deployment.
 #[derive(Debug, Clone)]
@@ -191,18 +191,23 @@ fn copy_button(element: &str, what: &str) -> String {
 fn fingerprints(deployment: &Deployment) -> Vec<Fingerprint> {
     let mut all = Vec::new();
     let authorities = |id: &str, name: &str, authorities: &[Authority]| -> Vec<Fingerprint> {
-        let chains = authorities.iter().flat_map(|authority| &authority.chain_der);
-        let fingerprint = |(index, der): (usize, &Vec<u8>)| Fingerprint {
+        let named = |authority: &Authority| {
+            let name = told_apart(name, authority, authorities.len());
+            let numbered = authority.chain_der.clone().into_iter().zip(1_u32..);
+            numbered.map(move |(der, number)| (format!("{name}, certificate {number}"), der))
+        };
+        let chains = authorities.iter().flat_map(named);
+        let fingerprint = |(index, (name, der)): (usize, (String, Vec<u8>))| Fingerprint {
             id: format!("{id}-{index}"),
-            name: format!("{name}, certificate {}", index + 1),
-            sha256: hex::encode(crypto::sha256(der)),
+            name,
+            sha256: hex::encode(crypto::sha256(&der)),
         };
         chains.enumerate().map(fingerprint).collect()
     };
     let logs = |id: &str, name: &str, logs: &[LogKey]| -> Vec<Fingerprint> {
         let fingerprint = |(index, log): (usize, &LogKey)| Fingerprint {
             id: format!("{id}-{index}"),
-            name: format!("{name}, key"),
+            name: format!("{}, key", told_apart(name, log, logs.len())),
             sha256: hex::encode(log.public_key.spki_sha256()),
         };
         logs.iter().enumerate().map(fingerprint).collect()
@@ -213,6 +218,16 @@ fn fingerprints(deployment: &Deployment) -> Vec<Fingerprint> {
     all.extend(logs("rekor2", "Rekor v2", &deployment.rekor2_logs));
     all.extend(logs("ct", "CT log", &deployment.ct_logs));
     all
+}
+
+/// The name of a service; one of several, or one that signs no more, is told with URL and state.
+fn told_apart(name: &str, service: &impl Published, count: usize) -> String {
+    let (url, state) = (service.url(), service.state());
+    match state {
+        State::Active if count == 1 => name.to_owned(),
+        State::Active => format!("{name} {url}"),
+        _ => format!("{name} {url}, {state}"),
+    }
 }
 
 /// Safe as text and in a quoted attribute.

@@ -8,7 +8,7 @@ use rcgen::{
 };
 use service::{Clock, FixedClock};
 use trust::{
-    Authority, Deployment, LogKey, TilesKey, TrustFiles,
+    Authority, Deployment, LogKey, State, TilesKey, TrustFiles,
     tuf::{Repository, TufError, TufParts},
 };
 use wire::{Timestamp, countersign::Forge, trust::TimeRange};
@@ -31,6 +31,7 @@ pub(crate) fn deployment() -> Deployment {
             url: "http://localhost:5555".to_owned(),
             chain_der: chain("Acme", "Acme CA", true),
             valid_for: since(START),
+            state: State::Active,
         }],
         ct_logs: vec![log("http://localhost:6962", KeyType::EcdsaP256)],
         rekor2_logs: vec![log("http://localhost:3003", KeyType::Ed25519)],
@@ -40,6 +41,7 @@ pub(crate) fn deployment() -> Deployment {
             url: "http://localhost:3004/api/v1/timestamp".to_owned(),
             chain_der: chain("Acme", "Acme TSA", false),
             valid_for: since(START),
+            state: State::Active,
         }],
         trust_dir: None,
     }
@@ -97,6 +99,7 @@ pub(crate) fn log(base_url: &str, key_type: KeyType) -> LogKey {
         origin: "localhost".to_owned(),
         public_key: public_key(key_type),
         valid_for: since(START),
+        state: State::Active,
     }
 }
 

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use crate::common::{NOW, REKOR1, START, deployment, log, public_key, since, with_rekor1};
 use crypto::KeyType;
 use serde_json::{Value, json};
-use trust::{Deployment, TilesKey, TrustError, TrustFiles, lint::Finding};
+use trust::{
+    Authority, Deployment, LogKey, State, TilesKey, TrustError, TrustFiles, lint::Finding,
+};
 use wire::{Timestamp, trust::TimeRange};
 
 fn files() -> TrustFiles {
@@ -325,6 +327,7 @@ fn past_logs_stay_trusted_with_their_end_and_are_no_longer_used() {
     past.origin = "log2025.acme.internal".to_owned();
     let end = Timestamp::from_unix_seconds(START);
     past.valid_for = TimeRange { end, ..since(START - 86_400) };
+    past.state = State::Frozen;
     deployment.rekor2_logs.push(past);
 
     let files = TrustFiles::build(&deployment, NOW).unwrap();
@@ -335,6 +338,74 @@ fn past_logs_stay_trusted_with_their_end_and_are_no_longer_used() {
     let config = document(&files, "signing_config.v0.2.json");
     assert_eq!(config["rekorTlogUrls"].as_array().unwrap().len(), 1);
     assert_eq!(config["rekorTlogUrls"][0]["url"], "http://localhost:3003");
+}
+
+/// Signers ignore times, and the newest of all may be staged.
+#[test]
+fn clients_are_sent_to_active_services_alone_and_verify_by_all_of_them() {
+    let mut deployment = with_rekor1();
+    for (state, start) in [(State::Staged, 9), (State::Frozen, 5), (State::Retired, 3)] {
+        let url = format!("http://{state}.acme.internal");
+        let origin = format!("{state}.acme.internal");
+        let of = |key_type| LogKey {
+            origin: origin.clone(),
+            valid_for: since(START + start),
+            state,
+            ..log(&url, key_type)
+        };
+        deployment.rekor2_logs.push(of(KeyType::Ed25519));
+        deployment.ct_logs.push(of(KeyType::EcdsaP256));
+        for (authorities, path) in [
+            (&mut deployment.certificate_authorities, ""),
+            (&mut deployment.timestamp_authorities, "/api/v1/timestamp"),
+        ] {
+            let (url, valid_for) = (format!("{url}{path}"), since(START + start));
+            let other = Authority { url, valid_for, state, ..authorities[0].clone() };
+            authorities.insert(0, other);
+        }
+    }
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    let root = document(&files, "trusted_root.json");
+    for (list, count) in
+        [("tlogs", 5), ("ctlogs", 4), ("certificateAuthorities", 4), ("timestampAuthorities", 4)]
+    {
+        assert_eq!(root[list].as_array().unwrap().len(), count, "{list}");
+    }
+    let config = document(&files, "signing_config.v0.2.json");
+    for (list, expected) in [
+        ("caUrls", &["http://localhost:5555"] as &[&str]),
+        ("tsaUrls", &["http://localhost:3004/api/v1/timestamp"]),
+        ("rekorTlogUrls", &["http://localhost:3003", REKOR1]),
+    ] {
+        let services = config[list].as_array().unwrap();
+        let urls: Vec<_> = services.iter().map(|one| one["url"].as_str().unwrap()).collect();
+        assert_eq!(urls, expected, "{list}");
+    }
+    let active = &deployment.rekor2_logs[0].public_key;
+    assert_eq!(text(&files, "rekor2.pub"), active.to_pem());
+    assert_eq!(text(&files, "ctlog.pub"), deployment.ct_logs[0].public_key.to_pem());
+    assert!(text(&files, "cosign2.env").contains("COSIGN_FULCIO_URL=http://localhost:5555\n"));
+}
+
+#[test]
+fn a_tenant_may_have_a_rekor_1_log_alone_and_needs_one_log_that_is_active() {
+    let mut deployment = with_rekor1();
+    deployment.rekor2_logs.clear();
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    assert!(files.files().iter().all(|file| file.name != "rekor2.pub"));
+    let config = document(&files, "signing_config.v0.2.json");
+    assert_eq!(config["rekorTlogUrls"].as_array().unwrap().len(), 1);
+    deployment.rekor1_logs[0].state = State::Staged;
+    let error = TrustFiles::build(&deployment, NOW).unwrap_err();
+    assert!(!error.to_string().is_empty(), "{error}");
+}
+
+#[test]
+fn a_state_is_one_of_four_words() {
+    for state in State::ALL {
+        assert_eq!(state.name().parse(), Ok(state));
+    }
+    assert!("Active".parse::<State>().is_err() && "".parse::<State>().is_err());
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub(crate) fn refused(form: RequestForm, refusal: &Refusal) -> Response {
         return failure(body_failure);
     }
     let status = match (form, refusal.is_ours()) {
+        // As of a frozen log: clients must not take it for an answer to this request alone.
+        _ if matches!(refusal, Refusal::Frozen) => StatusCode::METHOD_NOT_ALLOWED,
         (_, true) => StatusCode::SERVICE_UNAVAILABLE,
         (RequestForm::Der, false) => StatusCode::OK,
         (RequestForm::Json, false) => StatusCode::BAD_REQUEST,

@@ -46,6 +46,19 @@ async fn stamps_nothing_while_the_clock_is_behind_what_was_stamped() {
 }
 
 #[tokio::test]
+async fn a_frozen_authority_tells_its_chain_and_stamps_nothing() {
+    let config = TsaConfig { frozen: true, ..Identity::new().config() };
+    let server = Server::of(config);
+    server.clock.set(NOT_AFTER + 1);
+    let answer = server.query(&request()).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.fail_info(), FailInfo::BadRequest);
+    let message = server.post(JSON, JSON_BODY).await;
+    assert!(message.problem(StatusCode::METHOD_NOT_ALLOWED).contains("is frozen"));
+    assert_eq!(server.tsa.readiness(), Ok(()), "it is as it should be");
+}
+
+#[tokio::test]
 async fn stamps_until_the_last_second_of_its_certificate() {
     let server = Server::new();
     server.clock.set(NOT_AFTER);
