@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use oidc::{AUDIENCE, Ci, Minter, TokenRequest};
 use serde::{Deserialize, Serialize};
 use service::{Clock, OffsetClock, SystemClock};
 
@@ -8,9 +9,7 @@ use crate::{
     cli::TokenArguments,
     data_dir::{DataDir, read_json},
     endpoints::{Face, Ports},
-    keys,
-    oidc::{AUDIENCE, Ci, Minter, TokenRequest},
-    output,
+    keys, output,
 };
 
 /// What a start of `dev` leaves for `token` and for the next start.

@@ -9,6 +9,7 @@ use engine::{
     ct::CtLog,
     http::{Rekor1Options, Rekor2Options, ct_router, rekor1_router, rekor2_router},
 };
+use oidc::{self as provider, Login, Minter};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -22,7 +23,6 @@ use crate::{
     config::TsaSettings,
     endpoints::Face,
     logs::{LogSigners, Logs},
-    oidc::{self as provider, Login, Minter},
 };
 
 /// The certificate authority.

@@ -12,8 +12,8 @@ mod jwt;
 mod login;
 mod provider;
 
-pub(crate) use ci::{AUDIENCE, Ci, issuers, plain_issuer};
-pub(crate) use claims::{ClaimOverride, TokenRequest};
-pub(crate) use jwt::Minter;
-pub(crate) use login::Login;
-pub(crate) use provider::{protocol, router};
+pub use ci::{AUDIENCE, Ci, issuers, plain_issuer};
+pub use claims::{ClaimOverride, TokenRequest};
+pub use jwt::Minter;
+pub use login::Login;
+pub use provider::{protocol, router};

@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use wire::Base64;
 
 use super::{Grant, Login, TOKEN_LIFETIME_S, Who, error::OAuthError, form::Form, guard};
-use crate::oidc::TokenRequest;
+use crate::TokenRequest;
 
 /// RFC 8628 §3.4.
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

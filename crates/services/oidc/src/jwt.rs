@@ -5,17 +5,18 @@ use der::{Decode, Sequence, asn1::UintRef};
 use serde_json::{Map, Value, json};
 
 /// Signs tokens with RS256 (RFC 7515, RFC 7518 §3.3), the one algorithm that every relying party has.
-pub(crate) struct Minter {
+pub struct Minter {
     key: LocalSigner,
 }
 
 impl Minter {
-    pub(crate) fn new(key: LocalSigner) -> Self {
+    /// Signs with `key`, an RSA key.
+    pub fn new(key: LocalSigner) -> Self {
         Self { key }
     }
 
     /// The signed token, in the compact serialisation.
-    pub(crate) fn mint(&self, claims: &Map<String, Value>) -> anyhow::Result<String> {
+    pub fn mint(&self, claims: &Map<String, Value>) -> anyhow::Result<String> {
         let header = json!({"alg": "RS256", "kid": key_id(self.key.public_key()), "typ": "JWT"});
         let mut token = encoded(&serde_json::to_vec(&header)?);
         token.push('.');
