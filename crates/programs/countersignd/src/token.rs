@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         None => SystemClock.now(),
         Some(file) => OffsetClock::new(file).now(),
     };
-    let token = Minter::new(key).mint(&request.claims(&last.ports.url(Face::Oidc), now))?;
+    let token = Minter::new(key).mint(request.claims(&last.ports.url(Face::Oidc), now))?;
     output::print_exact(&token).context("cannot print")
 }
 

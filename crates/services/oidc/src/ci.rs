@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use identity::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
+    IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
 };
 
 /// The domain of people's and URIs' subjects.
@@ -61,6 +61,7 @@ impl Ci {
     ];
 
     /// Name, and path of its issuer below the provider's base URL.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Github => "github",
@@ -75,12 +76,14 @@ impl Ci {
     }
 
     /// The issuer's URL, `oidc_base` being the provider's.
+    #[must_use]
     pub fn issuer(self, oidc_base: &str) -> String {
         format!("{oidc_base}/{}", self.name())
     }
 
     /// How the stack maps the claims of this CI's development tokens: as those of the real one, which
     /// the URL of the development issuer does not tell.
+    #[must_use]
     pub fn issuer_kind(self) -> IssuerKind {
         match self {
             Self::Github => IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() },
@@ -105,6 +108,7 @@ impl Ci {
     /// Audiences that the stack accepts from this CI; the first is what its tokens have unless told.
     ///
     /// Where a job can choose, as most can, it is the one of every Sigstore client.
+    #[must_use]
     pub fn audiences(self) -> Vec<String> {
         let audience = match self {
             Self::Azure => IssuerKind::AZURE_AUDIENCE,
@@ -119,7 +123,10 @@ impl Ci {
 ///
 /// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
 /// provider makes is anybody in any case.
-pub fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerConfig>> {
+///
+/// # Errors
+/// [`IssuerConfigError`] where `base_url` is neither `https` nor on a loopback host.
+pub fn issuers(base_url: &str, own: Option<&str>) -> Result<Vec<IssuerConfig>, IssuerConfigError> {
     let plain = plain_issuer(base_url, own)?;
     let of_ci = |ci: Ci| {
         let audiences = with_own(ci.audiences(), own);
@@ -133,11 +140,14 @@ pub fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerCo
 }
 
 /// What the stack believes of people and URIs; its audiences are the clients that log people in.
-pub fn plain_issuer(base_url: &str, own: Option<&str>) -> anyhow::Result<IssuerConfig> {
+///
+/// # Errors
+/// As of [`issuers`].
+pub fn plain_issuer(base_url: &str, own: Option<&str>) -> Result<IssuerConfig, IssuerConfigError> {
     let subject_domain = SubjectDomain::parse(SUBJECT_DOMAIN)?;
     let kind = IssuerKind::EmailOrUri { subject_domain };
     let audiences = with_own(vec![AUDIENCE.to_owned()], own);
-    Ok(IssuerConfig::new_loopback(base_url, audiences, kind)?)
+    IssuerConfig::new_loopback(base_url, audiences, kind)
 }
 
 /// The audiences of a job that can choose its own, with the deployment's.

@@ -43,6 +43,7 @@ pub struct TokenRequest {
 
 impl TokenRequest {
     /// The claims of the token, at `now` (Unix seconds), from the provider at `base_url`.
+    #[must_use]
     pub fn claims(&self, base_url: &str, now: u64) -> Map<String, Value> {
         let mut claims = object(match self.ci {
             None => self.plain(base_url),

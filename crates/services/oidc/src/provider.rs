@@ -12,13 +12,16 @@ use service::{Failure, Protocol};
 
 use super::{
     Ci, Login,
-    jwt::key_set,
+    jwt::{NotRsa, key_set},
     login::{self, MAX_BODY_LEN},
 };
 
 /// Discovery document and key set of the plain issuer and of every [`Ci`], below `base_url`; and where
 /// people log in to the plain one, if they may.
-pub fn router(base_url: &str, key: &PublicKey, login: Option<Login>) -> anyhow::Result<Router> {
+///
+/// # Errors
+/// [`NotRsa`].
+pub fn router(base_url: &str, key: &PublicKey, login: Option<Login>) -> Result<Router, NotRsa> {
     let keys = Arc::new(key_set(key)?);
     let mut plain = discovery(base_url);
     let mut router = Router::new();
@@ -38,6 +41,7 @@ pub fn router(base_url: &str, key: &PublicKey, login: Option<Login>) -> anyhow::
 }
 
 /// Failures in the form of OAuth errors.
+#[must_use]
 pub fn protocol() -> Protocol {
     let render = |failure: &Failure| {
         let body = json!({"error": "invalid_request", "error_description": failure.to_string()});

@@ -100,6 +100,7 @@ enum Who {
 
 impl Login {
     /// A login at `base_url` for `clients`, whose tokens `minter` signs.
+    #[must_use]
     pub fn new(
         base_url: &str,
         clients: Vec<String>,
