@@ -29,8 +29,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "countersignd",
         &[
-            "ca", "crypto", "engine", "identity", "oidc", "postgres", "service", "sqlite", "store", "tlog",
-            "trust", "tsa", "tsp", "wire", "x509",
+            "ca", "crypto", "engine", "identity", "oidc", "postgres", "service", "sqlite", "store",
+            "tlog", "trust", "tsa", "tsp", "wire", "x509",
         ],
     ),
     ("countersign", &["crypto", "entry", "provenance", "tlog", "tsp", "verify", "wire", "x509"]),

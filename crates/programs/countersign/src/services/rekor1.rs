@@ -6,9 +6,10 @@ use serde_json::json;
 use wire::{
     Base64, Int64,
     bundle::{
-        CheckpointEnvelope, DsseEnvelope, HashOutput, InclusionPromise, InclusionProof,
-        KindVersion, LogId, TransparencyLogEntry,
+        CheckpointEnvelope, HashOutput, InclusionPromise, InclusionProof, KindVersion, LogId,
+        TransparencyLogEntry,
     },
+    dsse::DsseEnvelope,
     rekor1::{EntryResponse, LogEntry},
 };
 
