@@ -1,7 +1,7 @@
 //! Reading a log: proofs, entries and stored hashes, never beyond the published checkpoint.
 
 use store::StoredEntry;
-use tlog::{Hash, HashRange, ProofPlan};
+use tlog::{Hash, HashRange, ProofPlan, complete_subtrees};
 
 use crate::{Log, ReadError};
 
@@ -79,9 +79,4 @@ impl Log {
         }
         Ok(plan.compute(&hashes)?)
     }
-}
-
-/// How many perfect subtrees of 256^level leaves a tree of `size` has.
-pub(crate) fn complete_subtrees(size: u64, level: u8) -> u64 {
-    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }

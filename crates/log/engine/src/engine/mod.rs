@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc};
 use crypto::{PublicKey, Signer};
 use service::Clock;
 use store::{IdentityHash, LogRecord, LogSpec, LogStore, NewEntry};
-use tlog::{Hash, TreeHead, verify_inclusion};
+use tlog::{Hash, Rekor1Origin, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -302,9 +302,7 @@ fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartEr
 /// The two faces must be told apart by their origins, and by the form of them.
 fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), StartError> {
     let Some(TilesIdentity { origin, .. }) = tiles else { return Ok(()) };
-    let is_v1 = origin
-        .rsplit_once(" - ")
-        .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
+    let is_v1 = Rekor1Origin::parse(origin).is_some();
     if is_v1 || origin == &spec.origin || origin.is_empty() {
         let (log, origin) = (spec.name.clone(), origin.clone());
         return Err(StartError::TilesOrigin { log, origin });

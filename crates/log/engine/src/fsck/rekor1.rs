@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use entry::rekor1::SUPPORTED;
 use serde::{Deserialize, de::IgnoredAny};
 use store::{LogSpec, StoredEntry};
+use tlog::Rekor1Origin;
 
 /// Whether the origin ends in the tree id, by which clients know the protocol and the tree.
 pub(super) fn names_its_tree(spec: &LogSpec) -> bool {
-    let named = spec.origin.rsplit_once(" - ").and_then(|(_, id)| id.parse().ok());
-    spec.tree_id > 0 && named == Some(spec.tree_id)
+    let named = Rekor1Origin::parse(&spec.origin);
+    spec.tree_id > 0 && named.is_some_and(|origin| origin.is_of_tree(spec.tree_id))
 }
 
 /// Whether the body is an entry of the kind that is stored beside it. Signatures are not verified again.

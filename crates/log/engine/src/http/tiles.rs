@@ -3,9 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::header;
 use thiserror::Error;
-use tlog::{HashRange, TILE_WIDTH, TilePath, encode_bundle_entry};
+use tlog::{HashRange, TILE_WIDTH, TilePath, complete_subtrees, encode_bundle_entry};
 
-use crate::{Log, ReadError, reader::complete_subtrees};
+use crate::{Log, ReadError};
 
 /// The newest checkpoint. Caches ask again each time.
 pub(super) fn checkpoint(log: &Log) -> Response {
