@@ -27,10 +27,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ca", &["crypto", "identity", "service", "wire", "x509"]),
     ("tsa", &["crypto", "service", "tsp", "wire"]),
     ("trust", &["crypto", "provenance", "service", "tlog", "wire"]),
+    ("oidc", &["crypto", "identity", "service", "wire"]),
     (
         "countersignd",
         &[
-            "ca", "crypto", "ctlog", "engine", "identity", "postgres", "rekor", "service",
+            "ca", "crypto", "ctlog", "engine", "identity", "oidc", "postgres", "rekor", "service",
             "sqlite", "store", "tlog", "trust", "tsa", "tsp", "wire", "x509",
         ],
     ),
@@ -44,10 +45,10 @@ const IMPURE: &[&str] =
 
 /// What only services have: a client that reaches one of these is no thin client.
 const OF_SERVICES: &[&str] =
-    &["axum", "sqlx", "store", "engine", "service", "ca", "ctlog", "rekor", "tsa", "trust"];
+    &["axum", "sqlx", "store", "engine", "service", "ca", "ctlog", "oidc", "rekor", "tsa", "trust"];
 
 /// The services: each is reached over HTTP alone, also by those of its own process.
-const SERVICES: &[&str] = &["ca", "ctlog", "rekor", "tsa", "trust"];
+const SERVICES: &[&str] = &["ca", "ctlog", "oidc", "rekor", "tsa", "trust"];
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path("../../Cargo.toml").exec().unwrap()

@@ -7,11 +7,10 @@ use entry::{
     VerifiedEntry,
     rekor2::{Options, Verifier, canonical_body, verify_request},
 };
-use provenance::{IN_TOTO_PAYLOAD_TYPE, pae};
 use serde_json::Value;
 use wire::{
     PublicKeyDetails,
-    bundle::{DsseEnvelope, DsseSignature},
+    dsse::{DsseEnvelope, DsseSignature, IN_TOTO_PAYLOAD_TYPE, pae},
     rekor2::{CreateEntryRequest, DsseRequest, HashedRekordRequest, Signature, VerifierKey},
 };
 

@@ -7,9 +7,12 @@ use entry::{
     EntryError, VerifiedEntry,
     rekor1::{EntryId, MAX_BODY_LEN, MAX_INDEX_KEYS, Options, search_keys, verify_proposed},
 };
-use provenance::{IN_TOTO_PAYLOAD_TYPE, pae};
 use serde_json::{Value, json};
-use wire::{Base64, rekor1::SearchIndex};
+use wire::{
+    Base64,
+    dsse::{IN_TOTO_PAYLOAD_TYPE, pae},
+    rekor1::SearchIndex,
+};
 
 use crate::{
     case::Case,

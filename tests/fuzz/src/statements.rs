@@ -2,10 +2,10 @@
 
 use provenance::{
     BareNames, BuildLevel, CertificateClaims, Forge, GITHUB_WORKFLOW_BUILD_TYPE,
-    IN_TOTO_PAYLOAD_TYPE, PREDICATE_TYPE_SLSA_V1, Provenance, STATEMENT_V1, SourceDemand,
-    Statement, UnsignedEnvelope, pae,
+    PREDICATE_TYPE_SLSA_V1, Provenance, STATEMENT_V1, SourceDemand, Statement, UnsignedEnvelope,
 };
 use serde_json::json;
+use wire::dsse::{IN_TOTO_PAYLOAD_TYPE, pae};
 
 use crate::{
     case::Case,

@@ -14,8 +14,8 @@ use verify::{
 use wire::{
     HashAlgorithm,
     bundle::{
-        Bundle, BundleContent, BundleMediaType, DsseEnvelope, DsseSignature, HashOutput,
-        MessageSignature, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
+        Bundle, BundleContent, BundleMediaType, HashOutput, MessageSignature, PublicKeyIdentifier,
+        VerificationContent, VerificationMaterial,
     },
 };
 
@@ -93,11 +93,7 @@ fn attestation() -> BundleContent {
     let unsigned = UnsignedEnvelope::new(&statement).unwrap();
     let signature = ED25519.sign_now(unsigned.bytes_to_sign()).unwrap();
     let envelope = unsigned.with_signature(&signature, ED25519.public_key()).unwrap();
-    BundleContent::DsseEnvelope(DsseEnvelope {
-        payload: envelope.payload.into(),
-        payload_type: envelope.payload_type,
-        signatures: vec![DsseSignature { sig: signature.into(), keyid: String::new() }],
-    })
+    BundleContent::DsseEnvelope(envelope)
 }
 
 fn bundle(json: &[u8]) {

@@ -1,33 +1,8 @@
-use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{PublicKey, SignatureError};
-use serde::Serialize;
 use thiserror::Error;
+use wire::dsse::{DsseEnvelope, DsseSignature, IN_TOTO_PAYLOAD_TYPE, pae};
 
-use crate::{IN_TOTO_PAYLOAD_TYPE, Statement, StatementError};
-
-/// What every [`pae`] begins with, and nothing else that is signed may.
-const PAE_BEGINNING: &str = "DSSEv1 ";
-
-/// DSSE v1 pre-authentication encoding: the bytes that are signed.
-///
-/// `"DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload`, lengths in decimal ASCII.
-#[must_use]
-pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let (type_len, payload_len) = (payload_type.len(), payload.len());
-    let mut encoded =
-        format!("{PAE_BEGINNING}{type_len} {payload_type} {payload_len} ").into_bytes();
-    encoded.extend_from_slice(payload);
-    encoded
-}
-
-/// Whether bytes begin as every [`pae`] does and, signed as a file, could pass for an envelope's.
-///
-/// What follows is not looked at: a verifier of envelopes makes the encoding itself, so only bytes
-/// with exactly this beginning can ever equal one, and a file that has it by chance is rare.
-#[must_use]
-pub fn begins_like_pae(bytes: &[u8]) -> bool {
-    bytes.starts_with(PAE_BEGINNING.as_bytes())
-}
+use crate::{Statement, StatementError};
 
 /// A statement that somebody else wrote down, with the very bytes that say it.
 #[derive(Clone, Debug)]
@@ -93,35 +68,16 @@ impl UnsignedEnvelope {
         self,
         signature: &[u8],
         key: &PublicKey,
-    ) -> Result<Envelope, EnvelopeError> {
+    ) -> Result<DsseEnvelope, EnvelopeError> {
         key.verify(&self.pae, signature)?;
-        Ok(Envelope {
-            payload: self.payload,
+        // One: consumers differ in what several mean.
+        let signature = DsseSignature { sig: signature.to_vec().into(), keyid: String::new() };
+        Ok(DsseEnvelope {
+            payload: self.payload.into(),
             payload_type: IN_TOTO_PAYLOAD_TYPE.to_owned(),
-            signatures: vec![EnvelopeSignature { sig: signature.to_vec() }],
+            signatures: vec![signature],
         })
     }
-}
-
-/// A signed statement, DSSE v1.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Envelope {
-    /// The statement's bytes.
-    #[serde(serialize_with = "as_base64")]
-    pub payload: Vec<u8>,
-    /// [`IN_TOTO_PAYLOAD_TYPE`].
-    pub payload_type: String,
-    /// Exactly one: consumers differ in what several mean.
-    pub signatures: Vec<EnvelopeSignature>,
-}
-
-/// One signature over the [`pae`] of an envelope.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EnvelopeSignature {
-    /// The signature; ECDSA as DER.
-    #[serde(serialize_with = "as_base64")]
-    pub sig: Vec<u8>,
 }
 
 /// Why an envelope was not finished.
@@ -132,10 +88,6 @@ pub enum EnvelopeError {
     Signature(#[from] SignatureError),
 }
 
-fn as_base64<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&STANDARD.encode(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use crypto::{KeyType, LocalSigner, Signer};
@@ -143,30 +95,6 @@ mod tests {
 
     use super::*;
     use crate::ResourceDescriptor;
-
-    #[test]
-    fn encodes_the_example_of_the_specification() {
-        assert_eq!(
-            pae("http://example.com/HelloWorld", b"hello world"),
-            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
-    }
-
-    #[test]
-    fn counts_bytes_and_not_characters() {
-        assert_eq!(pae("é", "ü".as_bytes()), "DSSEv1 2 é 2 ü".as_bytes());
-    }
-
-    #[test]
-    fn knows_the_beginning_that_every_encoding_has() {
-        for (payload_type, payload) in [("", &b""[..]), ("é", b"x"), (IN_TOTO_PAYLOAD_TYPE, b"{}")]
-        {
-            assert!(begins_like_pae(&pae(payload_type, payload)));
-        }
-        for other in ["", "DSSEv1", "DSSEv10 ", "DSSEv1\t", "dssev1 ", " DSSEv1 ", "DSSEv2 "] {
-            assert!(!begins_like_pae(other.as_bytes()), "{other}");
-        }
-    }
 
     /// Spaced and ordered as nothing here writes it, with a final line end.
     const GIVEN: &str = "{ \"subject\": [{\"digest\":{\"sha256\":\"00\"},\"name\":\"a\"}],\n \
@@ -182,7 +110,7 @@ mod tests {
         let signer = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
         let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
         let envelope = unsigned.with_signature(&signature, signer.public_key()).unwrap();
-        assert_eq!(envelope.payload, GIVEN.as_bytes());
+        assert_eq!(envelope.payload.as_slice(), GIVEN.as_bytes());
     }
 
     #[test]
@@ -221,9 +149,8 @@ mod tests {
                 .is_err()
         );
         let envelope = unsigned.with_signature(&signature, signer.public_key()).unwrap();
-        assert_eq!(Statement::parse(&envelope.payload).unwrap(), statement);
-        let json = serde_json::to_value(&envelope).unwrap();
-        assert_eq!(json["payloadType"], IN_TOTO_PAYLOAD_TYPE);
-        assert_eq!(json["signatures"][0]["sig"], STANDARD.encode(&signature));
+        assert_eq!(Statement::parse(envelope.payload.as_slice()).unwrap(), statement);
+        assert_eq!(envelope.payload_type, IN_TOTO_PAYLOAD_TYPE);
+        assert_eq!(envelope.signatures[0].sig.as_slice(), signature);
     }
 }

@@ -9,7 +9,7 @@
 //! shortened repository or ref for the whole.
 //!
 //! - [`Statement`], [`ResourceDescriptor`]: what is said about which artifacts.
-//! - [`UnsignedEnvelope`], [`Envelope`], [`pae`]: how it is signed; [`GivenStatement`]: as it is.
+//! - [`UnsignedEnvelope`]: how it is signed; [`GivenStatement`]: as it is.
 //! - [`Provenance`]: how an artifact was built; [`BuildEnvironment`] makes one.
 //! - [`SourceDemand`], [`SourcePolicy`], [`CertificateClaims`]: from which repository, at which ref.
 //! - [`Forge`], [`BareNames`]: on which forge, where a name does not say so.
@@ -23,10 +23,7 @@ mod policy;
 mod slsa;
 mod statement;
 
-pub use envelope::{
-    Envelope, EnvelopeError, EnvelopeSignature, GivenStatement, UnsignedEnvelope, begins_like_pae,
-    pae,
-};
+pub use envelope::{EnvelopeError, GivenStatement, UnsignedEnvelope};
 pub use environment::{
     BuildEnvironment, CiBuild, CiSystem, EnvironmentError, GithubBuild, LocalBuild,
 };
@@ -41,6 +38,6 @@ pub use slsa::{
     RunDetails,
 };
 pub use statement::{
-    IN_TOTO_PAYLOAD_TYPE, MAX_STATEMENT_LEN, MAX_SUBJECTS, ResourceDescriptor, STATEMENT_V01,
-    STATEMENT_V1, Statement, StatementError,
+    MAX_STATEMENT_LEN, MAX_SUBJECTS, ResourceDescriptor, STATEMENT_V01, STATEMENT_V1, Statement,
+    StatementError,
 };

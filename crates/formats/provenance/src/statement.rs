@@ -11,9 +11,6 @@ use wire::{
     name::{NameError, check_path, check_text, check_uri},
 };
 
-/// DSSE payload type of an in-toto statement.
-pub const IN_TOTO_PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-
 /// `_type` of the statements that we write.
 pub const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
 

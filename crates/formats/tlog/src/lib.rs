@@ -13,12 +13,13 @@
 //! - `proof`: [`verify_inclusion`], [`verify_consistency`].
 //! - `plan`: [`ProofPlan`], proofs from stored hashes in two phases: say what to read, then compute.
 //! - `tile`: [`TileId`], [`TilePath`], entry bundles.
-//! - `note`, `checkpoint`: [`SignedNote`], [`Checkpoint`], [`UnsignedCheckpoint`].
+//! - `note`, `checkpoint`, `origin`: [`SignedNote`], [`Checkpoint`], [`UnsignedCheckpoint`], [`Rekor1Origin`].
 
 mod checkpoint;
 mod edge;
 mod hash;
 mod note;
+mod origin;
 mod plan;
 mod proof;
 mod tile;
@@ -27,9 +28,10 @@ pub use checkpoint::{Checkpoint, CheckpointError, UnsignedCheckpoint};
 pub use edge::{BatchTree, Edge, EdgeError};
 pub use hash::{Hash, HashLengthError, TreeHead, empty_root, leaf_hash, node_hash, root_of};
 pub use note::{KeyIdKind, NoteError, NoteSignature, SignedNote, log_key_id};
+pub use origin::Rekor1Origin;
 pub use plan::{HashRange, ProofPlan};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{
-    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, completed_tiles,
-    encode_bundle_entry, tile_root,
+    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, complete_subtrees,
+    completed_tiles, encode_bundle_entry, tile_root,
 };

@@ -28,13 +28,18 @@ pub fn tile_root(hashes: &[Hash; 256]) -> Hash {
     root_of(hashes)
 }
 
+/// How many perfect subtrees of 256^`level` leaves a tree of `size` leaves has: the stored hashes of that level.
+#[must_use]
+pub fn complete_subtrees(size: u64, level: u8) -> u64 {
+    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
+}
+
 /// Tiles that become full when a tree grows from `old_size` to `new_size` leaves, by level, then index.
 #[must_use]
 pub fn completed_tiles(old_size: u64, new_size: u64) -> Vec<TileId> {
     let mut tiles = Vec::new();
     for level in 0..=MAX_LEVEL {
-        let height = 8 * (u32::from(level) + 1);
-        let full = |size: u64| size.checked_shr(height).unwrap_or(0);
+        let full = |size| complete_subtrees(size, level + 1);
         tiles.extend((full(old_size)..full(new_size)).map(|index| TileId { level, index }));
     }
     tiles

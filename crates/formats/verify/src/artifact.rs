@@ -42,7 +42,7 @@ impl<'a> Artifact<'a> {
     pub fn with_beginning(self, beginning: &[u8]) -> Self {
         match self.0 {
             Known::Digest { algorithm, digest, .. } => {
-                let begins_like_pae = provenance::begins_like_pae(beginning);
+                let begins_like_pae = wire::dsse::begins_like_pae(beginning);
                 Self(Known::Digest { algorithm, digest, begins_like_pae })
             }
             bytes @ Known::Bytes { .. } => Self(bytes),
@@ -53,7 +53,7 @@ impl<'a> Artifact<'a> {
     #[must_use]
     pub fn begins_like_pae(&self) -> bool {
         match &self.0 {
-            Known::Bytes { bytes, .. } => provenance::begins_like_pae(bytes),
+            Known::Bytes { bytes, .. } => wire::dsse::begins_like_pae(bytes),
             Known::Digest { begins_like_pae, .. } => *begins_like_pae,
         }
     }

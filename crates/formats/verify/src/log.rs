@@ -1,5 +1,5 @@
 use entry::rekor2;
-use tlog::{Hash, SignedNote};
+use tlog::{Hash, Rekor1Origin, SignedNote};
 use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
@@ -223,15 +223,13 @@ fn check_checkpoint(
     if v2 && origin != log.host {
         return Err(foreign());
     }
-    let name = if v2 { Some(log.host.as_str()) } else { v1_host(origin) };
+    let name = if v2 {
+        Some(log.host.as_str())
+    } else {
+        Rekor1Origin::parse(origin).map(|origin| origin.host)
+    };
     let name = name.ok_or_else(foreign)?;
     note.verified_checkpoint(&log.key, name, &log.id).failing(Check::Checkpoint)
-}
-
-/// The host in a v1 origin, `<host> - <tree id>`.
-fn v1_host(origin: &str) -> Option<&str> {
-    let (host, tree) = origin.split_once(" - ")?;
-    (!tree.is_empty() && tree.bytes().all(|byte| byte.is_ascii_digit())).then_some(host)
 }
 
 fn head_of(proof: &InclusionProof) -> Result<tlog::TreeHead, VerifyError> {

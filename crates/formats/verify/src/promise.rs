@@ -1,33 +1,18 @@
 //! The signed entry timestamp of Rekor v1.
 
-use serde::Serialize;
+use entry::rekor1::set_payload;
 use wire::bundle::TransparencyLogEntry;
 
 use crate::{Check, VerifyError, check::Failing, trust::TrustedLog};
-
-/// What a v1 log signs: canonical JSON, whose members stand in this order.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Promise {
-    body: String,
-    integrated_time: i64,
-    #[serde(rename = "logID")]
-    log_id: String,
-    log_index: i64,
-}
 
 /// Checks the log's signature over body, time, log and index of `entry`.
 pub(crate) fn check(entry: &TransparencyLogEntry, log: &TrustedLog) -> Result<(), VerifyError> {
     let Some(promise) = &entry.inclusion_promise else {
         return Err(Check::InclusionPromise.failed("it is absent"));
     };
-    let signed = Promise {
-        body: entry.canonicalized_body.encode(),
-        integrated_time: entry.integrated_time.0,
-        log_id: hex::encode(log.id),
-        log_index: entry.log_index.0,
-    };
-    let signed = serde_json::to_vec(&signed).failing(Check::InclusionPromise)?;
+    let number = |number: i64| u64::try_from(number).failing(Check::InclusionPromise);
+    let (time, index) = (number(entry.integrated_time.0)?, number(entry.log_index.0)?);
+    let signed = set_payload(entry.canonicalized_body.as_slice(), time, &log.id, index);
     let signature = promise.signed_entry_timestamp.as_slice();
     log.key.verify(&signed, signature).failing(Check::InclusionPromise)
 }

@@ -8,7 +8,8 @@ mod body;
 use crypto::{HashAlgorithm, PublicKey};
 use wire::{
     Base64,
-    bundle::{BundleContent, DsseEnvelope, MessageSignature, TransparencyLogEntry},
+    bundle::{BundleContent, MessageSignature, TransparencyLogEntry},
+    dsse::DsseEnvelope,
 };
 
 use crate::{Check, UnverifiedBundle, VerifyError, check::Failing};
@@ -127,7 +128,7 @@ fn not_one() -> VerifyError {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use wire::bundle::DsseSignature;
+    use wire::dsse::DsseSignature;
 
     use super::*;
 

@@ -1,6 +1,9 @@
 use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
-use provenance::{IN_TOTO_PAYLOAD_TYPE, Statement};
-use wire::bundle::{BundleContent, DsseEnvelope, HashOutput, MessageSignature};
+use provenance::Statement;
+use wire::{
+    bundle::{BundleContent, HashOutput, MessageSignature},
+    dsse::{DsseEnvelope, IN_TOTO_PAYLOAD_TYPE, pae},
+};
 
 use crate::{Artifact, Cause, Check, UnverifiedBundle, VerifyError, check::Failing};
 
@@ -129,7 +132,7 @@ fn check_envelope(
         let reason = format!("payload type `{}` is not in-toto's", envelope.payload_type);
         return Err(Check::Statement.failed_by(Cause::Unsupported, reason));
     }
-    let pae = provenance::pae(&envelope.payload_type, envelope.payload.as_slice());
+    let pae = pae(&envelope.payload_type, envelope.payload.as_slice());
     let signature = envelope.signatures.first().map_or(&[][..], |one| one.sig.as_slice());
     key.verify(&pae, signature).failing(Check::Signature)?;
     passed.push(Check::Signature);

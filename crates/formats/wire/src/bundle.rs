@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Base64, HashAlgorithm, Int64,
+    dsse::DsseEnvelope,
     proto::{is_default, or_default, text},
 };
 
@@ -336,31 +337,4 @@ pub struct HashOutput {
     /// Its output.
     #[serde(deserialize_with = "or_default")]
     pub digest: Base64,
-}
-
-/// A DSSE envelope (`io.intoto.Envelope`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct DsseEnvelope {
-    /// The signed statement.
-    #[serde(deserialize_with = "or_default")]
-    pub payload: Base64,
-    /// Media type of the payload, part of what is signed.
-    #[serde(alias = "payload_type", deserialize_with = "text")]
-    pub payload_type: String,
-    /// Signatures over the pre-authentication encoding of both.
-    #[serde(deserialize_with = "or_default")]
-    pub signatures: Vec<DsseSignature>,
-}
-
-/// One signature of a DSSE envelope.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DsseSignature {
-    /// The signature, ECDSA as DER.
-    #[serde(deserialize_with = "or_default")]
-    pub sig: Base64,
-    /// Unauthenticated hint; not written when empty.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_default")]
-    pub keyid: String,
 }

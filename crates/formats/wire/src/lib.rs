@@ -11,11 +11,11 @@
 //!   base64 alphabet with or without padding, enums by name or number, `null` as absent;
 //! - a member given twice is refused, known or not; so are both members of a `oneof`.
 //!
-//! Unknown members are refused in [`bundle`] and [`rekor2`] (nothing in a bundle may
+//! Unknown members are refused in [`bundle`], [`dsse`] and [`rekor2`] (nothing in a bundle may
 //! be overlooked; Rekor v2 answers 400), and ignored in [`fulcio`], [`rekor1`], [`trust`],
 //! [`ct`], [`countersign`] and [`timestamp`]. [`rekor1`], an older API, has plain numbers and hex besides.
 //!
-//! - [`bundle`]: Sigstore bundle, log entries, DSSE envelope.
+//! - [`bundle`]: Sigstore bundle, log entries. [`dsse`]: the envelope in it, and what its signatures are over.
 //! - [`trust`]: trusted root, signing config, client trust config.
 //! - [`fulcio`], [`rekor1`], [`rekor2`], [`ct`], [`timestamp`]: requests and answers of the services.
 //! - [`countersign`]: `countersign.json`, which is ours alone.
@@ -26,6 +26,7 @@
 pub mod bundle;
 pub mod countersign;
 pub mod ct;
+pub mod dsse;
 pub mod fulcio;
 pub mod inert;
 pub mod json;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     Base64, PublicKeyDetails,
-    bundle::{DsseEnvelope, TransparencyLogEntry, X509Certificate},
+    bundle::{TransparencyLogEntry, X509Certificate},
+    dsse::DsseEnvelope,
     proto::or_default,
 };
 

@@ -1,7 +1,10 @@
 //! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
 
 use store::{IndexKey, MAX_SEARCH_RESULTS, StoredEntry};
-use tlog::{Hash, HashRange, ProofPlan, TILE_WIDTH, TileId, TilePath, encode_bundle_entry};
+use tlog::{
+    Hash, HashRange, ProofPlan, TILE_WIDTH, TileId, TilePath, complete_subtrees,
+    encode_bundle_entry,
+};
 
 use crate::{Log, ReadError};
 
@@ -118,11 +121,6 @@ impl Log {
         }
         Ok(plan.compute(&hashes)?)
     }
-}
-
-/// How many perfect subtrees of 256^level leaves a tree of `size` has.
-fn complete_subtrees(size: u64, level: u8) -> u64 {
-    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }
 
 /// The range of a tile of `width`, if all of it is among the `available` first.

@@ -12,7 +12,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TileId, TreeHead};
+use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TileId, TreeHead, complete_subtrees};
 
 use crate::{
     Appended, Batch, Found, IdentityHash, LogState, MAX_BATCH_ENTRIES, NewEntry, Placement,
@@ -134,8 +134,10 @@ impl<'b> Draft<'b> {
     pub fn complete(mut self, hashes: &[Vec<Hash>]) -> Result<Plan<'b>, StoreError> {
         let mut added = self.plan.fresh_leaves();
         for level in 0..=MAX_LEVEL {
-            let (old, new) =
-                (stored(self.plan.before.size(), level), stored(self.plan.after.size(), level));
+            let (old, new) = (
+                complete_subtrees(self.plan.before.size(), level),
+                complete_subtrees(self.plan.after.size(), level),
+            );
             if old / TILE_WIDTH == new / TILE_WIDTH {
                 break;
             }
@@ -307,29 +309,28 @@ fn place<'b>(
 /// Hashes that tiles need from before the batch, at most 255 per level.
 fn left_parts(old_size: u64, new_size: u64) -> Vec<HashRange> {
     (0..=MAX_LEVEL)
-        .map(|level| (level, stored(old_size, level), stored(new_size, level)))
+        .map(|level| {
+            (level, complete_subtrees(old_size, level), complete_subtrees(new_size, level))
+        })
         .take_while(|(_, old, new)| old / TILE_WIDTH != new / TILE_WIDTH)
         .map(|(level, old, _)| HashRange { level, start: old - old % TILE_WIDTH, end: old })
         .filter(|range| range.start < range.end)
         .collect()
 }
 
-/// Number of stored hashes of a level, in a tree of that size.
-fn stored(size: u64, level: u8) -> u64 {
-    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
-}
-
 /// The left part of an unfinished tile is made of perfect subtrees whose roots are nodes of the edge.
 fn check_left_part(edge: &Edge, level: u8, hashes: &[Hash]) -> Result<(), StoreError> {
-    let larger = stored(edge.size(), level + 1).count_ones() as usize;
-    let here = (stored(edge.size(), level) % TILE_WIDTH).count_ones() as usize;
+    let larger = complete_subtrees(edge.size(), level + 1).count_ones() as usize;
+    let here = (complete_subtrees(edge.size(), level) % TILE_WIDTH).count_ones() as usize;
     let expected = edge.nodes().get(larger..larger + here).unwrap_or_default();
 
     let mut found = Edge::default();
     for hash in hashes {
         found.push(*hash);
     }
-    if found.size() == stored(edge.size(), level) % TILE_WIDTH && found.nodes() == expected {
+    if found.size() == complete_subtrees(edge.size(), level) % TILE_WIDTH
+        && found.nodes() == expected
+    {
         return Ok(());
     }
     Err(StoreError::Corrupt {

@@ -34,7 +34,7 @@ fn statement_about(artifact: &[u8]) -> String {
 }
 
 fn pae_of(statement: &str) -> Vec<u8> {
-    provenance::pae(provenance::IN_TOTO_PAYLOAD_TYPE, statement.as_bytes())
+    wire::dsse::pae(wire::dsse::IN_TOTO_PAYLOAD_TYPE, statement.as_bytes())
 }
 
 /// The signature of a `messageSignature` bundle in an envelope of its own.
@@ -43,7 +43,7 @@ fn transplanted(signed: &Value, statement: &str) -> Value {
     let message = forged.as_object_mut().unwrap().remove("messageSignature").unwrap();
     forged["dsseEnvelope"] = json!({
         "payload": STANDARD.encode(statement),
-        "payloadType": provenance::IN_TOTO_PAYLOAD_TYPE,
+        "payloadType": wire::dsse::IN_TOTO_PAYLOAD_TYPE,
         "signatures": [{"sig": message["signature"]}],
     });
     forged

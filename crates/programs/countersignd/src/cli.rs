@@ -4,13 +4,11 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oidc::{Ci, ClaimOverride};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::{
-    endpoints::PortBase,
-    oidc::{Ci, ClaimOverride},
-};
+use crate::endpoints::PortBase;
 
 /// A private software-signing stack: CA, transparency logs, timestamps, trust.
 #[derive(Debug, Parser)]

@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     data_dir::{DataDir, read_json},
     endpoints::Face,
-    oidc, output,
+    output,
     token::LastStart,
 };
 

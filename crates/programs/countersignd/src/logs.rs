@@ -9,7 +9,7 @@ use postgres::PostgresLogStore;
 use rekor::{Rekor1, ensure_first_entry};
 use sqlite::SqliteLogStore;
 use store::{LogKind, LogSpec, LogStore};
-use tlog::KeyIdKind;
+use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{data_dir::DataDir, endpoints::HOST, services::Shared};
@@ -45,7 +45,7 @@ impl LogIdentity {
         let Self { host, tree_id, .. } = self;
         match self.kind {
             LogKind::Ct => format!("{host}/ct"),
-            LogKind::Rekor1 => format!("{host} - {tree_id}"),
+            LogKind::Rekor1 => Rekor1Origin::write(host, *tree_id),
             LogKind::Rekor2 => host.clone(),
         }
     }
@@ -204,8 +204,8 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
 
 /// Name on the signature line of checkpoints: the origin, of which Rekor v1 leaves the tree id out.
 pub(crate) fn key_name(spec: &LogSpec) -> &str {
-    match (spec.kind, spec.origin.rsplit_once(" - ")) {
-        (LogKind::Rekor1, Some((host, _))) => host,
+    match (spec.kind, Rekor1Origin::parse(&spec.origin)) {
+        (LogKind::Rekor1, Some(origin)) => origin.host,
         _ => &spec.origin,
     }
 }

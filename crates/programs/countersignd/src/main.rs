@@ -15,7 +15,6 @@
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
-//! - `oidc`: the development identity provider.
 //! - `admin`: orders to a running process.
 //! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
@@ -35,7 +34,6 @@ mod import;
 mod keys;
 mod log_lines;
 mod logs;
-mod oidc;
 mod output;
 mod serve;
 mod services;

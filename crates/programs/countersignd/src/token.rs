@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use oidc::{AUDIENCE, Ci, Minter, TokenRequest};
 use serde::{Deserialize, Serialize};
 use service::{Clock, OffsetClock, SystemClock};
 
@@ -8,9 +9,7 @@ use crate::{
     cli::TokenArguments,
     data_dir::{DataDir, read_json},
     endpoints::{Face, Ports},
-    keys,
-    oidc::{AUDIENCE, Ci, Minter, TokenRequest},
-    output,
+    keys, output,
 };
 
 /// What a start of `dev` leaves for `token` and for the next start.
@@ -39,7 +38,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         None => SystemClock.now(),
         Some(file) => OffsetClock::new(file).now(),
     };
-    let token = Minter::new(key).mint(&request.claims(&last.ports.url(Face::Oidc), now))?;
+    let token = Minter::new(key).mint(request.claims(&last.ports.url(Face::Oidc), now))?;
     output::print_exact(&token).context("cannot print")
 }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::OnceCell};
 
 use crypto::{HashAlgorithm, Hasher, KeyType};
-use wire::Base64;
+use wire::{Base64, dsse};
 
 use super::{hashedrekord::MAX_SIGNATURE_LEN, statement, verifier::Verifier};
 use crate::{EntryError, IndexKeyKind};
@@ -63,7 +63,7 @@ impl<'a> Message<'a> {
         };
         cell.get_or_init(|| {
             let mut hasher = Hasher::new(hash);
-            hasher.update(self.head().as_bytes());
+            hasher.update(dsse::pae_head(self.payload_type, self.payload.len()).as_bytes());
             hasher.update(&self.payload);
             hasher.finish()
         })
@@ -71,14 +71,7 @@ impl<'a> Message<'a> {
 
     /// The whole encoding; a second copy of the payload, which hashing does not need.
     fn encoding(&self) -> &[u8] {
-        self.encoding.get_or_init(|| [self.head().as_bytes(), &self.payload].concat())
-    }
-
-    /// The pre-authentication encoding without the payload that ends it:
-    /// `"DSSEv1" SP len(type) SP type SP len(payload) SP`.
-    fn head(&self) -> String {
-        let payload_type = self.payload_type;
-        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), self.payload.len())
+        self.encoding.get_or_init(|| dsse::pae(self.payload_type, &self.payload))
     }
 }
 

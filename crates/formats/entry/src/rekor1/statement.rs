@@ -7,10 +7,9 @@ use serde::{
     de::{self, MapAccess},
 };
 use serde_json::value::RawValue;
+use wire::dsse::IN_TOTO_PAYLOAD_TYPE;
 
 use super::{MAX_INDEX_KEYS, distinct, proposed::Text};
-
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// Longest digest that is indexed, in bytes: SHA-512.
 const MAX_DIGEST_LEN: usize = 64;
@@ -80,7 +79,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Digests<'a> {
 /// Nothing of a payload that is no statement or one of two meanings, nor of values that are no digest:
 /// whoever signed them may write anything there, and the entry is valid all the same.
 pub(super) fn digests(payload_type: &str, payload: &[u8]) -> Vec<String> {
-    if payload_type != PAYLOAD_TYPE {
+    if payload_type != IN_TOTO_PAYLOAD_TYPE {
         return Vec::new();
     }
     let Ok(statement) = wire::json::from_slice::<Statement<'_>>(payload) else {

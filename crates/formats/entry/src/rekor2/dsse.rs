@@ -2,7 +2,10 @@
 //! that newer clients send for the same envelope. Stored as kind `dsse` it would be refused by
 //! cosign 3.1, sigstore-python 4.5 and sigstore-rust.
 
-use wire::{bundle::DsseEnvelope, rekor2::DsseRequest};
+use wire::{
+    dsse::{DsseEnvelope, pae},
+    rekor2::DsseRequest,
+};
 
 use super::{Verifier, hashedrekord};
 use crate::{EntryError, VerifiedEntry};
@@ -36,7 +39,7 @@ fn parse_verifiers(request: &DsseRequest) -> Result<Vec<Verifier>, EntryError> {
     }
 }
 
-/// What a DSSE signature signs: `"DSSEv1" SP len(type) SP type SP len(payload) SP payload`.
+/// What the signature is over; an envelope without a payload or a type for it is none.
 fn pre_authentication_encoding(envelope: &DsseEnvelope) -> Result<Vec<u8>, EntryError> {
     let (payload_type, payload) = (&envelope.payload_type, envelope.payload.as_slice());
     if payload.is_empty() {
@@ -45,8 +48,5 @@ fn pre_authentication_encoding(envelope: &DsseEnvelope) -> Result<Vec<u8>, Entry
     if payload_type.is_empty() {
         return Err(EntryError::Missing("envelope.payloadType"));
     }
-    let mut message =
-        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
-    message.extend_from_slice(payload);
-    Ok(message)
+    Ok(pae(payload_type, payload))
 }

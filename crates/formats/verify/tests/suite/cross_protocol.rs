@@ -3,13 +3,16 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer};
-use provenance::{IN_TOTO_PAYLOAD_TYPE, ResourceDescriptor, Statement, UnsignedEnvelope};
+use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Authority, Check, Conditions, UnverifiedBundle, Verified, VerifyError, verify,
 };
-use wire::bundle::{
-    Bundle, BundleContent, BundleMediaType, DsseEnvelope, DsseSignature, HashOutput,
-    MessageSignature, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
+use wire::{
+    bundle::{
+        Bundle, BundleContent, BundleMediaType, HashOutput, MessageSignature, PublicKeyIdentifier,
+        VerificationContent, VerificationMaterial,
+    },
+    dsse::{DsseEnvelope, DsseSignature, IN_TOTO_PAYLOAD_TYPE},
 };
 
 const NOW: u64 = 1_800_000_000;

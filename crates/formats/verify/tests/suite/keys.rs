@@ -10,9 +10,8 @@ use verify::{
 use wire::{
     HashAlgorithm,
     bundle::{
-        Bundle, BundleContent, BundleMediaType, DsseEnvelope, DsseSignature, HashOutput,
-        MessageSignature, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
-        X509Certificate,
+        Bundle, BundleContent, BundleMediaType, HashOutput, MessageSignature, PublicKeyIdentifier,
+        VerificationContent, VerificationMaterial, X509Certificate,
     },
 };
 
@@ -67,11 +66,7 @@ fn attestation(signer: &LocalSigner) -> BundleContent {
     let unsigned = UnsignedEnvelope::new(&statement).unwrap();
     let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
     let envelope = unsigned.with_signature(&signature, signer.public_key()).unwrap();
-    BundleContent::DsseEnvelope(DsseEnvelope {
-        payload: envelope.payload.into(),
-        payload_type: envelope.payload_type,
-        signatures: vec![DsseSignature { sig: signature.into(), keyid: String::new() }],
-    })
+    BundleContent::DsseEnvelope(envelope)
 }
 
 fn by_key(bundle: &Bundle, artifact: &[u8], key: &PublicKey) -> Result<Verified, VerifyError> {

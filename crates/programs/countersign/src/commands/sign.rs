@@ -36,7 +36,7 @@ pub(super) fn run(args: &SignArgs, world: &World) -> Result<Report, Failure> {
 
 /// Refuses, by its first bytes alone, a file that signing would refuse as a whole.
 pub(super) fn check_meaning(subject: &Subject) -> Result<(), Failure> {
-    if provenance::begins_like_pae(&subject.beginning) {
+    if wire::dsse::begins_like_pae(&subject.beginning) {
         let failure = Failure::from(SigningError::AttestationAsFile);
         return Err(failure.because_of(&format!("{} cannot be signed", subject.name)));
     }

@@ -3,12 +3,14 @@ use entry::{
     rekor1::{EntryId, Options, verify_proposed},
 };
 use serde_json::json;
+use tlog::Rekor1Origin;
 use wire::{
     Base64, Int64,
     bundle::{
-        CheckpointEnvelope, DsseEnvelope, HashOutput, InclusionPromise, InclusionProof,
-        KindVersion, LogId, TransparencyLogEntry,
+        CheckpointEnvelope, HashOutput, InclusionPromise, InclusionProof, KindVersion, LogId,
+        TransparencyLogEntry,
     },
+    dsse::DsseEnvelope,
     rekor1::{EntryResponse, LogEntry},
 };
 
@@ -136,8 +138,7 @@ impl RekorV1 {
         let proof = proof.and_then(|verification| verification.inclusion_proof.as_ref());
         let (Some(tree_id), Some(proof)) = (id.tree_id, proof) else { return Ok(()) };
         let origin = proof.checkpoint.lines().next().unwrap_or_default();
-        let tree = origin.rsplit_once(" - ").map(|(_, tree)| tree);
-        if tree == Some(tree_id.to_string().as_str()) {
+        if Rekor1Origin::parse(origin).is_some_and(|origin| origin.is_of_tree(tree_id)) {
             Ok(())
         } else {
             Err(self.service.untrusted("the entry's id is of another tree than its proof"))

@@ -127,12 +127,12 @@ async fn sign_keyless(
 /// or the name by which a CA is shown that we hold the key, that is an attestation once encoded.
 fn check_meaning(request: &SigningRequest<'_>) -> Result<(), SigningError> {
     if let Payload::Artifact(bytes) = request.payload
-        && provenance::begins_like_pae(bytes)
+        && wire::dsse::begins_like_pae(bytes)
     {
         return Err(SigningError::AttestationAsFile);
     }
     if let Signer::Keyless(token) = request.signer
-        && provenance::begins_like_pae(CertificateAuthority::challenge(token).as_bytes())
+        && wire::dsse::begins_like_pae(CertificateAuthority::challenge(token).as_bytes())
     {
         return Err(SigningError::AttestationAsName);
     }

@@ -95,7 +95,7 @@ async fn rejects_statements_that_nobody_could_verify() {
 /// Such a statement's encoding, as a file.
 fn encoding() -> Vec<u8> {
     let statement = statement(&[("sha256", &hex::encode(crypto::sha256(b"other")))]);
-    provenance::pae(provenance::IN_TOTO_PAYLOAD_TYPE, &statement.to_json().unwrap())
+    wire::dsse::pae(wire::dsse::IN_TOTO_PAYLOAD_TYPE, &statement.to_json().unwrap())
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use crypto::{HashAlgorithm, PublicKey};
 use provenance::{Statement, UnsignedEnvelope};
 use verify::Artifact;
-use wire::bundle::{BundleContent, DsseEnvelope, DsseSignature, HashOutput, MessageSignature};
+use wire::bundle::{BundleContent, HashOutput, MessageSignature};
 
 use super::{Payload, SigningError};
 
@@ -42,13 +42,7 @@ impl<'a> Unsigned<'a> {
                 }))
             }
             Self::Envelope(envelope) => {
-                let envelope = envelope.with_signature(signature, key)?;
-                let sig = signature.to_vec().into();
-                Ok(BundleContent::DsseEnvelope(DsseEnvelope {
-                    payload: envelope.payload.into(),
-                    payload_type: envelope.payload_type,
-                    signatures: vec![DsseSignature { sig, keyid: String::new() }],
-                }))
+                Ok(BundleContent::DsseEnvelope(envelope.with_signature(signature, key)?))
             }
         }
     }

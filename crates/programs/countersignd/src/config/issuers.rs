@@ -6,7 +6,6 @@ use toml::Value;
 use url::Url;
 
 use super::section::Section;
-use crate::oidc;
 
 /// What of the rest of the file matters to issuers.
 #[derive(Clone, Copy)]

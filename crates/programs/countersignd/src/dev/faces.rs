@@ -9,7 +9,6 @@ use crate::{
     endpoints::{Face, Ports},
     keys::Keys,
     logs::{LogSigners, Logs},
-    oidc,
     services::{self, Material, OpenTrust, Served, Shared, log_check},
 };
 

@@ -6,6 +6,7 @@ use ca::{Ca, CaConfig, CaParts};
 use crypto::{LocalSigner, Signer};
 use ctlog::CtLog;
 use engine::Log;
+use oidc::{self as provider, Login, Minter};
 use rekor::http::{Rekor1Options, Rekor2Options, rekor1_router, rekor2_router};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,6 @@ use crate::{
     config::TsaSettings,
     endpoints::Face,
     logs::{LogSigners, Logs},
-    oidc::{self as provider, Login, Minter},
 };
 
 /// The certificate authority.

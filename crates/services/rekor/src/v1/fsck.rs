@@ -7,6 +7,7 @@ use engine::EntryRules;
 use entry::rekor1::{SUPPORTED, set_payload};
 use serde::{Deserialize, de::IgnoredAny};
 use store::{LogSpec, StoredEntry};
+use tlog::Rekor1Origin;
 
 /// What fsck checks of the entries of a Rekor v1 log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,8 +16,8 @@ pub struct Rekor1Rules;
 impl EntryRules for Rekor1Rules {
     /// Whether the origin ends in the tree id, by which clients know the protocol and the tree.
     fn names_its_tree(&self, spec: &LogSpec) -> bool {
-        let named = spec.origin.rsplit_once(" - ").and_then(|(_, id)| id.parse().ok());
-        spec.tree_id > 0 && named == Some(spec.tree_id)
+        let named = Rekor1Origin::parse(&spec.origin);
+        spec.tree_id > 0 && named.is_some_and(|origin| origin.is_of_tree(spec.tree_id))
     }
 
     /// Whether the stored SET is the log's. It may be missing: what was lost is signed again when it is asked for.

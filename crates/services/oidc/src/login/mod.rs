@@ -54,7 +54,7 @@ const MAX_WAITING: usize = 256;
 const TOKEN_LIFETIME_S: i64 = 600;
 
 /// What people log in to.
-pub(crate) struct Login {
+pub struct Login {
     base_url: String,
     /// The clients that there are, each of which is the audience of its tokens.
     clients: Vec<String>,
@@ -100,7 +100,8 @@ enum Who {
 
 impl Login {
     /// A login at `base_url` for `clients`, whose tokens `minter` signs.
-    pub(crate) fn new(
+    #[must_use]
+    pub fn new(
         base_url: &str,
         clients: Vec<String>,
         minter: Minter,

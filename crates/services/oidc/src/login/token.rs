@@ -5,13 +5,14 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use crypto::SignerError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 use wire::Base64;
 
 use super::{Grant, Login, TOKEN_LIFETIME_S, Who, error::OAuthError, form::Form, guard};
-use crate::oidc::TokenRequest;
+use crate::TokenRequest;
 
 /// RFC 8628 §3.4.
 pub(super) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -122,9 +123,9 @@ impl Login {
             id.insert("nonce".to_owned(), nonce.into());
         }
         let minter = Arc::clone(&self.minter);
-        let mint = move || anyhow::Ok((minter.mint(&access)?, minter.mint(&id)?));
+        let mint = move || Ok::<_, SignerError>((minter.mint(access)?, minter.mint(id)?));
         let (access, id) = self.cpu.run(mint).await?.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "cannot sign a token");
+            tracing::error!(error = error.to_string(), "cannot sign a token");
             OAuthError::ServerError
         })?;
         Ok(json!({

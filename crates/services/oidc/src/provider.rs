@@ -12,17 +12,16 @@ use service::{Failure, Protocol};
 
 use super::{
     Ci, Login,
-    jwt::key_set,
+    jwt::{NotRsa, key_set},
     login::{self, MAX_BODY_LEN},
 };
 
 /// Discovery document and key set of the plain issuer and of every [`Ci`], below `base_url`; and where
 /// people log in to the plain one, if they may.
-pub(crate) fn router(
-    base_url: &str,
-    key: &PublicKey,
-    login: Option<Login>,
-) -> anyhow::Result<Router> {
+///
+/// # Errors
+/// [`NotRsa`].
+pub fn router(base_url: &str, key: &PublicKey, login: Option<Login>) -> Result<Router, NotRsa> {
     let keys = Arc::new(key_set(key)?);
     let mut plain = discovery(base_url);
     let mut router = Router::new();
@@ -42,7 +41,8 @@ pub(crate) fn router(
 }
 
 /// Failures in the form of OAuth errors.
-pub(crate) fn protocol() -> Protocol {
+#[must_use]
+pub fn protocol() -> Protocol {
     let render = |failure: &Failure| {
         let body = json!({"error": "invalid_request", "error_description": failure.to_string()});
         (failure.status(), Json(body)).into_response()

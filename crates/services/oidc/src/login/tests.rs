@@ -9,7 +9,7 @@ use service::{CpuPool, FixedClock};
 use tower::ServiceExt;
 
 use super::*;
-use crate::oidc::{protocol, router as provider_router};
+use crate::{protocol, router as provider_router};
 
 const BASE: &str = "http://localhost:3006";
 const CALLBACK: &str = "http://localhost:40123/auth/callback";

@@ -1,25 +1,29 @@
-use anyhow::Context;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use crypto::{LocalSigner, PublicKey, Signer};
+use crypto::{LocalSigner, PublicKey, Signer, SignerError};
 use der::{Decode, Sequence, asn1::UintRef};
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
 /// Signs tokens with RS256 (RFC 7515, RFC 7518 §3.3), the one algorithm that every relying party has.
-pub(crate) struct Minter {
+pub struct Minter {
     key: LocalSigner,
 }
 
 impl Minter {
-    pub(crate) fn new(key: LocalSigner) -> Self {
+    /// Signs with `key`, an RSA key.
+    #[must_use]
+    pub fn new(key: LocalSigner) -> Self {
         Self { key }
     }
 
     /// The signed token, in the compact serialisation.
-    pub(crate) fn mint(&self, claims: &Map<String, Value>) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// [`SignerError`] when the backend fails.
+    pub fn mint(&self, claims: Map<String, Value>) -> Result<String, SignerError> {
         let header = json!({"alg": "RS256", "kid": key_id(self.key.public_key()), "typ": "JWT"});
-        let mut token = encoded(&serde_json::to_vec(&header)?);
-        token.push('.');
-        token.push_str(&encoded(&serde_json::to_vec(claims)?));
+        let parts = [header, claims.into()].map(|part| encoded(part.to_string().as_bytes()));
+        let mut token = parts.join(".");
         let signature = self.key.sign_now(token.as_bytes())?;
         token.push('.');
         token.push_str(&encoded(&signature));
@@ -28,8 +32,8 @@ impl Minter {
 }
 
 /// The key set (RFC 7517) that verifies the tokens of `key`, an RSA key.
-pub(crate) fn key_set(key: &PublicKey) -> anyhow::Result<Value> {
-    let rsa = RsaPublicKey::from_der(key.raw()).context("the provider's key is not RSA")?;
+pub(crate) fn key_set(key: &PublicKey) -> Result<Value, NotRsa> {
+    let rsa = RsaPublicKey::from_der(key.raw())?;
     Ok(json!({"keys": [{
         "kty": "RSA",
         "use": "sig",
@@ -39,6 +43,11 @@ pub(crate) fn key_set(key: &PublicKey) -> anyhow::Result<Value> {
         "e": encoded(rsa.public_exponent.as_bytes()),
     }]}))
 }
+
+/// The provider was given a key of another kind than its tokens are signed with.
+#[derive(Debug, Error)]
+#[error("the provider's key is not RSA")]
+pub struct NotRsa(#[from] der::Error);
 
 /// RFC 8017 A.1.1.
 #[derive(Sequence)]
@@ -71,7 +80,7 @@ mod tests {
         else {
             panic!("an object")
         };
-        let token = Minter::new(key).mint(&claims).unwrap();
+        let token = Minter::new(key).mint(claims.clone()).unwrap();
 
         let keys: JwkSet = serde_json::from_value(keys).unwrap();
         let header = jsonwebtoken::decode_header(&token).unwrap();

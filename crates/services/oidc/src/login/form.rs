@@ -14,7 +14,7 @@ const MAX_PARAMETERS: usize = 32;
 const MAX_VALUE_LEN: usize = 2048;
 
 /// Longest body: all values at their longest would be more, and none are.
-pub(in crate::oidc) const MAX_BODY_LEN: usize = 16 * 1024;
+pub(crate) const MAX_BODY_LEN: usize = 16 * 1024;
 
 /// Parameters of a request, none of which is there twice (RFC 6749 §3.1).
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! One issuer per path: the plain one at `/`, and one for each CI system, with
 //! that system's real claim set. Tokens of jobs are made by `countersignd token`, never
-//! over HTTP. People's are made so too, and over HTTP where [`login`] is wanted: there
+//! over HTTP. People's are made so too, and over HTTP where [`Login`] is wanted: there
 //! whoever reaches the port from this machine can be anybody.
 
 mod ci;
@@ -12,8 +12,8 @@ mod jwt;
 mod login;
 mod provider;
 
-pub(crate) use ci::{AUDIENCE, Ci, issuers, plain_issuer};
-pub(crate) use claims::{ClaimOverride, TokenRequest};
-pub(crate) use jwt::Minter;
-pub(crate) use login::Login;
-pub(crate) use provider::{protocol, router};
+pub use ci::{AUDIENCE, Ci, issuers, plain_issuer};
+pub use claims::{ClaimOverride, TokenRequest};
+pub use jwt::{Minter, NotRsa};
+pub use login::Login;
+pub use provider::{protocol, router};

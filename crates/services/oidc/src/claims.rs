@@ -6,7 +6,7 @@ use super::{Ci, jobs};
 
 /// `--claim K=V`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClaimOverride {
+pub struct ClaimOverride {
     path: String,
     value: String,
 }
@@ -26,19 +26,25 @@ impl FromStr for ClaimOverride {
 
 /// What `countersignd token` was asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct TokenRequest {
-    pub(crate) ci: Option<Ci>,
-    pub(crate) subject: Option<String>,
-    pub(crate) email: Option<String>,
-    pub(crate) audience: String,
-    pub(crate) overrides: Vec<ClaimOverride>,
+pub struct TokenRequest {
+    /// Whose claims; without it a person's or a URI's.
+    pub ci: Option<Ci>,
+    /// `sub`, when it is told.
+    pub subject: Option<String>,
+    /// `email`, which is verified then.
+    pub email: Option<String>,
+    /// `aud`.
+    pub audience: String,
+    /// Claims that are told, in the order of telling.
+    pub overrides: Vec<ClaimOverride>,
     /// Seconds from now to `exp`; negative for an expired token.
-    pub(crate) lifetime_s: i64,
+    pub lifetime_s: i64,
 }
 
 impl TokenRequest {
     /// The claims of the token, at `now` (Unix seconds), from the provider at `base_url`.
-    pub(crate) fn claims(&self, base_url: &str, now: u64) -> Map<String, Value> {
+    #[must_use]
+    pub fn claims(&self, base_url: &str, now: u64) -> Map<String, Value> {
         let mut claims = object(match self.ci {
             None => self.plain(base_url),
             Some(ci) => jobs::claims(ci, self, now),
@@ -132,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::oidc::issuers;
+    use crate::issuers;
 
     const BASE: &str = "http://localhost:3006";
     const NOW: u64 = 1_767_225_600;

@@ -2,14 +2,15 @@ use std::str::FromStr;
 
 use identity::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
-    IssuerConfig, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
+    IssuerConfig, IssuerConfigError, IssuerKind, JenkinsClaims, JenkinsController, SubjectDomain,
 };
 
-use crate::endpoints::HOST;
+/// The domain of people's and URIs' subjects.
+const SUBJECT_DOMAIN: &str = "http://localhost";
 
 /// A CI system whose tokens can be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ci {
+pub enum Ci {
     /// GitHub Actions.
     Github,
     /// GitLab CI.
@@ -29,7 +30,7 @@ pub(crate) enum Ci {
 }
 
 /// What every Sigstore client asks its provider for.
-pub(crate) const AUDIENCE: &str = "sigstore";
+pub const AUDIENCE: &str = "sigstore";
 
 /// The organisation of Azure DevOps that development tokens are of.
 pub(super) const AZURE_ORGANIZATION: &str = "6a8f1c1e-3b0d-4d5a-9a7e-2f0c4b8d9e10";
@@ -47,7 +48,8 @@ pub(super) const CIRCLECI_ORGANIZATION: &str = "c1ec1111-2b3c-4d5e-8f60-718293a4
 pub(super) const BITBUCKET_WORKSPACE: &str = "b17b0c4e-5d6f-4a7b-8c9d-0e1f2a3b4c5d";
 
 impl Ci {
-    pub(crate) const ALL: [Self; 8] = [
+    /// Every one.
+    pub const ALL: [Self; 8] = [
         Self::Github,
         Self::Gitlab,
         Self::Azure,
@@ -59,7 +61,8 @@ impl Ci {
     ];
 
     /// Name, and path of its issuer below the provider's base URL.
-    pub(crate) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Github => "github",
             Self::Gitlab => "gitlab",
@@ -73,13 +76,15 @@ impl Ci {
     }
 
     /// The issuer's URL, `oidc_base` being the provider's.
-    pub(crate) fn issuer(self, oidc_base: &str) -> String {
+    #[must_use]
+    pub fn issuer(self, oidc_base: &str) -> String {
         format!("{oidc_base}/{}", self.name())
     }
 
     /// How the stack maps the claims of this CI's development tokens: as those of the real one, which
     /// the URL of the development issuer does not tell.
-    pub(crate) fn issuer_kind(self) -> IssuerKind {
+    #[must_use]
+    pub fn issuer_kind(self) -> IssuerKind {
         match self {
             Self::Github => IssuerKind::GithubWorkflow { base_url: IssuerKind::GITHUB.to_owned() },
             Self::Gitlab => IssuerKind::GitlabPipeline { base_url: IssuerKind::GITLAB.to_owned() },
@@ -103,7 +108,8 @@ impl Ci {
     /// Audiences that the stack accepts from this CI; the first is what its tokens have unless told.
     ///
     /// Where a job can choose, as most can, it is the one of every Sigstore client.
-    pub(crate) fn audiences(self) -> Vec<String> {
+    #[must_use]
+    pub fn audiences(self) -> Vec<String> {
         let audience = match self {
             Self::Azure => IssuerKind::AZURE_AUDIENCE,
             _ => AUDIENCE,
@@ -117,7 +123,10 @@ impl Ci {
 ///
 /// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
 /// provider makes is anybody in any case.
-pub(crate) fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<IssuerConfig>> {
+///
+/// # Errors
+/// [`IssuerConfigError`] where `base_url` is neither `https` nor on a loopback host.
+pub fn issuers(base_url: &str, own: Option<&str>) -> Result<Vec<IssuerConfig>, IssuerConfigError> {
     let plain = plain_issuer(base_url, own)?;
     let of_ci = |ci: Ci| {
         let audiences = with_own(ci.audiences(), own);
@@ -131,11 +140,14 @@ pub(crate) fn issuers(base_url: &str, own: Option<&str>) -> anyhow::Result<Vec<I
 }
 
 /// What the stack believes of people and URIs; its audiences are the clients that log people in.
-pub(crate) fn plain_issuer(base_url: &str, own: Option<&str>) -> anyhow::Result<IssuerConfig> {
-    let subject_domain = SubjectDomain::parse(&format!("http://{HOST}"))?;
+///
+/// # Errors
+/// As of [`issuers`].
+pub fn plain_issuer(base_url: &str, own: Option<&str>) -> Result<IssuerConfig, IssuerConfigError> {
+    let subject_domain = SubjectDomain::parse(SUBJECT_DOMAIN)?;
     let kind = IssuerKind::EmailOrUri { subject_domain };
     let audiences = with_own(vec![AUDIENCE.to_owned()], own);
-    Ok(IssuerConfig::new_loopback(base_url, audiences, kind)?)
+    IssuerConfig::new_loopback(base_url, audiences, kind)
 }
 
 /// The audiences of a job that can choose its own, with the deployment's.
@@ -178,7 +190,7 @@ mod tests {
 
     #[test]
     fn every_sample_of_the_page_on_issuers_is_sound() {
-        let page = include_str!("../../../../../docs/ci-issuers.md");
+        let page = include_str!("../../../../docs/ci-issuers.md");
         let samples = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
         let mut kinds = Vec::new();
         for sample in samples {
