@@ -13,14 +13,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use service::{Clock, harden};
 use store::{Fault, FaultyStore, LogStore};
+use testlog::{
+    Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
+};
 use tlog::{Hash, TreeHead, leaf_hash, verify_consistency, verify_inclusion};
 use x509::{
     Sct,
     ct::{AcceptedChains, Submission, tree_head_signed_data, validate_chain},
-};
-
-use testlog::{
-    Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
 };
 
 const ADD_CHAIN: &str = "/ct/v1/add-chain";

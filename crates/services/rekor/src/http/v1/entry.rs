@@ -48,9 +48,5 @@ pub(super) async fn at(
 pub(super) async fn find(face: &Face, what: &str, id: &str) -> Result<Option<u64>, ApiError> {
     let id: ::entry::rekor1::EntryId =
         id.parse().map_err(|error| ApiError::of_entry_id(what, error))?;
-    // An id of a tree that is not here is as unknown as an id that is nowhere.
-    if id.tree_id.is_some_and(|tree_id| tree_id != face.rekor1.tree_id()) {
-        return Ok(None);
-    }
-    Ok(face.log().find_leaf(&id.leaf_hash).await?)
+    Ok(face.rekor1.find(&id).await?)
 }

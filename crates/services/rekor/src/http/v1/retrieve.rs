@@ -6,7 +6,6 @@ use axum::{
 };
 use bytes::Bytes;
 use service::read_body;
-use tlog::Hash;
 use wire::rekor1::SearchLogQuery;
 
 use super::{
@@ -33,7 +32,9 @@ pub(super) async fn retrieve(
     for (at, id) in query.entry_uuids.iter().enumerate() {
         indexes.extend(entry::find(&face, &format!("entryUUIDs.{at} in body"), id).await?);
     }
-    for leaf_hash in proposed(&face, &query).await? {
+    for proposal in &query.entries {
+        let json = Bytes::copy_from_slice(proposal.get().as_bytes());
+        let leaf_hash = face.rekor1.leaf_hash_of(json).await?;
         indexes.extend(face.log().find_leaf(&leaf_hash).await?);
     }
     // No index is negative any more.
@@ -70,16 +71,4 @@ fn check(query: &SearchLogQuery) -> Result<(), ApiError> {
         return Err(ApiError::TooManyItems { limit: MAX_ITEMS });
     }
     Ok(())
-}
-
-/// Leaf hashes of the entries that these proposals would make.
-async fn proposed(face: &Face, query: &SearchLogQuery) -> Result<Vec<Hash>, ApiError> {
-    let mut leaves = Vec::with_capacity(query.entries.len());
-    for proposal in &query.entries {
-        let json = Bytes::copy_from_slice(proposal.get().as_bytes());
-        let kinds = face.options.kinds;
-        let verify = move || ::entry::rekor1::verify_proposed(&json, &kinds);
-        leaves.push(face.rekor1.cpu().run(verify).await??.leaf_hash());
-    }
-    Ok(leaves)
 }
