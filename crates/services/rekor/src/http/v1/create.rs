@@ -1,5 +1,7 @@
 //! `POST /api/v1/log/entries`.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     response::Response,
@@ -8,18 +10,19 @@ use http::{HeaderMap, StatusCode, header};
 use service::read_body;
 
 use super::{
-    BODY_LIMIT, Face,
+    BODY_LIMIT,
     answer::{entry_response, with_json},
     error::{ApiError, header_value},
 };
+use crate::Rekor1;
 
 /// Takes a proposed entry, and answers with the entry, its SET and its proof.
 pub(super) async fn create(
-    State(face): State<Face>,
+    State(rekor1): State<Arc<Rekor1>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let json = read_body(request, BODY_LIMIT).await?;
-    let answer = entry_response(&face, &face.rekor1.create(json).await?)?;
+    let answer = entry_response(&rekor1, &rekor1.create(json).await?)?;
     let mut headers = HeaderMap::new();
     // Bare, although RFC 9110 wants quotes: Go clients take it for the id as it is.
     headers.insert(header::ETAG, header_value(&answer.id));

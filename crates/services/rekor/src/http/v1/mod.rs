@@ -19,7 +19,6 @@ use axum::{
     middleware::from_fn,
     routing::{get, post},
 };
-use engine::Log;
 use service::Protocol;
 
 use self::error::render;
@@ -46,7 +45,7 @@ pub fn rekor1_router(rekor1: Arc<Rekor1>) -> Router {
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))
         .merge(api)
-        .with_state(Face { rekor1 })
+        .with_state(rekor1)
 }
 
 /// Limits and errors of [`rekor1_router`].
@@ -61,14 +60,3 @@ const BODY_LIMIT: usize = ::entry::rekor1::MAX_REQUEST_LEN;
 
 /// As for Rekor v2: a store that does not answer is given up on before it.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-#[derive(Clone)]
-struct Face {
-    rekor1: Arc<Rekor1>,
-}
-
-impl Face {
-    fn log(&self) -> &Log {
-        self.rekor1.log()
-    }
-}
