@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use const_oid::ObjectIdentifier;
 use crypto::{Signer, sha256};
+use ct::Sct;
 use wire::bundle::{Bundle, VerificationContent};
 use x509::{
-    CertificateChain, FulcioExtensions, LeafProfile, LeafView, Sct, SubjectAlternativeName,
-    UnsignedPrecertificate, ct, positive_serial_number, proof::parse_csr, verify_leaf_chain,
+    CertificateChain, FulcioExtensions, LeafProfile, LeafView, SubjectAlternativeName,
+    UnsignedPrecertificate, positive_serial_number, proof::parse_csr, verify_leaf_chain,
 };
 
 use crate::{
@@ -40,8 +41,8 @@ pub(crate) const NOW: u64 = 1_790_000_000;
 /// The CA of every certificate here; the same bytes in every run.
 pub(crate) static ROOT: LazyLock<Vec<u8>> = LazyLock::new(|| der::root(&ED25519));
 
-static ACCEPTED: LazyLock<ct::AcceptedChains> =
-    LazyLock::new(|| ct::AcceptedChains::from_der([[&*ROOT]]).unwrap());
+static ACCEPTED: LazyLock<x509::AcceptedChains> =
+    LazyLock::new(|| x509::AcceptedChains::from_der([[&*ROOT]]).unwrap());
 
 static NAMES: LazyLock<[SubjectAlternativeName; 3]> = LazyLock::new(|| {
     [
@@ -109,15 +110,15 @@ fn leaf(der: &[u8]) {
         assert_eq!(verifier.public_key(), view.public_key());
     }
     // A certificate is final or a precertificate, never both.
-    let poisoned = ct::pre_entry(der, view.public_key().spki_der()).is_ok();
+    let poisoned = x509::pre_entry(der, view.public_key().spki_der()).is_ok();
     assert!(!(poisoned && view.check_usage().is_ok()));
 }
 
 /// The promise inside a certificate holds only for the certificate that the log saw.
 fn embedded(der: &[u8]) {
-    if let Ok(sct) = ct::single_embedded_sct(der) {
-        assert_eq!(ct::embedded_scts(der), Ok(vec![sct.clone()]));
-        if let Ok(verified) = ct::verify_embedded_sct(der, &ROOT, P256.public_key()) {
+    if let Ok(sct) = x509::single_embedded_sct(der) {
+        assert_eq!(x509::embedded_scts(der), Ok(vec![sct.clone()]));
+        if let Ok(verified) = x509::verify_embedded_sct(der, &ROOT, P256.public_key()) {
             assert_eq!((&verified, verified.timestamp_ms), (&sct, NOW * 1000));
         }
     }
@@ -125,11 +126,11 @@ fn embedded(der: &[u8]) {
 
 fn precertificate(der: &[u8]) {
     let issuer = ED25519.public_key().spki_der();
-    let Ok(entry) = ct::pre_entry(der, issuer) else { return };
+    let Ok(entry) = x509::pre_entry(der, issuer) else { return };
     assert_eq!(entry.issuer_key_hash, sha256(issuer));
     // What is signed is shorter by the poison at least, and has none left to take out.
     assert!(entry.tbs.len() + 20 < der.len());
-    assert!(ct::pre_entry(&entry.tbs, issuer).is_err());
+    assert!(x509::pre_entry(&entry.tbs, issuer).is_err());
     let entry = ct::LogEntry::Precertificate(entry);
     let leaf = ct::merkle_tree_leaf(&entry, NOW, &[]).unwrap();
     assert_eq!(leaf, ct::signed_data(&entry, NOW, &[]).unwrap());
@@ -137,15 +138,15 @@ fn precertificate(der: &[u8]) {
 
 fn submission(input: &[u8]) {
     let sent = parts(input);
-    let Ok(submission) = ct::validate_chain(&sent, &ACCEPTED) else { return };
+    let Ok(submission) = x509::validate_chain(&sent, &ACCEPTED) else { return };
     assert_eq!(submission.chain().first().map(Vec::as_slice), sent.first().copied());
     assert_eq!(submission.chain().last(), Some(&*ROOT));
-    let as_precertificate = ct::pre_entry(sent[0], ED25519.public_key().spki_der());
+    let as_precertificate = x509::pre_entry(sent[0], ED25519.public_key().spki_der());
     assert!(!submission.is_precertificate() || as_precertificate.is_ok());
     let extra = submission.extra_data().unwrap();
     assert!(submission.chain().iter().skip(1).all(|issuer| contains(&extra, issuer)));
     // Asked again it is remembered, and the same.
-    assert_eq!(ct::validate_chain(&sent, &ACCEPTED), Ok(submission));
+    assert_eq!(x509::validate_chain(&sent, &ACCEPTED), Ok(submission));
 }
 
 fn submissions() -> Vec<Vec<u8>> {

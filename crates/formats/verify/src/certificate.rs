@@ -1,6 +1,6 @@
 use provenance::CertificateClaims;
 use thiserror::Error;
-use x509::{FulcioExtensions, LeafView, PathError, ct, verify_leaf_chain};
+use x509::{FulcioExtensions, LeafView, PathError, verify_leaf_chain};
 
 use crate::{
     Cause, Check, InstanceKind, SignerIdentity, SigningTime, Trust, VerifyError,
@@ -139,7 +139,7 @@ pub fn check_issued(leaf: &LeafView, trust: &Trust) -> Result<(), VerifyError> {
 
 /// Checks that exactly one SCT is in the leaf, by a CT log trusted at that time.
 pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result<(), VerifyError> {
-    let sct = ct::single_embedded_sct(leaf.der()).failing(Check::Sct)?;
+    let sct = x509::single_embedded_sct(leaf.der()).failing(Check::Sct)?;
     let log = trust.ct_log(&sct.log_id).ok_or_else(|| {
         let reason = "the promise is by a CT log that is not trusted";
         trust.lacks(InstanceKind::CtLog, Check::Sct, reason)
@@ -148,7 +148,7 @@ pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result
         let reason = "the CT log was not to be trusted at the time of its promise";
         return Err(Check::Sct.failed_by(Cause::OutsideValidity, reason));
     }
-    ct::verify_embedded_sct(leaf.der(), issuer, &log.key).failing(Check::Sct)?;
+    x509::verify_embedded_sct(leaf.der(), issuer, &log.key).failing(Check::Sct)?;
     Ok(())
 }
 

@@ -1,15 +1,15 @@
 use crypto::PublicKey;
+use ct::{LogEntry, PreCertEntry, Sct, SctError, encode_sct_list};
 use der::{Encode, asn1::OctetString};
 use spki::AlgorithmIdentifierOwned;
 use thiserror::Error;
 
 use crate::{
-    CertificateChain, LeafProfile, ProfileError, Sct, SctError,
+    CertificateChain, LeafProfile, ProfileError,
     certificate::{Tbs, assemble},
-    ct::{LogEntry, PreCertEntry},
     oid,
     profile::extension,
-    sct, to_pem,
+    to_pem,
 };
 
 /// Content of the poison extension: ASN.1 NULL (RFC 6962 §3.1).
@@ -92,7 +92,7 @@ impl Precertificate {
         ct_key: &PublicKey,
     ) -> Result<UnsignedCertificate, IssuanceError> {
         sct.verify(&self.log_entry()?, ct_key)?;
-        let list = OctetString::new(sct::encode_list(std::slice::from_ref(sct))?)?;
+        let list = OctetString::new(encode_sct_list(std::slice::from_ref(sct))?)?;
         let mut tbs = self.tbs;
         tbs.extensions.push(extension(oid::SCT_LIST, false, list.to_der()?)?);
         UnsignedCertificate::from_tbs(&tbs, &self.issuer_key)

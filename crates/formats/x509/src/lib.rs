@@ -1,6 +1,6 @@
-//! The Fulcio certificate profile: extensions, names, precertificates, SCTs and the checks around them.
+//! The Fulcio certificate profile: extensions, names, precertificates and the checks around them.
 //!
-//! Specifications: RFC 5280 (certificates), RFC 6962 (precertificates, SCTs, log entries),
+//! Specifications: RFC 5280 (certificates), RFC 6962 §3 (precertificates, chains; the rest is crate [`ct`]),
 //! RFC 2986 (certificate requests) and the OIDs below 1.3.6.1.4.1.57264 of Fulcio.
 //!
 //! Issuing follows the shape of every signature in this workspace: an unsigned value shows
@@ -21,7 +21,8 @@
 //! - [`oid`]: the object identifiers.
 //! - [`FulcioExtensions`], [`SubjectAlternativeName`]: what a certificate says about an identity.
 //! - [`LeafProfile`], [`CertificateChain`], [`UnsignedPrecertificate`], [`UnsignedCertificate`]: issuing.
-//! - [`Sct`], [`ct`]: Certificate Transparency, for the CA, the log and verifiers.
+//! - [`pre_entry`], [`verify_embedded_sct`]: what a log signed of a certificate, rebuilt.
+//! - [`AcceptedChains`], [`validate_chain`]: which chains a CT log takes, and what it logs of them.
 //! - [`LeafView`], [`AuthorityView`], [`verify_leaf_chain`]: reading and verifying.
 //! - [`proof`], [`lint`]: proof of possession and weak keys.
 
@@ -29,7 +30,7 @@ mod algorithm;
 mod authority;
 mod certificate;
 mod chain;
-pub mod ct;
+mod embedded;
 mod extensions;
 mod issuance;
 mod leaf;
@@ -37,15 +38,16 @@ pub mod lint;
 pub mod oid;
 mod path;
 mod pem_text;
+mod precertificate;
 mod profile;
 pub mod proof;
 mod san;
-mod sct;
-mod tls;
+mod submission;
 
 pub use authority::AuthorityView;
 pub use certificate::CertificateError;
 pub use chain::{CertificateChain, ChainError};
+pub use embedded::{EmbeddedSctError, embedded_scts, single_embedded_sct, verify_embedded_sct};
 pub use extensions::{ExtensionsError, FulcioExtensions};
 pub use issuance::{
     IssuanceError, IssuedCertificate, Precertificate, UnsignedCertificate, UnsignedPrecertificate,
@@ -53,6 +55,10 @@ pub use issuance::{
 pub use leaf::{LeafError, LeafView};
 pub use path::{PathError, VerifiedChain, verify_leaf_chain};
 pub use pem_text::{PemError, from_pem, to_pem};
+pub use precertificate::pre_entry;
 pub use profile::{LeafProfile, ProfileError, positive_serial_number};
 pub use san::{SanError, SubjectAlternativeName};
-pub use sct::{Sct, SctError};
+pub use submission::{
+    AcceptedChainError, AcceptedChains, MAX_SUBMITTED_CERTIFICATES, Submission, SubmissionError,
+    validate_chain,
+};

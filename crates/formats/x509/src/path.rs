@@ -20,7 +20,7 @@ const CODE_SIGNING_DER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03
 pub struct VerifiedChain(Vec<Vec<u8>>);
 
 impl VerifiedChain {
-    /// DER of the certificate that issued the leaf: what [`crate::ct::verify_embedded_sct`] wants.
+    /// DER of the certificate that issued the leaf: what [`crate::verify_embedded_sct`] wants.
     #[must_use]
     pub fn issuer(&self) -> &[u8] {
         self.0.first().map_or(&[], Vec::as_slice)

@@ -6,7 +6,7 @@ use anyhow::Context;
 use crypto::{PublicKey, Signer};
 use engine::{EntryRules, Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
 use postgres::PostgresLogStore;
-use rekor::{Rekor1, ensure_first_entry};
+use rekor::{Rekor1, Rekor1Options, Rekor1Parts, ensure_first_entry};
 use sqlite::SqliteLogStore;
 use store::{LogKind, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
@@ -157,8 +157,13 @@ impl Logs {
         let rekor1 = rekor1.context("cannot start the Rekor v1 log")?;
         let rekor2 = rekor2.context("cannot start the Rekor v2 log")?;
         tokio::try_join!(ensure_first_entry(&rekor1), ensure_first_entry(&rekor2))?;
-        let (signer, cpu) = (Arc::clone(&signers.rekor1), shared.cpu.clone());
-        let rekor1 = Rekor1::start(rekor1, signer, cpu, &tasks, shutdown.clone());
+        let rekor1 = Rekor1Parts {
+            log: rekor1,
+            signer: Arc::clone(&signers.rekor1),
+            cpu: shared.cpu.clone(),
+            options: Rekor1Options::default(),
+        };
+        let rekor1 = Rekor1::start(rekor1, &tasks, shutdown.clone());
         Ok(Self { ct, rekor1, rekor2, store, tasks, shutdown })
     }
 

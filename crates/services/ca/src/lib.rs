@@ -34,8 +34,8 @@ mod request;
 mod service;
 mod signing;
 
+pub use self::ct::CtError;
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
-pub use ct::CtError;
 pub use error::IssueError;
 pub use explain::audience_refusal;
 pub use fetch::{FetchError, FetchKind};

@@ -1,9 +1,10 @@
 //! What can go wrong in the CT log.
 
+use ct::SctError;
 use engine::{ReadError, SigningError, SubmitError};
 use service::Overloaded;
 use thiserror::Error;
-use x509::{SctError, ct::SubmissionError};
+use x509::SubmissionError;
 
 /// Why the CT log did not do what it was asked, sorted by whose fault it is.
 #[derive(Debug, Error)]

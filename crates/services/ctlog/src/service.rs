@@ -4,16 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::Signer;
+use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, UnsignedSct};
 use engine::{Log, SigningError};
 use service::{Clock, CpuPool};
 use store::{IdentityHash, NewEntry, StoredEntry};
-use x509::{
-    Sct,
-    ct::{
-        AcceptedChainError, AcceptedChains, LogEntry, SHA256_WITH_ECDSA, Submission, UnsignedSct,
-        validate_chain,
-    },
-};
+use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
 use crate::{CtError, SignedTreeHead, tree_head::TreeHeads};
 

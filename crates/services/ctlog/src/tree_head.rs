@@ -6,13 +6,10 @@ use std::sync::{
 };
 
 use crypto::Signer;
+use ct::{SctError, encode_digitally_signed, tree_head_signed_data};
 use engine::{Log, ReadError, SigningError};
 use tlog::TreeHead;
 use tokio::sync::OnceCell;
-use x509::{
-    SctError,
-    ct::{encode_digitally_signed, tree_head_signed_data},
-};
 
 use crate::{CtError, service::leaf_timestamp_ms};
 

@@ -5,14 +5,16 @@
 //!
 //! It refuses to: sequence what it has not verified, give out a timestamp that does not verify.
 //!
-//! - [`Rekor1`]: SETs, entry ids and search of v1.
-//! - [`http`]: both as routers.
-//! - Beside them what both share: what the log stores of a verified entry, and [`ensure_first_entry`].
+//! - [`Rekor1`]: the use cases of v1: entries with SETs, entry ids, search.
+//! - [`Rekor2`]: the use case of v2.
+//! - [`http`]: both as routers, which read and write HTTP and no more.
+//! - `entries`: what both share: what the log stores of a verified entry, [`ensure_first_entry`], [`OnDuplicate`].
 
-mod first_entry;
+mod entries;
 pub mod http;
-mod new_entry;
 mod v1;
+mod v2;
 
-pub use first_entry::{FirstEntryError, ensure_first_entry};
-pub use v1::{Rekor1, Rekor1Error, Rekor1Rules, tree_id};
+pub use entries::{FirstEntryError, OnDuplicate, ensure_first_entry};
+pub use v1::{Rekor1, Rekor1Error, Rekor1Options, Rekor1Parts, Rekor1Rules, tree_id};
+pub use v2::{Rekor2, Rekor2Error, Rekor2Options};

@@ -200,7 +200,7 @@ impl Ca {
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let promise = x509::ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
+        let promise = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
         let signature = ct.sign_now(promise.bytes_to_sign()).unwrap();
         let sct = promise.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Command};
 
-use x509::{CertificateError, LeafView, PathError, ct, from_pem, verify_leaf_chain};
+use x509::{CertificateError, LeafView, PathError, from_pem, verify_leaf_chain};
 
 const CONFIGURATION: &str = "\
 [req]
@@ -92,9 +92,9 @@ fn verified([leaf, issuing, root]: &Chain) -> Result<(), PathError> {
 #[track_caller]
 fn taken(chain: &Chain, name: &str) {
     verified(chain).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let accepted = ct::AcceptedChains::from_der([&chain[1..]]);
+    let accepted = x509::AcceptedChains::from_der([&chain[1..]]);
     let accepted = accepted.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    ct::validate_chain(chain, &accepted).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    x509::validate_chain(chain, &accepted).unwrap_or_else(|error| panic!("{name}: {error:?}"));
 }
 
 // Before, links by P-256 with SHA-384, P-384 with SHA-512 and the like were refused.
@@ -132,8 +132,8 @@ fn refuses_chains_by_sha1() {
         let chain = folder.chain("-sha1", &[]);
         let error = verified(&chain).unwrap_err();
         assert!(matches!(error, PathError::Path(_)), "{error:?}");
-        let error = ct::AcceptedChains::from_der([&chain[1..]]).unwrap_err();
-        let ct::AcceptedChainError::Certificate { position: 0, source } = error else {
+        let error = x509::AcceptedChains::from_der([&chain[1..]]).unwrap_err();
+        let x509::AcceptedChainError::Certificate { position: 0, source } = error else {
             panic!("{error:?}");
         };
         assert!(matches!(source, CertificateError::SignatureAlgorithm(_)), "{source:?}");

@@ -1,14 +1,15 @@
 //! A CA hierarchy and a CT log in memory, and the steps by which they issue.
 
 use crypto::{KeyType, LocalSigner, Signer};
+use ct::Sct;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm,
     date_time_ymd,
 };
 use x509::{
-    CertificateChain, FulcioExtensions, IssuedCertificate, LeafProfile, Precertificate, Sct,
-    SubjectAlternativeName, UnsignedPrecertificate, ct, positive_serial_number,
+    CertificateChain, FulcioExtensions, IssuedCertificate, LeafProfile, Precertificate,
+    SubjectAlternativeName, UnsignedPrecertificate, positive_serial_number,
 };
 
 /// 2026-09-21T14:13:20Z.
@@ -91,8 +92,8 @@ impl Hierarchy {
     pub(crate) fn promise(&self, precertificate: &Precertificate) -> Sct {
         let mut sent = vec![precertificate.der().to_vec()];
         sent.extend_from_slice(self.chain.certificates());
-        let roots = ct::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
-        let submission = ct::validate_chain(&sent, &roots).unwrap();
+        let roots = x509::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
+        let submission = x509::validate_chain(&sent, &roots).unwrap();
         let unsigned = ct::UnsignedSct::new(submission.entry().clone(), NOW * 1000 + 7).unwrap();
         let signature = self.log.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.log.public_key()).unwrap()

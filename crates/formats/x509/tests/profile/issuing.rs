@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use crypto::{KeyType, LocalSigner, Signer};
+use ct::SctError;
 use der::{Decode, Encode};
 use proptest::prelude::*;
 use x509::{
-    FulcioExtensions, IssuanceError, LeafProfile, LeafView, ProfileError, SanError, SctError,
-    SubjectAlternativeName, UnsignedCertificate, UnsignedPrecertificate, ct, oid,
+    FulcioExtensions, IssuanceError, LeafProfile, LeafView, ProfileError, SanError,
+    SubjectAlternativeName, UnsignedCertificate, UnsignedPrecertificate, oid,
     positive_serial_number, to_pem, verify_leaf_chain,
 };
 use x509_cert::{Certificate, ext::Extension};
@@ -126,7 +127,7 @@ fn works_without_a_log() {
     let unsigned = UnsignedCertificate::without_sct(&profile(), &hierarchy.chain).unwrap();
     let signature = hierarchy.issuing.sign_now(unsigned.bytes_to_sign()).unwrap();
     let leaf = unsigned.with_signature(&signature, hierarchy.issuing.public_key()).unwrap();
-    assert_eq!(ct::embedded_scts(leaf.der()), Ok(Vec::new()));
+    assert_eq!(x509::embedded_scts(leaf.der()), Ok(Vec::new()));
     let roots = [hierarchy.root()];
     verify_leaf_chain(leaf.der(), &[hierarchy.intermediate()], &roots, NOW).unwrap();
 }
@@ -227,16 +228,16 @@ fn embedded_sct_verifies_and_no_other_does() {
     let hierarchy = Hierarchy::new();
     let leaf = hierarchy.issue(&profile());
     let log_key = hierarchy.log.public_key();
-    let sct = ct::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), log_key).unwrap();
+    let sct = x509::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), log_key).unwrap();
     assert_eq!(sct.timestamp_ms, NOW * 1000 + 7);
-    assert_eq!(ct::single_embedded_sct(leaf.der()), Ok(sct));
+    assert_eq!(x509::single_embedded_sct(leaf.der()), Ok(sct));
 
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
     let error =
-        ct::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), stranger.public_key());
-    assert_eq!(error, Err(ct::EmbeddedSctError::Sct(SctError::UnknownLog)));
-    let error = ct::verify_embedded_sct(leaf.der(), hierarchy.root(), log_key);
-    assert!(matches!(error, Err(ct::EmbeddedSctError::Leaf(_))), "{error:?}");
+        x509::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), stranger.public_key());
+    assert_eq!(error, Err(x509::EmbeddedSctError::Sct(SctError::UnknownLog)));
+    let error = x509::verify_embedded_sct(leaf.der(), hierarchy.root(), log_key);
+    assert!(matches!(error, Err(x509::EmbeddedSctError::Leaf(_))), "{error:?}");
 }
 
 /// The extensions of a TBS without those of type `oid`, and the TBS' other bytes.
@@ -338,7 +339,7 @@ proptest! {
         let roots = [hierarchy.root()];
         prop_assert!(verify_leaf_chain(&leaf, &[hierarchy.intermediate()], &roots, NOW).is_err());
         let key = hierarchy.log.public_key();
-        prop_assert!(ct::verify_embedded_sct(&leaf, hierarchy.intermediate(), key).is_err());
+        prop_assert!(x509::verify_embedded_sct(&leaf, hierarchy.intermediate(), key).is_err());
         drop(LeafView::from_der(&leaf).map(|view| view.subject_alternative_name()));
     }
 

@@ -1,19 +1,19 @@
-//! What a CT log takes, stores and signs.
+//! What a CT log takes, and what it logs of it.
 
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::Signer;
 use der::{Decode, Encode};
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
-use x509::{CertificateError, Sct, SctError, ct};
+use x509::CertificateError;
 
-use crate::authority::{Authority, Hierarchy, NOW, profile};
+use crate::authority::{Authority, Hierarchy, profile};
 
-fn accepted(hierarchy: &Hierarchy) -> ct::AcceptedChains {
-    ct::AcceptedChains::from_der([hierarchy.chain.certificates()]).unwrap()
+fn accepted(hierarchy: &Hierarchy) -> x509::AcceptedChains {
+    x509::AcceptedChains::from_der([hierarchy.chain.certificates()]).unwrap()
 }
 
 /// A leaf below a fresh root, with poison extensions of the given criticality and content.
-fn poisoned(poisons: &[(bool, &[u8])]) -> Result<ct::Submission, ct::SubmissionError> {
+fn poisoned(poisons: &[(bool, &[u8])]) -> Result<x509::Submission, x509::SubmissionError> {
     let root = Authority::root();
     let mut leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256);
     leaf.params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -23,13 +23,13 @@ fn poisoned(poisons: &[(bool, &[u8])]) -> Result<ct::Submission, ct::SubmissionE
         poison.set_criticality(*critical);
         leaf.params.custom_extensions.push(poison);
     }
-    let accepted = ct::AcceptedChains::from_der([[root.self_signed()]]).unwrap();
-    ct::validate_chain(&[leaf.signed_by(&root)], &accepted)
+    let accepted = x509::AcceptedChains::from_der([[root.self_signed()]]).unwrap();
+    x509::validate_chain(&[leaf.signed_by(&root)], &accepted)
 }
 
-fn cause(error: ct::SubmissionError) -> CertificateError {
+fn cause(error: x509::SubmissionError) -> CertificateError {
     match error {
-        ct::SubmissionError::Leaf(source) => source,
+        x509::SubmissionError::Leaf(source) => source,
         other => panic!("{other:?}"),
     }
 }
@@ -40,8 +40,8 @@ fn takes_a_precertificate_with_and_without_its_root() {
     let precertificate = hierarchy.precertificate(&profile());
     let short = [precertificate.der(), hierarchy.intermediate()];
     let long = [precertificate.der(), hierarchy.intermediate(), hierarchy.root()];
-    let submission = ct::validate_chain(&short, &accepted(&hierarchy)).unwrap();
-    assert_eq!(submission, ct::validate_chain(&long, &accepted(&hierarchy)).unwrap());
+    let submission = x509::validate_chain(&short, &accepted(&hierarchy)).unwrap();
+    assert_eq!(submission, x509::validate_chain(&long, &accepted(&hierarchy)).unwrap());
     assert_eq!(submission.chain(), long);
     assert!(submission.is_precertificate());
     assert_eq!(*submission.entry(), precertificate.log_entry().unwrap());
@@ -52,7 +52,7 @@ fn takes_a_final_certificate_as_it_is() {
     let hierarchy = Hierarchy::new();
     let leaf = hierarchy.issue(&profile());
     let sent = [leaf.der(), hierarchy.intermediate()];
-    let submission = ct::validate_chain(&sent, &accepted(&hierarchy)).unwrap();
+    let submission = x509::validate_chain(&sent, &accepted(&hierarchy)).unwrap();
     assert!(!submission.is_precertificate());
     assert_eq!(*submission.entry(), ct::LogEntry::Certificate(leaf.der().to_vec()));
 }
@@ -62,11 +62,11 @@ fn pre_entry_is_the_tbs_without_poison_and_the_issuers_key_hash() {
     let hierarchy = Hierarchy::new();
     let precertificate = hierarchy.precertificate(&profile());
     let issuer_spki = hierarchy.issuing.public_key().spki_der();
-    let entry = ct::pre_entry(precertificate.der(), issuer_spki).unwrap();
+    let entry = x509::pre_entry(precertificate.der(), issuer_spki).unwrap();
     assert_eq!(entry.issuer_key_hash, crypto::sha256(issuer_spki));
     assert_eq!(ct::LogEntry::Precertificate(entry), precertificate.log_entry().unwrap());
     let leaf = hierarchy.issue(&profile());
-    assert_eq!(ct::pre_entry(leaf.der(), issuer_spki), Err(CertificateError::NoPoison));
+    assert_eq!(x509::pre_entry(leaf.der(), issuer_spki), Err(CertificateError::NoPoison));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn refuses_ber_that_is_not_der() {
     let poison = [0x01, 0x01, 0xff, 0x04, 0x02, 0x05, 0x00];
     let at = der.windows(poison.len()).position(|window| window == poison).unwrap();
     der[at + 2] = 0x01;
-    assert!(ct::pre_entry(&der, issuer_spki).is_err());
+    assert!(x509::pre_entry(&der, issuer_spki).is_err());
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn refuses_explicit_defaults() {
     outer.extend_from_slice(&certificate.signature_algorithm().to_der().unwrap());
     outer.extend_from_slice(&certificate.signature().to_der().unwrap());
     let der = [longer_header(0x30, outer.len()), outer].concat();
-    let error = ct::embedded_scts(&der).unwrap_err();
-    assert_eq!(error, ct::EmbeddedSctError::Leaf(CertificateError::NotCanonical));
+    let error = x509::embedded_scts(&der).unwrap_err();
+    assert_eq!(error, x509::EmbeddedSctError::Leaf(CertificateError::NotCanonical));
 }
 
 /// A DER header with two bytes of length.
@@ -134,13 +134,13 @@ fn refuses_chains_that_lead_nowhere() {
     let hierarchy = Hierarchy::new();
     let stranger = Hierarchy::new();
     let precertificate = hierarchy.precertificate(&profile());
-    let refuse = |chain: &[&[u8]]| ct::validate_chain(chain, &accepted(&hierarchy)).unwrap_err();
+    let refuse = |chain: &[&[u8]]| x509::validate_chain(chain, &accepted(&hierarchy)).unwrap_err();
     let sent: Vec<Vec<u8>> = Vec::new();
-    let error = ct::validate_chain(&sent, &accepted(&hierarchy)).unwrap_err();
-    assert_eq!(error, ct::SubmissionError::Length(0));
-    let unknown = ct::SubmissionError::UnknownIssuer;
+    let error = x509::validate_chain(&sent, &accepted(&hierarchy)).unwrap_err();
+    assert_eq!(error, x509::SubmissionError::Length(0));
+    let unknown = x509::SubmissionError::UnknownIssuer;
     assert_eq!(refuse(&[precertificate.der()]), unknown);
-    assert_eq!(refuse(&[hierarchy.root()]), ct::SubmissionError::NoLeaf);
+    assert_eq!(refuse(&[hierarchy.root()]), x509::SubmissionError::NoLeaf);
     let other = [precertificate.der(), stranger.intermediate(), stranger.root()];
     assert_eq!(refuse(&other), unknown);
     let gap = [precertificate.der(), hierarchy.root()];
@@ -160,11 +160,11 @@ fn refuses_another_ca_below_the_same_root() {
     for with_root in [false, true] {
         let mut sent = vec![precertificate.der(), foreign.intermediate()];
         sent.extend(with_root.then_some(foreign.root()));
-        let error = ct::validate_chain(&sent, &accepted(&own)).unwrap_err();
-        assert_eq!(error, ct::SubmissionError::UnknownIssuer);
+        let error = x509::validate_chain(&sent, &accepted(&own)).unwrap_err();
+        assert_eq!(error, x509::SubmissionError::UnknownIssuer);
         let both = [own.chain.certificates(), foreign.chain.certificates()];
-        let both = ct::AcceptedChains::from_der(both).unwrap();
-        ct::validate_chain(&sent, &both).unwrap();
+        let both = x509::AcceptedChains::from_der(both).unwrap();
+        x509::validate_chain(&sent, &both).unwrap();
     }
 }
 
@@ -176,8 +176,8 @@ fn refuses_a_leaf_and_a_ca_that_the_root_signed_itself() {
     let other = Authority::intermediate().signed_by(&root);
     for first in [&leaf, &other] {
         for sent in [vec![first.as_slice()], vec![first, hierarchy.root()]] {
-            let error = ct::validate_chain(&sent, &accepted(&hierarchy)).unwrap_err();
-            assert_eq!(error, ct::SubmissionError::UnknownIssuer);
+            let error = x509::validate_chain(&sent, &accepted(&hierarchy)).unwrap_err();
+            assert_eq!(error, x509::SubmissionError::UnknownIssuer);
         }
     }
 }
@@ -186,25 +186,25 @@ fn refuses_a_leaf_and_a_ca_that_the_root_signed_itself() {
 fn a_leaf_alone_finds_the_root_that_issued_it() {
     let (first, second) = (Authority::root(), Authority::root());
     let chains = [[first.self_signed()], [second.self_signed()]];
-    let accepted = ct::AcceptedChains::from_der(&chains).unwrap();
+    let accepted = x509::AcceptedChains::from_der(&chains).unwrap();
     let leaf = Authority::new("leaf", &rcgen::PKCS_ECDSA_P256_SHA256).signed_by(&second);
-    let submission = ct::validate_chain(std::slice::from_ref(&leaf), &accepted).unwrap();
+    let submission = x509::validate_chain(std::slice::from_ref(&leaf), &accepted).unwrap();
     assert_eq!(submission.chain(), [leaf, chains[1][0].clone()]);
 }
 
 #[test]
 fn refuses_more_than_ten_certificates() {
     let hierarchy = Hierarchy::new();
-    let many = vec![hierarchy.root(); ct::MAX_SUBMITTED_CERTIFICATES + 1];
-    let error = ct::validate_chain(&many, &accepted(&hierarchy)).unwrap_err();
-    assert_eq!(error, ct::SubmissionError::Length(11));
+    let many = vec![hierarchy.root(); x509::MAX_SUBMITTED_CERTIFICATES + 1];
+    let error = x509::validate_chain(&many, &accepted(&hierarchy)).unwrap_err();
+    assert_eq!(error, x509::SubmissionError::Length(11));
 }
 
 #[test]
 fn refuses_overlong_certificates() {
     let hierarchy = Hierarchy::new();
     let error =
-        ct::validate_chain(&[vec![0x30; 16 * 1024 + 1]], &accepted(&hierarchy)).unwrap_err();
+        x509::validate_chain(&[vec![0x30; 16 * 1024 + 1]], &accepted(&hierarchy)).unwrap_err();
     assert_eq!(cause(error), CertificateError::TooLong);
 }
 
@@ -214,29 +214,32 @@ fn accepts_no_chain_of_issuers_that_are_no_authority() {
     let mut intermediate = Authority::intermediate();
     let read = |root: &Authority, intermediate: &Authority| {
         let chain = [intermediate.signed_by(root), root.self_signed()];
-        ct::AcceptedChains::from_der([chain]).map(drop)
+        x509::AcceptedChains::from_der([chain]).map(drop)
     };
     read(&root, &intermediate).unwrap();
     intermediate.params.is_ca = IsCa::NoCa;
     let error = read(&root, &intermediate).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::NotAnAuthority(0));
+    assert_eq!(error, x509::AcceptedChainError::NotAnAuthority(0));
     intermediate.params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     root.params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let error = read(&root, &intermediate).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::NotAnAuthority(1));
+    assert_eq!(error, x509::AcceptedChainError::NotAnAuthority(1));
 }
 
 #[test]
 fn accepts_no_chain_with_a_gap_or_without_a_certificate() {
     let (hierarchy, stranger) = (Hierarchy::new(), Hierarchy::new());
     let error =
-        ct::AcceptedChains::from_der([[hierarchy.intermediate(), stranger.root()]]).unwrap_err();
-    assert!(matches!(error, ct::AcceptedChainError::Certificate { position: 0, .. }), "{error:?}");
+        x509::AcceptedChains::from_der([[hierarchy.intermediate(), stranger.root()]]).unwrap_err();
+    assert!(
+        matches!(error, x509::AcceptedChainError::Certificate { position: 0, .. }),
+        "{error:?}"
+    );
     let none: [Vec<u8>; 0] = [];
-    let error = ct::AcceptedChains::from_der([none]).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::Length(0));
-    let error = ct::AcceptedChains::from_der([vec![hierarchy.root(); 10]]).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::Length(10));
+    let error = x509::AcceptedChains::from_der([none]).unwrap_err();
+    assert_eq!(error, x509::AcceptedChainError::Length(0));
+    let error = x509::AcceptedChains::from_der([vec![hierarchy.root(); 10]]).unwrap_err();
+    assert_eq!(error, x509::AcceptedChainError::Length(10));
 }
 
 #[test]
@@ -246,11 +249,11 @@ fn an_accepted_chain_vouches_for_no_leaf_of_another() {
     let accepted = accepted(&hierarchy);
     let good =
         [hierarchy.precertificate(&profile()).der().to_vec(), hierarchy.intermediate().to_vec()];
-    let first = ct::validate_chain(&good, &accepted).unwrap();
-    assert_eq!(ct::validate_chain(&good, &accepted), Ok(first));
+    let first = x509::validate_chain(&good, &accepted).unwrap();
+    assert_eq!(x509::validate_chain(&good, &accepted), Ok(first));
     let foreign = stranger.precertificate(&profile());
     let sent = [foreign.der(), hierarchy.intermediate()];
-    let error = ct::validate_chain(&sent, &accepted).unwrap_err();
+    let error = x509::validate_chain(&sent, &accepted).unwrap_err();
     assert_eq!(cause(error), CertificateError::SignatureMismatch);
 }
 
@@ -258,8 +261,8 @@ fn an_accepted_chain_vouches_for_no_leaf_of_another() {
 fn accepts_no_chain_of_issuers_that_may_not_sign_certificates() {
     let mut root = Authority::root();
     root.params.key_usages = vec![KeyUsagePurpose::CrlSign];
-    let error = ct::AcceptedChains::from_der([[root.self_signed()]]).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::NotAnAuthority(0));
+    let error = x509::AcceptedChains::from_der([[root.self_signed()]]).unwrap_err();
+    assert_eq!(error, x509::AcceptedChainError::NotAnAuthority(0));
 }
 
 #[test]
@@ -269,8 +272,8 @@ fn accepts_no_chain_of_precertificate_signing_certificates() {
     let usage = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 11129, 2, 4, 4]);
     intermediate.params.extended_key_usages.push(usage);
     let chain = [intermediate.signed_by(&root), root.self_signed()];
-    let error = ct::AcceptedChains::from_der([chain]).unwrap_err();
-    assert_eq!(error, ct::AcceptedChainError::PrecertificateSigning(0));
+    let error = x509::AcceptedChains::from_der([chain]).unwrap_err();
+    assert_eq!(error, x509::AcceptedChainError::PrecertificateSigning(0));
 }
 
 /// A vector of the TLS presentation language with a length of three bytes.
@@ -286,7 +289,7 @@ fn extra_data_is_precertificate_then_chain() {
     let issuers = [vector24(hierarchy.intermediate()), vector24(hierarchy.root())].concat();
     let extra_data = |leaf: &[u8]| {
         let sent = [leaf, hierarchy.intermediate()];
-        ct::validate_chain(&sent, &accepted(&hierarchy)).unwrap().extra_data().unwrap()
+        x509::validate_chain(&sent, &accepted(&hierarchy)).unwrap().extra_data().unwrap()
     };
     assert_eq!(extra_data(leaf.der()), vector24(&issuers));
     let expected = [vector24(precertificate.der()), vector24(&issuers)].concat();
@@ -294,125 +297,12 @@ fn extra_data_is_precertificate_then_chain() {
 }
 
 #[test]
-fn structures_have_the_bytes_of_rfc_6962() {
-    let entry = ct::LogEntry::Precertificate(ct::PreCertEntry {
-        issuer_key_hash: [0xaa; 32],
-        tbs: vec![1, 2, 3],
-    });
-    let hash = "aa".repeat(32);
-    let body = format!("0000000000000102 0001 {hash} 000003 010203 0001 09").replace(' ', "");
-    let signed = ct::signed_data(&entry, 0x0102, &[9]).unwrap();
-    assert_eq!(hex::encode(signed), format!("0000{body}"));
-    let leaf = ct::merkle_tree_leaf(&entry, 0x0102, &[9]).unwrap();
-    assert_eq!(hex::encode(leaf), format!("0000{body}"));
-
-    let entry = ct::LogEntry::Certificate(vec![7]);
-    let leaf = ct::merkle_tree_leaf(&entry, 1, &[]).unwrap();
-    assert_eq!(hex::encode(leaf), "0000000000000000000100000000010700 00".replace(' ', ""));
-    let head = ct::tree_head_signed_data(1, 2, &[0xbb; 32]);
-    let expected = format!("0001{:016x}{:016x}{}", 1, 2, "bb".repeat(32));
-    assert_eq!(hex::encode(head), expected);
-}
-
-#[test]
-fn refuses_fields_longer_than_their_prefix() {
-    let entry = ct::LogEntry::Certificate(Vec::new());
-    assert_eq!(ct::signed_data(&entry, 0, &vec![0; 0x1_0000]), Err(SctError::TooLong));
-    let entry = ct::LogEntry::Certificate(vec![0; 0x100_0000]);
-    assert_eq!(ct::merkle_tree_leaf(&entry, 0, &[]), Err(SctError::TooLong));
-    let sct = Sct { signature: vec![0; 0x1_0000], ..sct(1) };
-    assert_eq!(sct.encode(), Err(SctError::TooLong));
-}
-
-#[test]
-fn log_releases_no_sct_that_does_not_verify() {
-    let log = LocalSigner::generate(KeyType::EcdsaP256, "log").unwrap();
-    let unsigned = ct::UnsignedSct::new(ct::LogEntry::Certificate(vec![1]), NOW).unwrap();
-    let signature = log.sign_now(b"something else").unwrap();
-    let error = unsigned.clone().with_signature(&signature, log.public_key()).unwrap_err();
-    assert_eq!(error, SctError::SignatureMismatch);
-    let wrong = LocalSigner::generate(KeyType::Ed25519, "log").unwrap();
-    let signature = wrong.sign_now(unsigned.bytes_to_sign()).unwrap();
-    let error = unsigned.with_signature(&signature, wrong.public_key()).unwrap_err();
-    assert_eq!(error, SctError::LogKey);
-}
-
-// RFC 6962 section 2.1.4 leaves logs the choice; before, promises by RSA did not even decode.
-#[test]
-fn promises_of_an_rsa_log_verify_and_fit_no_other_key() {
-    let log = LocalSigner::generate(KeyType::Rsa2048, "log").unwrap();
-    let entry = ct::LogEntry::Certificate(vec![7]);
-    let message = ct::signed_data(&entry, NOW, &[]).unwrap();
-    let promise = |algorithm| Sct {
-        log_id: log.public_key().spki_sha256(),
-        timestamp_ms: NOW,
-        extensions: Vec::new(),
-        algorithm,
-        signature: log.sign_now(&message).unwrap(),
-    };
-    let sct = Sct::decode(&promise([4, 1]).encode().unwrap()).unwrap();
-    sct.verify(&entry, log.public_key()).unwrap();
-    let other = promise([6, 1]).verify(&entry, log.public_key());
-    assert_eq!(other, Err(SctError::SignatureMismatch));
-    let ecdsa = promise([4, 3]).verify(&entry, log.public_key());
-    assert_eq!(ecdsa, Err(SctError::LogKey));
-}
-
-fn sct(timestamp_ms: u64) -> Sct {
-    Sct {
-        log_id: [1; 32],
-        timestamp_ms,
-        extensions: vec![4],
-        algorithm: ct::SHA256_WITH_ECDSA,
-        signature: vec![0x30, 0],
-    }
-}
-
-#[test]
-fn sct_lists_survive_encoding() {
-    for scts in [vec![sct(1)], vec![sct(2), sct(u64::MAX)]] {
-        let list = ct::encode_sct_list(&scts).unwrap();
-        assert_eq!(ct::decode_sct_list(&list), Ok(scts));
-    }
-}
-
-#[test]
-fn refuses_malformed_scts() {
-    let good = sct(1).encode().unwrap();
-    let changed = |at: usize, to: u8| {
-        let mut bytes = good.clone();
-        bytes[at] = to;
-        Sct::decode(&bytes)
-    };
-    assert_eq!(Sct::decode(&good), Ok(sct(1)));
-    assert_eq!(changed(0, 1), Err(SctError::Version));
-    assert_eq!(changed(44, 2), Err(SctError::SignatureAlgorithm));
-    assert_eq!(changed(44, 3), Err(SctError::SignatureAlgorithm));
-    assert_eq!(changed(45, 0), Err(SctError::SignatureAlgorithm));
-    assert_eq!(changed(45, 2), Err(SctError::SignatureAlgorithm));
-    assert_eq!(changed(45, 1).unwrap().algorithm, [4, 1], "RSA, RFC 6962 section 2.1.4");
-    assert_eq!(Sct::decode(&[good.as_slice(), &[0]].concat()), Err(SctError::Malformed));
-    for length in 0..good.len() {
-        assert!(Sct::decode(&good[..length]).is_err(), "{length}");
-    }
-}
-
-#[test]
-fn refuses_empty_lists_and_bytes_after_them() {
-    assert_eq!(ct::decode_sct_list(&[]), Err(SctError::Malformed));
-    assert_eq!(ct::decode_sct_list(&[0, 0]), Err(SctError::Malformed));
-    let mut list = ct::encode_sct_list(&[sct(1)]).unwrap();
-    list.push(0);
-    assert_eq!(ct::decode_sct_list(&list), Err(SctError::Malformed));
-}
-
-#[test]
 fn roots_are_given_back_as_they_came() {
     let hierarchy = Hierarchy::new();
     assert_eq!(accepted(&hierarchy).roots(), [hierarchy.root()]);
-    let twice = ct::AcceptedChains::from_der([hierarchy.chain.certificates(); 2]).unwrap();
+    let twice = x509::AcceptedChains::from_der([hierarchy.chain.certificates(); 2]).unwrap();
     assert_eq!(twice.roots(), [hierarchy.root()]);
-    assert!(ct::AcceptedChains::from_der([[[0x30, 0x00]]]).is_err());
+    assert!(x509::AcceptedChains::from_der([[[0x30, 0x00]]]).is_err());
 }
 
 proptest! {
@@ -423,16 +313,8 @@ proptest! {
         let position = position % der.len();
         der[position] ^= flip;
         let sent = [der.as_slice(), hierarchy.intermediate()];
-        prop_assert!(ct::validate_chain(&sent, &accepted(&hierarchy)).is_err());
-        let _ = ct::pre_entry(&der, hierarchy.issuing.public_key().spki_der());
-    }
-
-    #[test]
-    fn any_bytes_that_decode_as_sct_encode_back(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-        if let Ok(sct) = Sct::decode(&bytes) {
-            prop_assert_eq!(sct.encode().unwrap(), bytes.clone());
-        }
-        let _ = ct::decode_sct_list(&bytes);
+        prop_assert!(x509::validate_chain(&sent, &accepted(&hierarchy)).is_err());
+        let _ = x509::pre_entry(&der, hierarchy.issuing.public_key().spki_der());
     }
 }
 
@@ -445,12 +327,12 @@ fn takes_another_certificate_of_a_served_ca_and_logs_the_known_one() {
     assert_ne!(known.intermediate(), renewed.intermediate());
     let precertificate = renewed.precertificate(&profile());
     let sent = [precertificate.der(), renewed.intermediate()];
-    let submission = ct::validate_chain(&sent, &accepted(&known)).unwrap();
+    let submission = x509::validate_chain(&sent, &accepted(&known)).unwrap();
     assert_eq!(submission.chain()[1], known.intermediate());
     // The same name with another key is another CA.
     let foreign = Hierarchy::of(&root, &Authority::intermediate());
     let precertificate = foreign.precertificate(&profile());
     let sent = [precertificate.der(), foreign.intermediate()];
-    let error = ct::validate_chain(&sent, &accepted(&known)).unwrap_err();
-    assert_eq!(error, ct::SubmissionError::UnknownIssuer);
+    let error = x509::validate_chain(&sent, &accepted(&known)).unwrap_err();
+    assert_eq!(error, x509::SubmissionError::UnknownIssuer);
 }

@@ -10,8 +10,7 @@ use crypto::PublicKey;
 use der::Decode;
 use serde_json::Value;
 use x509::{
-    LeafError, LeafView, SanError, SubjectAlternativeName, VerifiedChain, ct, oid,
-    verify_leaf_chain,
+    LeafError, LeafView, SanError, SubjectAlternativeName, VerifiedChain, oid, verify_leaf_chain,
 };
 
 /// What one trusted root says about certificates.
@@ -120,9 +119,9 @@ fn embedded_scts_of_others_verify() {
     for (path, der) in leaves() {
         let leaf = LeafView::from_der(&der).unwrap();
         let chain = chain_of(&leaf, &trust).unwrap_or_else(|| panic!("{}", path.display()));
-        let sct = ct::single_embedded_sct(&der).unwrap();
+        let sct = x509::single_embedded_sct(&der).unwrap();
         let key = trust.logs.iter().find(|key| key.spki_sha256() == sct.log_id).unwrap();
-        assert_eq!(ct::verify_embedded_sct(&der, chain.issuer(), key), Ok(sct));
+        assert_eq!(x509::verify_embedded_sct(&der, chain.issuer(), key), Ok(sct));
         verified += 1;
     }
     assert!(verified > 10, "{verified}");

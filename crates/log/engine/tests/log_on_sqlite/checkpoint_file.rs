@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use engine::StartError;
 use store::LogStore;
-use tlog::SignedNote;
-
 use testlog::{Home, Lie, Tampering, copy_database, entry};
+use tlog::SignedNote;
 
 #[tokio::test]
 async fn the_file_holds_the_last_signed_checkpoint_after_a_shutdown() {

@@ -14,9 +14,8 @@ use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
 use futures::future::join_all;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, IndexKeyType, LogStore};
-use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
-
 use testlog::{Home, Running, Tampering, body, entry, unavailable};
+use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
 
 #[tokio::test]
 async fn an_empty_log_has_a_signed_checkpoint() {

@@ -10,9 +10,8 @@ use crypto::{PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{StartError, StopReason, SubmitError};
 use futures::future::join_all;
 use store::{Fault, FaultyStore, LogStore, StoreError};
-use tlog::verify_consistency;
-
 use testlog::{Home, Lie, Running, Tampering, body, entry, unavailable};
+use tlog::verify_consistency;
 
 async fn faulty(home: &Home) -> (Arc<FaultyStore>, Running) {
     let store = Arc::new(FaultyStore::new(home.open_store().await));

@@ -3,7 +3,6 @@
 use engine::{Finding, Leaves, fsck};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use store::{Batch, LogStore};
-
 use testlog::{Home, Lie, NOW, Running, Tampering, body, damage, entry};
 
 /// A log of that size, closed and opened again behind a lie.

@@ -102,7 +102,7 @@ impl PublicDir {
         for path in further {
             let chain = load_chain(path)?
                 .with_context(|| format!("{} of `further_ca_chains` is missing", path.display()))?;
-            x509::ct::AcceptedChains::from_der([&chain]).with_context(|| {
+            x509::AcceptedChains::from_der([&chain]).with_context(|| {
                 format!("{} is no chain of an issuing CA, lowest first", path.display())
             })?;
             chains.push(chain);

@@ -7,7 +7,10 @@ use crypto::{LocalSigner, Signer};
 use ctlog::CtLog;
 use engine::Log;
 use oidc::{self as provider, Login, Minter};
-use rekor::http::{Rekor1Options, Rekor2Options, rekor1_router, rekor2_router};
+use rekor::{
+    Rekor2, Rekor2Options,
+    http::{rekor1_router, rekor2_router},
+};
 use service::{Failure, Protocol};
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -66,9 +69,10 @@ pub(crate) fn logs(
         .context("cannot start the CT log")?;
     let ct = Served::new(Face::Ct, ctlog::http::router(ct), ctlog::http::protocol());
     let rekor2 =
-        rekor2_router(Arc::clone(&logs.rekor2), shared.cpu.clone(), Rekor2Options::default());
+        Rekor2::new(Arc::clone(&logs.rekor2), shared.cpu.clone(), Rekor2Options::default());
+    let rekor2 = rekor2_router(rekor2);
     let rekor2 = Served::new(Face::Rekor2, rekor2, rekor::http::rekor2_protocol());
-    let rekor1 = rekor1_router(Arc::clone(&logs.rekor1), Rekor1Options::default());
+    let rekor1 = rekor1_router(Arc::clone(&logs.rekor1));
     let rekor1 = Served::new(Face::Rekor1, rekor1, rekor::http::rekor1_protocol());
     Ok(LogFaces {
         ct: ct.with_check(log_check("ct", &logs.ct)),

@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use ct::{Sct, SctError};
 use reqwest::{Client, StatusCode, header};
 use service::Clock;
 use thiserror::Error;
 use url::Url;
 use wire::ct::AddChainResponse;
-use x509::{CertificateChain, Precertificate, Sct, SctError};
+use x509::{CertificateChain, Precertificate};
 
 use crate::{
     CaConfigError, CtConfig, FetchError,

@@ -13,6 +13,7 @@ use axum::{
     routing::post,
 };
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use ct::Sct;
 use http::StatusCode;
 use tokio::{
     net::TcpListener,
@@ -23,7 +24,6 @@ use wire::{
     Base64,
     ct::{AddChainRequest, AddChainResponse},
 };
-use x509::{Sct, ct};
 
 /// How a submission is answered.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct TestLog {
 struct Shared {
     key: LocalSigner,
     other_key: LocalSigner,
-    accepted: ct::AcceptedChains,
+    accepted: x509::AcceptedChains,
     answer: Mutex<LogAnswer>,
     submissions: AtomicUsize,
     /// Answers wait for it.
@@ -69,7 +69,7 @@ impl TestLog {
         let state = Arc::new(Shared {
             key: key("log"),
             other_key: key("other log"),
-            accepted: ct::AcceptedChains::from_der([chain]).unwrap(),
+            accepted: x509::AcceptedChains::from_der([chain]).unwrap(),
             answer: Mutex::new(LogAnswer::Promise),
             submissions: AtomicUsize::new(0),
             turn: Semaphore::new(1),
@@ -107,7 +107,7 @@ async fn add_pre_chain(
 ) -> Response {
     log.submissions.fetch_add(1, Ordering::SeqCst);
     let chain: Vec<Vec<u8>> = request.chain.into_iter().map(|der| der.0).collect();
-    let submission = ct::validate_chain(&chain, &log.accepted).unwrap();
+    let submission = x509::validate_chain(&chain, &log.accepted).unwrap();
     assert!(submission.is_precertificate());
     let promise = |key: &LocalSigner, now_ms| {
         let unsigned = ct::UnsignedSct::new(submission.entry().clone(), now_ms).unwrap();
@@ -139,7 +139,7 @@ async fn add_pre_chain(
 /// What logs with extensions do; [`ct::UnsignedSct`] has none.
 fn promise_with(
     log: &Shared,
-    submission: &ct::Submission,
+    submission: &x509::Submission,
     milliseconds: u64,
     extensions: &[u8],
 ) -> Sct {

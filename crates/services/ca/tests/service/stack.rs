@@ -11,7 +11,7 @@ use identity::{IssuerConfig, IssuerKind, SubjectDomain};
 use serde_json::{Value, json};
 use service::{CpuPool, FixedClock};
 use tower::ServiceExt;
-use x509::{CertificateChain, LeafView, ct, verify_leaf_chain};
+use x509::{CertificateChain, LeafView, verify_leaf_chain};
 
 use crate::{authority::authority, ct_log::TestLog, issuer::TestIssuer};
 
@@ -152,7 +152,7 @@ impl Stack {
             [&self.chain.certificates()[0], &self.chain.certificates()[1]]
         );
         verify_leaf_chain(leaf, &[intermediate], &[root], NOW).unwrap();
-        ct::verify_embedded_sct(leaf, intermediate, self.log.public_key()).unwrap();
+        x509::verify_embedded_sct(leaf, intermediate, self.log.public_key()).unwrap();
         LeafView::from_der(leaf).unwrap()
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ct::{Sct, tree_head_signed_data};
 use ctlog::{
     CtLog, CtRules,
     http::{protocol, router},
@@ -13,15 +14,11 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use service::{Clock, harden};
 use store::{Fault, FaultyStore, LogStore};
-use tlog::{Hash, TreeHead, leaf_hash, verify_consistency, verify_inclusion};
-use x509::{
-    Sct,
-    ct::{AcceptedChains, Submission, tree_head_signed_data, validate_chain},
-};
-
 use testlog::{
     Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
 };
+use tlog::{Hash, TreeHead, leaf_hash, verify_consistency, verify_inclusion};
+use x509::{AcceptedChains, Submission, validate_chain};
 
 const ADD_CHAIN: &str = "/ct/v1/add-chain";
 const ADD_PRE_CHAIN: &str = "/ct/v1/add-pre-chain";
@@ -95,7 +92,7 @@ impl CtBench {
         let timestamp = json["timestamp"].as_u64().unwrap();
         let signed = tree_head_signed_data(timestamp, head.size, &head.root.0);
         let signature = bytes(&json["tree_head_signature"]);
-        let (_, signature) = x509::ct::decode_digitally_signed(&signature).unwrap();
+        let (_, signature) = ct::decode_digitally_signed(&signature).unwrap();
         self.home.signer.public_key().verify(&signed, signature).unwrap();
         (head, timestamp)
     }
@@ -131,7 +128,7 @@ async fn a_precertificate_gets_an_sct_that_the_log_keeps() {
 
     // As a monitor rebuilds the leaf from the SCT.
     let entry = bench.submission(leaf.clone());
-    let expected = x509::ct::merkle_tree_leaf(entry.entry(), sct.timestamp_ms, &[]).unwrap();
+    let expected = ct::merkle_tree_leaf(entry.entry(), sct.timestamp_ms, &[]).unwrap();
     let entries = get(&bench.router, "/ct/v1/get-entries?start=0&end=0").await.json();
     assert_eq!(bytes(&entries["entries"][0]["leaf_input"]), expected);
     assert_eq!(bytes(&entries["entries"][0]["extra_data"]), entry.extra_data().unwrap());

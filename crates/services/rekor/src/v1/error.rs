@@ -1,11 +1,18 @@
 use crypto::{SignatureError, SignerError};
 use engine::{ReadError, SubmitError};
+use entry::{EntryError, rekor1::EntryId};
 use service::Overloaded;
 use thiserror::Error;
 
-/// Why Rekor v1 did not give an entry.
+/// Why Rekor v1 did not take or give an entry.
 #[derive(Debug, Error)]
 pub enum Rekor1Error {
+    /// The proposal or the question is not one, or does not verify.
+    #[error(transparent)]
+    Entry(#[from] EntryError),
+    /// It is in the log, and the log is configured to say so.
+    #[error("an equivalent entry already exists in the transparency log with UUID {0}")]
+    Duplicate(EntryId),
     /// The log did not take the entry.
     #[error(transparent)]
     Submit(#[from] SubmitError),

@@ -1,9 +1,11 @@
 //! Rekor v1 on top of a log: signed entry timestamps, entry ids, search.
 
+mod create;
 mod error;
 mod fsck;
 mod keeper;
 mod promise;
+mod search;
 mod tree_id;
 
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
 use service::CpuPool;
-use store::{IndexKey, NewEntry, StoredEntry};
+use store::StoredEntry;
 use tlog::{Hash, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,6 +24,7 @@ use self::{
     keeper::Keeper,
     promise::{Promised, Promises},
 };
+use crate::entries::OnDuplicate;
 
 /// A Rekor v1 log on top of a [`Log`].
 ///
@@ -32,6 +35,28 @@ pub struct Rekor1 {
     log: Arc<Log>,
     cpu: CpuPool,
     promises: Promises,
+    options: Rekor1Options,
+}
+
+/// All that a Rekor v1 log is made of.
+pub struct Rekor1Parts {
+    /// The log underneath.
+    pub log: Arc<Log>,
+    /// Holds the log's P-256 key, the same that signs its checkpoints.
+    pub signer: Arc<dyn Signer>,
+    /// Verifies, and signs where the key is in memory.
+    pub cpu: CpuPool,
+    /// What its operator chose.
+    pub options: Rekor1Options,
+}
+
+/// What an operator may choose about a Rekor v1 log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rekor1Options {
+    /// How a repeated entry is answered.
+    pub on_duplicate: OnDuplicate,
+    /// Which kinds of entries are taken.
+    pub kinds: entry::rekor1::Options,
 }
 
 /// An entry with all that v1 says of it, from one head of the log.
@@ -52,17 +77,16 @@ pub(crate) struct Vouched {
 }
 
 impl Rekor1 {
-    /// Puts the Rekor v1 protocol on `log` and starts the task that keeps its SETs.
+    /// Puts the Rekor v1 protocol on a log and starts the task that keeps its SETs.
     ///
-    /// `signer` holds the log's P-256 key, the same that signs its checkpoints. The task ends with
-    /// `shutdown`, and has then kept what it was given before.
+    /// The task ends with `shutdown`, and has then kept what it was given before.
+    #[must_use]
     pub fn start(
-        log: Arc<Log>,
-        signer: Arc<dyn Signer>,
-        cpu: CpuPool,
+        parts: Rekor1Parts,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
+        let Rekor1Parts { log, signer, cpu, options } = parts;
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
         let promises = Promises {
@@ -72,7 +96,7 @@ impl Rekor1 {
             keeper,
             log_id: *log.key_id(),
         };
-        Arc::new(Self { log, cpu, promises })
+        Arc::new(Self { log, cpu, promises, options })
     }
 
     /// The log underneath.
@@ -87,32 +111,8 @@ impl Rekor1 {
         self.log.record().spec.tree_id
     }
 
-    pub(crate) fn cpu(&self) -> &CpuPool {
-        &self.cpu
-    }
-
     pub(crate) fn entry_id(&self, leaf_hash: Hash) -> EntryId {
         EntryId { tree_id: Some(self.tree_id()).filter(|id| *id != 0), leaf_hash }
-    }
-
-    /// Sequences an entry and promises it. A known entry is given with its stored promise.
-    pub(crate) async fn submit(&self, entry: NewEntry) -> Result<Vouched, Rekor1Error> {
-        let body = entry.body.clone();
-        let integrated = self.log.submit(entry).await?;
-        let index = integrated.index;
-        let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.promise };
-        let promised = Promised { index, integrated_at: integrated.integrated_at, body: &body };
-        let set = self.promises.promise(&promised, stored).await?;
-        Ok(Vouched {
-            index,
-            integrated_at: integrated.integrated_at,
-            leaf_hash: integrated.leaf_hash,
-            body,
-            path: integrated.path,
-            checkpoint: integrated.checkpoint,
-            set,
-            fresh: integrated.fresh,
-        })
     }
 
     /// The entry at `index`, if the tree of `checkpoint` has it.
@@ -148,16 +148,6 @@ impl Rekor1 {
             set,
             fresh: false,
         }))
-    }
-
-    /// Ids of entries that have these keys, the newest first; see [`store::LogStore::search`].
-    pub(crate) async fn search(
-        &self,
-        keys: &[IndexKey],
-        match_all: bool,
-    ) -> Result<Vec<EntryId>, Rekor1Error> {
-        let leaves = self.log.search(keys, match_all).await?;
-        Ok(leaves.into_iter().map(|leaf_hash| self.entry_id(leaf_hash)).collect())
     }
 
     async fn row(&self, index: u64) -> Result<StoredEntry, Rekor1Error> {

@@ -10,18 +10,13 @@ use crypto::{KeyType, LocalSigner, Signer, sha256};
 use engine::{Log, LogConfig, LogLimits, LogParts, TilesIdentity, fsck};
 use futures::future::join_all;
 use postgres::PostgresLogStore;
-use rekor::{
-    Rekor1, Rekor1Rules,
-    http::{Rekor1Options, rekor1_router},
-    tree_id,
-};
+use rekor::{Rekor1, Rekor1Options, Rekor1Parts, Rekor1Rules, http::rekor1_router, tree_id};
 use serde_json::{Value, json};
 use service::{CpuPool, FixedClock};
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 use store::{LogKind, LogSpec, LogStore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
 use testlog::{get, post};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const HOST: &str = "log.test";
 const ENTRIES: &str = "/api/v1/log/entries";
@@ -101,8 +96,9 @@ impl Home {
         let log = log.await.unwrap();
         let signer = Arc::clone(&self.signer);
         let cpu = CpuPool::new(1);
-        let rekor1 = Rekor1::start(Arc::clone(&log), signer, cpu, &tasks, shutdown.clone());
-        let router = rekor1_router(rekor1, Rekor1Options::default());
+        let parts =
+            Rekor1Parts { log: Arc::clone(&log), signer, cpu, options: Rekor1Options::default() };
+        let router = rekor1_router(Rekor1::start(parts, &tasks, shutdown.clone()));
         Replica { log, store, router, tasks, shutdown }
     }
 

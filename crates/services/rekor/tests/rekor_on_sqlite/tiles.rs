@@ -6,11 +6,11 @@ use axum::Router;
 use bytes::Bytes;
 use http::StatusCode;
 use proptest::prelude::*;
-use rekor::http::Rekor2Options;
+use rekor::Rekor2Options;
+use testlog::{Home, body, get};
 use tlog::{Hash, leaf_hash, root_of, tile_root};
 
 use crate::v2::router;
-use testlog::{Home, body, get};
 
 #[tokio::test]
 async fn the_checkpoint_is_served_under_both_paths_and_not_cached() {

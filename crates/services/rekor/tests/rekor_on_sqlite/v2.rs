@@ -8,20 +8,19 @@ use crypto::{KeyType, LocalSigner, Signer, sha256};
 use http::{Method, StatusCode};
 use proptest::prelude::*;
 use rekor::{
-    ensure_first_entry,
-    http::{OnDuplicate, Rekor2Options, rekor2_protocol, rekor2_router},
+    OnDuplicate, Rekor2, Rekor2Options, ensure_first_entry,
+    http::{rekor2_protocol, rekor2_router},
 };
 use serde_json::{Value, json};
 use service::harden;
 use store::{Fault, FaultyStore, LogStore};
-use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
-
 use testlog::{Home, ORIGIN, Running, bulky, cpu, get, hostile_bodies, post, send};
+use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v2/log/entries";
 
 pub(crate) fn router(running: &Running, options: Rekor2Options) -> Router {
-    harden(rekor2_router(Arc::clone(&running.log), cpu(), options), rekor2_protocol())
+    harden(rekor2_router(Rekor2::new(Arc::clone(&running.log), cpu(), options)), rekor2_protocol())
 }
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {

@@ -12,8 +12,8 @@ use wire::{
     rekor1::{EntryResponse, InclusionProof, LogEntry, Verification},
 };
 
-use super::{Face, error::ApiError};
-use crate::v1::Vouched;
+use super::error::ApiError;
+use crate::{Rekor1, v1::Vouched};
 
 /// Lets web pages of any origin read the answers, as upstream does, and keeps caches from giving old ones.
 pub(super) async fn open_and_uncached(request: Request, next: Next) -> Response {
@@ -55,14 +55,17 @@ pub(super) fn with_json(
 }
 
 /// The entry as v1 writes it. Index, proof and checkpoint are of one and the same head.
-pub(super) fn entry_response(face: &Face, vouched: &Vouched) -> Result<EntryResponse, ApiError> {
+pub(super) fn entry_response(
+    rekor1: &Rekor1,
+    vouched: &Vouched,
+) -> Result<EntryResponse, ApiError> {
     let head = vouched.checkpoint.head;
     // There is one tree, so the index over all trees is the index in it.
     let log_index = int64(vouched.index)?;
     let entry = LogEntry {
         body: Base64(vouched.body.to_vec()),
         integrated_time: int64(vouched.integrated_at)?,
-        log_id: hex(face.log().key_id()),
+        log_id: hex(rekor1.log().key_id()),
         log_index,
         verification: Some(Verification {
             inclusion_proof: Some(InclusionProof {
@@ -75,7 +78,7 @@ pub(super) fn entry_response(face: &Face, vouched: &Vouched) -> Result<EntryResp
             signed_entry_timestamp: Base64(vouched.set.to_vec()),
         }),
     };
-    Ok(EntryResponse { id: face.rekor1.entry_id(vouched.leaf_hash).to_string(), entry })
+    Ok(EntryResponse { id: rekor1.entry_id(vouched.leaf_hash).to_string(), entry })
 }
 
 /// A count, index or time as the signed integers of the API; no log reaches 2^63.

@@ -7,7 +7,7 @@ use axum::{
 };
 use engine::{ReadError, SubmitError};
 use http::{HeaderValue, StatusCode, header};
-use service::{Failure, Overloaded};
+use service::Failure;
 use thiserror::Error;
 use wire::{inert, rekor1::Error as Body};
 
@@ -28,14 +28,12 @@ pub(super) enum ApiError {
     Request(String),
     #[error("more than max allowed {limit} entries in request")]
     TooManyItems { limit: usize },
-    #[error("an equivalent entry already exists in the transparency log with UUID {id}")]
-    Duplicate { id: String },
     #[error("there is no such entry")]
     NotFound,
     #[error("there is no such tile")]
     NoSuchTile,
     #[error(transparent)]
-    Rekor1(#[from] Rekor1Error),
+    Rekor1(Rekor1Error),
     #[error("a number does not fit the answer")]
     Number,
     #[error("the answer cannot be written")]
@@ -55,7 +53,8 @@ pub(super) mod code {
 
 impl ApiError {
     /// A word in the wrong form breaks the schema; a key that cannot be read is a bad request.
-    pub(super) fn of_search(error: EntryError) -> Self {
+    pub(super) fn of_search(error: Rekor1Error) -> Self {
+        let Rekor1Error::Entry(error) = error else { return error.into() };
         let code = match error {
             EntryError::HashValue { .. } | EntryError::UnsupportedHash(_) => code::PATTERN,
             EntryError::TooLong { .. } => code::TOO_LONG,
@@ -87,15 +86,14 @@ impl ApiError {
             | Self::Request(_)
             | Self::Rekor1(Rekor1Error::Submit(SubmitError::Refused(_))) => StatusCode::BAD_REQUEST,
             Self::Schema { .. } | Self::TooManyItems { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Duplicate { .. } => StatusCode::CONFLICT,
+            Self::Rekor1(Rekor1Error::Duplicate(_)) => StatusCode::CONFLICT,
             Self::NotFound | Self::NoSuchTile => StatusCode::NOT_FOUND,
             // As in Rekor v2; upstream has no frozen trees that it is still asked to write to.
             Self::Rekor1(Rekor1Error::Submit(SubmitError::Frozen)) => {
                 StatusCode::METHOD_NOT_ALLOWED
             }
             Self::Rekor1(
-                Rekor1Error::Overloaded(_)
-                | Rekor1Error::Signing(_)
+                Rekor1Error::Signing(_)
                 | Rekor1Error::Read(ReadError::Store(_))
                 | Rekor1Error::Submit(
                     SubmitError::Overloaded
@@ -146,8 +144,8 @@ impl IntoResponse for ApiError {
             _ => status.as_u16(),
         };
         let mut response = body(status, code, &self.message());
-        if let Self::Duplicate { id } = &self {
-            response.headers_mut().insert(header::LOCATION, location(id));
+        if let Self::Rekor1(Rekor1Error::Duplicate(id)) = &self {
+            response.headers_mut().insert(header::LOCATION, location(&id.to_string()));
         }
         response
     }
@@ -178,9 +176,13 @@ fn body(status: StatusCode, code: u16, message: &str) -> Response {
     response
 }
 
-impl From<Overloaded> for ApiError {
-    fn from(overloaded: Overloaded) -> Self {
-        Self::Failure(overloaded.into())
+impl From<Rekor1Error> for ApiError {
+    fn from(error: Rekor1Error) -> Self {
+        match error {
+            Rekor1Error::Overloaded(overloaded) => Self::Failure(overloaded.into()),
+            Rekor1Error::Entry(error) => Self::Entry(error),
+            other => Self::Rekor1(other),
+        }
     }
 }
 

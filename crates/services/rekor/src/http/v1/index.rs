@@ -1,53 +1,27 @@
 //! `POST /api/v1/index/retrieve`.
 
-use ::entry::rekor1::search_keys;
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     response::Response,
 };
 use service::read_body;
-use store::{IndexKey, IndexKeyType};
 use wire::rekor1::SearchIndex;
 
-use super::{Face, answer::json, error::ApiError, query::question};
-use crate::new_entry::key_type;
+use super::{answer::json, error::ApiError, query::question};
+use crate::Rekor1;
 
 /// Longest question: a certificate chain in PEM in base64 is 30 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
 
 /// Ids of the entries with a hash, key, e-mail address or name, the newest first.
 pub(super) async fn retrieve(
-    State(face): State<Face>,
+    State(rekor1): State<Arc<Rekor1>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let body = read_body(request, BODY_LIMIT).await?;
     let query: SearchIndex = question(&body)?;
-    let search = if query.public_key.is_some() {
-        // Of a chain each signature is verified: up to nine, and nobody had to sign for the question.
-        face.rekor1.cpu().run(move || search_keys(&query)).await?
-    } else {
-        search_keys(&query)
-    };
-    let search = search.map_err(ApiError::of_search)?;
-    let keys: Vec<IndexKey> = search
-        .keys
-        .into_iter()
-        .flat_map(|(kind, key)| {
-            key_types(key_type(kind)).iter().map(move |key_type| (*key_type, key.clone()))
-        })
-        .map(|(key_type, key)| IndexKey { key_type, key })
-        .collect();
-    let ids = face.rekor1.search(&keys, search.match_all).await?;
+    let ids = rekor1.search(query).await.map_err(ApiError::of_search)?;
     json(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
-}
-
-/// What a word may be in the index: a subject is any name of a certificate.
-fn key_types(asked: IndexKeyType) -> &'static [IndexKeyType] {
-    match asked {
-        IndexKeyType::Hash => &[IndexKeyType::Hash],
-        IndexKeyType::Key => &[IndexKeyType::Key],
-        IndexKeyType::Email => &[IndexKeyType::Email],
-        IndexKeyType::Uri => &[IndexKeyType::Uri],
-        IndexKeyType::Subject => &[IndexKeyType::Subject, IndexKeyType::Email, IndexKeyType::Uri],
-    }
 }

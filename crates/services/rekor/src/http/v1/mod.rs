@@ -19,24 +19,13 @@ use axum::{
     middleware::from_fn,
     routing::{get, post},
 };
-use engine::Log;
 use service::Protocol;
 
 use self::error::render;
-use super::OnDuplicate;
 use crate::Rekor1;
 
-/// What an operator may choose about the Rekor v1 face.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rekor1Options {
-    /// How a repeated entry is answered.
-    pub on_duplicate: OnDuplicate,
-    /// Which kinds of entries are taken.
-    pub kinds: ::entry::rekor1::Options,
-}
-
 /// The API of Rekor v1 under `/api/v1`, and the tree's tiles at `/checkpoint` and `/tile/...`.
-pub fn rekor1_router(rekor1: Arc<Rekor1>, options: Rekor1Options) -> Router {
+pub fn rekor1_router(rekor1: Arc<Rekor1>) -> Router {
     let routes = [
         ("/api/v1/log/entries", post(create::create).get(entry::by_index)),
         ("/api/v1/log/entries/retrieve", post(retrieve::retrieve)),
@@ -56,7 +45,7 @@ pub fn rekor1_router(rekor1: Arc<Rekor1>, options: Rekor1Options) -> Router {
         .route("/checkpoint", get(tiles::checkpoint))
         .route("/tile/{*path}", get(tiles::tile))
         .merge(api)
-        .with_state(Face { rekor1, options })
+        .with_state(rekor1)
 }
 
 /// Limits and errors of [`rekor1_router`].
@@ -71,15 +60,3 @@ const BODY_LIMIT: usize = ::entry::rekor1::MAX_REQUEST_LEN;
 
 /// As for Rekor v2: a store that does not answer is given up on before it.
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-#[derive(Clone)]
-struct Face {
-    rekor1: Arc<Rekor1>,
-    options: Rekor1Options,
-}
-
-impl Face {
-    fn log(&self) -> &Log {
-        self.rekor1.log()
-    }
-}

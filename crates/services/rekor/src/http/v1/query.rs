@@ -4,10 +4,8 @@ use axum::extract::Query as Pairs;
 use http::Uri;
 use serde::Deserialize;
 
-use super::{
-    Face,
-    error::{ApiError, code},
-};
+use super::error::{ApiError, code};
+use crate::Rekor1;
 
 /// Reads a question in JSON.
 pub(super) fn question<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ApiError> {
@@ -51,13 +49,13 @@ impl Query {
     }
 
     /// Checks that `treeID`, if it is given, is the one tree that is here.
-    pub(super) fn own_tree(&self, face: &Face) -> Result<(), ApiError> {
+    pub(super) fn own_tree(&self, rekor1: &Rekor1) -> Result<(), ApiError> {
         let Some(tree_id) = self.text("treeID") else { return Ok(()) };
         if !tree_id.bytes().all(|byte| byte.is_ascii_digit()) {
             let message = "treeID in query should match '^[0-9]+$'".to_owned();
             return Err(ApiError::Schema { code: code::PATTERN, message });
         }
-        if tree_id.parse() == Ok(face.rekor1.tree_id()) {
+        if tree_id.parse() == Ok(rekor1.tree_id()) {
             return Ok(());
         }
         Err(ApiError::Request("this log has no tree of that treeID".to_owned()))

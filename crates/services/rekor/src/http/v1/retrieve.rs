@@ -1,28 +1,30 @@
 //! `POST /api/v1/log/entries/retrieve`.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     response::Response,
 };
 use bytes::Bytes;
 use service::read_body;
-use tlog::Hash;
 use wire::rekor1::SearchLogQuery;
 
 use super::{
-    BODY_LIMIT, Face,
+    BODY_LIMIT,
     answer::{entry_response, json},
     entry,
     error::{ApiError, code},
     query::question,
 };
+use crate::Rekor1;
 
 /// Most entries of one question, as upstream has it; also what bounds the memory of an answer: 1 MiB.
 const MAX_ITEMS: usize = 10;
 
 /// Entries by id, index, or as they were proposed. What is not in the log is left out of the answer.
 pub(super) async fn retrieve(
-    State(face): State<Face>,
+    State(rekor1): State<Arc<Rekor1>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let body = read_body(request, BODY_LIMIT).await?;
@@ -31,20 +33,22 @@ pub(super) async fn retrieve(
 
     let mut indexes = Vec::new();
     for (at, id) in query.entry_uuids.iter().enumerate() {
-        indexes.extend(entry::find(&face, &format!("entryUUIDs.{at} in body"), id).await?);
+        indexes.extend(entry::find(&rekor1, &format!("entryUUIDs.{at} in body"), id).await?);
     }
-    for leaf_hash in proposed(&face, &query).await? {
-        indexes.extend(face.log().find_leaf(&leaf_hash).await?);
+    for proposal in &query.entries {
+        let json = Bytes::copy_from_slice(proposal.get().as_bytes());
+        let leaf_hash = rekor1.leaf_hash_of(json).await?;
+        indexes.extend(rekor1.log().find_leaf(&leaf_hash).await?);
     }
     // No index is negative any more.
     indexes.extend(query.log_indexes.iter().filter_map(|index| u64::try_from(*index).ok()));
 
     // One head for all, taken after the searches: it covers what they found.
-    let checkpoint = face.log().checkpoint();
+    let checkpoint = rekor1.log().checkpoint();
     let mut entries = Vec::with_capacity(indexes.len());
     for index in indexes {
-        if let Some(vouched) = entry::at(&face, index, &checkpoint).await? {
-            entries.push(entry_response(&face, &vouched)?);
+        if let Some(vouched) = rekor1.entry(index, &checkpoint).await? {
+            entries.push(entry_response(&rekor1, &vouched)?);
         }
     }
     json(&entries)
@@ -70,16 +74,4 @@ fn check(query: &SearchLogQuery) -> Result<(), ApiError> {
         return Err(ApiError::TooManyItems { limit: MAX_ITEMS });
     }
     Ok(())
-}
-
-/// Leaf hashes of the entries that these proposals would make.
-async fn proposed(face: &Face, query: &SearchLogQuery) -> Result<Vec<Hash>, ApiError> {
-    let mut leaves = Vec::with_capacity(query.entries.len());
-    for proposal in &query.entries {
-        let json = Bytes::copy_from_slice(proposal.get().as_bytes());
-        let kinds = face.options.kinds;
-        let verify = move || ::entry::rekor1::verify_proposed(&json, &kinds);
-        leaves.push(face.rekor1.cpu().run(verify).await??.leaf_hash());
-    }
-    Ok(leaves)
 }

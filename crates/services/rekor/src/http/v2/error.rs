@@ -6,14 +6,14 @@ use axum::{
 };
 use engine::{ReadError, SubmitError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use service::{Failure, Overloaded};
+use service::Failure;
 use thiserror::Error;
 use wire::{
     OutOfRange,
     rpc::{Code, Status},
 };
 
-use crate::http::tiles::TileError;
+use crate::{Rekor2Error, http::tiles::TileError};
 
 /// Why a request was not answered with what it asked for, sorted by whose fault it is.
 #[derive(Debug, Error)]
@@ -21,18 +21,9 @@ pub(super) enum ApiError {
     #[error(transparent)]
     Failure(#[from] Failure),
     #[error(transparent)]
-    Entry(#[from] entry::EntryError),
-    #[error(
-        "the canonical entry has {length} bytes, a log entry may have at most {limit}",
-        limit = tlog::MAX_ENTRY_LEN
-    )]
-    EntryTooLong { length: usize },
-    #[error("an equivalent entry already exists in the transparency log with index {index}")]
-    Duplicate { index: u64 },
+    Rekor2(Rekor2Error),
     #[error("there is no such tile")]
     NoSuchTile,
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error("the index does not fit the answer")]
@@ -41,9 +32,12 @@ pub(super) enum ApiError {
     Json(#[source] serde_json::Error),
 }
 
-impl From<Overloaded> for ApiError {
-    fn from(overloaded: Overloaded) -> Self {
-        Self::Failure(overloaded.into())
+impl From<Rekor2Error> for ApiError {
+    fn from(error: Rekor2Error) -> Self {
+        match error {
+            Rekor2Error::Overloaded(overloaded) => Self::Failure(overloaded.into()),
+            other => Self::Rekor2(other),
+        }
     }
 }
 
@@ -69,7 +63,7 @@ impl IntoResponse for ApiError {
         let mut response = body(status, code, self.message());
         let headers = response.headers_mut();
         match self {
-            Self::Duplicate { index } => {
+            Self::Rekor2(Rekor2Error::Duplicate { index }) => {
                 headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index));
             }
             Self::NoSuchTile => {
@@ -86,30 +80,9 @@ impl ApiError {
     fn kind(&self) -> (StatusCode, Code) {
         match self {
             Self::Failure(failure) => (failure.status(), Code::Unknown),
-            Self::Entry(_) | Self::Submit(SubmitError::Refused(_)) => {
-                (StatusCode::BAD_REQUEST, Code::InvalidArgument)
-            }
-            Self::EntryTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
-            Self::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
+            Self::Rekor2(error) => kind_of(error),
             Self::NoSuchTile => (StatusCode::NOT_FOUND, Code::NotFound),
-            // Upstream's status for a frozen log; it tells clients to take the next shard.
-            Self::Submit(SubmitError::Frozen) => {
-                (StatusCode::METHOD_NOT_ALLOWED, Code::FailedPrecondition)
-            }
-            Self::Submit(SubmitError::ProofInvalid { .. }) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, Code::DataLoss)
-            }
-            Self::Submit(
-                SubmitError::Overloaded
-                | SubmitError::ShuttingDown
-                | SubmitError::Unavailable(_)
-                | SubmitError::OutcomeUnknown
-                | SubmitError::Signing(_)
-                | SubmitError::Stopped(_),
-            )
-            | Self::Read(ReadError::Store(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
-            }
+            Self::Read(ReadError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
             Self::Read(_) | Self::Index(_) | Self::Json(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
             }
@@ -119,16 +92,42 @@ impl ApiError {
     /// What the caller is told: all of its own faults, none of our insides.
     fn message(&self) -> String {
         match self {
-            Self::Submit(SubmitError::Refused(limit)) => limit.to_string(),
-            Self::Submit(SubmitError::Frozen) => {
+            Self::Rekor2(Rekor2Error::Submit(SubmitError::Refused(limit))) => limit.to_string(),
+            Self::Rekor2(Rekor2Error::Submit(SubmitError::Frozen)) => {
                 "this log has been frozen, use the latest one".to_owned()
             }
-            Self::Submit(SubmitError::Stopped(_)) => {
+            Self::Rekor2(Rekor2Error::Submit(SubmitError::Stopped(_))) => {
                 "this log takes no entries at present".to_owned()
             }
             Self::Read(_) | Self::Index(_) | Self::Json(_) => "internal error".to_owned(),
             other => other.to_string(),
         }
+    }
+}
+
+fn kind_of(error: &Rekor2Error) -> (StatusCode, Code) {
+    match error {
+        Rekor2Error::Entry(_) | Rekor2Error::Submit(SubmitError::Refused(_)) => {
+            (StatusCode::BAD_REQUEST, Code::InvalidArgument)
+        }
+        Rekor2Error::EntryTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
+        Rekor2Error::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
+        // Upstream's status for a frozen log; it tells clients to take the next shard.
+        Rekor2Error::Submit(SubmitError::Frozen) => {
+            (StatusCode::METHOD_NOT_ALLOWED, Code::FailedPrecondition)
+        }
+        Rekor2Error::Submit(SubmitError::ProofInvalid { .. }) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, Code::DataLoss)
+        }
+        Rekor2Error::Overloaded(_)
+        | Rekor2Error::Submit(
+            SubmitError::Overloaded
+            | SubmitError::ShuttingDown
+            | SubmitError::Unavailable(_)
+            | SubmitError::OutcomeUnknown
+            | SubmitError::Signing(_)
+            | SubmitError::Stopped(_),
+        ) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
     }
 }
 
@@ -166,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_entry_that_no_bundle_can_hold_is_413_and_names_the_limit() {
-        let response = ApiError::EntryTooLong { length: 70_000 }.into_response();
+        let response = ApiError::from(Rekor2Error::EntryTooLong { length: 70_000 }).into_response();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let status: Status = serde_json::from_slice(&body).unwrap();

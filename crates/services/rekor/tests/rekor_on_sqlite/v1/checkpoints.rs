@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use crypto::{KeyType, LocalSigner};
 use engine::StartError;
 use rekor::http::rekor1_router;
+use testlog::{Home, ORIGIN, TILES_ORIGIN, TREE_ID, get};
 use tlog::{KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id};
 
 use super::{create_many, rekor1, router};
-use testlog::{Home, ORIGIN, TILES_ORIGIN, TREE_ID, get};
 
 fn tiles_head(home: &Home, note: &str) -> TreeHead {
     let note: SignedNote = note.parse().unwrap();
@@ -70,7 +70,7 @@ async fn the_tiles_hold_the_bodies_of_the_entries() {
 async fn a_log_without_a_second_origin_has_no_tiles() {
     let home = Home { tiles: None, ..Home::rekor1() };
     let running = home.start().await;
-    let router = rekor1_router(rekor1(&running), rekor::http::Rekor1Options::default());
+    let router = rekor1_router(rekor1(&running));
     create_many(&home, &router, 1).await;
     for path in ["/checkpoint", "/tile/0/000.p/1"] {
         assert_eq!(get(&router, path).await.status, 404);

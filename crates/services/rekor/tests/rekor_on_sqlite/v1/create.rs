@@ -8,19 +8,16 @@ use crypto::{KeyType, LocalSigner, SignatureAlgorithm, Signer};
 use futures::future::join_all;
 use http::Method;
 use proptest::prelude::*;
-use rekor::{
-    ensure_first_entry,
-    http::{OnDuplicate, Rekor1Options},
-};
+use rekor::{OnDuplicate, Rekor1Options, ensure_first_entry};
 use serde_json::{Value, json};
 use store::LogStore;
+use testlog::{
+    Home, NOW, TREE_ID, Tampering, bulky, cpu, for_names, hostile_bodies, post, send, unavailable,
+};
 
 use super::{
     ENTRIES, Entry, assert_error, b64, create, create_many, get_entry, hashedrekord,
-    hashedrekord_by, hashedrekord_of, pem_of, rekor1, router, router_of,
-};
-use testlog::{
-    Home, NOW, TREE_ID, Tampering, bulky, for_names, hostile_bodies, post, send, unavailable,
+    hashedrekord_by, hashedrekord_of, pem_of, rekor1_of, router, router_of,
 };
 
 #[tokio::test]
@@ -92,7 +89,7 @@ async fn a_repeated_entry_is_a_conflict_when_that_is_asked_for() {
     let home = Home::rekor1();
     let running = home.start().await;
     let options = Rekor1Options { on_duplicate: OnDuplicate::Conflict, ..Rekor1Options::default() };
-    let router = router_of(rekor1(&running), options);
+    let router = router_of(rekor1_of(&running, Arc::clone(&home.signer), cpu(), options));
     let request = hashedrekord(b"twice");
     let first = create(&home, &router, &request).await;
     let conflict = post(&router, ENTRIES, request.to_string()).await;

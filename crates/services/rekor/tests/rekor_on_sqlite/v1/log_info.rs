@@ -1,10 +1,10 @@
 //! `GET /api/v1/log`, its proofs and its key.
 
 use serde_json::json;
+use testlog::{Answer, Home, TREE_ID, get};
 use tlog::{Hash, TreeHead, verify_consistency};
 
 use super::{assert_error, create_many, router};
-use testlog::{Answer, Home, TREE_ID, get};
 
 fn hash(text: &serde_json::Value) -> Hash {
     Hash::try_from(hex::decode(text.as_str().unwrap()).unwrap().as_slice()).unwrap()

@@ -14,20 +14,19 @@ use axum::Router;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
 use rekor::{
-    Rekor1,
-    http::{Rekor1Options, rekor1_protocol, rekor1_router},
+    Rekor1, Rekor1Options, Rekor1Parts,
+    http::{rekor1_protocol, rekor1_router},
 };
 use serde_json::{Value, json};
 use service::{CpuPool, harden};
-use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
-
 use testlog::{Answer, Home, ORIGIN, Running, TREE_ID, cpu, get, post};
+use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v1/log/entries";
 const RETRIEVE: &str = "/api/v1/log/entries/retrieve";
 
-fn router_of(rekor1: Arc<Rekor1>, options: Rekor1Options) -> Router {
-    harden(rekor1_router(rekor1, options), rekor1_protocol())
+fn router_of(rekor1: Arc<Rekor1>) -> Router {
+    harden(rekor1_router(rekor1), rekor1_protocol())
 }
 
 /// The Rekor v1 protocol on a log.
@@ -36,17 +35,23 @@ fn rekor1(running: &Running) -> Arc<Rekor1> {
 }
 
 fn rekor1_signed_by(running: &Running, signer: Arc<dyn Signer>) -> Arc<Rekor1> {
-    rekor1_on(running, signer, cpu())
+    rekor1_of(running, signer, cpu(), Rekor1Options::default())
 }
 
-/// The same with threads that the test may keep busy.
-fn rekor1_on(running: &Running, signer: Arc<dyn Signer>, cpu: CpuPool) -> Arc<Rekor1> {
-    let (log, shutdown) = (Arc::clone(&running.log), running.shutdown.clone());
-    Rekor1::start(log, signer, cpu, &running.tasks, shutdown)
+/// The same with threads that the test may keep busy, and with options.
+fn rekor1_of(
+    running: &Running,
+    signer: Arc<dyn Signer>,
+    cpu: CpuPool,
+    options: Rekor1Options,
+) -> Arc<Rekor1> {
+    let log = Arc::clone(&running.log);
+    let parts = Rekor1Parts { log, signer, cpu, options };
+    Rekor1::start(parts, &running.tasks, running.shutdown.clone())
 }
 
 fn router(running: &Running) -> Router {
-    router_of(rekor1(running), Rekor1Options::default())
+    router_of(rekor1(running))
 }
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {

@@ -8,14 +8,14 @@ use std::sync::{
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{Finding, fsck};
-use rekor::{Rekor1Rules, http::Rekor1Options, tree_id};
+use rekor::{Rekor1Rules, tree_id};
 use store::{Fault, FaultyStore, LogStore};
+use testlog::{Home, Running, TREE_ID, post};
 
 use super::{
     ENTRIES, assert_error, create, create_many, get_entry, hashedrekord, rekor1_signed_by, router,
     router_of,
 };
-use testlog::{Home, Running, TREE_ID, post};
 
 /// Counts what is signed, and refuses on demand.
 struct Counting {
@@ -66,7 +66,7 @@ async fn a_timestamp_is_signed_once_and_survives_a_restart() {
     let home = Home::rekor1();
     let running = home.start().await;
     let signer = Counting::new(Arc::clone(&home.signer));
-    let router = router_of(rekor1_signed_by(&running, signer.clone()), Rekor1Options::default());
+    let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let entries = create_many(&home, &router, 5).await;
     for entry in &entries {
         let read = get_entry(&home, &router, &format!("{ENTRIES}/{}", entry.id)).await;
@@ -80,7 +80,7 @@ async fn a_timestamp_is_signed_once_and_survives_a_restart() {
     let kept: Vec<Vec<u8>> = entries.iter().map(|entry| entry.set.clone()).collect();
     assert_eq!(stored(&running).await, kept);
     let signer = Counting::new(Arc::clone(&home.signer));
-    let router = router_of(rekor1_signed_by(&running, signer.clone()), Rekor1Options::default());
+    let router = router_of(rekor1_signed_by(&running, signer.clone()));
     for entry in &entries {
         let read = get_entry(&home, &router, &format!("{ENTRIES}/{}", entry.id)).await;
         assert!(read.is_same(entry));
@@ -122,7 +122,7 @@ async fn a_key_that_does_not_answer_leaves_an_entry_that_a_repetition_finds() {
     let home = Home::rekor1();
     let running = home.start().await;
     let signer = Counting::new(Arc::clone(&home.signer));
-    let router = router_of(rekor1_signed_by(&running, signer.clone()), Rekor1Options::default());
+    let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let request = hashedrekord(b"x");
     signer.refuses.store(1, Ordering::SeqCst);
     let refused = post(&router, ENTRIES, request.to_string()).await;
@@ -138,7 +138,7 @@ async fn a_signature_of_another_key_never_leaves() {
     let home = Home::rekor1();
     let running = home.start().await;
     let other = LocalSigner::generate(KeyType::EcdsaP256, "wrong slot").unwrap();
-    let router = router_of(rekor1_signed_by(&running, Arc::new(other)), Rekor1Options::default());
+    let router = router_of(rekor1_signed_by(&running, Arc::new(other)));
     let refused = post(&router, ENTRIES, hashedrekord(b"x").to_string()).await;
     assert_error(&refused, 500, 500, "internal error");
     running.stop().await;
@@ -154,7 +154,7 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
     let log = running.log.record().id;
     let signer = Counting::new(Arc::clone(&home.signer));
     signer.refuses.store(1, Ordering::SeqCst);
-    let router = router_of(rekor1_signed_by(&running, signer.clone()), Rekor1Options::default());
+    let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let request = hashedrekord(b"x");
     post(&router, ENTRIES, request.to_string()).await;
     running.store.put_promises(log, &[(0, "forged".into())]).await.unwrap();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Method, Request};
 use store::LogStore;
+use testlog::{Home, Lie, TREE_ID, Tampering, get, post, send, unavailable};
 use tower::ServiceExt;
 
 use super::{
     ENTRIES, assert_error, create, create_many, entries_of, get_entry, hashedrekord, router,
 };
-use testlog::{Home, Lie, TREE_ID, Tampering, get, post, send, unavailable};
 
 #[tokio::test]
 async fn gives_an_entry_by_index_and_by_both_forms_of_its_id() {

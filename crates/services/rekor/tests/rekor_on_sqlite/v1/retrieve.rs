@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use testlog::{Home, TREE_ID, hostile_bodies, post};
 
 use super::{Entry, RETRIEVE, assert_error, create, create_many, entries_of, hashedrekord, router};
-use testlog::{Home, TREE_ID, hostile_bodies, post};
 
 #[tokio::test]
 async fn finds_entries_by_id_index_and_proposal_at_either_path() {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use crypto::{LocalSigner, sha256};
-use rekor::http::Rekor1Options;
+use rekor::Rekor1Options;
 use serde_json::{Value, json};
+use testlog::{Home, cpu, for_names, hostile_bodies, post};
 
 use super::{
     ENTRIES, RETRIEVE, assert_error, b64, bytes, create, create_many, entries_of, get_entry,
-    hashedrekord, hashedrekord_of, pem_of, rekor1_on, router, router_of,
+    hashedrekord, hashedrekord_of, pem_of, rekor1_of, router, router_of,
 };
-use testlog::{Home, cpu, for_names, hostile_bodies, post};
 
 const SEARCH: &str = "/api/v1/index/retrieve";
 
@@ -141,8 +141,9 @@ async fn a_chain_is_read_on_the_threads_for_computing() {
     let home = Home::rekor1();
     let running = home.start().await;
     let pool = cpu();
-    let rekor1 = rekor1_on(&running, Arc::clone(&home.signer), pool.clone());
-    let router = router_of(rekor1, Rekor1Options::default());
+    let rekor1 =
+        rekor1_of(&running, Arc::clone(&home.signer), pool.clone(), Rekor1Options::default());
+    let router = router_of(rekor1);
 
     let (release, busy) = std::sync::mpsc::channel::<()>();
     let (started, occupied) = tokio::sync::oneshot::channel();

@@ -1,12 +1,14 @@
 use crypto::AuthorityKey;
+use ct::{LogEntry, SctError, extra_data};
 use thiserror::Error;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
-use super::{
-    LogEntry,
-    entry::{is_poisoned, pre_entry_of},
+use crate::{
+    CertificateError,
+    certificate::Certificate,
+    oid,
+    precertificate::{is_poisoned, pre_entry_of},
 };
-use crate::{CertificateError, SctError, certificate::Certificate, oid, tls::put_vector};
 
 /// Most certificates that one submission may have, leaf and root included.
 pub const MAX_SUBMITTED_CERTIFICATES: usize = 10;
@@ -92,19 +94,10 @@ impl Submission {
     /// # Errors
     /// [`SctError::TooLong`]; cannot be met within the limits of [`validate_chain`].
     pub fn extra_data(&self) -> Result<Vec<u8>, SctError> {
-        let mut out = Vec::new();
         let Some((leaf, issuers)) = self.chain.split_first() else {
-            return Ok(out);
+            return Ok(Vec::new());
         };
-        if self.is_precertificate() {
-            put_vector(&mut out, 3, leaf)?;
-        }
-        let mut certificates = Vec::new();
-        for issuer in issuers {
-            put_vector(&mut certificates, 3, issuer)?;
-        }
-        put_vector(&mut out, 3, &certificates)?;
-        Ok(out)
+        extra_data(self.is_precertificate().then_some(leaf), issuers)
     }
 }
 

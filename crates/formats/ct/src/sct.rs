@@ -2,7 +2,7 @@ use crypto::{KeyFamily, KeyType, PublicKey, SignatureAlgorithm};
 use thiserror::Error;
 
 use crate::{
-    ct::{LogEntry, signed_data},
+    LogEntry, signed_data,
     tls::{Reader, TooLong, put_vector},
 };
 

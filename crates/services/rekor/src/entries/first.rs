@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use store::LogKind;
 use thiserror::Error;
 
-use crate::new_entry::new_entry;
+use super::new_entry;
 
 /// Gives an empty Rekor log its first entry, so that no client's entry has index 0.
 ///

@@ -1,11 +1,7 @@
-use crypto::{PublicKey, sha256};
-use der::Encode;
+use crypto::PublicKey;
 
 use crate::{
-    CertificateError, Sct, SctError,
-    certificate::{Certificate, Tbs},
-    issuance::POISON_CONTENT,
-    oid,
+    Sct, SctError,
     sct::{SHA256_WITH_ECDSA, VERSION_1, log_algorithm},
     tls::put_vector,
 };
@@ -39,48 +35,6 @@ pub struct PreCertEntry {
     pub tbs: Vec<u8>,
 }
 
-/// Derives what a log signs from a precertificate: its `TBSCertificate` without the poison.
-///
-/// `issuer_spki` is the DER `SubjectPublicKeyInfo` of the CA, which signed the precertificate
-/// itself; precertificate signing certificates are not supported.
-///
-/// # Errors
-/// [`CertificateError`] when it is not canonical DER, and when it does not hold exactly one
-/// critical poison with an ASN.1 NULL, or holds an SCT list.
-pub fn pre_entry(precert_der: &[u8], issuer_spki: &[u8]) -> Result<PreCertEntry, CertificateError> {
-    let precertificate = Certificate::from_der(precert_der)?;
-    pre_entry_of(&precertificate, issuer_spki)
-}
-
-pub(super) fn pre_entry_of(
-    precertificate: &Certificate,
-    issuer_spki: &[u8],
-) -> Result<PreCertEntry, CertificateError> {
-    if !is_poisoned(&precertificate.tbs)? {
-        return Err(CertificateError::NoPoison);
-    }
-    if precertificate.extension(oid::SCT_LIST).is_some() {
-        return Err(CertificateError::SctInPrecertificate);
-    }
-    // Parsing proved that encoding gives the same bytes, so leaving one out cuts just that one.
-    let tbs = precertificate.tbs.without(oid::CT_POISON).to_der()?;
-    Ok(PreCertEntry { issuer_key_hash: sha256(issuer_spki), tbs })
-}
-
-/// Whether a certificate is a precertificate.
-pub(super) fn is_poisoned(tbs: &Tbs) -> Result<bool, CertificateError> {
-    let mut poisons = tbs.extensions_of(oid::CT_POISON);
-    match (poisons.next(), poisons.next()) {
-        (None, _) => Ok(false),
-        (Some(poison), None)
-            if poison.critical && poison.extn_value.as_bytes() == POISON_CONTENT =>
-        {
-            Ok(true)
-        }
-        _ => Err(CertificateError::MalformedPoison),
-    }
-}
-
 /// The bytes over which an SCT is signed (RFC 6962 §3.2).
 ///
 /// # Errors
@@ -103,6 +57,24 @@ pub fn merkle_tree_leaf(
     extensions: &[u8],
 ) -> Result<Vec<u8>, SctError> {
     timestamped(TIMESTAMPED_ENTRY, entry, timestamp_ms, extensions)
+}
+
+/// `extra_data` of get-entries (RFC 6962 §4.6): the certificates above the leaf, behind the
+/// precertificate where the entry is one.
+///
+/// # Errors
+/// [`SctError::TooLong`] when a certificate or all of them exceed their length prefix.
+pub fn extra_data(precertificate: Option<&[u8]>, issuers: &[Vec<u8>]) -> Result<Vec<u8>, SctError> {
+    let mut out = Vec::new();
+    if let Some(der) = precertificate {
+        put_vector(&mut out, 3, der)?;
+    }
+    let mut certificates = Vec::new();
+    for issuer in issuers {
+        put_vector(&mut certificates, 3, issuer)?;
+    }
+    put_vector(&mut out, 3, &certificates)?;
+    Ok(out)
 }
 
 /// The bytes over which a tree head is signed (RFC 6962 §3.5).

@@ -1,9 +1,9 @@
 use crypto::{PublicKey, sha256};
+use ct::{LogEntry, PreCertEntry, Sct, SctError, decode_sct_list};
 use der::{Decode, Encode, asn1::OctetStringRef};
 use thiserror::Error;
 
-use super::{LogEntry, PreCertEntry};
-use crate::{CertificateError, Sct, SctError, certificate::Certificate, oid, sct::decode_list};
+use crate::{CertificateError, certificate::Certificate, oid};
 
 /// Reads the SCTs that a final certificate carries; none when it carries no list.
 ///
@@ -73,7 +73,7 @@ fn scts_of(leaf: &Certificate) -> Result<Vec<Sct>, EmbeddedSctError> {
     let list = <&OctetStringRef>::from_der(content).map_err(|source| {
         EmbeddedSctError::Leaf(CertificateError::Extension { oid: oid::SCT_LIST, source })
     })?;
-    Ok(decode_list(list.as_bytes())?)
+    Ok(decode_sct_list(list.as_bytes())?)
 }
 
 fn exactly_one(scts: Vec<Sct>) -> Result<Sct, EmbeddedSctError> {

@@ -1,0 +1,17 @@
+//! What both protocols share: what the log stores of a verified entry, its first one, repeated ones.
+
+mod first;
+mod new;
+
+pub use self::first::{FirstEntryError, ensure_first_entry};
+pub(crate) use self::new::{key_type, new_entry};
+
+/// How a repeated entry is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDuplicate {
+    /// 201 with the stored entry and a proof of it.
+    #[default]
+    Idempotent,
+    /// 409 as upstream has it: `Location` in v1, `x-log-index` in v2.
+    Conflict,
+}

@@ -1,0 +1,45 @@
+//! Finding entries: by id, and by what they are about.
+
+use entry::{
+    IndexKeyKind,
+    rekor1::{EntryId, search_keys},
+};
+use store::{IndexKey, IndexKeyType};
+use wire::rekor1::SearchIndex;
+
+use super::{Rekor1, Rekor1Error};
+use crate::entries::key_type;
+
+impl Rekor1 {
+    /// Index of the entry of that id.
+    pub(crate) async fn find(&self, id: &EntryId) -> Result<Option<u64>, Rekor1Error> {
+        // An id of a tree that is not here is as unknown as an id that is nowhere.
+        if id.tree_id.is_some_and(|tree_id| tree_id != self.tree_id()) {
+            return Ok(None);
+        }
+        Ok(self.log.find_leaf(&id.leaf_hash).await?)
+    }
+
+    /// Ids of the entries with a hash, key, e-mail address or name, the newest first.
+    pub(crate) async fn search(&self, query: SearchIndex) -> Result<Vec<EntryId>, Rekor1Error> {
+        let search = if query.public_key.is_some() {
+            // Of a chain each signature is verified: up to nine, and nobody had to sign for the question.
+            self.cpu.run(move || search_keys(&query)).await??
+        } else {
+            search_keys(&query)?
+        };
+        let keys: Vec<IndexKey> = search.keys.into_iter().flat_map(index_keys).collect();
+        let leaves = self.log.search(&keys, search.match_all).await?;
+        Ok(leaves.into_iter().map(|leaf_hash| self.entry_id(leaf_hash)).collect())
+    }
+}
+
+/// What a word may be in the index: a subject is any name of a certificate.
+fn index_keys((kind, key): (IndexKeyKind, String)) -> impl Iterator<Item = IndexKey> {
+    let further: &[IndexKeyType] = match kind {
+        IndexKeyKind::Subject => &[IndexKeyType::Email, IndexKeyType::Uri],
+        _ => &[],
+    };
+    let types = std::iter::once(key_type(kind)).chain(further.iter().copied());
+    types.map(move |key_type| IndexKey { key_type, key: key.clone() })
+}

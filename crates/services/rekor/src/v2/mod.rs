@@ -1,0 +1,97 @@
+//! Rekor v2 on top of a log: one write call.
+
+mod error;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::{Integrated, Log};
+use entry::rekor2;
+use service::CpuPool;
+use store::NewEntry;
+
+pub use self::error::Rekor2Error;
+use crate::entries::{OnDuplicate, new_entry};
+
+/// A Rekor v2 log on top of a [`Log`].
+///
+/// It promises no time, and nothing beyond the proof: a timestamp authority does.
+pub struct Rekor2 {
+    log: Arc<Log>,
+    cpu: CpuPool,
+    options: Rekor2Options,
+}
+
+/// What an operator may choose about a Rekor v2 log.
+#[derive(Clone, Copy, Debug)]
+pub struct Rekor2Options {
+    /// Accepts `dsseRequestV002` and stores it as a hashedrekord over SHA-256 of the PAE.
+    ///
+    /// sigstore-js and cosign 3.0 still send it; upstream answers 400 since 2.3.0.
+    pub legacy_dsse: bool,
+    /// How a repeated entry is answered.
+    pub on_duplicate: OnDuplicate,
+}
+
+impl Default for Rekor2Options {
+    /// What satisfies every client at once.
+    fn default() -> Self {
+        Self { legacy_dsse: true, on_duplicate: OnDuplicate::Idempotent }
+    }
+}
+
+/// An entry that is in the log, and the proof of it.
+pub(crate) struct Logged {
+    pub(crate) kind: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) body: Bytes,
+    pub(crate) integrated: Integrated,
+}
+
+impl Rekor2 {
+    /// Puts the Rekor v2 protocol on `log`.
+    #[must_use]
+    pub fn new(log: Arc<Log>, cpu: CpuPool, options: Rekor2Options) -> Arc<Self> {
+        Arc::new(Self { log, cpu, options })
+    }
+
+    /// The log underneath.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Verifies a request, sequences its entry, and gives it with its proof.
+    ///
+    /// # Errors
+    /// [`Rekor2Error`]; [`Rekor2Error::Duplicate`] for a known entry where
+    /// [`OnDuplicate::Conflict`] is configured.
+    pub(crate) async fn create(&self, json: Bytes) -> Result<Logged, Rekor2Error> {
+        let options = rekor2::Options { legacy_dsse: self.options.legacy_dsse };
+        // Signatures are verified off the runtime's threads.
+        let verified = self.cpu.run(move || verify(&json, options)).await??;
+        let Verified { kind, version, entry } = verified;
+        let body = entry.body.clone();
+        let integrated = self.log.submit(entry).await?;
+        if !integrated.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
+            return Err(Rekor2Error::Duplicate { index: integrated.index });
+        }
+        Ok(Logged { kind, version, body, integrated })
+    }
+}
+
+struct Verified {
+    kind: &'static str,
+    version: &'static str,
+    entry: NewEntry,
+}
+
+fn verify(json: &[u8], options: rekor2::Options) -> Result<Verified, Rekor2Error> {
+    let verified = rekor2::verify_request(json, &options)?;
+    let length = verified.body().len();
+    if length > tlog::MAX_ENTRY_LEN {
+        return Err(Rekor2Error::EntryTooLong { length });
+    }
+    let (kind, version) = (verified.kind(), verified.version());
+    Ok(Verified { kind, version, entry: new_entry(verified) })
+}
