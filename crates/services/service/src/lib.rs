@@ -16,10 +16,12 @@
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
 mod activity;
 mod body;
+pub mod bounded;
 mod caller;
 mod clock;
 mod cpu;
