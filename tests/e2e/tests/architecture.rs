@@ -30,10 +30,14 @@ const EDGES: &[(&str, &[&str])] = &[
         "countersignd",
         &[
             "ca", "crypto", "engine", "identity", "oidc", "postgres", "service", "sqlite", "store",
-            "tlog", "trust", "tsa", "tsp", "wire", "x509",
+            "terminal", "tlog", "trust", "tsa", "tsp", "wire", "x509",
         ],
     ),
-    ("countersign", &["crypto", "entry", "provenance", "tlog", "tsp", "verify", "wire", "x509"]),
+    (
+        "countersign",
+        &["crypto", "entry", "provenance", "terminal", "tlog", "tsp", "verify", "wire", "x509"],
+    ),
+    ("terminal", &["wire"]),
     ("xtask", &[]),
 ];
 
