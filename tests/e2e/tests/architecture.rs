@@ -33,10 +33,14 @@ const EDGES: &[(&str, &[&str])] = &[
         "countersignd",
         &[
             "ca", "crypto", "ctlog", "engine", "identity", "oidc", "postgres", "rekor", "service",
-            "sqlite", "store", "tlog", "trust", "tsa", "tsp", "wire", "x509",
+            "sqlite", "store", "terminal", "tlog", "trust", "tsa", "tsp", "wire", "x509",
         ],
     ),
-    ("countersign", &["crypto", "entry", "provenance", "tlog", "tsp", "verify", "wire", "x509"]),
+    (
+        "countersign",
+        &["crypto", "entry", "provenance", "terminal", "tlog", "tsp", "verify", "wire", "x509"],
+    ),
+    ("terminal", &["wire"]),
     ("xtask", &[]),
 ];
 

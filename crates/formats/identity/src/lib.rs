@@ -40,7 +40,7 @@ pub use issuer::{
     AzureOrganization, BitbucketWorkspace, BuildkiteOrganizations, CircleciOrganizations,
     ClaimPath, ClaimRules, IssuerConfig, IssuerConfigError, IssuerKind, IssuerSet, JenkinsClaims,
     JenkinsController, KeyLocation, MachineClients, MachineProvider, NameConflict, NameSpace,
-    People, SubjectTemplate, is_loopback, name_conflicts,
+    People, SubjectTemplate, name_conflicts,
 };
 pub use mail::MailDomain;
 pub use principal::{Principal, PrincipalError};

@@ -21,13 +21,14 @@
 //! - [`countersign`]: `countersign.json`, which is ours alone.
 //! - [`rpc`]: the error body of Fulcio and Rekor v2. [`refusal`]: our word for it, beside that body.
 //! - [`json`]: the one reader of JSON from outside, also of formats that are not of this crate.
-//! - [`name`], [`inert`]: what names and URIs may hold, and how text of others is shown.
+//! - [`host`]: which of them is this machine. [`name`], [`inert`]: what names and URIs may hold, and how text of others is shown.
 
 pub mod bundle;
 pub mod countersign;
 pub mod ct;
 pub mod dsse;
 pub mod fulcio;
+pub mod host;
 pub mod inert;
 pub mod json;
 pub mod name;

@@ -22,25 +22,28 @@ const PIECE: usize = 64 * 1024;
 
 /// Reads a file of at most `limit` bytes; `what` names it in messages.
 pub(crate) fn read(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
-    let content = read_beginning(path, limit, what)?;
-    if content.len() > limit {
-        return Err(Failure::usage(format!(
-            "{what} {} is longer than {limit} bytes",
-            path.display()
-        )));
-    }
-    Ok(content)
+    let content = read_at_most(path, limit).map_err(|error| unreadable(path, what, &error))?;
+    content.ok_or_else(|| {
+        Failure::usage(format!("{what} {} is longer than {limit} bytes", path.display()))
+    })
 }
 
 /// Reads the first `limit` bytes of a file, and one more when there is more: for content whose
 /// length somebody else judges.
 pub(crate) fn read_beginning(path: &Path, limit: usize, what: &str) -> Result<Vec<u8>, Failure> {
-    let file = File::open(path).map_err(|error| unreadable(path, what, &error))?;
+    beginning_of(path, limit).map_err(|error| unreadable(path, what, &error))
+}
+
+/// The whole file, or `None` when it is longer than `limit` bytes: for who words its own errors.
+pub(crate) fn read_at_most(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let content = beginning_of(path, limit)?;
+    Ok((content.len() <= limit).then_some(content))
+}
+
+fn beginning_of(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let allowance = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(allowance)
-        .read_to_end(&mut content)
-        .map_err(|error| unreadable(path, what, &error))?;
+    File::open(path)?.take(allowance).read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -8,8 +8,7 @@ mod tuf;
 mod tuf_keys;
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -24,8 +23,9 @@ use wire::trust::{
 };
 
 use self::names::ForgeOfNames;
-use crate::services::{
-    Endpoints, LogEndpoint, LogProtocol, ServiceKind, ServiceUrl, ServiceUrlError,
+use crate::{
+    files::read_at_most,
+    services::{Endpoints, LogEndpoint, LogProtocol, ServiceKind, ServiceUrl, ServiceUrlError},
 };
 
 pub use names::InstanceError;
@@ -311,14 +311,6 @@ fn read_json<T: DeserializeOwned>(
         path: path.to_owned(),
         source,
     })
-}
-
-/// The whole file, or `None` when it is longer than `limit` bytes.
-fn read_at_most(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= limit).then_some(bytes))
 }
 
 /// Why there is no trust, or no service to use: each a matter of configuration (exit code 2).

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
-
-use crate::bounded;
+use service::bounded;
 
 /// The directory in which `countersignd dev` keeps everything.
 #[derive(Debug, Clone)]
@@ -133,15 +132,7 @@ const MAX_LEN: usize = 16 << 20;
 
 /// Reads a file that may not be there.
 pub(crate) fn read_if_present(path: &Path) -> anyhow::Result<Option<String>> {
-    // A pipe would be waited for without end when it is opened.
-    let read = fs::metadata(path).and_then(|metadata| {
-        if metadata.is_file() {
-            bounded::read_text(path, MAX_LEN)
-        } else {
-            Err(io::Error::new(ErrorKind::InvalidInput, "it is not a file"))
-        }
-    });
-    match read {
+    match bounded::read_regular(path, MAX_LEN).and_then(bounded::text) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),

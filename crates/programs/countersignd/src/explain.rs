@@ -7,6 +7,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{self, Read},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
@@ -17,12 +18,11 @@ use identity::{
     VerificationError,
 };
 use serde_json::{Value, json};
-use service::{Clock, OffsetClock, SystemClock};
+use service::{Clock, OffsetClock, SystemClock, bounded};
 use wire::inert;
 use x509::SubjectAlternativeName;
 
 use crate::{
-    bounded,
     cli::{ExplainArguments, OutputForm},
     config::Config,
     data_dir::{DataDir, read_json},
@@ -89,7 +89,7 @@ impl Signature {
         token: &UnverifiedClaims,
     ) -> anyhow::Result<Self> {
         let signed = if let Some(path) = &arguments.keys {
-            ca::is_signed_by(&bounded::keys(path)?, token)
+            ca::is_signed_by(&read_keys(path)?, token)
         } else if arguments.online {
             ca::is_signed_by_issuer(issuer, token, ISSUER_TIMEOUT).await
         } else {
@@ -142,6 +142,14 @@ fn issuers(
         Some(file) => OffsetClock::new(file).now(),
     };
     Ok((IssuerSet::new(issuers)?, now))
+}
+
+/// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.
+const MAX_KEYS_LEN: usize = 1 << 20;
+
+/// A JWK Set that an option names.
+fn read_keys(path: &Path) -> anyhow::Result<Vec<u8>> {
+    bounded::read(path, MAX_KEYS_LEN).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn read_token(argument: &str) -> anyhow::Result<String> {

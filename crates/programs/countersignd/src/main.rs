@@ -20,7 +20,6 @@
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
 mod admin;
-mod bounded;
 mod certificates;
 mod cli;
 mod config;

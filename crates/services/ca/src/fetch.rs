@@ -3,10 +3,10 @@
 use std::{collections::HashMap, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use identity::is_loopback;
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect::Policy};
 use thiserror::Error;
 use url::Url;
+use wire::host::is_loopback;
 
 /// HTTP clients, one for each kind of destination.
 ///
@@ -32,8 +32,10 @@ impl Clients {
 
     /// The client for `url` and its origin.
     pub(crate) fn get(&mut self, url: &Url) -> Result<Client, FetchError> {
-        let destination =
-            Destination { encrypted: url.scheme() != "http", loopback: is_loopback(url) };
+        let destination = Destination {
+            encrypted: url.scheme() != "http",
+            loopback: url.host_str().is_some_and(is_loopback),
+        };
         if let Some(client) = self.made.get(&destination) {
             return Ok(client.clone());
         }

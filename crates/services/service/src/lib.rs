@@ -17,10 +17,12 @@
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
 //! - [`by_host`]: services that share a port.
+//! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
 mod activity;
 mod body;
+pub mod bounded;
 mod caller;
 mod clock;
 mod cpu;

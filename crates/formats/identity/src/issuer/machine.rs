@@ -46,7 +46,9 @@ impl MachineClients {
         let one = !self.base_url.contains('*');
         let secure = one
             && Url::parse(&self.base_url).is_ok_and(|url| {
-                url.scheme() == "https" || (url.scheme() == "http" && super::is_loopback(&url))
+                url.scheme() == "https"
+                    || (url.scheme() == "http"
+                        && url.host_str().is_some_and(wire::host::is_loopback))
             });
         if !secure {
             return Err(IssuerConfigError::BaseUrl(self.base_url.clone()));

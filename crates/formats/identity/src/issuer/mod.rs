@@ -18,10 +18,9 @@ mod settings;
 mod strangers;
 mod subject_template;
 
-use std::net::Ipv4Addr;
-
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
+use wire::host::is_loopback;
 
 use crate::JwsAlgorithm;
 pub use ci::{
@@ -227,7 +226,7 @@ impl IssuerConfig {
 
     /// Whether it can only be of this machine.
     fn is_on_loopback(&self) -> bool {
-        Url::parse(self.url()).is_ok_and(|url| is_loopback(&url))
+        Url::parse(self.url()).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
     }
 
     /// The claim that clients sign as their proof, as Fulcio's configuration calls it: what names its
@@ -310,24 +309,9 @@ fn check_transport(url: &Url, allow_loopback_http: bool) -> Result<(), IssuerCon
         && url.has_host();
     match url.scheme() {
         "https" if bare => Ok(()),
-        "http" if bare && allow_loopback_http && is_loopback(url) => Ok(()),
+        "http" if bare && allow_loopback_http && url.host_str().is_some_and(is_loopback) => Ok(()),
         "http" if bare => Err(IssuerConfigError::PlainHttp(url.to_string())),
         _ => Err(IssuerConfigError::Url(url.to_string())),
-    }
-}
-
-/// Whether the URL can only be of this machine.
-///
-/// In schemes that the URL standard does not know, such as `postgres`, an IPv4 address is a name like any other.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            name == "localhost" || name.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

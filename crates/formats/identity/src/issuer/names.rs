@@ -3,8 +3,9 @@
 use super::{AzureOrganization, CircleciOrganizations, IssuerConfig, IssuerKind};
 use super::{IssuerUrl, JenkinsController, NameSpace, glob};
 
-/// Scheme and host of a URL or pattern, and what follows.
-fn host_and_path(url: &str) -> (&str, &str) {
+/// Scheme, host and port of a URL or pattern, and the path with its first slash. No URL parser, since the text may
+/// be a pattern.
+pub(super) fn origin_and_path(url: &str) -> (&str, &str) {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(begin..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| begin + at);
     url.split_at_checked(end).unwrap_or((url, ""))
@@ -49,7 +50,7 @@ impl IssuerConfig {
             }
             IssuerKind::AzurePipeline(organization) => {
                 // Only Microsoft keeps the organisations' names, which the ids stand for, apart.
-                let is_platform = host_and_path(issuer).0 == AzureOrganization::ISSUER;
+                let is_platform = origin_and_path(issuer).0 == AzureOrganization::ISSUER;
                 let owner = is_platform.then(|| organization.id.clone());
                 vec![NameSpace::owned("https://dev.azure.com", owner.into_iter().collect())]
             }
@@ -62,7 +63,7 @@ impl IssuerConfig {
             }
             IssuerKind::CircleciJob(organizations) => {
                 // Only CircleCI gives each project's id to one organisation.
-                let is_platform = host_and_path(issuer).0 == CircleciOrganizations::ISSUER;
+                let is_platform = origin_and_path(issuer).0 == CircleciOrganizations::ISSUER;
                 let owners = if is_platform { organizations.ids.clone() } else { Vec::new() };
                 vec![NameSpace::owned("https://circleci.com/api/v2/projects", owners)]
             }
@@ -83,7 +84,7 @@ impl IssuerConfig {
                 vec![NameSpace::UserNames { domain: subject_domain.clone() }]
             }
             IssuerKind::CiProvider(template) => {
-                let own_host = host_and_path(issuer).0;
+                let own_host = origin_and_path(issuer).0;
                 vec![NameSpace::below(template.base_url.as_deref().unwrap_or(own_host))]
             }
             IssuerKind::Machine(machines) => {
@@ -166,7 +167,7 @@ impl IssuerConfig {
         let open = self.url();
         let left = match self.kind() {
             IssuerKind::CiProvider(template) if template.base_url.is_none() => {
-                host_and_path(open).1
+                origin_and_path(open).1
             }
             IssuerKind::JenkinsJob(_) => open.strip_suffix(folder_of(open)).unwrap_or(open),
             _ => open,

@@ -1,6 +1,7 @@
 use url::Url;
+use wire::host::is_loopback;
 
-use super::{check_issuer_url, glob, is_loopback};
+use super::{check_issuer_url, glob};
 use crate::IssuerConfigError;
 
 /// Longest pattern, in bytes; the longest of a cloud's clusters has some 120.
@@ -35,9 +36,13 @@ impl UrlPattern {
         let authority = authority.split('/').next().unwrap_or_default();
         let host = authority.split(':').next().unwrap_or_default();
         let pinned = host.rsplit('.').take(PINNED_LABELS).all(|label| !label.contains(WILDCARD));
-        let named = sample.domain().is_some() || is_loopback(&sample);
+        let named = sample.domain().is_some() || sample.host_str().is_some_and(is_loopback);
         let wide_host = host.contains(WILDCARD) && host.split('.').count() <= PINNED_LABELS;
-        if !pinned || !named || wide_host || is_loopback(&sample) && !allow_loopback_http {
+        if !pinned
+            || !named
+            || wide_host
+            || sample.host_str().is_some_and(is_loopback) && !allow_loopback_http
+        {
             return Err(wrong());
         }
         Ok(Self(text.to_owned()))

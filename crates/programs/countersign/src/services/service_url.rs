@@ -1,7 +1,7 @@
 use std::fmt;
 
 use thiserror::Error;
-use url::{Host, Url};
+use url::Url;
 
 /// Longest URL of a service, in bytes: what common servers take as a request line.
 const MAX_URL_LEN: usize = 8 * 1024;
@@ -56,16 +56,9 @@ impl ServiceUrl {
     }
 }
 
-/// Whether the URL is of this machine, where nothing leaves: `localhost`, 127.0.0.0/8 or `::1`.
-///
-/// No other name counts, also where it leads to such an address today.
+/// Whether the URL is of this machine, where nothing leaves.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(wire::host::is_loopback)
 }
 
 /// A [`ServiceUrl`] to which a token may be sent: whoever reads one on its way can sign with it.

@@ -9,7 +9,7 @@ use provenance::{Forge, ForgeError, ForgeKind};
 use thiserror::Error;
 use wire::countersign::{Instance, MAX_INSTANCE_LEN};
 
-use super::read_at_most;
+use crate::files::read_at_most;
 
 /// The document's name, among the trust files and among the targets of TUF.
 pub(super) const INSTANCE: &str = "countersign.json";

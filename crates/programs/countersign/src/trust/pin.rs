@@ -19,11 +19,10 @@ use wire::{
 use super::{
     LoadedTrust, MAX_SIGNING_CONFIG_LEN,
     names::{ForgeOfNames, said_in},
-    read_at_most,
     tuf::{self, Metadata, TufError},
 };
 use crate::{
-    files::new_file_in,
+    files::{new_file_in, read_at_most},
     services::{HttpClient, ServiceError, ServiceUrl, ServiceUrlError, TrustRepository},
 };
 

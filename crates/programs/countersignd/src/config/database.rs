@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use identity::is_loopback;
 use url::Url;
+use wire::host::is_loopback;
 
 use super::{Database, section::Section};
 
@@ -66,5 +66,6 @@ fn stays_on_this_machine(url: &Url) -> bool {
         .query_pairs()
         .any(|(key, host)| matches!(&*key, "host" | "hostaddr") && !host.starts_with('/'));
     let socket = |host: &str| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f");
-    !named_in_query && (url.host_str().is_none_or(socket) || is_loopback(url))
+    !named_in_query
+        && (url.host_str().is_none_or(socket) || url.host_str().is_some_and(is_loopback))
 }

@@ -169,7 +169,7 @@ impl Config {
     /// # Errors
     /// When it cannot be read, or with all problems that it has.
     pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
-        let text = crate::bounded::read_text(path, MAX_LEN)
+        let text = service::bounded::read_text(path, MAX_LEN)
             .with_context(|| format!("cannot read the configuration {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("the configuration {}", path.display()))
     }

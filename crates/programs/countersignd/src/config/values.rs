@@ -1,8 +1,8 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use identity::is_loopback;
 use thiserror::Error;
 use url::Url;
+use wire::host::is_loopback;
 
 /// The URL at which clients find a service: scheme, host, perhaps a port, and nothing more.
 ///
@@ -48,7 +48,7 @@ impl FromStr for BaseUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BaseUrlError::Form);
         }
-        if plain && !is_loopback(&url) {
+        if plain && !url.host_str().is_some_and(is_loopback) {
             return Err(BaseUrlError::PlainHttp);
         }
         Ok(Self { text: text.to_owned(), host })
@@ -89,7 +89,7 @@ impl FromStr for LoginUrl {
         match url.scheme() {
             _ if !bare => Err(BaseUrlError::LoginParts),
             "https" => Ok(Self(text.to_owned())),
-            "http" if is_loopback(&url) => Ok(Self(text.to_owned())),
+            "http" if url.host_str().is_some_and(is_loopback) => Ok(Self(text.to_owned())),
             _ => Err(BaseUrlError::Login),
         }
     }

@@ -17,10 +17,11 @@ use anyhow::Context;
 use identity::{IssuerConfig, IssuerConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use service::bounded;
 use toml::Table;
 use wire::inert;
 
-use crate::{bounded, cli::ImportArguments, output};
+use crate::{cli::ImportArguments, output};
 use document::{Format, MAX_LEN};
 use entry::Metadata;
 

@@ -5,6 +5,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
+use wire::host::is_loopback;
 
 use super::{
     files::{bearer_token, read_file, read_in_background},
@@ -61,7 +62,7 @@ impl KeySource {
             _ => None,
         };
         let entry = issuer.url().to_owned();
-        let loopback = identity::is_loopback(&asked);
+        let loopback = asked.host_str().is_some_and(is_loopback);
         Ok(Self { client, loopback, timeout, issuer: entry.clone(), entry, location })
     }
 
@@ -69,7 +70,7 @@ impl KeySource {
     pub(crate) fn of(&self, iss: &str) -> Result<Self, SourceError> {
         let url = Url::parse(iss).map_err(|_| SourceError::NotADocument)?;
         // What the pattern pins is a name; should a parser ever see an address in it, nobody is asked.
-        if url.domain().is_none() && !identity::is_loopback(&url) {
+        if url.domain().is_none() && !url.host_str().is_some_and(is_loopback) {
             return Err(SourceError::ForeignJwksUri(wire::inert::escape(iss).into_owned()));
         }
         Ok(Self { issuer: iss.to_owned(), ..self.clone() })

@@ -1,10 +1,6 @@
 //! What an issuer's entry names on this machine: files of keys, roots and tokens.
 
-use std::{
-    fs::File,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::IssuerConfig;
@@ -31,23 +27,8 @@ pub(super) async fn read_in_background(path: &Path) -> Result<Vec<u8>, SourceErr
 
 /// Reads a file of at most [`MAX_FILE_LEN`] bytes.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let because = |reason| SourceError::Unreadable { path: path.to_owned(), reason };
-    let unreadable = |error: std::io::Error| because(error.kind());
-    let limit = u64::try_from(MAX_FILE_LEN).unwrap_or(u64::MAX);
-    let mut content = Vec::new();
-    // A pipe would be waited for without end when it is opened.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(because(std::io::ErrorKind::InvalidInput));
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err(because(std::io::ErrorKind::InvalidInput));
-    }
-    file.take(limit + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() > MAX_FILE_LEN {
-        return Err(because(std::io::ErrorKind::FileTooLarge));
-    }
-    Ok(content)
+    service::bounded::read_regular(path, MAX_FILE_LEN)
+        .map_err(|error| SourceError::Unreadable { path: path.to_owned(), reason: error.kind() })
 }
 
 /// Checks what an issuer's entry names on this machine, all of it, as a fetch would; asks nobody.

@@ -1,6 +1,7 @@
 use axum::extract::Request;
 use http::{HeaderMap, header, uri::Authority};
 use thiserror::Error;
+use wire::host::is_loopback;
 
 /// Why a request is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -28,7 +29,7 @@ pub(super) fn host(request: &Request) -> Result<Authority, Refused> {
     let is_one = named.iter().all(|other| other == first);
     // An authority may have a user, which a `Host` has not.
     let is_bare = !first.as_str().contains('@');
-    if is_one && is_bare && is_loopback(first.host()) {
+    if is_one && is_bare && is_loopback(&first.host().to_ascii_lowercase()) {
         Ok(first.clone())
     } else {
         Err(Refused::Host)
@@ -69,12 +70,6 @@ pub(super) fn opened(request: &Request) -> Result<(), Refused> {
 /// What a browser says of who made the request (Fetch Metadata).
 fn fetch_site(headers: &HeaderMap) -> Option<&str> {
     headers.get("sec-fetch-site").map(|value| value.to_str().unwrap_or("cross-site"))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let parsed = address.parse::<std::net::IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || parsed.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use url::{Host, Url};
+use wire::host::is_loopback;
 
 /// Shows the code to a person, who types it: for programs that no browser reaches.
 const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
@@ -23,7 +24,7 @@ impl RedirectUri {
         let bare = url.username().is_empty() && url.password().is_none() && !text.contains('#');
         // As it was written: the parser drops line ends and tabs, and turns backslashes round.
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        let is_local = url.scheme() == "http" && is_loopback(&url);
+        let is_local = url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
         (bare && plain && is_local).then(|| Self { text: text.to_owned(), url: Some(url) })
     }
 
@@ -54,16 +55,6 @@ impl RedirectUri {
 impl fmt::Display for RedirectUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-/// Of this machine, whatever a resolver says.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Issuers that are known to serve more than one owner. From public documentation of each provider;
 //! docs/adr/0018. It cannot be whole: what it lacks is taken for its operator's own.
 
-use crate::issuer::glob::{covers, meet};
+use crate::issuer::{
+    glob::{covers, meet},
+    names::origin_and_path,
+};
 
 /// An issuer that serves more than one owner.
 pub(super) struct Shared {
@@ -298,13 +301,12 @@ impl Shared {
     }
 }
 
-/// Host in lower case without port, and the path without its first slash. No URL parser, since the
-/// text may be a pattern.
+/// Host as it is compared, in lower case without port and final dot, and the path without its first slash.
 fn host_and_path(url: &str) -> (String, &str) {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (origin, path) = origin_and_path(url);
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
-    (host.trim_end_matches('.').to_ascii_lowercase(), path)
+    (host.trim_end_matches('.').to_ascii_lowercase(), path.strip_prefix('/').unwrap_or(path))
 }
 
 impl Path {

@@ -6,13 +6,11 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
-
 /// The content of `path`, of at most `most` bytes.
 ///
 /// # Errors
-/// When it cannot be read, or is longer.
-pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+/// When it cannot be read; [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut content)?;
@@ -22,24 +20,33 @@ pub(crate) fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// [`read`], and nothing but a file: a pipe would be waited for without end.
+///
+/// # Errors
+/// As there, and [`ErrorKind::InvalidInput`].
+pub fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    // Opening a pipe waits already.
+    if !path.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is not a file"));
+    }
+    read(path, most)
+}
+
+/// The text in `content`, of a file.
+///
+/// # Errors
+/// [`ErrorKind::InvalidData`].
+pub fn text(content: Vec<u8>) -> io::Result<String> {
+    let text = String::from_utf8(content);
+    text.map_err(|_| Error::new(ErrorKind::InvalidData, "not UTF-8"))
+}
+
 /// [`read`], of a file that is text.
 ///
 /// # Errors
 /// As there, and when it is no UTF-8.
-pub(crate) fn read_text(path: &Path, most: usize) -> io::Result<String> {
-    let text = String::from_utf8(read(path, most)?);
-    text.map_err(|_| Error::new(ErrorKind::InvalidData, "not UTF-8"))
-}
-
-/// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.
-const MAX_KEYS_LEN: usize = 1 << 20;
-
-/// A JWK Set that an option names.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn keys(path: &Path) -> anyhow::Result<Vec<u8>> {
-    read(path, MAX_KEYS_LEN).with_context(|| format!("cannot read {}", path.display()))
+pub fn read_text(path: &Path, most: usize) -> io::Result<String> {
+    text(read(path, most)?)
 }
 
 #[cfg(test)]
