@@ -170,7 +170,7 @@ impl<'a> Check<'a> {
             LogKind::Ct => identity_of_leaf(&row.body),
             LogKind::Rekor1 | LogKind::Rekor2 => Some(computed.into()),
         };
-        if identity != Some(row.identity_hash) {
+        if identity != Some(row.dedup_hash) {
             self.find(Finding::Identity { index });
         }
         if !self.is_promised(row) {
@@ -189,13 +189,15 @@ impl<'a> Check<'a> {
     /// Whether the stored promise is this log's. Rekor v2 makes none.
     fn is_promised(&self, row: &StoredEntry) -> bool {
         let signed_by_us = |message: &[u8]| {
-            self.public_key.as_ref().is_some_and(|key| key.verify(message, &row.promise).is_ok())
+            self.public_key
+                .as_ref()
+                .is_some_and(|key| key.verify(message, &row.timestamp_signature).is_ok())
         };
         match (self.kind, &self.public_key) {
             // An SCT signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
             (LogKind::Ct, _) => signed_by_us(&row.body),
             // A SET may be missing: what was lost is signed again when it is asked for.
-            (LogKind::Rekor1, Some(key)) if !row.promise.is_empty() => {
+            (LogKind::Rekor1, Some(key)) if !row.timestamp_signature.is_empty() => {
                 signed_by_us(&rekor1::set_payload(row, &key.spki_sha256()))
             }
             (LogKind::Rekor1 | LogKind::Rekor2, _) => true,
@@ -204,7 +206,7 @@ impl<'a> Check<'a> {
 
     /// Checks that duplicates of these entries would be recognised.
     async fn identities(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
-        let identities: Vec<_> = rows.iter().map(|row| row.identity_hash).collect();
+        let identities: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
         let found = self.store.find(self.log, &identities).await?;
         for (row, found) in rows.iter().zip(found) {
             if found.is_none_or(|found| found.index != row.index) {

@@ -10,7 +10,7 @@ mod rekor1;
 mod rekor2;
 mod tiles;
 
-use self::new_entry::{key_type, new_entry};
+use self::new_entry::new_entry;
 pub use self::{
     ct::{ct_protocol, ct_router},
     first_entry::{FirstEntryError, ensure_first_entry},

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use store::{LogRecord, LogStore, StoreError};
+use store::{LogRecord, LogStore, StoreError, TimestampSignature};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -88,30 +88,31 @@ impl Keeper {
 
     /// Writes one group. What failed stays, and is written again.
     async fn write(&self, store: &dyn LogStore, log: &LogRecord) -> Wrote {
-        let group: Vec<(u64, Bytes)> = {
+        let group: Vec<TimestampSignature> = {
             let sets = self.lock();
             sets.waiting
                 .iter()
                 .take(Self::GROUP)
-                .map(|(index, set)| (*index, set.clone()))
+                .map(|(index, set)| TimestampSignature { index: *index, signature: set.clone() })
                 .collect()
         };
         if group.is_empty() {
             return Wrote::Nothing;
         }
-        let written = tokio::time::timeout(Self::STORE_TIME, store.put_promises(log.id, &group))
-            .await
-            .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
+        let written =
+            tokio::time::timeout(Self::STORE_TIME, store.put_timestamp_signatures(log.id, &group))
+                .await
+                .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
         if let Err(error) = written {
             tracing::warn!(log.name = %log.spec.name, error = %error, log.promises = group.len(),
                 "timestamps of entries cannot be stored yet");
             return Wrote::Failed;
         }
         let mut sets = self.lock();
-        for (index, _) in &group {
-            sets.waiting.remove(index);
+        for kept in &group {
+            sets.waiting.remove(&kept.index);
         }
-        sets.written = group.into_iter().collect();
+        sets.written = group.into_iter().map(|kept| (kept.index, kept.signature)).collect();
         Wrote::Group
     }
 

@@ -100,7 +100,11 @@ impl Rekor1 {
         let body = entry.body.clone();
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
-        let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.promise };
+        let stored = if integrated.fresh {
+            Bytes::new()
+        } else {
+            self.row(index).await?.timestamp_signature
+        };
         let promised = Promised { index, integrated_at: integrated.integrated_at, body: &body };
         let set = self.promises.promise(&promised, stored).await?;
         Ok(Vouched {
@@ -134,9 +138,9 @@ impl Rekor1 {
                 "a proof from stored hashes does not verify; run fsck");
             return Err(ReadError::Damaged { index }.into());
         }
-        let StoredEntry { integrated_at, body, promise, .. } = row;
+        let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
         let promised = Promised { index, integrated_at, body: &body };
-        let set = self.promises.promise(&promised, promise).await?;
+        let set = self.promises.promise(&promised, timestamp_signature).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(Vouched {
             index,

@@ -1,16 +1,15 @@
 //! `POST /api/v1/index/retrieve`.
 
-use ::entry::rekor1::search_keys;
+use ::entry::{IndexKeyKind, rekor1::search_keys};
 use axum::{
     extract::{Request, State},
     response::Response,
 };
 use service::read_body;
-use store::{IndexKey, IndexKeyType};
+use store::IndexKey;
 use wire::rekor1::SearchIndex;
 
 use super::{Face, answer::json, error::ApiError, query::question};
-use crate::http::key_type;
 
 /// Longest question: a certificate chain in PEM in base64 is 30 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
@@ -32,22 +31,21 @@ pub(super) async fn retrieve(
     let keys: Vec<IndexKey> = search
         .keys
         .into_iter()
-        .flat_map(|(kind, key)| {
-            key_types(key_type(kind)).iter().map(move |key_type| (*key_type, key.clone()))
+        .flat_map(|(asked, key)| {
+            kinds(asked).iter().map(move |kind| IndexKey { kind: kind.as_str(), key: key.clone() })
         })
-        .map(|(key_type, key)| IndexKey { key_type, key })
         .collect();
     let ids = face.rekor1.search(&keys, search.match_all).await?;
     json(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 /// What a word may be in the index: a subject is any name of a certificate.
-fn key_types(asked: IndexKeyType) -> &'static [IndexKeyType] {
+fn kinds(asked: IndexKeyKind) -> &'static [IndexKeyKind] {
     match asked {
-        IndexKeyType::Hash => &[IndexKeyType::Hash],
-        IndexKeyType::Key => &[IndexKeyType::Key],
-        IndexKeyType::Email => &[IndexKeyType::Email],
-        IndexKeyType::Uri => &[IndexKeyType::Uri],
-        IndexKeyType::Subject => &[IndexKeyType::Subject, IndexKeyType::Email, IndexKeyType::Uri],
+        IndexKeyKind::Hash => &[IndexKeyKind::Hash],
+        IndexKeyKind::Key => &[IndexKeyKind::Key],
+        IndexKeyKind::Email => &[IndexKeyKind::Email],
+        IndexKeyKind::Uri => &[IndexKeyKind::Uri],
+        IndexKeyKind::Subject => &[IndexKeyKind::Subject, IndexKeyKind::Email, IndexKeyKind::Uri],
     }
 }
