@@ -46,7 +46,7 @@ pub struct LogKey {
     pub valid_for: TimeRange,
 }
 
-/// The second face of a log: C2SP tiles under an origin of their own.
+/// The second API of a v1 log: C2SP tiles under an origin of their own.
 #[derive(Debug, Clone)]
 pub struct TilesKey {
     /// The checkpoints' origin.
