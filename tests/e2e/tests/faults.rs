@@ -20,7 +20,7 @@ use countersign::{
 use e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
-use verify::{Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle};
+use verify::{Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle};
 
 const CONCURRENT: usize = 200;
 
@@ -108,17 +108,17 @@ fn finish(
 /// Everything that was answered verifies, and the running log holds the same bytes at the same index.
 fn check_answered(runtime: &Runtime, stack: &Stack, trust: &Trust, answered: &[Answered]) {
     let identity = IdentityPolicy::default();
-    let authority = Authority::Keyless { trust, identity: &identity };
+    let expected = ExpectedSigner::Keyless { trust, identity: &identity };
     let mut bundles_of_log = BTreeMap::new();
     for Answered { artifact, bundle } in answered {
         let parsed = UnverifiedBundle::parse(bundle.json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(artifact);
-        verify::verify(&parsed, &artifact, &authority, &Conditions::at(clock())).unwrap();
+        verify::verify(&parsed, &artifact, &expected, &Conditions::at(clock())).unwrap();
         let entry = parsed.log_entries().first().unwrap();
         if entry.inclusion_promise.is_some() {
             let found = runtime.block_on(found_again(stack, bundle));
             let found = UnverifiedBundle::parse(found.to_string().as_bytes()).unwrap();
-            verify::verify(&found, &artifact, &authority, &Conditions::at(clock())).unwrap();
+            verify::verify(&found, &artifact, &expected, &Conditions::at(clock())).unwrap();
             continue;
         }
         let index = usize::try_from(entry.log_index.0).unwrap();
@@ -130,7 +130,7 @@ fn check_answered(runtime: &Runtime, stack: &Stack, trust: &Trust, answered: &[A
     }
 }
 
-/// The bundle with promise and proof as its Rekor v1 gives them now for the entry's UUID, which must
+/// The bundle with SET and proof as its Rekor v1 gives them now for the entry's UUID, which must
 /// be of the same index and time: whoever kept the old answer may compare.
 async fn found_again(stack: &Stack, signed: &SignedBundle) -> Value {
     let mut bundle: Value = serde_json::from_str(&signed.json).unwrap();

@@ -31,7 +31,7 @@ impl Signing {
         [
             words(&["--signing-config", &file("signing_config.rekor1.v0.2.json")]),
             words(&["--rekor-server-url", self.stack.ready("rekor1")]),
-            // No timestamp authority: v1 promises a time.
+            // No timestamp authority: v1 signs the time.
             words(&[
                 "--trusted-root",
                 &file("trusted_root.json"),

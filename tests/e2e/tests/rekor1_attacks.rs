@@ -1,4 +1,4 @@
-//! Whatever a Rekor v1 answers, to however many at once, must verify together: body, id, promise, proof.
+//! Whatever a Rekor v1 answers, to however many at once, must verify together: body, id, SET, proof.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
@@ -12,7 +12,7 @@ use crypto::{KeyType, LocalSigner, Signer, sha256};
 use e2e::{Database, Stack, hex, unhex};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
-use verify::{Artifact, Authority, Conditions, Trust, UnverifiedBundle};
+use verify::{Artifact, Conditions, ExpectedSigner, Trust, UnverifiedBundle};
 
 fn base64_of(bytes: impl AsRef<[u8]>) -> String {
     STANDARD.encode(bytes)
@@ -98,14 +98,9 @@ impl Bench {
         });
         assert_eq!(found["logIndex"], proof["logIndex"], "one tree has one index");
         let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes()).unwrap();
-        let authority = Authority::Key { key: self.key.public_key(), trust: Some(&self.trust) };
-        verify::verify(
-            &bundle,
-            &Artifact::from_bytes(artifact),
-            &authority,
-            &Conditions::at(now()),
-        )
-        .unwrap();
+        let expected = ExpectedSigner::Key { key: self.key.public_key(), trust: Some(&self.trust) };
+        verify::verify(&bundle, &Artifact::from_bytes(artifact), &expected, &Conditions::at(now()))
+            .unwrap();
         id.clone()
     }
 }
@@ -122,7 +117,7 @@ fn every_answer_verifies(database: Database) {
                     let artifact = format!("artifact {writer}.{number}").into_bytes();
                     let answer = bench.log(bench.proposal(&artifact)).await;
                     let id = bench.check(&answer, &artifact);
-                    // The log has grown meanwhile: another head, the same promise.
+                    // The log has grown meanwhile: another head, the same SET.
                     let index = &answer[&id]["logIndex"];
                     let (_, by_id) = bench.get(&format!("/api/v1/log/entries/{id}")).await;
                     let path = format!("/api/v1/log/entries?logIndex={index}");

@@ -157,11 +157,11 @@ fn entry(body: &Bytes) -> NewEntry {
     let leaf_hash = leaf_hash(body);
     NewEntry {
         leaf_hash,
-        identity_hash: leaf_hash.into(),
+        dedup_hash: leaf_hash.into(),
         kind: "test",
         body: body.clone(),
         extra: Bytes::new(),
-        promise: Bytes::new(),
+        timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
 }
@@ -310,7 +310,7 @@ fn check_answers(answers: &[Answer], stored: &[StoredEntry]) {
         assert_eq!(&entry.body, body, "entry {} is another one", integrated.index);
         assert_eq!(entry.integrated_at, integrated.integrated_at);
     }
-    let identities: HashSet<_> = stored.iter().map(|entry| entry.identity_hash.0).collect();
+    let identities: HashSet<_> = stored.iter().map(|entry| entry.dedup_hash.0).collect();
     assert_eq!(identities.len(), stored.len(), "an entry is in the log twice");
 }
 

@@ -11,7 +11,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{Database, Stack, said};
 use serde_json::{Value, json};
 use verify::{
-    Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle, Verified, VerifyError,
+    Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle, Verified,
+    VerifyError,
 };
 
 const CONTENT: &[u8] = b"the artifact that must not be confused";
@@ -24,10 +25,10 @@ struct Signed {
     now: u64,
 }
 
-/// Which log signs the witness.
+/// Which log signs the entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rekor {
-    /// Which promises the time.
+    /// Which signs the time.
     V1,
     /// With a timestamp besides.
     V1Stamped,
@@ -65,11 +66,11 @@ impl Signed {
     fn verify(&self, bundle: &Value) -> Result<Verified, VerifyError> {
         let bundle = UnverifiedBundle::parse(&serde_json::to_vec(bundle).unwrap())?;
         let identity = IdentityPolicy::default();
-        let authority = Authority::Keyless { trust: &self.trust, identity: &identity };
+        let expected = ExpectedSigner::Keyless { trust: &self.trust, identity: &identity };
         verify::verify(
             &bundle,
             &Artifact::from_bytes(CONTENT),
-            &authority,
+            &expected,
             &Conditions::at(self.now),
         )
     }
@@ -215,7 +216,7 @@ fn refuses_every_change_of_an_attestation_over_rekor_v1() {
 }
 
 #[test]
-fn tells_a_timestamp_beside_a_promised_time_from_none() {
+fn tells_a_timestamp_beside_an_integrated_time_from_none() {
     let signed = Signed::new(SIGN, Rekor::V1Stamped);
     let times = |bundle: &Value| signed.verify(bundle).map(|verified| verified.times.len());
     assert_eq!(times(&signed.bundle).unwrap(), 2);
@@ -227,7 +228,7 @@ fn tells_a_timestamp_beside_a_promised_time_from_none() {
         // Format: of a stamp that is empty.
         assert!(["timestamp", "format"].contains(&failed), "{other}: {failed}");
     }
-    // Nothing in a bundle can say that there was one more witness; the report says how many there are.
+    // Nothing in a bundle can say that there was more evidence; the report says how many there are.
     assert_eq!(times(&without(&signed.bundle, stamps)).unwrap(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! Certificates, requests for them, and promises to log them.
+//! Certificates, requests for them, and SCTs.
 
 use std::sync::LazyLock;
 
@@ -57,7 +57,7 @@ struct Issued {
     leaf: Vec<u8>,
 }
 
-/// Issues as the CA does: precertificate, promise, certificate.
+/// Issues as the CA does: precertificate, SCT, certificate.
 fn issue(name: &SubjectAlternativeName) -> Issued {
     let chain = CertificateChain::from_der(vec![ROOT.clone()]).unwrap();
     let profile = LeafProfile {
@@ -76,9 +76,9 @@ fn issue(name: &SubjectAlternativeName) -> Issued {
     let signature = ED25519.sign_now(unsigned.bytes_to_sign()).unwrap();
     let made = unsigned.with_signature(&signature, ED25519.public_key()).unwrap();
     let precertificate = made.der().to_vec();
-    let promise = ct::UnsignedSct::new(made.log_entry().unwrap(), NOW * 1000).unwrap();
-    let signature = P256.sign_now(promise.bytes_to_sign()).unwrap();
-    let sct = promise.with_signature(&signature, P256.public_key()).unwrap();
+    let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), NOW * 1000).unwrap();
+    let signature = P256.sign_now(unsigned.bytes_to_sign()).unwrap();
+    let sct = unsigned.with_signature(&signature, P256.public_key()).unwrap();
     let unsigned = made.with_sct(&sct, P256.public_key()).unwrap();
     let signature = ED25519.sign_now(unsigned.bytes_to_sign()).unwrap();
     let leaf = unsigned.with_signature(&signature, ED25519.public_key()).unwrap().into_der();
@@ -114,7 +114,7 @@ fn leaf(der: &[u8]) {
     assert!(!(poisoned && view.check_usage().is_ok()));
 }
 
-/// The promise inside a certificate holds only for the certificate that the log saw.
+/// The SCT inside a certificate holds only for the certificate that the log saw.
 fn embedded(der: &[u8]) {
     if let Ok(sct) = x509::single_embedded_sct(der) {
         assert_eq!(x509::embedded_scts(der), Ok(vec![sct.clone()]));

@@ -8,7 +8,7 @@ use provenance::{Statement, UnsignedEnvelope};
 use serde_json::Value;
 use tlog::SignedNote;
 use verify::{
-    Artifact, Authority, Conditions, IdentityPolicy, PinnedCertificate, Trust, UnverifiedBundle,
+    Artifact, Conditions, ExpectedSigner, IdentityPolicy, PinnedCertificate, Trust, UnverifiedBundle,
     verify,
 };
 use wire::{
@@ -112,7 +112,7 @@ fn bundle(json: &[u8]) {
 ///
 /// C2SP `signed-note` has verifiers pass over lines of keys that they do not know, such as
 /// witnesses': anybody can add some, and they prove nothing. No version is signed, and 0.1 demands
-/// a promise alone, in place of a proof with its checkpoint.
+/// a SET alone, in place of a proof with its checkpoint.
 fn with_unsigned_parts_of(found: &Bundle, good: &Bundle) -> Bundle {
     let text = |note: &str| note.parse::<SignedNote>().ok().map(|note| note.text);
     let mut found = found.clone();
@@ -141,9 +141,9 @@ fn with_unsigned_parts_of(found: &Bundle, good: &Bundle) -> Bundle {
 /// Whether anybody's authority accepts the bundle, for the artifact that it claims to be of.
 fn accepted(bundle: &UnverifiedBundle) -> bool {
     let key = ED25519.public_key();
-    let by_key = Authority::Key { key, trust: None };
+    let by_key = ExpectedSigner::Key { key, trust: None };
     let identity = IdentityPolicy::default();
-    let keyless = TRUST.iter().map(|trust| Authority::Keyless { trust, identity: &identity });
+    let keyless = TRUST.iter().map(|trust| ExpectedSigner::Keyless { trust, identity: &identity });
     let Some(claimed) = claimed_artifact(bundle) else { return false };
     let now = Conditions::at(NOW);
     verify(bundle, &Artifact::from_bytes(ARTIFACT), &by_key, &now).is_ok()
@@ -226,8 +226,8 @@ fn trust(json: &[u8]) {
     for good in &*GOOD {
         let bundle = UnverifiedBundle::parse(&good.json).unwrap();
         if let Some(claimed) = claimed_artifact(&bundle) {
-            let authority = Authority::Keyless { trust: &trust, identity: &identity };
-            let _ = verify(&bundle, &claimed, &authority, &Conditions::at(NOW));
+            let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
+            let _ = verify(&bundle, &claimed, &expected, &Conditions::at(NOW));
         }
     }
 }
@@ -239,10 +239,10 @@ fn pinned(input: &[u8]) {
         && let Some(good) = GOOD.first()
     {
         let bundle = UnverifiedBundle::parse(&good.json).unwrap();
-        let authority = Authority::Certificate { certificate: &certificate, trust: None };
+        let expected = ExpectedSigner::Certificate { certificate: &certificate, trust: None };
         // The certificate would have to be of the bundle's key, and none is.
         assert!(
-            verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
+            verify(&bundle, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(NOW))
                 .is_err()
         );
     }

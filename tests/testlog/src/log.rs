@@ -12,7 +12,7 @@ use engine::{
 };
 use service::{Clock, CpuPool, FixedClock};
 use sqlite::SqliteLogStore;
-use store::{IdentityHash, LogKind, LogSpec, LogStore, NewEntry};
+use store::{DedupHash, LogKind, LogSpec, LogStore, NewEntry};
 use tempfile::TempDir;
 use tlog::{KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -224,11 +224,11 @@ pub fn entry(body: &[u8]) -> NewEntry {
     let leaf_hash = leaf_hash(body);
     NewEntry {
         leaf_hash,
-        identity_hash: IdentityHash::from(leaf_hash),
+        dedup_hash: DedupHash::from(leaf_hash),
         kind: "test",
         body: Bytes::copy_from_slice(body),
         extra: Bytes::new(),
-        promise: Bytes::new(),
+        timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
 }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use engine::{Integrated, Log};
 use store::{
-    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Edge, Hash, HashRange, TreeHead};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -183,7 +183,7 @@ impl LogStore for Tampering {
     async fn find(
         &self,
         log: LogId,
-        identities: &[IdentityHash],
+        identities: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
         self.read_error()?;
         self.inner.find(log, identities).await
@@ -218,7 +218,7 @@ impl LogStore for Tampering {
                 row.integrated_at = 0;
             }
             if self.lies(Lie::Identity(index)) {
-                row.identity_hash = IdentityHash([9; 32]);
+                row.dedup_hash = DedupHash([9; 32]);
             }
         }
         Ok(rows)
@@ -272,8 +272,12 @@ impl LogStore for Tampering {
         self.inner.leaf_hashes(log, indexes).await
     }
 
-    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
-        self.inner.put_promises(log, promises).await
+    async fn put_timestamp_signatures(
+        &self,
+        log: LogId,
+        signatures: &[TimestampSignature],
+    ) -> Result<(), StoreError> {
+        self.inner.put_timestamp_signatures(log, signatures).await
     }
 
     async fn close(&self) {

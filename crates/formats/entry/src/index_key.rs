@@ -25,6 +25,20 @@ pub enum IndexKeyKind {
     Subject,
 }
 
+impl IndexKeyKind {
+    /// The word for it in a log's index, and so in databases: it never changes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Key => "key",
+            Self::Email => "email",
+            Self::Uri => "uri",
+            Self::Subject => "subject",
+        }
+    }
+}
+
 /// The key under which all entries of one signing key are found.
 pub(crate) fn of_key(key: &PublicKey) -> (IndexKeyKind, String) {
     (IndexKeyKind::Key, hex::encode(key.spki_sha256()))

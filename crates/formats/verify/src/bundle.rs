@@ -228,14 +228,14 @@ fn check_entry(bundle: &Bundle, entry: &TransparencyLogEntry) -> Result<(), &'st
             );
         }
         if entry.integrated_time != Int64(0) || entry.inclusion_promise.is_some() {
-            return Err("a Rekor v2 entry has neither integrated time nor inclusion promise");
+            return Err("a Rekor v2 entry has neither integrated time nor SET");
         }
     } else if entry.inclusion_promise.is_none() {
         // Without it nothing would show a changed index or time.
-        return Err("a Rekor v1 entry needs its inclusion promise");
+        return Err("a Rekor v1 entry needs its SET (inclusion promise)");
     }
     match &entry.inclusion_proof {
-        // Version 0.1 demands the promise alone, and clients of its time left the checkpoint out.
+        // Version 0.1 demands the SET alone, and clients of its time left the checkpoint out.
         Some(proof) if proof.checkpoint.is_none() && bundle.media_type != BundleMediaType::V0_1 => {
             Err("the inclusion proof has no checkpoint")
         }

@@ -13,7 +13,7 @@ pub enum Cause {
     /// Signed, but not by whom was demanded.
     OtherSigner,
     /// Signed by a certificate where a key was demanded, or the other way round.
-    OtherVouching,
+    OtherSigningMethod,
     /// Signed, but a statement of another kind than was demanded.
     OtherKind,
     /// The file is no bundle, but something else that is known.

@@ -126,7 +126,7 @@ pub(crate) fn check_at_times<'a>(
     })
 }
 
-/// Checks that a CA of `trust` issued `leaf` and a CT log of `trust` promised to show it, at the
+/// Checks that a CA of `trust` issued `leaf` and a CT log of `trust` gave an SCT for it, at the
 /// first second of the leaf: what a signer must know before anything is signed under it.
 ///
 /// # Errors
@@ -141,11 +141,11 @@ pub fn check_issued(leaf: &LeafView, trust: &Trust) -> Result<(), VerifyError> {
 pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result<(), VerifyError> {
     let sct = x509::single_embedded_sct(leaf.der()).failing(Check::Sct)?;
     let log = trust.ct_log(&sct.log_id).ok_or_else(|| {
-        let reason = "the promise is by a CT log that is not trusted";
+        let reason = "the SCT is by a CT log that is not trusted";
         trust.lacks(InstanceKind::CtLog, Check::Sct, reason)
     })?;
     if !log.window.contains(sct.timestamp_ms / 1000) {
-        let reason = "the CT log was not to be trusted at the time of its promise";
+        let reason = "the CT log was not to be trusted at the time of its SCT";
         return Err(Check::Sct.failed_by(Cause::OutsideValidity, reason));
     }
     x509::verify_embedded_sct(leaf.der(), issuer, &log.key).failing(Check::Sct)?;

@@ -17,14 +17,14 @@ pub enum Check {
     PublicKey,
     /// The signing certificate chains to a trusted CA and was valid at every signing time.
     Certificate,
-    /// Exactly one trusted CT log promised to show the certificate.
+    /// Exactly one trusted CT log gave an SCT for the certificate.
     Sct,
     /// Trusted authorities stamped this signature.
     Timestamp,
     /// The log's entry is of this signature, key and artifact.
     LogEntry,
-    /// The log's signature over the entry (Rekor v1).
-    InclusionPromise,
+    /// The log's signature over the entry and its time (Rekor v1).
+    Set,
     /// The entry is in the tree of the checkpoint.
     InclusionProof,
     /// The checkpoint is signed by a trusted log.
@@ -50,7 +50,7 @@ impl Check {
             Self::Sct => "sct",
             Self::Timestamp => "timestamp",
             Self::LogEntry => "log-entry",
-            Self::InclusionPromise => "inclusion-promise",
+            Self::Set => "inclusion-promise",
             Self::InclusionProof => "inclusion-proof",
             Self::Checkpoint => "checkpoint",
             Self::Statement => "statement",

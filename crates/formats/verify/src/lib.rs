@@ -2,7 +2,7 @@
 //!
 //! It reads a bundle strictly and checks every field, so that none can be changed
 //! or dropped unseen, also where others overlook it (a proof's index, root or size
-//! beside the checkpoint's, a wrong kind or version, a promised time in a Rekor v2
+//! beside the checkpoint's, a wrong kind or version, an integrated time in a Rekor v2
 //! entry). Other implementations are oracles of its tests, not of its verdict.
 //! Specification: the Sigstore client specification, bundle versions 0.1 to 0.3,
 //! Rekor v1 and v2.
@@ -13,7 +13,7 @@
 //!
 //! - [`UnverifiedBundle`]: a bundle, strictly read.
 //! - [`Trust`]: logs, CAs and timestamp authorities of a trusted root.
-//! - [`Authority`]: who may have signed: an identity, a key or a certificate.
+//! - [`ExpectedSigner`]: who may have signed: an identity, a key or a certificate.
 //! - [`verify()`]: all checks; [`Verified`] names those that passed, [`VerifyError`] the one that
 //!   failed and, as its [`Cause`], what explains it.
 
@@ -25,8 +25,8 @@ mod check;
 mod format;
 mod identity;
 mod log;
-mod promise;
 mod rekor1;
+mod set;
 mod signature;
 mod timestamp;
 mod trust;
@@ -44,5 +44,6 @@ pub use signature::states;
 pub use timestamp::{SigningTime, TimeSource};
 pub use trust::{InstanceKind, MAX_TRUSTED_ROOT_LEN, Trust, TrustError, Unusable};
 pub use verifier::{
-    Authority, Conditions, MAX_CLOCK_SKEW_S, PassedOver, Verified, needs_artifact_bytes, verify,
+    Conditions, ExpectedSigner, MAX_CLOCK_SKEW_S, PassedOver, Verified, needs_artifact_bytes,
+    verify,
 };

@@ -6,7 +6,7 @@ use crate::{
     Cause, Check, InstanceKind, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError,
     bundle::is_rekor_v2,
     check::{Failing, moment},
-    promise, rekor1,
+    rekor1, set,
     timestamp::check_not_future,
     trust::TrustedLog,
 };
@@ -39,7 +39,7 @@ pub(crate) struct Logged<'a> {
 pub(crate) struct Shown {
     /// One for each trusted log.
     pub(crate) logged: Vec<LoggedAt>,
-    /// Promised by Rekor v1.
+    /// Integrated times of Rekor v1, each under a SET.
     pub(crate) times: Vec<SigningTime>,
     /// How many entries are of logs that the trusted root does not list.
     pub(crate) unknown: usize,
@@ -63,7 +63,7 @@ pub(crate) fn check(
             continue;
         };
         let at = check_entry(entry, logged, log, passed)?;
-        shown.times.extend(promised_time(entry, now)?);
+        shown.times.extend(integrated_time(entry, now)?);
         // One log, listed under two ids.
         if !seen.contains(&log.key.spki_der()) {
             seen.push(log.key.spki_der());
@@ -111,17 +111,17 @@ fn check_entry(
     check_body(entry, logged)?;
     pass(passed, Check::LogEntry);
     if entry.inclusion_promise.is_some() {
-        promise::check(entry, log)?;
-        pass(passed, Check::InclusionPromise);
+        set::check(entry, log)?;
+        pass(passed, Check::Set);
     }
-    let promised = LoggedAt { origin: log.host.clone(), index, tree_size: None };
-    let Some(proof) = &entry.inclusion_proof else { return Ok(promised) };
+    let without_head = LoggedAt { origin: log.host.clone(), index, tree_size: None };
+    let Some(proof) = &entry.inclusion_proof else { return Ok(without_head) };
     let leaf = tlog::leaf_hash(entry.canonicalized_body.as_slice());
     if proof.checkpoint.is_none() {
-        // Bundle 0.1: nobody signed this root, so the proof proves nothing that the promise does
+        // Bundle 0.1: nobody signed this root, so the proof proves nothing that the SET does
         // not; but what is written must be true of itself.
         check_inclusion(&leaf, proof, &head_of(proof)?)?;
-        return Ok(promised);
+        return Ok(without_head);
     }
     let checkpoint = check_checkpoint(proof, log, is_rekor_v2(entry))?;
     pass(passed, Check::Checkpoint);
@@ -143,19 +143,19 @@ fn pass(passed: &mut Vec<Check>, check: Check) {
     }
 }
 
-/// The time that a v1 log promised; the promise itself is verified.
-fn promised_time(
+/// The time that a v1 log signed; the SET itself is verified.
+fn integrated_time(
     entry: &TransparencyLogEntry,
     now: u64,
 ) -> Result<Option<SigningTime>, VerifyError> {
     if entry.inclusion_promise.is_none() {
         return Ok(None);
     }
-    let at = u64::try_from(entry.integrated_time).failing(Check::InclusionPromise)?;
+    let at = u64::try_from(entry.integrated_time).failing(Check::Set)?;
     if at == 0 {
-        return Err(Check::InclusionPromise.failed("the promised time is absent"));
+        return Err(Check::Set.failed("the integrated time is absent"));
     }
-    check_not_future(Check::InclusionPromise, at, now)?;
+    check_not_future(Check::Set, at, now)?;
     Ok(Some(SigningTime { at, source: TimeSource::Log }))
 }
 

@@ -1,6 +1,6 @@
-//! Bodies of Rekor v1 entries, compared with the bundle that they vouch for.
+//! Bodies of Rekor v1 entries, compared with the bundle that holds them.
 //!
-//! Their bytes are covered by promise and proof. What is left to show is that they are about this
+//! Their bytes are covered by SET and proof. What is left to show is that they are about this
 //! artifact, signature and signer: so a body holds nothing but what is compared here.
 
 mod body;

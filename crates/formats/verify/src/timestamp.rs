@@ -19,7 +19,7 @@ pub struct SigningTime {
 pub enum TimeSource {
     /// A timestamp authority (RFC 3161).
     TimestampAuthority,
-    /// A Rekor v1 log, by its inclusion promise.
+    /// A Rekor v1 log, by its SET.
     Log,
 }
 

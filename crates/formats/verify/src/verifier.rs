@@ -17,9 +17,9 @@ use crate::{
     timestamp,
 };
 
-/// Who may have signed, and what makes that believable.
+/// Who must have signed, and what makes that believable.
 #[derive(Clone, Copy, Debug)]
-pub enum Authority<'a> {
+pub enum ExpectedSigner<'a> {
     /// The holder of a short-lived certificate: an identity, by a CA of `trust`.
     Keyless {
         /// Logs, CAs and timestamp authorities.
@@ -43,7 +43,7 @@ pub enum Authority<'a> {
     },
 }
 
-impl<'a> Authority<'a> {
+impl<'a> ExpectedSigner<'a> {
     fn trust(&self) -> Option<&'a Trust> {
         match self {
             Self::Keyless { trust, .. } => Some(trust),
@@ -58,7 +58,7 @@ pub struct Conditions<'a> {
     /// Unix seconds, by this machine's clock; it may be [`MAX_CLOCK_SKEW_S`] behind others'.
     pub now: u64,
     /// How many timestamp authorities must have stamped the signature. When it is not said, one
-    /// witness of time is demanded for a certificate of Fulcio's kind, an authority or a log.
+    /// proof of time is demanded for a certificate of Fulcio's kind, by an authority or a log.
     pub min_timestamps: Option<usize>,
     /// How many logs must have shown the signature; never less than one for a certificate of
     /// Fulcio's kind.
@@ -114,7 +114,7 @@ pub struct PassedOver {
 /// Whether a bundle can only be verified with the artifact's bytes, not with its SHA-256 alone:
 /// signatures by Ed25519, and by keys that hash otherwise.
 #[must_use]
-pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, authority: &Authority<'_>) -> bool {
+pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, expected: &ExpectedSigner<'_>) -> bool {
     match &bundle.bundle.content {
         BundleContent::DsseEnvelope(envelope) => {
             // A statement by SHA-512 alone, as npm writes them; read here only to choose.
@@ -124,12 +124,12 @@ pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, authority: &Authority<'_>
             })
         }
         BundleContent::MessageSignature(message) => {
-            let key = match authority {
-                Authority::Key { key, .. } => Some(key.key_type()),
-                Authority::Certificate { certificate, .. } => {
+            let key = match expected {
+                ExpectedSigner::Key { key, .. } => Some(key.key_type()),
+                ExpectedSigner::Certificate { certificate, .. } => {
                     Some(certificate.leaf.public_key().key_type())
                 }
-                Authority::Keyless { .. } => None,
+                ExpectedSigner::Keyless { .. } => None,
             };
             let declared = message.message_digest.as_ref().map(|digest| digest.algorithm);
             key == Some(KeyType::Ed25519) || declared != Some(wire::HashAlgorithm::Sha2_256)
@@ -137,9 +137,9 @@ pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, authority: &Authority<'_>
     }
 }
 
-/// Verifies that `bundle` is `authority`'s signature on `artifact`.
+/// Verifies that `bundle` is the signature of `expected` on `artifact`.
 ///
-/// Whatever the bundle holds is checked, also what `authority` does not demand; evidence by logs
+/// Whatever the bundle holds is checked, also what `expected` does not demand; evidence by logs
 /// and authorities that are not listed is passed over where listed ones suffice.
 ///
 /// # Errors
@@ -147,20 +147,20 @@ pub fn needs_artifact_bytes(bundle: &UnverifiedBundle, authority: &Authority<'_>
 pub fn verify(
     bundle: &UnverifiedBundle,
     artifact: &Artifact<'_>,
-    authority: &Authority<'_>,
+    expected: &ExpectedSigner<'_>,
     conditions: &Conditions<'_>,
 ) -> Result<Verified, VerifyError> {
     let mut passed = vec![Check::Format];
-    let signer = Signer::of(bundle, authority, conditions, &mut passed)?;
+    let signer = Signer::of(bundle, expected, conditions, &mut passed)?;
     let signed = signature::check(bundle, artifact, &signer.key, &mut passed)
         .map_err(|error| signer.or_another_key(bundle, error))?;
-    let witnessed = Witnessed::of(bundle, authority, &signer, &signed, (conditions, &mut passed))?;
-    signer.check_at(&witnessed.times, authority, conditions.now, &mut passed)?;
-    if let Some(trust) = authority.trust() {
-        log::check_at_times(bundle, trust, &witnessed.times, conditions.now)?;
+    let evidence = Evidence::of(bundle, expected, &signer, &signed, (conditions, &mut passed))?;
+    signer.check_at(&evidence.times, expected, conditions.now, &mut passed)?;
+    if let Some(trust) = expected.trust() {
+        log::check_at_times(bundle, trust, &evidence.times, conditions.now)?;
     }
-    let identity = match (authority, &signer.leaf) {
-        (Authority::Keyless { identity: policy, .. }, Some(leaf)) => {
+    let identity = match (expected, &signer.leaf) {
+        (ExpectedSigner::Keyless { identity: policy, .. }, Some(leaf)) => {
             let found = certificate::identity_of(leaf)?;
             policy.check(&found)?;
             passed.push(Check::Identity);
@@ -174,9 +174,9 @@ pub fn verify(
         claims: signer.leaf.as_ref().map(|leaf| certificate::claims_of(leaf.extensions())),
         extensions: signer.leaf.as_ref().map(|leaf| leaf.extensions().clone()),
         key: signer.key,
-        times: witnessed.times,
-        logged: witnessed.logged,
-        passed_over: witnessed.passed_over,
+        times: evidence.times,
+        logged: evidence.logged,
+        passed_over: evidence.passed_over,
         statement: signed.statement,
     })
 }
@@ -189,30 +189,30 @@ struct Signer {
 }
 
 impl Signer {
-    /// Takes the signer from the bundle, as far as `authority` lets it name one.
+    /// Takes the signer from the bundle, as far as `expected` lets it name one.
     fn of(
         bundle: &UnverifiedBundle,
-        authority: &Authority<'_>,
+        expected: &ExpectedSigner<'_>,
         conditions: &Conditions<'_>,
         passed: &mut Vec<Check>,
     ) -> Result<Self, VerifyError> {
-        match authority {
-            Authority::Keyless { trust, .. } => {
+        match expected {
+            ExpectedSigner::Keyless { trust, .. } => {
                 let certificates = bundle.certificates();
                 let Some((leaf, brought)) = certificates.split_first() else {
                     let reason = "the bundle is signed by a bare key, not by an identity";
-                    return Err(Check::Certificate.failed_by(Cause::OtherVouching, reason));
+                    return Err(Check::Certificate.failed_by(Cause::OtherSigningMethod, reason));
                 };
                 let leaf = LeafView::from_der(leaf).failing(Check::Certificate)?;
                 certificate::check_brought(&leaf, brought, trust)?;
                 Ok(Self { key: leaf.public_key().clone(), leaf: Some(leaf) })
             }
-            Authority::Key { key, .. } => {
+            ExpectedSigner::Key { key, .. } => {
                 check_hint(bundle, key, conditions.key_name)?;
                 passed.push(Check::PublicKey);
                 Ok(Self { key: (*key).clone(), leaf: None })
             }
-            Authority::Certificate { certificate, .. } => {
+            ExpectedSigner::Certificate { certificate, .. } => {
                 let leaf = certificate.leaf.clone();
                 match bundle.certificates().as_slice() {
                     [] => check_hint(bundle, leaf.public_key(), conditions.key_name)?,
@@ -231,12 +231,12 @@ impl Signer {
     fn check_at(
         &self,
         times: &[SigningTime],
-        authority: &Authority<'_>,
+        expected: &ExpectedSigner<'_>,
         now: u64,
         passed: &mut Vec<Check>,
     ) -> Result<(), VerifyError> {
-        match (authority, &self.leaf) {
-            (Authority::Certificate { certificate, .. }, _) => {
+        match (expected, &self.leaf) {
+            (ExpectedSigner::Certificate { certificate, .. }, _) => {
                 let mut at: Vec<u64> = times.iter().map(|time| time.at).collect();
                 if at.is_empty() {
                     // Nothing proves when it was made, so the certificate must hold today.
@@ -245,7 +245,7 @@ impl Signer {
                 certificate.check_at(&at)?;
                 passed.push(Check::Certificate);
             }
-            (Authority::Keyless { trust, .. }, Some(leaf)) => {
+            (ExpectedSigner::Keyless { trust, .. }, Some(leaf)) => {
                 let issuer = certificate::check_at_times(leaf, trust, times)?;
                 passed.push(Check::Certificate);
                 certificate::check_sct(leaf, issuer, trust)?;
@@ -287,7 +287,7 @@ fn check_hint(
 ) -> Result<(), VerifyError> {
     let Some(hint) = bundle.key_hint() else {
         let reason = "the bundle is signed by a certificate, not by a bare key";
-        return Err(Check::PublicKey.failed_by(Cause::OtherVouching, reason));
+        return Err(Check::PublicKey.failed_by(Cause::OtherSigningMethod, reason));
     };
     let is_digest = is_digest_of(key, hint);
     let is_repeated = !hint.is_empty() && bundle.key_id() == Some(hint);
@@ -319,56 +319,56 @@ fn spellings(digest: &[u8; 32]) -> [String; 5] {
 
 /// Who saw the signature, and when.
 #[derive(Default)]
-struct Witnessed {
+struct Evidence {
     times: Vec<SigningTime>,
     logged: Vec<LoggedAt>,
     passed_over: PassedOver,
 }
 
-impl Witnessed {
+impl Evidence {
     /// Checks timestamps and log entries, and that there are as many as demanded.
     fn of(
         bundle: &UnverifiedBundle,
-        authority: &Authority<'_>,
+        expected: &ExpectedSigner<'_>,
         signer: &Signer,
         signed: &Signed,
         (conditions, passed): (&Conditions<'_>, &mut Vec<Check>),
     ) -> Result<Self, VerifyError> {
-        let mut witnessed = Self::default();
+        let mut evidence = Self::default();
         let mut authorities = 0;
         if !bundle.timestamps().is_empty() {
-            let trust = authority.trust().ok_or_else(|| no_trust(Check::Timestamp))?;
+            let trust = expected.trust().ok_or_else(|| no_trust(Check::Timestamp))?;
             let stamped = timestamp::check(bundle, trust, conditions.now)?;
             if stamped.authorities > 0 {
                 passed.push(Check::Timestamp);
             }
             authorities = stamped.authorities;
-            witnessed.times = stamped.times;
-            witnessed.passed_over.timestamps = stamped.unknown;
+            evidence.times = stamped.times;
+            evidence.passed_over.timestamps = stamped.unknown;
         }
         if !bundle.log_entries().is_empty() {
-            let trust = authority.trust().ok_or_else(|| no_trust(Check::LogEntry))?;
+            let trust = expected.trust().ok_or_else(|| no_trust(Check::LogEntry))?;
             let verifier = signer.verifier(bundle)?;
             let logged = log::Logged { bundle, verifier: &verifier, digest: &signed.digest };
             let shown = log::check(&logged, trust, conditions.now, passed)?;
             if shown.logged.is_empty() {
                 return Err(log::all_unknown(trust));
             }
-            witnessed.times.extend(shown.times);
-            witnessed.logged = shown.logged;
-            witnessed.passed_over.log_entries = shown.unknown;
+            evidence.times.extend(shown.times);
+            evidence.logged = shown.logged;
+            evidence.passed_over.log_entries = shown.unknown;
         }
-        if let (Some(trust), true) = (authority.trust(), witnessed.times.is_empty())
-            && witnessed.passed_over.timestamps > 0
+        if let (Some(trust), true) = (expected.trust(), evidence.times.is_empty())
+            && evidence.passed_over.timestamps > 0
         {
             return Err(timestamp::all_unknown(trust));
         }
-        let least = usize::from(matches!(authority, Authority::Keyless { .. }));
+        let least = usize::from(matches!(expected, ExpectedSigner::Keyless { .. }));
         let logs = conditions.min_logs.unwrap_or(least).max(least);
-        demand(Check::LogEntry, "trusted log", logs, witnessed.logged.len())?;
+        demand(Check::LogEntry, "trusted log", logs, evidence.logged.len())?;
         let stamps = conditions.min_timestamps.unwrap_or(0);
         demand(Check::Timestamp, "trusted timestamp authority", stamps, authorities)?;
-        Ok(witnessed)
+        Ok(evidence)
     }
 }
 

@@ -53,7 +53,7 @@ impl Bundle {
 /// The media types of bundles that clients wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BundleMediaType {
-    /// Version 0.1: certificate chain, inclusion promise demanded.
+    /// Version 0.1: certificate chain, SET demanded.
     #[serde(rename = "application/vnd.dev.sigstore.bundle+json;version=0.1")]
     V0_1,
     /// Version 0.2: certificate chain, inclusion proof demanded.
@@ -212,7 +212,7 @@ pub struct TransparencyLogEntry {
     /// Kind and version of the body.
     #[serde(alias = "kind_version", deserialize_with = "or_default")]
     pub kind_version: KindVersion,
-    /// Unix seconds; 0 in Rekor v2, which promises no time, and then not written.
+    /// Unix seconds; 0 in Rekor v2, which signs no time, and then not written.
     #[serde(
         alias = "integrated_time",
         deserialize_with = "or_default",

@@ -83,7 +83,7 @@ reasons! {
     Signer = "signer",
     /// Too much to do.
     Overloaded = "overloaded",
-    /// The log gives no usable promise.
+    /// The CT log gives no usable SCT.
     CtBroken = "ct_broken",
     /// The authority's own certificate is not valid now.
     AuthorityNotValid = "authority_not_valid",

@@ -37,7 +37,7 @@ pub struct LogEntry {
     pub log_id: String,
     /// 0-based index over all shards.
     pub log_index: i64,
-    /// Promise and proof; upstream gives both at all times.
+    /// SET and proof; upstream gives both at all times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
 }
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_may_lack_proof_promise_and_verification() {
+    fn entry_may_lack_proof_set_and_verification() {
         let mut value = entry();
         value["108e"]["verification"] =
             json!({"inclusionProof": null, "signedEntryTimestamp": null});

@@ -13,13 +13,13 @@
 //! - `engine`: [`Log::start`] and [`Log::submit`]: the queue, the batcher, the re-check, the
 //!   checkpoint file. The only part that writes and signs.
 //! - `reader`: proofs, entries, hashes and tiles up to the published checkpoint.
-//! - `promises`: what a protocol signs of an entry after its commit, kept beside it.
+//! - `timestamp_signatures`: what a protocol signs of an entry after its commit, kept beside it.
 //! - `fsck`: [`fsck()`] recomputes all that is stored, with the [`EntryRules`] of a protocol.
 
 mod engine;
 mod error;
 mod fsck;
-mod promises;
+mod timestamp_signatures;
 mod reader;
 
 pub use engine::{

@@ -1,10 +1,9 @@
 //! Everything that writes, inside a transaction that the caller begins and ends.
 
-use bytes::Bytes;
 use sqlx::PgConnection;
 use store::column::from_u64;
 use store::plan::{Draft, Plan};
-use store::{Batch, IdentityHash, LogId, LogRecord, LogSpec, StoreError};
+use store::{Batch, DedupHash, LogId, LogRecord, LogSpec, StoreError, TimestampSignature};
 
 use crate::error::unavailable;
 use crate::read;
@@ -21,9 +20,8 @@ pub(crate) async fn append<'b>(
     let state = read::lock_state(connection, log).await?;
     state.admit(batch)?;
     let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
-    let identities: Vec<IdentityHash> =
-        batch.entries.iter().map(|entry| entry.identity_hash).collect();
-    let known = read::find(connection, log, &identities).await?;
+    let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
+    let known = read::find(connection, log, &dedup_hashes).await?;
 
     let draft = Draft::new(&state, head, batch, &known)?;
     let mut hashes = Vec::with_capacity(draft.missing().len());
@@ -138,15 +136,15 @@ impl<'p> Rows<'p> {
         let mut rows = Self::default();
         for (index, entry) in plan.indexed() {
             rows.leaf_hash.push(entry.leaf_hash.as_ref());
-            rows.identity_hash.push(&entry.identity_hash.0);
+            rows.identity_hash.push(&entry.dedup_hash.0);
             rows.kind.push(entry.kind);
             // Checked against 65,535 when the batch was admitted; the column checks again.
             rows.body_len.push(i32::try_from(entry.body.len()).unwrap_or(i32::MAX));
             rows.body.push(&entry.body);
             rows.extra.push(&entry.extra);
-            if !entry.promise.is_empty() {
+            if !entry.timestamp_signature.is_empty() {
                 rows.set_idx.push(from_u64("index of an entry", index)?);
-                rows.set_sig.push(&entry.promise);
+                rows.set_sig.push(&entry.timestamp_signature);
             }
         }
         for tile in plan.tiles() {
@@ -156,7 +154,7 @@ impl<'p> Rows<'p> {
             rows.tile_hashes.push(&tile.hashes);
         }
         for row in plan.index_rows() {
-            rows.key_type.push(row.key_type);
+            rows.key_type.push(row.kind);
             rows.key.push(row.key);
             rows.key_idx.push(from_u64("index of an entry", row.index)?);
         }
@@ -231,15 +229,15 @@ pub(crate) async fn put_checkpoint(
     Ok(())
 }
 
-/// Keeps the first promise of each entry.
-pub(crate) async fn put_promises(
+/// Keeps the first timestamp signature of each entry.
+pub(crate) async fn put_timestamp_signatures(
     connection: &mut PgConnection,
     log: LogId,
-    promises: &[(u64, Bytes)],
+    signatures: &[TimestampSignature],
 ) -> Result<(), StoreError> {
     let size = read::state(connection, log).await?.size;
     let (idx, set_sig): (Vec<i64>, Vec<&[u8]>) =
-        store::promise::rows(size, promises)?.into_iter().unzip();
+        store::timestamp_signature::rows(size, signatures)?.into_iter().unzip();
     sqlx::query(
         "INSERT INTO log.entry_set (log_id, idx, set_sig) \
          SELECT $1, idx, set_sig FROM unnest($2::bigint[], $3::bytea[]) AS row (idx, set_sig) \

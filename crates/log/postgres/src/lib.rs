@@ -26,14 +26,13 @@ mod read;
 mod transaction;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sqlx::PgPool;
 use store::column::from_u64;
 use store::row::check_spec;
 use store::search::{Search, check_leaves};
 use store::{
-    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Hash, HashRange, TreeHead};
 
@@ -90,11 +89,11 @@ impl LogStore for PostgresLogStore {
     async fn find(
         &self,
         log: LogId,
-        identities: &[IdentityHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
         let known =
-            read::find(&mut *read::connection(&self.readers).await?, log, identities).await?;
-        Ok(identities.iter().map(|identity| known.get(identity).copied()).collect())
+            read::find(&mut *read::connection(&self.readers).await?, log, dedup_hashes).await?;
+        Ok(dedup_hashes.iter().map(|hash| known.get(hash).copied()).collect())
     }
 
     async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
@@ -148,9 +147,13 @@ impl LogStore for PostgresLogStore {
         read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
     }
 
-    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+    async fn put_timestamp_signatures(
+        &self,
+        log: LogId,
+        signatures: &[TimestampSignature],
+    ) -> Result<(), StoreError> {
         let mut transaction = self.writers.begin().await?;
-        let put = append::put_promises(transaction.connection(), log, promises).await;
+        let put = append::put_timestamp_signatures(transaction.connection(), log, signatures).await;
         transaction.end(put).await
     }
 

@@ -13,7 +13,7 @@ use store::plan::LockedState;
 use store::row::{self, EntryRow, LogRow, StateRow};
 use store::search::{Question, Search, in_order};
 use store::{
-    Found, IdentityHash, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
+    DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
 };
 use tlog::{Hash, HashRange, TILE_WIDTH};
@@ -94,21 +94,21 @@ pub(crate) async fn tree_head(
     root.map(|root| to_hash("root of a tree head", &root)).transpose()
 }
 
-/// Those of the identities that the log has.
+/// Those of the entries that the log has.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     log: LogId,
-    identities: &[IdentityHash],
-) -> Result<HashMap<IdentityHash, Found>, StoreError> {
-    if identities.len() > MAX_BATCH_ENTRIES {
+    dedup_hashes: &[DedupHash],
+) -> Result<HashMap<DedupHash, Found>, StoreError> {
+    if dedup_hashes.len() > MAX_BATCH_ENTRIES {
         return Err(StoreError::TooMuch {
-            what: "identities",
-            asked: identities.len() as u64,
+            what: "deduplication hashes",
+            asked: dedup_hashes.len() as u64,
             limit: MAX_BATCH_ENTRIES as u64,
         });
     }
     // `+ 0` keeps the primary key out of it.
-    let hashes: Vec<&[u8]> = identities.iter().map(|identity| identity.0.as_slice()).collect();
+    let hashes: Vec<&[u8]> = dedup_hashes.iter().map(|hash| hash.0.as_slice()).collect();
     let rows = sqlx::query(
         "SELECT identity_hash, idx, leaf_hash, integrated_at FROM log.entry \
          WHERE log_id + 0 = $1 AND identity_hash = ANY($2)",
@@ -228,13 +228,13 @@ pub(crate) async fn search(
     log: LogId,
     mut search: Search,
 ) -> Result<Vec<u64>, StoreError> {
-    while let Some(Question { key_type, key, below, limit }) = search.question() {
+    while let Some(Question { kind, key, below, limit }) = search.question() {
         let page = sqlx::query_scalar(
             "SELECT idx FROM log.index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
              ORDER BY idx DESC LIMIT $5",
         )
         .bind(log.0)
-        .bind(key_type)
+        .bind(kind)
         .bind(key)
         .bind(below)
         .bind(limit)
@@ -303,7 +303,7 @@ fn entry_row(row: &PgRow) -> Result<EntryRow, sqlx::Error> {
     })
 }
 
-fn found_row(row: &PgRow) -> Result<(IdentityHash, Found), StoreError> {
+fn found_row(row: &PgRow) -> Result<(DedupHash, Found), StoreError> {
     let identity_hash: &[u8] = row.try_get(0).map_err(unavailable)?;
     let leaf_hash: &[u8] = row.try_get(2).map_err(unavailable)?;
     let (idx, integrated_at) =

@@ -71,11 +71,11 @@ fn entry(body: Bytes) -> NewEntry {
     let leaf_hash = tlog::leaf_hash(&body);
     NewEntry {
         leaf_hash,
-        identity_hash: leaf_hash.into(),
+        dedup_hash: leaf_hash.into(),
         kind: "test",
         body,
         extra: Bytes::new(),
-        promise: Bytes::new(),
+        timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 use store::column::from_u64;
 use store::plan::{Draft, FullTile, IndexRow, Plan};
-use store::{Batch, IdentityHash, LogId, LogRecord, LogSpec, NewEntry, StoreError};
+use store::{
+    Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, StoreError, TimestampSignature,
+};
 
 use crate::error::unavailable;
 use crate::read::{self, WIDTHS};
@@ -21,9 +22,8 @@ pub(crate) async fn append<'b>(
     let state = read::state(connection, log).await?;
     state.admit(batch)?;
     let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
-    let identities: Vec<IdentityHash> =
-        batch.entries.iter().map(|entry| entry.identity_hash).collect();
-    let known = read::find(connection, log, &identities).await?;
+    let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
+    let known = read::find(connection, log, &dedup_hashes).await?;
 
     let draft = Draft::new(&state, head, batch, &known)?;
     let mut hashes = Vec::with_capacity(draft.missing().len());
@@ -54,7 +54,7 @@ async fn insert_rows(
         .insert(connection, &entries, |query, (idx, entry)| {
             let body_len = i64::try_from(entry.body.len()).unwrap_or(i64::MAX);
             let query = query.bind(log.0).bind(*idx).bind(entry.leaf_hash.as_ref());
-            query.bind(entry.identity_hash.0.as_slice()).bind(at).bind(entry.kind).bind(body_len)
+            query.bind(entry.dedup_hash.0.as_slice()).bind(at).bind(entry.kind).bind(body_len)
         })
         .await?;
     ENTRY_BODY
@@ -62,10 +62,11 @@ async fn insert_rows(
             query.bind(log.0).bind(*idx).bind(&entry.body[..]).bind(&entry.extra[..])
         })
         .await?;
-    let promises: Vec<_> = entries.iter().filter(|(_, entry)| !entry.promise.is_empty()).collect();
+    let signed: Vec<_> =
+        entries.iter().filter(|(_, entry)| !entry.timestamp_signature.is_empty()).collect();
     ENTRY_SET
-        .insert(connection, &promises, |query, (idx, entry)| {
-            query.bind(log.0).bind(*idx).bind(&entry.promise[..])
+        .insert(connection, &signed, |query, (idx, entry)| {
+            query.bind(log.0).bind(*idx).bind(&entry.timestamp_signature[..])
         })
         .await?;
     TILE.insert(connection, plan.tiles(), |query, tile| bind_tile(query, log, tile)).await?;
@@ -186,17 +187,17 @@ pub(crate) async fn put_checkpoint(
     Ok(())
 }
 
-/// Keeps the first promise of each entry.
-pub(crate) async fn put_promises(
+/// Keeps the first timestamp signature of each entry.
+pub(crate) async fn put_timestamp_signatures(
     connection: &mut SqliteConnection,
     log: LogId,
-    promises: &[(u64, Bytes)],
+    signatures: &[TimestampSignature],
 ) -> Result<(), StoreError> {
     let size = read::state(connection, log).await?.size;
-    let rows = store::promise::rows(size, promises)?;
+    let rows = store::timestamp_signature::rows(size, signatures)?;
     LATER_SET
-        .insert(connection, &rows, |query, (idx, promise)| {
-            query.bind(log.0).bind(*idx).bind(*promise)
+        .insert(connection, &rows, |query, (idx, signature)| {
+            query.bind(log.0).bind(*idx).bind(*signature)
         })
         .await
 }
@@ -252,7 +253,7 @@ fn bind_tile(query: Query<'static>, log: LogId, tile: &FullTile) -> Query<'stati
 
 fn bind_index_row(query: Query<'static>, log: LogId, row: &IndexRow) -> Query<'static> {
     let idx = i64::try_from(row.index).unwrap_or(i64::MAX);
-    query.bind(log.0).bind(row.key_type).bind(row.key.as_str()).bind(idx)
+    query.bind(log.0).bind(row.kind).bind(row.key.as_str()).bind(idx)
 }
 
 static ENTRY: LazyLock<Insert> = LazyLock::new(|| {

@@ -28,14 +28,13 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use store::column::from_u64;
 use store::row::check_spec;
 use store::search::{Search, check_leaves};
 use store::{
-    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Hash, HashRange, TreeHead};
 
@@ -106,11 +105,11 @@ impl LogStore for SqliteLogStore {
     async fn find(
         &self,
         log: LogId,
-        identities: &[IdentityHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
         let known =
-            read::find(&mut *read::connection(&self.readers).await?, log, identities).await?;
-        Ok(identities.iter().map(|identity| known.get(identity).copied()).collect())
+            read::find(&mut *read::connection(&self.readers).await?, log, dedup_hashes).await?;
+        Ok(dedup_hashes.iter().map(|hash| known.get(hash).copied()).collect())
     }
 
     async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
@@ -164,9 +163,13 @@ impl LogStore for SqliteLogStore {
         read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
     }
 
-    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
+    async fn put_timestamp_signatures(
+        &self,
+        log: LogId,
+        signatures: &[TimestampSignature],
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        append::put_promises(&mut tx, log, promises).await?;
+        append::put_timestamp_signatures(&mut tx, log, signatures).await?;
         tx.commit().await.map_err(at_commit)
     }
 

@@ -11,7 +11,7 @@ use store::plan::LockedState;
 use store::row::{self, EntryRow, LogRow, StateRow};
 use store::search::{Question, Search, in_order};
 use store::{
-    Found, IdentityHash, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
+    DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
 };
 use tlog::{Hash, HashRange, TILE_WIDTH};
@@ -77,30 +77,30 @@ pub(crate) async fn tree_head(
     root.map(|root| to_hash("root of a tree head", &root)).transpose()
 }
 
-/// Those of the identities that the log has.
+/// Those of the entries that the log has.
 pub(crate) async fn find(
     connection: &mut SqliteConnection,
     log: LogId,
-    identities: &[IdentityHash],
-) -> Result<HashMap<IdentityHash, Found>, StoreError> {
-    if identities.len() > MAX_BATCH_ENTRIES {
+    dedup_hashes: &[DedupHash],
+) -> Result<HashMap<DedupHash, Found>, StoreError> {
+    if dedup_hashes.len() > MAX_BATCH_ENTRIES {
         return Err(StoreError::TooMuch {
-            what: "identities",
-            asked: identities.len() as u64,
+            what: "deduplication hashes",
+            asked: dedup_hashes.len() as u64,
             limit: MAX_BATCH_ENTRIES as u64,
         });
     }
     let mut known = HashMap::new();
-    let mut rest = identities;
+    let mut rest = dedup_hashes;
     while let Some((text, now, later)) =
         padded(rest).and_then(|(at, now, later)| Some((FIND.get(at)?, now, later)))
     {
-        let query = now.iter().fold(sqlx::query(text.as_str()).bind(log.0), |query, identity| {
-            query.bind(identity.0.as_slice())
+        let query = now.iter().fold(sqlx::query(text.as_str()).bind(log.0), |query, hash| {
+            query.bind(hash.0.as_slice())
         });
         for row in query.fetch_all(&mut *connection).await.map_err(unavailable)? {
-            let (identity, found) = found_row(&row)?;
-            known.insert(identity, found);
+            let (hash, found) = found_row(&row)?;
+            known.insert(hash, found);
         }
         rest = later;
     }
@@ -212,13 +212,13 @@ pub(crate) async fn search(
     log: LogId,
     mut search: Search,
 ) -> Result<Vec<u64>, StoreError> {
-    while let Some(Question { key_type, key, below, limit }) = search.question() {
+    while let Some(Question { kind, key, below, limit }) = search.question() {
         let page = sqlx::query_scalar(
             "SELECT idx FROM index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
              ORDER BY idx DESC LIMIT $5",
         )
         .bind(log.0)
-        .bind(key_type)
+        .bind(kind)
         .bind(key)
         .bind(below)
         .bind(limit)
@@ -290,7 +290,7 @@ fn entry_row(row: &SqliteRow) -> Result<EntryRow, sqlx::Error> {
     })
 }
 
-fn found_row(row: &SqliteRow) -> Result<(IdentityHash, Found), StoreError> {
+fn found_row(row: &SqliteRow) -> Result<(DedupHash, Found), StoreError> {
     let identity_hash: &[u8] = row.try_get(0).map_err(unavailable)?;
     let leaf_hash: &[u8] = row.try_get(2).map_err(unavailable)?;
     let (idx, integrated_at) =

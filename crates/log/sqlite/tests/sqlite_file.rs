@@ -30,11 +30,11 @@ fn batch(numbers: std::ops::Range<u64>) -> Batch {
         let leaf_hash = tlog::leaf_hash(&body);
         NewEntry {
             leaf_hash,
-            identity_hash: leaf_hash.into(),
+            dedup_hash: leaf_hash.into(),
             kind: "test",
             body,
             extra: Bytes::new(),
-            promise: Bytes::new(),
+            timestamp_signature: Bytes::new(),
             index_keys: Vec::new(),
         }
     };

@@ -67,7 +67,7 @@ pub enum StoreError {
     #[error("another writer appended first")]
     Conflict,
     /// The connection was lost, or the disk failed, while the commit was under way: the batch may be in the log or
-    /// not. It must be re-read (by identity hash), never guessed.
+    /// not. It must be re-read (by deduplication hash), never guessed.
     #[error("the outcome of the commit is unknown")]
     OutcomeUnknown {
         /// What the driver said.
@@ -126,12 +126,12 @@ pub enum EntryRefused {
         /// [`crate::MAX_EXTRA_LEN`].
         limit: usize,
     },
-    /// The promise exceeds [`crate::MAX_PROMISE_LEN`].
-    #[error("promise of {length} bytes exceeds {limit}")]
-    PromiseTooLong {
+    /// The timestamp signature exceeds [`crate::MAX_TIMESTAMP_SIGNATURE_LEN`].
+    #[error("timestamp signature of {length} bytes exceeds {limit}")]
+    TimestampSignatureTooLong {
         /// Length in bytes.
         length: usize,
-        /// [`crate::MAX_PROMISE_LEN`].
+        /// [`crate::MAX_TIMESTAMP_SIGNATURE_LEN`].
         limit: usize,
     },
     /// More index keys than [`crate::MAX_INDEX_KEYS`].
@@ -143,9 +143,9 @@ pub enum EntryRefused {
         limit: usize,
     },
     /// An index key is empty, longer than [`crate::MAX_INDEX_KEY_LEN`], or holds a NUL.
-    #[error("index key of type {key_type} is empty, too long or holds a NUL")]
+    #[error("index key of kind {kind:?} is empty, too long or holds a NUL")]
     IndexKey {
-        /// [`crate::IndexKeyType::as_str`].
-        key_type: &'static str,
+        /// [`crate::IndexKey::kind`].
+        kind: &'static str,
     },
 }

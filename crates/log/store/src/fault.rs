@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
-    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
+    StoreError, StoredEntry, TimestampSignature,
 };
 
 /// How a write fails.
@@ -45,7 +44,7 @@ pub struct FaultyStore {
     inner: Arc<dyn LogStore>,
     appends: Mutex<VecDeque<Fault>>,
     checkpoints: Mutex<VecDeque<Fault>>,
-    promises: Mutex<VecDeque<Fault>>,
+    timestamp_signatures: Mutex<VecDeque<Fault>>,
 }
 
 impl FaultyStore {
@@ -56,7 +55,7 @@ impl FaultyStore {
             inner,
             appends: Mutex::default(),
             checkpoints: Mutex::default(),
-            promises: Mutex::default(),
+            timestamp_signatures: Mutex::default(),
         }
     }
 
@@ -70,9 +69,9 @@ impl FaultyStore {
         arrange(&self.checkpoints, fault);
     }
 
-    /// Lets the next [`LogStore::put_promises`] fail (after those already arranged).
-    pub fn fail_promises(&self, fault: Fault) {
-        arrange(&self.promises, fault);
+    /// Lets the next [`LogStore::put_timestamp_signatures`] fail (after those already arranged).
+    pub fn fail_timestamp_signatures(&self, fault: Fault) {
+        arrange(&self.timestamp_signatures, fault);
     }
 }
 
@@ -105,9 +104,9 @@ impl LogStore for FaultyStore {
     async fn find(
         &self,
         log: LogId,
-        identities: &[IdentityHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
-        self.inner.find(log, identities).await
+        self.inner.find(log, dedup_hashes).await
     }
 
     async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
@@ -159,10 +158,14 @@ impl LogStore for FaultyStore {
         self.inner.leaf_hashes(log, indexes).await
     }
 
-    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError> {
-        let fault = next(&self.promises);
+    async fn put_timestamp_signatures(
+        &self,
+        log: LogId,
+        signatures: &[TimestampSignature],
+    ) -> Result<(), StoreError> {
+        let fault = next(&self.timestamp_signatures);
         if fault.is_none_or(Fault::persists) {
-            self.inner.put_promises(log, promises).await?;
+            self.inner.put_timestamp_signatures(log, signatures).await?;
         }
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }

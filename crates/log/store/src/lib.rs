@@ -10,7 +10,7 @@
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
 //! | [`mod@column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
 //! | [`row`] | rows of either database and what they mean |
-//! | [`promise`] | promises that are kept after the append |
+//! | [`timestamp_signature`] | signatures over entry and time that are kept after the append |
 //! | [`search`] | which index keys to read next, and what the words have in common |
 //! | [`fault`] | [`FaultyStore`]: writes that failed, that failed yet persisted, and the like |
 //! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |
@@ -23,10 +23,10 @@ pub mod contract_suite;
 mod error;
 pub mod fault;
 pub mod plan;
-pub mod promise;
 pub mod row;
 pub mod search;
 mod store;
+pub mod timestamp_signature;
 mod types;
 
 pub use error::{Cause, EntryRefused, StoreError};
@@ -35,8 +35,9 @@ pub use store::{
     LogStore, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ, MAX_SEARCH_KEYS,
     MAX_SEARCH_RESULTS,
 };
+pub use timestamp_signature::TimestampSignature;
 pub use types::{
-    Appended, Batch, Found, IdentityHash, IndexKey, IndexKeyType, LogId, LogKind, LogRecord,
-    LogSpec, LogState, MAX_EXTRA_LEN, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, MAX_PROMISE_LEN, NewEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogKind, LogRecord, LogSpec, LogState,
+    MAX_EXTRA_LEN, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, MAX_TIMESTAMP_SIGNATURE_LEN, NewEntry,
     Placement, StoredEntry,
 };

@@ -3,7 +3,7 @@
 //! Both adapters do the same four steps inside their transaction, and only the reading and writing differs:
 //!
 //! 1. read and lock the state row: [`LockedState`], then [`LockedState::admit`] the batch;
-//! 2. read the tree head of that size and the known ones of the batch's identities: [`Draft::new`];
+//! 2. read the tree head of that size and the known ones of the batch's entries: [`Draft::new`];
 //! 3. read [`Draft::missing`], the left parts of tiles that become full: [`Draft::complete`];
 //! 4. write the [`Plan`], commit, and return [`Plan::into_appended`].
 //!
@@ -15,8 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TileId, TreeHead, complete_subtrees};
 
 use crate::{
-    Appended, Batch, Found, IdentityHash, LogState, MAX_BATCH_ENTRIES, NewEntry, Placement,
-    StoreError,
+    Appended, Batch, DedupHash, Found, LogState, MAX_BATCH_ENTRIES, NewEntry, Placement, StoreError,
 };
 
 /// The state row, as it was read under its lock.
@@ -84,7 +83,7 @@ pub struct Draft<'b> {
 impl<'b> Draft<'b> {
     /// Folds duplicates and gives every entry its place.
     ///
-    /// `head` is the stored tree head of the state's size; `known` holds those of the batch's identities that the
+    /// `head` is the stored tree head of the state's size; `known` holds those of the batch's entries that the
     /// log already has.
     ///
     /// # Errors
@@ -94,7 +93,7 @@ impl<'b> Draft<'b> {
         state: &LockedState,
         head: Option<Hash>,
         batch: &'b Batch,
-        known: &HashMap<IdentityHash, Found>,
+        known: &HashMap<DedupHash, Found>,
     ) -> Result<Self, StoreError> {
         match head {
             Some(root) if root == state.root => {}
@@ -212,12 +211,9 @@ impl<'b> Plan<'b> {
     pub fn index_rows(&self) -> Vec<IndexRow> {
         let mut rows = Vec::new();
         for (index, entry) in self.indexed() {
-            let keys: BTreeSet<_> = entry
-                .index_keys
-                .iter()
-                .map(|key| (key.key_type.as_str(), key.key.to_lowercase()))
-                .collect();
-            rows.extend(keys.into_iter().map(|(key_type, key)| IndexRow { index, key_type, key }));
+            let keys: BTreeSet<_> =
+                entry.index_keys.iter().map(|key| (key.kind, key.key.to_lowercase())).collect();
+            rows.extend(keys.into_iter().map(|(kind, key)| IndexRow { index, kind, key }));
         }
         rows
     }
@@ -255,8 +251,8 @@ pub struct FullTile {
 pub struct IndexRow {
     /// Leaf index, 0-based.
     pub index: u64,
-    /// [`crate::IndexKeyType::as_str`].
-    pub key_type: &'static str,
+    /// [`crate::IndexKey::kind`].
+    pub kind: &'static str,
     /// In lower case.
     pub key: String,
 }
@@ -278,7 +274,7 @@ fn check_batch(batch: &Batch) -> Result<(), StoreError> {
 
 fn place<'b>(
     batch: &'b Batch,
-    known: &HashMap<IdentityHash, Found>,
+    known: &HashMap<DedupHash, Found>,
     size: u64,
     integrated_at: u64,
 ) -> (Vec<&'b NewEntry>, Vec<Placement>) {
@@ -287,7 +283,7 @@ fn place<'b>(
     let mut twins = HashMap::with_capacity(batch.entries.len());
     let mut next = size;
     for entry in &batch.entries {
-        let placement = match (known.get(&entry.identity_hash), twins.entry(entry.identity_hash)) {
+        let placement = match (known.get(&entry.dedup_hash), twins.entry(entry.dedup_hash)) {
             (Some(found), _) => {
                 Placement { index: found.index, integrated_at: found.integrated_at, fresh: false }
             }
@@ -362,18 +358,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{EntryRefused, IndexKey, IndexKeyType};
+    use crate::{EntryRefused, IndexKey};
 
     fn entry(number: u64) -> NewEntry {
         let body = Bytes::from(number.to_string());
         let leaf_hash = tlog::leaf_hash(&body);
         NewEntry {
             leaf_hash,
-            identity_hash: leaf_hash.into(),
+            dedup_hash: leaf_hash.into(),
             kind: "test",
             body,
             extra: Bytes::new(),
-            promise: Bytes::new(),
+            timestamp_signature: Bytes::new(),
             index_keys: Vec::new(),
         }
     }
@@ -431,7 +427,7 @@ mod tests {
     fn answers_known_entries_with_their_old_place_and_time() {
         let (state, batch) = (state(3), batch([1]));
         let found = Found { index: 1, leaf_hash: entry(1).leaf_hash, integrated_at: 7 };
-        let known = HashMap::from([(entry(1).identity_hash, found)]);
+        let known = HashMap::from([(entry(1).dedup_hash, found)]);
         let plan =
             Draft::new(&state, Some(state.root), &batch, &known).unwrap().complete(&[]).unwrap();
         assert_eq!(plan.old_head(), plan.new_head());
@@ -529,7 +525,7 @@ mod tests {
     #[test]
     fn stores_index_keys_once_and_in_lower_case() {
         let mut batch = batch([5]);
-        let email = |key: &str| IndexKey { key_type: IndexKeyType::Email, key: key.to_owned() };
+        let email = |key: &str| IndexKey { kind: "email", key: key.to_owned() };
         batch.entries[0].index_keys =
             vec![email("A@Example.com"), email("a@example.com"), email("b@example.com")];
         let state = state(4);
@@ -537,7 +533,7 @@ mod tests {
             .unwrap()
             .complete(&[])
             .unwrap();
-        let row = |key: &str| IndexRow { index: 4, key_type: "email", key: key.to_owned() };
+        let row = |key: &str| IndexRow { index: 4, kind: "email", key: key.to_owned() };
         assert_eq!(plan.index_rows(), [row("a@example.com"), row("b@example.com")]);
     }
 

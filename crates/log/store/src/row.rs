@@ -6,7 +6,7 @@ use tlog::{Hash, HashRange, TILE_WIDTH};
 use crate::column::{to_hash, to_u64};
 use crate::plan::LockedState;
 use crate::{
-    Found, IdentityHash, LogId, LogKind, LogRecord, LogSpec, MAX_HASHES_PER_READ, StoreError,
+    DedupHash, Found, LogId, LogKind, LogRecord, LogSpec, MAX_HASHES_PER_READ, StoreError,
     StoredEntry,
 };
 
@@ -139,18 +139,18 @@ pub fn contiguous(
         entries.push(StoredEntry {
             index,
             leaf_hash: to_hash("leaf hash", &row.leaf_hash)?,
-            identity_hash: IdentityHash(to_hash("identity hash", &row.identity_hash)?.0),
+            dedup_hash: DedupHash(to_hash("deduplication hash", &row.identity_hash)?.0),
             integrated_at: to_u64("integration time", row.integrated_at)?,
             kind: row.kind,
             body: Bytes::from(row.body),
             extra: Bytes::from(row.extra),
-            promise: Bytes::from(row.set_sig.unwrap_or_default()),
+            timestamp_signature: Bytes::from(row.set_sig.unwrap_or_default()),
         });
     }
     Ok(entries)
 }
 
-/// What a row of `entry` answers to a search by identity.
+/// What a row of `entry` answers to a search by deduplication hash.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when a hash is not 32 bytes long.
@@ -159,13 +159,13 @@ pub fn found(
     idx: i64,
     leaf_hash: &[u8],
     integrated_at: i64,
-) -> Result<(IdentityHash, Found), StoreError> {
+) -> Result<(DedupHash, Found), StoreError> {
     let found = Found {
         index: to_u64("index of an entry", idx)?,
         leaf_hash: to_hash("leaf hash", leaf_hash)?,
         integrated_at: to_u64("integration time", integrated_at)?,
     };
-    Ok((IdentityHash(to_hash("identity hash", identity_hash)?.0), found))
+    Ok((DedupHash(to_hash("deduplication hash", identity_hash)?.0), found))
 }
 
 /// Says how many hashes a range asks for.

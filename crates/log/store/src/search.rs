@@ -25,7 +25,7 @@ pub struct Search {
     page: usize,
     below: i64,
     rounds: u32,
-    /// Word and key type that are asked for next.
+    /// Word and kind that are asked for next.
     next: (usize, usize),
     found: Vec<u64>,
     done: bool,
@@ -34,8 +34,8 @@ pub struct Search {
 /// One page to read: indexes of a key, descending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// [`crate::IndexKeyType::as_str`].
-    pub key_type: &'static str,
+    /// [`crate::IndexKey::kind`].
+    pub kind: &'static str,
     /// In lower case.
     pub key: String,
     /// Only indexes smaller than this.
@@ -44,11 +44,11 @@ pub struct Question {
     pub limit: i64,
 }
 
-/// One word, under the types it may have.
+/// One word, under the kinds it may have.
 #[derive(Debug)]
 struct Word {
     text: String,
-    key_types: Vec<&'static str>,
+    kinds: Vec<&'static str>,
     /// What this round has read of it.
     indexes: BTreeSet<u64>,
     /// From here on upward, this round has read all of it.
@@ -67,11 +67,11 @@ impl Search {
         // No entry has a word that no store can keep.
         let unmatched = keys.iter().any(|key| !key.is_storable());
         for key in keys.iter().filter(|key| key.is_storable()) {
-            let (lower, key_type) = (key.key.to_lowercase(), key.key_type.as_str());
+            let (lower, kind) = (key.key.to_lowercase(), key.kind);
             match words.iter_mut().find(|word| word.text == lower) {
-                Some(word) if word.key_types.contains(&key_type) => {}
-                Some(word) => word.key_types.push(key_type),
-                None => words.push(Word::new(lower, key_type)),
+                Some(word) if word.kinds.contains(&kind) => {}
+                Some(word) => word.kinds.push(kind),
+                None => words.push(Word::new(lower, kind)),
             }
         }
         let done = words.is_empty() || limit == 0 || (match_all && unmatched);
@@ -94,7 +94,7 @@ impl Search {
     pub fn question(&self) -> Option<Question> {
         let word = self.words.get(self.next.0).filter(|_| !self.done)?;
         Some(Question {
-            key_type: word.key_types.get(self.next.1)?,
+            kind: word.kinds.get(self.next.1)?,
             key: word.text.clone(),
             below: self.below,
             limit: bound(self.page as u64),
@@ -106,7 +106,7 @@ impl Search {
     /// # Errors
     /// [`StoreError::Corrupt`] for an index below zero.
     pub fn answer(&mut self, indexes: Vec<i64>) -> Result<(), StoreError> {
-        let (at, key_type) = self.next;
+        let (at, kind) = self.next;
         let Some(word) = self.words.get_mut(at) else { return Ok(()) };
         let full = indexes.len() >= self.page;
         let mut lowest = None;
@@ -118,8 +118,7 @@ impl Search {
         if let Some(lowest) = lowest.filter(|_| full) {
             word.known_from = word.known_from.max(lowest);
         }
-        self.next =
-            if key_type + 1 < word.key_types.len() { (at, key_type + 1) } else { (at + 1, 0) };
+        self.next = if kind + 1 < word.kinds.len() { (at, kind + 1) } else { (at + 1, 0) };
         if self.next.0 == self.words.len() {
             self.end_round();
         }
@@ -176,8 +175,8 @@ impl Search {
 }
 
 impl Word {
-    fn new(text: String, key_type: &'static str) -> Self {
-        Self { text, key_types: vec![key_type], indexes: BTreeSet::new(), known_from: 0 }
+    fn new(text: String, kind: &'static str) -> Self {
+        Self { text, kinds: vec![kind], indexes: BTreeSet::new(), known_from: 0 }
     }
 }
 
@@ -220,7 +219,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::IndexKeyType;
 
     type Index = BTreeMap<(&'static str, String), BTreeSet<u64>>;
 
@@ -229,7 +227,7 @@ mod tests {
         let mut questions = 0;
         while let Some(question) = search.question() {
             questions += 1;
-            let of_key = index.get(&(question.key_type, question.key.clone()));
+            let of_key = index.get(&(question.kind, question.key.clone()));
             let page = of_key.into_iter().flatten().rev().map(|index| bound(*index));
             let page = page.filter(|index| *index < question.below);
             search.answer(page.take(usize::try_from(question.limit).unwrap()).collect()).unwrap();
@@ -237,14 +235,14 @@ mod tests {
         (search.into_indexes(), questions)
     }
 
-    fn key(key_type: IndexKeyType, word: &str) -> IndexKey {
-        IndexKey { key_type, key: word.to_owned() }
+    fn key(kind: &'static str, word: &str) -> IndexKey {
+        IndexKey { kind, key: word.to_owned() }
     }
 
-    fn index_of(keys: &[(IndexKeyType, &str, Vec<u64>)]) -> Index {
+    fn index_of(keys: &[(&'static str, &str, Vec<u64>)]) -> Index {
         keys.iter()
-            .map(|(key_type, word, indexes)| {
-                ((key_type.as_str(), (*word).to_owned()), indexes.iter().copied().collect())
+            .map(|(kind, word, indexes)| {
+                ((*kind, (*word).to_owned()), indexes.iter().copied().collect())
             })
             .collect()
     }
@@ -252,10 +250,10 @@ mod tests {
     #[test]
     fn two_common_words_that_never_meet_end_after_bounded_rounds() {
         let odd_and_even = index_of(&[
-            (IndexKeyType::Hash, "even", (0..400_000).step_by(2).collect()),
-            (IndexKeyType::Hash, "odd", (1..400_000).step_by(2).collect()),
+            ("hash", "even", (0..400_000).step_by(2).collect()),
+            ("hash", "odd", (1..400_000).step_by(2).collect()),
         ]);
-        let keys = [key(IndexKeyType::Hash, "odd"), key(IndexKeyType::Hash, "even")];
+        let keys = [key("hash", "odd"), key("hash", "even")];
         let (found, questions) = run(&odd_and_even, Search::new(&keys, true, 10).unwrap());
         assert_eq!((found, questions), (vec![], 2 * 64));
     }
@@ -263,10 +261,10 @@ mod tests {
     #[test]
     fn a_rare_word_needs_few_rounds_beside_a_common_one() {
         let index = index_of(&[
-            (IndexKeyType::Hash, "all", (0..400_000).collect()),
-            (IndexKeyType::Key, "rare", vec![3, 200_000, 399_000]),
+            ("hash", "all", (0..400_000).collect()),
+            ("key", "rare", vec![3, 200_000, 399_000]),
         ]);
-        let keys = [key(IndexKeyType::Hash, "all"), key(IndexKeyType::Key, "rare")];
+        let keys = [key("hash", "all"), key("key", "rare")];
         let (found, questions) = run(&index, Search::new(&keys, true, 10).unwrap());
         assert_eq!(found, [399_000, 200_000, 3]);
         assert!(questions <= 8, "{questions}");
@@ -281,19 +279,19 @@ mod tests {
             match_all: bool,
             limit in 0usize..3000,
         ) {
-            let types = [IndexKeyType::Hash, IndexKeyType::Subject];
+            let types = ["hash", "subject"];
             let words = ["a", "b", "c"];
             let mut index = Index::new();
             for (at, indexes) in postings.into_iter().enumerate() {
-                let (word, key_type) = (words[at / 2], types[at % 2]);
-                index.insert((key_type.as_str(), word.to_owned()), indexes);
+                let (word, kind) = (words[at / 2], types[at % 2]);
+                index.insert((kind, word.to_owned()), indexes);
             }
             let keys: Vec<_> =
-                asked.iter().map(|(word, key_type)| key(types[*key_type], words[*word])).collect();
+                asked.iter().map(|(word, kind)| key(types[*kind], words[*word])).collect();
             let (found, _) = run(&index, Search::new(&keys, match_all, limit).unwrap());
 
             let has = |entry: u64, key: &IndexKey| {
-                let of_key = index.get(&(key.key_type.as_str(), key.key.clone()));
+                let of_key = index.get(&(key.kind, key.key.clone()));
                 of_key.is_some_and(|indexes| indexes.contains(&entry))
             };
             let has_word = |entry, word: &str| {

@@ -1,10 +1,9 @@
 use async_trait::async_trait;
-use bytes::Bytes;
 use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
-    Appended, Batch, Found, IdentityHash, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    StoreError, StoredEntry,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, StoreError,
+    StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -61,14 +60,14 @@ pub trait LogStore: Send + Sync + 'static {
     /// As said at the trait.
     async fn freeze(&self, log: LogId) -> Result<(), StoreError>;
 
-    /// Looks up entries by identity; the answers are in the order of `identities`.
+    /// Looks up entries by what makes a duplicate; the answers are in the order of `dedup_hashes`.
     ///
     /// # Errors
     /// [`StoreError::TooMuch`] above [`MAX_BATCH_ENTRIES`].
     async fn find(
         &self,
         log: LogId,
-        identities: &[IdentityHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError>;
 
     /// The lowest index with that leaf hash.
@@ -135,13 +134,17 @@ pub trait LogStore: Send + Sync + 'static {
     /// [`StoreError::OutOfRange`], [`StoreError::TooMuch`] above [`MAX_SEARCH_RESULTS`].
     async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError>;
 
-    /// Keeps promises that were made after the append, by leaf index. The first of an entry stays.
+    /// Keeps timestamp signatures that were made after the append. The first of an entry stays.
     ///
     /// # Errors
     /// Nothing kept: [`StoreError::OutOfRange`] when the log does not have all of these entries,
-    /// [`StoreError::TooMuch`] above [`MAX_BATCH_ENTRIES`], [`StoreError::EntryRefused`] when a promise is
-    /// longer than [`crate::MAX_PROMISE_LEN`].
-    async fn put_promises(&self, log: LogId, promises: &[(u64, Bytes)]) -> Result<(), StoreError>;
+    /// [`StoreError::TooMuch`] above [`MAX_BATCH_ENTRIES`], [`StoreError::EntryRefused`] when one is
+    /// longer than [`crate::MAX_TIMESTAMP_SIGNATURE_LEN`].
+    async fn put_timestamp_signatures(
+        &self,
+        log: LogId,
+        signatures: &[TimestampSignature],
+    ) -> Result<(), StoreError>;
 
     /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);

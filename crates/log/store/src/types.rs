@@ -74,60 +74,31 @@ pub struct LogRecord {
     pub created_at: u64,
 }
 
-/// What makes two submissions the same entry.
+/// What makes two submissions the same entry: Trillian calls it the leaf identity hash.
 ///
 /// Rekor: the leaf hash. CT: a hash over what was submitted, for a CT leaf carries a timestamp and never repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdentityHash(pub [u8; 32]);
+pub struct DedupHash(pub [u8; 32]);
 
-impl From<Hash> for IdentityHash {
+impl From<Hash> for DedupHash {
     fn from(leaf_hash: Hash) -> Self {
         Self(leaf_hash.0)
-    }
-}
-
-/// What an index key is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IndexKeyType {
-    /// Digest of the artifact, lower-case hex.
-    Hash,
-    /// SHA-256 of the signer's public key, lower-case hex.
-    Key,
-    /// E-mail address in the signer's certificate.
-    Email,
-    /// URI in the signer's certificate.
-    Uri,
-    /// Any other subject name.
-    Subject,
-}
-
-impl IndexKeyType {
-    /// The name in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hash => "hash",
-            Self::Key => "key",
-            Self::Email => "email",
-            Self::Uri => "uri",
-            Self::Subject => "subject",
-        }
     }
 }
 
 /// A word under which an entry may be searched for; stored in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexKey {
-    /// What the word is.
-    pub key_type: IndexKeyType,
+    /// What the word is, in the word of the protocol that sets and asks for it; stored as it is.
+    pub kind: &'static str,
     /// The word.
     pub key: String,
 }
 
 /// CT's `extra_data` holds a chain in a vector of at most 2^24 - 1 bytes (RFC 6962 §4.6).
 pub const MAX_EXTRA_LEN: usize = (1 << 24) - 1;
-/// A promise is one signature; the longest in use (RSA-4096 in a TLS structure) is 516 bytes.
-pub const MAX_PROMISE_LEN: usize = 1024;
+/// The longest signature in use (RSA-4096 in a TLS structure) is 516 bytes.
+pub const MAX_TIMESTAMP_SIGNATURE_LEN: usize = 1024;
 /// A hashedrekord has three; an entry with many subjects is refused before it gets here.
 pub const MAX_INDEX_KEYS: usize = 64;
 /// Postgres refuses index rows above about 2,700 bytes, and a SAN may be nearly as long as its certificate.
@@ -139,16 +110,16 @@ pub struct NewEntry {
     /// SHA-256(0x00 || body), RFC 6962 §2.1.
     pub leaf_hash: Hash,
     /// What makes it a duplicate.
-    pub identity_hash: IdentityHash,
+    pub dedup_hash: DedupHash,
     /// Kind for people and statistics, like `hashedrekord`.
     pub kind: &'static str,
     /// The bytes that the leaf hash covers.
     pub body: Bytes,
     /// CT: the `extra_data`, outside the leaf.
     pub extra: Bytes,
-    /// CT: the SCT's signature, released only after the commit. Rekor v1's SET signs the index, so it comes
-    /// later: [`crate::LogStore::put_promises`].
-    pub promise: Bytes,
+    /// The log's signature over entry and time. CT: that of the SCT, released only after the commit. Rekor v1's SET
+    /// signs the index, so it comes later: [`crate::LogStore::put_timestamp_signatures`].
+    pub timestamp_signature: Bytes,
     /// Words to search by.
     pub index_keys: Vec<IndexKey>,
 }
@@ -159,15 +130,19 @@ impl NewEntry {
     /// # Errors
     /// The first limit of [`EntryRefused`] that it breaks.
     pub fn check(&self) -> Result<(), EntryRefused> {
-        let (body, extra, promise) = (self.body.len(), self.extra.len(), self.promise.len());
+        let (body, extra) = (self.body.len(), self.extra.len());
+        let signature = self.timestamp_signature.len();
         if body > tlog::MAX_ENTRY_LEN {
             return Err(EntryRefused::BodyTooLong { length: body, limit: tlog::MAX_ENTRY_LEN });
         }
         if extra > MAX_EXTRA_LEN {
             return Err(EntryRefused::ExtraTooLong { length: extra, limit: MAX_EXTRA_LEN });
         }
-        if promise > MAX_PROMISE_LEN {
-            return Err(EntryRefused::PromiseTooLong { length: promise, limit: MAX_PROMISE_LEN });
+        if signature > MAX_TIMESTAMP_SIGNATURE_LEN {
+            return Err(EntryRefused::TimestampSignatureTooLong {
+                length: signature,
+                limit: MAX_TIMESTAMP_SIGNATURE_LEN,
+            });
         }
         if self.index_keys.len() > MAX_INDEX_KEYS {
             return Err(EntryRefused::TooManyIndexKeys {
@@ -176,7 +151,7 @@ impl NewEntry {
             });
         }
         match self.index_keys.iter().find(|key| !key.is_storable()) {
-            Some(key) => Err(EntryRefused::IndexKey { key_type: key.key_type.as_str() }),
+            Some(key) => Err(EntryRefused::IndexKey { kind: key.kind }),
             None => Ok(()),
         }
     }
@@ -207,7 +182,7 @@ pub struct Placement {
     pub index: u64,
     /// Unix seconds; never goes down from index to index.
     pub integrated_at: u64,
-    /// False when an equal identity was already there, or earlier in the same batch.
+    /// False when an equal entry was already there, or earlier in the same batch.
     pub fresh: bool,
 }
 
@@ -243,7 +218,7 @@ pub struct StoredEntry {
     /// As appended; a reader that must be sure computes it from the body.
     pub leaf_hash: Hash,
     /// As appended.
-    pub identity_hash: IdentityHash,
+    pub dedup_hash: DedupHash,
     /// Unix seconds.
     pub integrated_at: u64,
     /// As appended.
@@ -253,7 +228,7 @@ pub struct StoredEntry {
     /// As appended.
     pub extra: Bytes,
     /// As appended, or as kept later.
-    pub promise: Bytes,
+    pub timestamp_signature: Bytes,
 }
 
 /// A known entry, without its body.

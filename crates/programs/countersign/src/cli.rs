@@ -172,7 +172,7 @@ pub(crate) struct AttestVerifyArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "cert", "keyless", "bundle"])]
     pub(crate) provenance: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) authority: AuthorityArgs,
+    pub(crate) expected_key: ExpectedKeyArgs,
     /// Demand a signature by an identity of a trusted CA
     #[arg(long, conflicts_with_all = ["key", "cert"])]
     pub(crate) keyless: bool,
@@ -191,7 +191,7 @@ pub(crate) struct AttestVerifyArgs {
     #[command(flatten)]
     pub(crate) predicate_type: TypeArgs,
     #[command(flatten)]
-    pub(crate) witnesses: WitnessArgs,
+    pub(crate) evidence: EvidenceArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
@@ -219,11 +219,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) attestation: bool,
     #[command(flatten)]
-    pub(crate) authority: AuthorityArgs,
+    pub(crate) expected_key: ExpectedKeyArgs,
     #[command(flatten)]
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
-    pub(crate) witnesses: WitnessArgs,
+    pub(crate) evidence: EvidenceArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
     #[command(flatten)]
@@ -339,7 +339,7 @@ impl TrustArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AuthorityArgs {
+pub(crate) struct ExpectedKeyArgs {
     /// Demand a signature by this public key, PEM
     #[arg(long, value_name = "FILE", conflicts_with = "cert")]
     pub(crate) key: Option<PathBuf>,
@@ -351,11 +351,11 @@ pub(crate) struct AuthorityArgs {
     pub(crate) cert_chain: Option<PathBuf>,
 }
 
-/// How many witnesses there must be.
+/// How much evidence there must be.
 #[derive(Debug, Args)]
-pub(crate) struct WitnessArgs {
-    /// How many timestamp authorities must have stamped the signature; if not given, a log's
-    /// promise of the time will do
+pub(crate) struct EvidenceArgs {
+    /// How many timestamp authorities must have stamped the signature; if not given, the
+    /// time that a log signed will do
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
     pub(crate) min_timestamps: Option<u8>,
     /// How many logs must have shown the signature; if not given, one for a certificate of a
@@ -367,7 +367,7 @@ pub(crate) struct WitnessArgs {
     pub(crate) key_hint: Option<String>,
 }
 
-impl WitnessArgs {
+impl EvidenceArgs {
     /// Whether anything is demanded.
     pub(crate) fn is_empty(&self) -> bool {
         self.min_timestamps.is_none() && self.min_logs.is_none() && self.key_hint.is_none()

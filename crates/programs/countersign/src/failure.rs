@@ -76,7 +76,7 @@ impl Failure {
         }
     }
 
-    /// There is nothing that vouches for `subject`.
+    /// Neither signature nor attestation of `subject` was found.
     pub(crate) fn unsigned(subject: &str, expected: &std::path::Path) -> Self {
         Self {
             exit: Exit::Verification,
@@ -231,10 +231,10 @@ fn advice_for(error: &VerifyError) -> &'static str {
             "give the key that signed, or, if you know it by that name, --key-hint"
         }
         Cause::OtherSigner => "do not use it unless you expected this signer",
-        Cause::OtherVouching if error.check == Check::PublicKey => {
+        Cause::OtherSigningMethod if error.check == Check::PublicKey => {
             "demand an identity: --certificate-identity with --certificate-oidc-issuer"
         }
-        Cause::OtherVouching => "demand the key that signed: --key",
+        Cause::OtherSigningMethod => "demand the key that signed: --key",
         Cause::OtherKind => "demand what it is by --type, or give another bundle",
         Cause::OtherFormat(format) => advice_for_format(format),
         Cause::Pinned => {

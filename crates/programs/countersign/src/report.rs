@@ -286,7 +286,7 @@ impl Evidence {
             line(
                 text,
                 "  ignored",
-                &format!("witnesses that are of no usable instance of the trusted root: {count}"),
+                &format!("evidence of no usable instance of the trusted root: {count}"),
             );
         }
         if !self.checks.is_empty() {

@@ -206,7 +206,7 @@ impl LoadedTrust {
     }
 
     /// What the log at `url` speaks, by the word of the signing config, else of the trusted root,
-    /// where an Ed25519 key cannot be a v1 log's: nobody takes its promises.
+    /// where an Ed25519 key cannot be a v1 log's: nobody takes its SETs.
     fn protocol_of(&self, url: &str) -> Option<LogProtocol> {
         let origin = Url::parse(url).ok()?.origin();
         let is_same = |known: &str| Url::parse(known).is_ok_and(|known| known.origin() == origin);

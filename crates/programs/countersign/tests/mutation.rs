@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use clap::Parser;
 use countersign::{Exit, World, cli::Cli, run};
 use serde_json::Value;
-use verify::{Artifact, Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle};
+use verify::{Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle};
 
 use mutation::{difference, mutate::Mutator, sample::Sample};
 
@@ -55,14 +55,14 @@ fn verify(sample: &Sample, bundle: &Path, root: &Path) -> Result<(), (u8, String
     // The command line has no way to give this digest alone, and the artifact is not at hand.
     let trust = Trust::from_json(&sample.root).unwrap();
     let identity = IdentityPolicy::default();
-    let authority = match &sample.key {
-        Some(key) => Authority::Key { key, trust: Some(&trust) },
-        None => Authority::Keyless { trust: &trust, identity: &identity },
+    let expected = match &sample.key {
+        Some(key) => ExpectedSigner::Key { key, trust: Some(&trust) },
+        None => ExpectedSigner::Keyless { trust: &trust, identity: &identity },
     };
     UnverifiedBundle::parse(&fs::read(bundle).unwrap())
         .and_then(|bundle| {
             let artifact = Artifact::from_sha512(sha512);
-            verify::verify(&bundle, &artifact, &authority, &Conditions::at(now()))
+            verify::verify(&bundle, &artifact, &expected, &Conditions::at(now()))
         })
         .map(drop)
         .map_err(|error| (Exit::Verification.code(), error.to_string()))

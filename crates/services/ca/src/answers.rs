@@ -1,4 +1,4 @@
-//! Every refusal on every face: status, words, reason, and when to come back.
+//! Every refusal on every API: status, words, reason, and when to come back.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use wire::refusal::{self, Reason};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
 
 use crate::{
-    CtError, IssueError, KeysError, SourceError, explain::message, face::Refusal, grpc, http::reply,
+    CtError, IssueError, KeysError, SourceError, api::Refusal, explain::message, grpc, http::reply,
 };
 
 /// What is expected of one refusal: HTTP's status, gRPC's code, the reason, and `Retry-After`.

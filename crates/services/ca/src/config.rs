@@ -159,7 +159,7 @@ pub struct CaParts {
     pub signer: Arc<dyn Signer>,
     /// Issuing certificate first, root last.
     pub chain: CertificateChain,
-    /// Verifies the log's promises.
+    /// Verifies the log's SCTs.
     pub ct_public_key: PublicKey,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -58,7 +58,7 @@ pub enum IssueError {
     /// The issuer answers, and will never answer what is needed as it is configured.
     #[error("the token's issuer cannot be asked for its keys as it is configured")]
     IssuerMisconfigured(#[source] KeysError),
-    /// The log gives no promise.
+    /// The log gives no SCT.
     #[error("the certificate transparency log does not answer")]
     CtUnavailable(#[source] CtError),
     /// The key's home does not sign.
@@ -68,8 +68,8 @@ pub enum IssueError {
     #[error("too many requests are waiting")]
     Overloaded,
 
-    /// The log refused what we sent, or answered what is no promise of it.
-    #[error("the certificate transparency log gave no usable promise")]
+    /// The log refused what we sent, or answered what is no SCT of it.
+    #[error("the certificate transparency log gave no usable SCT")]
     CtBroken(#[source] CtError),
     /// Our own certificates are not valid now.
     #[error("the certificate authority's own certificate is not valid now")]

@@ -2,7 +2,7 @@
 //!
 //! The caller brought the token, so that its own claims are no news to it; nothing of other tokens, and of
 //! the configuration only what `/api/v2/configuration` shows to everybody. Texts of tokens are not inert
-//! here: each face makes its whole message so.
+//! here: each API makes its whole message so.
 
 use identity::{UnverifiedFacts, VerificationError};
 

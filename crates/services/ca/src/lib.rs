@@ -2,7 +2,7 @@
 //!
 //! Speaks Fulcio v2 over HTTP and gRPC, and v1 over HTTP. A caller shows an identity token and proves that it holds a key;
 //! it gets a certificate for that key, valid for minutes, that names the token's identity and
-//! holds the promise of a Certificate Transparency log.
+//! holds the SCT of a Certificate Transparency log.
 //!
 //! It refuses to: trust an issuer that is not configured, issue without a verified SCT, issue
 //! beyond its own certificates' validity, certify weak keys, log tokens, and keep any state that
@@ -12,19 +12,19 @@
 //! - [`Ca`]: the one use case, [`Ca::issue`], and the published documents.
 //! - [`IssueRequest`]: what a caller shows, whichever way it came.
 //! - [`IssueError`]: why there is no certificate, and whose fault it is.
-//! - `face`, `record`, `explain`: what all faces do, the one log line of a request, and what a refusal says.
-//! - [`http`]: the routes of all faces, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
+//! - `api`, `record`, `explain`: what all APIs do, the one log line of a request, and what a refusal says.
+//! - [`http`]: the routes of all APIs, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
 //! - `oidc`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
 
 mod admission;
 #[cfg(test)]
 mod answers;
+mod api;
 mod audit;
 mod config;
 mod ct;
 mod error;
 mod explain;
-mod face;
 mod fetch;
 mod grpc;
 pub mod http;

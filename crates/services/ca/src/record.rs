@@ -13,7 +13,7 @@ use wire::{inert, rpc::Code};
 
 use crate::{
     IssueError,
-    face::{Caller, Face},
+    api::{Api, Caller},
 };
 
 /// One event; a macro, since the level of an event is part of its place in the code.
@@ -24,7 +24,7 @@ macro_rules! line {
         event!(
             $level,
             {
-                ca.api = $fields.face,
+                ca.api = $fields.api,
                 ca.reason = error.map(|error| error.reason().word()),
                 ca.issuer = verified.map(|token| token.issuer.as_str()),
                 ca.subject = verified.and_then(|token| token.subject.as_deref()),
@@ -64,7 +64,7 @@ pub(crate) struct CertificateFacts {
 
 /// The line of one request. Dropped before its end, it tells that too.
 pub(crate) struct Line {
-    face: Face,
+    api: Api,
     caller: Caller,
     begun: Instant,
     ended: bool,
@@ -72,9 +72,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn begin(face: Face, caller: Caller) -> Self {
+    pub(crate) fn begin(api: Api, caller: Caller) -> Self {
         // A duration for people; nothing is decided by it.
-        Self { face, caller, begun: Instant::now(), ended: false, noted: Noted::default() }
+        Self { api, caller, begun: Instant::now(), ended: false, noted: Noted::default() }
     }
 
     /// Writes the line.
@@ -132,9 +132,9 @@ fn in_one_line(error: &dyn Error) -> String {
 }
 
 /// The line of a request whose body never came whole, so that nothing of it is known.
-pub(crate) fn unread(face: Face, caller: &Caller, why: &str) {
+pub(crate) fn unread(api: Api, caller: &Caller, why: &str) {
     info!(
-        ca.api = face.as_str(),
+        ca.api = api.as_str(),
         ca.reason = "unread",
         caller.address = caller.address.map(|address| address.0.to_string()),
         request.id = caller.request_id.as_ref().map(service::RequestId::as_str),
@@ -145,7 +145,7 @@ pub(crate) fn unread(face: Face, caller: &Caller, why: &str) {
 
 /// The fields of a line, as they are written. What is not known is left out.
 struct Fields {
-    face: &'static str,
+    api: &'static str,
     address: Option<String>,
     request_id: Option<String>,
     verified: Option<TokenFields>,
@@ -172,7 +172,7 @@ impl Fields {
         let (verified, unverified) = if is_verified { (token, None) } else { (None, token) };
         let elapsed_ms = line.begun.elapsed().as_millis();
         Self {
-            face: line.face.as_str(),
+            api: line.api.as_str(),
             address: line.caller.address.map(|address| address.0.to_string()),
             request_id: line.caller.request_id.as_ref().map(|id| id.as_str().to_owned()),
             verified,

@@ -1,6 +1,6 @@
 /// What a caller shows: who it is, and which key it holds.
 ///
-/// Each face of the service brings its own form of request into this one.
+/// Each API of the service brings its own form of request into this one.
 pub struct IssueRequest {
     /// Compact JWS of an identity provider.
     pub token: Option<String>,

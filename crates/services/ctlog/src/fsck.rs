@@ -2,7 +2,7 @@
 
 use crypto::PublicKey;
 use engine::EntryRules;
-use store::{IdentityHash, StoredEntry};
+use store::{DedupHash, StoredEntry};
 use tlog::Hash;
 
 use crate::service::identity_of_leaf;
@@ -12,7 +12,7 @@ use crate::service::identity_of_leaf;
 pub struct CtRules;
 
 impl EntryRules for CtRules {
-    fn identity(&self, body: &[u8], _leaf_hash: Hash) -> Option<IdentityHash> {
+    fn identity(&self, body: &[u8], _leaf_hash: Hash) -> Option<DedupHash> {
         identity_of_leaf(body)
     }
 
@@ -20,6 +20,6 @@ impl EntryRules for CtRules {
     ///
     /// It signs the bytes of the leaf: RFC 6962 §3.2 and §3.4 differ in the names of two zeros only.
     fn is_promised(&self, row: &StoredEntry, public_key: Option<&PublicKey>) -> bool {
-        public_key.is_some_and(|key| key.verify(&row.body, &row.promise).is_ok())
+        public_key.is_some_and(|key| key.verify(&row.body, &row.timestamp_signature).is_ok())
     }
 }

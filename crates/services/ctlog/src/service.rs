@@ -7,7 +7,7 @@ use crypto::Signer;
 use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, UnsignedSct};
 use engine::{Log, SigningError};
 use service::{Clock, CpuPool};
-use store::{IdentityHash, NewEntry, StoredEntry};
+use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
 use crate::{CtError, SignedTreeHead, tree_head::TreeHeads};
@@ -129,14 +129,14 @@ impl CtLog {
             .map_err(CtError::Signature)?;
         let entry = NewEntry {
             leaf_hash: tlog::leaf_hash(&body),
-            identity_hash: identity_hash(submission.entry()),
+            dedup_hash: identity_hash(submission.entry()),
             kind: match submission.entry() {
                 LogEntry::Certificate(_) => "x509_entry",
                 LogEntry::Precertificate(_) => "precert_entry",
             },
             body,
             extra,
-            promise: Bytes::from(sct.signature.clone()),
+            timestamp_signature: Bytes::from(sct.signature.clone()),
             index_keys: Vec::new(),
         };
         Ok((sct, entry))
@@ -151,7 +151,7 @@ impl CtLog {
             timestamp_ms: leaf_timestamp_ms(&row.body).ok_or_else(damaged)?,
             extensions: Vec::new(),
             algorithm: SHA256_WITH_ECDSA,
-            signature: row.promise.to_vec(),
+            signature: row.timestamp_signature.to_vec(),
         };
         let verify = move || sct.verify(submission.entry(), &log_key).map(|()| sct);
         self.inner.cpu.run(verify).await?.map_err(|_| damaged())
@@ -174,18 +174,18 @@ fn checked_submission(
 /// What makes a chain the same as an earlier one: its certificate or TBS, whatever the time.
 ///
 /// SHA-256 over the entry type and, for a precertificate, the issuer's key hash and the TBS.
-fn identity_hash(entry: &LogEntry) -> IdentityHash {
+fn identity_hash(entry: &LogEntry) -> DedupHash {
     let bytes = match entry {
         LogEntry::Certificate(der) => [&[0, 0], der.as_slice()].concat(),
         LogEntry::Precertificate(entry) => {
             [&[0, 1], entry.issuer_key_hash.as_slice(), &entry.tbs].concat()
         }
     };
-    IdentityHash(crypto::sha256(&bytes))
+    DedupHash(crypto::sha256(&bytes))
 }
 
 /// The identity of the entry in a `MerkleTreeLeaf`, as [`identity_hash`] made it. RFC 6962 §3.4.
-pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<IdentityHash> {
+pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<DedupHash> {
     // Version, leaf type and timestamp.
     let (entry_type, rest) = leaf.get(10..)?.split_first_chunk::<2>()?;
     let issuer_key_hash_len = match entry_type {
@@ -198,7 +198,7 @@ pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<IdentityHash> {
     let length = u32::from_be_bytes([0, *high, *middle, *low]);
     let content = rest.get(..usize::try_from(length).ok()?)?;
     let bytes = [entry_type.as_slice(), issuer_key_hash, content].concat();
-    Some(IdentityHash(crypto::sha256(&bytes)))
+    Some(DedupHash(crypto::sha256(&bytes)))
 }
 
 /// The timestamp in a `MerkleTreeLeaf`: eight bytes behind version and leaf type. RFC 6962 §3.4.

@@ -49,7 +49,7 @@ pub struct LogKey {
     pub state: State,
 }
 
-/// The second face of a log: C2SP tiles under an origin of their own.
+/// The second API of a v1 log: C2SP tiles under an origin of their own.
 #[derive(Debug, Clone)]
 pub struct TilesKey {
     /// The checkpoints' origin.

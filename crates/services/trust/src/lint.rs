@@ -53,7 +53,7 @@ pub enum Finding {
     /// cosign: Rekor logs sign with Ed25519 (v2) or P-256.
     #[error("Rekor log {0} has a key other than Ed25519 and P-256")]
     RekorKey(String),
-    /// cosign and sigstore-go check the promises (SETs) of a v1 log with P-256 only.
+    /// cosign and sigstore-go check the SETs of a v1 log with P-256 only.
     #[error("Rekor v1 log {0} has a key other than P-256")]
     Rekor1Key(String),
     /// A verifier key line names it; Go clients take an origin with digits after ` - ` for Rekor v1.

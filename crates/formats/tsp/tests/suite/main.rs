@@ -1,4 +1,4 @@
-//! The public face of `tsp`, against OpenSSL, the `cms` types and tokens of other authorities.
+//! The public API of `tsp`, against OpenSSL, the `cms` types and tokens of other authorities.
 
 extern crate tsp as tsp;
 

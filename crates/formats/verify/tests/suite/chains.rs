@@ -3,7 +3,7 @@
 use crypto::{KeyType, LocalSigner};
 use serde_json::{Value, json};
 use verify::{
-    Artifact, Authority, Cause, Check, Conditions, IdentityPolicy, Trust, UnverifiedBundle,
+    Artifact, Cause, Check, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle,
     Verified, VerifyError, verify,
 };
 
@@ -13,8 +13,8 @@ fn verified(bundle: &Value, root: &Value) -> Result<Verified, VerifyError> {
     let trust = Trust::from_json(root.to_string().as_bytes()).unwrap();
     let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
     let identity = IdentityPolicy::default();
-    let authority = Authority::Keyless { trust: &trust, identity: &identity };
-    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
+    let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
+    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(NOW))
 }
 
 /// A root with two CAs below it, and a signer.
@@ -100,7 +100,7 @@ fn accepts_a_self_signed_ca_that_is_listed_alone() {
 }
 
 #[test]
-fn a_root_alone_vouches_for_no_ca_below_it() {
+fn a_root_alone_makes_no_ca_below_it_trusted() {
     let family = Family::new();
     let root = family.root(&[(&family.root, open())]);
     for brought in 0..=2 {

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
-    Artifact, Authority, Check, Conditions, UnverifiedBundle, Verified, VerifyError, verify,
+    Artifact, Check, Conditions, ExpectedSigner, UnverifiedBundle, Verified, VerifyError, verify,
 };
 use wire::{
     bundle::{
@@ -56,7 +56,7 @@ fn by_key(
     verify(
         bundle,
         artifact,
-        &Authority::Key { key: signer.public_key(), trust: None },
+        &ExpectedSigner::Key { key: signer.public_key(), trust: None },
         &Conditions::at(NOW),
     )
 }

@@ -4,8 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
-    Artifact, Authority, Cause, Check, Conditions, PinnedCertificate, UnverifiedBundle, Verified,
-    VerifyError, needs_artifact_bytes, verify,
+    Artifact, Cause, Check, Conditions, ExpectedSigner, PinnedCertificate, UnverifiedBundle,
+    Verified, VerifyError, needs_artifact_bytes, verify,
 };
 use wire::{
     HashAlgorithm,
@@ -71,8 +71,8 @@ fn attestation(signer: &LocalSigner) -> BundleContent {
 
 fn by_key(bundle: &Bundle, artifact: &[u8], key: &PublicKey) -> Result<Verified, VerifyError> {
     let bundle = UnverifiedBundle::parse(bundle.to_json().as_bytes())?;
-    let authority = Authority::Key { key, trust: None };
-    verify(&bundle, &Artifact::from_bytes(artifact), &authority, &Conditions::at(NOW))
+    let expected = ExpectedSigner::Key { key, trust: None };
+    verify(&bundle, &Artifact::from_bytes(artifact), &expected, &Conditions::at(NOW))
 }
 
 #[test]
@@ -114,10 +114,10 @@ fn asks_for_the_artifact_itself_only_where_a_digest_is_not_enough() {
         let key = signer.public_key();
         let json = bundle(key_material(key), message(&signer, hash)).to_json();
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
-        let authority = Authority::Key { key, trust: None };
+        let expected = ExpectedSigner::Key { key, trust: None };
         let digest = Artifact::from_sha256(crypto::sha256(ARTIFACT));
-        let enough = verify(&parsed, &digest, &authority, &Conditions::at(NOW)).is_ok();
-        assert_eq!(needs_artifact_bytes(&parsed, &authority), !enough, "{key_type:?}");
+        let enough = verify(&parsed, &digest, &expected, &Conditions::at(NOW)).is_ok();
+        assert_eq!(needs_artifact_bytes(&parsed, &expected), !enough, "{key_type:?}");
         assert_eq!(enough, matches!(key_type, KeyType::EcdsaP256 | KeyType::Rsa2048));
     }
 }
@@ -159,8 +159,8 @@ fn accepts_a_name_of_the_key_that_the_user_gives_or_the_envelope_repeats() {
     let parsed = UnverifiedBundle::parse(blob.to_json().as_bytes()).unwrap();
     let by_name = |key_name| {
         let conditions = Conditions { key_name, ..Conditions::at(NOW) };
-        let authority = Authority::Key { key, trust: None };
-        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &conditions)
+        let expected = ExpectedSigner::Key { key, trust: None };
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &expected, &conditions)
     };
     by_name(Some("release key")).unwrap();
     for other in [None, Some("release"), Some("")] {
@@ -204,11 +204,11 @@ fn accepts_an_ordinary_certificate_that_has_a_common_name_alone() {
     let whole = format!("{}{}", ca.leaf_pem, ca.root_pem);
     for chain in [&ca.root_pem, &whole] {
         let pinned = PinnedCertificate::from_pem(&ca.leaf_pem, chain).unwrap();
-        let authority = Authority::Certificate { certificate: &pinned, trust: None };
+        let expected = ExpectedSigner::Certificate { certificate: &pinned, trust: None };
         let json = bundle(key_material(signer.public_key()), attestation(&signer)).to_json();
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(ARTIFACT);
-        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+        let verified = verify(&parsed, &artifact, &expected, &Conditions::at(NOW)).unwrap();
         assert_eq!(verified.identity.unwrap().subject, "Acme Release Signing");
     }
 }
@@ -224,11 +224,11 @@ fn accepts_a_pinned_certificate_whatever_names_it_has() {
             leaf.subject_alt_names = names;
         });
         let pinned = PinnedCertificate::from_pem(&ca.leaf_pem, &ca.root_pem).unwrap();
-        let authority = Authority::Certificate { certificate: &pinned, trust: None };
+        let expected = ExpectedSigner::Certificate { certificate: &pinned, trust: None };
         let json = bundle(key_material(signer.public_key()), attestation(&signer)).to_json();
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(ARTIFACT);
-        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+        let verified = verify(&parsed, &artifact, &expected, &Conditions::at(NOW)).unwrap();
         assert_eq!(verified.identity, None);
     }
 }
@@ -280,7 +280,7 @@ fn accepts_the_holder_of_a_certificate_of_the_own_ca() {
     let signer = signer(KeyType::EcdsaP256);
     let ca = own_ca(&signer, true);
     let pinned = PinnedCertificate::from_pem(&ca.leaf_pem, &ca.root_pem).unwrap();
-    let authority = Authority::Certificate { certificate: &pinned, trust: None };
+    let expected = ExpectedSigner::Certificate { certificate: &pinned, trust: None };
     let certificate = X509Certificate { raw_bytes: ca.leaf_der.into() };
     for material in
         [key_material(signer.public_key()), VerificationContent::Certificate(certificate)]
@@ -288,11 +288,11 @@ fn accepts_the_holder_of_a_certificate_of_the_own_ca() {
         let json = bundle(material, attestation(&signer)).to_json();
         let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
         let artifact = Artifact::from_bytes(ARTIFACT);
-        let verified = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+        let verified = verify(&parsed, &artifact, &expected, &Conditions::at(NOW)).unwrap();
         assert_eq!(verified.identity.unwrap().subject, "release@acme.example");
         // Without a timestamp the certificate must be valid now.
         let late =
-            verify(&parsed, &artifact, &authority, &Conditions::at(NOW + 400_000_000)).unwrap_err();
+            verify(&parsed, &artifact, &expected, &Conditions::at(NOW + 400_000_000)).unwrap_err();
         assert_eq!(late.check, Check::Certificate);
     }
 }
@@ -306,8 +306,8 @@ fn rejects_a_certificate_of_another_ca_key_or_purpose() {
     let parsed = UnverifiedBundle::parse(json.as_bytes()).unwrap();
     let by = |leaf: &str, root: &str| {
         let pinned = PinnedCertificate::from_pem(leaf, root).unwrap();
-        let authority = Authority::Certificate { certificate: &pinned, trust: None };
-        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
+        let expected = ExpectedSigner::Certificate { certificate: &pinned, trust: None };
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(NOW))
     };
     by(&ca.leaf_pem, &ca.root_pem).unwrap();
     assert_eq!(by(&ca.leaf_pem, &foreign.root_pem).unwrap_err().check, Check::Certificate);

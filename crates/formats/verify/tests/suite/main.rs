@@ -4,9 +4,9 @@
 
 mod chains;
 mod cross_protocol;
+mod evidence;
 mod keys;
 mod oracle;
 mod rekor1;
 mod support;
 mod vectors;
-mod witnesses;

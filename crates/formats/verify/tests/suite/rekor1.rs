@@ -1,10 +1,10 @@
-//! Entries of a Rekor v1 log of one leaf, made here: what it vouches for must be what the bundle holds.
+//! Entries of a Rekor v1 log of one leaf, made here: what it logged must be what the bundle holds.
 
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use serde_json::{Value, json};
 use verify::{
-    Artifact, Authority, Check, Conditions, PinnedCertificate, Trust, UnverifiedBundle, Verified,
-    VerifyError, verify,
+    Artifact, Check, Conditions, ExpectedSigner, PinnedCertificate, Trust, UnverifiedBundle,
+    Verified, VerifyError, verify,
 };
 
 use crate::support::{
@@ -14,8 +14,8 @@ use crate::support::{
 
 fn by_key(bundle: &Value, key: &PublicKey, trust: &Trust) -> Result<Verified, VerifyError> {
     let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
-    let authority = Authority::Key { key, trust: Some(trust) };
-    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
+    let expected = ExpectedSigner::Key { key, trust: Some(trust) };
+    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(NOW))
 }
 
 /// The certificate of an own CA for `signer`'s key, and the CA's.
@@ -44,12 +44,12 @@ fn by_certificate(
     trust: &Trust,
 ) -> Result<Verified, VerifyError> {
     let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
-    let authority = Authority::Certificate { certificate, trust: Some(trust) };
-    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(NOW))
+    let expected = ExpectedSigner::Certificate { certificate, trust: Some(trust) };
+    verify(&bundle, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(NOW))
 }
 
 #[test]
-fn accepts_every_kind_with_promise_and_proof() {
+fn accepts_every_kind_with_set_and_proof() {
     let (log, signer) = (Log::new(), signer(KeyType::EcdsaP256));
     let (key, trust) = (signer.public_key(), log.trust());
     let (message, envelope) = (message(&signer), envelope(&signer));
@@ -61,7 +61,7 @@ fn accepts_every_kind_with_promise_and_proof() {
     ] {
         let bundle = bundle(key, content, &log.entry(&body, LOGGED, ORIGIN));
         let verified = by_key(&bundle, key, &trust).unwrap();
-        for check in [Check::InclusionPromise, Check::InclusionProof, Check::Checkpoint] {
+        for check in [Check::Set, Check::InclusionProof, Check::Checkpoint] {
             assert!(verified.checks.contains(&check), "{check} of {}", body["kind"]);
         }
         assert_eq!(verified.times.len(), 1);
@@ -160,7 +160,7 @@ fn rejects_a_body_that_holds_more_than_is_compared() {
 }
 
 #[test]
-fn rejects_what_the_log_did_not_promise_or_prove() {
+fn rejects_what_the_log_did_not_sign_or_prove() {
     let (log, signer) = (Log::new(), signer(KeyType::EcdsaP256));
     let (key, trust) = (signer.public_key(), log.trust());
     let message = message(&signer);
@@ -170,10 +170,10 @@ fn rejects_what_the_log_did_not_promise_or_prove() {
     let late = log.entry(&body, LOGGED + 1, ORIGIN);
     let zeros = json!(base64_of([0; 32]));
     for (place, value, check) in [
-        ("/integratedTime", json!((LOGGED + 1).to_string()), Check::InclusionPromise),
-        ("/logIndex", json!("8"), Check::InclusionPromise),
-        ("/inclusionPromise", other["inclusionPromise"].clone(), Check::InclusionPromise),
-        ("/inclusionPromise", late["inclusionPromise"].clone(), Check::InclusionPromise),
+        ("/integratedTime", json!((LOGGED + 1).to_string()), Check::Set),
+        ("/logIndex", json!("8"), Check::Set),
+        ("/inclusionPromise", other["inclusionPromise"].clone(), Check::Set),
+        ("/inclusionPromise", late["inclusionPromise"].clone(), Check::Set),
         ("/inclusionProof/logIndex", json!("1"), Check::InclusionProof),
         ("/inclusionProof/treeSize", json!("2"), Check::InclusionProof),
         ("/inclusionProof/rootHash", zeros.clone(), Check::InclusionProof),
@@ -193,8 +193,8 @@ fn rejects_what_the_log_did_not_promise_or_prove() {
         assert_eq!(error.check, check, "{place}: {error}");
     }
     for (entry, check) in [
-        (log.entry(&body, NOW + 61, ORIGIN), Check::InclusionPromise),
-        (log.entry(&body, 0, ORIGIN), Check::InclusionPromise),
+        (log.entry(&body, NOW + 61, ORIGIN), Check::Set),
+        (log.entry(&body, 0, ORIGIN), Check::Set),
         (log.entry(&body, LOGGED, "localhost"), Check::Checkpoint),
         (log.entry(&body, LOGGED, "localhost - x"), Check::Checkpoint),
         // Before the log was to be trusted.

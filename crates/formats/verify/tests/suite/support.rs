@@ -182,7 +182,7 @@ impl Ca {
         Self { key, chain, params }
     }
 
-    /// A leaf for `signer`'s key, valid for ten minutes from [`LOGGED`], promised by `ct`.
+    /// A leaf for `signer`'s key, valid for ten minutes from [`LOGGED`], with an SCT of `ct`.
     pub(crate) fn leaf(&self, signer: &LocalSigner, ct: &LocalSigner) -> Vec<u8> {
         let chain = x509::CertificateChain::from_der(self.chain.clone()).unwrap();
         let profile = x509::LeafProfile {
@@ -200,9 +200,10 @@ impl Ca {
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let promise = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
-        let signature = ct.sign_now(promise.bytes_to_sign()).unwrap();
-        let sct = promise.with_signature(&signature, ct.public_key()).unwrap();
+        let unsigned =
+            ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
+        let signature = ct.sign_now(unsigned.bytes_to_sign()).unwrap();
+        let sct = unsigned.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, key).unwrap().into_der()

@@ -4,7 +4,7 @@ use crypto::PublicKey;
 use proptest::prelude::*;
 use serde_json::Value;
 use verify::{
-    Artifact, Authority, Check, Conditions, IdentityPolicy, Matcher, Trust, UnverifiedBundle,
+    Artifact, Check, Conditions, ExpectedSigner, IdentityPolicy, Matcher, Trust, UnverifiedBundle,
     Verified, VerifyError, verify,
 };
 use wire::bundle::BundleContent;
@@ -48,8 +48,8 @@ pub(crate) fn claimed_artifact(bundle: &UnverifiedBundle) -> Artifact<'static> {
 fn verify_keyless(json: &[u8], trust: &Trust) -> Result<Verified, VerifyError> {
     let bundle = UnverifiedBundle::parse(json)?;
     let identity = IdentityPolicy::default();
-    let authority = Authority::Keyless { trust, identity: &identity };
-    verify(&bundle, &claimed_artifact(&bundle), &authority, &Conditions::at(NOW))
+    let expected = ExpectedSigner::Keyless { trust, identity: &identity };
+    verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(NOW))
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn accepts_the_good_bundles_of_every_client() {
             "https://github.com/sigstore/sigstore-js/.github/workflows/release.yml@refs/heads/main",
         ),
         ("go/othername.sigstore.json", "go-scaffolding", "foo!oidc.local"),
-        // A promise, and a proof without a checkpoint.
+        // A SET, and a proof without a checkpoint.
         ("python/Python-3.12.5.tgz.sigstore", "public-good", "thomas@python.org"),
         ("cosign/oci-attestation.sigstore.json", "public-good", "cody@soyland.com"),
     ];
@@ -142,13 +142,12 @@ fn verifies_the_artifact_itself_and_no_other() {
     let trust = trust("staging");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let identity = IdentityPolicy::default();
-    let authority = Authority::Keyless { trust: &trust, identity: &identity };
+    let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
     let verified =
-        verify(&bundle, &Artifact::from_bytes(&artifact), &authority, &Conditions::at(NOW))
-            .unwrap();
+        verify(&bundle, &Artifact::from_bytes(&artifact), &expected, &Conditions::at(NOW)).unwrap();
     assert_eq!(verified.logged[0].index, 645);
     let other = [artifact.as_slice(), b"x"].concat();
-    let error = verify(&bundle, &Artifact::from_bytes(&other), &authority, &Conditions::at(NOW))
+    let error = verify(&bundle, &Artifact::from_bytes(&other), &expected, &Conditions::at(NOW))
         .unwrap_err();
     assert_eq!(error.check, Check::Digest);
 }
@@ -159,8 +158,8 @@ fn rejects_a_bundle_from_the_future() {
     let trust = trust("staging");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let identity = IdentityPolicy::default();
-    let authority = Authority::Keyless { trust: &trust, identity: &identity };
-    let at = |now| verify(&bundle, &claimed_artifact(&bundle), &authority, &Conditions::at(now));
+    let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
+    let at = |now| verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(now));
     // Its timestamp is 2025-06-09T11:57:38Z; clocks may differ by a minute.
     at(1_749_470_258 - 60).unwrap();
     assert_eq!(at(1_749_470_258 - 61).unwrap_err().check, Check::Timestamp);
@@ -176,8 +175,8 @@ fn checks_the_identity_last() {
             subject: Some(Matcher::Exact(subject.to_owned())),
             issuer: Some(Matcher::Exact(issuer.to_owned())),
         };
-        let authority = Authority::Keyless { trust: &trust, identity: &identity };
-        verify(&bundle, &claimed_artifact(&bundle), &authority, &Conditions::at(NOW))
+        let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
+        verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(NOW))
     };
     by("jku@goto.fi", "https://github.com/login/oauth").unwrap();
     for (subject, issuer) in
@@ -196,7 +195,7 @@ fn verifies_a_key_bundle_with_its_key_and_timestamp_alone() {
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let artifact = claimed_artifact(&bundle);
     let by = |key: &PublicKey, trust| {
-        verify(&bundle, &artifact, &Authority::Key { key, trust }, &Conditions::at(NOW))
+        verify(&bundle, &artifact, &ExpectedSigner::Key { key, trust }, &Conditions::at(NOW))
     };
     assert_eq!(by(&key, Some(&trust)).unwrap().times.len(), 1);
     assert_eq!(by(&key, None).unwrap_err().check, Check::Timestamp);
@@ -204,7 +203,7 @@ fn verifies_a_key_bundle_with_its_key_and_timestamp_alone() {
     let other = crypto::Signer::public_key(&other);
     assert_eq!(by(other, Some(&trust)).unwrap_err().check, Check::PublicKey);
     let identity = IdentityPolicy::default();
-    let keyless = Authority::Keyless { trust: &trust, identity: &identity };
+    let keyless = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
     assert_eq!(
         verify(&bundle, &artifact, &keyless, &Conditions::at(NOW)).unwrap_err().check,
         Check::Certificate
@@ -219,8 +218,8 @@ fn accepts_the_publish_attestation_of_npm_whose_key_has_a_name_of_its_own() {
     let json = vectors::read("bundles/go/bundle-publish.json");
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let artifact = claimed_artifact(&bundle);
-    let authority = Authority::Key { key: &key, trust: Some(&trust) };
-    let verified = verify(&bundle, &artifact, &authority, &Conditions::at(NOW)).unwrap();
+    let expected = ExpectedSigner::Key { key: &key, trust: Some(&trust) };
+    let verified = verify(&bundle, &artifact, &expected, &Conditions::at(NOW)).unwrap();
     assert_eq!(verified.logged[0].index, 18_300_940);
 }
 
@@ -330,9 +329,9 @@ fn rejects_every_changed_or_dropped_field() {
                 continue;
             }
             let identity = IdentityPolicy::default();
-            let authority = Authority::Keyless { trust: &trust, identity: &identity };
+            let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
             let found = UnverifiedBundle::parse(changed.to_string().as_bytes())
-                .and_then(|bundle| verify(&bundle, &artifact, &authority, &Conditions::at(NOW)));
+                .and_then(|bundle| verify(&bundle, &artifact, &expected, &Conditions::at(NOW)));
             assert!(found.is_err(), "{name}: {change} was accepted");
         }
     }
@@ -354,9 +353,9 @@ proptest! {
             return Ok(());
         }
         let identity = IdentityPolicy::default();
-        let authority = Authority::Keyless { trust: &trust, identity: &identity };
+        let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
         let found = UnverifiedBundle::parse(&json)
-            .and_then(|bundle| verify(&bundle, &artifact, &authority, &Conditions::at(NOW)));
+            .and_then(|bundle| verify(&bundle, &artifact, &expected, &Conditions::at(NOW)));
         prop_assert!(found.is_err(), "byte {place} as {byte:#x} was accepted");
     }
 }

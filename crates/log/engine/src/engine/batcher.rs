@@ -7,7 +7,7 @@ use std::{
 
 use service::Clock;
 use store::{
-    Appended, Batch, Found, IdentityHash, LogRecord, LogStore, NewEntry, Placement, StoreError,
+    Appended, Batch, DedupHash, Found, LogRecord, LogStore, NewEntry, Placement, StoreError,
 };
 use tlog::{BatchTree, Edge, Hash};
 use tokio::sync::oneshot;
@@ -209,8 +209,8 @@ impl Batcher {
 
     /// Reads back, by identity, whether a batch of unknown outcome is in the log.
     async fn find_outcome(&self, batch: &Batch) -> Result<Option<Settled>, SubmitError> {
-        let identities: Vec<IdentityHash> =
-            batch.entries.iter().map(|entry| entry.identity_hash).collect();
+        let identities: Vec<DedupHash> =
+            batch.entries.iter().map(|entry| entry.dedup_hash).collect();
         for attempt in 0..READ_BACK_ATTEMPTS {
             let found = async {
                 let found = self.store.find(self.log.id, &identities).await?;

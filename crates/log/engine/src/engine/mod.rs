@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
 use service::Clock;
-use store::{IdentityHash, LogRecord, LogSpec, LogStore, NewEntry};
+use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{Hash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -201,7 +201,7 @@ impl Log {
     /// the entry may be or is stored, and submitting it again finds it.
     pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
         entry.check()?;
-        let (identity, leaf_hash) = (entry.identity_hash, entry.leaf_hash);
+        let (identity, leaf_hash) = (entry.dedup_hash, entry.leaf_hash);
         let (waiter, answer) = oneshot::channel();
         self.queue.push(Pending { entry, waiter })?;
         // The batcher answers everyone, so a lost sender means that it died.
@@ -261,7 +261,7 @@ impl Log {
     async fn prove(
         &self,
         sequenced: Sequenced,
-        identity: IdentityHash,
+        identity: DedupHash,
         submitted: Hash,
     ) -> Result<Integrated, SubmitError> {
         let Sequenced { placement, tree, checkpoint } = sequenced;

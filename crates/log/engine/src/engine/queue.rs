@@ -145,7 +145,7 @@ impl Queue {
 fn weight(entry: &NewEntry) -> usize {
     const FIXED: usize = 256;
     let index: usize = entry.index_keys.iter().map(|key| key.key.len()).sum();
-    FIXED + entry.body.len() + entry.extra.len() + entry.promise.len() + index
+    FIXED + entry.body.len() + entry.extra.len() + entry.timestamp_signature.len() + index
 }
 
 #[cfg(test)]
@@ -158,11 +158,11 @@ mod tests {
     fn entry(body: &[u8]) -> NewEntry {
         NewEntry {
             leaf_hash: leaf_hash(body),
-            identity_hash: leaf_hash(body).into(),
+            dedup_hash: leaf_hash(body).into(),
             kind: "test",
             body: Bytes::copy_from_slice(body),
             extra: Bytes::new(),
-            promise: Bytes::new(),
+            timestamp_signature: Bytes::new(),
             index_keys: Vec::new(),
         }
     }

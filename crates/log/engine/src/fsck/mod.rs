@@ -178,7 +178,7 @@ impl<'a> Check<'a> {
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
         }
-        if self.rules.identity(&row.body, computed) != Some(row.identity_hash) {
+        if self.rules.identity(&row.body, computed) != Some(row.dedup_hash) {
             self.find(Finding::Identity { index });
         }
         if !self.rules.is_promised(row, self.public_key.as_ref()) {
@@ -196,7 +196,7 @@ impl<'a> Check<'a> {
 
     /// Checks that duplicates of these entries would be recognised.
     async fn identities(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
-        let identities: Vec<_> = rows.iter().map(|row| row.identity_hash).collect();
+        let identities: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
         let found = self.store.find(self.log, &identities).await?;
         for (row, found) in rows.iter().zip(found) {
             if found.is_none_or(|found| found.index != row.index) {

@@ -1,7 +1,7 @@
 //! What only a protocol knows of its entries.
 
 use crypto::PublicKey;
-use store::{IdentityHash, LogSpec, StoredEntry};
+use store::{DedupHash, LogSpec, StoredEntry};
 use tlog::Hash;
 
 /// What a protocol says of its log and of each entry; the tree above them is the same for all.
@@ -15,7 +15,7 @@ pub trait EntryRules: Send + Sync {
 
     /// By what an entry with this body, of this leaf hash, is known when it comes again; `None` for a
     /// body that is none.
-    fn identity(&self, _body: &[u8], leaf_hash: Hash) -> Option<IdentityHash> {
+    fn identity(&self, _body: &[u8], leaf_hash: Hash) -> Option<DedupHash> {
         Some(leaf_hash.into())
     }
 

@@ -13,7 +13,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
 use futures::future::join_all;
 use proptest::prelude::*;
-use store::{Batch, IndexKey, IndexKeyType, LogStore};
+use store::{Batch, IndexKey, LogStore};
 use testlog::{Home, Running, Tampering, body, entry, unavailable};
 use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
 
@@ -188,7 +188,7 @@ async fn refuses_what_no_store_can_hold_and_only_that() {
     let refused = running.log.submit(entry(&vec![b'x'; MAX_ENTRY_LEN + 1])).await;
     assert!(matches!(refused, Err(SubmitError::Refused(_))));
     let mut bad_key = entry(b"bad key");
-    bad_key.index_keys.push(IndexKey { key_type: IndexKeyType::Email, key: "a\0b".to_owned() });
+    bad_key.index_keys.push(IndexKey { kind: "email", key: "a\0b".to_owned() });
     assert!(matches!(running.log.submit(bad_key).await, Err(SubmitError::Refused(_))));
     running.stop().await;
 }

@@ -13,7 +13,7 @@ pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
     let head = TreeHead { size: 0, root: tlog::empty_root() };
     assert_eq!(store.tree_head(log, 0).await.unwrap(), Some(head));
     assert_eq!(store.entries(log, 0, 10).await.unwrap(), []);
-    assert_eq!(store.find(log, &[entry(0).identity_hash]).await.unwrap(), [None]);
+    assert_eq!(store.find(log, &[entry(0).dedup_hash]).await.unwrap(), [None]);
     assert_eq!(store.find(log, &[]).await.unwrap(), []);
     assert_eq!(store.find_leaf(log, &entry(0).leaf_hash).await.unwrap(), None);
 }

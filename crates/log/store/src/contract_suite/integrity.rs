@@ -1,7 +1,7 @@
 //! What must never happen, and what a store says instead.
 
 use super::{Database, Fixture, batch, entry, spec};
-use crate::{Batch, Fault, FaultyStore, IndexKey, IndexKeyType, LogStore, StoreError};
+use crate::{Batch, Fault, FaultyStore, IndexKey, LogStore, StoreError};
 
 pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Database) {
     let fixture = Fixture::with(database, 3).await;
@@ -55,9 +55,8 @@ pub async fn nothing_written_can_be_changed_or_deleted(database: &dyn Database) 
     let Fixture { store, log } = Fixture::new(database).await;
     let mut batch = batch(0..256);
     for entry in &mut batch.entries {
-        entry.promise = "signature".into();
-        entry.index_keys =
-            vec![IndexKey { key_type: IndexKeyType::Subject, key: "somebody".to_owned() }];
+        entry.timestamp_signature = "signature".into();
+        entry.index_keys = vec![IndexKey { kind: "subject", key: "somebody".to_owned() }];
     }
     store.append(log, &batch).await.unwrap();
     store.put_checkpoint(log, 256, "note", 100).await.unwrap();
@@ -135,7 +134,7 @@ pub async fn a_failed_append_leaves_nothing_and_a_lost_answer_leaves_all(databas
     let lost = faulty.append(fixture.log, &batch([3])).await;
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
     assert_eq!(fixture.check().await.len(), 4);
-    let known = faulty.find(fixture.log, &[entry(3).identity_hash]).await.unwrap();
+    let known = faulty.find(fixture.log, &[entry(3).dedup_hash]).await.unwrap();
     assert_eq!(known.first().unwrap().unwrap().index, 3);
     let retried = faulty.append(fixture.log, &batch([3])).await.unwrap();
     assert_eq!(

@@ -16,9 +16,9 @@ pub mod append;
 pub mod concurrency;
 pub mod growth;
 pub mod integrity;
-pub mod promises;
 pub mod read;
 pub mod search;
+pub mod timestamp_signatures;
 
 use std::sync::Arc;
 
@@ -63,25 +63,25 @@ macro_rules! log_store_contract {
             read::reads_back_what_was_appended,
             read::reads_no_more_entries_than_there_are_or_than_allowed,
             read::finds_entries_in_the_order_asked,
-            read::finds_leaves_that_are_not_their_identity,
+            read::finds_leaves_that_are_not_their_dedup_hash,
             read::refuses_hashes_that_the_log_does_not_have,
             read::gives_heads_only_of_sizes_at_which_an_append_ended,
             read::keeps_index_keys_in_lower_case,
             read::holds_every_index_key_that_an_entry_may_have,
             search::finds_entries_by_a_word_the_newest_first,
             search::finds_what_was_written_in_another_case,
-            search::takes_words_that_any_key_type_may_have,
+            search::takes_words_that_any_kind_may_have,
             search::finds_entries_that_have_every_word,
             search::leaps_over_what_a_rare_word_does_not_have,
             search::gives_no_more_than_is_asked_for,
             search::refuses_to_search_for_too_much,
             search::keeps_the_words_of_logs_apart,
             search::gives_leaf_hashes_in_the_order_asked,
-            promises::keeps_promises_made_after_the_append,
-            promises::the_first_promise_of_an_entry_stays,
-            promises::keeps_nothing_of_a_group_that_it_cannot_keep,
-            promises::a_failed_write_keeps_nothing_and_a_lost_answer_keeps_all,
-            promises::promises_may_be_kept_while_entries_are_appended,
+            timestamp_signatures::keeps_timestamp_signatures_made_after_the_append,
+            timestamp_signatures::the_first_timestamp_signature_of_an_entry_stays,
+            timestamp_signatures::keeps_nothing_of_a_group_that_it_cannot_keep,
+            timestamp_signatures::a_failed_write_keeps_nothing_and_a_lost_answer_keeps_all,
+            timestamp_signatures::timestamp_signatures_may_be_kept_while_entries_are_appended,
             growth::grows_across_tile_boundaries,
             growth::proofs_from_stored_hashes_verify,
             growth::full_tiles_never_change,
@@ -186,11 +186,11 @@ fn entry(number: u64) -> NewEntry {
     let leaf_hash = tlog::leaf_hash(&body);
     NewEntry {
         leaf_hash,
-        identity_hash: leaf_hash.into(),
+        dedup_hash: leaf_hash.into(),
         kind: "test",
         body,
         extra: Bytes::new(),
-        promise: Bytes::new(),
+        timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
 }

@@ -5,24 +5,24 @@ use tlog::{HashRange, MAX_ENTRY_LEN};
 
 use super::{Database, Fixture, batch, entry};
 use crate::{
-    Found, IdentityHash, IndexKey, IndexKeyType, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
-    MAX_HASHES_PER_READ, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry, StoreError,
+    DedupHash, Found, IndexKey, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ,
+    MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry, StoreError,
 };
 
 pub async fn reads_back_what_was_appended(database: &dyn Database) {
     let fixture = Fixture::new(database).await;
     let mut batch = batch([]);
-    for (body, extra, promise) in
+    for (body, extra, signature) in
         [(0, 0, 0), (1, 100_000, 72), (MAX_ENTRY_LEN, 0, 1), (3000, 3000, 1024)]
     {
         let body = Bytes::from(vec![0xab; body]);
         batch.entries.push(NewEntry {
             leaf_hash: tlog::leaf_hash(&body),
-            identity_hash: IdentityHash([u8::try_from(batch.entries.len()).unwrap(); 32]),
+            dedup_hash: DedupHash([u8::try_from(batch.entries.len()).unwrap(); 32]),
             kind: "a kind",
             body,
             extra: Bytes::from(vec![0; extra]),
-            promise: Bytes::from(vec![0xff; promise]),
+            timestamp_signature: Bytes::from(vec![0xff; signature]),
             index_keys: Vec::new(),
         });
     }
@@ -34,9 +34,11 @@ pub async fn reads_back_what_was_appended(database: &dyn Database) {
             (stored.index, stored.integrated_at, stored.kind.as_str()),
             (index, 100, "a kind")
         );
-        assert_eq!((stored.leaf_hash, stored.identity_hash), (new.leaf_hash, new.identity_hash));
+        assert_eq!((stored.leaf_hash, stored.dedup_hash), (new.leaf_hash, new.dedup_hash));
         assert!(
-            stored.body == new.body && stored.extra == new.extra && stored.promise == new.promise
+            stored.body == new.body
+                && stored.extra == new.extra
+                && stored.timestamp_signature == new.timestamp_signature
         );
     }
     fixture.check().await;
@@ -65,25 +67,25 @@ pub async fn reads_no_more_entries_than_there_are_or_than_allowed(database: &dyn
 pub async fn finds_entries_in_the_order_asked(database: &dyn Database) {
     let Fixture { store, log } = Fixture::with(database, 400).await;
     let numbers: Vec<u64> = (0..500).rev().chain([7, 7]).collect();
-    let identities: Vec<_> = numbers.iter().map(|number| entry(*number).identity_hash).collect();
-    let found = store.find(log, &identities).await.unwrap();
+    let dedup_hashes: Vec<_> = numbers.iter().map(|number| entry(*number).dedup_hash).collect();
+    let found = store.find(log, &dedup_hashes).await.unwrap();
     assert_eq!(found.len(), numbers.len());
     for (number, found) in numbers.into_iter().zip(found) {
         let there = Found { index: number, leaf_hash: entry(number).leaf_hash, integrated_at: 100 };
         assert_eq!(found, (number < 400).then_some(there));
     }
-    let refused = store.find(log, &vec![IdentityHash([0; 32]); MAX_BATCH_ENTRIES + 1]).await;
+    let refused = store.find(log, &vec![DedupHash([0; 32]); MAX_BATCH_ENTRIES + 1]).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })));
 }
 
-pub async fn finds_leaves_that_are_not_their_identity(database: &dyn Database) {
+pub async fn finds_leaves_that_are_not_their_dedup_hash(database: &dyn Database) {
     let Fixture { store, log } = Fixture::with(database, 3).await;
     let mut batch = batch([3, 4, 5]);
     for (entry, byte) in batch.entries.iter_mut().zip(1..) {
-        entry.identity_hash = IdentityHash([byte; 32]);
+        entry.dedup_hash = DedupHash([byte; 32]);
     }
     // One submission may give the same leaf as another: the lowest index is the answer.
-    let twin = NewEntry { identity_hash: IdentityHash([9; 32]), ..entry(4) };
+    let twin = NewEntry { dedup_hash: DedupHash([9; 32]), ..entry(4) };
     batch.entries.push(twin);
     store.append(log, &batch).await.unwrap();
     for number in 0..6 {
@@ -91,7 +93,7 @@ pub async fn finds_leaves_that_are_not_their_identity(database: &dyn Database) {
         assert_eq!(index, Some(number));
     }
     assert_eq!(store.find_leaf(log, &tlog::Hash([1; 32])).await.unwrap(), None);
-    let found = store.find(log, &[IdentityHash([2; 32])]).await.unwrap();
+    let found = store.find(log, &[DedupHash([2; 32])]).await.unwrap();
     assert_eq!(
         found,
         [Some(Found { index: 4, leaf_hash: entry(4).leaf_hash, integrated_at: 100 })]
@@ -130,12 +132,12 @@ pub async fn gives_heads_only_of_sizes_at_which_an_append_ended(database: &dyn D
 pub async fn keeps_index_keys_in_lower_case(database: &dyn Database) {
     let Fixture { store, log } = Fixture::new(database).await;
     let mut batch = batch(0..200);
-    let key = |key_type, key: String| IndexKey { key_type, key };
+    let key = |kind, key: String| IndexKey { kind, key };
     for (number, entry) in (0..).zip(&mut batch.entries) {
         entry.index_keys = vec![
-            key(IndexKeyType::Email, "Somebody@Example.com".to_owned()),
-            key(IndexKeyType::Email, "somebody@example.com".to_owned()),
-            key(IndexKeyType::Hash, format!("{number:064X}")),
+            key("email", "Somebody@Example.com".to_owned()),
+            key("email", "somebody@example.com".to_owned()),
+            key("hash", format!("{number:064X}")),
         ];
     }
     store.append(log, &batch).await.unwrap();
@@ -159,11 +161,8 @@ pub async fn holds_every_index_key_that_an_entry_may_have(database: &dyn Databas
     let longest = ["x", "\u{130}", "\u{23a}", "\u{10ffff}", "\u{1}"]
         .map(|character| character.repeat(MAX_INDEX_KEY_LEN / character.len()));
     let numbered = (longest.len()..MAX_INDEX_KEYS).map(|number| format!("{number:0>1024}"));
-    let keys: Vec<IndexKey> = longest
-        .into_iter()
-        .chain(numbered)
-        .map(|key| IndexKey { key_type: IndexKeyType::Subject, key })
-        .collect();
+    let keys: Vec<IndexKey> =
+        longest.into_iter().chain(numbered).map(|key| IndexKey { kind: "subject", key }).collect();
     for entry in &mut batch.entries {
         entry.index_keys.clone_from(&keys);
         entry.check().unwrap();

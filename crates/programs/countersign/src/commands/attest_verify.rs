@@ -8,7 +8,7 @@ use verify::{Artifact, Cause, Check, Conditions, VerifyError};
 use wire::bundle::BundleContent;
 
 use super::{
-    authority::{Demand, refuse_idle_hint},
+    expected_signer::{Demand, refuse_idle_hint},
     subject_bundle::{bundle_json, bundle_of, parse_bundle, verify_subject},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Fail
     )
     .map_err(|error| Failure::usage(error.to_string()))?;
     let demand =
-        Demand::of_key_or_certificate(&args.authority, (&args.trust, &args.services), world)?;
+        Demand::of_key_or_certificate(&args.expected_key, (&args.trust, &args.services), world)?;
     let demand = match demand {
         None if args.keyless => {
             Some(Demand::of_identity(&args.identity, (&args.trust, &args.services), world)?)
@@ -73,16 +73,16 @@ fn refuse_idle_options(args: &AttestVerifyArgs, demand: Option<&Demand>) -> Resu
         .advise("add --keyless"));
     }
     match demand {
-        Some(_) => refuse_idle_hint(&args.witnesses, demand),
+        Some(_) => refuse_idle_hint(&args.evidence, demand),
         None if names_identity(&args.identity) => {
             Err(Failure::usage("an identity was demanded of what need not be signed")
                 .advise("add --keyless"))
         }
-        None if !(args.witnesses.is_empty()
+        None if !(args.evidence.is_empty()
             && args.trust.is_empty()
             && args.services.is_empty()) =>
         {
-            Err(Failure::usage("witnesses or trust were named for what need not be signed")
+            Err(Failure::usage("evidence or trust was demanded for what need not be signed")
                 .advise("add --keyless, --key or --cert"))
         }
         None => Ok(()),
@@ -96,12 +96,12 @@ fn signed(
     source: &SourcePolicy,
     world: &World,
 ) -> Result<Report, Failure> {
-    let conditions = args.witnesses.conditions(world.now());
+    let conditions = args.evidence.conditions(world.now());
     let mut reported = Vec::new();
     let mut known: Option<Known> = None;
     for subject in subjects {
         let json = bundle_json(subject, args.bundle.as_deref())?;
-        // One bundle vouches for thousands of files: it is verified once.
+        // One bundle speaks of thousands of files: it is verified once.
         let known = match known.take().filter(|known| known.json == json) {
             Some(same) => {
                 same.check_names(subject)?;
@@ -136,7 +136,7 @@ impl Known {
         conditions: &Conditions<'_>,
     ) -> Result<Self, Failure> {
         let bundle = parse_bundle(&subject.name, &json)?;
-        let verified = verify_subject(&bundle, subject, &demand.authority(), conditions)?;
+        let verified = verify_subject(&bundle, subject, &demand.expected_signer(), conditions)?;
         let failed = |error: VerifyError| Failure::check(&subject.name, &error);
         let mut evidence = Evidence::of(&verified);
         let statement = verified.statement.ok_or_else(|| {
@@ -204,7 +204,7 @@ fn provenance_of(
     }
 }
 
-/// Checks that provenance exists and names the subjects. Whoever wrote it, nobody vouches for it.
+/// Checks that provenance exists and names the subjects. Whoever wrote it, nobody signed it.
 fn unsigned(args: &AttestVerifyArgs, subjects: &[Subject]) -> Result<Report, Failure> {
     let mut reported = Vec::new();
     for subject in subjects {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use verify::{Authority, Conditions, IdentityPolicy, Matcher};
+use verify::{Conditions, ExpectedSigner, IdentityPolicy, Matcher};
 
 use super::{
     attest_sign::{given_statement, subjects_of},
@@ -87,13 +87,13 @@ fn verify_bundle(args: &ConformanceVerifyArgs, world: &World) -> Result<Report, 
         subject: exact(&args.certificate_identity),
         issuer: exact(&args.certificate_oidc_issuer),
     };
-    let authority = match &key {
-        Some(key) => Authority::Key { key, trust: Some(&trust) },
-        None => Authority::Keyless { trust: &trust, identity: &identity },
+    let expected = match &key {
+        Some(key) => ExpectedSigner::Key { key, trust: Some(&trust) },
+        None => ExpectedSigner::Keyless { trust: &trust, identity: &identity },
     };
     let subject = Subject::of_file_or_digest(&args.file_or_digest)?;
     let bundle = read_bundle(&args.bundle)?;
-    let verified = verify_subject(&bundle, &subject, &authority, &Conditions::at(world.now()))?;
+    let verified = verify_subject(&bundle, &subject, &expected, &Conditions::at(world.now()))?;
     Ok(Report::of_verified(vec![verified_file(&subject, &verified)]))
 }
 

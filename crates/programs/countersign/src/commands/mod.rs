@@ -2,8 +2,8 @@
 
 mod attest_sign;
 mod attest_verify;
-mod authority;
 mod conformance;
+mod expected_signer;
 mod instance;
 mod sign;
 mod signer;

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use verify::{
-    Artifact, Authority, Check, Conditions, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
+    Artifact, Check, Conditions, ExpectedSigner, MAX_BUNDLE_LEN, UnverifiedBundle, Verified,
     needs_artifact_bytes, verify,
 };
 
@@ -51,22 +51,22 @@ fn path_of(subject: &Subject, named: Option<&Path>) -> Result<PathBuf, Failure> 
 pub(super) fn verify_subject(
     bundle: &UnverifiedBundle,
     subject: &Subject,
-    authority: &Authority<'_>,
+    expected: &ExpectedSigner<'_>,
     conditions: &Conditions<'_>,
 ) -> Result<Verified, Failure> {
     let bytes = match &subject.path {
-        Some(path) if needs_artifact_bytes(bundle, authority) => Some(subject.read(path)?),
+        Some(path) if needs_artifact_bytes(bundle, expected) => Some(subject.read(path)?),
         _ => None,
     };
     let artifact = match &bytes {
         Some(bytes) => Artifact::from_bytes(bytes),
         None => subject.artifact(),
     };
-    verify(bundle, &artifact, authority, conditions).map_err(|error| {
+    verify(bundle, &artifact, expected, conditions).map_err(|error| {
         let failure = Failure::check(&subject.name, &error);
         if error.check == Check::Signature && artifact.begins_like_pae() {
             failure.advise(
-                "only an archive that holds such a file, or an attestation, can vouch for it",
+                "only an archive that holds such a file, or an attestation, can speak of it",
             )
         } else {
             failure

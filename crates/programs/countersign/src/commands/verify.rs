@@ -1,7 +1,7 @@
 use verify::{Cause, Check, Verified};
 
 use super::{
-    authority::{Demand, refuse_idle_hint},
+    expected_signer::{Demand, refuse_idle_hint},
     subject_bundle::{bundle_of, verify_subject},
 };
 use crate::{
@@ -18,7 +18,7 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
             .advise("verify one file at a time"));
     }
     let demand =
-        Demand::of_key_or_certificate(&args.authority, (&args.trust, &args.services), world)?;
+        Demand::of_key_or_certificate(&args.expected_key, (&args.trust, &args.services), world)?;
     let demand = match demand {
         Some(demand) => demand,
         None if names_somebody(&args.identity) => {
@@ -31,13 +31,13 @@ pub(super) fn run(args: &VerifyArgs, world: &World) -> Result<Report, Failure> {
             ));
         }
     };
-    refuse_idle_hint(&args.witnesses, Some(&demand))?;
-    let conditions = args.witnesses.conditions(world.now());
+    refuse_idle_hint(&args.evidence, Some(&demand))?;
+    let conditions = args.evidence.conditions(world.now());
     let mut reported = Vec::new();
     for file in &args.files {
         let subject = Subject::of_file_or_digest(file)?;
         let bundle = bundle_of(&subject, args.bundle.as_deref())?;
-        let verified = verify_subject(&bundle, &subject, &demand.authority(), &conditions)?;
+        let verified = verify_subject(&bundle, &subject, &demand.expected_signer(), &conditions)?;
         if !args.attestation {
             check_is_of_the_file(&subject, &verified)?;
         }

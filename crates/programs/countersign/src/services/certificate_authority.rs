@@ -86,9 +86,9 @@ impl CertificateAuthority {
         let answer: SigningCertResponse = wire::json::from_slice(answer)
             .map_err(|error| self.service.malformed(format!("not a certificate: {error}")))?;
         if matches!(answer, SigningCertResponse::SignedCertificateDetachedSct(_)) {
-            return Err(self.service.malformed(
-                "the promise of its CT log is beside the certificate instead of in it",
-            ));
+            return Err(self
+                .service
+                .malformed("the SCT is beside the certificate instead of in it"));
         }
         let pems = answer.certificates();
         if pems.len() > MAX_CERTIFICATES {

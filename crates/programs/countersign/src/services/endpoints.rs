@@ -8,7 +8,7 @@ pub struct Endpoints {
     /// A Rekor; keyless signing needs it.
     pub transparency_log: Option<LogEndpoint>,
     /// Complete URLs of timestamp authorities, each of which stamps the signature; keyless
-    /// signing needs one where the log promises no time (Rekor v2).
+    /// signing needs one where the log signs no time (Rekor v2).
     pub timestamp_authorities: Vec<ServiceUrl>,
 }
 
@@ -35,8 +35,8 @@ pub struct LogEndpoint {
 /// A protocol of logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogProtocol {
-    /// `/api/v1`: promises a time.
+    /// `/api/v1`: signs the time of each entry.
     RekorV1,
-    /// `/api/v2`: promises none.
+    /// `/api/v2`: signs none.
     RekorV2,
 }

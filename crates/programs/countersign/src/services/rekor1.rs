@@ -88,7 +88,7 @@ impl RekorV1 {
         Self { http, service: Service { kind: ServiceKind::TransparencyLog, url } }
     }
 
-    /// Has an entry logged, and gives it with promise and proof. They are only read here, and
+    /// Has an entry logged, and gives it with SET and proof. They are only read here, and
     /// verified with the finished bundle; that the entry is the proposed one is checked.
     ///
     /// Asking twice does no harm: the log gives the entry that it has, or says that it has it and

@@ -54,7 +54,7 @@ pub enum CertificateError {
     /// Whoever holds that key could sign in our name, and we could not.
     #[error("it is of another key than the one that was sent")]
     AnotherKey,
-    /// No trusted CA issued it, or no trusted CT log promised to show it.
+    /// No trusted CA issued it, or no trusted CT log gave an SCT for it.
     #[error("{0}")]
     Untrusted(#[from] VerifyError),
 }

@@ -29,7 +29,7 @@ pub enum SigningError {
          COUNTERSIGN_TRUST_CONFIG"
     )]
     NoTrust,
-    /// Keyless signing needs a CA, a log and, unless the log promises a time, a timestamp authority.
+    /// Keyless signing needs a CA, a log and, unless the log signs a time, a timestamp authority.
     #[error("keyless signing needs a {0}: give its URL or a signing config that names one")]
     NoService(ServiceKind),
     /// The CA is sent the token.

@@ -5,8 +5,8 @@
 
 mod certificate;
 mod error;
+mod evidence;
 mod unsigned;
-mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer as _};
 use entry::rekor2::Verifier;
 use provenance::{GivenStatement, Statement};
-use verify::{Authority, Conditions, Trust, UnverifiedBundle, Verified};
+use verify::{Conditions, ExpectedSigner, Trust, UnverifiedBundle, Verified};
 use wire::bundle::{
     Bundle, BundleMediaType, PublicKeyIdentifier, VerificationContent, VerificationMaterial,
     X509Certificate,
@@ -28,8 +28,8 @@ use crate::services::{
     ServiceUrl, ask_protocol,
 };
 use certificate::Certified;
+use evidence::{Evidence, Signed};
 use unsigned::Unsigned;
-use witness::{Signed, Witnessed};
 
 pub use certificate::CertificateError;
 pub use error::SigningError;
@@ -101,8 +101,8 @@ pub async fn sign(request: &SigningRequest<'_>) -> Result<SignedBundle, SigningE
             let material = VerificationContent::PublicKey(PublicKeyIdentifier { hint });
             let verifier = Verifier::from_public_key(key.public_key());
             let bundle = make_bundle(request, log.as_ref(), key, (material, &verifier)).await?;
-            let authority = Authority::Key { key: key.public_key(), trust: request.trust };
-            finish(request, bundle, &authority)
+            let expected = ExpectedSigner::Key { key: key.public_key(), trust: request.trust };
+            finish(request, bundle, &expected)
         }
     }
 }
@@ -120,7 +120,7 @@ async fn sign_keyless(
     let material = VerificationContent::Certificate(leaf);
     let bundle = make_bundle(request, log, &key, (material, &verifier)).await?;
     let identity = certified.exact_identity();
-    finish(request, bundle, &Authority::Keyless { trust, identity: &identity })
+    finish(request, bundle, &ExpectedSigner::Keyless { trust, identity: &identity })
 }
 
 /// Refuses to sign bytes that mean something else to whoever finds the signature elsewhere: a file,
@@ -143,9 +143,9 @@ fn check_meaning(request: &SigningRequest<'_>) -> Result<(), SigningError> {
 fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
     let Endpoints { certificate_authority, transparency_log, timestamp_authorities } =
         request.endpoints;
-    let witnesses = transparency_log.is_some() || !timestamp_authorities.is_empty();
+    let evidence = transparency_log.is_some() || !timestamp_authorities.is_empty();
     match request.signer {
-        _ if witnesses && request.trust.is_none() => Err(SigningError::NoTrust),
+        _ if evidence && request.trust.is_none() => Err(SigningError::NoTrust),
         Signer::Keyless(_) => {
             for (kind, absent) in [
                 (ServiceKind::CertificateAuthority, certificate_authority.is_none()),
@@ -202,7 +202,7 @@ async fn certify(
     Ok(Certified::check(&chain, key.public_key(), trust)?)
 }
 
-/// Signs the payload, and has it witnessed.
+/// Signs the payload, and gathers the evidence of it.
 async fn make_bundle(
     request: &SigningRequest<'_>,
     log: Option<&(ServiceUrl, LogProtocol)>,
@@ -214,7 +214,7 @@ async fn make_bundle(
     let signature = key.sign(unsigned.bytes_to_sign()).await?;
     let content = unsigned.with_signature(&signature, key.public_key())?;
     let signed = Signed { content: &content, signature: &signature, digest: &digest, verifier };
-    let Witnessed { log_entry, timestamps } = witness::witness(request, log, &signed).await?;
+    let Evidence { log_entry, timestamps } = evidence::gather(request, log, &signed).await?;
     if let Some(entry) = &log_entry {
         reach(entry.integrated_time.0, request.clock).await;
     }
@@ -229,7 +229,7 @@ async fn make_bundle(
     })
 }
 
-/// Waits until our clock shows the second that the log promised: no verifier takes a time from the
+/// Waits until our clock shows the second that the log signed: no verifier takes a time from the
 /// future, and clocks differ by a little. More than a little is left to the verification.
 async fn reach(integrated_time: i64, clock: fn() -> u64) {
     const MAX_SKEW_S: u64 = 3;
@@ -243,13 +243,13 @@ async fn reach(integrated_time: i64, clock: fn() -> u64) {
 fn finish(
     request: &SigningRequest<'_>,
     bundle: Bundle,
-    authority: &Authority<'_>,
+    expected: &ExpectedSigner<'_>,
 ) -> Result<SignedBundle, SigningError> {
     let artifact = unsigned::artifact_of(request.payload)?;
     let json = bundle.to_json();
     let now = (request.clock)();
     let verified = UnverifiedBundle::parse(json.as_bytes())
-        .and_then(|parsed| verify::verify(&parsed, &artifact, authority, &Conditions::at(now)))
+        .and_then(|parsed| verify::verify(&parsed, &artifact, expected, &Conditions::at(now)))
         .map_err(SigningError::SelfCheck)?;
     Ok(SignedBundle { bundle, json, verified })
 }

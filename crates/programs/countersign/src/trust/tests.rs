@@ -72,7 +72,7 @@ fn prefers_what_was_given_over_the_default() {
     assert_eq!(of(&None, &given, None).unwrap(), "http://given");
     assert_eq!(of(&root, &given, None).unwrap(), "http://given");
     assert_eq!(of(&root, &given, signing.clone()).unwrap(), "http://signing");
-    // Services of an instance that the given root does not vouch for are not used unasked.
+    // Services of an instance that the given root does not list are not used unasked.
     assert_eq!(of(&root, &None, None), None);
     assert_eq!(of(&root, &None, signing).unwrap(), "http://signing");
 }

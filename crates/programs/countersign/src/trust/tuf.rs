@@ -59,7 +59,7 @@ pub(super) struct Refreshed {
     pub(super) instance: Option<Vec<u8>>,
 }
 
-/// What a repository vouches for, of that what is read.
+/// What a repository signs, of that what is read.
 struct Targets {
     trusted_root: Vec<u8>,
     signing_config: Vec<u8>,

@@ -28,7 +28,7 @@ pub(crate) fn unexplained(good: &Value, accepted: &Value) -> Vec<String> {
 fn is_explained(place: &str, good: &Value, accepted: &Value) -> bool {
     let (was, is) = (good.pointer(place), accepted.pointer(place));
     let version = accepted["mediaType"].as_str().unwrap_or_default();
-    let promised =
+    let has_set =
         accepted["verificationMaterial"]["tlogEntries"][0].get("inclusionPromise").is_some();
     let by_key = accepted["verificationMaterial"].get("publicKey").is_some();
     // Beside the good evidence, what is of nobody who is listed is passed over; of one who is, it
@@ -45,17 +45,17 @@ fn is_explained(place: &str, good: &Value, accepted: &Value) -> bool {
     match place {
         // Nobody signs the version; each that is taken demands what the bundle holds.
         "/mediaType" => version.starts_with("application/vnd.dev.sigstore.bundle"),
-        // Version 0.1 demands the promise alone.
+        // Version 0.1 demands the SET alone.
         "/verificationMaterial/tlogEntries/0/inclusionProof"
         | "/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint" => {
-            (is.is_none() && promised && version.ends_with("0.1"))
+            (is.is_none() && has_set && version.ends_with("0.1"))
                 // Taken from another bundle of the same entry, and so verified.
                 || was.is_none()
         }
-        // Where a log promised the time, or a key signed, a timestamp is one witness more.
+        // Where a log signed the time, or a key signed, a timestamp is evidence that need not be there.
         "/verificationMaterial/timestampVerificationData"
         | "/verificationMaterial/timestampVerificationData/rfc3161Timestamps" => {
-            (promised || by_key) && (is.is_none() || was.is_none())
+            (has_set || by_key) && (is.is_none() || was.is_none())
         }
         // Lines of keys that nobody here knows: C2SP signed-note says to pass over them.
         "/verificationMaterial/tlogEntries/0/inclusionProof/checkpoint/envelope" => {

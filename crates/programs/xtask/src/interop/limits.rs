@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::{
     clients::{
-        Kind, Order, Producer, Protocol, Trust, Verifier, Vouching,
+        Kind, Order, Producer, Protocol, SigningMethod, Trust, Verifier,
         images::{Form, Sealing},
         old_forms::{OldForm, OldOrder},
     },
@@ -134,7 +134,7 @@ pub(super) fn of_verification(
     verifier: Verifier,
     said: &str,
 ) -> Option<&'static Limit> {
-    let key = order.vouching == Vouching::Key;
+    let key = order.method == SigningMethod::Key;
     let candidates: &[&'static Limit] = match verifier {
         Verifier::Python(_) if key => &[&PYTHON_KEYS],
         Verifier::Java if key => &[&JAVA_KEYS],
@@ -177,7 +177,7 @@ pub(super) fn of_image(
 /// The limit that explains why cosign erred over an old form.
 pub(super) fn of_old_form(order: &OldOrder, said: &str) -> Option<&'static Limit> {
     // cosign 2's `sign-blob` leaves the key out of its bundle, so that there is none to be taken.
-    let brings_key = order.vouching == Vouching::Key
+    let brings_key = order.method == SigningMethod::Key
         && order.form != OldForm::Parts
         && (order.kind == Kind::Attestation || order.tool == Tool::Cosign3);
     let candidates: &[&'static Limit] = if brings_key { &[&KEY_OF_THE_BUNDLE] } else { &[] };
@@ -216,7 +216,7 @@ pub(super) const NOT_PRODUCED: [(&str, &str); 7] = [
 /// Whether a row of the matrix can be made at all; see [`NOT_PRODUCED`].
 pub(super) fn can_produce(producer: Producer, order: &Order) -> bool {
     let (kind, protocol) = (order.kind, order.protocol);
-    let key = order.vouching == Vouching::Key;
+    let key = order.method == SigningMethod::Key;
     match producer {
         Producer::Countersign | Producer::Cosign3 => {
             order.trust != Trust::Tuf || (protocol == Protocol::Rekor2 && !key)

@@ -62,7 +62,7 @@ impl CtClient {
         body.into()
     }
 
-    /// Gets the log's promise, which nobody has verified yet.
+    /// Gets the log's SCT, which nobody has verified yet.
     pub(crate) async fn submit(&self, body: Bytes) -> Result<Sct, CtError> {
         let attempt = self.breaker.check()?;
         let answer = tokio::time::timeout(self.deadline, self.post_twice(body)).await;
@@ -72,7 +72,7 @@ impl CtClient {
     }
 
     /// A kept connection may have been closed by the log at the moment of use. The log gives the
-    /// same promise for the same precertificate, so one more attempt is harmless.
+    /// same SCT for the same precertificate, so one more attempt is harmless.
     async fn post_twice(&self, body: Bytes) -> Result<Sct, CtError> {
         match self.post(body.clone()).await {
             Err(CtError::Fetch(FetchError::Transport(error)))
@@ -123,7 +123,7 @@ fn parse(answer: &[u8]) -> Result<Sct, CtError> {
     )?)
 }
 
-/// Why the log gave no promise.
+/// Why the log gave no SCT.
 #[derive(Debug, Error)]
 pub enum CtError {
     /// Not asked, because it failed several times in a row a moment ago.
@@ -150,7 +150,7 @@ pub enum CtError {
     #[error("the log's answer is not an SCT")]
     Answer,
     /// An SCT that a verifier would refuse until its time has come.
-    #[error("the log's promise is from the future")]
+    #[error("the SCT is from the future")]
     Future,
     /// An SCT that is not of the configured log over this precertificate.
     #[error(transparent)]

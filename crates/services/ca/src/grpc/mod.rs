@@ -1,4 +1,4 @@
-//! Fulcio v2 and the health protocol over gRPC, on the port of the HTTP faces.
+//! Fulcio v2 and the health protocol over gRPC, on the port of the HTTP APIs.
 //!
 //! Calls are unary. A message is read as a whole and within limits before tonic sees it, so that
 //! nobody can make it wait or reserve memory.
@@ -25,7 +25,7 @@ use tonic::{
 
 use crate::{
     Ca,
-    face::{Caller, Face, Refusal, bearer_token},
+    api::{Api, Caller, Refusal, bearer_token},
     http::{MAX_REQUEST_LEN, reply},
     record,
 };
@@ -73,7 +73,7 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
     match service::read_unary(request, MAX_REQUEST_LEN).await {
         Ok(request) => next.run(request).await,
         Err(error) => {
-            record::unread(Face::GrpcV2, &caller, error.message());
+            record::unread(Api::GrpcV2, &caller, error.message());
             GrpcError::into_response(error)
         }
     }
@@ -91,7 +91,7 @@ impl ca_server::Ca for CaFace {
         let (metadata, extensions, request) = request.into_parts();
         let caller = Caller::of(&extensions);
         let request = messages::claim(request, metadata_token(&metadata));
-        let issued = self.0.answer((Face::GrpcV2, caller), request).await;
+        let issued = self.0.answer((Api::GrpcV2, caller), request).await;
         issued.map(|chain| Response::new(chain.into())).map_err(|refusal| status(&refusal))
     }
 

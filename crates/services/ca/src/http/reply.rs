@@ -8,7 +8,7 @@ use wire::{
 };
 
 use super::cors::ANY_ORIGIN;
-use crate::face::Refusal;
+use crate::api::Refusal;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REASON: HeaderName = HeaderName::from_static(refusal::HEADER);

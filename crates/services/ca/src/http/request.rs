@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use service::{Failure, read_body};
 
 use super::{BODY_LIMIT, MAX_REQUEST_LEN};
-use crate::{IssueError, face::bearer_token};
+use crate::{IssueError, api::bearer_token};
 
 /// Reads a request body as JSON; with the outer error, there is none to speak of.
 ///

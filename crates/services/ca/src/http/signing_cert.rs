@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Ca, ClaimedKey, EncodedKey, IssueRequest,
-    face::{Caller, Face},
+    api::{Api, Caller},
     record,
 };
 
@@ -25,11 +25,11 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Respo
     let request = match read_json(request).await {
         Ok(request) => request.map(|request| claim(request, header_token)),
         Err(failure) => {
-            record::unread(Face::HttpV2, &caller, &failure.to_string());
+            record::unread(Api::HttpV2, &caller, &failure.to_string());
             return reply::failure(&failure);
         }
     };
-    match ca.answer((Face::HttpV2, caller), request).await {
+    match ca.answer((Api::HttpV2, caller), request).await {
         // One member and no other: sigstore-rs reads the answer as a tagged union.
         Ok(chain) => reply::json(&SigningCertResponse::SignedCertificateEmbeddedSct(EmbeddedSct {
             chain: CertificateChain { certificates: chain.0 },

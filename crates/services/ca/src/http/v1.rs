@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Ca, ClaimedKey, EncodedKey, IssueError, IssueRequest,
-    face::{Caller, Face},
+    api::{Api, Caller},
     record,
 };
 
@@ -26,11 +26,11 @@ pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Respo
     let request = match read_json(request).await {
         Ok(request) => request.and_then(|request| claim(request, token)),
         Err(failure) => {
-            record::unread(Face::HttpV1, &caller, &failure.to_string());
+            record::unread(Api::HttpV1, &caller, &failure.to_string());
             return reply::failure(&failure);
         }
     };
-    match ca.answer((Face::HttpV1, caller), request).await {
+    match ca.answer((Api::HttpV1, caller), request).await {
         Ok(chain) => reply::pem(StatusCode::CREATED, &chain.0),
         Err(refusal) => reply::refusal(&refusal),
     }

@@ -155,10 +155,10 @@ async fn tokens_are_never_logged() {
     assert!(!text.contains("x@y"), "claims of refused tokens stay out");
 }
 
-/// What all faces are asked alike: by a caller with an id and an address of its own.
+/// What all APIs are asked alike: by a caller with an id and an address of its own.
 const REQUEST_ID: &str = "from-the-user-17";
 
-/// The only line of one request on each of the three faces, with its answer's id.
+/// The only line of one request on each of the three APIs, with its answer's id.
 async fn lines_of(stack: &Stack, token: &str) -> Vec<Value> {
     let lines = Lines::default();
     let listening = lines.listen();
@@ -193,8 +193,8 @@ async fn lines_of(stack: &Stack, token: &str) -> Vec<Value> {
     assert_eq!(reply.headers["x-request-id"], REQUEST_ID, "metadata of the call");
     drop(listening);
     let found = lines.request_lines();
-    let faces: Vec<_> = found.iter().map(|line| line["fields"]["ca.api"].clone()).collect();
-    assert_eq!(faces, ["http-v2", "http-v1", "grpc-v2"], "one line each");
+    let apis: Vec<_> = found.iter().map(|line| line["fields"]["ca.api"].clone()).collect();
+    assert_eq!(apis, ["http-v2", "http-v1", "grpc-v2"], "one line each");
     for line in &found {
         assert_eq!(line["fields"]["request.id"], REQUEST_ID);
         assert_eq!(line["fields"]["caller.address"], "192.0.2.7");

@@ -28,16 +28,16 @@ use wire::{
 /// How a submission is answered.
 #[derive(Clone, Debug)]
 pub(crate) enum LogAnswer {
-    Promise,
+    Sct,
     Status(u16),
     Text(&'static str),
-    /// A promise over other bytes.
+    /// An SCT over other bytes.
     WrongSignature,
-    /// A sound promise of a log with another key.
+    /// A sound SCT of a log with another key.
     OtherLog,
     /// The other log's signature under this log's id.
     OtherLogInDisguise,
-    /// A sound promise made this many milliseconds from now, with these extension bytes.
+    /// A sound SCT made this many milliseconds from now, with these extension bytes.
     Ahead(u64, &'static [u8]),
     /// Nothing, ever.
     Silence,
@@ -70,7 +70,7 @@ impl TestLog {
             key: key("log"),
             other_key: key("other log"),
             accepted: x509::AcceptedChains::from_der([chain]).unwrap(),
-            answer: Mutex::new(LogAnswer::Promise),
+            answer: Mutex::new(LogAnswer::Sct),
             submissions: AtomicUsize::new(0),
             turn: Semaphore::new(1),
             now_ms: now * 1000 + 7,
@@ -109,7 +109,7 @@ async fn add_pre_chain(
     let chain: Vec<Vec<u8>> = request.chain.into_iter().map(|der| der.0).collect();
     let submission = x509::validate_chain(&chain, &log.accepted).unwrap();
     assert!(submission.is_precertificate());
-    let promise = |key: &LocalSigner, now_ms| {
+    let sct = |key: &LocalSigner, now_ms| {
         let unsigned = ct::UnsignedSct::new(submission.entry().clone(), now_ms).unwrap();
         let signature = key.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, key.public_key()).unwrap()
@@ -117,27 +117,27 @@ async fn add_pre_chain(
     let _turn = log.turn.acquire().await.unwrap();
     let answer = log.answer.lock().unwrap().clone();
     match answer {
-        LogAnswer::Promise => give(promise(&log.key, log.now_ms)),
+        LogAnswer::Sct => give(sct(&log.key, log.now_ms)),
         LogAnswer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
         LogAnswer::Text(text) => text.into_response(),
         LogAnswer::WrongSignature => {
-            let signature = promise(&log.key, log.now_ms + 1).signature;
-            give(Sct { signature, ..promise(&log.key, log.now_ms) })
+            let signature = sct(&log.key, log.now_ms + 1).signature;
+            give(Sct { signature, ..sct(&log.key, log.now_ms) })
         }
-        LogAnswer::OtherLog => give(promise(&log.other_key, log.now_ms)),
+        LogAnswer::OtherLog => give(sct(&log.other_key, log.now_ms)),
         LogAnswer::OtherLogInDisguise => {
             let log_id = log.key.public_key().spki_sha256();
-            give(Sct { log_id, ..promise(&log.other_key, log.now_ms) })
+            give(Sct { log_id, ..sct(&log.other_key, log.now_ms) })
         }
         LogAnswer::Ahead(milliseconds, extensions) => {
-            give(promise_with(&log, &submission, milliseconds, extensions))
+            give(sct_with(&log, &submission, milliseconds, extensions))
         }
         LogAnswer::Silence => std::future::pending().await,
     }
 }
 
 /// What logs with extensions do; [`ct::UnsignedSct`] has none.
-fn promise_with(
+fn sct_with(
     log: &Shared,
     submission: &x509::Submission,
     milliseconds: u64,

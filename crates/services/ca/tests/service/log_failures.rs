@@ -1,4 +1,4 @@
-//! Without a verified promise of the log there is no certificate.
+//! Without a verified SCT of the log there is no certificate.
 
 use std::time::{Duration, Instant};
 
@@ -73,18 +73,18 @@ async fn a_log_that_refuses_or_babbles_is_500() {
         let stack = Stack::start().await;
         stack.log.answer(answer.clone());
         let refused = stack.ask(&stack.token()).await.refused(500, 13);
-        assert!(refused.contains("no usable promise"), "{answer:?}: {refused}");
+        assert!(refused.contains("no usable SCT"), "{answer:?}: {refused}");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_promise_is_never_embedded() {
+async fn a_wrong_sct_is_never_embedded() {
     for answer in [LogAnswer::WrongSignature, LogAnswer::OtherLog, LogAnswer::OtherLogInDisguise] {
         let stack = Stack::start().await;
         stack.log.answer(answer.clone());
         let reply = stack.ask(&stack.token()).await;
         let refused = reply.refused(500, 13);
-        assert!(refused.contains("no usable promise"), "{answer:?}: {refused}");
+        assert!(refused.contains("no usable SCT"), "{answer:?}: {refused}");
         assert!(!reply.text().contains("CERTIFICATE"));
     }
 }
@@ -101,7 +101,7 @@ async fn a_failing_log_is_left_alone_and_tried_again() {
         come_back(&stack.ask(&stack.token()).await);
     }
     assert_eq!(stack.log.submissions(), asked, "the circuit is open");
-    stack.log.answer(LogAnswer::Promise);
+    stack.log.answer(LogAnswer::Sct);
     come_back(&stack.ask(&stack.token()).await);
     stack.clock.advance_ms(2_000);
     stack.verified_leaf(&stack.ask(&stack.token()).await);
@@ -109,7 +109,7 @@ async fn a_failing_log_is_left_alone_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_promise_from_the_future_is_no_promise() {
+async fn an_sct_from_the_future_is_no_sct() {
     let stack = Stack::start().await;
     for (ahead_ms, status) in [(59_000, 200), (61_000, 500), (u64::MAX >> 12, 500)] {
         stack.log.answer(LogAnswer::Ahead(ahead_ms, &[]));
@@ -119,7 +119,7 @@ async fn a_promise_from_the_future_is_no_promise() {
 }
 
 #[tokio::test]
-async fn extensions_of_a_promise_are_kept_byte_by_byte() {
+async fn extensions_of_an_sct_are_kept_byte_by_byte() {
     let stack = Stack::start().await;
     // As static-ct-api has it: leaf_index 5.
     stack.log.answer(LogAnswer::Ahead(0, &[0, 0, 5, 0, 0, 0, 0, 5]));

@@ -97,7 +97,7 @@ async fn a_signature_of_another_key_never_leaves() {
 }
 
 #[tokio::test]
-async fn a_signer_that_fails_after_the_promise_is_503_and_gives_no_precertificate_away() {
+async fn a_signer_that_fails_after_the_sct_is_503_and_gives_no_precertificate_away() {
     let signer: fn(LocalSigner) -> Arc<dyn Signer> =
         |key| Arc::new(Broken { key, fault: Fault::UnavailableAfterOne(AtomicBool::new(false)) });
     let stack = Stack::with(Wishes { signer, ..Wishes::default() }).await;

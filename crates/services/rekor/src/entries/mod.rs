@@ -4,7 +4,7 @@ mod first;
 mod new;
 
 pub use self::first::{FirstEntryError, ensure_first_entry};
-pub(crate) use self::new::{key_type, new_entry};
+pub(crate) use self::new::new_entry;
 
 /// How a repeated entry is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

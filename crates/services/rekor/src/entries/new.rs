@@ -1,18 +1,18 @@
 use bytes::Bytes;
 use entry::{IndexKeyKind, VerifiedEntry};
-use store::{IdentityHash, IndexKey, IndexKeyType, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry};
+use store::{DedupHash, IndexKey, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry};
 
 /// What the log stores of a verified entry.
 pub(crate) fn new_entry(verified: VerifiedEntry) -> NewEntry {
     let leaf_hash = verified.leaf_hash();
     NewEntry {
         leaf_hash,
-        identity_hash: IdentityHash::from(leaf_hash),
+        dedup_hash: DedupHash::from(leaf_hash),
         kind: verified.kind(),
         index_keys: index_keys(&verified),
         body: verified.into_body().into(),
         extra: Bytes::new(),
-        promise: Bytes::new(),
+        timestamp_signature: Bytes::new(),
     }
 }
 
@@ -30,18 +30,7 @@ fn index_keys(verified: &VerifiedEntry) -> Vec<IndexKey> {
     keys.iter()
         .filter(|(kind, key)| *kind != IndexKeyKind::Subject || !named(key))
         .filter(|(_, key)| !key.is_empty() && key.len() <= MAX_INDEX_KEY_LEN && !key.contains('\0'))
-        .map(|(kind, key)| IndexKey { key_type: key_type(*kind), key: key.clone() })
+        .map(|(kind, key)| IndexKey { kind: kind.as_str(), key: key.clone() })
         .take(MAX_INDEX_KEYS)
         .collect()
-}
-
-/// The store's name of a kind.
-pub(crate) fn key_type(kind: IndexKeyKind) -> IndexKeyType {
-    match kind {
-        IndexKeyKind::Hash => IndexKeyType::Hash,
-        IndexKeyKind::Key => IndexKeyType::Key,
-        IndexKeyKind::Email => IndexKeyType::Email,
-        IndexKeyKind::Uri => IndexKeyType::Uri,
-        IndexKeyKind::Subject => IndexKeyType::Subject,
-    }
 }

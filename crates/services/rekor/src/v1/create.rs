@@ -41,7 +41,7 @@ impl Rekor1 {
         let body = entry.body.clone();
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
-        let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.promise };
+        let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.timestamp_signature };
         let promised = Promised { index, integrated_at: integrated.integrated_at, body: &body };
         let set = self.promises.promise(&promised, stored).await?;
         Ok(Vouched {

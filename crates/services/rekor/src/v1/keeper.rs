@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use engine::Log;
-use store::StoreError;
+use store::{StoreError, TimestampSignature};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -84,18 +84,19 @@ impl Keeper {
 
     /// Writes one group. What failed stays, and is written again.
     async fn write(&self, log: &Log) -> Wrote {
-        let group: Vec<(u64, Bytes)> = {
+        let group: Vec<TimestampSignature> = {
             let sets = self.lock();
             sets.waiting
                 .iter()
                 .take(Self::GROUP)
-                .map(|(index, set)| (*index, set.clone()))
+                .map(|(index, set)| TimestampSignature { index: *index, signature: set.clone() })
                 .collect()
         };
         if group.is_empty() {
             return Wrote::Nothing;
         }
-        let written = tokio::time::timeout(Self::STORE_TIME, log.put_promises(&group))
+        let written = log.put_timestamp_signatures(&group);
+        let written = tokio::time::timeout(Self::STORE_TIME, written)
             .await
             .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
         if let Err(error) = written {
@@ -104,10 +105,10 @@ impl Keeper {
             return Wrote::Failed;
         }
         let mut sets = self.lock();
-        for (index, _) in &group {
-            sets.waiting.remove(index);
+        for kept in &group {
+            sets.waiting.remove(&kept.index);
         }
-        sets.written = group.into_iter().collect();
+        sets.written = group.into_iter().map(|kept| (kept.index, kept.signature)).collect();
         Wrote::Group
     }
 

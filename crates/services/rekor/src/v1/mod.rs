@@ -134,9 +134,9 @@ impl Rekor1 {
                 "a proof from stored hashes does not verify; run fsck");
             return Err(ReadError::Damaged { index }.into());
         }
-        let StoredEntry { integrated_at, body, promise, .. } = row;
+        let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
         let promised = Promised { index, integrated_at, body: &body };
-        let set = self.promises.promise(&promised, promise).await?;
+        let set = self.promises.promise(&promised, timestamp_signature).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(Vouched {
             index,

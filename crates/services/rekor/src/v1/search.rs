@@ -4,11 +4,10 @@ use entry::{
     IndexKeyKind,
     rekor1::{EntryId, search_keys},
 };
-use store::{IndexKey, IndexKeyType};
+use store::IndexKey;
 use wire::rekor1::SearchIndex;
 
 use super::{Rekor1, Rekor1Error};
-use crate::entries::key_type;
 
 impl Rekor1 {
     /// Index of the entry of that id.
@@ -36,10 +35,10 @@ impl Rekor1 {
 
 /// What a word may be in the index: a subject is any name of a certificate.
 fn index_keys((kind, key): (IndexKeyKind, String)) -> impl Iterator<Item = IndexKey> {
-    let further: &[IndexKeyType] = match kind {
-        IndexKeyKind::Subject => &[IndexKeyType::Email, IndexKeyType::Uri],
+    let further: &[IndexKeyKind] = match kind {
+        IndexKeyKind::Subject => &[IndexKeyKind::Email, IndexKeyKind::Uri],
         _ => &[],
     };
-    let types = std::iter::once(key_type(kind)).chain(further.iter().copied());
-    types.map(move |key_type| IndexKey { key_type, key: key.clone() })
+    let kinds = std::iter::once(kind).chain(further.iter().copied());
+    kinds.map(move |kind| IndexKey { kind: kind.as_str(), key: key.clone() })
 }

@@ -191,7 +191,7 @@ async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
     let third = home.replica().await;
     assert!(fsck(third.store.as_ref(), third.log.record(), &Rekor1Rules).await.unwrap().is_clean());
     let rows = third.store.entries(third.log.record().id, 0, 100).await.unwrap();
-    assert!(rows.iter().all(|row| !row.promise.is_empty()));
+    assert!(rows.iter().all(|row| !row.timestamp_signature.is_empty()));
     third.stop().await;
     home.remove().await;
 }

@@ -1,4 +1,4 @@
-//! An authority with a clock that stands still, and its HTTP face.
+//! An authority with a clock that stands still, and its HTTP API.
 
 use std::sync::Arc;
 

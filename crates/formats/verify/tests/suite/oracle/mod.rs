@@ -5,7 +5,7 @@ mod judge;
 
 use crypto::PublicKey;
 use sigstore_verify::types::{self, ArtifactDigest, HashAlgorithm};
-use verify::{Authority, Conditions, IdentityPolicy, Trust, UnverifiedBundle, verify};
+use verify::{Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle, verify};
 
 use self::judge::{Signer, judge};
 use crate::{
@@ -62,7 +62,7 @@ const DIFFERENCES: &[(&str, &str, bool, &str)] = &[(
     "python/Python-3.12.5.tgz.sigstore",
     "public-good",
     true,
-    "version 0.1 demands the promise alone, and clients of its time left the checkpoint out; \
+    "version 0.1 demands the SET alone, and clients of its time left the checkpoint out; \
      sigstore-python and cosign take it",
 )];
 
@@ -98,11 +98,11 @@ fn ours(json: &str, root: &str, key: Option<&PublicKey>) -> Result<(), String> {
     let trust = Trust::from_json(root.as_bytes()).unwrap();
     let bundle = UnverifiedBundle::parse(json.as_bytes()).map_err(|error| error.to_string())?;
     let identity = IdentityPolicy::default();
-    let authority = match key {
-        Some(key) => Authority::Key { key, trust: Some(&trust) },
-        None => Authority::Keyless { trust: &trust, identity: &identity },
+    let expected = match key {
+        Some(key) => ExpectedSigner::Key { key, trust: Some(&trust) },
+        None => ExpectedSigner::Keyless { trust: &trust, identity: &identity },
     };
-    verify(&bundle, &claimed_artifact(&bundle), &authority, &Conditions::at(NOW))
+    verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(NOW))
         .map(drop)
         .map_err(|error| error.to_string())
 }

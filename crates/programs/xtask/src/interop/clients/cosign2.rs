@@ -38,7 +38,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
             .args(["attest-blob", "--type", "slsaprovenance1", "--predicate"])
             .arg(&scene.predicate),
     };
-    cosign3::vouch(scene, &mut command, order.vouching)?;
+    cosign3::sign_by(scene, &mut command, order.method)?;
     urls(scene, &mut command)?;
     command.args(["--timestamp-server-url", scene.url("tsa")?]);
     match order.kind {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Claim, ExpectedSigner, Kind, Order, Trust, Vouching};
+use super::{Claim, ExpectedSigner, Kind, Order, SigningMethod, Trust};
 use crate::{
     interop::{install::Tool, scene::Scene},
     process::output,
@@ -64,20 +64,20 @@ fn subject(scene: &Scene<'_>, order: &Order) -> Result<Command> {
         // From a predicate cosign makes a statement of version 0.1, which sigstore-python refuses.
         Kind::Attestation => command.args(["attest-blob", "--statement"]).arg(&scene.statement),
     };
-    vouch(scene, &mut command, order.vouching)?;
+    sign_by(scene, &mut command, order.method)?;
     Ok(command)
 }
 
 /// Says by what to sign, without questions.
-pub(in crate::interop) fn vouch(
+pub(in crate::interop) fn sign_by(
     scene: &Scene<'_>,
     command: &mut Command,
-    vouching: Vouching,
+    method: SigningMethod,
 ) -> Result<()> {
     command.arg("--yes");
-    match vouching {
-        Vouching::Keyless => command.arg("--identity-token").arg(scene.token()?),
-        Vouching::Key => command.arg("--key").arg(key_pair(scene)?),
+    match method {
+        SigningMethod::Keyless => command.arg("--identity-token").arg(scene.token()?),
+        SigningMethod::Key => command.arg("--key").arg(key_pair(scene)?),
     };
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Claim, ExpectedSigner, Kind, Order, Protocol, Trust, Vouching, cosign3};
+use super::{Claim, ExpectedSigner, Kind, Order, Protocol, SigningMethod, Trust, cosign3};
 use crate::{
     interop::scene::{PREDICATE_TYPE, Scene},
     process::output,
@@ -27,12 +27,12 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
             .arg("--predicate")
             .arg(&scene.predicate),
     };
-    match order.vouching {
-        Vouching::Keyless => {
+    match order.method {
+        SigningMethod::Keyless => {
             let token = format!("@{}", scene.token()?.display());
             command.args(["--keyless", "--identity-token", &token]);
         }
-        Vouching::Key => {
+        SigningMethod::Key => {
             command.arg("--key").arg(cosign3::plain_key(scene)?);
         }
     }

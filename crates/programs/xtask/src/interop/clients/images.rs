@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{ExpectedSigner, Kind, Protocol, Trust, Vouching, cosign2, cosign3};
+use super::{ExpectedSigner, Kind, Protocol, SigningMethod, Trust, cosign2, cosign3};
 use crate::{
     interop::{install::Tool, scene::Scene},
     process::output,
@@ -26,7 +26,7 @@ pub(in crate::interop) struct Sealing {
     pub(in crate::interop) kind: Kind,
     pub(in crate::interop) trust: Trust,
     pub(in crate::interop) protocol: Protocol,
-    pub(in crate::interop) vouching: Vouching,
+    pub(in crate::interop) method: SigningMethod,
     pub(in crate::interop) form: Form,
 }
 
@@ -39,7 +39,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, sealing: Sealing, image: &str)
             .args(["attest", "--type", "slsaprovenance1", "--predicate"])
             .arg(&scene.predicate),
     };
-    cosign3::vouch(scene, &mut command, sealing.vouching)?;
+    cosign3::sign_by(scene, &mut command, sealing.method)?;
     match (sealing.tool, sealing.form) {
         (Tool::Cosign2, form) => {
             cosign2::urls(scene, &mut command)?;

@@ -87,9 +87,9 @@ impl Trust {
     }
 }
 
-/// Who vouches for a signature.
+/// By what a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vouching {
+pub(super) enum SigningMethod {
     /// A certificate for the identity.
     Keyless,
     /// A key pair that cosign made.
@@ -102,7 +102,7 @@ pub(super) struct Order {
     pub(super) kind: Kind,
     pub(super) protocol: Protocol,
     pub(super) trust: Trust,
-    pub(super) vouching: Vouching,
+    pub(super) method: SigningMethod,
     /// Where the bundle goes.
     pub(super) bundle: PathBuf,
 }

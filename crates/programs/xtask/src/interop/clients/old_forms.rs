@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 
-use super::{Claim, Kind, Trust, Vouching, cosign2, cosign3};
+use super::{Claim, Kind, SigningMethod, Trust, cosign2, cosign3};
 use crate::{
     interop::{install::Tool, scene::Scene},
     process::output,
@@ -13,7 +13,7 @@ use crate::{
 /// What lies beside the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::interop) enum OldForm {
-    /// cosign's own JSON with signature, certificate and the log's promise.
+    /// cosign's own JSON with signature, certificate and the log's SET.
     Bundle,
     /// The same, and a timestamp in a file of its own.
     BundleAndTimestamp,
@@ -37,7 +37,7 @@ pub(in crate::interop) struct OldOrder {
     pub(in crate::interop) tool: Tool,
     pub(in crate::interop) kind: Kind,
     pub(in crate::interop) trust: Trust,
-    pub(in crate::interop) vouching: Vouching,
+    pub(in crate::interop) method: SigningMethod,
     pub(in crate::interop) form: OldForm,
     /// The log's kind for an attestation: cosign 2's `--rekor-entry-type`.
     pub(in crate::interop) entry_type: Option<&'static str>,
@@ -60,7 +60,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &OldOrder) -> Result<()
             .args(["attest-blob", "--type", "slsaprovenance1", "--predicate"])
             .arg(&scene.predicate),
     };
-    cosign3::vouch(scene, &mut command, order.vouching)?;
+    cosign3::sign_by(scene, &mut command, order.method)?;
     cosign2::urls(scene, &mut command)?;
     if order.tool == Tool::Cosign3 {
         command.args(["--use-signing-config=false", "--new-bundle-format=false"]);
@@ -80,7 +80,7 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &OldOrder) -> Result<()
         OldForm::Parts => {
             // For an attestation this is the envelope; `--output-attestation` is the bare statement.
             command.arg("--output-signature").arg(order.part("sig"));
-            if order.vouching == Vouching::Keyless {
+            if order.method == SigningMethod::Keyless {
                 command.arg("--output-certificate").arg(order.part("pem"));
             }
         }
@@ -120,7 +120,7 @@ pub(in crate::interop) fn verify(
         }
         OldForm::Parts => {
             command.arg("--signature").arg(order.part("sig"));
-            if order.vouching == Vouching::Keyless {
+            if order.method == SigningMethod::Keyless {
                 command.arg("--certificate").arg(order.part("pem"));
             }
         }

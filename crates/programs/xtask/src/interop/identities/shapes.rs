@@ -323,10 +323,10 @@ fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -
                 let mut extensions = vec![("8", shape.issuer)];
                 extensions.retain(|(id, _)| !token.extensions.iter().any(|(own, _)| own == id));
                 extensions.extend(token.extensions);
-                let vouching = extensions.iter().find(|(id, _)| *id == "8");
-                let vouching = vouching.map_or(shape.issuer, |(_, issuer)| issuer);
+                let issuer = extensions.iter().find(|(id, _)| *id == "8");
+                let issuer = issuer.map_or(shape.issuer, |(_, issuer)| issuer);
                 signed.holder(site)?.expect(name, &extensions)?;
-                signed.verify(site, (name, vouching))?;
+                signed.verify(site, (name, issuer))?;
             }
             Refused(_, saying) => Site::refused(signed, saying)?,
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     interop::{
         clients::{
-            Claim, ExpectedSigner, Kind, Order, Producer, Protocol, Trust, Verifier, Vouching,
+            Claim, ExpectedSigner, Kind, Order, Producer, Protocol, SigningMethod, Trust, Verifier,
             cosign3,
         },
         install::{Clients, Tool},
@@ -88,7 +88,7 @@ fn sign_and_verify(scene: &Scene<'_>, report: &mut Report, when: &str) -> Result
         kind: Kind::Blob,
         protocol: Protocol::Rekor2,
         trust: Trust::Tuf,
-        vouching: Vouching::Keyless,
+        method: SigningMethod::Keyless,
         bundle: scene.directory("bundles")?.join("blob.sigstore.json"),
     };
     let signed = report.step(&format!("{when}: cosign sign-blob, no file option"), || {

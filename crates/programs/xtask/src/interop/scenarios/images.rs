@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::{Signers, side_by_side};
 use crate::interop::{
     clients::{
-        Kind, Protocol, Trust, Vouching, cosign3,
+        Kind, Protocol, SigningMethod, Trust, cosign3,
         images::{self, Form, Sealing},
         registry::Registry,
     },
@@ -52,7 +52,7 @@ pub(in crate::interop) fn sealed(scene: &Scene<'_>, report: &mut Report) -> Resu
 
 fn plan() -> Vec<Sealing> {
     use Protocol::{Rekor1, Rekor2};
-    use Vouching::{Key, Keyless};
+    use SigningMethod::{Key, Keyless};
     let ways = [
         (Tool::Cosign3, Trust::Files, Rekor2, Keyless, Form::Bundles),
         (Tool::Cosign3, Trust::Files, Rekor1, Keyless, Form::Bundles),
@@ -65,11 +65,11 @@ fn plan() -> Vec<Sealing> {
         (Tool::Cosign2, Trust::Files, Rekor1, Keyless, Form::Bundles),
     ];
     let mut plan = Vec::new();
-    for (tool, trust, protocol, vouching, form) in ways {
+    for (tool, trust, protocol, method, form) in ways {
         for kind in Kind::ALL {
             // cosign 2.5 has --new-bundle-format for attestations of images, not for signatures.
             if (tool, form, kind) != (Tool::Cosign2, Form::Bundles, Kind::Blob) {
-                plan.push(Sealing { tool, kind, trust, protocol, vouching, form });
+                plan.push(Sealing { tool, kind, trust, protocol, method, form });
             }
         }
     }
@@ -81,9 +81,9 @@ fn name(sealing: Sealing) -> String {
         Kind::Blob => "sign",
         Kind::Attestation => "attest",
     };
-    let key = match sealing.vouching {
-        Vouching::Keyless => "",
-        Vouching::Key => " by key",
+    let key = match sealing.method {
+        SigningMethod::Keyless => "",
+        SigningMethod::Key => " by key",
     };
     let form = match sealing.form {
         Form::Bundles => "bundle",
@@ -123,7 +123,7 @@ fn row(
 }
 
 fn check(scene: &Scene<'_>, verifier: (Tool, Trust), sealing: Sealing, image: &str) -> Result<()> {
-    let signers = Signers::new(scene, sealing.vouching, cosign3::key_pair)?;
+    let signers = Signers::new(scene, sealing.method, cosign3::key_pair)?;
     images::verify(scene, verifier, sealing, (image, signers.right()))?;
     if images::verify(scene, verifier, sealing, (image, signers.wrong())).is_ok() {
         bail!("it accepted another signer too");

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use super::{Signers, side_by_side};
 use crate::interop::{
-    clients::{Claim, Kind, Order, Producer, Protocol, Trust, Verifier, Vouching, cosign3},
+    clients::{Claim, Kind, Order, Producer, Protocol, SigningMethod, Trust, Verifier, cosign3},
     limits,
     report::{self, Outcome, Report},
     scene::Scene,
@@ -19,9 +19,9 @@ struct Row {
 
 impl Row {
     fn name(&self) -> String {
-        let key = match self.order.vouching {
-            Vouching::Keyless => "",
-            Vouching::Key => " by key",
+        let key = match self.order.method {
+            SigningMethod::Keyless => "",
+            SigningMethod::Key => " by key",
         };
         let (kind, log) = (self.order.kind.name(), self.order.protocol.name());
         format!("{} {kind}{key}, {log}, {}", self.producer.name(), self.order.trust.name())
@@ -49,12 +49,12 @@ pub(in crate::interop) fn full(scene: &Scene<'_>, report: &mut Report) -> Result
 }
 
 /// Every way to sign; no producer knows them all.
-fn ways() -> Vec<(Kind, Protocol, Trust, Vouching)> {
+fn ways() -> Vec<(Kind, Protocol, Trust, SigningMethod)> {
     let mut ways = Vec::new();
-    for vouching in [Vouching::Keyless, Vouching::Key] {
+    for method in [SigningMethod::Keyless, SigningMethod::Key] {
         for trust in Trust::ALL {
             for protocol in Protocol::ALL {
-                ways.extend(Kind::ALL.map(|kind| (kind, protocol, trust, vouching)));
+                ways.extend(Kind::ALL.map(|kind| (kind, protocol, trust, method)));
             }
         }
     }
@@ -76,7 +76,7 @@ pub(in crate::interop) fn core(scene: &Scene<'_>, report: &mut Report) -> Result
     for producer in producers {
         for (kind, protocol, signs_by, verifies_by) in plan {
             let mut order =
-                order(scene, rows.len(), (kind, protocol, signs_by, Vouching::Keyless))?;
+                order(scene, rows.len(), (kind, protocol, signs_by, SigningMethod::Keyless))?;
             if !limits::can_produce(producer, &order) {
                 order.trust = Trust::Files;
             }
@@ -101,10 +101,10 @@ pub(in crate::interop) fn core(scene: &Scene<'_>, report: &mut Report) -> Result
 fn order(
     scene: &Scene<'_>,
     number: usize,
-    (kind, protocol, trust, vouching): (Kind, Protocol, Trust, Vouching),
+    (kind, protocol, trust, method): (Kind, Protocol, Trust, SigningMethod),
 ) -> Result<Order> {
     let bundle = scene.directory("bundles")?.join(format!("{number}.sigstore.json"));
-    Ok(Order { kind, protocol, trust, vouching, bundle })
+    Ok(Order { kind, protocol, trust, method, bundle })
 }
 
 fn run(scene: &Scene<'_>, report: &mut Report, rows: &[Row], columns: &[Verifier]) {
@@ -159,7 +159,7 @@ fn check(scene: &Scene<'_>, row: &Row, verifier: Verifier) -> Result<()> {
         Producer::Countersign => cosign3::plain_key,
         _ => cosign3::key_pair,
     };
-    let signers = Signers::new(scene, row.order.vouching, key)?;
+    let signers = Signers::new(scene, row.order.method, key)?;
     let claim = Claim {
         kind: row.order.kind,
         trust: verifier.trust(),

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 
 use super::{
-    clients::{ExpectedSigner, Vouching, cosign3},
+    clients::{ExpectedSigner, SigningMethod, cosign3},
     scene::{IDENTITY, STRANGER, Scene},
 };
 
@@ -34,15 +34,15 @@ enum Signers {
 }
 
 impl Signers {
-    /// By `key`, when the vouching is by key, or else by identity.
+    /// By `key`, where that is the method, or else by identity.
     fn new(
         scene: &Scene<'_>,
-        vouching: Vouching,
+        method: SigningMethod,
         key: impl FnOnce(&Scene<'_>) -> Result<PathBuf>,
     ) -> Result<Self> {
-        match vouching {
-            Vouching::Keyless => Ok(Self::Identities),
-            Vouching::Key => {
+        match method {
+            SigningMethod::Keyless => Ok(Self::Identities),
+            SigningMethod::Key => {
                 let wrong = cosign3::other_public_key(scene)?;
                 Ok(Self::Keys { right: key(scene)?.with_extension("pub"), wrong })
             }

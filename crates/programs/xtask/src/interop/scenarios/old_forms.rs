@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::Signers;
 use crate::interop::{
     clients::{
-        Claim, Kind, Trust, Vouching, cosign3,
+        Claim, Kind, SigningMethod, Trust, cosign3,
         old_forms::{self, OldForm, OldOrder},
     },
     install::Tool,
@@ -41,7 +41,7 @@ pub(in crate::interop) fn signed(scene: &Scene<'_>, report: &mut Report) -> Resu
 }
 
 fn plan() -> Vec<OldOrder> {
-    use Vouching::{Key, Keyless};
+    use SigningMethod::{Key, Keyless};
     let signers =
         [(Tool::Cosign2, Trust::Files), (Tool::Cosign2, Trust::Tuf), (Tool::Cosign3, Trust::Tuf)];
     let forms = [
@@ -57,18 +57,18 @@ fn plan() -> Vec<OldOrder> {
     ];
     let mut plan = Vec::new();
     for (tool, trust) in signers {
-        for (kind, vouching, form, entry_type) in forms {
+        for (kind, method, form, entry_type) in forms {
             let stem = std::path::PathBuf::new();
-            plan.push(OldOrder { tool, kind, trust, vouching, form, entry_type, stem });
+            plan.push(OldOrder { tool, kind, trust, method, form, entry_type, stem });
         }
     }
     plan
 }
 
 fn name(order: &OldOrder) -> String {
-    let key = match order.vouching {
-        Vouching::Keyless => "",
-        Vouching::Key => " by key",
+    let key = match order.method {
+        SigningMethod::Keyless => "",
+        SigningMethod::Key => " by key",
     };
     let entry = order.entry_type.map(|kind| format!(" as {kind}")).unwrap_or_default();
     let (tool, kind) = (order.tool.name(), order.kind.name());
@@ -76,7 +76,7 @@ fn name(order: &OldOrder) -> String {
 }
 
 fn check(scene: &Scene<'_>, tool: Tool, order: &OldOrder) -> Result<()> {
-    let signers = Signers::new(scene, order.vouching, cosign3::key_pair)?;
+    let signers = Signers::new(scene, order.method, cosign3::key_pair)?;
     let claim = Claim {
         kind: order.kind,
         trust: order.trust,

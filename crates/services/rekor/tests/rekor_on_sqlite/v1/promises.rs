@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{Finding, fsck};
 use rekor::{Rekor1Rules, tree_id};
-use store::{Fault, FaultyStore, LogStore};
+use store::{Fault, FaultyStore, LogStore, TimestampSignature};
 use testlog::{Home, Running, TREE_ID, post};
 
 use super::{
@@ -58,7 +58,7 @@ impl Signer for Counting {
 async fn stored(running: &Running) -> Vec<Vec<u8>> {
     let log = running.log.record().id;
     let rows = running.store.entries(log, 0, 1000).await.unwrap();
-    rows.into_iter().map(|row| row.promise.to_vec()).collect()
+    rows.into_iter().map(|row| row.timestamp_signature.to_vec()).collect()
 }
 
 #[tokio::test]
@@ -94,8 +94,8 @@ async fn a_timestamp_that_was_lost_is_signed_at_the_next_read() {
     let home = Home::rekor1();
     let store = Arc::new(FaultyStore::new(home.open_store().await));
     let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
-    store.fail_promises(Fault::Failed);
-    store.fail_promises(Fault::FailedYetPersisted);
+    store.fail_timestamp_signatures(Fault::Failed);
+    store.fail_timestamp_signatures(Fault::FailedYetPersisted);
     let router = router(&running);
     let entries = create_many(&home, &router, 3).await;
     running.stop().await;
@@ -157,7 +157,14 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
     let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let request = hashedrekord(b"x");
     post(&router, ENTRIES, request.to_string()).await;
-    running.store.put_promises(log, &[(0, "forged".into())]).await.unwrap();
+    running
+        .store
+        .put_timestamp_signatures(
+            log,
+            &[TimestampSignature { index: 0, signature: "forged".into() }],
+        )
+        .await
+        .unwrap();
     let entry = create(&home, &router, &request).await;
     assert_ne!(entry.set, b"forged");
     let report = fsck(running.store.as_ref(), running.log.record(), &Rekor1Rules).await.unwrap();

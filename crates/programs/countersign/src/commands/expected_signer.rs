@@ -1,18 +1,18 @@
 use crypto::PublicKey;
 use provenance::Forge;
 use url::Url;
-use verify::{Authority, IdentityPolicy, Matcher, PinnedCertificate, Trust};
+use verify::{ExpectedSigner, IdentityPolicy, Matcher, PinnedCertificate, Trust};
 
 use super::instance;
 use crate::{
     Failure, World,
-    cli::{AuthorityArgs, IdentityArgs, ServiceArgs, TrustArgs, WitnessArgs},
+    cli::{EvidenceArgs, ExpectedKeyArgs, IdentityArgs, ServiceArgs, TrustArgs},
     keys,
     services::ServiceUrl,
     trust::{LoadedTrust, TrustFileError},
 };
 
-/// Who must have signed, by the options; owns what [`Authority`] borrows.
+/// Who must have signed, by the options; owns what [`ExpectedSigner`] borrows.
 pub(super) enum Demand {
     Keyless { loaded: Box<LoadedTrust>, identity: IdentityPolicy },
     Key { key: PublicKey, trust: Option<Trust> },
@@ -22,7 +22,7 @@ pub(super) enum Demand {
 impl Demand {
     /// Takes `--key` or `--cert`; `None` when neither is given.
     pub(super) fn of_key_or_certificate(
-        args: &AuthorityArgs,
+        args: &ExpectedKeyArgs,
         (trust, only): (&TrustArgs, &ServiceArgs),
         world: &World,
     ) -> Result<Option<Self>, Failure> {
@@ -56,14 +56,14 @@ impl Demand {
         Ok(Self::Keyless { loaded: Box::new(loaded), identity })
     }
 
-    pub(super) fn authority(&self) -> Authority<'_> {
+    pub(super) fn expected_signer(&self) -> ExpectedSigner<'_> {
         match self {
             Self::Keyless { loaded, identity } => {
-                Authority::Keyless { trust: &loaded.trust, identity }
+                ExpectedSigner::Keyless { trust: &loaded.trust, identity }
             }
-            Self::Key { key, trust } => Authority::Key { key, trust: trust.as_ref() },
+            Self::Key { key, trust } => ExpectedSigner::Key { key, trust: trust.as_ref() },
             Self::Certificate { certificate, trust } => {
-                Authority::Certificate { certificate, trust: trust.as_ref() }
+                ExpectedSigner::Certificate { certificate, trust: trust.as_ref() }
             }
         }
     }
@@ -100,11 +100,11 @@ impl Demand {
 
 /// Refuses a name for the key where none is demanded.
 pub(super) fn refuse_idle_hint(
-    witnesses: &WitnessArgs,
+    evidence: &EvidenceArgs,
     demand: Option<&Demand>,
 ) -> Result<(), Failure> {
     let keyless = matches!(demand, Some(Demand::Keyless { .. }));
-    if keyless && witnesses.key_hint.is_some() {
+    if keyless && evidence.key_hint.is_some() {
         return Err(Failure::usage("--key-hint names a key, and an identity is demanded"));
     }
     Ok(())

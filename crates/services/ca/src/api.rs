@@ -1,4 +1,4 @@
-//! What the faces of the service have in common: one use case, counted and recorded once.
+//! What the APIs of the service have in common: one use case, counted and recorded once.
 
 use http::Extensions;
 use metrics::counter;
@@ -9,13 +9,13 @@ use crate::{Ca, IssueError, IssueRequest, IssuedChain, explain, record::Line};
 
 /// The way by which a request came.
 #[derive(Clone, Copy)]
-pub(crate) enum Face {
+pub(crate) enum Api {
     HttpV1,
     HttpV2,
     GrpcV2,
 }
 
-impl Face {
+impl Api {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::HttpV1 => "http-v1",
@@ -75,17 +75,17 @@ impl Ca {
     /// [`Ca::issue`] for a request that may be none, with its traces in metrics and log.
     pub(crate) async fn answer(
         &self,
-        (face, caller): (Face, Caller),
+        (api, caller): (Api, Caller),
         request: Result<IssueRequest, IssueError>,
     ) -> Result<IssuedChain, Refusal> {
-        let mut line = Line::begin(face, caller);
+        let mut line = Line::begin(api, caller);
         let issued = match request {
             Ok(request) => self.issue_noting(request, &mut line.noted).await,
             Err(error) => Err(error),
         };
         let facts = line.noted.facts.clone().unwrap_or_default();
         line.end(issued.as_ref().err());
-        let api = face.as_str();
+        let api = api.as_str();
         issued.inspect(|_| counter!("ca_certificates_total", "api" => api).increment(1)).map_err(
             |error| {
                 let reason = error.reason().word();

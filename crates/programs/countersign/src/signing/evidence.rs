@@ -22,20 +22,20 @@ pub(super) struct Signed<'a> {
 }
 
 /// What others say of a signature.
-pub(super) struct Witnessed {
+pub(super) struct Evidence {
     pub(super) log_entry: Option<TransparencyLogEntry>,
     pub(super) timestamps: Option<TimestampVerificationData>,
 }
 
 /// Has the signature logged and stamped, at the same time.
-pub(super) async fn witness(
+pub(super) async fn gather(
     request: &SigningRequest<'_>,
     log: Option<&(ServiceUrl, LogProtocol)>,
     signed: &Signed<'_>,
-) -> Result<Witnessed, SigningError> {
+) -> Result<Evidence, SigningError> {
     let (log_entry, timestamps) =
         tokio::try_join!(enter(request, log, signed), stamp(request, signed.signature))?;
-    Ok(Witnessed { log_entry, timestamps })
+    Ok(Evidence { log_entry, timestamps })
 }
 
 async fn enter(

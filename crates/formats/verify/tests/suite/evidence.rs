@@ -3,7 +3,7 @@
 use crypto::{KeyType, LocalSigner};
 use serde_json::{Value, json};
 use verify::{
-    Artifact, Authority, Cause, Check, Conditions, IdentityPolicy, Trust, UnverifiedBundle,
+    Artifact, Cause, Check, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle,
     Verified, VerifyError, verify,
 };
 
@@ -56,8 +56,8 @@ impl Scene {
         let trust = Trust::from_json(self.root.to_string().as_bytes()).unwrap();
         let bundle = UnverifiedBundle::parse(bundle.to_string().as_bytes())?;
         let identity = IdentityPolicy::default();
-        let authority = Authority::Keyless { trust: &trust, identity: &identity };
-        verify(&bundle, &Artifact::from_bytes(ARTIFACT), &authority, conditions)
+        let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
+        verify(&bundle, &Artifact::from_bytes(ARTIFACT), &expected, conditions)
     }
 }
 
@@ -69,7 +69,7 @@ fn passes_over_an_unknown_authority_beside_a_known_one() {
     for stamps in [[own.clone(), unknown.clone()], [unknown, own]] {
         let verified = scene.verify(&scene.with_stamps(&stamps)).unwrap();
         assert_eq!(verified.passed_over.timestamps, 1);
-        // The log's promise and the known authority; never the unknown one.
+        // The log's SET and the known authority; never the unknown one.
         let times: Vec<u64> = verified.times.iter().map(|time| time.at).collect();
         assert_eq!(times, [AT, LOGGED + 1]);
     }
@@ -80,7 +80,7 @@ fn an_unknown_authority_proves_no_time() {
     let mut scene = Scene::new();
     let stamp = Tsa::new("unknown").stamp(scene.signature(), AT);
     let bundle = scene.with_stamps(&[stamp]);
-    // The promise proves it.
+    // The SET proves it.
     assert_eq!(scene.verify(&bundle).unwrap().passed_over.timestamps, 1);
     let demanding = Conditions { min_timestamps: Some(1), ..Conditions::at(NOW) };
     let error = scene.verify_under(&bundle, &demanding).unwrap_err();
@@ -96,9 +96,9 @@ fn an_unknown_authority_proves_no_time() {
     material.insert("publicKey".to_owned(), json!({"hint": base64_of(key.spki_sha256())}));
     let trust = Trust::from_json(scene.root.to_string().as_bytes()).unwrap();
     let parsed = UnverifiedBundle::parse(by_key.to_string().as_bytes()).unwrap();
-    let authority = Authority::Key { key, trust: Some(&trust) };
+    let expected = ExpectedSigner::Key { key, trust: Some(&trust) };
     let artifact = Artifact::from_bytes(ARTIFACT);
-    let error = verify(&parsed, &artifact, &authority, &Conditions::at(NOW)).unwrap_err();
+    let error = verify(&parsed, &artifact, &expected, &Conditions::at(NOW)).unwrap_err();
     assert_eq!((error.check, error.cause), (Check::Timestamp, Cause::OtherInstance));
 }
 
@@ -166,7 +166,7 @@ fn passes_over_an_unknown_log_and_counts_known_ones() {
     for place in ["integratedTime", "logIndex"] {
         let mut changed = bundle.clone();
         changed["verificationMaterial"]["tlogEntries"][1][place] = json!("1780000005");
-        assert_eq!(scene.verify(&changed).unwrap_err().check, Check::InclusionPromise);
+        assert_eq!(scene.verify(&changed).unwrap_err().check, Check::Set);
     }
 }
 
@@ -204,13 +204,12 @@ fn a_clock_may_be_a_minute_behind_the_log_and_the_authority() {
     let scene = Scene::new();
     let stamped = scene.with_stamps(&[scene.tsa.stamp(scene.signature(), AT)]);
     let at = |bundle: &Value, now| scene.verify_under(bundle, &Conditions::at(now));
-    // The log promised LOGGED + 1, the authority says LOGGED + 2.
+    // The log's SET is of LOGGED + 1, the authority says LOGGED + 2.
     at(&scene.bundle, LOGGED + 1 - 60).unwrap();
     at(&stamped, AT - 60).unwrap();
-    for (bundle, now, check) in [
-        (&scene.bundle, LOGGED - 60, Check::InclusionPromise),
-        (&stamped, AT - 61, Check::Timestamp),
-    ] {
+    for (bundle, now, check) in
+        [(&scene.bundle, LOGGED - 60, Check::Set), (&stamped, AT - 61, Check::Timestamp)]
+    {
         let error = at(bundle, now).unwrap_err();
         assert_eq!((error.check, error.cause), (check, Cause::Clocks));
         assert!(error.to_string().contains("61 seconds ahead of this machine's clock"), "{error}");
@@ -218,7 +217,7 @@ fn a_clock_may_be_a_minute_behind_the_log_and_the_authority() {
 }
 
 #[test]
-fn takes_a_bundle_0_1_with_a_promise_and_no_checkpoint() {
+fn takes_a_bundle_0_1_with_a_set_and_no_checkpoint() {
     let scene = Scene::new();
     let without_checkpoint = |version: &str| {
         let mut bundle = scene.bundle.clone();
@@ -233,7 +232,7 @@ fn takes_a_bundle_0_1_with_a_promise_and_no_checkpoint() {
     assert!(!verified.checks.contains(&Check::InclusionProof));
     let error = scene.verify(&without_checkpoint("0.2")).unwrap_err();
     assert_eq!((error.check, error.cause), (Check::LogEntry, Cause::Incomplete));
-    // What is written must be true of itself, and the promise is demanded.
+    // What is written must be true of itself, and the SET is demanded.
     for place in ["rootHash", "hashes"] {
         let mut bundle = without_checkpoint("0.1");
         let proof = &mut bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"];
@@ -241,10 +240,10 @@ fn takes_a_bundle_0_1_with_a_promise_and_no_checkpoint() {
         proof[place] = if place == "hashes" { json!([zeros]) } else { json!(zeros) };
         assert_eq!(scene.verify(&bundle).unwrap_err().check, Check::InclusionProof);
     }
-    let mut unpromised = without_checkpoint("0.1");
-    let entry = &mut unpromised["verificationMaterial"]["tlogEntries"][0];
+    let mut without_set = without_checkpoint("0.1");
+    let entry = &mut without_set["verificationMaterial"]["tlogEntries"][0];
     entry.as_object_mut().unwrap().remove("inclusionPromise");
-    assert_eq!(scene.verify(&unpromised).unwrap_err().check, Check::LogEntry);
+    assert_eq!(scene.verify(&without_set).unwrap_err().check, Check::LogEntry);
 }
 
 #[test]
@@ -267,15 +266,15 @@ fn counts_one_log_once_that_is_listed_under_two_ids() {
 
 #[test]
 fn judges_a_log_by_the_clock_where_nothing_proves_a_time() {
-    // An entry of Rekor v2, which promises no time, by a key.
+    // An entry of Rekor v2, which signs no time, by a key.
     let signer = signer(KeyType::EcdsaP256);
     let (bundle, mut root) = crate::support::rekor2_bundle(&signer);
     let verify_at = |root: &Value, now| {
         let trust = Trust::from_json(root.to_string().as_bytes()).unwrap();
         let parsed = UnverifiedBundle::parse(bundle.to_string().as_bytes()).unwrap();
         let key = crypto::Signer::public_key(&signer);
-        let authority = Authority::Key { key, trust: Some(&trust) };
-        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &authority, &Conditions::at(now))
+        let expected = ExpectedSigner::Key { key, trust: Some(&trust) };
+        verify(&parsed, &Artifact::from_bytes(ARTIFACT), &expected, &Conditions::at(now))
     };
     verify_at(&root, NOW).unwrap();
     root["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2026-12-01T00:00:00Z");
