@@ -133,6 +133,18 @@ fn formats_do_no_io_whatever_they_link() {
 }
 
 #[test]
+fn the_log_knows_no_protocol() {
+    let metadata = metadata();
+    for name in folder(&metadata, "log") {
+        for package in linked(&metadata, &[&name]).values() {
+            let other = package.name.as_str();
+            let is_protocol = ["ct", "entry", "wire", "x509"].contains(&other);
+            assert!(!is_protocol && !SERVICES.contains(&other), "{name} links {other}");
+        }
+    }
+}
+
+#[test]
 fn the_client_links_nothing_of_services() {
     for package in linked(&metadata(), &["countersign"]).values() {
         assert!(!OF_SERVICES.contains(&package.name.as_str()), "it links {}", package.name);

@@ -134,6 +134,7 @@ fn precertificate(der: &[u8]) {
     let entry = ct::LogEntry::Precertificate(entry);
     let leaf = ct::merkle_tree_leaf(&entry, NOW, &[]).unwrap();
     assert_eq!(leaf, ct::signed_data(&entry, NOW, &[]).unwrap());
+    assert_eq!(ct::TimestampedEntry::of_leaf(&leaf).unwrap().entry, entry);
 }
 
 fn submission(input: &[u8]) {

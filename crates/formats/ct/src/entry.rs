@@ -3,7 +3,7 @@ use crypto::PublicKey;
 use crate::{
     Sct, SctError,
     sct::{SHA256_WITH_ECDSA, VERSION_1, log_algorithm},
-    tls::put_vector,
+    tls::{Reader, put_vector},
 };
 
 /// RFC 6962 §3.2 `SignatureType`: `certificate_timestamp(0)`, `tree_hash(1)`.
@@ -109,6 +109,42 @@ fn timestamped(
     }
     put_vector(&mut out, 2, extensions)?;
     Ok(out)
+}
+
+/// What the body of a log's entry says (RFC 6962 §3.4 `TimestampedEntry`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimestampedEntry {
+    /// Unix milliseconds: the SCT's.
+    pub timestamp_ms: u64,
+    /// What was promised.
+    pub entry: LogEntry,
+    /// The SCT's extensions.
+    pub extensions: Vec<u8>,
+}
+
+impl TimestampedEntry {
+    /// Reads what [`merkle_tree_leaf`] writes, to the last byte; `None` for anything else.
+    #[must_use]
+    pub fn of_leaf(leaf: &[u8]) -> Option<Self> {
+        let mut reader = Reader(leaf);
+        if reader.array()? != [VERSION_1, TIMESTAMPED_ENTRY] {
+            return None;
+        }
+        let timestamp_ms = reader.u64()?;
+        let entry = match reader.array()? {
+            X509_ENTRY => LogEntry::Certificate(reader.vector24()?.to_vec()),
+            PRECERT_ENTRY => {
+                let issuer_key_hash = reader.array()?;
+                LogEntry::Precertificate(PreCertEntry {
+                    issuer_key_hash,
+                    tbs: reader.vector24()?.to_vec(),
+                })
+            }
+            _ => return None,
+        };
+        let extensions = reader.vector16()?.to_vec();
+        reader.is_empty().then_some(Self { timestamp_ms, entry, extensions })
+    }
 }
 
 /// An SCT that its log has not signed yet.

@@ -8,7 +8,7 @@
 //!
 //! - [`LogEntry`], [`PreCertEntry`]: what a log promises to include.
 //! - [`UnsignedSct`], [`Sct`], [`SctError`]: the promise.
-//! - [`merkle_tree_leaf`], [`extra_data`]: what the log stores.
+//! - [`merkle_tree_leaf`], [`extra_data`]: what the log stores; [`TimestampedEntry`] reads it.
 //! - [`tree_head_signed_data`]: its tree heads.
 
 mod entry;
@@ -16,8 +16,8 @@ mod sct;
 mod tls;
 
 pub use entry::{
-    LogEntry, PreCertEntry, UnsignedSct, extra_data, merkle_tree_leaf, signed_data,
-    tree_head_signed_data,
+    LogEntry, PreCertEntry, TimestampedEntry, UnsignedSct, extra_data, merkle_tree_leaf,
+    signed_data, tree_head_signed_data,
 };
 pub use sct::{
     SHA256_WITH_ECDSA, Sct, SctError, decode_digitally_signed, decode_list as decode_sct_list,

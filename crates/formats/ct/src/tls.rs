@@ -46,6 +46,12 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// A vector with a three-byte length.
+    pub(crate) fn vector24(&mut self) -> Option<&'a [u8]> {
+        let [high, middle, low] = self.array()?;
+        self.take(usize::try_from(u32::from_be_bytes([0, high, middle, low])).ok()?)
+    }
+
     /// A vector with a two-byte length.
     pub(crate) fn vector16(&mut self) -> Option<&'a [u8]> {
         let len = u16::from_be_bytes(self.array()?);

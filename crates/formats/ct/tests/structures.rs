@@ -1,17 +1,15 @@
 //! The structures of RFC 6962, byte by byte.
 
 use crypto::{KeyType, LocalSigner, Signer};
-use ct::{Sct, SctError};
+use ct::{LogEntry, PreCertEntry, Sct, SctError, TimestampedEntry};
 use proptest::prelude::*;
 
 const NOW: u64 = 1_790_000_000;
 
 #[test]
 fn structures_have_the_bytes_of_rfc_6962() {
-    let entry = ct::LogEntry::Precertificate(ct::PreCertEntry {
-        issuer_key_hash: [0xaa; 32],
-        tbs: vec![1, 2, 3],
-    });
+    let entry =
+        LogEntry::Precertificate(PreCertEntry { issuer_key_hash: [0xaa; 32], tbs: vec![1, 2, 3] });
     let hash = "aa".repeat(32);
     let body = format!("0000000000000102 0001 {hash} 000003 010203 0001 09").replace(' ', "");
     let signed = ct::signed_data(&entry, 0x0102, &[9]).unwrap();
@@ -19,7 +17,7 @@ fn structures_have_the_bytes_of_rfc_6962() {
     let leaf = ct::merkle_tree_leaf(&entry, 0x0102, &[9]).unwrap();
     assert_eq!(hex::encode(leaf), format!("0000{body}"));
 
-    let entry = ct::LogEntry::Certificate(vec![7]);
+    let entry = LogEntry::Certificate(vec![7]);
     let leaf = ct::merkle_tree_leaf(&entry, 1, &[]).unwrap();
     assert_eq!(hex::encode(leaf), "0000000000000000000100000000010700 00".replace(' ', ""));
     let head = ct::tree_head_signed_data(1, 2, &[0xbb; 32]);
@@ -28,10 +26,29 @@ fn structures_have_the_bytes_of_rfc_6962() {
 }
 
 #[test]
+fn a_leaf_reads_back_to_its_last_byte_and_nothing_else_does() {
+    let precertificate = PreCertEntry { issuer_key_hash: [0xaa; 32], tbs: vec![1, 2, 3] };
+    for entry in [LogEntry::Precertificate(precertificate), LogEntry::Certificate(vec![7])] {
+        let leaf = ct::merkle_tree_leaf(&entry, NOW, &[9]).unwrap();
+        let expected = TimestampedEntry { timestamp_ms: NOW, entry, extensions: vec![9] };
+        assert_eq!(TimestampedEntry::of_leaf(&leaf), Some(expected));
+        for length in 0..leaf.len() {
+            assert_eq!(TimestampedEntry::of_leaf(&leaf[..length]), None, "{length}");
+        }
+        assert_eq!(TimestampedEntry::of_leaf(&[leaf.as_slice(), &[0]].concat()), None);
+        for at in [0, 1, 10, 11] {
+            let mut other = leaf.clone();
+            other[at] ^= 2;
+            assert_eq!(TimestampedEntry::of_leaf(&other), None, "{at}");
+        }
+    }
+}
+
+#[test]
 fn refuses_fields_longer_than_their_prefix() {
-    let entry = ct::LogEntry::Certificate(Vec::new());
+    let entry = LogEntry::Certificate(Vec::new());
     assert_eq!(ct::signed_data(&entry, 0, &vec![0; 0x1_0000]), Err(SctError::TooLong));
-    let entry = ct::LogEntry::Certificate(vec![0; 0x100_0000]);
+    let entry = LogEntry::Certificate(vec![0; 0x100_0000]);
     assert_eq!(ct::merkle_tree_leaf(&entry, 0, &[]), Err(SctError::TooLong));
     let sct = Sct { signature: vec![0; 0x1_0000], ..sct(1) };
     assert_eq!(sct.encode(), Err(SctError::TooLong));
@@ -40,7 +57,7 @@ fn refuses_fields_longer_than_their_prefix() {
 #[test]
 fn log_releases_no_sct_that_does_not_verify() {
     let log = LocalSigner::generate(KeyType::EcdsaP256, "log").unwrap();
-    let unsigned = ct::UnsignedSct::new(ct::LogEntry::Certificate(vec![1]), NOW).unwrap();
+    let unsigned = ct::UnsignedSct::new(LogEntry::Certificate(vec![1]), NOW).unwrap();
     let signature = log.sign_now(b"something else").unwrap();
     let error = unsigned.clone().with_signature(&signature, log.public_key()).unwrap_err();
     assert_eq!(error, SctError::SignatureMismatch);
@@ -54,7 +71,7 @@ fn log_releases_no_sct_that_does_not_verify() {
 #[test]
 fn promises_of_an_rsa_log_verify_and_fit_no_other_key() {
     let log = LocalSigner::generate(KeyType::Rsa2048, "log").unwrap();
-    let entry = ct::LogEntry::Certificate(vec![7]);
+    let entry = LogEntry::Certificate(vec![7]);
     let message = ct::signed_data(&entry, NOW, &[]).unwrap();
     let promise = |algorithm| Sct {
         log_id: log.public_key().spki_sha256(),

@@ -1,11 +1,12 @@
 //! What only a CT log promises about its rows.
 
 use crypto::PublicKey;
+use ct::TimestampedEntry;
 use engine::EntryRules;
 use store::{DedupHash, StoredEntry};
 use tlog::Hash;
 
-use crate::service::identity_of_leaf;
+use crate::service::dedup_hash;
 
 /// What fsck checks of the entries of a CT log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +14,7 @@ pub struct CtRules;
 
 impl EntryRules for CtRules {
     fn identity(&self, body: &[u8], _leaf_hash: Hash) -> Option<DedupHash> {
-        identity_of_leaf(body)
+        TimestampedEntry::of_leaf(body).map(|leaf| dedup_hash(&leaf.entry))
     }
 
     /// Whether the stored SCT is the log's.

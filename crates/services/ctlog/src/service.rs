@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::Signer;
-use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, UnsignedSct};
+use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, TimestampedEntry, UnsignedSct};
 use engine::{Log, SigningError};
 use service::{Clock, CpuPool};
 use store::{DedupHash, NewEntry, StoredEntry};
@@ -129,7 +129,7 @@ impl CtLog {
             .map_err(CtError::Signature)?;
         let entry = NewEntry {
             leaf_hash: tlog::leaf_hash(&body),
-            dedup_hash: identity_hash(submission.entry()),
+            dedup_hash: dedup_hash(submission.entry()),
             kind: match submission.entry() {
                 LogEntry::Certificate(_) => "x509_entry",
                 LogEntry::Precertificate(_) => "precert_entry",
@@ -148,7 +148,7 @@ impl CtLog {
         let log_key = self.inner.signer.public_key().clone();
         let sct = Sct {
             log_id: log_key.spki_sha256(),
-            timestamp_ms: leaf_timestamp_ms(&row.body).ok_or_else(damaged)?,
+            timestamp_ms: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp_ms,
             extensions: Vec::new(),
             algorithm: SHA256_WITH_ECDSA,
             signature: row.timestamp_signature.to_vec(),
@@ -174,7 +174,7 @@ fn checked_submission(
 /// What makes a chain the same as an earlier one: its certificate or TBS, whatever the time.
 ///
 /// SHA-256 over the entry type and, for a precertificate, the issuer's key hash and the TBS.
-fn identity_hash(entry: &LogEntry) -> DedupHash {
+pub(crate) fn dedup_hash(entry: &LogEntry) -> DedupHash {
     let bytes = match entry {
         LogEntry::Certificate(der) => [&[0, 0], der.as_slice()].concat(),
         LogEntry::Precertificate(entry) => {
@@ -182,27 +182,4 @@ fn identity_hash(entry: &LogEntry) -> DedupHash {
         }
     };
     DedupHash(crypto::sha256(&bytes))
-}
-
-/// The identity of the entry in a `MerkleTreeLeaf`, as [`identity_hash`] made it. RFC 6962 §3.4.
-pub(crate) fn identity_of_leaf(leaf: &[u8]) -> Option<DedupHash> {
-    // Version, leaf type and timestamp.
-    let (entry_type, rest) = leaf.get(10..)?.split_first_chunk::<2>()?;
-    let issuer_key_hash_len = match entry_type {
-        [0, 0] => 0,
-        [0, 1] => 32,
-        _ => return None,
-    };
-    let (issuer_key_hash, rest) = rest.split_at_checked(issuer_key_hash_len)?;
-    let ([high, middle, low], rest) = rest.split_first_chunk::<3>()?;
-    let length = u32::from_be_bytes([0, *high, *middle, *low]);
-    let content = rest.get(..usize::try_from(length).ok()?)?;
-    let bytes = [entry_type.as_slice(), issuer_key_hash, content].concat();
-    Some(DedupHash(crypto::sha256(&bytes)))
-}
-
-/// The timestamp in a `MerkleTreeLeaf`: eight bytes behind version and leaf type. RFC 6962 §3.4.
-pub(super) fn leaf_timestamp_ms(leaf: &[u8]) -> Option<u64> {
-    let (_, rest) = leaf.split_first_chunk::<2>()?;
-    rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
 }

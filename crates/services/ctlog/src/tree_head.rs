@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use crypto::Signer;
-use ct::{SctError, encode_digitally_signed, tree_head_signed_data};
+use ct::{SctError, TimestampedEntry, encode_digitally_signed, tree_head_signed_data};
 use engine::{Log, ReadError, SigningError};
 use tlog::TreeHead;
 use tokio::sync::OnceCell;
 
-use crate::{CtError, service::leaf_timestamp_ms};
+use crate::CtError;
 
 /// A tree head under the log's signature (RFC 6962 §3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,7 @@ async fn latest_promise_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
     Ok(rows.last().map_or(0, |row| {
         // It never goes down from entry to entry, and no SCT was made after its entry was integrated.
         let integrated_ms = row.integrated_at.saturating_mul(1000);
-        leaf_timestamp_ms(&row.body).unwrap_or_default().max(integrated_ms)
+        let leaf = TimestampedEntry::of_leaf(&row.body);
+        leaf.map_or(integrated_ms, |leaf| leaf.timestamp_ms.max(integrated_ms))
     }))
 }
