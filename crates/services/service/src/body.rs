@@ -13,7 +13,7 @@ use crate::Failure;
 /// A `Content-Length` above the limit is refused before anything is read, and
 /// no memory is reserved on the word of the header alone. All bodies of the
 /// process share one bound until they are dropped, so that neither many slow
-/// callers nor a queue of long requests can fill the memory.
+/// callers nor a queue of long requests can fill the memory: tower's limits count requests, not bytes.
 ///
 /// # Errors
 /// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`], [`Failure::Overloaded`].

@@ -1,13 +1,13 @@
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{any::Any, sync::Arc, time::Instant};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, debug, error, info, info_span};
 
 use crate::{CallerAddress, Failure, GrpcError, Protocol, body, grpc, metrics, path};
@@ -22,6 +22,11 @@ use crate::{CallerAddress, Failure, GrpcError, Protocol, body, grpc, metrics, pa
 /// without a `Retry-After` gets one.
 ///
 /// The router's own fallbacks are replaced, so a service needs none.
+///
+/// Panics are caught by tower-http's layer. Its others do not serve here: `TimeoutLayer` has one time for all
+/// requests, and gRPC's callers shorten theirs; `RequestBodyLimitLayer` closes on who still writes, who then sees no
+/// 413; `NormalizePathLayer` leaves `//` within a path; `SetRequestIdLayer` takes any id from a caller into the log;
+/// `TraceLayer` would make the labels a second time that the metrics need.
 pub fn harden(router: Router, protocol: Protocol) -> Router {
     let refuse = move |failure: Failure| {
         move |request: Request| async move { protocol.answer(grpc::is_grpc(&request), &failure) }
@@ -30,6 +35,7 @@ pub fn harden(router: Router, protocol: Protocol) -> Router {
         .fallback(refuse(Failure::NotFound))
         .method_not_allowed_fallback(refuse(Failure::MethodNotAllowed))
         .layer(DefaultBodyLimit::max(protocol.body_limit))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(panic.as_ref())))
         .layer(from_fn_with_state(Arc::new(protocol), guard));
     // Layers run after routing; a rewritten path needs a router around the router.
     Router::new().fallback_service(routes).layer(from_fn(rewrite_path))
@@ -127,13 +133,8 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
         Ok(_) => (protocol.timeout, false),
         Err(malformed) => return malformed.into_response(),
     };
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = match tokio::time::timeout(timeout, handled).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            error!(panic.message = panic_message(panic.as_ref()), "a request handler panicked");
-            protocol.answer(is_grpc, &Failure::Internal)
-        }
+    let response = match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
         Err(_) if is_callers => GrpcError::deadline_exceeded().into_response(),
         Err(_) => protocol.answer(is_grpc, &Failure::Timeout),
     };
@@ -142,6 +143,9 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
 
 /// Brings answers that were not written by the service into its form.
 fn finish(protocol: &Protocol, is_grpc: bool, mut response: Response) -> Response {
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        return protocol.answer(is_grpc, &failure);
+    }
     // An extractor's own refusal is plain text; a service's names another limit than the body's.
     let is_plain = response
         .headers()
@@ -154,6 +158,14 @@ fn finish(protocol: &Protocol, is_grpc: bool, mut response: Response) -> Respons
         let one_second = HeaderValue::from_static("1");
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(one_second);
     }
+    response
+}
+
+/// Says so in the log; [`finish`] writes the answer, in a form that depends on the request.
+fn panicked(panic: &(dyn Any + Send)) -> Response {
+    error!(panic.message = panic_message(panic), "a request handler panicked");
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Failure::Internal);
     response
 }
 

@@ -3,7 +3,8 @@ use http::{Uri, uri::PathAndQuery};
 /// Removes empty segments from the request's path: `//api//v2/x/` becomes `/api/v2/x`.
 ///
 /// Go and JavaScript clients join a base URL that ends in a slash into
-/// `//api/...`, others add a slash at the end. `None` when nothing changes.
+/// `//api/...`, others add a slash at the end. `None` when nothing changes. tower-http's
+/// `NormalizePath` leaves empty segments within a path.
 pub(crate) fn without_empty_segments(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     if !path.contains("//") && (path.len() <= 1 || !path.ends_with('/')) {

@@ -1,5 +1,8 @@
 //! Cross-origin rules, as upstream has them: any page may ask, but not with an `Authorization`
 //! header of its own, so that browsers put the token into the body.
+//!
+//! tower-http's `CorsLayer` takes every `OPTIONS` for a preflight, also one that upstream answers as a wrong method,
+//! and adds a `Vary` that keeps shared caches from the trust bundle.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};

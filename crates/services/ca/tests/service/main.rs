@@ -25,6 +25,7 @@ mod kept_keys;
 mod key_sources;
 mod keys_of_issuers;
 mod log_failures;
+mod oracle;
 mod patterns;
 mod proofs;
 mod signer_failures;

@@ -31,6 +31,8 @@ pub(super) async fn open_and_uncached(request: Request, next: Next) -> Response 
 }
 
 /// What a page may send, asked by its browser beforehand.
+///
+/// tower-http's `CorsLayer` would open answers to who is no page as well, which upstream leaves as they are.
 pub(super) async fn preflight() -> impl IntoResponse {
     let allowed = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
