@@ -266,7 +266,7 @@ pub enum KeyError {
     /// Longer than any supported key.
     #[error("the key is too long")]
     TooLong,
-    /// Not PEM.
+    /// Neither DER in PEM armour nor one block of it.
     #[error("the key is not valid PEM")]
     Pem,
     /// PEM of something else.
@@ -278,13 +278,13 @@ pub enum KeyError {
     /// An algorithm or curve that no Sigstore client uses.
     #[error("key algorithm {0} is not supported")]
     UnsupportedAlgorithm(String),
-    /// RSA of another size than 2048, 3072 or 4096 bits.
+    /// Smaller is weak; larger takes a verifier's time.
     #[error("RSA keys must have 2048, 3072 or 4096 bits, not {0}")]
     RsaSize(usize),
     /// RSA of another size than authorities may have.
     #[error("RSA keys of authorities must have 2048 to 8192 bits, not {0}")]
     RsaAuthoritySize(usize),
-    /// An even RSA modulus.
+    /// No product of two primes but one with 2: nobody holds such a key.
     #[error("the RSA key's modulus is even")]
     RsaModulus,
     /// An RSA exponent that is even, 1, or longer than 31 bits.
@@ -307,7 +307,7 @@ pub enum KeyError {
 /// Why a signature was not accepted.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SignatureError {
-    /// The algorithm is not one of this key.
+    /// A header or token names it; it is compared and never believed.
     #[error("the signature algorithm does not fit the key")]
     WrongAlgorithm,
     /// Pure Ed25519 signs messages, never digests.

@@ -13,7 +13,7 @@ pub trait Signer: Send + Sync + 'static {
     /// ECDSA signatures are DER (`ECDSA-Sig-Value`, RFC 3279 §2.2.3), Ed25519 is 64 raw bytes.
     ///
     /// # Errors
-    /// [`SignerError::Unavailable`] when the key's home does not answer,
+    /// [`SignerError::Unavailable`] when the key's backend does not answer,
     /// [`SignerError::Refused`] when it answers and will not sign.
     async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError>;
 
@@ -45,7 +45,7 @@ pub trait SignNow: Send + Sync {
 /// Why a signer gave no signature.
 #[derive(Debug, Error)]
 pub enum SignerError {
-    /// The key's home did not answer; trying again may help.
+    /// The key's backend (a file, an HSM, a KMS) gave no answer, or none in time; trying again may help.
     #[error("signing key {key_id} is unavailable: {reason}")]
     Unavailable {
         /// [`Signer::key_id`].
@@ -53,7 +53,7 @@ pub enum SignerError {
         /// What the backend said; holds no secret.
         reason: String,
     },
-    /// The key's home answered and will not sign.
+    /// The backend answered and will not sign: permission, policy or algorithm; trying again does not help.
     #[error("signing key {key_id} refused to sign: {reason}")]
     Refused {
         /// [`Signer::key_id`].

@@ -19,7 +19,7 @@ pub enum EntryError {
     /// A member that every request needs is absent, null or empty.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A list or value is longer than its limit.
+    /// Of what the log would keep for ever, or compute with.
     #[error("{what} is longer than {limit}")]
     TooLong {
         /// Which one.
@@ -77,7 +77,7 @@ pub enum EntryError {
     /// A value that should be base64.
     #[error("{0} is not valid base64")]
     NotBase64(&'static str),
-    /// Neither a PEM `PUBLIC KEY` nor one or more PEM `CERTIFICATE`.
+    /// Of Rekor v1; v2 takes DER alone.
     #[error("invalid verifier: neither a PEM public key nor PEM certificates")]
     Pem,
     /// Certificates of which one is not issued by the next.

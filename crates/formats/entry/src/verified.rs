@@ -13,7 +13,7 @@ pub struct VerifiedEntry {
 }
 
 impl VerifiedEntry {
-    /// Only the kinds of this crate may vouch for an entry.
+    /// Only the kinds of this crate may say that an entry is verified.
     pub(crate) fn new(
         kind: &'static str,
         version: &'static str,

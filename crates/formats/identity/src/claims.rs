@@ -183,7 +183,7 @@ pub enum ClaimError {
     /// Nested deeper than any real token.
     #[error("the claims are nested too deeply")]
     TooDeep,
-    /// No JSON object, or one that names a claim twice.
+    /// Of two claims of one name, readers disagree which counts.
     #[error("the claims are not a JSON object with distinct names")]
     NotAnObject,
     /// Absent, `null` or empty.

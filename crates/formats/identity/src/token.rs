@@ -145,7 +145,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredA
 /// Why text is not a usable token.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TokenError {
-    /// Longer than [`MAX_TOKEN_LEN`].
+    /// Found before anything is decoded.
     #[error("the token is longer than {MAX_TOKEN_LEN} bytes")]
     TooLong,
     /// Not three parts with two dots between them.

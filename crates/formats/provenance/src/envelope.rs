@@ -83,7 +83,7 @@ impl UnsignedEnvelope {
 /// Why an envelope was not finished.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// The signature is not of the given key.
+    /// A key slot that holds another key than it names; the envelope is not made.
     #[error("the signer gave a signature that its own key does not verify")]
     Signature(#[from] SignatureError),
 }

@@ -186,7 +186,7 @@ fn check_organisation(
     check_issuer(demanded, certificate)
 }
 
-/// Whoever vouches for a place must be able to: a CA that knows two forges knows two issuers.
+/// Whoever speaks of a place must be able to: a CA that knows two forges knows two issuers.
 fn check_issuer(demanded: &Place, certificate: &CertificateClaims) -> Result<(), SourceViolation> {
     let issuer = certificate.issuer.as_deref().unwrap_or_default();
     if demanded.may_be_told_by(issuer) {
@@ -287,13 +287,13 @@ fn shown(found: Option<&str>) -> String {
 /// Why a demand cannot be understood; the user's fault.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PolicyError {
-    /// `--verify-repo`.
+    /// Before anything is read: one may not be narrower than it looks.
     #[error("repository `{0}` (--verify-repo) must be `org/repo` or its whole https URL")]
     Repository(String),
-    /// `--verify-org`.
+    /// Likewise.
     #[error("organisation `{0}` (--verify-org) must be its name or its whole https URL")]
     Organisation(String),
-    /// `--verify-ref`.
+    /// Likewise; a branch and a tag may have one name.
     #[error(
         "ref `{0}` (--verify-ref) must be a branch name like `main` or a full ref like \
          `refs/tags/v1`"
@@ -306,7 +306,7 @@ pub enum PolicyError {
          countersign.json names a forge"
     )]
     NoForge(String),
-    /// The same, and the issuer that was demanded has no forge of its own.
+    /// Any provider may know a repository of that name.
     #[error(
         "`{name}` names no forge, and the issuer {issuer} has none of its own: give the whole URL \
          (https://HOST/{name})"
@@ -359,7 +359,7 @@ pub enum SourceViolation {
         /// Full ref, or `none`.
         found: String,
     },
-    /// The issuer is none that may speak of repositories there.
+    /// A CA that knows several issuers may certify the claims of each about any host.
     #[error(
         "issuer `{issuer}` is not the one of {host}: if it may speak for repositories there, demand \
          the repository by its whole URL, or the issuer by --certificate-oidc-issuer"
@@ -378,7 +378,7 @@ pub enum SourceViolation {
         /// What it says.
         found: String,
     },
-    /// A source was demanded, and the provenance names none.
+    /// Certificate and provenance must agree, and silence is no agreement.
     #[error("the provenance does not name the source repository that the certificate names")]
     PredicateSilent,
 }

@@ -128,7 +128,7 @@ pub struct BuildDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunDetails {
-    /// Who vouches for the rest.
+    /// Who is trusted for the rest.
     pub builder: Builder,
     /// About this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ pub enum ProvenanceError {
     /// The predicate has another shape.
     #[error("the predicate is not SLSA provenance v1")]
     Json(#[from] serde_json::Error),
-    /// `builder.id` is empty, so nobody vouches.
+    /// `builder.id` is empty, so nobody is trusted for it.
     #[error("the provenance names no builder")]
     NoBuilder,
     /// A name or URI that may pass for another.

@@ -235,7 +235,7 @@ impl ResourceDescriptor {
 /// Why bytes are not a statement that may be signed or believed.
 #[derive(Debug, Error)]
 pub enum StatementError {
-    /// More than [`MAX_STATEMENT_LEN`] bytes.
+    /// Found before anything is parsed.
     #[error("the statement is longer than {MAX_STATEMENT_LEN} bytes")]
     TooLong,
     /// Not JSON of a statement's shape.

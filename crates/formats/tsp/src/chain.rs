@@ -182,7 +182,7 @@ pub enum IntermediateUsage {
 /// Why certificates are no chain of a timestamp authority.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ChainError {
-    /// No certificate.
+    /// A chain has the leaf at least.
     #[error("the chain has no certificate")]
     Empty,
     /// More than 8 certificates, or one above 16 KiB.
@@ -194,16 +194,16 @@ pub enum ChainError {
     /// A public key that cannot be used.
     #[error("a certificate's key is not usable")]
     Key(#[source] KeyError),
-    /// A critical extension that is not understood.
+    /// RFC 5280 §4.2 has verifiers refuse it.
     #[error("a certificate has the critical extension {0}, which is not understood")]
     CriticalExtension(String),
-    /// The leaf is a CA.
+    /// The order is leaf first; a root first is the usual mistake.
     #[error("the first certificate is a CA, not a timestamping leaf")]
     LeafIsCa,
-    /// The leaf is not for timestamping, or not only.
+    /// RFC 3161 §2.3 demands `id-kp-timeStamping` and nothing beside it.
     #[error("the leaf's extended key usage is not timestamping alone")]
     LeafUsage,
-    /// The leaf's extended key usage is not critical.
+    /// RFC 3161 §2.3 demands it, and OpenSSL checks.
     #[error("the leaf's extended key usage is not critical")]
     UsageNotCritical,
     /// The leaf's key usage allows no signatures, or more than them.
@@ -221,7 +221,7 @@ pub enum ChainError {
     /// An issuer that may not issue for timestamping.
     #[error("an intermediate certificate's extended key usage lacks timestamping")]
     IntermediateUsage,
-    /// An algorithm that is not of the issuer's key, or not supported (SHA-1, for example).
+    /// SHA-1, for example, or ECDSA below an RSA key.
     #[error(
         "a certificate is signed by algorithm {0}, which is not supported with its issuer's key"
     )]
@@ -232,10 +232,10 @@ pub enum ChainError {
     /// A leaf alone.
     #[error("the chain needs the leaf and at least its issuer")]
     NoIssuer,
-    /// The last certificate is not a root.
+    /// Clients take the last certificate of the trusted root for the anchor.
     #[error("the last certificate is not a self-signed root")]
     AnchorNotSelfSigned,
-    /// The signing key is not the leaf's.
+    /// Every token would be refused; so the service does not start.
     #[error("the signing key is not the key of the leaf")]
     OtherKey,
 }

@@ -67,7 +67,7 @@ impl MessageImprint {
 /// Why a message imprint cannot be stamped.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ImprintError {
-    /// Not DER of a `MessageImprint`.
+    /// Of a request, or in a token.
     #[error("the message imprint is not valid DER")]
     Malformed,
     /// SHA-1 and everything else that is not SHA-256, SHA-384 or SHA-512.

@@ -48,7 +48,7 @@ impl Nonce {
 /// Why a nonce is not accepted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum NonceError {
-    /// Longer than 64 bytes.
+    /// RFC 3161 sets no limit; OpenSSL sends 8 bytes.
     #[error("the nonce is longer than {MAX_NONCE_LEN} bytes")]
     TooLong,
     /// Not the shortest encoding of its value.

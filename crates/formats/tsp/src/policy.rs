@@ -60,7 +60,7 @@ pub enum PolicyError {
     /// Longer than any policy in use; refused before it is split into arcs (CVE-2025-66564).
     #[error("the policy identifier is too long")]
     TooLong,
-    /// Not an object identifier.
+    /// Of a request, a token, or the configuration.
     #[error("the policy is not an object identifier")]
     Malformed,
 }

@@ -162,8 +162,8 @@ impl UnsignedToken {
     /// Puts the signature in place and gives the finished response.
     ///
     /// `key` is the signer's; it must be the leaf's. With `verify` the signature is checked with
-    /// it, which costs twice what signing with P-256 does; without, a wrong signature leaves
-    /// the house, so a caller may leave it out only for most tokens of a key that it holds.
+    /// it, which costs twice what signing with P-256 does; without, a wrong signature goes
+    /// out, so a caller may leave it out only for most tokens of a key that it holds.
     ///
     /// # Errors
     /// [`TokenError::OtherKey`], [`TokenError::SignatureLength`], [`TokenError::Signature`].
@@ -311,10 +311,10 @@ pub enum TokenError {
     /// The time cannot be written.
     #[error("the time is outside the years 1970 to 9999")]
     Time,
-    /// The signer's key is not the leaf's.
+    /// Found before the signature is looked at: a wrong key slot.
     #[error("the signature is from another key than the leaf's")]
     OtherKey,
-    /// No signature, or one that is too long to be ECDSA.
+    /// A backend that answers in another form, or with nothing.
     #[error("a signature of {0} bytes is not one of ECDSA")]
     SignatureLength(usize),
     /// The signer signed something else, or with something else.

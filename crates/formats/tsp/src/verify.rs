@@ -175,7 +175,7 @@ pub enum VerifyError {
     /// The response's structure is wrong.
     #[error(transparent)]
     Malformed(#[from] MalformedResponse),
-    /// The trusted certificates are not the chain of an authority.
+    /// A fault of the trusted root, and none of the token.
     #[error("the trusted timestamp authority's chain is not usable")]
     Chain(#[source] ChainError),
     /// Something else was stamped.
@@ -193,25 +193,26 @@ pub enum VerifyError {
     /// The authority's name in the token is not the leaf's subject.
     #[error("the timestamp names another authority than its certificate")]
     TsaName,
-    /// A certificate in the token is not one of the trusted chain.
+    /// A token brings nothing that is believed; one that brings another chain is of another
+    /// authority.
     #[error("the timestamp carries a certificate that is not in the trusted chain")]
     EmbeddedCertificate,
-    /// The signed digest is not of the token's content.
+    /// Somebody changed the `TSTInfo`: time, serial number or imprint.
     #[error("the timestamp's message digest does not match its content")]
     MessageDigest,
-    /// The signature algorithm is not one for the leaf's key.
+    /// Also a digest that nobody should use any more.
     #[error("the timestamp's signature algorithm does not fit the authority's key")]
     Algorithm,
-    /// The signature does not verify.
+    /// Of another authority with the same names, or altered.
     #[error("the timestamp's signature does not verify")]
     Signature(#[source] SignatureError),
-    /// A certificate of the chain was not valid at the time of the token.
+    /// The authority's clock was wrong, or it signed after its end.
     #[error("the timestamp authority's chain was not valid at the time of the timestamp")]
     OutsideValidity,
-    /// Another nonce than the request's.
+    /// An older answer, played again.
     #[error("the timestamp does not repeat the request's nonce")]
     Nonce,
-    /// Another policy than the request's.
+    /// RFC 3161 §2.4.2: it is the one that was asked for, or none is granted.
     #[error("the timestamp is under another policy than the request's")]
     Policy,
 }

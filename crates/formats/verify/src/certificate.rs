@@ -58,10 +58,10 @@ impl PinnedCertificate {
 /// Why a certificate cannot be pinned.
 #[derive(Debug, Error)]
 pub enum PinnedCertificateError {
-    /// Not PEM of certificates.
+    /// In the file of the certificate or in that of its chain.
     #[error("not PEM certificates: {0}")]
     Pem(#[from] x509::PemError),
-    /// The signing certificate must be one.
+    /// The chain has a file of its own.
     #[error("{0} certificates were given where one is needed")]
     NotOne(usize),
     /// Nothing says what makes the certificate trusted.

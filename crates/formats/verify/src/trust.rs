@@ -343,10 +343,10 @@ fn host_of(url: &str) -> Option<&str> {
 /// Why a trusted root cannot be used at all.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// More than [`MAX_TRUSTED_ROOT_LEN`] bytes.
+    /// Found before anything is parsed.
     #[error("the trusted root is longer than {MAX_TRUSTED_ROOT_LEN} bytes")]
     TooLong,
-    /// Not JSON of a trusted root.
+    /// Nothing of it is used then: what was not understood may be what ended.
     #[error("not a Sigstore trusted root: {0}")]
     Json(#[from] serde_json::Error),
     /// More logs or authorities than any deployment has.

@@ -21,7 +21,7 @@ pub enum NameError {
     /// [`is_deceptive`], as it is or as percent escapes.
     #[error("it holds the character U+{0:04X}, which is not seen as what it is")]
     Character(u32),
-    /// A segment `.` or `..`.
+    /// URL parsers take such segments away before they ask.
     #[error("it holds a dot segment")]
     DotSegment,
     /// `\`.

@@ -34,12 +34,12 @@ impl Writers {
     pub(crate) async fn begin(&self) -> Result<WriteTransaction<'_>, StoreError> {
         while let Some(mut connection) = self.take_idle()? {
             if sqlx::raw_sql(BEGIN).execute(&mut connection).await.is_ok() {
-                return Ok(WriteTransaction { home: self, connection });
+                return Ok(WriteTransaction { writers: self, connection });
             }
         }
         let mut connection = self.options.connect().await.map_err(unavailable)?;
         sqlx::raw_sql(BEGIN).execute(&mut connection).await.map_err(unavailable)?;
-        Ok(WriteTransaction { home: self, connection })
+        Ok(WriteTransaction { writers: self, connection })
     }
 
     pub(crate) async fn close(&self) {
@@ -66,7 +66,7 @@ impl Writers {
 
 /// A transaction that was begun; see the module's text for what dropping it does.
 pub(crate) struct WriteTransaction<'w> {
-    home: &'w Writers,
+    writers: &'w Writers,
     connection: PgConnection,
 }
 
@@ -93,7 +93,7 @@ impl WriteTransaction<'_> {
         // Postgres warns at COMMIT when it stopped waiting for the synchronous standby: committed here, not there. Its
         // words depend on the server's language, so any warning counts.
         if warnings.is_empty() {
-            self.home.put_back(self.connection);
+            self.writers.put_back(self.connection);
             return Ok(());
         }
         for warning in warnings {
@@ -108,7 +108,7 @@ impl WriteTransaction<'_> {
     async fn rollback(mut self) {
         // When it fails, the connection goes, and the transaction with it.
         if sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await.is_ok() {
-            self.home.put_back(self.connection);
+            self.writers.put_back(self.connection);
         }
     }
 }

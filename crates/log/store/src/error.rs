@@ -6,13 +6,13 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// Why a store did not do what it was asked, sorted by whose fault it is.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// No log of that id is in this database.
+    /// It was never made here, or the database is another one than it was.
     #[error("log {id} is not in this database")]
     UnknownLog {
         /// The id asked for.
         id: i64,
     },
-    /// A log of that name exists with other properties.
+    /// A log keeps its kind, tree id, origin and key; another one needs another name.
     #[error("log {name:?} exists with another {field}")]
     SpecMismatch {
         /// [`crate::LogSpec::name`].

@@ -6,8 +6,6 @@
 //! 2. read the tree head of that size and the known ones of the batch's entries: [`Draft::new`];
 //! 3. read [`Draft::missing`], the left parts of tiles that become full: [`Draft::complete`];
 //! 4. write the [`Plan`], commit, and return [`Plan::into_appended`].
-//!
-//! The algorithm is that of `research/rekor.md` section 10.3, step 3.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};

@@ -353,7 +353,7 @@ pub enum TrustFileError {
         /// Why.
         source: serde_json::Error,
     },
-    /// The trusted root cannot be used.
+    /// Of it whole, nothing is used.
     #[error("the trusted root in {} cannot be used: {source}", .path.display())]
     Root {
         /// Which file.
@@ -399,7 +399,7 @@ pub enum TrustFileError {
         /// By the selector.
         demanded: usize,
     },
-    /// A bundle has room for one log entry.
+    /// The selector of its logs asks for more than one.
     #[error(
         "the signing config demands entries in {0} logs, and a bundle holds one: \
          give the log with --rekor-server-url"

@@ -16,7 +16,7 @@ use crate::process::{Guarded, output};
 /// Longest wait for the first start, which makes an RSA key and several certificates.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// Design 3.2: SIGTERM ends it within 10 s.
+/// What `service::serve` allows itself after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// `countersignd dev` on free ports with its data in a directory.

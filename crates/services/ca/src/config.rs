@@ -179,7 +179,7 @@ pub enum CaConfigError {
     /// More than minutes, or more than the lifetime.
     #[error("backdate_s is {0}, it must be below lifetime_s and at most {MAX_BACKDATE_S}")]
     Backdate(u64),
-    /// Not an HTTP URL.
+    /// A path may follow; `ct/v1/…` is appended.
     #[error("ct url `{0}` is not an http or https URL")]
     CtUrl(String),
     /// No wait, or one that outlasts the request.

@@ -19,7 +19,7 @@ pub enum IssueError {
     /// The token is not a token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// Nobody configured the token's issuer.
+    /// Told by the claim `iss` alone, before anything is verified or asked for.
     #[error("the token's issuer is not accepted here")]
     UnknownIssuer,
     /// The issuer has no key of the token's `kid` and algorithm.
@@ -36,23 +36,23 @@ pub enum IssueError {
     /// The token is no identity for a certificate.
     #[error(transparent)]
     Principal(#[from] PrincipalError),
-    /// The public key cannot be used.
+    /// Of an unsupported kind or size, or not to be read; it is the caller's to change.
     #[error("the public key is not acceptable: {0}")]
     Key(#[from] KeyError),
     /// The public key can be broken.
     #[error("the public key is weak: {0}")]
     WeakKey(#[from] WeakKey),
-    /// The proof of possession does not verify.
+    /// Over other bytes, by another key, or in a form that is no signature.
     #[error("the proof of possession is not a signature by the key over the token's email or sub")]
     Proof,
-    /// The certificate signing request cannot be used.
+    /// The other way to show a key: its key and signature count, its names do not.
     #[error("the certificate signing request is not acceptable: {0}")]
     Csr(#[from] CsrError),
-    /// The identity cannot be written into a certificate.
+    /// The issuer's names are longer, or of other characters, than certificates hold.
     #[error("the identity does not fit into a certificate: {0}")]
     Profile(#[source] ProfileError),
 
-    /// The issuer gives no keys.
+    /// It passes; [`IssueError::retry_after_s`] says when to come back.
     #[error("the token's issuer gives no keys at the moment")]
     IssuerUnavailable(#[source] KeysError),
     /// The issuer answers, and will never answer what is needed as it is configured.
@@ -61,7 +61,7 @@ pub enum IssueError {
     /// The log gives no SCT.
     #[error("the certificate transparency log does not answer")]
     CtUnavailable(#[source] CtError),
-    /// The key's home does not sign.
+    /// The key's backend does not sign.
     #[error("the signing key is not available")]
     Signer(#[from] SignerError),
     /// Too much to do.
@@ -71,13 +71,13 @@ pub enum IssueError {
     /// The log refused what we sent, or answered what is no SCT of it.
     #[error("the certificate transparency log gave no usable SCT")]
     CtBroken(#[source] CtError),
-    /// Our own certificates are not valid now.
+    /// Expired, or the clock is wrong; readiness tells it before.
     #[error("the certificate authority's own certificate is not valid now")]
     AuthorityNotValid,
     /// Its operator ended it.
     #[error("this certificate authority is frozen: it issues no certificates any more")]
     Frozen,
-    /// A certificate could not be made.
+    /// A wrong signature or an encoder's refusal: a fault of ours, and none of the caller's.
     #[error("the certificate could not be made")]
     Issuance(#[source] IssuanceError),
 }

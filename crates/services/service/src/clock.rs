@@ -47,7 +47,7 @@ pub struct OffsetClock {
 }
 
 impl OffsetClock {
-    /// How old a reading of the file may become (design 3.2: "re-read each second").
+    /// How old a reading of the file may become before it is read again.
     const READING_LIFETIME: Duration = Duration::from_secs(1);
 
     /// Reads the offset from `file` now and again each second.

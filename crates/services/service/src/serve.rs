@@ -38,7 +38,7 @@ pub struct ServeLimits {
 }
 
 impl Default for ServeLimits {
-    /// Shutdown must end within 10 s (design 3.2): 8 s for the requests, the rest for the stores.
+    /// Shutdown must end within 10 s, as long as `docker stop` waits: 8 s for the requests, the rest for the stores.
     fn default() -> Self {
         Self {
             first_request: Duration::from_secs(10),

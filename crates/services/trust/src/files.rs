@@ -40,7 +40,7 @@ pub struct TrustFile {
 /// Why trust files were not made.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// Some client would refuse them.
+    /// Each names the client whose rule it is; nothing was written.
     #[error("the trust files would be refused by clients: {}", list(.0))]
     Findings(Vec<Finding>),
     /// A kind of service has no active instance.
@@ -110,7 +110,7 @@ impl TrustFiles {
         TrustFile::new("", "text/html; charset=utf-8", self.page.render(root_json))
     }
 
-    /// What the TUF repository vouches for.
+    /// The targets of the TUF repository.
     pub(crate) fn targets(&self) -> &[Target] {
         &self.targets
     }

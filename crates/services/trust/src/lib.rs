@@ -3,10 +3,10 @@
 //! Builds the trusted root, signing config and key files of one deployment from
 //! its keys and chains, checks them against everything that some official client
 //! demands ([`lint`]), writes them and serves them, with a page that says what to
-//! type. A TUF repository ([`tuf`]) vouches for them to clients that were given its
+//! type. A TUF repository ([`tuf`]) signs them for clients that were given its
 //! root once. Formats: `sigstore_trustroot.proto` of the Sigstore protobuf
-//! specifications, and the TUF specification 1.0; the traps are listed in design
-//! section 4 and tested one by one.
+//! specifications, and the TUF specification 1.0; each trap of a client is a [`lint::Finding`], tested
+//! by itself.
 //!
 //! It refuses to: see a private key other than through [`crypto::Signer`], publish
 //! files that a lint finds fault with, and answer anything but 404 for what does not

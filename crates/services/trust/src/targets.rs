@@ -1,4 +1,4 @@
-//! What the TUF repository vouches for: three documents, and single files for older clients.
+//! What the TUF repository signs: three documents, and single files for older clients.
 
 use bytes::Bytes;
 use serde_json::{Value, json};

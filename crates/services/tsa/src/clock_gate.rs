@@ -49,7 +49,7 @@ pub enum NotReady {
         /// How far, in seconds.
         behind_s: u64,
     },
-    /// A certificate of the chain has expired or is not valid yet.
+    /// Clients refuse such a token; a clock that is wrong is the likelier cause.
     #[error("the authority's certificate chain is not valid at this time")]
     OutsideValidity,
 }

@@ -54,7 +54,8 @@ pub enum ConfigError {
     /// The key is not of a type that clients accept.
     #[error("the timestamp authority's key is not usable")]
     Key(#[source] TokenError),
-    /// The signer does not use the algorithm that tokens name.
+    /// Each kind of key has one algorithm in tokens; a signer of another would have every token
+    /// refused.
     #[error("the signer's algorithm is not the one for its key in timestamp tokens")]
     Algorithm,
 }

@@ -5,13 +5,13 @@ use super::set::{MAX_ENTRIES, MAX_PATTERNS};
 /// Why an issuer cannot be trusted as configured.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IssuerConfigError {
-    /// Not an absolute `https` URL without user, query and fragment.
+    /// The claim `iss` is compared with it whole, and metadata is asked for below it.
     #[error("issuer URL `{0}` must be https, without user, query or fragment")]
     Url(String),
     /// An exact URL that reads like a pattern.
     #[error("issuer URL `{0}` holds `*`: a pattern of URLs is a `url_pattern`")]
     Wildcard(String),
-    /// `http`, where it is not allowed.
+    /// Whoever is between us and the issuer would choose its keys.
     #[error("issuer URL `{0}` may be http only on a loopback host with allow_loopback_http")]
     PlainHttp(String),
     /// No audience: every token of the issuer would do.
@@ -23,10 +23,10 @@ pub enum IssuerConfigError {
     /// An empty list: no token would do.
     #[error("issuer `{0}` needs at least one algorithm")]
     NoAlgorithm(String),
-    /// Not `scheme://host`.
+    /// The names that it allows are compared by host, so a path would allow nothing more.
     #[error("subject domain `{0}` must be scheme://host and nothing more")]
     SubjectDomain(String),
-    /// A domain that is not the issuer's own.
+    /// One issuer could give the names of another's domain.
     #[error("subject domain `{subject_domain}` is not of the issuer's host `{issuer_host}`")]
     ForeignSubjectDomain {
         /// As configured.
@@ -34,10 +34,10 @@ pub enum IssuerConfigError {
         /// Host of the issuer's URL.
         issuer_host: String,
     },
-    /// Not an absolute URL, or with a final slash.
+    /// Names of jobs begin with it, and a path follows.
     #[error("base URL `{0}` must be an absolute URL without a final slash, query or fragment")]
     BaseUrl(String),
-    /// A setting that the kind needs.
+    /// The settings of each kind are in `docs/ci-issuers.md`.
     #[error("type `{kind}` needs `{setting}`")]
     MissingSetting {
         /// The configured type.
@@ -71,13 +71,13 @@ pub enum IssuerConfigError {
         /// What else does.
         or_domains: &'static str,
     },
-    /// Addresses of every domain of the world.
+    /// An account with a freely chosen address, at any provider, would be that address.
     #[error(
         "issuer `{0}` could vouch for every e-mail address: list the `domains` that are its own, or \
          write `open_to_all = true`"
     )]
     NoDomains(String),
-    /// A pattern for issuers of whoever.
+    /// Anybody may have a cluster or an organisation at the platforms that patterns are for.
     #[error(
         "issuer pattern `{0}` is of every issuer that its wildcards fit: list those that count as `iss` \
          in `required_claims`, whole, or write `open_to_all = true`"
@@ -101,7 +101,7 @@ pub enum IssuerConfigError {
         /// What would move them apart.
         settings: String,
     },
-    /// The same, where the certificate's issuer would be the same too.
+    /// Even a verifier that demands the issuer too would be deceived.
     #[error(
         "issuers `{one}` and `{other}` both vouch for {names}, and not even the certificate's issuer \
          would tell them apart: set {settings} so that they do not; `shares_names_with` cannot part them"
@@ -139,7 +139,7 @@ pub enum IssuerConfigError {
         /// As configured.
         url: String,
     },
-    /// Its own URL, which no second entry has.
+    /// Two entries of one `url` share its names without saying so.
     #[error(
         "`shares_names_with` of the issuer `{0}` has the issuer's own `url`: write that of the other \
          entry"
@@ -155,7 +155,7 @@ pub enum IssuerConfigError {
         /// As configured.
         value: String,
     },
-    /// `email_verified` tells nothing of another claim.
+    /// Else an address that nobody checked would be certified.
     #[error(
         "`name_claim = {0}` needs `skip_email_verification = true`: `email_verified` says nothing of \
          it. Only for a claim that users cannot set themselves"

@@ -117,7 +117,7 @@ pub enum PrincipalError {
          only where no client looks for them (SmtpUTF8Mailbox, RFC 9598)"
     )]
     LocalPart,
-    /// An address that the issuer is not configured to vouch for.
+    /// Its domain is not in `domains`; which are is not told.
     #[error("the e-mail address is of a domain that this issuer is not configured for")]
     EmailDomain,
     /// The claim that the operator chose names nobody.
@@ -135,7 +135,7 @@ pub enum PrincipalError {
     /// The subject is not a URI below the issuer's subject domain.
     #[error("claim `sub` is not a URI below {0}")]
     SubjectDomain(String),
-    /// Not a SPIFFE ID of a workload in a trust domain of the issuer's.
+    /// Of another trust domain, or of a trust domain itself, which is nobody's.
     #[error("claim `sub` is not the SPIFFE ID of a workload in a trust domain of this issuer")]
     TrustDomain,
     /// A user's name that would pass for another, for an address or for a URI.
@@ -144,7 +144,7 @@ pub enum PrincipalError {
          not in Unicode's normal form C"
     )]
     Username,
-    /// Two texts would be one name: `ä`, which is escaped, and `%C3%A4`, which is kept.
+    /// `ä`, which is escaped, and `%C3%A4`, which is kept.
     #[error(
         "claim `{0}` holds a percent-escape of a character that names have as it is, or escaped \
          themselves: two texts would be one name"
@@ -169,7 +169,7 @@ pub enum PrincipalError {
     /// Not `owner/name` as GitHub makes them, or a path that leads out of it.
     #[error("claim `{0}` does not begin with the name of a repository")]
     Repository(&'static str),
-    /// Not the owner in `repository`.
+    /// Two claims of one fact disagree, so neither is believed.
     #[error("claim `repository_owner` is not the owner of the repository")]
     RepositoryOwner,
     /// Not what the CI makes: a number, UUID, commit, ref or path of another form.
@@ -181,7 +181,7 @@ pub enum PrincipalError {
     /// An organisation, workspace or controller that the issuer is not trusted for.
     #[error("claim `{0}` is of an owner that this issuer is not configured for")]
     Owner(&'static str),
-    /// A repository on a host that the issuer may not speak for.
+    /// Whoever may write the claim would choose the forge.
     #[error("claim `{0}` names a repository on a host that this issuer is not configured for")]
     SourceHost(&'static str),
     /// Two claims that cannot both be true.
@@ -190,10 +190,10 @@ pub enum PrincipalError {
     /// A claim that the controller's administrators defined.
     #[error("claim `{0}` does not hold what the configuration says")]
     DefinedClaim(String),
-    /// Not one of the values that the issuer's configuration demands.
+    /// One of `required_claims` is absent, or has none of the values listed there.
     #[error("claim `{0}` is not what the issuer's configuration demands")]
     Required(String),
-    /// A pipeline that may be for the changes of a fork, in the name of the project.
+    /// Whoever opens a pull request would sign in the name of the project.
     #[error("the pipeline may run changes of a fork, which have no name of their own")]
     Fork,
     /// `sc://`: not a pipeline.
@@ -202,7 +202,7 @@ pub enum PrincipalError {
     /// Somebody may have been logged in to the job.
     #[error("the job was run again with SSH, which this issuer is not configured for")]
     SshRerun,
-    /// A claim that a template needs.
+    /// Where a token may lack it, the template writes it with `?`.
     #[error("claim `{0}` is missing, which the template `{1}` needs")]
     TemplateMissing(String, &'static str),
     /// A claim of another type or form than a template takes, or too long.

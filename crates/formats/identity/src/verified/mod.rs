@@ -130,13 +130,13 @@ pub enum VerificationError {
     /// Issued longer ago than the issuer's `max_age_s`, or without `iat` to tell.
     #[error("the token is older than its issuer's tokens may be")]
     TooOld,
-    /// Valid for longer than the issuer's `max_lifetime_s`.
+    /// By `max_lifetime_s`: a stolen token is good for as long.
     #[error("the token is valid for longer than its issuer's tokens may be")]
     LivesTooLong,
     /// A registered claim is missing or of the wrong type.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// No key of the issuer verifies the signature.
+    /// Altered, or of another issuer that uses the same key id.
     #[error("the token's signature does not verify with the issuer's keys")]
     Signature,
 }

@@ -19,7 +19,7 @@ use crate::{
 /// Where a build runs, as far as it can be told from inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildEnvironment {
-    /// A machine that no platform vouches for.
+    /// A machine of which no platform says anything.
     Local(LocalBuild),
     /// A job of GitHub Actions.
     Github(Box<GithubBuild>),
@@ -110,7 +110,7 @@ pub enum EnvironmentError {
     /// The variable that shows the CI is set, this one is not.
     #[error("the environment is a CI job's, but {0} is not set")]
     MissingVariable(&'static str),
-    /// The token is a job's, but lacks this claim.
+    /// Without it the statement would say less than the certificate, or something else.
     #[error("the identity token is a CI job's, but has no claim `{0}`")]
     MissingClaim(&'static str),
 }

@@ -81,10 +81,10 @@ pub enum MalformedResponse {
     /// A granted response with text or failure bits beside its token.
     #[error("the granted status carries more than its number")]
     Status,
-    /// Not CMS signed data, version 3, around a `TSTInfo` of version 1.
+    /// Others are allowed by CMS and written by no authority that follows RFC 3161.
     #[error("the token is not CMS signed data of version 3 around a TSTInfo of version 1")]
     ContentType,
-    /// Digest algorithms that are not exactly the signer's.
+    /// Nobody signs the list, so it may say nothing but what the signer says.
     #[error("the token names other digest algorithms than its signer's")]
     DigestAlgorithms,
     /// Not exactly one signer by issuer and serial number, with signed attributes.

@@ -77,7 +77,7 @@ pub enum IdentityTokenError {
     /// The payload is no JSON object of claims.
     #[error("the identity token's claims cannot be read; get a new one from the issuer")]
     Claims,
-    /// Neither `email` nor `sub`.
+    /// The CA wants a signature over one of them.
     #[error("the identity token names nobody: it has neither `email` nor `sub`")]
     NoSubject,
 }

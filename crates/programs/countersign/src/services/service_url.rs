@@ -102,10 +102,10 @@ pub enum ServiceUrlError {
     /// More than 8 KiB.
     #[error("the URL is too long")]
     TooLong,
-    /// Not a URL.
+    /// Often a host without a scheme before it.
     #[error("not a URL: {0}; write it as http://host:port or https://host")]
     Syntax(#[from] url::ParseError),
-    /// Neither `http` nor `https`.
+    /// `localhost:3001` reads as scheme `localhost`, for one.
     #[error("the URL has scheme `{0}`; write it as http://host:port or https://host")]
     Scheme(String),
     /// A token would be read on its way. Without credentials and query.

@@ -47,13 +47,13 @@ pub enum SigningError {
     /// No subject that a verifier could look for.
     #[error("no subject of the statement has a SHA-256 or SHA-512 digest: add one")]
     SubjectDigest,
-    /// No ephemeral key.
+    /// The system's source of randomness failed.
     #[error("no ephemeral key can be made: {0}")]
     Key(#[from] KeyError),
     /// The key gave no signature.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The key gave another key's signature.
+    /// The two halves of a key file do not belong together; nothing was sent.
     #[error("the signing key gave a signature that its public half does not verify: {0}")]
     Signature(#[from] SignatureError),
     /// A service gave nothing usable.
@@ -77,7 +77,7 @@ pub enum SigningError {
 }
 
 impl SigningError {
-    /// The process's exit code (design 3.3).
+    /// The process's exit code; scripts rely on it.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

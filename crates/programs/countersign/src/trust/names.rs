@@ -94,7 +94,7 @@ pub enum InstanceError {
     /// It is there and cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Longer than any.
+    /// Found before it is parsed.
     #[error("it is longer than {MAX_INSTANCE_LEN} bytes")]
     TooLong,
     /// Not the document, or one of a newer version.

@@ -268,16 +268,16 @@ fn shown(url: &str) -> String {
 /// Why there is no pinned trust to use.
 #[derive(Debug, Error)]
 pub enum PinError {
-    /// Nothing was pinned.
+    /// In this directory; `COUNTERSIGN_TRUST_DIR` names another.
     #[error("no trust is pinned: run `countersign trust init`")]
     Nothing,
-    /// Something was pinned already.
+    /// Forgetting an instance silently would let whoever repeats a command choose whom to trust.
     #[error("the instance at {url} is pinned already: --replace forgets it")]
     Taken {
         /// Without credentials.
         url: String,
     },
-    /// The root is not the one of the checksum.
+    /// Or somebody stands between us and the repository. Nothing was pinned.
     #[error("the root of the trust repository has another checksum: it is of another instance")]
     AnotherRoot,
     /// The URL is none.
@@ -317,7 +317,7 @@ impl From<ServiceError> for PinError {
 }
 
 impl PinError {
-    /// The process's exit code (design 3.3).
+    /// The process's exit code; scripts rely on it.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -198,7 +198,7 @@ pub enum TufError {
     /// The repository did not answer, or lacks a file.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// What the repository gave does not follow from what is trusted.
+    /// Rollback, foreign signatures, expired metadata: the pin stays as it was.
     #[error("the trust repository gave what is not to be trusted: {0}")]
     Refused(String),
     /// What was known cannot be kept.

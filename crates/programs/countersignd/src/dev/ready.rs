@@ -10,7 +10,7 @@ use crate::{
     services::timestamp_url,
 };
 
-/// `ready.json`: its members are fixed by design section 3.2, in this order.
+/// `ready.json`: scripts read its members, so they stay, in this order.
 #[derive(Debug, Serialize)]
 pub(super) struct Ready {
     ca: String,

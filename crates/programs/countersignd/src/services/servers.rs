@@ -152,6 +152,6 @@ mod tests {
     #[test]
     fn a_stop_takes_less_than_ten_seconds() {
         let longest = FRONT_PATIENCE + BACK_PATIENCE + LOGS_PATIENCE + BACKGROUND_PATIENCE;
-        assert!(longest < Duration::from_secs(10), "design 3.2: {longest:?}");
+        assert!(longest < Duration::from_secs(10), "SIGTERM is to end within 10 s: {longest:?}");
     }
 }

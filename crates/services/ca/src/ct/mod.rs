@@ -132,7 +132,7 @@ pub enum CtError {
         /// Seconds until then.
         retry_after_s: u64,
     },
-    /// No answer in time.
+    /// Of [`CtConfig::timeout_ms`]; the log may have sequenced the precertificate.
     #[error("the log did not answer in time")]
     Deadline,
     /// No connection, or an answer without end.

@@ -235,7 +235,7 @@ pub enum SourceError {
     /// The metadata is not JSON with `issuer` and `jwks_uri`.
     #[error("the issuer's metadata is not a discovery document")]
     NotADocument,
-    /// The metadata is of another issuer.
+    /// Discovery §4.3: else one issuer could give the keys of another.
     #[error("the issuer's metadata names another issuer, `{0}`")]
     OtherIssuer(String),
     /// The keys would come from another origin.
@@ -264,10 +264,10 @@ pub enum SourceError {
         /// Why.
         reason: std::io::ErrorKind,
     },
-    /// Neither a JWK Set nor PEM public keys.
+    /// A certificate, or the file of a private key, is the usual mistake.
     #[error("{} holds neither a JWK Set nor up to 8 PEM public keys", .0.display())]
     KeysFile(PathBuf),
-    /// No certificate in it.
+    /// An empty list would trust no server at all.
     #[error("{} holds no PEM certificates", .0.display())]
     TlsRootsFile(PathBuf),
     /// Empty, or not what can stand in a header.

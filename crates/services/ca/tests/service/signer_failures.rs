@@ -11,7 +11,7 @@ use http::header;
 
 use crate::stack::{Stack, Wishes};
 
-/// A signer with the right public key, whose home misbehaves.
+/// A signer with the right public key, whose backend misbehaves.
 struct Broken {
     key: LocalSigner,
     fault: Fault,

@@ -43,7 +43,7 @@ pub enum TufError {
     /// What was signed does not verify: never published.
     #[error("a signature of TUF metadata does not verify")]
     Verify(#[source] tough::schema::Error),
-    /// Metadata could not be encoded.
+    /// A fault of ours: all that is encoded was made here.
     #[error("cannot encode TUF metadata")]
     Encode(#[from] serde_json::Error),
     /// A target's name that TUF does not allow.

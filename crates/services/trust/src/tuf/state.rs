@@ -226,7 +226,7 @@ impl Loading<'_> {
         Ok(document)
     }
 
-    /// Metadata that some root vouches for: after a killed rotation not yet the newest.
+    /// Metadata that some root names the keys of: after a killed rotation not yet the newest.
     fn signed<T>(&self, name: &str, bytes: Bytes) -> Result<Document<T>, TufError>
     where
         T: Role + Clone + DeserializeOwned,

@@ -649,7 +649,7 @@ async fn a_new_online_key_comes_in_by_a_new_root() {
 }
 
 #[tokio::test]
-async fn a_new_root_key_is_vouched_for_by_the_old_one() {
+async fn a_new_root_key_is_signed_by_the_old_one() {
     let mut stored = Stored::empty();
     let repository = stored.open().await.unwrap();
     let client = Client::new(&repository.root_json());

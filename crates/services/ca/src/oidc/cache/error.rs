@@ -10,7 +10,7 @@ pub enum KeysError {
     /// The issuer's keys are known, and none fits.
     #[error("the issuer publishes no key of this id and algorithm")]
     UnknownKey,
-    /// The issuer's keys could not be fetched.
+    /// The source tells which step failed, and whether it will pass.
     #[error("the issuer's keys could not be fetched")]
     Unavailable {
         /// What went wrong the last time.
@@ -26,7 +26,7 @@ pub enum KeysError {
         /// When they may be asked for again.
         retry_after_s: u64,
     },
-    /// The issuer is slow, and many wait for it already.
+    /// One slow issuer may not take the places of all others' callers.
     #[error("too many requests wait for the issuer's keys")]
     TooManyWaiting,
     /// Many issuers of one pattern were named that nobody has heard of.
