@@ -1,5 +1,5 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{PublicKey, SignatureError};
+use crypto::{PublicKey, SignatureError, Unsigned};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -78,22 +78,21 @@ impl UnsignedEnvelope {
         let pae = pae(IN_TOTO_PAYLOAD_TYPE, &payload);
         Self { payload, pae }
     }
+}
 
-    /// The exact bytes to sign.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+impl Unsigned for UnsignedEnvelope {
+    type Signed = Envelope;
+    type Error = EnvelopeError;
+
+    const KIND: &'static str = "envelope";
+
+    fn bytes_to_sign(&self) -> &[u8] {
         &self.pae
     }
 
-    /// Finishes the envelope, after it has verified `signature` with `key`.
-    ///
     /// # Errors
     /// [`EnvelopeError::Signature`]: the signer holds another key than it shows.
-    pub fn with_signature(
-        self,
-        signature: &[u8],
-        key: &PublicKey,
-    ) -> Result<Envelope, EnvelopeError> {
+    fn with_signature(self, signature: &[u8], key: &PublicKey) -> Result<Envelope, EnvelopeError> {
         key.verify(&self.pae, signature)?;
         Ok(Envelope {
             payload: self.payload,

@@ -10,8 +10,8 @@ mod submission;
 
 pub use embedded::{EmbeddedSctError, embedded_scts, single_embedded_sct, verify_embedded_sct};
 pub use entry::{
-    LogEntry, PreCertEntry, UnsignedSct, merkle_tree_leaf, pre_entry, signed_data,
-    tree_head_signed_data,
+    LogEntry, PreCertEntry, SignedTreeHead, UnsignedSct, UnsignedTreeHead, merkle_tree_leaf,
+    pre_entry, signed_data, tree_head_signed_data,
 };
 pub use submission::{
     AcceptedChainError, AcceptedChains, MAX_SUBMITTED_CERTIFICATES, Submission, SubmissionError,

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use x509::LeafProfile;
 
 use crate::record::CertificateFacts;
+
 /// Says of a token that is granted that `dry_run_claims` would refuse it, once they are
 /// `required_claims`; and for which claim, but not its value.
 pub(crate) fn dry_run(verified: &VerifiedClaims, issuer: &IssuerConfig, principal: &Principal) {
@@ -22,22 +23,6 @@ pub(crate) fn dry_run(verified: &VerifiedClaims, issuer: &IssuerConfig, principa
             },
             "dry run: claim `{claim}` is not what dry_run_claims demand; the token is granted"
         );
-    }
-}
-
-/// What the key is used for.
-#[derive(Clone, Copy)]
-pub(crate) enum Stage {
-    Precertificate,
-    Certificate,
-}
-
-impl Stage {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Precertificate => "precertificate",
-            Self::Certificate => "certificate",
-        }
     }
 }
 
@@ -72,20 +57,20 @@ impl Trail {
         }
     }
 
-    pub(crate) fn signing(&self, stage: Stage) {
-        self.record(stage, "signing");
+    pub(crate) fn signing(&self, signs: &'static str) {
+        self.record(signs, "signing");
     }
 
-    pub(crate) fn signed(&self, stage: Stage) {
-        self.record(stage, "signed");
+    pub(crate) fn signed(&self, signs: &'static str) {
+        self.record(signs, "signed");
     }
 
-    fn record(&self, stage: Stage, step: &'static str) {
+    fn record(&self, signs: &'static str, step: &'static str) {
         info!(
             target: "audit",
             {
                 ca.step = step,
-                ca.signs = stage.as_str(),
+                ca.signs = signs,
                 ca.issuer = self.issuer,
                 ca.subject = self.subject,
                 ca.subject_alternative_name = self.subject_alternative_name,

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use crypto::{KeyType, PublicKey, Signer};
+use crypto::{KeyType, PublicKey, Signer, Unsigned};
 use identity::{IssuerSet, UnverifiedClaims};
 use service::{Clock, CpuPool};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{
-    CertificateChain, IssuedCertificate, LeafProfile, Precertificate, UnsignedCertificate,
-    UnsignedPrecertificate, positive_serial_number, to_pem,
+    CertificateChain, IssuanceError, IssuedCertificate, LeafProfile, Precertificate,
+    UnsignedCertificate, UnsignedPrecertificate, positive_serial_number, to_pem,
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     ct::{CtClient, CtError},
     oidc::{IssuerHealth, IssuerRefresh, Issuers},
     record::Noted,
-    signing::{Step, Unsigned},
+    signing::Step,
 };
 
 /// Most issuances under way at once: 2,500/s at a log that takes 1.6 s, as one with a
@@ -224,7 +224,7 @@ impl Ca {
     }
 
     /// Signs what could not be signed where it was prepared.
-    async fn finish<U: Unsigned>(
+    async fn finish<U: Unsigned<Error = IssuanceError>>(
         &self,
         step: Step<U>,
         trail: &Trail,
@@ -233,9 +233,9 @@ impl Ca {
             Step::Signed(signed) => return Ok(signed),
             Step::ToSign(unsigned) => unsigned,
         };
-        trail.signing(U::STAGE);
+        trail.signing(U::KIND);
         let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
-        trail.signed(U::STAGE);
+        trail.signed(U::KIND);
         let authority = Arc::clone(&self.authority);
         let verify = move || unsigned.with_signature(&signature, authority.chain.public_key());
         Ok(self.cpu.run_next(verify).await??)

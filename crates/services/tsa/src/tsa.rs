@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use crypto::{Signer, SignerError, random_bytes};
+use crypto::{Signer, SignerError, Unsigned, random_bytes};
 use futures::{FutureExt, future::BoxFuture};
 use service::{Clock, CpuPool};
 use tokio::runtime::Handle;
@@ -136,8 +136,9 @@ impl Tsa {
     fn finish(&self, signed: SignedToken) -> Result<IssuedToken, Refusal> {
         let SignedToken { prepared: PreparedToken { token, serial, gen_time }, signature } = signed;
         let count = self.prepared.fetch_add(1, Ordering::Relaxed);
-        let verify = count.is_multiple_of(self.verify_every);
-        let response = token.with_signature(&signature?, self.signer.public_key(), verify)?;
+        let token =
+            if count.is_multiple_of(self.verify_every) { token } else { token.unverified() };
+        let response = token.with_signature(&signature?, self.signer.public_key())?;
         Ok(IssuedToken { response, serial, gen_time })
     }
 }

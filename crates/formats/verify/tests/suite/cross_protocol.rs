@@ -2,7 +2,7 @@
 //! other way round.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use provenance::{IN_TOTO_PAYLOAD_TYPE, ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Authority, Check, Conditions, UnverifiedBundle, Verified, VerifyError, verify,

@@ -1,6 +1,6 @@
 //! What a CT log takes, stores and signs.
 
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use der::{Decode, Encode};
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
@@ -453,4 +453,22 @@ fn takes_another_certificate_of_a_served_ca_and_logs_the_known_one() {
     let sent = [precertificate.der(), foreign.intermediate()];
     let error = ct::validate_chain(&sent, &accepted(&known)).unwrap_err();
     assert_eq!(error, ct::SubmissionError::UnknownIssuer);
+}
+
+#[test]
+fn a_tree_head_takes_its_logs_signature_and_no_other() {
+    let key = |key_type| LocalSigner::generate(key_type, "log").unwrap();
+    let log = key(KeyType::EcdsaP256);
+    let unsigned = ct::UnsignedTreeHead::new(1, 2, [0xbb; 32]);
+    assert_eq!(unsigned.bytes_to_sign(), ct::tree_head_signed_data(1, 2, &[0xbb; 32]));
+    let sign = |signer: &LocalSigner| {
+        let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
+        unsigned.clone().with_signature(&signature, log.public_key())
+    };
+    let signed = sign(&log).unwrap();
+    assert_eq!((signed.timestamp_ms, signed.tree_size, signed.root_hash), (1, 2, [0xbb; 32]));
+    let (algorithm, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
+    assert_eq!(algorithm, ct::SHA256_WITH_ECDSA);
+    log.public_key().verify(unsigned.bytes_to_sign(), signature).unwrap();
+    assert_eq!(sign(&key(KeyType::EcdsaP256)), Err(SctError::SignatureMismatch));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::Signer;
+use crypto::{Signer, Unsigned};
 use service::{Clock, CpuPool};
 use store::{IdentityHash, NewEntry, StoredEntry};
 use x509::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crypto::{PublicKey, Signer, SignerError};
+use crypto::{PublicKey, Signer, SignerError, Unsigned};
 use tlog::{Checkpoint, KeyIdKind, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
