@@ -28,7 +28,7 @@ mod rekor1;
 pub use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesIdentity,
 };
-pub use error::{ReadError, RecheckError, SigningError, StartError, StopReason, SubmitError};
+pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError};
 pub use fsck::{Finding, FsckError, FsckReport, MAX_FINDINGS, fsck};
 pub use reader::MAX_ENTRIES_PER_READ;
 pub use rekor1::{Rekor1, Rekor1Error, tree_id};

@@ -1,9 +1,9 @@
 //! The trail of every use of the CA's key: an event before and after each signature.
 //!
-//! A "signing" without its "signed" tells of a crash or a failed signer. Fields name what was
-//! certified; tokens, keys and other claims never appear.
+//! Fields name what is certified; tokens, keys and other claims never appear.
 
 use identity::{IssuerConfig, Principal, VerifiedClaims};
+use service::{KeyUse, Record};
 use tracing::{info, warn};
 use x509::LeafProfile;
 
@@ -33,11 +33,10 @@ pub(crate) struct Trail {
     subject_alternative_name: String,
     serial_number: String,
     key_sha256: String,
-    signer: String,
 }
 
 impl Trail {
-    pub(crate) fn new(profile: &LeafProfile, signer: &str) -> Self {
+    pub(crate) fn new(profile: &LeafProfile) -> Self {
         let extensions = &profile.extensions;
         Self {
             issuer: extensions.issuer.clone().unwrap_or_default(),
@@ -45,7 +44,6 @@ impl Trail {
             subject_alternative_name: profile.subject_alternative_name.as_str().to_owned(),
             serial_number: hex::encode(profile.serial_number),
             key_sha256: hex::encode(profile.public_key.spki_sha256()),
-            signer: signer.to_owned(),
         }
     }
 
@@ -56,27 +54,21 @@ impl Trail {
             subject_alternative_name: self.subject_alternative_name.clone(),
         }
     }
+}
 
-    pub(crate) fn signing(&self, signs: &'static str) {
-        self.record(signs, "signing");
-    }
-
-    pub(crate) fn signed(&self, signs: &'static str) {
-        self.record(signs, "signed");
-    }
-
-    fn record(&self, signs: &'static str, step: &'static str) {
+impl Record for Trail {
+    fn write(&self, KeyUse { step, signs, key_id }: KeyUse<'_>) {
         info!(
             target: "audit",
             {
-                ca.step = step,
+                ca.step = step.as_str(),
                 ca.signs = signs,
                 ca.issuer = self.issuer,
                 ca.subject = self.subject,
                 ca.subject_alternative_name = self.subject_alternative_name,
                 ca.serial_number = self.serial_number,
                 ca.key_sha256 = self.key_sha256,
-                ca.signer = self.signer,
+                ca.signer = key_id,
             },
             "certificate authority key in use"
         );

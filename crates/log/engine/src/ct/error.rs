@@ -1,10 +1,11 @@
 //! What can go wrong in the CT log.
 
-use service::Overloaded;
+use crypto::SignerError;
+use service::{Overloaded, SignError};
 use thiserror::Error;
 use x509::{SctError, ct::SubmissionError};
 
-use crate::{ReadError, SigningError, SubmitError};
+use crate::{ReadError, SubmitError};
 
 /// Why the CT log did not do what it was asked, sorted by whose fault it is.
 #[derive(Debug, Error)]
@@ -32,7 +33,7 @@ pub enum CtError {
     Read(#[from] ReadError),
     /// The log's key gave no signature.
     #[error("the log's key gave no signature")]
-    Signing(#[from] SigningError),
+    Signing(#[from] SignerError),
     /// The key's signature does not verify, or the log's key cannot sign SCTs.
     #[error("the log's signature does not verify")]
     Signature(#[source] SctError),
@@ -47,5 +48,15 @@ pub enum CtError {
 impl From<Overloaded> for CtError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
+    }
+}
+
+impl From<SignError<SctError>> for CtError {
+    fn from(error: SignError<SctError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signing(source),
+            SignError::Signature(source) => Self::Signature(source),
+            SignError::Overloaded(_) => Self::Overloaded,
+        }
     }
 }

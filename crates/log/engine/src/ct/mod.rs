@@ -8,5 +8,4 @@ pub(crate) use self::service::identity_of_leaf;
 pub use self::{
     error::CtError,
     service::{CtLog, Submitted},
-    tree_head::SignedTreeHead,
 };

@@ -1,5 +1,5 @@
 use crypto::{SignatureError, SignerError};
-use service::Overloaded;
+use service::{Overloaded, SignError};
 use thiserror::Error;
 
 use crate::{ReadError, SubmitError};
@@ -22,4 +22,14 @@ pub enum Rekor1Error {
     /// Too much waits to be verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+}
+
+impl From<SignError<SignatureError>> for Rekor1Error {
+    fn from(error: SignError<SignatureError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signing(source),
+            SignError::Signature(source) => Self::Signature(source),
+            SignError::Overloaded(source) => Self::Overloaded(source),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crypto::Signer;
 use entry::rekor1::EntryId;
-use service::CpuPool;
+use service::{CpuPool, SigningKey};
 use store::{IndexKey, MAX_SEARCH_RESULTS, NewEntry, StoredEntry};
 use tlog::{Hash, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -66,8 +66,7 @@ impl Rekor1 {
         let (store, record) = (Arc::clone(&log.store), log.record.clone());
         tasks.spawn(Arc::clone(&keeper).run(store, record, shutdown));
         let promises = Promises {
-            signer,
-            public_key: log.public_key().clone(),
+            key: SigningKey::new(signer, log.public_key().clone(), cpu.clone()),
             cpu: cpu.clone(),
             keeper,
             log_id: *log.key_id(),
@@ -101,11 +100,12 @@ impl Rekor1 {
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
         let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.promise };
-        let promised = Promised { index, integrated_at: integrated.integrated_at, body: &body };
-        let set = self.promises.promise(&promised, stored).await?;
+        let integrated_at = integrated.integrated_at;
+        let promised = Promised { index, integrated_at, body: body.clone() };
+        let set = self.promises.promise(promised, stored).await?;
         Ok(Vouched {
             index,
-            integrated_at: integrated.integrated_at,
+            integrated_at,
             leaf_hash: integrated.leaf_hash,
             body,
             path: integrated.path,
@@ -135,8 +135,8 @@ impl Rekor1 {
             return Err(ReadError::Damaged { index }.into());
         }
         let StoredEntry { integrated_at, body, promise, .. } = row;
-        let promised = Promised { index, integrated_at, body: &body };
-        let set = self.promises.promise(&promised, promise).await?;
+        let promised = Promised { index, integrated_at, body: body.clone() };
+        let set = self.promises.promise(promised, promise).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(Vouched {
             index,
