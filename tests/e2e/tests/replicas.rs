@@ -19,7 +19,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use e2e::Database;
 use engine::{Integrated, Leaves, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
 use postgres::PostgresLogStore;
-use service::SystemClock;
+use service::{CpuPool, SystemClock};
 use sqlx::{Connection, PgConnection};
 use store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
 use tlog::{
@@ -98,6 +98,7 @@ impl Replica {
             signer: Arc::clone(&recorder) as Arc<dyn Signer>,
             tiles: None,
             clock: Arc::new(SystemClock),
+            cpu: CpuPool::new(1),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use const_oid::ObjectIdentifier;
-use crypto::{Signer, sha256};
+use crypto::{Signer, Unsigned, sha256};
 use ct::Sct;
 use wire::bundle::{Bundle, VerificationContent};
 use x509::{

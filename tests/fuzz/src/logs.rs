@@ -1,6 +1,6 @@
 //! Notes, checkpoints, tile paths and the arithmetic of proofs.
 
-use crypto::Signer;
+use crypto::{Signer, Unsigned};
 use tlog::{
     BatchTree, Checkpoint, Edge, Hash, HashRange, KeyIdKind, NoteSignature, ProofError, ProofPlan,
     SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead, UnsignedCheckpoint, leaf_hash, log_key_id,

@@ -1,5 +1,6 @@
 //! What a signed statement says, and whether a policy believes it.
 
+use crypto::Unsigned as _;
 use provenance::{
     BareNames, BuildLevel, CertificateClaims, Forge, GITHUB_WORKFLOW_BUILD_TYPE,
     PREDICATE_TYPE_SLSA_V1, Provenance, STATEMENT_V1, SourceDemand, Statement, UnsignedEnvelope,

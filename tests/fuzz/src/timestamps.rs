@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crypto::{HashAlgorithm, Signer};
+use crypto::{HashAlgorithm, Signer, Unsigned};
 use tsp::{
     MessageImprint, Nonce, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain,
     VerifiedTimestamp, VerifyError, rejection, verify_response, verify_response_over,
@@ -55,7 +55,7 @@ fn answer(request: &TimestampRequest, gen_time: u64) -> Vec<u8> {
     let policy = request.policy().copied().unwrap_or(PolicyOid::SIGSTORE);
     let unsigned = PROFILE.prepare(request, &policy, gen_time, SERIAL).unwrap();
     let signature = P256.sign_now(unsigned.bytes_to_sign()).unwrap();
-    unsigned.with_signature(&signature, P256.public_key(), true).unwrap().into_der()
+    unsigned.with_signature(&signature, P256.public_key()).unwrap().into_der()
 }
 
 /// A request that reads is written the same, and gets a token that its client accepts.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{Signer, sha256};
+use crypto::{Signer, Unsigned, sha256};
 use provenance::{Statement, UnsignedEnvelope};
 use serde_json::Value;
 use tlog::SignedNote;

@@ -155,6 +155,7 @@ impl Home {
                 .clone()
                 .map(|signer| TilesIdentity { origin: tiles_origin.to_owned(), signer }),
             clock,
+            cpu: cpu(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         })

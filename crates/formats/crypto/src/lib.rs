@@ -14,6 +14,7 @@
 //! - [`AuthorityKey`]: the same for keys of CAs and timestamp authorities, RSA up to 8192 bits.
 //! - [`SignatureAlgorithm`]: the table of what is verified, by identifier and key.
 //! - [`Signer`]: how CA, CT, Rekor, TSA and TUF sign; [`LocalSigner`] holds its key in memory.
+//! - [`Unsigned`]: what waits for a signature, and takes none that does not verify.
 //! - [`digest`], [`Hasher`], [`random_bytes`]: hashing and randomness.
 
 mod authority_key;
@@ -23,6 +24,7 @@ mod public_key;
 mod signature_algorithm;
 mod signer;
 mod soundness;
+mod unsigned;
 
 pub use authority_key::{AuthorityKey, KeyFamily};
 pub use digest::{HashAlgorithm, Hasher, digest, sha256};
@@ -30,6 +32,7 @@ pub use local::LocalSigner;
 pub use public_key::{KeyError, KeyType, PublicKey, SignatureError};
 pub use signature_algorithm::SignatureAlgorithm;
 pub use signer::{SignNow, Signer, SignerError};
+pub use unsigned::Unsigned;
 
 /// Returns `N` bytes from the backend's cryptographic random generator.
 ///

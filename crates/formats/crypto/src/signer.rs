@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -23,6 +25,11 @@ pub trait Signer: Send + Sync + 'static {
         None
     }
 
+    /// How long a signature is waited for; then it is [`SignerError::Late`].
+    fn time_limit(&self) -> Duration {
+        SIGNING_TIME
+    }
+
     /// The public half.
     fn public_key(&self) -> &PublicKey;
 
@@ -32,6 +39,10 @@ pub trait Signer: Send + Sync + 'static {
     /// A name for logs and metrics; never secret.
     fn key_id(&self) -> &str;
 }
+
+/// The one limit of every key: a remote one answers in tens of milliseconds, and no service gives
+/// its caller less than twice this.
+const SIGNING_TIME: Duration = Duration::from_secs(5);
 
 /// A key that signs on the thread of the caller; it can do nothing else, least of all be read.
 pub trait SignNow: Send + Sync {
@@ -52,6 +63,14 @@ pub enum SignerError {
         key_id: String,
         /// What the backend said; holds no secret.
         reason: String,
+    },
+    /// The backend did not answer in time; trying again may help.
+    #[error("signing key {key_id} gave no answer in {limit:?}")]
+    Late {
+        /// [`Signer::key_id`].
+        key_id: String,
+        /// [`Signer::time_limit`].
+        limit: Duration,
     },
     /// The backend answered and will not sign: permission, policy or algorithm; trying again does not help.
     #[error("signing key {key_id} refused to sign: {reason}")]

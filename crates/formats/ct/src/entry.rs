@@ -1,8 +1,8 @@
-use crypto::PublicKey;
+use crypto::{PublicKey, Unsigned};
 
 use crate::{
     Sct, SctError,
-    sct::{SHA256_WITH_ECDSA, VERSION_1, log_algorithm},
+    sct::{SHA256_WITH_ECDSA, VERSION_1, encode_digitally_signed, log_algorithm},
     tls::{Reader, put_vector},
 };
 
@@ -165,20 +165,30 @@ impl UnsignedSct {
         Ok(Self { entry, timestamp_ms, message })
     }
 
+    /// The body of the log's entry that keeps this promise.
+    ///
+    /// # Errors
+    /// [`SctError::TooLong`].
+    pub fn merkle_tree_leaf(&self) -> Result<Vec<u8>, SctError> {
+        merkle_tree_leaf(&self.entry, self.timestamp_ms, &[])
+    }
+}
+
+impl Unsigned for UnsignedSct {
+    type Signed = Sct;
+    type Error = SctError;
+
+    const KIND: &'static str = "sct";
+
     /// The bytes to sign, with ECDSA and SHA-256.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+    fn bytes_to_sign(&self) -> &[u8] {
         &self.message
     }
 
-    /// Takes the signature after verifying it.
-    ///
     /// # Errors
     /// [`SctError::LogKey`], [`SctError::SignatureMismatch`].
-    pub fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Sct, SctError> {
-        log_key
-            .verify_with(log_algorithm(log_key)?, &self.message, signature)
-            .map_err(|_| SctError::SignatureMismatch)?;
+    fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Sct, SctError> {
+        verify(&self.message, signature, log_key)?;
         Ok(Sct {
             log_id: log_key.spki_sha256(),
             timestamp_ms: self.timestamp_ms,
@@ -187,12 +197,66 @@ impl UnsignedSct {
             signature: signature.to_vec(),
         })
     }
+}
 
-    /// The body of the log's entry that keeps this promise.
-    ///
-    /// # Errors
-    /// [`SctError::TooLong`].
-    pub fn merkle_tree_leaf(&self) -> Result<Vec<u8>, SctError> {
-        merkle_tree_leaf(&self.entry, self.timestamp_ms, &[])
+/// A tree head that its log has not signed yet.
+#[derive(Clone, Debug)]
+pub struct UnsignedTreeHead {
+    timestamp_ms: u64,
+    tree_size: u64,
+    root_hash: [u8; 32],
+    message: Vec<u8>,
+}
+
+impl UnsignedTreeHead {
+    /// Prepares the head of the tree of `tree_size` entries, as of `timestamp_ms`.
+    #[must_use]
+    pub fn new(timestamp_ms: u64, tree_size: u64, root_hash: [u8; 32]) -> Self {
+        let message = tree_head_signed_data(timestamp_ms, tree_size, &root_hash);
+        Self { timestamp_ms, tree_size, root_hash, message }
     }
+}
+
+impl Unsigned for UnsignedTreeHead {
+    type Signed = SignedTreeHead;
+    type Error = SctError;
+
+    const KIND: &'static str = "tree_head";
+
+    /// The bytes to sign, with ECDSA and SHA-256.
+    fn bytes_to_sign(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// # Errors
+    /// [`SctError::LogKey`], [`SctError::SignatureMismatch`].
+    fn with_signature(
+        self,
+        signature: &[u8],
+        log_key: &PublicKey,
+    ) -> Result<SignedTreeHead, SctError> {
+        verify(&self.message, signature, log_key)?;
+        let Self { timestamp_ms, tree_size, root_hash, message: _ } = self;
+        let digitally_signed = encode_digitally_signed(signature)?;
+        Ok(SignedTreeHead { timestamp_ms, tree_size, root_hash, digitally_signed })
+    }
+}
+
+/// A tree head under its log's signature (RFC 6962 §3.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedTreeHead {
+    /// Unix milliseconds; not before the timestamp of any SCT of the tree.
+    pub timestamp_ms: u64,
+    /// Entries in the tree.
+    pub tree_size: u64,
+    /// Root of the tree.
+    pub root_hash: [u8; 32],
+    /// The signature as TLS `DigitallySigned`.
+    pub digitally_signed: Vec<u8>,
+}
+
+fn verify(message: &[u8], signature: &[u8], log_key: &PublicKey) -> Result<(), SctError> {
+    log_key
+        .verify_with(log_algorithm(log_key)?, message, signature)
+        .map_err(|_| SctError::SignatureMismatch)
 }

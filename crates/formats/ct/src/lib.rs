@@ -9,15 +9,15 @@
 //! - [`LogEntry`], [`PreCertEntry`]: what a log promises to include.
 //! - [`UnsignedSct`], [`Sct`], [`SctError`]: the promise.
 //! - [`merkle_tree_leaf`], [`extra_data`]: what the log stores; [`TimestampedEntry`] reads it.
-//! - [`tree_head_signed_data`]: its tree heads.
+//! - [`UnsignedTreeHead`], [`SignedTreeHead`]: its tree heads.
 
 mod entry;
 mod sct;
 mod tls;
 
 pub use entry::{
-    LogEntry, PreCertEntry, TimestampedEntry, UnsignedSct, extra_data, merkle_tree_leaf,
-    signed_data, tree_head_signed_data,
+    LogEntry, PreCertEntry, SignedTreeHead, TimestampedEntry, UnsignedSct, UnsignedTreeHead,
+    extra_data, merkle_tree_leaf, signed_data, tree_head_signed_data,
 };
 pub use sct::{
     SHA256_WITH_ECDSA, Sct, SctError, decode_digitally_signed, decode_list as decode_sct_list,

@@ -145,3 +145,21 @@ proptest! {
         let _ = ct::decode_sct_list(&bytes);
     }
 }
+
+#[test]
+fn a_tree_head_takes_its_logs_signature_and_no_other() {
+    let key = |key_type| LocalSigner::generate(key_type, "log").unwrap();
+    let log = key(KeyType::EcdsaP256);
+    let unsigned = ct::UnsignedTreeHead::new(1, 2, [0xbb; 32]);
+    assert_eq!(unsigned.bytes_to_sign(), ct::tree_head_signed_data(1, 2, &[0xbb; 32]));
+    let sign = |signer: &LocalSigner| {
+        let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
+        unsigned.clone().with_signature(&signature, log.public_key())
+    };
+    let signed = sign(&log).unwrap();
+    assert_eq!((signed.timestamp_ms, signed.tree_size, signed.root_hash), (1, 2, [0xbb; 32]));
+    let (algorithm, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
+    assert_eq!(algorithm, ct::SHA256_WITH_ECDSA);
+    log.public_key().verify(unsigned.bytes_to_sign(), signature).unwrap();
+    assert_eq!(sign(&key(KeyType::EcdsaP256)), Err(SctError::SignatureMismatch));
+}

@@ -1,4 +1,4 @@
-use crypto::{PublicKey, SignatureError};
+use crypto::{PublicKey, SignatureError, Unsigned};
 use thiserror::Error;
 use wire::dsse::{DsseEnvelope, DsseSignature, IN_TOTO_PAYLOAD_TYPE, pae};
 
@@ -53,18 +53,21 @@ impl UnsignedEnvelope {
         let pae = pae(IN_TOTO_PAYLOAD_TYPE, &payload);
         Self { payload, pae }
     }
+}
 
-    /// The exact bytes to sign.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+impl Unsigned for UnsignedEnvelope {
+    type Signed = DsseEnvelope;
+    type Error = EnvelopeError;
+
+    const KIND: &'static str = "envelope";
+
+    fn bytes_to_sign(&self) -> &[u8] {
         &self.pae
     }
 
-    /// Finishes the envelope, after it has verified `signature` with `key`.
-    ///
     /// # Errors
     /// [`EnvelopeError::Signature`]: the signer holds another key than it shows.
-    pub fn with_signature(
+    fn with_signature(
         self,
         signature: &[u8],
         key: &PublicKey,

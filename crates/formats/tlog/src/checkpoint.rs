@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::PublicKey;
+use crypto::{PublicKey, Unsigned};
 use thiserror::Error;
 
 use crate::{Hash, NoteError, NoteSignature, SignedNote, TreeHead, note::is_key_name};
@@ -73,7 +73,7 @@ fn parse_root(line: &str) -> Option<Hash> {
 
 /// A checkpoint waiting for its log's signature.
 ///
-/// Made only from a committed tree head; [`UnsignedCheckpoint::with_signature`] consumes it.
+/// Made only from a committed tree head.
 #[derive(Debug)]
 pub struct UnsignedCheckpoint {
     text: String,
@@ -87,23 +87,23 @@ impl UnsignedCheckpoint {
     pub fn new(checkpoint: &Checkpoint, key_name: String, key_id: [u8; 32]) -> Self {
         Self { text: checkpoint.to_string(), key_name, key_id }
     }
+}
 
-    /// Exactly what the log's key signs.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+impl Unsigned for UnsignedCheckpoint {
+    type Signed = SignedNote;
+    type Error = NoteError;
+
+    const KIND: &'static str = "checkpoint";
+
+    fn bytes_to_sign(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
-    /// Verifies `signature` with the log's key and makes the note.
+    /// Makes the note.
     ///
     /// # Errors
-    /// [`NoteError::BadSignature`], so that a wrong key slot is found before a byte leaves;
-    /// [`NoteError::KeyName`].
-    pub fn with_signature(
-        self,
-        signature: &[u8],
-        key: &PublicKey,
-    ) -> Result<SignedNote, NoteError> {
+    /// [`NoteError::BadSignature`], [`NoteError::KeyName`].
+    fn with_signature(self, signature: &[u8], key: &PublicKey) -> Result<SignedNote, NoteError> {
         if !is_key_name(&self.key_name) {
             return Err(NoteError::KeyName { name: self.key_name });
         }

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use const_oid::ObjectIdentifier;
-use crypto::{HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, digest, sha256};
+use crypto::{
+    HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, Unsigned, digest, sha256,
+};
 use thiserror::Error;
 
 use crate::{
@@ -105,6 +107,7 @@ impl TokenProfile {
             tst_info,
             signed_attributes,
             certificates: request.certificates(),
+            verified: true,
         })
     }
 
@@ -150,40 +153,17 @@ pub struct UnsignedToken {
     /// DER of the SET, as it is signed; stored under `[0]` instead (RFC 5652 §5.4).
     signed_attributes: Vec<u8>,
     certificates: bool,
+    verified: bool,
 }
 
 impl UnsignedToken {
-    /// The exact bytes to sign: the signed attributes as a DER `SET OF`, RFC 5652 §5.4.
+    /// Takes its signature unverified.
+    ///
+    /// Verifying costs twice what signing with P-256 does, and without it a wrong signature leaves:
+    /// only for most tokens of a key whose other signatures were good.
     #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
-        &self.signed_attributes
-    }
-
-    /// Puts the signature in place and gives the finished response.
-    ///
-    /// `key` is the signer's; it must be the leaf's. With `verify` the signature is checked with
-    /// it, which costs twice what signing with P-256 does; without, a wrong signature goes
-    /// out, so a caller may leave it out only for most tokens of a key that it holds.
-    ///
-    /// # Errors
-    /// [`TokenError::OtherKey`], [`TokenError::SignatureLength`], [`TokenError::Signature`].
-    pub fn with_signature(
-        self,
-        signature: &[u8],
-        key: &PublicKey,
-        verify: bool,
-    ) -> Result<TimestampResponse, TokenError> {
-        if *key != self.profile.public_key {
-            return Err(TokenError::OtherKey);
-        }
-        if signature.is_empty() || signature.len() > MAX_SIGNATURE_LEN {
-            return Err(TokenError::SignatureLength(signature.len()));
-        }
-        if verify {
-            key.verify_with(self.profile.algorithm(), &self.signed_attributes, signature)
-                .map_err(TokenError::Signature)?;
-        }
-        Ok(TimestampResponse(self.encode(signature)))
+    pub fn unverified(self) -> Self {
+        Self { verified: false, ..self }
     }
 
     /// Writes the `TimeStampResp`: lengths from the inside out, then all bytes forward, once.
@@ -228,6 +208,40 @@ impl UnsignedToken {
         out.extend_from_slice(&profile.signature_algorithm);
         put(&mut out, OCTET_STRING, signature);
         out
+    }
+}
+
+impl Unsigned for UnsignedToken {
+    type Signed = TimestampResponse;
+    type Error = TokenError;
+
+    const KIND: &'static str = "timestamp";
+
+    /// The signed attributes as a DER `SET OF`, RFC 5652 §5.4.
+    fn bytes_to_sign(&self) -> &[u8] {
+        &self.signed_attributes
+    }
+
+    /// Gives the finished response. `key` must be the leaf's.
+    ///
+    /// # Errors
+    /// [`TokenError::OtherKey`], [`TokenError::SignatureLength`], [`TokenError::Signature`].
+    fn with_signature(
+        self,
+        signature: &[u8],
+        key: &PublicKey,
+    ) -> Result<TimestampResponse, TokenError> {
+        if *key != self.profile.public_key {
+            return Err(TokenError::OtherKey);
+        }
+        if signature.is_empty() || signature.len() > MAX_SIGNATURE_LEN {
+            return Err(TokenError::SignatureLength(signature.len()));
+        }
+        if self.verified {
+            key.verify_with(self.profile.algorithm(), &self.signed_attributes, signature)
+                .map_err(TokenError::Signature)?;
+        }
+        Ok(TimestampResponse(self.encode(signature)))
     }
 }
 

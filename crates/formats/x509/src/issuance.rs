@@ -1,4 +1,4 @@
-use crypto::PublicKey;
+use crypto::{PublicKey, Unsigned};
 use ct::{LogEntry, PreCertEntry, Sct, SctError, encode_sct_list};
 use der::{Encode, asn1::OctetString};
 use spki::AlgorithmIdentifierOwned;
@@ -35,18 +35,22 @@ impl UnsignedPrecertificate {
         let to_be_signed = ToBeSigned::new(&poisoned, chain.public_key())?;
         Ok(Self { tbs, to_be_signed })
     }
+}
+
+impl Unsigned for UnsignedPrecertificate {
+    type Signed = Precertificate;
+    type Error = IssuanceError;
+
+    const KIND: &'static str = "precertificate";
 
     /// The `TBSCertificate` with poison, to be signed with the issuing key's default algorithm.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+    fn bytes_to_sign(&self) -> &[u8] {
         &self.to_be_signed.tbs_der
     }
 
-    /// Takes the signature after verifying it.
-    ///
     /// # Errors
     /// [`IssuanceError::WrongIssuerKey`], [`IssuanceError::SignatureMismatch`].
-    pub fn with_signature(
+    fn with_signature(
         self,
         signature: &[u8],
         issuer_key: &PublicKey,
@@ -115,26 +119,30 @@ impl UnsignedCertificate {
         Self::from_tbs(&profile.to_tbs(chain)?, chain.public_key())
     }
 
+    fn from_tbs(tbs: &Tbs, issuer_key: &PublicKey) -> Result<Self, IssuanceError> {
+        ToBeSigned::new(tbs, issuer_key).map(Self)
+    }
+}
+
+impl Unsigned for UnsignedCertificate {
+    type Signed = IssuedCertificate;
+    type Error = IssuanceError;
+
+    const KIND: &'static str = "certificate";
+
     /// The `TBSCertificate`, to be signed with the issuing key's default algorithm.
-    #[must_use]
-    pub fn bytes_to_sign(&self) -> &[u8] {
+    fn bytes_to_sign(&self) -> &[u8] {
         &self.0.tbs_der
     }
 
-    /// Takes the signature after verifying it.
-    ///
     /// # Errors
     /// [`IssuanceError::WrongIssuerKey`], [`IssuanceError::SignatureMismatch`].
-    pub fn with_signature(
+    fn with_signature(
         self,
         signature: &[u8],
         issuer_key: &PublicKey,
     ) -> Result<IssuedCertificate, IssuanceError> {
         self.0.finish(signature, issuer_key).map(IssuedCertificate)
-    }
-
-    fn from_tbs(tbs: &Tbs, issuer_key: &PublicKey) -> Result<Self, IssuanceError> {
-        ToBeSigned::new(tbs, issuer_key).map(Self)
     }
 }
 

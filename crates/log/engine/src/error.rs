@@ -2,7 +2,8 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use crypto::{KeyError, SignerError};
+use crypto::KeyError;
+use service::SignError;
 use store::{EntryRefused, StoreError};
 use thiserror::Error;
 use tlog::{EdgeError, Hash, NoteError, ProofError};
@@ -34,7 +35,7 @@ pub enum SubmitError {
     OutcomeUnknown,
     /// The entry is stored, and the key that signs checkpoints gave no signature.
     #[error("the entry is stored, but its checkpoint could not be signed")]
-    Signing(#[source] Arc<SigningError>),
+    Signing(#[source] Arc<SignError<NoteError>>),
     /// A proof made from stored hashes does not verify: the store is damaged.
     #[error("the proof of entry {index} does not verify")]
     ProofInvalid {
@@ -191,18 +192,7 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// The first checkpoint could not be signed.
     #[error("the log's checkpoint could not be signed")]
-    Signing(#[from] SigningError),
-}
-
-/// Why a checkpoint or tree head was not signed.
-#[derive(Debug, Error)]
-pub enum SigningError {
-    /// The signer failed.
-    #[error(transparent)]
-    Signer(#[from] SignerError),
-    /// The signer's answer does not verify with the log's public key.
-    #[error("the signature does not verify with the log's public key")]
-    Signature(#[source] NoteError),
+    Signing(#[from] SignError<NoteError>),
 }
 
 /// Why committed rows were not confirmed.

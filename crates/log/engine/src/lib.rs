@@ -19,12 +19,12 @@
 mod engine;
 mod error;
 mod fsck;
-mod timestamp_signatures;
 mod reader;
+mod timestamp_signatures;
 
 pub use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesIdentity,
 };
-pub use error::{ReadError, RecheckError, SigningError, StartError, StopReason, SubmitError};
+pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError};
 pub use fsck::{EntryRules, Finding, FsckError, FsckReport, Leaves, MAX_FINDINGS, fsck};
 pub use reader::MAX_ENTRIES_PER_READ;

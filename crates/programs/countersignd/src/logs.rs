@@ -140,6 +140,7 @@ impl Logs {
                 signer: Arc::clone(signer),
                 tiles,
                 clock: Arc::clone(&shared.clock),
+                cpu: shared.cpu.clone(),
                 tasks: tasks.clone(),
                 shutdown: shutdown.clone(),
             })

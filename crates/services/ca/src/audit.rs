@@ -1,13 +1,14 @@
 //! The trail of every use of the CA's key: an event before and after each signature.
 //!
-//! A "signing" without its "signed" tells of a crash or a failed signer. Fields name what was
-//! certified; tokens, keys and other claims never appear.
+//! Fields name what is certified; tokens, keys and other claims never appear.
 
 use identity::{IssuerConfig, Principal, VerifiedClaims};
+use service::{KeyUse, Record};
 use tracing::{info, warn};
 use x509::LeafProfile;
 
 use crate::record::CertificateFacts;
+
 /// Says of a token that is granted that `dry_run_claims` would refuse it, once they are
 /// `required_claims`; and for which claim, but not its value.
 pub(crate) fn dry_run(verified: &VerifiedClaims, issuer: &IssuerConfig, principal: &Principal) {
@@ -25,22 +26,6 @@ pub(crate) fn dry_run(verified: &VerifiedClaims, issuer: &IssuerConfig, principa
     }
 }
 
-/// What the key is used for.
-#[derive(Clone, Copy)]
-pub(crate) enum Stage {
-    Precertificate,
-    Certificate,
-}
-
-impl Stage {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Precertificate => "precertificate",
-            Self::Certificate => "certificate",
-        }
-    }
-}
-
 /// The fields of one issuance, rendered once.
 pub(crate) struct Trail {
     issuer: String,
@@ -48,11 +33,10 @@ pub(crate) struct Trail {
     subject_alternative_name: String,
     serial_number: String,
     key_sha256: String,
-    signer: String,
 }
 
 impl Trail {
-    pub(crate) fn new(profile: &LeafProfile, signer: &str) -> Self {
+    pub(crate) fn new(profile: &LeafProfile) -> Self {
         let extensions = &profile.extensions;
         Self {
             issuer: extensions.issuer.clone().unwrap_or_default(),
@@ -60,7 +44,6 @@ impl Trail {
             subject_alternative_name: profile.subject_alternative_name.as_str().to_owned(),
             serial_number: hex::encode(profile.serial_number),
             key_sha256: hex::encode(profile.public_key.spki_sha256()),
-            signer: signer.to_owned(),
         }
     }
 
@@ -71,27 +54,21 @@ impl Trail {
             subject_alternative_name: self.subject_alternative_name.clone(),
         }
     }
+}
 
-    pub(crate) fn signing(&self, stage: Stage) {
-        self.record(stage, "signing");
-    }
-
-    pub(crate) fn signed(&self, stage: Stage) {
-        self.record(stage, "signed");
-    }
-
-    fn record(&self, stage: Stage, step: &'static str) {
+impl Record for Trail {
+    fn write(&self, KeyUse { step, signs, key_id }: KeyUse<'_>) {
         info!(
             target: "audit",
             {
-                ca.step = step,
-                ca.signs = stage.as_str(),
+                ca.step = step.as_str(),
+                ca.signs = signs,
                 ca.issuer = self.issuer,
                 ca.subject = self.subject,
                 ca.subject_alternative_name = self.subject_alternative_name,
                 ca.serial_number = self.serial_number,
                 ca.key_sha256 = self.key_sha256,
-                ca.signer = self.signer,
+                ca.signer = key_id,
             },
             "certificate authority key in use"
         );

@@ -1,6 +1,6 @@
 use crypto::{KeyError, SignerError};
 use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
-use service::Overloaded;
+use service::{Overloaded, SignError};
 use thiserror::Error;
 use wire::{refusal::Reason, rpc::Code};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
@@ -208,6 +208,16 @@ const fn reason_of_principal(error: &PrincipalError) -> Reason {
 impl From<Overloaded> for IssueError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
+    }
+}
+
+impl From<SignError<IssuanceError>> for IssueError {
+    fn from(error: SignError<IssuanceError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signer(source),
+            SignError::Signature(source) => source.into(),
+            SignError::Overloaded(_) => Self::Overloaded,
+        }
     }
 }
 

@@ -32,7 +32,6 @@ mod oidc;
 mod record;
 mod request;
 mod service;
-mod signing;
 
 pub use self::ct::CtError;
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};

@@ -5,7 +5,11 @@
 //! programs that take a line for an event. Never a token, its signature or another claim, but for the audience where
 //! that is what the token is refused for.
 
-use std::{error::Error, time::Instant};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use identity::{UnverifiedFacts, VerificationError};
 use tracing::{Level, event, info};
@@ -52,8 +56,8 @@ macro_rules! line {
 pub(crate) struct Noted {
     /// Of the token, once it could be read.
     pub(crate) facts: Option<UnverifiedFacts>,
-    /// Of the certificate, once its content is decided.
-    pub(crate) certificate: Option<CertificateFacts>,
+    /// Of the certificate, once its content is decided: by a job on another thread.
+    pub(crate) certificate: Arc<OnceLock<CertificateFacts>>,
 }
 
 /// What a line says of a certificate; the rest is in the audit trail, under the same serial number.
@@ -168,7 +172,7 @@ struct TokenFields {
 impl Fields {
     fn of(line: &Line, is_verified: bool) -> Self {
         let token = line.noted.facts.as_ref().map(TokenFields::of);
-        let certificate = line.noted.certificate.as_ref();
+        let certificate = line.noted.certificate.get();
         let (verified, unverified) = if is_verified { (token, None) } else { (None, token) };
         let elapsed_ms = line.begun.elapsed().as_millis();
         Self {

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use crypto::{KeyType, PublicKey, Signer};
+use crypto::{KeyType, PublicKey};
 use identity::{IssuerSet, UnverifiedClaims};
-use service::{Clock, CpuPool};
+use service::{Clock, SigningKey};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{
-    CertificateChain, IssuedCertificate, LeafProfile, Precertificate, UnsignedCertificate,
-    UnsignedPrecertificate, positive_serial_number, to_pem,
+    CertificateChain, IssuedCertificate, LeafProfile, Precertificate, UnsignedPrecertificate,
+    positive_serial_number, to_pem,
 };
 
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
     ct::{CtClient, CtError},
     oidc::{IssuerHealth, IssuerRefresh, Issuers},
     record::Noted,
-    signing::{Step, Unsigned},
 };
 
 /// Most issuances under way at once: 2,500/s at a log that takes 1.6 s, as one with a
@@ -35,9 +34,8 @@ pub struct Ca {
     issuers: Issuers,
     authority: Arc<Authority>,
     ct: CtClient,
-    signer: Arc<dyn Signer>,
+    key: SigningKey,
     clock: Arc<dyn Clock>,
-    cpu: CpuPool,
     in_flight: Semaphore,
     trust_bundle: TrustBundle,
     configuration: Configuration,
@@ -68,6 +66,7 @@ impl Ca {
         check_keys(&parts)?;
         let issuers = IssuerSet::new(config.issuers)?;
         let ct = CtClient::new(&config.ct, &parts.chain, Arc::clone(&parts.clock))?;
+        let key = SigningKey::new(parts.signer, parts.chain.public_key().clone(), parts.cpu);
         let authority = Authority {
             chain_pem: pem_chain(&parts.chain).map(|pem| pem.trim_end().to_owned()).collect(),
             chain: parts.chain,
@@ -84,9 +83,8 @@ impl Ca {
             issuers: Issuers::new(&issuers, &config.oidc, &parts.clock)?,
             authority: Arc::new(authority),
             ct,
-            signer: parts.signer,
+            key,
             clock: parts.clock,
-            cpu: parts.cpu,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
         })
     }
@@ -115,11 +113,8 @@ impl Ca {
         let token = UnverifiedClaims::parse(&request.token.ok_or(IssueError::NoToken)?)?;
 
         noted.facts = Some(token.facts());
-        let (step, trail) = self.admit(token, request.key).await?;
-        noted.certificate = Some(trail.certificate());
-        let precertificate = self.finish(step, &trail).await?;
-        let step = self.log(precertificate, &trail).await?;
-        let certificate = self.finish(step, &trail).await?;
+        let (precertificate, trail) = self.admit(token, request.key, noted).await?;
+        let certificate = self.log(precertificate, trail).await?;
         Ok(self.authority.issued(&certificate))
     }
 
@@ -171,79 +166,65 @@ impl Ca {
         self.issuers.refresh(url, forget).await
     }
 
-    /// Decides about the request and prepares the precertificate.
+    /// Decides about the request and makes the precertificate.
     async fn admit(
         &self,
         token: UnverifiedClaims,
         key: ClaimedKey,
-    ) -> Result<(Step<UnsignedPrecertificate>, Arc<Trail>), IssueError> {
+        noted: &Noted,
+    ) -> Result<(Precertificate, Trail), IssueError> {
         let inquiry = Inquiry::new(token, key, &self.issuers)?;
-        match self.decide(inquiry).await? {
-            Decided::Prepared(step, trail) => Ok((*step, trail)),
-            Decided::NoKey(inquiry) => match self.decide(inquiry.renew().await?).await? {
-                Decided::Prepared(step, trail) => Ok((*step, trail)),
-                Decided::NoKey(inquiry) => Err(inquiry.no_key()),
-            },
+        let inquiry = match self.key.sign_new(self.decision(inquiry, noted)).await {
+            Err(Undecided::NoKey(inquiry)) => inquiry.renew().await?,
+            Err(Undecided::Refused(error)) => return Err(error),
+            Ok(made) => return Ok(made),
+        };
+        self.key.sign_next(self.decision(inquiry, noted)).await.map_err(|undecided| match undecided
+        {
+            Undecided::NoKey(inquiry) => inquiry.no_key(),
+            Undecided::Refused(error) => error,
+        })
+    }
+
+    /// Decides with the keys that are known, and prepares the precertificate.
+    fn decision(
+        &self,
+        inquiry: Inquiry,
+        noted: &Noted,
+    ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
+        let certificate = Arc::clone(&noted.certificate);
+        move || {
+            let admitted = match inquiry.decide(now)? {
+                Decision::Admitted(admitted) => *admitted,
+                Decision::NoKey(inquiry) => return Err(Undecided::NoKey(inquiry)),
+            };
+            let profile = authority.profile_of(admitted, now)?;
+            let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
+            let trail = Trail::new(&profile);
+            certificate.get_or_init(|| trail.certificate());
+            Ok((unsigned, trail))
         }
     }
 
-    /// Decides with the keys that are known, as one job.
-    async fn decide(&self, inquiry: Inquiry) -> Result<Decided, IssueError> {
-        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
-        let signer = Arc::clone(&self.signer);
-        self.cpu
-            .run(move || {
-                let admitted = match inquiry.decide(now)? {
-                    Decision::Admitted(admitted) => *admitted,
-                    Decision::NoKey(inquiry) => return Ok(Decided::NoKey(inquiry)),
-                };
-                let profile = authority.profile_of(admitted, now)?;
-                let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
-                let trail = Arc::new(Trail::new(&profile, signer.key_id()));
-                let issuer_key = authority.chain.public_key();
-                let step = Step::of(unsigned, signer.as_ref(), issuer_key, &trail)?;
-                Ok(Decided::Prepared(Box::new(step), trail))
-            })
-            .await?
-    }
-
-    /// Gets the log's promise and prepares the certificate. From here on the log may know the
+    /// Gets the log's promise and makes the certificate. From here on the log may know the
     /// precertificate, whatever becomes of the request.
     async fn log(
         &self,
         precertificate: Precertificate,
-        trail: &Arc<Trail>,
-    ) -> Result<Step<UnsignedCertificate>, IssueError> {
+        trail: Trail,
+    ) -> Result<IssuedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
         if sct.timestamp_ms > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD_MS) {
             return Err(CtError::Future.into());
         }
-        let (authority, signer) = (Arc::clone(&self.authority), Arc::clone(&self.signer));
-        let trail = Arc::clone(trail);
-        self.cpu
-            .run_next(move || {
-                let unsigned = precertificate.with_sct(&sct, &authority.ct_public_key)?;
-                Step::of(unsigned, signer.as_ref(), authority.chain.public_key(), &trail)
-            })
-            .await?
-    }
-
-    /// Signs what could not be signed where it was prepared.
-    async fn finish<U: Unsigned>(
-        &self,
-        step: Step<U>,
-        trail: &Trail,
-    ) -> Result<U::Signed, IssueError> {
-        let unsigned = match step {
-            Step::Signed(signed) => return Ok(signed),
-            Step::ToSign(unsigned) => unsigned,
-        };
-        trail.signing(U::STAGE);
-        let signature = self.signer.sign(unsigned.bytes_to_sign()).await?;
-        trail.signed(U::STAGE);
         let authority = Arc::clone(&self.authority);
-        let verify = move || unsigned.with_signature(&signature, authority.chain.public_key());
-        Ok(self.cpu.run_next(verify).await??)
+        let prepare = move || {
+            let unsigned = precertificate.with_sct(&sct, &authority.ct_public_key)?;
+            Ok::<_, IssueError>((unsigned, trail))
+        };
+        let (certificate, _) = self.key.sign_next(prepare).await?;
+        Ok(certificate)
     }
 }
 
@@ -273,10 +254,17 @@ impl Authority {
     }
 }
 
-/// What became of a request, and of its certificate so far.
-enum Decided {
-    Prepared(Box<Step<UnsignedPrecertificate>>, Arc<Trail>),
+/// Why there is no precertificate.
+enum Undecided {
+    /// The issuer's keys that are known do not have the token's.
     NoKey(Box<Inquiry>),
+    Refused(IssueError),
+}
+
+impl<E: Into<IssueError>> From<E> for Undecided {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 fn check_keys(parts: &CaParts) -> Result<(), CaConfigError> {

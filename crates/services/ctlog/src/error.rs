@@ -1,8 +1,9 @@
 //! What can go wrong in the CT log.
 
+use crypto::SignerError;
 use ct::SctError;
-use engine::{ReadError, SigningError, SubmitError};
-use service::Overloaded;
+use engine::{ReadError, SubmitError};
+use service::{Overloaded, SignError};
 use thiserror::Error;
 use x509::SubmissionError;
 
@@ -32,7 +33,7 @@ pub enum CtError {
     Read(#[from] ReadError),
     /// The log's key gave no signature.
     #[error("the log's key gave no signature")]
-    Signing(#[from] SigningError),
+    Signing(#[from] SignerError),
     /// The key's signature does not verify, or the log's key cannot sign SCTs.
     #[error("the log's signature does not verify")]
     Signature(#[source] SctError),
@@ -47,5 +48,15 @@ pub enum CtError {
 impl From<Overloaded> for CtError {
     fn from(_: Overloaded) -> Self {
         Self::Overloaded
+    }
+}
+
+impl From<SignError<SctError>> for CtError {
+    fn from(error: SignError<SctError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signing(source),
+            SignError::Signature(source) => Self::Signature(source),
+            SignError::Overloaded(_) => Self::Overloaded,
+        }
     }
 }

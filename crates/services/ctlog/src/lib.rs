@@ -18,5 +18,4 @@ pub use self::{
     error::CtError,
     fsck::CtRules,
     service::{CtLog, Submitted},
-    tree_head::SignedTreeHead,
 };

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::Signer;
-use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, TimestampedEntry, UnsignedSct};
-use engine::{Log, SigningError};
-use service::{Clock, CpuPool};
+use crypto::{PublicKey, Signer, Unsigned};
+use ct::{
+    LogEntry, SHA256_WITH_ECDSA, Sct, SctError, SignedTreeHead, TimestampedEntry, UnsignedSct,
+};
+use engine::Log;
+use service::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
-use crate::{CtError, SignedTreeHead, tree_head::TreeHeads};
+use crate::{CtError, tree_head::TreeHeads};
 
 /// Which call a chain came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct CtLog {
 
 struct Inner {
     log: Arc<Log>,
-    signer: Arc<dyn Signer>,
+    key: SigningKey,
     chains: Arc<AcceptedChains>,
     clock: Arc<dyn Clock>,
     cpu: CpuPool,
@@ -52,7 +54,8 @@ impl CtLog {
     ) -> Result<Self, AcceptedChainError> {
         let chains = Arc::new(AcceptedChains::from_der(chains)?);
         let tree_heads = TreeHeads::default();
-        Ok(Self { inner: Arc::new(Inner { log, signer, chains, clock, cpu, tree_heads }) })
+        let key = SigningKey::new(signer, log.public_key().clone(), cpu.clone());
+        Ok(Self { inner: Arc::new(Inner { log, key, chains, clock, cpu, tree_heads }) })
     }
 
     /// The log underneath.
@@ -79,11 +82,10 @@ impl CtLog {
         chain: Vec<Vec<u8>>,
         submitted: Submitted,
     ) -> Result<Sct, CtError> {
+        let inner = Arc::clone(&self.inner);
+        let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;
-        let accepted = Arc::clone(&inner.chains);
-        let submission =
-            inner.cpu.run(move || checked_submission(&chain, &accepted, submitted)).await??;
-        let (sct, entry) = self.promise(&submission).await?;
+        let (Promised { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
             tracing::debug!(
@@ -107,45 +109,13 @@ impl CtLog {
         let inner = &self.inner;
         let head = inner.log.checkpoint().head;
         let now_ms = inner.clock.now_ms();
-        inner.tree_heads.signed(&inner.log, head, now_ms, inner.signer.as_ref()).await
-    }
-
-    /// Signs the promise and makes the entry that will keep it.
-    async fn promise(&self, submission: &Submission) -> Result<(Sct, NewEntry), CtError> {
-        let inner = &self.inner;
-        let timestamp_ms = inner.tree_heads.not_before(inner.clock.now_ms());
-        let unsigned = UnsignedSct::new(submission.entry().clone(), timestamp_ms)
-            .map_err(CtError::Unloggable)?;
-        let body = Bytes::from(unsigned.merkle_tree_leaf().map_err(CtError::Unloggable)?);
-        let extra = Bytes::from(submission.extra_data().map_err(CtError::Unloggable)?);
-        tracing::debug!(log.origin = %inner.log.record().spec.origin, ct.timestamp_ms = timestamp_ms, "signing an SCT");
-        let signature =
-            inner.signer.sign(unsigned.bytes_to_sign()).await.map_err(SigningError::Signer)?;
-        let log_key = inner.signer.public_key().clone();
-        let sct = inner
-            .cpu
-            .run(move || unsigned.with_signature(&signature, &log_key))
-            .await?
-            .map_err(CtError::Signature)?;
-        let entry = NewEntry {
-            leaf_hash: tlog::leaf_hash(&body),
-            dedup_hash: dedup_hash(submission.entry()),
-            kind: match submission.entry() {
-                LogEntry::Certificate(_) => "x509_entry",
-                LogEntry::Precertificate(_) => "precert_entry",
-            },
-            body,
-            extra,
-            timestamp_signature: Bytes::from(sct.signature.clone()),
-            index_keys: Vec::new(),
-        };
-        Ok((sct, entry))
+        inner.tree_heads.signed(&inner.log, head, now_ms, &inner.key).await
     }
 
     /// The SCT that was given for the stored entry, verified: it comes from a database.
     async fn stored_sct(&self, row: StoredEntry, submission: Submission) -> Result<Sct, CtError> {
         let damaged = || CtError::PromiseDamaged { index: row.index };
-        let log_key = self.inner.signer.public_key().clone();
+        let log_key = self.inner.key.public_key().clone();
         let sct = Sct {
             log_id: log_key.spki_sha256(),
             timestamp_ms: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp_ms,
@@ -154,7 +124,85 @@ impl CtLog {
             signature: row.timestamp_signature.to_vec(),
         };
         let verify = move || sct.verify(submission.entry(), &log_key).map(|()| sct);
-        self.inner.cpu.run(verify).await?.map_err(|_| damaged())
+        self.inner.cpu.run_next(verify).await?.map_err(|_| damaged())
+    }
+}
+
+impl Inner {
+    /// Checks a chain, and prepares the promise and the entry that will keep it.
+    fn prepare(
+        &self,
+        chain: &[Vec<u8>],
+        submitted: Submitted,
+    ) -> Result<(UnsignedEntry, OfSct), CtError> {
+        let submission = checked_submission(chain, &self.chains, submitted)?;
+        let timestamp_ms = self.tree_heads.not_before(self.clock.now_ms());
+        let sct = UnsignedSct::new(submission.entry().clone(), timestamp_ms)
+            .map_err(CtError::Unloggable)?;
+        let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);
+        let entry = NewEntry {
+            leaf_hash: tlog::leaf_hash(&body),
+            dedup_hash: dedup_hash(submission.entry()),
+            kind: match submission.entry() {
+                LogEntry::Certificate(_) => "x509_entry",
+                LogEntry::Precertificate(_) => "precert_entry",
+            },
+            body,
+            extra: Bytes::from(submission.extra_data().map_err(CtError::Unloggable)?),
+            timestamp_signature: Bytes::new(),
+            index_keys: Vec::new(),
+        };
+        let origin = self.log.record().spec.origin.clone();
+        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp_ms }))
+    }
+}
+
+/// An entry that lacks the promise that it will keep.
+struct UnsignedEntry {
+    sct: UnsignedSct,
+    entry: NewEntry,
+    submission: Submission,
+}
+
+/// A promise, and the entry that will keep it.
+struct Promised {
+    sct: Sct,
+    entry: NewEntry,
+    submission: Submission,
+}
+
+impl Unsigned for UnsignedEntry {
+    type Signed = Promised;
+    type Error = SctError;
+
+    const KIND: &'static str = UnsignedSct::KIND;
+
+    fn bytes_to_sign(&self) -> &[u8] {
+        self.sct.bytes_to_sign()
+    }
+
+    fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Promised, SctError> {
+        let Self { sct, mut entry, submission } = self;
+        let sct = sct.with_signature(signature, log_key)?;
+        entry.timestamp_signature = Bytes::copy_from_slice(&sct.signature);
+        Ok(Promised { sct, entry, submission })
+    }
+}
+
+/// What the audit trail says of an SCT.
+struct OfSct {
+    origin: String,
+    timestamp_ms: u64,
+}
+
+impl Record for OfSct {
+    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+        let Self { origin, timestamp_ms } = self;
+        tracing::debug!(
+            target: "audit",
+            { log.origin = %origin, ct.timestamp_ms = timestamp_ms, key.id = key_id },
+            "{step} an SCT"
+        );
     }
 }
 

@@ -5,24 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crypto::Signer;
-use ct::{SctError, TimestampedEntry, encode_digitally_signed, tree_head_signed_data};
-use engine::{Log, ReadError, SigningError};
+use ct::{SignedTreeHead, TimestampedEntry, UnsignedTreeHead};
+use engine::{Log, ReadError};
+use service::{KeyUse, Record, SigningKey};
 use tlog::TreeHead;
 use tokio::sync::OnceCell;
 
 use crate::CtError;
-
-/// A tree head under the log's signature (RFC 6962 §3.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedTreeHead {
-    /// Size and root.
-    pub head: TreeHead,
-    /// Unix milliseconds; not before the timestamp of any SCT of the tree.
-    pub timestamp_ms: u64,
-    /// TLS `DigitallySigned`.
-    pub signature: Vec<u8>,
-}
 
 /// The newest signed tree head.
 #[derive(Default)]
@@ -53,12 +42,16 @@ impl TreeHeads {
         log: &Log,
         head: TreeHead,
         now_ms: u64,
-        signer: &dyn Signer,
+        key: &SigningKey,
     ) -> Result<Arc<SignedTreeHead>, CtError> {
         let (head, _, cell) = self.cell(head, now_ms);
         let sign = async || {
             let latest_ms = latest_promise_ms(log, head.size).await?;
-            self.sign(head, now_ms.max(latest_ms), signer).await
+            let timestamp_ms = self.not_before(now_ms.max(latest_ms));
+            let unsigned = UnsignedTreeHead::new(timestamp_ms, head.size, head.root.0);
+            let origin = log.record().spec.origin.clone();
+            let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp_ms }).await?;
+            Ok::<_, CtError>(Arc::new(signed))
         };
         Ok(Arc::clone(cell.get_or_try_init(sign).await?))
     }
@@ -78,22 +71,29 @@ impl TreeHeads {
             _ => newest.insert((head, now_ms, Arc::default())).clone(),
         }
     }
+}
 
-    async fn sign(
-        &self,
-        head: TreeHead,
-        now_ms: u64,
-        signer: &dyn Signer,
-    ) -> Result<Arc<SignedTreeHead>, CtError> {
-        let timestamp_ms = self.not_before(now_ms);
-        let message = tree_head_signed_data(timestamp_ms, head.size, &head.root.0);
-        let signature = signer.sign(&message).await.map_err(SigningError::Signer)?;
-        signer
-            .public_key()
-            .verify(&message, &signature)
-            .map_err(|_| CtError::Signature(SctError::SignatureMismatch))?;
-        let signature = encode_digitally_signed(&signature).map_err(CtError::Signature)?;
-        Ok(Arc::new(SignedTreeHead { head, timestamp_ms, signature }))
+/// What the audit trail says of a tree head.
+struct OfTreeHead {
+    origin: String,
+    head: TreeHead,
+    timestamp_ms: u64,
+}
+
+impl Record for OfTreeHead {
+    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+        let Self { origin, head, timestamp_ms } = self;
+        tracing::debug!(
+            target: "audit",
+            {
+                log.origin = %origin,
+                log.size = head.size,
+                log.root = %head.root,
+                ct.timestamp_ms = timestamp_ms,
+                key.id = key_id,
+            },
+            "{step} a tree head"
+        );
     }
 }
 

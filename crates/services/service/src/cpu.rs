@@ -4,8 +4,6 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use async_trait::async_trait;
-use crypto::{LocalSigner, PublicKey, SignNow, SignatureAlgorithm, Signer, SignerError};
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::{Dispatch, Span, dispatcher};
@@ -75,7 +73,7 @@ impl CpuPool {
         self.submit(job, Lane::Next).await
     }
 
-    async fn submit<T: Send + 'static>(
+    pub(crate) async fn submit<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
         lane: Lane,
@@ -105,50 +103,6 @@ impl CpuPool {
 #[error("too much work is waiting, try again")]
 pub struct Overloaded;
 
-/// A [`Signer`] that uses an in-memory key on a [`CpuPool`].
-pub struct OffloadSigner {
-    signer: Arc<LocalSigner>,
-    pool: CpuPool,
-}
-
-impl OffloadSigner {
-    /// Signs with `signer` on the threads of `pool`, before work that has not begun.
-    #[must_use]
-    pub fn new(signer: LocalSigner, pool: CpuPool) -> Self {
-        Self { signer: Arc::new(signer), pool }
-    }
-}
-
-#[async_trait]
-impl Signer for OffloadSigner {
-    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
-        let signer = Arc::clone(&self.signer);
-        let message = message.to_vec();
-        self.pool.run_next(move || signer.sign_now(&message)).await.unwrap_or_else(|overloaded| {
-            Err(SignerError::Unavailable {
-                key_id: self.signer.key_id().to_owned(),
-                reason: overloaded.to_string(),
-            })
-        })
-    }
-
-    fn in_memory(&self) -> Option<&dyn SignNow> {
-        self.signer.in_memory()
-    }
-
-    fn public_key(&self) -> &PublicKey {
-        self.signer.public_key()
-    }
-
-    fn algorithm(&self) -> SignatureAlgorithm {
-        self.signer.algorithm()
-    }
-
-    fn key_id(&self) -> &str {
-        self.signer.key_id()
-    }
-}
-
 /// Ends the threads when the last clone of the pool is gone.
 struct Handle {
     queue: Arc<Queue>,
@@ -164,7 +118,7 @@ impl Drop for Handle {
 type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy)]
-enum Lane {
+pub(crate) enum Lane {
     /// New work, refused when the queue is full.
     Normal,
     /// A step of work already let in: before all new work, and with room of its
@@ -235,7 +189,6 @@ impl Queue {
 mod tests {
     use std::sync::mpsc;
 
-    use crypto::KeyType;
     use tracing::Instrument;
 
     use super::*;
@@ -285,14 +238,13 @@ mod tests {
         let callers = fill(&pool, CpuPool::WAITING_PER_THREAD).await;
         assert_eq!(pool.run(|| ()).await, Err(Overloaded));
 
-        let key = LocalSigner::generate(KeyType::EcdsaP256, "test").unwrap();
-        let signer = OffloadSigner::new(key, pool.clone());
-        let signing = tokio::spawn(async move { signer.sign(b"accepted").await });
+        let accepted = pool.clone();
+        let step = tokio::spawn(async move { accepted.run_next(|| ()).await });
         while pool.handle.queue.lock().next.is_empty() {
             tokio::task::yield_now().await;
         }
         drop(release);
-        signing.await.unwrap().unwrap();
+        step.await.unwrap().unwrap();
         for caller in callers {
             caller.await.unwrap();
         }
@@ -360,15 +312,5 @@ mod tests {
         let there = CpuPool::new(1).run(|| Span::current().id()).instrument(span.clone()).await;
         assert!(span.id().is_some());
         assert_eq!(there, Ok(span.id()));
-    }
-
-    #[tokio::test]
-    async fn signs_like_the_key_it_wraps() {
-        let key = LocalSigner::generate(KeyType::Ed25519, "wrapped").unwrap();
-        let signer = OffloadSigner::new(key, CpuPool::new(1));
-        let signature = signer.sign(b"message").await.unwrap();
-        signer.public_key().verify(b"message", &signature).unwrap();
-        assert!(signer.in_memory().is_some());
-        assert_eq!((signer.key_id(), signer.algorithm()), ("wrapped", SignatureAlgorithm::Ed25519));
     }
 }

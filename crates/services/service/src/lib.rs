@@ -12,7 +12,7 @@
 //! a metric label, or sign on a runtime thread.
 //!
 //! - [`Clock`]: [`SystemClock`], [`OffsetClock`], [`FixedClock`].
-//! - [`CpuPool`], [`OffloadSigner`]: signing and verifying off the runtime.
+//! - [`CpuPool`]: signing and verifying off the runtime. [`SigningKey`], [`Record`]: the one path to a signature.
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
@@ -34,11 +34,12 @@ mod metrics;
 mod path;
 mod protocol;
 mod serve;
+mod sign;
 
 pub use body::read_body;
 pub use caller::{CallerAddress, NetworkError, TrustedProxies};
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
-pub use cpu::{CpuPool, OffloadSigner, Overloaded};
+pub use cpu::{CpuPool, Overloaded};
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
@@ -46,3 +47,4 @@ pub use hosts::by_host;
 pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
 pub use protocol::{Failure, Protocol};
 pub use serve::{ServeLimits, serve, serve_behind, serve_with};
+pub use sign::{KeyUse, Record, SignError, SigningKey, Step};

@@ -6,8 +6,7 @@ use tsp::{ChainError, IntermediateUsage, PolicyOid, TokenError};
 
 /// What a timestamp authority is made of.
 pub struct TsaConfig {
-    /// The leaf's key. One in this process is best given as it is, without
-    /// `service::OffloadSigner`: each token is one job on the CPU pool already.
+    /// The leaf's key.
     pub signer: Arc<dyn Signer>,
     /// Certificates in DER, leaf first, self-signed root last.
     pub chain: Vec<Vec<u8>>,
@@ -16,7 +15,7 @@ pub struct TsaConfig {
     /// Further policies that a request may name.
     pub accepted_policies: Vec<PolicyOid>,
     /// One token in this many is verified before it leaves; 1 is each, 0 counts as 1. The first
-    /// always is.
+    /// always is, and the next ones after a wrong one.
     pub verify_every: u32,
     /// Whether intermediates must be marked for timestamping.
     pub intermediate_usage: IntermediateUsage,

@@ -16,6 +16,7 @@ mod clock_gate;
 mod config;
 pub mod http;
 mod refusal;
+mod token;
 mod tsa;
 
 pub use clock_gate::NotReady;

@@ -1,5 +1,5 @@
 use crypto::SignerError;
-use service::{Failure, Overloaded};
+use service::{Failure, Overloaded, SignError};
 use thiserror::Error;
 use tsp::{FailInfo, RequestError, TokenError};
 
@@ -37,6 +37,16 @@ pub(crate) enum Refusal {
     /// The token could not be finished; with a wrong signature it must not leave.
     #[error("the token could not be finished")]
     Token(#[from] TokenError),
+}
+
+impl From<SignError<TokenError>> for Refusal {
+    fn from(error: SignError<TokenError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signer(source),
+            SignError::Signature(source) => Self::Token(source),
+            SignError::Overloaded(source) => Self::Overloaded(source),
+        }
+    }
 }
 
 impl Refusal {

@@ -12,6 +12,7 @@ mod id;
 mod intoto;
 mod proposed;
 mod search;
+mod set;
 mod statement;
 mod verifier;
 
@@ -23,6 +24,7 @@ use crate::{EntryError, IndexKeyKind, VerifiedEntry};
 pub use self::{
     id::{EntryId, EntryIdError},
     search::{Search, search_keys},
+    set::UnsignedSet,
 };
 
 /// Longest request in bytes, as for Rekor v2: an envelope carries its whole payload.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crypto::{HashAlgorithm, LocalSigner, Signer};
+use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
@@ -93,7 +93,7 @@ impl Authority {
         let policy = request.policy().copied().unwrap_or(PolicyOid::SIGSTORE);
         let token = self.profile.prepare(request, &policy, GEN_TIME, serial).unwrap();
         let signature = self.signer.sign_now(token.bytes_to_sign()).unwrap();
-        token.with_signature(&signature, self.signer.public_key(), true).unwrap().into_der()
+        token.with_signature(&signature, self.signer.public_key()).unwrap().into_der()
     }
 }
 

@@ -1,4 +1,4 @@
-use crypto::{HashAlgorithm, LocalSigner, Signer, sha256};
+use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned, sha256};
 use der::{Encode, asn1::OctetString, oid::ObjectIdentifier};
 use proptest::prelude::*;
 use tsp::{
@@ -152,18 +152,12 @@ fn rejects_a_signature_that_is_wrong_or_of_another_key() {
     };
     let own_key = authority.signer.public_key();
     let wrong = other.sign_now(unsigned().bytes_to_sign()).unwrap();
-    assert!(matches!(
-        unsigned().with_signature(&wrong, own_key, true),
-        Err(TokenError::Signature(_))
-    ));
-    assert_eq!(
-        unsigned().with_signature(&wrong, other.public_key(), true),
-        Err(TokenError::OtherKey)
-    );
+    assert!(matches!(unsigned().with_signature(&wrong, own_key), Err(TokenError::Signature(_))));
+    assert_eq!(unsigned().with_signature(&wrong, other.public_key()), Err(TokenError::OtherKey));
     for len in [0, 129] {
         let signature = vec![0; len];
         assert_eq!(
-            unsigned().with_signature(&signature, own_key, false),
+            unsigned().unverified().with_signature(&signature, own_key),
             Err(TokenError::SignatureLength(len))
         );
     }
@@ -193,7 +187,7 @@ proptest! {
             let token = authority.profile.prepare(&request, &policy, gen_time, serial).unwrap();
             let signature = authority.signer.sign_now(token.bytes_to_sign()).unwrap();
             let key = authority.signer.public_key();
-            (token.with_signature(&signature, key, true).unwrap(), authority.chain.clone())
+            (token.with_signature(&signature, key).unwrap(), authority.chain.clone())
         });
         prop_assert_eq!(Parts::of(response.as_der()).to_der(), response.as_der());
         let verified = verify_response(response.as_der(), request.imprint(), &chain).unwrap();

@@ -1,4 +1,4 @@
-use crypto::{HashAlgorithm, LocalSigner, Signer};
+use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned};
 use der::{
     Any, Encode,
     asn1::{Int, Null, OctetString},
@@ -167,8 +167,7 @@ fn accepts_the_first_and_last_second_of_the_chain_and_no_other() {
         let policy = tsp::PolicyOid::SIGSTORE;
         let token = authority.profile.prepare(&request, &policy, gen_time, serial).unwrap();
         let signature = authority.signer.sign_now(token.bytes_to_sign()).unwrap();
-        let response =
-            token.with_signature(&signature, authority.signer.public_key(), true).unwrap();
+        let response = token.with_signature(&signature, authority.signer.public_key()).unwrap();
         verify_response(response.as_der(), &imprint(), &authority.chain)
     };
     at(LEAF_NOT_BEFORE).unwrap();

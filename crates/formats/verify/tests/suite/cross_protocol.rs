@@ -2,7 +2,7 @@
 //! other way round.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Check, Conditions, ExpectedSigner, UnverifiedBundle, Verified, VerifyError, verify,

@@ -1,7 +1,7 @@
 //! Bundles by bare keys and by certificates of the user's own CA, made here, without any service.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Cause, Check, Conditions, ExpectedSigner, PinnedCertificate, UnverifiedBundle,

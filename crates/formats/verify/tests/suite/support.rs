@@ -1,7 +1,7 @@
 //! A log, a CA and keys made here, and bundles by them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use crypto::{KeyType, LocalSigner, PublicKey, Signer, sha256};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned, sha256};
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use serde_json::{Value, json};
 use verify::Trust;
@@ -200,8 +200,7 @@ impl Ca {
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let unsigned =
-            ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
+        let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
         let signature = ct.sign_now(unsigned.bytes_to_sign()).unwrap();
         let sct = unsigned.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();
@@ -304,7 +303,7 @@ impl Tsa {
         let serial = tsp::SerialNumber::from_random([7; 20]);
         let token = profile.prepare(&request, &tsp::PolicyOid::SIGSTORE, at, serial).unwrap();
         let signed = self.key.sign_now(token.bytes_to_sign()).unwrap();
-        token.with_signature(&signed, self.key.public_key(), true).unwrap().into_der()
+        token.with_signature(&signed, self.key.public_key()).unwrap().into_der()
     }
 
     /// As a trusted root lists it.

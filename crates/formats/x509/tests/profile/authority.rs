@@ -1,6 +1,6 @@
 //! A CA hierarchy and a CT log in memory, and the steps by which they issue.
 
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::Sct;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::SctError;
 use der::{Decode, Encode};
 use proptest::prelude::*;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use service::Clock;
+use service::{Clock, SignError};
 use store::{
     Appended, Batch, DedupHash, Found, LogRecord, LogStore, NewEntry, Placement, StoreError,
 };
@@ -21,7 +21,7 @@ use super::{
     recheck,
     vouch::{COMMIT_TIME, vouched_edge},
 };
-use crate::{RecheckError, SigningError, StopReason, SubmitError};
+use crate::{RecheckError, StopReason, SubmitError};
 
 /// What a waiter is given; it makes its proof from it.
 #[derive(Clone)]
@@ -308,7 +308,7 @@ impl Batcher {
         for attempt in 0..SIGNING_ATTEMPTS {
             match self.publisher.publish(head).await {
                 Ok(checkpoint) => return Ok(checkpoint),
-                Err(error @ SigningError::Signature(_)) => return Err(unsigned(error)),
+                Err(error @ SignError::Signature(_)) => return Err(unsigned(error)),
                 Err(error) if attempt + 1 == SIGNING_ATTEMPTS => return Err(unsigned(error)),
                 Err(error) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %error,

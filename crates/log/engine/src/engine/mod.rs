@@ -11,7 +11,7 @@ mod vouch;
 use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
-use service::Clock;
+use service::{Clock, CpuPool, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{Hash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     anchor::{Anchor, Follower},
     batcher::{Batcher, Sequenced},
-    publish::Publisher,
+    publish::{Identity, Publisher},
     queue::{Pending, Queue},
 };
 use crate::{ReadError, StartError, StopReason, SubmitError};
@@ -96,6 +96,8 @@ pub struct LogParts {
     pub tiles: Option<TilesIdentity>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
+    /// Makes and verifies its signatures.
+    pub cpu: CpuPool,
     /// Owns the log's two tasks.
     pub tasks: TaskTracker,
     /// Ends the log: what was accepted is sequenced and answered, nothing more is accepted.
@@ -151,7 +153,7 @@ impl Log {
     /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
     /// the one that was signed; the others name what is missing or damaged.
     pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
-        let LogParts { config, store, signer, tiles, clock, tasks, shutdown } = parts;
+        let LogParts { config, store, signer, tiles, clock, cpu, tasks, shutdown } = parts;
         let public_key = checked_key(&config.spec, signer.as_ref())?;
         check_tiles(&config.spec, tiles.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
@@ -164,9 +166,10 @@ impl Log {
         let size = state.edge.size();
         vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
+        let tiles = tiles.map(|tiles| Identity::of_tiles(tiles, cpu.clone()));
+        let key = SigningKey::new(signer, public_key.clone(), cpu);
         let (publisher, published) =
-            Publisher::start(&config, (signer, public_key.clone()), tiles, state.edge.head())
-                .await?;
+            Publisher::start(&config, key, tiles, state.edge.head()).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use service::SignError;
 use store::StoreError;
+use tlog::NoteError;
 
-use crate::{SigningError, StopReason, SubmitError};
+use crate::{StopReason, SubmitError};
 
 /// What a failed append means to those who wait for it.
 pub(super) fn refused(error: StoreError) -> SubmitError {
@@ -29,7 +31,7 @@ pub(super) fn unavailable(error: StoreError) -> SubmitError {
     SubmitError::Unavailable(Arc::new(error))
 }
 
-pub(super) fn unsigned(error: SigningError) -> SubmitError {
+pub(super) fn unsigned(error: SignError<NoteError>) -> SubmitError {
     SubmitError::Signing(Arc::new(error))
 }
 

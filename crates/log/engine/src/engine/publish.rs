@@ -1,13 +1,12 @@
 //! Signs checkpoints and makes them the published one.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use crypto::{PublicKey, Signer, SignerError};
-use tlog::{Checkpoint, KeyIdKind, TreeHead, UnsignedCheckpoint, log_key_id};
+use service::{CpuPool, KeyUse, Record, SignError, SigningKey};
+use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
 use super::{LogConfig, PublishedCheckpoint, TilesIdentity};
-use crate::SigningError;
 
 /// The only place where checkpoints are signed.
 ///
@@ -22,20 +21,19 @@ impl Publisher {
     /// Signs the head that the log has at start.
     pub(super) async fn start(
         config: &LogConfig,
-        (signer, public_key): (Arc<dyn Signer>, PublicKey),
-        tiles: Option<TilesIdentity>,
+        key: SigningKey,
+        tiles: Option<Identity>,
         head: TreeHead,
-    ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), SigningError> {
+    ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), SignError<NoteError>> {
         let nothing = PublishedCheckpoint { head, note: String::new(), tiles_note: None };
         let (published, receiver) = watch::channel(Arc::new(nothing));
         let log = Identity {
-            signer,
-            public_key,
+            key,
             origin: config.spec.origin.clone(),
             key_name: config.key_name.clone(),
             key_id: config.key_id,
         };
-        let publisher = Self { log, tiles: tiles.map(Identity::from), published };
+        let publisher = Self { log, tiles, published };
         let first = publisher.sign(head).await?;
         publisher.published.send_replace(first);
         Ok((publisher, receiver))
@@ -47,7 +45,7 @@ impl Publisher {
     pub(super) async fn publish(
         &self,
         head: TreeHead,
-    ) -> Result<Arc<PublishedCheckpoint>, SigningError> {
+    ) -> Result<Arc<PublishedCheckpoint>, SignError<NoteError>> {
         let current = Arc::clone(&self.published.borrow());
         if current.head == head {
             return Ok(current);
@@ -58,7 +56,7 @@ impl Publisher {
     }
 
     /// Both notes of one head, or none: neither is ever published without the other.
-    async fn sign(&self, head: TreeHead) -> Result<Arc<PublishedCheckpoint>, SigningError> {
+    async fn sign(&self, head: TreeHead) -> Result<Arc<PublishedCheckpoint>, SignError<NoteError>> {
         let (note, tiles_note) = match &self.tiles {
             None => (self.log.sign(head).await?, None),
             Some(tiles) => {
@@ -71,44 +69,39 @@ impl Publisher {
 }
 
 /// A name and a key that sign the log's heads.
-struct Identity {
-    signer: Arc<dyn Signer>,
-    public_key: PublicKey,
+pub(super) struct Identity {
+    key: SigningKey,
     origin: String,
     key_name: String,
     key_id: [u8; 32],
 }
 
-impl From<TilesIdentity> for Identity {
-    fn from(TilesIdentity { origin, signer }: TilesIdentity) -> Self {
+impl Identity {
+    pub(super) fn of_tiles(tiles: TilesIdentity, cpu: CpuPool) -> Self {
+        let TilesIdentity { origin, signer } = tiles;
         let public_key = signer.public_key().clone();
         let key_id = log_key_id(&public_key, &origin, KeyIdKind::Named);
-        Self { signer, public_key, key_name: origin.clone(), origin, key_id }
+        let key = SigningKey::new(signer, public_key, cpu);
+        Self { key, key_name: origin.clone(), origin, key_id }
     }
-}
 
-impl Identity {
-    async fn sign(&self, head: TreeHead) -> Result<String, SigningError> {
+    async fn sign(&self, head: TreeHead) -> Result<String, SignError<NoteError>> {
         let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
         let unsigned = UnsignedCheckpoint::new(&checkpoint, self.key_name.clone(), self.key_id);
-        let (size, root) = (head.size, head.root);
-        tracing::debug!(log.origin = %self.origin, log.size = size, log.root = %root, "signing a checkpoint");
-        let signature =
-            tokio::time::timeout(SIGNING_TIME, self.signer.sign(unsigned.bytes_to_sign()))
-                .await
-                .unwrap_or_else(|_| Err(self.late()))?;
-        let note = unsigned
-            .with_signature(&signature, &self.public_key)
-            .map_err(SigningError::Signature)?;
-        tracing::debug!(log.origin = %self.origin, log.size = size, log.root = %root, "signed a checkpoint");
-        Ok(note.to_string())
-    }
-
-    fn late(&self) -> SignerError {
-        let (key_id, reason) = (self.signer.key_id().to_owned(), "no answer in time".to_owned());
-        SignerError::Unavailable { key_id, reason }
+        Ok(self.key.sign(unsigned, OfCheckpoint(checkpoint)).await?.to_string())
     }
 }
 
-/// A remote key answers in tens of milliseconds.
-const SIGNING_TIME: Duration = Duration::from_secs(5);
+/// What the audit trail says of a checkpoint.
+struct OfCheckpoint(Checkpoint);
+
+impl Record for OfCheckpoint {
+    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+        let Checkpoint { origin, head, .. } = &self.0;
+        tracing::debug!(
+            target: "audit",
+            { log.origin = %origin, log.size = head.size, log.root = %head.root, key.id = key_id },
+            "{step} a checkpoint"
+        );
+    }
+}

@@ -90,7 +90,7 @@ impl SigningError {
             | Self::Ed25519Logged
             | Self::Statement(_)
             | Self::SubjectDigest => 2,
-            Self::Signer(SignerError::Unavailable { .. }) => 3,
+            Self::Signer(SignerError::Unavailable { .. } | SignerError::Late { .. }) => 3,
             Self::Signer(SignerError::Refused { .. }) => 4,
             Self::Key(_)
             | Self::Signature(_)

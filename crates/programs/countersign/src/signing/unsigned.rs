@@ -1,4 +1,4 @@
-use crypto::{HashAlgorithm, PublicKey};
+use crypto::{HashAlgorithm, PublicKey, Unsigned as _};
 use provenance::{Statement, UnsignedEnvelope};
 use verify::Artifact;
 use wire::bundle::{BundleContent, HashOutput, MessageSignature};

@@ -23,12 +23,12 @@ pub(super) struct FaceKeys {
 pub(super) type TufKeys = (LocalSigner, LocalSigner);
 
 /// Who gets which key.
-pub(super) fn distribute(keys: Keys, shared: &Shared) -> (LogSigners, TufKeys, FaceKeys) {
+pub(super) fn distribute(keys: Keys) -> (LogSigners, TufKeys, FaceKeys) {
     let signers = LogSigners {
-        ct: shared.signer(keys.ct),
-        rekor1: shared.signer(keys.rekor1),
-        rekor1_tiles: shared.signer(keys.rekor1_tiles),
-        rekor2: shared.signer(keys.rekor2),
+        ct: Arc::new(keys.ct),
+        rekor1: Arc::new(keys.rekor1),
+        rekor1_tiles: Arc::new(keys.rekor1_tiles),
+        rekor2: Arc::new(keys.rekor2),
     };
     let faces = FaceKeys { ca: keys.ca, tsa: keys.tsa, oidc: keys.oidc };
     (signers, (keys.tuf_root, keys.tuf_online), faces)

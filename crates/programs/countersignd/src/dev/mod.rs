@@ -92,7 +92,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
     let shared = Shared::new(clock);
     let logs = LogIdentities::of_dev(tree_id);
     let files = trust_files(data_dir, &ports, &logs, &material, shared.clock.now())?;
-    let (signers, tuf_keys, face_keys) = faces::distribute(keys, &shared);
+    let (signers, tuf_keys, face_keys) = faces::distribute(keys);
     let tuf_dir = data_dir.tuf_dir();
     let (trust, logs) = tokio::join!(
         services::open_trust(&shared, &tuf_dir, tuf_keys, files),

@@ -48,7 +48,7 @@ pub(crate) async fn check(config: Config, arguments: CheckArguments) -> anyhow::
     sound &= issuers::check_state(&config);
     sound &= report("ca", &ca(&config, &public));
     sound &= report("tsa", &tsa(&config, &public));
-    sound &= report("log", &logs(&config, &dirs, &public, &shared).await);
+    sound &= report("log", &logs(&config, &dirs, &public).await);
     sound &= report("trust", &trust(&config, &dirs, &public, &shared));
     Ok(exit_code(sound))
 }
@@ -99,9 +99,8 @@ async fn logs(
     config: &Config,
     dirs: &DeploymentDirs,
     public: &PublicDir,
-    shared: &Shared,
 ) -> anyhow::Result<String> {
-    log_signers(config, shared, &public.material()?)?;
+    log_signers(config, &public.material()?)?;
     public.ct_chains(&config.further_ca_chains)?;
     let store = match database::open(config, dirs).await? {
         // SQLite has one user: where the deployment runs, its own start has checked the logs.
@@ -187,15 +186,15 @@ mod tests {
         let dirs = DeploymentDirs::new(&read().data_dir);
         let running = database::open(&read(), &dirs).await.unwrap().unwrap();
 
-        let (public, shared) = (PublicDir::new(&dirs), Shared::new(Arc::new(SystemClock)));
-        let said = logs(&read(), &dirs, &public, &shared).await.unwrap();
+        let public = PublicDir::new(&dirs);
+        let said = logs(&read(), &dirs, &public).await.unwrap();
         assert!(said.contains("in use by a running process, not checked"), "{said}");
         let code = check(read(), arguments(false)).await.unwrap();
         assert_eq!(code, ExitCode::SUCCESS);
 
         // The keys are looked at all the same.
         std::fs::remove_file(dirs.key_file(Part::Log, "ct")).unwrap();
-        let said = format!("{:#}", logs(&read(), &dirs, &public, &shared).await.unwrap_err());
+        let said = format!("{:#}", logs(&read(), &dirs, &public).await.unwrap_err());
         assert!(said.contains("ct.pem (`ct`) is missing") && said.contains("`key`"), "{said}");
         assert_eq!(check(read(), arguments(false)).await.unwrap(), ExitCode::FAILURE);
         running.close().await;

@@ -168,7 +168,7 @@ impl Init<'_> {
     }
 
     async fn logs_in(&self, store: &dyn LogStore) -> anyhow::Result<()> {
-        let signers = log_signers(self.config, &self.shared, &self.public.material()?)?;
+        let signers = log_signers(self.config, &self.public.material()?)?;
         let tree_id = rekor::tree_id(store, &self.config.rekor1.name).await?;
         // Before the log is there: a database that was lost is noticed here.
         self.public.check_tree_id(tree_id)?;

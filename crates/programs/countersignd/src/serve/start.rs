@@ -98,7 +98,7 @@ impl<'a> Start<'a> {
     async fn log(&mut self) -> anyhow::Result<()> {
         let data_dir = self.open(Part::Log)?;
         let material = self.public.material()?;
-        let signers = log_signers(self.config, &self.shared, &material)?;
+        let signers = log_signers(self.config, &material)?;
         let store = database::open(self.config, &self.dirs).await?;
         let store = store.context("cannot open the log's database")?;
         let identities = identities(self.config, self.public.tree_id()?);
@@ -220,17 +220,13 @@ pub(super) fn tuf_keys(config: &Config) -> anyhow::Result<(LocalSigner, LocalSig
 }
 
 /// The keys of the logs, which must be those that everybody knows.
-pub(super) fn log_signers(
-    config: &Config,
-    shared: &Shared,
-    material: &Material,
-) -> anyhow::Result<LogSigners> {
+pub(super) fn log_signers(config: &Config, material: &Material) -> anyhow::Result<LogSigners> {
     let signer = |file, name, key_type, public: &PublicKey| {
         let key = load(file, name, key_type)?;
         if key.public_key() != public {
             bail!("the key `{name}` is not the one that was published for it");
         }
-        Ok(shared.signer(key))
+        Ok(Arc::new(key))
     };
     Ok(LogSigners {
         ct: signer(&config.ct.key, "ct", KeyType::EcdsaP256, &material.ct)?,

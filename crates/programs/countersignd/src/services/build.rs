@@ -36,7 +36,7 @@ pub(crate) fn ca(
     // What is measured before is lost.
     service::install_metrics()?;
     let parts = CaParts {
-        signer: shared.signer(key),
+        signer: Arc::new(key),
         chain: x509::CertificateChain::from_der(material.ca_chain.clone())?,
         ct_public_key: material.ct.clone(),
         clock: Arc::clone(&shared.clock),
@@ -94,7 +94,6 @@ pub(crate) fn tsa(
     material: &Material,
     settings: TsaSettings,
 ) -> anyhow::Result<Served> {
-    // The key is in memory: a token is one job on the pool, with its signature.
     let config = TsaConfig {
         policy: settings.policy,
         accepted_policies: settings.accepted_policies,
@@ -138,9 +137,10 @@ pub(crate) async fn open_trust(
 ) -> anyhow::Result<OpenTrust> {
     let parts = TufParts {
         directory: directory.to_owned(),
-        root_signer: shared.signer(root),
-        online_signer: shared.signer(online),
+        root_signer: Arc::new(root),
+        online_signer: Arc::new(online),
         clock: Arc::clone(&shared.clock),
+        cpu: shared.cpu.clone(),
     };
     let repository = Repository::open(parts, &files);
     let repository = repository.await.context("cannot open the TUF repository")?;

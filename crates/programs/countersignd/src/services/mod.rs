@@ -10,8 +10,7 @@ mod servers;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
-use crypto::{LocalSigner, Signer};
-use service::{Clock, CpuPool, OffloadSigner, Protocol};
+use service::{Clock, CpuPool, Protocol};
 
 pub(crate) use self::{
     build::{OpenTrust, ca, log_check, logs, metrics, oidc, open_trust, trust, tsa},
@@ -35,11 +34,6 @@ impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { clock, cpu: CpuPool::new(cores) }
-    }
-
-    /// Lets `key` sign on those threads.
-    pub(crate) fn signer(&self, key: LocalSigner) -> Arc<dyn Signer> {
-        Arc::new(OffloadSigner::new(key, self.cpu.clone()))
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned};
 use ct::Sct;
 use http::StatusCode;
 use tokio::{

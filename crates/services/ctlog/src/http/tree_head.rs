@@ -16,10 +16,10 @@ use crate::CtLog;
 pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<Json<GetSthResponse>, ApiError> {
     let signed = ct.signed_tree_head().await?;
     Ok(Json(GetSthResponse {
-        tree_size: signed.head.size,
+        tree_size: signed.tree_size,
         timestamp: signed.timestamp_ms,
-        sha256_root_hash: Base64(signed.head.root.0.to_vec()),
-        tree_head_signature: Base64(signed.signature.clone()),
+        sha256_root_hash: Base64(signed.root_hash.to_vec()),
+        tree_head_signature: Base64(signed.digitally_signed.clone()),
     }))
 }
 

@@ -1,7 +1,7 @@
 //! Taking entries: verified, sequenced, promised.
 
 use bytes::Bytes;
-use entry::{VerifiedEntry, rekor1::verify_proposed};
+use entry::rekor1::verify_proposed;
 use store::NewEntry;
 use tlog::Hash;
 
@@ -15,38 +15,50 @@ impl Rekor1 {
     /// [`Rekor1Error`]; [`Rekor1Error::Duplicate`] for a known entry where
     /// [`OnDuplicate::Conflict`] is configured.
     pub(crate) async fn create(&self, json: Bytes) -> Result<Vouched, Rekor1Error> {
-        let vouched = self.submit(self.verified(json, new_entry).await?).await?;
+        let kinds = self.options.kinds;
+        let verify = move || verify_proposed(&json, &kinds).map(new_entry);
+        let vouched = self.submit(self.cpu.run(verify).await??).await?;
         if !vouched.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
             return Err(Rekor1Error::Duplicate(self.entry_id(vouched.leaf_hash)));
         }
         Ok(vouched)
     }
 
-    /// Leaf hash of the entry that a proposal would make.
-    pub(crate) async fn leaf_hash_of(&self, json: Bytes) -> Result<Hash, Rekor1Error> {
-        self.verified(json, |entry| entry.leaf_hash()).await
-    }
-
-    /// Signatures are verified off the runtime's threads.
-    async fn verified<T: Send + 'static>(
+    /// Leaf hashes of the entries that these proposals would make.
+    pub(crate) async fn leaf_hashes_of(
         &self,
-        json: Bytes,
-        then: fn(VerifiedEntry) -> T,
-    ) -> Result<T, Rekor1Error> {
+        proposals: impl Iterator<Item = Bytes>,
+    ) -> Result<Vec<Hash>, Rekor1Error> {
         let kinds = self.options.kinds;
-        Ok(self.cpu.run(move || verify_proposed(&json, &kinds).map(then)).await??)
+        let mut leaves = Vec::new();
+        for json in proposals {
+            let verify = move || verify_proposed(&json, &kinds).map(|entry| entry.leaf_hash());
+            // The first one lets the question in; a full queue refuses none after it.
+            let verified = if leaves.is_empty() {
+                self.cpu.run(verify).await
+            } else {
+                self.cpu.run_next(verify).await
+            };
+            leaves.push(verified??);
+        }
+        Ok(leaves)
     }
 
     async fn submit(&self, entry: NewEntry) -> Result<Vouched, Rekor1Error> {
         let body = entry.body.clone();
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
-        let stored = if integrated.fresh { Bytes::new() } else { self.row(index).await?.timestamp_signature };
-        let promised = Promised { index, integrated_at: integrated.integrated_at, body: &body };
-        let set = self.promises.promise(&promised, stored).await?;
+        let stored = if integrated.fresh {
+            Bytes::new()
+        } else {
+            self.row(index).await?.timestamp_signature
+        };
+        let integrated_at = integrated.integrated_at;
+        let promised = Promised { index, integrated_at, body: body.clone() };
+        let set = self.promises.promise(promised, stored).await?;
         Ok(Vouched {
             index,
-            integrated_at: integrated.integrated_at,
+            integrated_at,
             leaf_hash: integrated.leaf_hash,
             body,
             path: integrated.path,

@@ -1,7 +1,7 @@
 use crypto::{SignatureError, SignerError};
 use engine::{ReadError, SubmitError};
 use entry::{EntryError, rekor1::EntryId};
-use service::Overloaded;
+use service::{Overloaded, SignError};
 use thiserror::Error;
 
 /// Why Rekor v1 did not take or give an entry.
@@ -28,4 +28,14 @@ pub enum Rekor1Error {
     /// Too much waits to be verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+}
+
+impl From<SignError<SignatureError>> for Rekor1Error {
+    fn from(error: SignError<SignatureError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signing(source),
+            SignError::Signature(source) => Self::Signature(source),
+            SignError::Overloaded(source) => Self::Overloaded(source),
+        }
+    }
 }

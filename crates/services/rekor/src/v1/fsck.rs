@@ -22,7 +22,9 @@ impl EntryRules for Rekor1Rules {
 
     /// Whether the stored SET is the log's. It may be missing: what was lost is signed again when it is asked for.
     fn is_promised(&self, row: &StoredEntry, public_key: Option<&PublicKey>) -> bool {
-        let Some(key) = public_key.filter(|_| !row.timestamp_signature.is_empty()) else { return true };
+        let Some(key) = public_key.filter(|_| !row.timestamp_signature.is_empty()) else {
+            return true;
+        };
         let payload = set_payload(&row.body, row.integrated_at, &key.spki_sha256(), row.index);
         key.verify(&payload, &row.timestamp_signature).is_ok()
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
-use service::CpuPool;
+use service::{CpuPool, SigningKey};
 use store::StoredEntry;
 use tlog::{Hash, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -90,8 +90,7 @@ impl Rekor1 {
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
         let promises = Promises {
-            signer,
-            public_key: log.public_key().clone(),
+            key: SigningKey::new(signer, log.public_key().clone(), cpu.clone()),
             cpu: cpu.clone(),
             keeper,
             log_id: *log.key_id(),
@@ -135,8 +134,8 @@ impl Rekor1 {
             return Err(ReadError::Damaged { index }.into());
         }
         let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
-        let promised = Promised { index, integrated_at, body: &body };
-        let set = self.promises.promise(&promised, timestamp_signature).await?;
+        let promised = Promised { index, integrated_at, body: body.clone() };
+        let set = self.promises.promise(promised, timestamp_signature).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(Vouched {
             index,

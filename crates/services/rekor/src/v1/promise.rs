@@ -1,29 +1,34 @@
 //! Signed entry timestamps: made once, verified, kept.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::{PublicKey, SignatureError, Signer, SignerError};
-use entry::rekor1::set_payload;
-use service::CpuPool;
+use crypto::{SignatureError, Unsigned};
+use entry::rekor1::UnsignedSet;
+use service::{CpuPool, KeyUse, Record, SigningKey};
 
 use super::{Rekor1Error, keeper::Keeper};
 
 /// Makes SETs and hands them to their keeper.
 pub(super) struct Promises {
-    pub(super) signer: Arc<dyn Signer>,
-    /// The log's, whatever the signer says of itself.
-    pub(super) public_key: PublicKey,
+    pub(super) key: SigningKey,
     pub(super) cpu: CpuPool,
     pub(super) keeper: Arc<Keeper>,
     pub(super) log_id: [u8; 32],
 }
 
 /// What a SET is about.
-pub(super) struct Promised<'a> {
+#[derive(Clone)]
+pub(super) struct Promised {
     pub(super) index: u64,
     pub(super) integrated_at: u64,
-    pub(super) body: &'a [u8],
+    pub(super) body: Bytes,
+}
+
+impl Promised {
+    fn unsigned(&self, log_id: &[u8; 32]) -> UnsignedSet {
+        UnsignedSet::new(&self.body, self.integrated_at, log_id, self.index)
+    }
 }
 
 impl Promises {
@@ -33,68 +38,47 @@ impl Promises {
     /// answer, and left for fsck to find, for nothing that is stored is ever changed.
     pub(super) async fn promise(
         &self,
-        promised: &Promised<'_>,
+        promised: Promised,
         stored: Bytes,
     ) -> Result<Bytes, Rekor1Error> {
         let index = promised.index;
-        let payload: Arc<[u8]> =
-            set_payload(promised.body, promised.integrated_at, &self.log_id, index).into();
         let made = if stored.is_empty() { self.keeper.fresh(index) } else { Some(stored) };
         if let Some(set) = made {
-            match self.verify(&payload, &set).await? {
-                Ok(()) => return Ok(set),
+            match self.verify(promised.clone(), set.clone()).await? {
+                Ok(_) => return Ok(set),
                 Err(error) => tracing::error!(log.leaf_index = index, error = %error,
                     "the stored timestamp of an entry is not this log's; run fsck"),
             }
         }
-        let set = self.sign(payload).await?;
+        let log_id = self.log_id;
+        let prepare = move || Ok::<_, Rekor1Error>((promised.unsigned(&log_id), OfSet { index }));
+        let (set, _) = self.key.sign_next(prepare).await?;
         // Of two that were signed at once, both callers get the one that will be stored.
-        Ok(self.keeper.keep(index, set))
-    }
-
-    /// A new SET, verified.
-    async fn sign(&self, payload: Arc<[u8]>) -> Result<Bytes, Rekor1Error> {
-        if self.signer.in_memory().is_some() {
-            let (signer, key) = (Arc::clone(&self.signer), self.public_key.clone());
-            return self
-                .cpu
-                .run_next(move || sign_in_memory(signer.as_ref(), &key, &payload))
-                .await?;
-        }
-        let signed = tokio::time::timeout(SIGNING_TIME, self.signer.sign(&payload)).await;
-        let set = signed.unwrap_or_else(|_| Err(late(self.signer.as_ref())));
-        let set = Bytes::from(set.map_err(Rekor1Error::Signing)?);
-        self.verify(&payload, &set).await?.map_err(Rekor1Error::Signature)?;
-        Ok(set)
+        Ok(self.keeper.keep(index, set.into()))
     }
 
     async fn verify(
         &self,
-        payload: &Arc<[u8]>,
-        set: &Bytes,
-    ) -> Result<Result<(), SignatureError>, Rekor1Error> {
-        let key = self.public_key.clone();
-        let (payload, set) = (Arc::clone(payload), set.clone());
-        Ok(self.cpu.run_next(move || key.verify(&payload, &set)).await?)
+        promised: Promised,
+        set: Bytes,
+    ) -> Result<Result<Vec<u8>, SignatureError>, Rekor1Error> {
+        let (key, log_id) = (self.key.public_key().clone(), self.log_id);
+        let verify = move || promised.unsigned(&log_id).with_signature(&set, &key);
+        Ok(self.cpu.run_next(verify).await?)
     }
 }
 
-/// Both in one step on a thread for computing: a way to it and back takes as long as the signature.
-fn sign_in_memory(
-    signer: &dyn Signer,
-    public_key: &PublicKey,
-    payload: &[u8],
-) -> Result<Bytes, Rekor1Error> {
-    let key = signer.in_memory().ok_or_else(|| Rekor1Error::Signing(late(signer)))?;
-    let set = key.sign_now(payload).map_err(Rekor1Error::Signing)?;
-    public_key.verify(payload, &set).map_err(Rekor1Error::Signature)?;
-    Ok(set.into())
+/// What the audit trail says of a SET.
+struct OfSet {
+    index: u64,
 }
 
-fn late(signer: &dyn Signer) -> SignerError {
-    let (key_id, reason) = (signer.key_id().to_owned(), "no answer in time".to_owned());
-    SignerError::Unavailable { key_id, reason }
+impl Record for OfSet {
+    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+        tracing::debug!(
+            target: "audit",
+            { log.leaf_index = self.index, key.id = key_id },
+            "{step} an entry timestamp"
+        );
+    }
 }
-
-/// A remote key answers in tens of milliseconds.
-const SIGNING_TIME: Duration = Duration::from_secs(5);

@@ -90,6 +90,7 @@ impl Home {
                 signer: Arc::clone(&self.tiles),
             }),
             clock: Arc::new(FixedClock::at(1_790_000_000)),
+            cpu: CpuPool::new(1),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });

@@ -1,6 +1,7 @@
 use std::{io, path::PathBuf};
 
-use crypto::SignerError;
+use crypto::{SignatureError, SignerError};
+use service::{Overloaded, SignError};
 use thiserror::Error;
 
 /// Why there is no repository to serve, or why it was not renewed.
@@ -40,6 +41,12 @@ pub enum TufError {
     /// A key gave no signature.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// A key signed something else: never published.
+    #[error("the signature of TUF metadata is not of the key that was asked")]
+    Signature(#[source] SignatureError),
+    /// Too much waits to be signed and verified.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
     /// What was signed does not verify: never published.
     #[error("a signature of TUF metadata does not verify")]
     Verify(#[source] tough::schema::Error),
@@ -52,6 +59,16 @@ pub enum TufError {
     /// A clock beyond all calendars, or versions used up.
     #[error("time or version out of range")]
     OutOfRange,
+}
+
+impl From<SignError<TufError>> for TufError {
+    fn from(error: SignError<TufError>) -> Self {
+        match error {
+            SignError::Signer(source) => Self::Signer(source),
+            SignError::Signature(source) => source,
+            SignError::Overloaded(source) => Self::Overloaded(source),
+        }
+    }
 }
 
 /// What is wrong with a repository on disk.

@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use crypto::Signer;
-use service::Clock;
+use service::{Clock, CpuPool};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -49,12 +49,15 @@ pub struct TufParts {
     pub online_signer: Arc<dyn Signer>,
     /// The time of every expiry.
     pub clock: Arc<dyn Clock>,
+    /// Makes and verifies its signatures.
+    pub cpu: CpuPool,
 }
 
 /// A TUF repository that a process serves and keeps fresh.
 pub struct Repository {
     directory: Directory,
     clock: Arc<dyn Clock>,
+    cpu: CpuPool,
     targets: Vec<Target>,
     /// Held for a whole renewal; readers have `published`.
     writer: Mutex<Writer>,
@@ -76,8 +79,8 @@ impl Repository {
     /// the others when keys or disk fail.
     pub async fn open(parts: TufParts, files: &TrustFiles) -> Result<Arc<Self>, TufError> {
         let keys = Keys {
-            root: RoleKey::new(parts.root_signer)?,
-            online: RoleKey::new(parts.online_signer)?,
+            root: RoleKey::new(parts.root_signer, parts.cpu.clone())?,
+            online: RoleKey::new(parts.online_signer, parts.cpu.clone())?,
         };
         let path = parts.directory;
         let (directory, state) = blocking(path.clone(), move || {
@@ -89,6 +92,7 @@ impl Repository {
         let repository = Self {
             directory,
             clock: parts.clock,
+            cpu: parts.cpu,
             targets: files.targets().to_vec(),
             writer: Mutex::new(Writer { keys, state }),
             published: RwLock::default(),
@@ -132,7 +136,7 @@ impl Repository {
     /// # Errors
     /// As [`Repository::open`]; the old key stays in use then.
     pub async fn rotate_root_key(&self, successor: Arc<dyn Signer>) -> Result<(), TufError> {
-        self.renew(Some(RoleKey::new(successor)?)).await
+        self.renew(Some(RoleKey::new(successor, self.cpu.clone())?)).await
     }
 
     /// The newest root, as served.
@@ -185,6 +189,7 @@ impl Repository {
             keys: &keys,
             predecessor: predecessor.as_ref(),
             targets: &self.targets,
+            cpu: &self.cpu,
             now: self.clock.now(),
         };
         let (state, writes) = renewal.of(writer.state.clone()).await?;

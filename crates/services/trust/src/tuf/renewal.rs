@@ -3,6 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU64};
 
 use bytes::Bytes;
+use service::CpuPool;
 use tough::{
     TargetName,
     schema::{
@@ -10,7 +11,6 @@ use tough::{
         decoded::Decoded,
     },
 };
-use tracing::info;
 
 use super::{
     TufError,
@@ -37,6 +37,7 @@ pub(super) struct Renewal<'a> {
     /// The root key before this one, when it is being replaced.
     pub(super) predecessor: Option<&'a RoleKey>,
     pub(super) targets: &'a [Target],
+    pub(super) cpu: &'a CpuPool,
     pub(super) now: u64,
 }
 
@@ -56,7 +57,8 @@ impl Renewal<'_> {
             newest_root.push((ROOT.to_owned(), root.bytes.clone()));
             state.roots.push(root);
         }
-        if let Some(targets) = self.targets(&state).await? {
+        let due = self.due(&state).await?;
+        if let Some(targets) = self.targets(&state, due.targets).await? {
             let files = self.targets.iter().map(|t| (file_name(t), t.content.clone()));
             state.contents.extend(files);
             let files =
@@ -65,11 +67,11 @@ impl Renewal<'_> {
             numbered.push((path("targets", targets.version()), targets.bytes.clone()));
             state.targets.push(targets);
         }
-        if let Some(snapshot) = self.snapshot(&state).await? {
+        if let Some(snapshot) = self.snapshot(&state, due.snapshot).await? {
             numbered.push((path("snapshot", snapshot.version()), snapshot.bytes.clone()));
             state.snapshots.push(snapshot);
         }
-        if let Some(signed) = self.timestamp(&state).await? {
+        if let Some(signed) = self.timestamp(&state, due.timestamp).await? {
             timestamp.push((TIMESTAMP.to_owned(), signed.bytes.clone()));
             state.timestamp = Some(signed);
         }
@@ -98,11 +100,15 @@ impl Renewal<'_> {
             return Err(TufError::OutOfRange);
         }
         let root = self.unsigned_root(next_version(newest.map_or(0, Document::version), 0)?)?;
-        let root = Document::sign(root, &[signer, &self.keys.root]).await?;
-        verified(&root, newest.unwrap_or(&root))?;
-        verified(&root, &root)?;
-        info!(tuf.role = "root", tuf.version = root.version(), "signed TUF metadata");
-        Ok(Some(root))
+        let mut under: Vec<Root> =
+            newest.map(|newest| newest.signed.signed.clone()).into_iter().collect();
+        let mut signatures = Vec::new();
+        if signer.id != self.keys.root.id {
+            signatures =
+                signer.sign(root.clone(), signatures, under.clone()).await?.signed.signatures;
+        }
+        under.push(root.clone());
+        self.keys.root.sign(root, signatures, under).await.map(Some)
     }
 
     fn unsigned_root(&self, version: NonZeroU64) -> Result<Root, TufError> {
@@ -128,11 +134,15 @@ impl Renewal<'_> {
         })
     }
 
-    async fn targets(&self, state: &State) -> Result<Option<Document<Targets>>, TufError> {
+    async fn targets(
+        &self,
+        state: &State,
+        due: bool,
+    ) -> Result<Option<Document<Targets>>, TufError> {
         let newest = state.targets.last();
         let wanted = self.targets.iter().map(target).collect::<Result<HashMap<_, _>, _>>()?;
         let changed = newest.is_none_or(|newest| newest.signed.signed.targets != wanted);
-        if !changed && !self.is_due(newest, state, Lifetime::TARGETS) {
+        if !changed && !due {
             return Ok(None);
         }
         let version = newest.map_or(0, Document::version);
@@ -147,11 +157,15 @@ impl Renewal<'_> {
         self.sign(targets, &self.keys.root, state).await.map(Some)
     }
 
-    async fn snapshot(&self, state: &State) -> Result<Option<Document<Snapshot>>, TufError> {
+    async fn snapshot(
+        &self,
+        state: &State,
+        due: bool,
+    ) -> Result<Option<Document<Snapshot>>, TufError> {
         let (newest, targets) = (state.snapshots.last(), state.targets.last());
         let meta = HashMap::from_iter(targets.map(|t| ("targets.json".to_owned(), metafile(t))));
         let changed = newest.is_none_or(|newest| newest.signed.signed.meta != meta);
-        if !changed && !self.is_due(newest, state, Lifetime::SNAPSHOT) {
+        if !changed && !due {
             return Ok(None);
         }
         let version = newest.map_or(0, Document::version);
@@ -162,11 +176,15 @@ impl Renewal<'_> {
         self.sign(snapshot, &self.keys.online, state).await.map(Some)
     }
 
-    async fn timestamp(&self, state: &State) -> Result<Option<Document<Timestamp>>, TufError> {
+    async fn timestamp(
+        &self,
+        state: &State,
+        due: bool,
+    ) -> Result<Option<Document<Timestamp>>, TufError> {
         let (newest, snapshot) = (state.timestamp.as_ref(), state.snapshots.last());
         let meta = HashMap::from_iter(snapshot.map(|s| ("snapshot.json".to_owned(), metafile(s))));
         let changed = newest.is_none_or(|newest| newest.signed.signed.meta != meta);
-        if !changed && !self.is_due(newest, state, Lifetime::TIMESTAMP) {
+        if !changed && !due {
             return Ok(None);
         }
         let version = next_version(newest.map_or(0, Document::version), 0)?;
@@ -176,38 +194,43 @@ impl Renewal<'_> {
         self.sign(timestamp, &self.keys.online, state).await.map(Some)
     }
 
-    /// By time, or because a killed rotation left it under an older root's key.
-    fn is_due<T>(&self, newest: Option<&Document<T>>, state: &State, lifetime: Lifetime) -> bool
-    where
-        T: Role + Clone,
-    {
-        let root = state.roots.last();
-        newest.is_none_or(|newest| {
-            newest.is_due(lifetime, self.now)
-                || root.is_none_or(|root| !newest.is_signed_under(root))
-        })
+    /// What is due by time, or because a killed rotation left it under an older root's key.
+    async fn due(&self, state: &State) -> Result<Due, TufError> {
+        let (now, root) = (self.now, state.roots.last().cloned());
+        let (targets, snapshot) = (state.targets.last().cloned(), state.snapshots.last().cloned());
+        let timestamp = state.timestamp.clone();
+        let due = move || Due {
+            targets: is_due(targets.as_ref(), root.as_ref(), (Lifetime::TARGETS, now)),
+            snapshot: is_due(snapshot.as_ref(), root.as_ref(), (Lifetime::SNAPSHOT, now)),
+            timestamp: is_due(timestamp.as_ref(), root.as_ref(), (Lifetime::TIMESTAMP, now)),
+        };
+        Ok(self.cpu.run_next(due).await?)
     }
 
     async fn sign<T>(&self, role: T, key: &RoleKey, state: &State) -> Result<Document<T>, TufError>
     where
-        T: Role + Clone,
+        T: Role + Clone + Send + 'static,
     {
-        let document = Document::sign(role, &[key]).await?;
-        if let Some(root) = state.roots.last() {
-            verified(&document, root)?;
-        }
-        let (role, version) = (T::TYPE, document.version());
-        info!(tuf.role = %role, tuf.version = version, "signed TUF metadata");
-        Ok(document)
+        let under = state.roots.last().map(|root| root.signed.signed.clone());
+        key.sign(role, Vec::new(), under.into_iter().collect()).await
     }
 }
 
-/// A wrong key must not get as far as a client.
-fn verified<T: Role + Clone>(
-    document: &Document<T>,
-    root: &Document<Root>,
-) -> Result<(), TufError> {
-    root.signed.signed.verify_role(&document.signed).map_err(TufError::Verify)
+/// Which of the newest documents must be signed anew, whatever they say.
+struct Due {
+    targets: bool,
+    snapshot: bool,
+    timestamp: bool,
+}
+
+fn is_due<T: Role + Clone>(
+    newest: Option<&Document<T>>,
+    root: Option<&Document<Root>>,
+    (lifetime, now): (Lifetime, u64),
+) -> bool {
+    newest.is_none_or(|newest| {
+        newest.is_due(lifetime, now) || root.is_none_or(|root| !newest.is_signed_under(root))
+    })
 }
 
 /// Whether `root` has this key, and no other, for a role.

@@ -3,44 +3,117 @@
 use std::{collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
-use crypto::{KeyType, Signer};
+use crypto::{KeyType, PublicKey, Signer, Unsigned};
 use serde::{Serialize, de::DeserializeOwned};
+use service::{CpuPool, KeyUse, Record, SigningKey, Step};
 use tough::schema::{
-    Role, Root, Signature, Signed,
+    Role, RoleType, Root, Signature, Signed,
     decoded::{Decoded, Hex},
     key::Key,
 };
+use tracing::{debug, info};
 
 use super::TufError;
 
 /// A key as roots name it, and the one that signs with it.
 #[derive(Clone)]
 pub(super) struct RoleKey {
-    signer: Arc<dyn Signer>,
+    signing: SigningKey,
     pub(super) key: Key,
     pub(super) id: Decoded<Hex>,
 }
 
 impl RoleKey {
-    pub(super) fn new(signer: Arc<dyn Signer>) -> Result<Self, TufError> {
+    pub(super) fn new(signer: Arc<dyn Signer>, cpu: CpuPool) -> Result<Self, TufError> {
         let name = || signer.key_id().to_owned();
-        if signer.public_key().key_type() != KeyType::EcdsaP256 {
+        let public_key = signer.public_key().clone();
+        if public_key.key_type() != KeyType::EcdsaP256 {
             return Err(TufError::KeyType(name()));
         }
-        let key = Key::from_str(&signer.public_key().to_pem());
+        let key = Key::from_str(&public_key.to_pem());
         let key = key.map_err(|_| TufError::KeyType(name()))?;
         let id = key.key_id().map_err(TufError::Verify)?;
-        Ok(Self { signer, key, id })
+        Ok(Self { signing: SigningKey::new(signer, public_key, cpu), key, id })
     }
 
     /// Name of the key for people.
     pub(super) fn name(&self) -> &str {
-        self.signer.key_id()
+        self.signing.key_id()
     }
 
-    async fn sign(&self, message: &[u8]) -> Result<Signature, TufError> {
-        let signature = self.signer.sign(message).await?;
-        Ok(Signature { keyid: self.id.clone(), sig: Decoded::from(signature) })
+    /// Signs `role`, beside the signatures that it `has`; it must then count under each of `roots`.
+    pub(super) async fn sign<T: Role + Clone + Send + 'static>(
+        &self,
+        role: T,
+        has: Vec<Signature>,
+        roots: Vec<Root>,
+    ) -> Result<Document<T>, TufError> {
+        let (key_id, version) = (self.id.clone(), role.version().get());
+        let prepare = move || {
+            let message = role.canonical_form().map_err(TufError::Verify)?;
+            let signed = Signed { signed: role, signatures: has };
+            let unsigned = UnsignedRole { signed, message, key_id, roots };
+            Ok::<_, TufError>((unsigned, OfRole { role: T::TYPE, version }))
+        };
+        Ok(self.signing.sign_next(prepare).await?.0)
+    }
+}
+
+/// Metadata that lacks a signature.
+struct UnsignedRole<T> {
+    signed: Signed<T>,
+    message: Vec<u8>,
+    key_id: Decoded<Hex>,
+    roots: Vec<Root>,
+}
+
+impl<T: Role + Clone + Send + 'static> Unsigned for UnsignedRole<T> {
+    type Signed = Document<T>;
+    type Error = TufError;
+
+    const KIND: &'static str = "tuf_metadata";
+
+    fn bytes_to_sign(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// # Errors
+    /// [`TufError::Signature`], [`TufError::Verify`], [`TufError::Encode`].
+    fn with_signature(self, signature: &[u8], key: &PublicKey) -> Result<Document<T>, TufError> {
+        let Self { mut signed, message, key_id: keyid, roots } = self;
+        key.verify(&message, signature).map_err(TufError::Signature)?;
+        signed.signatures.push(Signature { keyid, sig: Decoded::from(signature.to_vec()) });
+        for root in &roots {
+            root.verify_role(&signed).map_err(TufError::Verify)?;
+        }
+        // Through a value: its members are sorted, so the same metadata is the same text.
+        let mut text = serde_json::to_vec_pretty(&serde_json::to_value(&signed)?)?;
+        text.push(b'\n');
+        Ok(Document { signed, bytes: text.into() })
+    }
+}
+
+/// What the audit trail says of metadata.
+struct OfRole {
+    role: RoleType,
+    version: u64,
+}
+
+impl Record for OfRole {
+    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+        let Self { role, version } = self;
+        match step {
+            Step::Signing => debug!(
+                target: "audit",
+                { tuf.role = %role, tuf.version = version, key.id = key_id },
+                "signing TUF metadata"
+            ),
+            Step::Signed => info!(
+                target: "audit",
+                { tuf.role = %role, tuf.version = version, key.id = key_id },
+                "signed TUF metadata"
+            ),
+        }
     }
 }
 
@@ -52,22 +125,6 @@ pub(super) struct Document<T> {
 }
 
 impl<T: Role + Clone> Document<T> {
-    /// Signs `role` with each of `keys` once.
-    pub(super) async fn sign(role: T, keys: &[&RoleKey]) -> Result<Self, TufError> {
-        let message = role.canonical_form().map_err(TufError::Verify)?;
-        let mut signatures: Vec<Signature> = Vec::new();
-        for key in keys {
-            if signatures.iter().all(|made| made.keyid != key.id) {
-                signatures.push(key.sign(&message).await?);
-            }
-        }
-        let signed = Signed { signed: role, signatures };
-        // Through a value: its members are sorted, so the same metadata is the same text.
-        let mut text = serde_json::to_vec_pretty(&serde_json::to_value(&signed)?)?;
-        text.push(b'\n');
-        Ok(Self { signed, bytes: text.into() })
-    }
-
     /// Reads metadata; its signatures are not looked at.
     pub(super) fn parse(bytes: Bytes) -> Option<Self>
     where

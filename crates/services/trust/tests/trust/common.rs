@@ -84,6 +84,7 @@ impl TufKeys {
             root_signer: Arc::clone(&self.root),
             online_signer: Arc::clone(&self.online),
             clock: Arc::clone(clock) as Arc<dyn Clock>,
+            cpu: service::CpuPool::new(1),
         };
         Repository::open(parts, files).await
     }

@@ -577,7 +577,7 @@ async fn a_key_that_fails_changes_nothing() {
         let error = stored.open().await.unwrap_err();
         let expected = match fault {
             Fault::Refuses => matches!(error, TufError::Signer(_)),
-            Fault::SignsSomethingElse => matches!(error, TufError::Verify(_)),
+            Fault::SignsSomethingElse => matches!(error, TufError::Signature(_)),
         };
         assert!(expected, "{error}");
         assert_eq!((stored.names(), stored.read("timestamp.json")), before);

@@ -12,7 +12,6 @@ use std::{
 use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use futures::FutureExt;
 use http::{StatusCode, header};
-use service::{CpuPool, OffloadSigner};
 use tsa::{NotReady, TsaConfig};
 use tsp::FailInfo;
 
@@ -153,17 +152,6 @@ async fn waits_for_a_remote_key() {
 }
 
 #[tokio::test]
-async fn works_with_a_key_that_signs_on_the_pool_by_itself() {
-    let pool = CpuPool::new(1);
-    let server = Server::signing_with(|inner| OffloadSigner::new(inner, pool));
-    let request = request();
-    let answers = futures::future::join_all((0..20).map(|_| server.query(&request))).await;
-    for answer in answers {
-        answer.verified(&server.chain);
-    }
-}
-
-#[tokio::test]
 async fn releases_no_token_that_was_verified_and_is_wrong() {
     let Identity { chain, signer: inner } = Identity::new();
     let mut config = TsaConfig::new(Arc::new(Odd { inner, sign: WrongLater::default() }), chain);
@@ -180,10 +168,10 @@ async fn verifies_the_first_token_and_then_one_in_so_many() {
     config.verify_every = 3;
     let server = Server::of(config);
     let mut statuses = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         statuses.push(server.query(&request()).await.status.as_u16());
     }
-    assert_eq!(statuses, [200, 200, 200, 503]);
+    assert_eq!(statuses, [200, 200, 200, 503, 503, 503], "and each after one that was wrong");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crypto::{LocalSigner, Signer};
+use crypto::{LocalSigner, Signer, Unsigned};
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair};
 use tsp::{FailInfo, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain, rejection};
 use wire::trust::{TrustedRoot, X509Certificate, X509CertificateChain};
@@ -51,7 +51,7 @@ impl Authority {
         let serial = SerialNumber::from_random([7; 20]);
         let token = self.profile.prepare(request, &PolicyOid::SIGSTORE, GEN_TIME, serial).unwrap();
         let signature = self.signer.sign_now(token.bytes_to_sign()).unwrap();
-        token.with_signature(&signature, self.signer.public_key(), true).unwrap().into_der()
+        token.with_signature(&signature, self.signer.public_key()).unwrap().into_der()
     }
 
     /// A trusted root of this authority, after one that cannot be used and another one.

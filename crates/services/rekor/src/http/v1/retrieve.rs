@@ -35,9 +35,9 @@ pub(super) async fn retrieve(
     for (at, id) in query.entry_uuids.iter().enumerate() {
         indexes.extend(entry::find(&rekor1, &format!("entryUUIDs.{at} in body"), id).await?);
     }
-    for proposal in &query.entries {
-        let json = Bytes::copy_from_slice(proposal.get().as_bytes());
-        let leaf_hash = rekor1.leaf_hash_of(json).await?;
+    let proposals = query.entries.iter();
+    let proposals = proposals.map(|proposal| Bytes::copy_from_slice(proposal.get().as_bytes()));
+    for leaf_hash in rekor1.leaf_hashes_of(proposals).await? {
         indexes.extend(rekor1.log().find_leaf(&leaf_hash).await?);
     }
     // No index is negative any more.
