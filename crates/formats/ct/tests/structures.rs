@@ -1,6 +1,6 @@
 //! The structures of RFC 6962, byte by byte.
 
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::{LogEntry, PreCertEntry, Sct, SctError, TimestampedEntry};
 use proptest::prelude::*;
 

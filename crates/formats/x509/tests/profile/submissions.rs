@@ -1,6 +1,6 @@
 //! What a CT log takes, and what it logs of it.
 
-use crypto::{Signer, Unsigned};
+use crypto::Signer;
 use der::{Decode, Encode};
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
