@@ -13,7 +13,7 @@ use bytes::Bytes;
 use engine::{Integrated, Log};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry, TimestampSignature,
+    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Edge, Hash, HashRange, TreeHead};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -246,14 +246,12 @@ impl LogStore for Tampering {
     async fn put_checkpoint(
         &self,
         log: LogId,
-        size: u64,
-        note: &str,
-        at: u64,
+        checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError> {
         if self.checkpoints_hang.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        self.inner.put_checkpoint(log, size, note, at).await
+        self.inner.put_checkpoint(log, checkpoint).await
     }
 
     async fn search(

@@ -17,7 +17,7 @@ pub(crate) fn spoken_host(issuer: &str) -> Option<String> {
     if development_ci(issuer).is_some() {
         return None;
     }
-    let (scheme, authority, path) = split_url(issuer)?;
+    let UrlParts { scheme, authority, path } = split_url(issuer)?;
     // GitHub Enterprise Server, and a GitLab of one's own, which is its own issuer.
     let own = scheme == "https" && matches!(path, "/_services/token" | "" | "/");
     own.then(|| authority.to_owned())
@@ -25,8 +25,7 @@ pub(crate) fn spoken_host(issuer: &str) -> Option<String> {
 
 /// Whether this is the issuer of a GitHub Enterprise Server.
 pub(crate) fn is_github_server(issuer: &str) -> bool {
-    split_url(issuer)
-        .is_some_and(|(scheme, _, path)| (scheme, path) == ("https", "/_services/token"))
+    split_url(issuer).is_some_and(|url| url.scheme == "https" && url.path == "/_services/token")
 }
 
 /// The one forge of an issuer that is known to speak for no other.
@@ -77,7 +76,7 @@ pub(crate) fn workspace_of_bitbucket(issuer: &str) -> Option<String> {
 
 /// The CI that a development issuer stands in for: the one its path names.
 fn development_ci(issuer: &str) -> Option<&str> {
-    let (scheme, authority, path) = split_url(issuer)?;
+    let UrlParts { scheme, authority, path } = split_url(issuer)?;
     if scheme != "http" || !is_loopback(authority) {
         return None;
     }
@@ -96,10 +95,18 @@ fn is_loopback(authority: &str) -> bool {
     wire::host::is_loopback(host)
 }
 
-/// Scheme, authority, and path with its leading slash.
-pub(crate) fn split_url(url: &str) -> Option<(&str, &str, &str)> {
+/// A URL, taken apart as it is written.
+pub(crate) struct UrlParts<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) authority: &'a str,
+    /// With its leading slash; empty where there is none.
+    pub(crate) path: &'a str,
+}
+
+/// The parts of a URL that has an authority.
+pub(crate) fn split_url(url: &str) -> Option<UrlParts<'_>> {
     let (scheme, rest) = url.split_once("://")?;
     let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    (!authority.is_empty()).then_some((scheme, authority, path))
+    (!authority.is_empty()).then_some(UrlParts { scheme, authority, path })
 }

@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 use store::column::from_u64;
 use store::plan::{Draft, Plan};
-use store::{Batch, DedupHash, LogId, LogRecord, LogSpec, StoreError, TimestampSignature};
+use store::{
+    Batch, DedupHash, LogId, LogRecord, LogSpec, SignedCheckpoint, StoreError, TimestampSignature,
+};
 
 use crate::error::unavailable;
 use crate::read;
@@ -207,9 +209,9 @@ pub(crate) async fn freeze(connection: &mut PgConnection, log: LogId) -> Result<
 pub(crate) async fn put_checkpoint(
     connection: &mut PgConnection,
     log: LogId,
-    (size, at): (u64, u64),
-    note: &str,
+    checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
+    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
     let column = from_u64("size of the log", size)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
@@ -222,7 +224,7 @@ pub(crate) async fn put_checkpoint(
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", at)?)
+        .bind(from_u64("time of signing", signed_at_s)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;

@@ -32,7 +32,7 @@ use store::row::check_spec;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry, TimestampSignature,
+    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Hash, HashRange, TreeHead};
 
@@ -122,12 +122,10 @@ impl LogStore for PostgresLogStore {
     async fn put_checkpoint(
         &self,
         log: LogId,
-        size: u64,
-        note: &str,
-        at: u64,
+        checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError> {
         let mut transaction = self.writers.begin().await?;
-        let put = append::put_checkpoint(transaction.connection(), log, (size, at), note).await;
+        let put = append::put_checkpoint(transaction.connection(), log, checkpoint).await;
         transaction.end(put).await
     }
 

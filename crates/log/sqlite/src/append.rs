@@ -7,7 +7,8 @@ use sqlx::{Sqlite, SqliteConnection};
 use store::column::from_u64;
 use store::plan::{Draft, FullTile, IndexRow, Plan};
 use store::{
-    Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, StoreError, TimestampSignature,
+    Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, SignedCheckpoint, StoreError,
+    TimestampSignature,
 };
 
 use crate::error::unavailable;
@@ -165,9 +166,9 @@ pub(crate) async fn freeze(
 pub(crate) async fn put_checkpoint(
     connection: &mut SqliteConnection,
     log: LogId,
-    (size, at): (u64, u64),
-    note: &str,
+    checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
+    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
     let column = from_u64("size of the log", size)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
@@ -180,7 +181,7 @@ pub(crate) async fn put_checkpoint(
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", at)?)
+        .bind(from_u64("time of signing", signed_at_s)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;

@@ -34,7 +34,7 @@ use store::row::check_spec;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry, TimestampSignature,
+    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Hash, HashRange, TreeHead};
 
@@ -138,12 +138,10 @@ impl LogStore for SqliteLogStore {
     async fn put_checkpoint(
         &self,
         log: LogId,
-        size: u64,
-        note: &str,
-        at: u64,
+        checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        append::put_checkpoint(&mut tx, log, (size, at), note).await?;
+        append::put_checkpoint(&mut tx, log, checkpoint).await?;
         tx.commit().await.map_err(at_commit)
     }
 

@@ -8,7 +8,7 @@ use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    StoreError, StoredEntry, TimestampSignature,
+    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// How a write fails.
@@ -133,13 +133,11 @@ impl LogStore for FaultyStore {
     async fn put_checkpoint(
         &self,
         log: LogId,
-        size: u64,
-        note: &str,
-        at: u64,
+        checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError> {
         let fault = next(&self.checkpoints);
         if fault.is_none_or(Fault::persists) {
-            self.inner.put_checkpoint(log, size, note, at).await?;
+            self.inner.put_checkpoint(log, checkpoint).await?;
         }
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }

@@ -25,10 +25,16 @@ pub struct Search {
     page: usize,
     below: i64,
     rounds: u32,
-    /// Word and kind that are asked for next.
-    next: (usize, usize),
+    next: Position,
     found: Vec<u64>,
     done: bool,
+}
+
+/// Which of the words is asked for next, under which of its kinds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    word: usize,
+    kind: usize,
 }
 
 /// One page to read: indexes of a key, descending.
@@ -83,7 +89,7 @@ impl Search {
             page,
             below: i64::MAX,
             rounds: 0,
-            next: (0, 0),
+            next: Position::default(),
             found: Vec::new(),
             done,
         })
@@ -92,9 +98,9 @@ impl Search {
     /// The page to read now, or none when the search is over.
     #[must_use]
     pub fn question(&self) -> Option<Question> {
-        let word = self.words.get(self.next.0).filter(|_| !self.done)?;
+        let word = self.words.get(self.next.word).filter(|_| !self.done)?;
         Some(Question {
-            kind: word.kinds.get(self.next.1)?,
+            kind: word.kinds.get(self.next.kind)?,
             key: word.text.clone(),
             below: self.below,
             limit: bound(self.page as u64),
@@ -106,7 +112,7 @@ impl Search {
     /// # Errors
     /// [`StoreError::Corrupt`] for an index below zero.
     pub fn answer(&mut self, indexes: Vec<i64>) -> Result<(), StoreError> {
-        let (at, kind) = self.next;
+        let Position { word: at, kind } = self.next;
         let Some(word) = self.words.get_mut(at) else { return Ok(()) };
         let full = indexes.len() >= self.page;
         let mut lowest = None;
@@ -118,8 +124,12 @@ impl Search {
         if let Some(lowest) = lowest.filter(|_| full) {
             word.known_from = word.known_from.max(lowest);
         }
-        self.next = if kind + 1 < word.kinds.len() { (at, kind + 1) } else { (at + 1, 0) };
-        if self.next.0 == self.words.len() {
+        self.next = if kind + 1 < word.kinds.len() {
+            Position { word: at, kind: kind + 1 }
+        } else {
+            Position { word: at + 1, kind: 0 }
+        };
+        if self.next.word == self.words.len() {
             self.end_round();
         }
         Ok(())
@@ -150,7 +160,7 @@ impl Search {
         match self.next_below(from) {
             Some(below) if self.found.len() < self.limit && self.rounds < MAX_ROUNDS => {
                 self.below = bound(below);
-                self.next = (0, 0);
+                self.next = Position::default();
                 for word in &mut self.words {
                     word.indexes.clear();
                     word.known_from = 0;

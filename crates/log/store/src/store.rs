@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use tlog::{Hash, HashRange, TreeHead};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, StoreError,
-    StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -107,9 +107,7 @@ pub trait LogStore: Send + Sync + 'static {
     async fn put_checkpoint(
         &self,
         log: LogId,
-        size: u64,
-        note: &str,
-        at: u64,
+        checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError>;
 
     /// Indexes of entries that have these keys, each once, the newest first, at most `limit` of them.

@@ -210,6 +210,17 @@ pub struct LogState {
     pub frozen: bool,
 }
 
+/// A signed checkpoint to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedCheckpoint<'a> {
+    /// Size of the tree that it is of.
+    pub size: u64,
+    /// The signed note.
+    pub note: &'a str,
+    /// When it was signed, Unix seconds.
+    pub signed_at_s: u64,
+}
+
 /// An entry read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {

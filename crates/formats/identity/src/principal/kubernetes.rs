@@ -31,7 +31,9 @@ pub(super) fn name(
     }
     let workload: Claims = verified.claims().typed(CLAIM)?.ok_or(ClaimError::Missing(CLAIM))?;
     match names_of(&workload).map_err(|_| ClaimError::WrongType(CLAIM))? {
-        Some((namespace, account)) if is_label(&namespace) && is_name(&account) => {
+        Some(ServiceAccount { namespace, account })
+            if is_label(&namespace) && is_name(&account) =>
+        {
             let subject = verified.claims().required_text("sub")?;
             if subject.strip_prefix(SUBJECT) != Some(&format!("{namespace}:{account}")) {
                 return Err(PrincipalError::Contradiction("sub", CLAIM));
@@ -45,12 +47,19 @@ pub(super) fn name(
     }
 }
 
-/// Namespace and name of the account. Read as claims are, member by member: a derived reader would
+/// Whose token it is, within its cluster.
+struct ServiceAccount {
+    namespace: String,
+    account: String,
+}
+
+/// The account that the claim names. Read as claims are, member by member: a derived reader would
 /// take a list of the members' values for an object.
-fn names_of(workload: &Claims) -> Result<Option<(String, String)>, ClaimError> {
+fn names_of(workload: &Claims) -> Result<Option<ServiceAccount>, ClaimError> {
     let account: Option<Claims> = workload.typed("serviceaccount")?;
     let account = account.map(|account| account.string("name")).transpose()?.flatten();
-    Ok(workload.string("namespace")?.zip(account))
+    let both = workload.string("namespace")?.zip(account);
+    Ok(both.map(|(namespace, account)| ServiceAccount { namespace, account }))
 }
 
 /// Kubernetes lets nothing else through; a slash or two dots would move one name into the

@@ -13,7 +13,7 @@ use std::{
 
 use crypto::PublicKey;
 use service::Clock;
-use store::{LogRecord, LogStore, StoreError};
+use store::{LogRecord, LogStore, SignedCheckpoint, StoreError};
 use tlog::{Checkpoint, Edge, SignedNote, TreeHead};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -170,7 +170,8 @@ impl Follower {
             tracing::error!(log.name = %name, error = %error, "the checkpoint file cannot be written");
         }
         let size = newest.head.size;
-        let stored = self.store.put_checkpoint(self.log.id, size, &newest.note, now);
+        let checkpoint = SignedCheckpoint { size, note: &newest.note, signed_at_s: now };
+        let stored = self.store.put_checkpoint(self.log.id, checkpoint);
         let stored = tokio::time::timeout(Self::STORE_TIME, stored)
             .await
             .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));

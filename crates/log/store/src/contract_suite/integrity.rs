@@ -1,7 +1,11 @@
 //! What must never happen, and what a store says instead.
 
 use super::{Database, Fixture, batch, entry, spec};
-use crate::{Batch, Fault, FaultyStore, IndexKey, LogStore, StoreError};
+use crate::{Batch, Fault, FaultyStore, IndexKey, LogStore, SignedCheckpoint, StoreError};
+
+fn checkpoint(size: u64, note: &str) -> SignedCheckpoint<'_> {
+    SignedCheckpoint { size, note, signed_at_s: 100 }
+}
 
 pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Database) {
     let fixture = Fixture::with(database, 3).await;
@@ -59,7 +63,7 @@ pub async fn nothing_written_can_be_changed_or_deleted(database: &dyn Database) 
         entry.index_keys = vec![IndexKey { kind: "subject", key: "somebody".to_owned() }];
     }
     store.append(log, &batch).await.unwrap();
-    store.put_checkpoint(log, 256, "note", 100).await.unwrap();
+    store.put_checkpoint(log, checkpoint(256, "note")).await.unwrap();
     for (rows, update, delete) in [
         ("SELECT count(*) FROM log", "UPDATE log SET host = 'x'", "DELETE FROM log"),
         ("SELECT count(*) FROM entry", "UPDATE entry SET kind = 'x'", "DELETE FROM entry"),
@@ -114,12 +118,12 @@ pub async fn the_state_never_goes_back(database: &dyn Database) {
 pub async fn keeps_the_first_checkpoint_of_a_size(database: &dyn Database) {
     let Fixture { store, log } = Fixture::with(database, 5).await;
     for (size, note) in [(0, "empty"), (5, "five"), (5, "five"), (5, "five, signed again")] {
-        store.put_checkpoint(log, size, note, 100).await.unwrap();
+        store.put_checkpoint(log, checkpoint(size, note)).await.unwrap();
     }
     let five = "SELECT count(*) FROM checkpoint WHERE size = 5 AND note = 'five'";
     assert_eq!(database.count(five).await, 1);
     assert_eq!(database.count("SELECT count(*) FROM checkpoint").await, 2);
-    let refused = store.put_checkpoint(log, 4, "never a size", 100).await;
+    let refused = store.put_checkpoint(log, checkpoint(4, "never a size")).await;
     assert!(matches!(refused, Err(StoreError::OutOfRange { .. })), "{refused:?}");
 }
 

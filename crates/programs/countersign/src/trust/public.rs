@@ -34,7 +34,7 @@ impl PublicInstance {
         trusted_root: Option<&Path>,
         signing_config: Option<&Path>,
     ) -> Result<LoadedTrust, TrustFileError> {
-        let (root, config) = self.built_in();
+        let BuiltIn { trusted_root: root, signing_config: config } = self.built_in();
         let mut loaded = if let Some(path) = trusted_root {
             let trusted_root = Some(path.to_owned());
             LoadedTrust::load(&TrustFiles { trusted_root, ..TrustFiles::default() })?
@@ -51,19 +51,24 @@ impl PublicInstance {
         loaded.with_signing_config(signing_config)
     }
 
-    /// Trusted root and signing config, JSON.
-    fn built_in(self) -> (&'static str, &'static str) {
+    fn built_in(self) -> BuiltIn {
         match self {
-            Self::PublicGood => (
-                include_str!("../../instances/public-good.trusted_root.json"),
-                include_str!("../../instances/public-good.signing_config.json"),
-            ),
-            Self::Staging => (
-                include_str!("../../instances/staging.trusted_root.json"),
-                include_str!("../../instances/staging.signing_config.json"),
-            ),
+            Self::PublicGood => BuiltIn {
+                trusted_root: include_str!("../../instances/public-good.trusted_root.json"),
+                signing_config: include_str!("../../instances/public-good.signing_config.json"),
+            },
+            Self::Staging => BuiltIn {
+                trusted_root: include_str!("../../instances/staging.trusted_root.json"),
+                signing_config: include_str!("../../instances/staging.signing_config.json"),
+            },
         }
     }
+}
+
+/// The files of an instance, JSON.
+struct BuiltIn {
+    trusted_root: &'static str,
+    signing_config: &'static str,
 }
 
 fn built_in<T: DeserializeOwned>(what: &'static str, json: &str) -> Result<T, TrustFileError> {
@@ -108,7 +113,7 @@ mod tests {
     fn gives_way_to_the_files_that_are_named() {
         let directory = tempfile::tempdir().unwrap();
         let (root, config) = (directory.path().join("root"), directory.path().join("config"));
-        let (_, staging) = PublicInstance::Staging.built_in();
+        let staging = PublicInstance::Staging.built_in().signing_config;
         let empty = r#"{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#;
         std::fs::write(&root, empty).unwrap();
         std::fs::write(&config, staging).unwrap();
