@@ -25,7 +25,7 @@ pub async fn ensure_first_entry(log: &Log) -> Result<bool, FirstEntryError> {
     let origin = log.record().spec.origin.as_bytes();
     let key = LocalSigner::generate(KeyType::EcdsaP256, "first entry")
         .map_err(|_| FirstEntryError::Key)?;
-    let signature = key.sign(origin).await.map_err(|_| FirstEntryError::Key)?;
+    let signature = key.sign_now(origin).map_err(|_| FirstEntryError::Key)?;
     let verified = if kind == LogKind::Rekor1 {
         let request = proposed(origin, &signature, key.public_key());
         rekor1::verify_proposed(request.to_string().as_bytes(), &rekor1::Options::default())?

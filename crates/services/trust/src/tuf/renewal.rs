@@ -100,6 +100,7 @@ impl Renewal<'_> {
             return Err(TufError::OutOfRange);
         }
         let root = self.unsigned_root(next_version(newest.map_or(0, Document::version), 0)?)?;
+        // Clients that know the one before must accept it, and those who are given it must know its key.
         let mut under: Vec<Root> =
             newest.map(|newest| newest.signed.signed.clone()).into_iter().collect();
         let mut signatures = Vec::new();
