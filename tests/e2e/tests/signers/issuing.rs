@@ -5,7 +5,6 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ca::{Ca, CaConfig, CaParts, ClaimedKey, EncodedKey, IssueError, IssueRequest};
 use crypto::{KeyType, LocalSigner, Signer};
-use engine::http::{ct_protocol, ct_router};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
@@ -94,7 +93,11 @@ impl Issuing {
         let (chain, key) = (authority.chain.clone(), Moody::of(authority.signer(), minds));
         let log_key = LocalSigner::generate(KeyType::EcdsaP256, "ct").unwrap();
         let ct = Ct::start(Arc::new(log_key), authority).await;
-        let log = Web::serve(service::harden(ct_router(ct.service.clone()), ct_protocol())).await;
+        let log = Web::serve(service::harden(
+            ctlog::http::router(ct.service.clone()),
+            ctlog::http::protocol(),
+        ))
+        .await;
         let directory = tempfile::tempdir().unwrap();
         let provider = LocalSigner::generate(KeyType::Ed25519, "provider").unwrap();
         let keys_file = directory.path().join("keys.json");
@@ -148,7 +151,7 @@ impl Service for Issuing {
         let [intermediate, root] = self.chain.certificates() else { panic!("two certificates") };
         x509::verify_leaf_chain(&leaf, &[intermediate], &[root], NOW).unwrap();
         let log_key = self.ct.running.log.public_key();
-        x509::ct::verify_embedded_sct(&leaf, intermediate, log_key).unwrap();
+        x509::verify_embedded_sct(&leaf, intermediate, log_key).unwrap();
         Outcome::Signed
     }
 

@@ -7,10 +7,11 @@ use std::sync::{
 };
 
 use crypto::{KeyType, LocalSigner, Signer};
-use engine::{
-    Log, LogConfig, LogLimits, LogParts, Rekor1, SubmitError, TilesIdentity,
-    ct::{CtError, CtLog, Submitted},
-    http::{Rekor1Options, rekor1_protocol, rekor1_router},
+use ctlog::{CtError, CtLog, Submitted};
+use engine::{Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
+use rekor::{
+    Rekor1, Rekor1Options, Rekor1Parts,
+    http::{rekor1_protocol, rekor1_router},
 };
 use serde_json::{Value, json};
 use service::{Clock, CpuPool, FixedClock, SignError};
@@ -115,11 +116,11 @@ impl Service for Checkpoints {
         let leaf_hash = leaf_hash(&body);
         let entry = NewEntry {
             leaf_hash,
-            identity_hash: leaf_hash.into(),
+            dedup_hash: leaf_hash.into(),
             kind: "test",
             body: body.into(),
             extra: bytes::Bytes::new(),
-            promise: bytes::Bytes::new(),
+            timestamp_signature: bytes::Bytes::new(),
             index_keys: Vec::new(),
         };
         let integrated = match self.running.log.submit(entry).await {
@@ -204,7 +205,7 @@ impl Service for Scts {
         match service.add_chain(authority.submission(&leaf), Submitted::Certificate).await {
             Err(error) => of_ct(&error),
             Ok(sct) => {
-                let entry = x509::ct::LogEntry::Certificate(leaf);
+                let entry = ct::LogEntry::Certificate(leaf);
                 sct.verify(&entry, running.log.public_key()).unwrap();
                 Outcome::Signed
             }
@@ -288,12 +289,9 @@ impl Service for TreeHeads {
             Ok(signed) => signed,
             Err(error) => return of_ct(&error),
         };
-        let message = x509::ct::tree_head_signed_data(
-            signed.timestamp_ms,
-            signed.tree_size,
-            &signed.root_hash,
-        );
-        let (_, signature) = x509::ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
+        let message =
+            ct::tree_head_signed_data(signed.timestamp_ms, signed.tree_size, &signed.root_hash);
+        let (_, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
         running.log.public_key().verify(&message, signature).unwrap();
         Outcome::Signed
     }
@@ -353,8 +351,9 @@ async fn entry_timestamps() {
     let running = Running::start(LogKind::Rekor1, Arc::clone(&key) as _, None).await;
     let (log, cpu, tasks) = (Arc::clone(&running.log), running.cpu.clone(), &running.tasks);
     let shutdown = CancellationToken::new();
-    let rekor1 = Rekor1::start(log, Arc::clone(&key) as _, cpu, tasks, shutdown);
-    let router = rekor1_router(rekor1, Rekor1Options::default());
+    let options = Rekor1Options::default();
+    let parts = Rekor1Parts { log, signer: Arc::clone(&key) as _, cpu, options };
+    let router = rekor1_router(Rekor1::start(parts, tasks, shutdown));
     let web = Web::serve(service::harden(router, rekor1_protocol())).await;
     row(&Sets { running, web }, &key).await;
 }

@@ -6,7 +6,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use service::{Clock, CpuPool, FixedClock};
 use tempfile::TempDir;
 use trust::{
-    Authority, Deployment, LogKey, TrustFiles,
+    Authority, Deployment, LogKey, State, TrustFiles,
     tuf::{Repository, TufError, TufParts},
 };
 use wire::{Timestamp, trust::TimeRange};
@@ -80,12 +80,14 @@ fn deployment() -> Deployment {
         url: url.to_owned(),
         chain_der: issuing::Authority::new().chain.certificates().to_vec(),
         valid_for: since,
+        state: State::Active,
     };
     let log = |base_url: &str, key_type| LogKey {
         base_url: base_url.to_owned(),
         origin: "localhost".to_owned(),
         public_key: public_key(key_type),
         valid_for: since,
+        state: State::Active,
     };
     Deployment {
         operator: "countersign.test".to_owned(),
