@@ -39,7 +39,8 @@ pub(crate) async fn freeze(
     output::print(&format!(
         "the log `{name}` is frozen: it ends with {size} entries, and stays readable"
     ));
-    output::print(&if of_file { to_write(&deployment, &name) } else { OF_DEV.to_owned() });
+    let next = if of_file { to_write(&deployment, &name) } else { vec![OF_DEV.to_owned()] };
+    next.iter().for_each(|line| output::print(line));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -56,11 +57,19 @@ async fn freeze_in(store: &dyn store::LogStore, name: &str) -> anyhow::Result<u6
 
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";
 
-fn to_write(deployment: &Deployment, name: &str) -> String {
+fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
     let now = Timestamp::from_unix_seconds(SystemClock.now());
     let until = now.map(|now| now.to_string()).unwrap_or_default();
-    let last = deployment.log(name).is_some_and(|log| log.service.state.signs());
-    let advice =
-        if last { "write into its table, and start the services again:" } else { "its table has:" };
-    format!("{advice}\n[log.{name}]\nstate = \"frozen\"\nvalid_until = \"{until}\"")
+    let is_new = deployment.log(name).is_some_and(|log| log.service.state.signs());
+    let advice = if is_new {
+        "write into its table, and start the services again:"
+    } else {
+        "its table has a state already; this would be the one of now:"
+    };
+    vec![
+        advice.to_owned(),
+        format!("[log.{name}]"),
+        "state = \"frozen\"".to_owned(),
+        format!("valid_until = \"{until}\""),
+    ]
 }
