@@ -5,10 +5,12 @@
 
 mod database;
 mod hex;
+mod services;
 mod stack;
 mod tiles;
 
 pub use database::Database;
 pub use hex::{hex, unhex};
+pub use services::{Services, countersignd};
 pub use stack::{Said, Stack, binaries, said};
 pub use tiles::{bundle_path, bundled_entries};

@@ -7,36 +7,31 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use e2e::{Database, Said, binaries, said};
+use e2e::{Database, Said, Services, binaries, countersignd, said};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// Longest wait for a service, on a machine that runs other tests too.
-const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// In the order in which they may start.
 const PARTS: [&str; 5] = ["log", "ca", "tsa", "trust", "oidc-dev"];
 
 /// A configuration, its data and its processes.
 struct Deployment {
-    directory: TempDir,
+    services: Services,
     /// Of ca, ct, rekor1, rekor2, tsa, trust, oidc-dev.
     ports: [u16; 7],
     /// Of the parts' metrics.
     metrics_ports: [u16; 5],
-    running: Vec<(&'static str, Child)>,
 }
 
 impl Deployment {
     /// Writes a configuration for `database`; nothing is made or started.
     fn new(database: &Database) -> Self {
-        let directory = tempfile::Builder::new().prefix("countersign-serve-").tempdir().unwrap();
+        let services = Services::new().unwrap();
         let (ports, metrics_ports) = free_ports();
-        let deployment = Self { directory, ports, metrics_ports, running: Vec::new() };
+        let deployment = Self { services, ports, metrics_ports };
         deployment.write_config(database);
         deployment
     }
@@ -73,11 +68,11 @@ impl Deployment {
     }
 
     fn config(&self) -> PathBuf {
-        self.directory.path().join("countersign.toml")
+        self.services.config()
     }
 
     fn data(&self, path: &str) -> PathBuf {
-        self.directory.path().join("data").join(path)
+        self.services.data(path)
     }
 
     fn url(&self, position: usize) -> String {
@@ -86,7 +81,7 @@ impl Deployment {
 
     /// `countersignd <arguments> --config <this>`, to its end.
     fn countersignd(&self, arguments: &[&str]) -> Said {
-        said(countersignd().args(arguments).arg("--config").arg(self.config())).unwrap()
+        self.services.countersignd(arguments).unwrap()
     }
 
     fn init(&self) -> String {
@@ -97,22 +92,8 @@ impl Deployment {
 
     /// Starts `part` and waits until it is ready.
     fn start(&mut self, part: &'static str) {
-        let log = self.directory.path().join(format!("{part}.stderr"));
-        let file = fs::File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = countersignd();
-        command.args(["serve", part, "--config"]).arg(self.config());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn();
-        self.running.push((part, child.unwrap()));
         let position = PARTS.iter().position(|other| *other == part).unwrap();
-        let probe = format!("http://127.0.0.1:{}/readyz", self.metrics_ports[position]);
-        let begin = Instant::now();
-        while said(countersignd().args(["probe", &probe])).unwrap().code != Some(0) {
-            let (_, child) = self.running.last_mut().unwrap();
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("{part} ended with {status}: {}", fs::read_to_string(&log).unwrap());
-            }
-            assert!(begin.elapsed() < START_LIMIT, "{}", fs::read_to_string(&log).unwrap());
-        }
+        self.services.start(part, self.metrics_ports[position]).unwrap();
     }
 
     fn start_all(&mut self) {
@@ -123,16 +104,12 @@ impl Deployment {
 
     /// SIGTERM to every process, which each ends with 0.
     fn terminate(&mut self) {
-        for (part, mut child) in self.running.drain(..) {
-            let kill = format!("kill -TERM {}", child.id());
-            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-            assert_eq!(child.wait().unwrap().code(), Some(0), "{part}");
-        }
+        self.services.terminate().unwrap();
     }
 
     /// A client with what the trust service publishes now.
     fn client(&self) -> Client {
-        let file = self.directory.path().join("client_trust_config.json");
+        let file = self.services.path().join("client_trust_config.json");
         let url = format!("{}/client_trust_config.json", self.url(5));
         fs::write(&file, get(&url)).unwrap();
         let token = said(
@@ -147,16 +124,6 @@ impl Deployment {
     fn size(&self) -> u64 {
         let checkpoint = get(&format!("{}/checkpoint", self.url(3)));
         checkpoint.lines().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            // The test is over; one that is gone already is fine too.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
 
@@ -191,14 +158,6 @@ impl Client {
     }
 }
 
-fn countersignd() -> Command {
-    let mut command = Command::new(binaries().join("countersignd"));
-    for variable in ["RUST_LOG", "COUNTERSIGN_CONFIG", "COUNTERSIGN_DATA_DIR"] {
-        command.env_remove(variable);
-    }
-    command
-}
-
 /// Ports that were free a moment ago.
 fn free_ports() -> ([u16; 7], [u16; 5]) {
     let open = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -223,7 +182,7 @@ fn signs_verifies_and_goes_on(database: &Database) {
     assert_eq!(check.code, Some(0), "{check:?}");
     deployment.start_all();
     let client = deployment.client();
-    let artifact = |name| deployment.directory.path().join(name);
+    let artifact = |name| deployment.services.path().join(name);
     let (first, second) = (artifact("first"), artifact("second"));
     let first_index = client.sign(&first);
     assert_eq!(client.verify(&first).code, Some(0));
@@ -289,9 +248,12 @@ fn a_service_is_never_served_without_init() {
 fn a_lost_key_is_never_replaced() {
     let deployment = Deployment::new(&Database::Sqlite);
     deployment.init();
-    for key in
-        ["ca/keys/ca.pem", "log/keys/rekor2.pem", "tsa/keys/tsa.pem", "trust/keys/tuf-root.pem"]
-    {
+    for key in [
+        "ca/keys/main.pem",
+        "log/keys/2026.pem",
+        "tsa/keys/main.pem",
+        "trust/keys/tuf-main-root.pem",
+    ] {
         let (path, saved) = (deployment.data(key), deployment.data("saved.pem"));
         fs::rename(&path, &saved).unwrap();
         let refused = deployment.countersignd(&["init"]);
@@ -307,7 +269,7 @@ fn a_lost_key_is_never_replaced() {
 fn a_lost_volume_never_becomes_a_new_authority() {
     let deployment = Deployment::new(&Database::Sqlite);
     deployment.init();
-    for volume in ["ca", "log", "tsa", "trust", "trust/tuf", "public"] {
+    for volume in ["ca", "log", "tsa", "trust", "trust/tuf-main", "public"] {
         let (path, saved) = (deployment.data(volume), deployment.data("saved"));
         fs::rename(&path, &saved).unwrap();
         // As a volume is that was made again, empty.
@@ -321,6 +283,48 @@ fn a_lost_volume_never_becomes_a_new_authority() {
         fs::rename(&saved, &path).unwrap();
     }
     assert_eq!(deployment.countersignd(&["check"]).code, Some(0));
+}
+
+/// Before there could be several of a kind, files were called by it, whatever the section's name.
+#[test]
+fn files_of_a_deployment_from_before_are_used_under_their_names() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    deployment.init();
+    for (own, before) in [
+        ("ca/keys/main.pem", "ca/keys/ca.pem"),
+        ("tsa/keys/main.pem", "tsa/keys/tsa.pem"),
+        ("log/keys/first.pem", "log/keys/rekor1.pem"),
+        ("log/keys/first-tiles.pem", "log/keys/rekor1-tiles.pem"),
+        ("log/keys/2026.pem", "log/keys/rekor2.pem"),
+        ("trust/keys/tuf-main-root.pem", "trust/keys/tuf-root.pem"),
+        ("trust/keys/tuf-main-online.pem", "trust/keys/tuf-online.pem"),
+        ("trust/tuf-main", "trust/tuf"),
+        ("offline/ca-main-root.pem", "offline/ca-root.pem"),
+        ("offline/tsa-main-root.pem", "offline/tsa-root.pem"),
+        ("public/ca-main_chain.pem", "public/ca_chain.pem"),
+        ("public/tsa-main_chain.pem", "public/tsa_chain.pem"),
+        ("public/first.pub", "public/rekor1.pub"),
+        ("public/first-tiles.pub", "public/rekor1-tiles.pub"),
+        ("public/first-tree-id", "public/rekor1-tree-id"),
+        ("public/2026.pub", "public/rekor2.pub"),
+        ("public/tuf-main-root.json", "public/root.json"),
+    ] {
+        fs::rename(deployment.data(own), deployment.data(before)).unwrap();
+    }
+    let kept = deployment.init();
+    assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    deployment.start_all();
+    assert!(!deployment.data("ca/keys/main.pem").exists());
+
+    // A second log of a kind: nobody guesses whose files those are.
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let next = "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n";
+    fs::write(deployment.config(), text + next).unwrap();
+    let refused = deployment.countersignd(&["init"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("public/rekor2.pub is of one of 2026, 2027"), "{refused:?}");
 }
 
 #[test]
@@ -448,7 +452,7 @@ const CORPORATE: &str = "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\nO = 
 impl Deployment {
     fn openssl(&self, arguments: &str) -> Said {
         let mut command = Command::new("openssl");
-        command.current_dir(self.directory.path()).args(arguments.split_whitespace());
+        command.current_dir(self.services.path()).args(arguments.split_whitespace());
         said(&mut command).unwrap()
     }
 
@@ -460,7 +464,7 @@ impl Deployment {
     /// Replaces the chains of the CA and the timestamp authority, before anybody has seen them, by ones
     /// of the same keys below a company's root and policy CA.
     fn take_corporate_chains(&self) {
-        fs::write(self.directory.path().join("corporate.cnf"), CORPORATE).unwrap();
+        fs::write(self.services.path().join("corporate.cnf"), CORPORATE).unwrap();
         self.made_by_openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out root.key");
         self.made_by_openssl(
             "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out policy.key",
@@ -471,8 +475,8 @@ impl Deployment {
         );
         for (name, key, issuer) in [
             ("policy", "policy.key", "root"),
-            ("ca", "data/ca/keys/ca.pem", "policy"),
-            ("tsa", "data/tsa/keys/tsa.pem", "policy"),
+            ("ca", "data/ca/keys/main.pem", "policy"),
+            ("tsa", "data/tsa/keys/main.pem", "policy"),
         ] {
             self.made_by_openssl(&format!(
                 "req -new -key {key} -subj /O=Acme/CN={name} -config corporate.cnf -out {name}.csr"
@@ -483,11 +487,12 @@ impl Deployment {
             ));
         }
         let pem = |name: &str| {
-            fs::read_to_string(self.directory.path().join(format!("{name}.pem"))).unwrap()
+            fs::read_to_string(self.services.path().join(format!("{name}.pem"))).unwrap()
         };
         let above = pem("policy") + &pem("root");
         for name in ["ca", "tsa"] {
-            fs::write(self.data(&format!("public/{name}_chain.pem")), pem(name) + &above).unwrap();
+            fs::write(self.data(&format!("public/{name}-main_chain.pem")), pem(name) + &above)
+                .unwrap();
         }
     }
 
@@ -517,7 +522,7 @@ fn a_policy_ca_without_key_usages_signs_verifies_and_stamps_under_policies_of_it
     assert_eq!(check.code, Some(0), "{check:?}");
     deployment.start_all();
     let client = deployment.client();
-    let artifact = deployment.directory.path().join("artifact");
+    let artifact = deployment.services.path().join("artifact");
     client.sign(&artifact);
     let verified = client.verify(&artifact);
     assert_eq!(verified.code, Some(0), "{verified:?}");
@@ -529,9 +534,9 @@ fn a_policy_ca_without_key_usages_signs_verifies_and_stamps_under_policies_of_it
     ] {
         deployment
             .made_by_openssl(&format!("ts -query -data artifact -sha256 -cert {asked} -out q"));
-        let query = fs::read(deployment.directory.path().join("q")).unwrap();
+        let query = fs::read(deployment.services.path().join("q")).unwrap();
         let reply = post(&format!("{}/api/v1/timestamp", deployment.url(4)), query);
-        fs::write(deployment.directory.path().join("r"), reply).unwrap();
+        fs::write(deployment.services.path().join("r"), reply).unwrap();
         let text = deployment.openssl("ts -reply -in r -text").stdout;
         let Some(policy) = stamped else {
             assert!(text.contains("unacceptedPolicy") || text.contains("not supported"), "{text}");

@@ -15,62 +15,57 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    data_dir::{Access, DataDir, read_if_present, replace},
+    data_dir::{Access, read_if_present, replace},
+    deployment::not_made,
     keys::load_or_make_file,
 };
 
-/// The one `O` of every certificate of `dev`: gh chooses the root by it.
-pub(crate) const ORGANIZATION: &str = "Countersign development";
-
 /// Where a chain is kept, and whose it is.
-pub(crate) struct ChainPlace<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct ChainPlace {
     /// PEM, lowest first.
-    pub(crate) chain_file: PathBuf,
+    pub(crate) file: PathBuf,
     /// There before the chain is; not needed afterwards.
     pub(crate) root_key_file: PathBuf,
-    /// The one `O` of the certificates, and begin of their common names.
-    pub(crate) organization: &'a str,
+    /// The one `O` of the certificates, and begin of their common names: gh chooses the root by it.
+    pub(crate) organization: String,
 }
 
-impl ChainPlace<'static> {
-    /// The chain called `name` of `dev`.
-    pub(crate) fn of_dev(data_dir: &DataDir, name: &str) -> Self {
-        Self {
-            chain_file: data_dir.chain_file(name),
-            root_key_file: data_dir.key_file(&format!("{name}-root")),
-            organization: ORGANIZATION,
-        }
+impl ChainPlace {
+    /// The chain, as DER, which must be there.
+    pub(crate) fn load(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        load_chain(&self.file)?.with_context(|| not_made(&self.file))
     }
 }
 
 /// The CA's chain as DER: issuing certificate, root.
 pub(crate) fn ca_chain(
-    place: &ChainPlace<'_>,
+    place: &ChainPlace,
     issuing_key: &LocalSigner,
     now: u64,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
     load_or_make_chain(place, issuing_key, |root| {
-        let mut issuing = params(place.organization, "CA", now)?;
+        let mut issuing = params(&place.organization, "CA", now)?;
         issuing.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         issuing.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         // Not critical: sigstore-python refuses a critical one.
         issuing.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
-        Ok((root_params(place.organization, "root", now)?, issuing, root))
+        Ok((root_params(&place.organization, "root", now)?, issuing, root))
     })
 }
 
 /// The timestamp authority's chain as DER: signing certificate, root.
 pub(crate) fn tsa_chain(
-    place: &ChainPlace<'_>,
+    place: &ChainPlace,
     signing_key: &LocalSigner,
     now: u64,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
     load_or_make_chain(place, signing_key, |root| {
-        let mut signing = params(place.organization, "TSA", now)?;
+        let mut signing = params(&place.organization, "TSA", now)?;
         signing.is_ca = IsCa::ExplicitNoCa;
         signing.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         signing.custom_extensions = vec![critical_time_stamping()];
-        Ok((root_params(place.organization, "TSA root", now)?, signing, root))
+        Ok((root_params(&place.organization, "TSA root", now)?, signing, root))
     })
 }
 
@@ -84,11 +79,11 @@ type Plan = (CertificateParams, CertificateParams, LocalSigner);
 
 /// The chain that is there, or a new one.
 fn load_or_make_chain(
-    place: &ChainPlace<'_>,
+    place: &ChainPlace,
     lower_key: &LocalSigner,
     plan: impl FnOnce(LocalSigner) -> anyhow::Result<Plan>,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
-    if let Some(chain) = load_chain(&place.chain_file)? {
+    if let Some(chain) = load_chain(&place.file)? {
         return Ok(chain);
     }
     let root_key = load_or_make_file(&place.root_key_file, "root", KeyType::EcdsaP384)?;
@@ -97,7 +92,7 @@ fn load_or_make_chain(
     let lower = lower.signed_by(&CertificateKey(lower_key), &root)?;
     // One file for both: a crash cannot leave half a chain.
     let text = format!("{}{}", lower.pem(), root.pem());
-    replace(&place.chain_file, text.as_bytes(), Access::Everybody)?;
+    replace(&place.file, text.as_bytes(), Access::Everybody)?;
     Ok(vec![lower.der().to_vec(), root.der().to_vec()])
 }
 
@@ -168,59 +163,61 @@ mod tests {
     use tsp::{IntermediateUsage, TsaChain};
 
     use super::*;
-    use crate::keys::load_or_make;
 
     const NOW: u64 = 1_767_225_600;
 
-    fn data_dir() -> (tempfile::TempDir, DataDir) {
+    /// A place in an empty directory, and the key of its lowest certificate.
+    fn place() -> (tempfile::TempDir, ChainPlace, LocalSigner) {
         let directory = tempfile::tempdir().unwrap();
-        let data_dir = DataDir::create(directory.path()).unwrap();
-        (directory, data_dir)
+        let place = ChainPlace {
+            file: directory.path().join("chain.pem"),
+            root_key_file: directory.path().join("root.pem"),
+            organization: "Acme".to_owned(),
+        };
+        (directory, place, LocalSigner::generate(KeyType::EcdsaP256, "ca").unwrap())
     }
 
     #[test]
     fn makes_a_ca_that_the_profile_accepts_and_keeps_it() {
-        let (_directory, data_dir) = data_dir();
-        let key = load_or_make(&data_dir, "ca", KeyType::EcdsaP256).unwrap();
-        let chain = ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &key, NOW).unwrap();
+        let (_directory, place, key) = place();
+        let chain = ca_chain(&place, &key, NOW).unwrap();
         let checked = x509::CertificateChain::from_der(chain.clone()).unwrap();
         checked.check_key(key.public_key()).unwrap();
         assert_eq!(checked.not_before(), NOW - 86_400);
-        assert_eq!(
-            ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &key, NOW + 9_999).unwrap(),
-            chain
-        );
+        assert_eq!(ca_chain(&place, &key, NOW + 9_999).unwrap(), chain);
+        assert_eq!(place.load().unwrap(), chain);
     }
 
     #[test]
     fn makes_a_tsa_that_the_profile_accepts_and_keeps_it() {
-        let (_directory, data_dir) = data_dir();
-        let key = load_or_make(&data_dir, "tsa", KeyType::EcdsaP256).unwrap();
-        let chain = tsa_chain(&ChainPlace::of_dev(&data_dir, "tsa"), &key, NOW).unwrap();
+        let (_directory, place, key) = place();
+        let chain = tsa_chain(&place, &key, NOW).unwrap();
         let checked = TsaChain::from_ders(&chain).unwrap();
         checked.require_issuable(key.public_key(), IntermediateUsage::Required).unwrap();
-        assert_eq!(
-            tsa_chain(&ChainPlace::of_dev(&data_dir, "tsa"), &key, NOW + 9_999).unwrap(),
-            chain
-        );
+        assert_eq!(tsa_chain(&place, &key, NOW + 9_999).unwrap(), chain);
     }
 
     #[test]
     fn goes_on_after_a_start_that_ended_between_root_key_and_chain() {
-        let (_directory, data_dir) = data_dir();
-        let key = load_or_make(&data_dir, "ca", KeyType::EcdsaP256).unwrap();
-        let root_key = load_or_make(&data_dir, "ca-root", KeyType::EcdsaP384).unwrap();
-        let chain = ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &key, NOW).unwrap();
-        let root = x509::CertificateChain::from_der(vec![chain[1].clone()]).unwrap();
-        assert_eq!(root.public_key(), root_key.public_key());
+        let (_directory, place, key) = place();
+        let root = load_or_make_file(&place.root_key_file, "root", KeyType::EcdsaP384).unwrap();
+        let chain = ca_chain(&place, &key, NOW).unwrap();
+        let made = x509::CertificateChain::from_der(vec![chain[1].clone()]).unwrap();
+        assert_eq!(made.public_key(), root.public_key());
     }
 
     #[test]
     fn never_replaces_a_chain_that_it_cannot_read() {
-        let (_directory, data_dir) = data_dir();
-        let key = load_or_make(&data_dir, "ca", KeyType::EcdsaP256).unwrap();
-        fs::write(data_dir.chain_file("ca"), "garbage").unwrap();
-        assert!(ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &key, NOW).is_err());
-        assert_eq!(fs::read(data_dir.chain_file("ca")).unwrap(), b"garbage");
+        let (_directory, place, key) = place();
+        fs::write(&place.file, "garbage").unwrap();
+        assert!(ca_chain(&place, &key, NOW).is_err());
+        assert_eq!(fs::read(&place.file).unwrap(), b"garbage");
+    }
+
+    #[test]
+    fn a_chain_that_was_not_made_is_told_with_what_makes_it() {
+        let (_directory, place, _) = place();
+        let said = place.load().unwrap_err().to_string();
+        assert!(said.contains("chain.pem is missing: run `countersignd init`"), "{said}");
     }
 }

@@ -8,7 +8,7 @@ use oidc::{Ci, ClaimOverride};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::endpoints::PortBase;
+use crate::dev::PortBase;
 
 /// A private software-signing stack: CA, transparency logs, timestamps, trust.
 #[derive(Debug, Parser)]
@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Order a running CA to do something about its issuers
     #[command(subcommand)]
     Issuer(IssuerCommand),
+    /// Change what a log is for
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Ask an http URL and fail unless it answers 200; for health checks of containers
     Probe(ProbeArguments),
 }
@@ -56,6 +59,7 @@ impl Command {
             Self::Fsck(arguments) => return arguments.config.as_deref(),
             Self::ExplainToken(arguments) => return arguments.config.as_deref(),
             Self::Issuer(IssuerCommand::Refresh(arguments)) => return arguments.config.as_deref(),
+            Self::Log(LogCommand::Freeze(arguments)) => return arguments.config.as_deref(),
             Self::Dev(_) | Self::Token(_) | Self::Probe(_) | Self::ImportFulcioConfig(_) => {
                 return None;
             }
@@ -113,6 +117,28 @@ pub(crate) enum IssuerCommand {
     Refresh(RefreshArguments),
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Let a log take nothing more, for good; it stays readable. Says what to write into the configuration
+    Freeze(FreezeArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArguments {
+    /// Of the log's table: [log.NAME]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Configuration of `countersignd serve`
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", conflicts_with_all = ["data_dir", "database_url"])]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory of `countersignd dev`
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL of the logs of `dev`, when they are not in the data directory
+    #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RefreshArguments {
     /// Configuration of `countersignd serve ca` or `serve all`
@@ -121,6 +147,9 @@ pub(crate) struct RefreshArguments {
     /// Data directory of `countersignd dev`
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
+    /// Only this CA of the configuration; by default all of them
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    pub(crate) ca: Option<String>,
     /// Only the issuer with this `url` or `url_pattern`
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
@@ -152,7 +181,7 @@ pub(crate) struct InitArguments {
 pub(crate) enum Part {
     /// The certificate authority
     Ca,
-    /// The CT log and both Rekor logs
+    /// The CT logs and the Rekor logs
     Log,
     /// The timestamp authority
     Tsa,
@@ -245,6 +274,9 @@ pub(crate) struct ExplainArguments {
     /// Data directory of `countersignd dev`
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
+    /// The CA of the configuration, where it has several
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    pub(crate) ca: Option<String>,
     /// Check the signature with the keys of this file, a JWK Set
     #[arg(long, value_name = "FILE", conflicts_with = "online")]
     pub(crate) keys: Option<PathBuf>,

@@ -9,6 +9,8 @@ use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use service::bounded;
 
+use crate::token::LastStart;
+
 /// The directory in which `countersignd dev` keeps everything.
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir {
@@ -56,6 +58,11 @@ impl DataDir {
         }
     }
 
+    /// The directory itself, absolute.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The PKCS#8 private key of that name.
     pub(crate) fn key_file(&self, name: &str) -> PathBuf {
         self.root.join(KEYS).join(format!("{name}.pem"))
@@ -68,7 +75,12 @@ impl DataDir {
 
     /// The last signed checkpoint of the log of that name.
     pub(crate) fn checkpoint_file(&self, log: &str) -> PathBuf {
-        self.root.join(CHECKPOINTS).join(log)
+        self.checkpoints().join(log)
+    }
+
+    /// The last signed checkpoints.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.root.join(CHECKPOINTS)
     }
 
     /// The tree id of the Rekor v1 log, as the database has it.
@@ -79,16 +91,6 @@ impl DataDir {
     /// SQLite's file of the logs.
     pub(crate) fn log_database(&self) -> PathBuf {
         self.root.join("log.db")
-    }
-
-    /// Fetched keys of issuers.
-    pub(crate) fn issuer_keys(&self) -> PathBuf {
-        self.root.join(ISSUER_KEYS)
-    }
-
-    /// The socket for orders.
-    pub(crate) fn admin_socket(&self) -> PathBuf {
-        crate::admin::socket_in(&self.root)
     }
 
     /// The published files.
@@ -108,7 +110,7 @@ impl DataDir {
 
     /// What the last start chose, for `token` and the next start.
     pub(crate) fn last_start_file(&self) -> PathBuf {
-        self.root.join("last-start.json")
+        self.root.join(LastStart::FILE)
     }
 }
 

@@ -18,24 +18,23 @@ use identity::{
     VerificationError,
 };
 use serde_json::{Value, json};
-use service::{Clock, OffsetClock, SystemClock, bounded};
+use service::{Clock, SystemClock, bounded};
 use wire::inert;
 use x509::SubjectAlternativeName;
 
 use crate::{
     cli::{ExplainArguments, OutputForm},
-    config::Config,
-    data_dir::{DataDir, read_json},
-    endpoints::Face,
+    data_dir::DataDir,
+    deployment::Deployment,
     output,
     token::LastStart,
 };
 
 pub(crate) async fn run(
     arguments: ExplainArguments,
-    config: Option<Config>,
+    configured: Option<Deployment>,
 ) -> anyhow::Result<ExitCode> {
-    let (issuers, now) = issuers(&arguments, config)?;
+    let (issuers, now) = issuers(&arguments, configured)?;
     let token = read_token(&arguments.token)?;
     // Not with the token's text as its context: it is a credential.
     let token = UnverifiedClaims::parse(token.trim()).context("cannot read the token")?;
@@ -125,23 +124,18 @@ impl Signature {
     }
 }
 
-/// Those of the configuration, or of the development stack, and the time of their clock.
+/// Those of a CA of the configuration, or of the development stack, and the time of their clock.
 fn issuers(
     arguments: &ExplainArguments,
-    config: Option<Config>,
+    configured: Option<Deployment>,
 ) -> anyhow::Result<(IssuerSet, u64)> {
-    if let Some(config) = config {
-        return Ok((IssuerSet::new(config.ca.settings.issuers)?, SystemClock.now()));
+    if let Some(deployment) = configured {
+        let authority = deployment.chosen_authority(arguments.ca.as_deref())?;
+        return Ok((IssuerSet::new(authority.settings.issuers.clone())?, SystemClock.now()));
     }
     let data_dir = DataDir::open(&arguments.data_dir)?;
-    let last: LastStart = read_json(&data_dir.last_start_file())?
-        .context("`countersignd dev` has not been started on this data directory")?;
-    let issuers = oidc::issuers(&last.ports.url(Face::Oidc), None)?;
-    let now = match last.clock_offset_file {
-        None => SystemClock.now(),
-        Some(file) => OffsetClock::new(file).now(),
-    };
-    Ok((IssuerSet::new(issuers)?, now))
+    let last = LastStart::read(&data_dir)?;
+    Ok((IssuerSet::new(oidc::issuers(&last.provider()?, None)?)?, last.now()))
 }
 
 /// Longest JWK Set of a file, in bytes: what an issuer's `keys_file` may have.

@@ -2,17 +2,23 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crypto::{PublicKey, Signer};
-use engine::{EntryRules, Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
+use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesIdentity};
+use futures::future::try_join_all;
 use postgres::PostgresLogStore;
-use rekor::{Rekor1, Rekor1Options, Rekor1Parts, ensure_first_entry};
+use rekor::ensure_first_entry;
 use sqlite::SqliteLogStore;
-use store::{LogKind, LogSpec, LogStore};
+use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use trust::State;
 
-use crate::{data_dir::DataDir, endpoints::HOST, services::Shared};
+use crate::{
+    data_dir::read_json,
+    deployment::{self, Deployment, Service, not_made},
+    services::Shared,
+};
 
 /// Opens PostgreSQL where a URL is given, else the SQLite file.
 pub(crate) async fn open_store(
@@ -67,112 +73,115 @@ impl LogIdentity {
             public_key_der: public_key.spki_der().to_vec(),
         }
     }
+}
 
-    fn config(&self, data_dir: &DataDir, public_key: &PublicKey) -> LogConfig {
-        let spec = self.spec(public_key);
+impl deployment::Log {
+    /// What it is called, where `tree_id` is its tree id: 0 but for Rekor v1.
+    pub(crate) fn identified(&self, tree_id: i64) -> LogIdentity {
+        LogIdentity {
+            name: self.service.name.clone(),
+            kind: self.kind,
+            host: self.service.url.host().to_owned(),
+            tree_id,
+        }
+    }
+
+    /// What it is called, once it was made.
+    pub(crate) fn identity(&self) -> anyhow::Result<LogIdentity> {
+        let Some(places) = &self.rekor1 else { return Ok(self.identified(0)) };
+        let tree_id = read_json(&places.tree_id_file)?;
+        Ok(self.identified(tree_id.with_context(|| not_made(&places.tree_id_file))?))
+    }
+
+    fn config(&self, spec: LogSpec, public_key: &PublicKey) -> LogConfig {
         LogConfig {
             key_name: key_name(&spec).to_owned(),
             key_id: key_id(&spec, public_key),
-            checkpoint_file: Some(data_dir.checkpoint_file(&spec.name)),
+            checkpoint_file: Some(self.checkpoint_file.clone()),
             spec,
-            limits: LogLimits::default(),
+            limits: self.options.limits,
         }
     }
 }
 
-/// The logs of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogIdentities {
-    pub(crate) ct: LogIdentity,
-    pub(crate) rekor1: LogIdentity,
-    pub(crate) rekor2: LogIdentity,
+/// A log that runs.
+pub(crate) struct RunningLog<'a> {
+    pub(crate) of: &'a deployment::Log,
+    pub(crate) log: Arc<Log>,
+    /// Signs what its protocol has beside checkpoints.
+    pub(crate) signer: Arc<dyn Signer>,
 }
 
-impl LogIdentities {
-    /// Those of `dev`, named as their kinds.
-    pub(crate) fn of_dev(tree_id: i64) -> Self {
-        let log = |kind: LogKind, tree_id| LogIdentity {
-            name: kind.as_str().to_owned(),
-            kind,
-            host: HOST.to_owned(),
-            tree_id,
-        };
-        Self {
-            ct: log(LogKind::Ct, 0),
-            rekor1: log(LogKind::Rekor1, tree_id),
-            rekor2: log(LogKind::Rekor2, 0),
-        }
-    }
-}
-
-/// The running logs, and what stops them.
+/// What runs and stops the logs of a process.
 pub(crate) struct Logs {
-    pub(crate) ct: Arc<Log>,
-    pub(crate) rekor1: Arc<Rekor1>,
-    pub(crate) rekor2: Arc<Log>,
+    all: Vec<Arc<Log>>,
     store: Arc<dyn LogStore>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-}
-
-/// The keys that sign checkpoints.
-pub(crate) struct LogSigners {
-    pub(crate) ct: Arc<dyn Signer>,
-    pub(crate) rekor1: Arc<dyn Signer>,
-    pub(crate) rekor1_tiles: Arc<dyn Signer>,
-    pub(crate) rekor2: Arc<dyn Signer>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Logs {
-    /// Starts all logs at once. Their checkpoints are kept in `data_dir`.
-    pub(crate) async fn start(
-        data_dir: &DataDir,
-        identities: &LogIdentities,
+    /// Starts all of them at once.
+    pub(crate) async fn start<'a>(
+        deployment: &'a Deployment,
         store: Arc<dyn LogStore>,
-        signers: &LogSigners,
         shared: &Shared,
-    ) -> anyhow::Result<Self> {
-        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-        let start = |log: &LogIdentity, signer: &Arc<dyn Signer>, tiles| {
-            Log::start(LogParts {
-                config: log.config(data_dir, signer.public_key()),
-                store: Arc::clone(&store),
-                signer: Arc::clone(signer),
-                tiles,
-                clock: Arc::clone(&shared.clock),
-                cpu: shared.cpu.clone(),
-                tasks: tasks.clone(),
-                shutdown: shutdown.clone(),
-            })
+    ) -> anyhow::Result<(Self, Vec<RunningLog<'a>>)> {
+        let known = store.logs().await?;
+        let mut logs = Self {
+            all: Vec::new(),
+            store,
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
         };
-        let tiles = TilesIdentity {
-            origin: identities.rekor1.tiles_origin(),
-            signer: Arc::clone(&signers.rekor1_tiles),
+        let starting = deployment.running_logs().map(|log| logs.start_one(log, &known, shared));
+        let running = try_join_all(starting).await?;
+        logs.all = running.iter().map(|one| Arc::clone(&one.log)).collect();
+        Ok((logs, running))
+    }
+
+    async fn start_one<'a>(
+        &self,
+        of: &'a deployment::Log,
+        known: &[LogRecord],
+        shared: &Shared,
+    ) -> anyhow::Result<RunningLog<'a>> {
+        let service = &of.service;
+        check_state(of, known)?;
+        let spec = |key: &PublicKey| anyhow::Ok(of.identity()?.spec(key));
+        let signer: Arc<dyn Signer> = Arc::new(of.key.load()?);
+        let tiles = match &of.rekor1 {
+            None => None,
+            Some(places) => Some(TilesIdentity {
+                origin: of.identity()?.tiles_origin(),
+                signer: Arc::new(places.tiles_key.load()?),
+            }),
         };
-        let (ct, rekor1, rekor2) = tokio::join!(
-            start(&identities.ct, &signers.ct, None),
-            start(&identities.rekor1, &signers.rekor1, Some(tiles)),
-            start(&identities.rekor2, &signers.rekor2, None)
-        );
-        let ct = ct.context("cannot start the CT log")?;
-        let rekor1 = rekor1.context("cannot start the Rekor v1 log")?;
-        let rekor2 = rekor2.context("cannot start the Rekor v2 log")?;
-        tokio::try_join!(ensure_first_entry(&rekor1), ensure_first_entry(&rekor2))?;
-        let rekor1 = Rekor1Parts {
-            log: rekor1,
-            signer: Arc::clone(&signers.rekor1),
+        // Large: it is every check of a log's start.
+        let log = Box::pin(Log::start(LogParts {
+            config: of.config(spec(signer.public_key())?, signer.public_key()),
+            store: Arc::clone(&self.store),
+            signer: Arc::clone(&signer),
+            tiles,
+            clock: Arc::clone(&shared.clock),
             cpu: shared.cpu.clone(),
-            options: Rekor1Options::default(),
-        };
-        let rekor1 = Rekor1::start(rekor1, &tasks, shutdown.clone());
-        Ok(Self { ct, rekor1, rekor2, store, tasks, shutdown })
+            tasks: self.tasks.clone(),
+            shutdown: self.shutdown.clone(),
+        }));
+        let log = log.await.with_context(|| format!("cannot start {service}"))?;
+        if log.is_frozen() {
+            tracing::info!(log.name = %service.name, "the log is frozen: it is read, and takes nothing");
+        } else {
+            ensure_first_entry(&log).await?;
+        }
+        Ok(RunningLog { of, log, signer })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.
     pub(crate) async fn failed(&self) -> anyhow::Error {
         const INTERVAL: Duration = Duration::from_secs(1);
         loop {
-            for log in [&self.ct, self.rekor1.log(), &self.rekor2] {
+            for log in &self.all {
                 if let Err(reason @ SubmitError::Stopped(_)) = log.ready() {
                     let what = format!("the {} log has stopped", log.record().spec.name);
                     return anyhow::Error::new(reason).context(what);
@@ -206,6 +215,36 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
         // Its entries are what their leaf hashes say, and it promises nothing.
         LogKind::Rekor2 => &engine::Leaves,
     }
+}
+
+/// Makes sure that the database has the log, and that it takes nothing where the configuration says so.
+/// The other way round is for readiness: the log is served, and takes nothing.
+pub(crate) fn check_state(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
+    let name = &log.service.name;
+    let Some(record) = known.iter().find(|record| record.spec.name == *name) else {
+        bail!(
+            "the database has no log `{name}`: run `countersignd init`, unless this is the wrong database"
+        );
+    };
+    if log.service.state == State::Frozen && !record.frozen {
+        // For good: not because of a word in a file, which may be of another log.
+        bail!(
+            "the log `{name}` is `frozen` in the configuration and takes entries in the database: run \
+             `countersignd log freeze {name}`, or correct its `state`"
+        );
+    }
+    Ok(())
+}
+
+/// Why a log that takes nothing is not as the configuration has it.
+pub(crate) fn frozen_and_not_said(log: &deployment::Log) -> Option<String> {
+    let Service { name, state, .. } = &log.service;
+    state.signs().then(|| {
+        format!(
+            "the log `{name}` is frozen in the database and `{state}` in the configuration: write \
+             `state = \"frozen\"`, so that no client is sent to it"
+        )
+    })
 }
 
 /// Name on the signature line of checkpoints: the origin, of which Rekor v1 leaves the tree id out.

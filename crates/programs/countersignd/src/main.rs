@@ -10,8 +10,11 @@
 //!
 //! - `cli`: the command line.
 //! - `dev`: all services and a development identity provider in one process.
-//! - `config`, `deployment_dirs`, `serve`: services as a file describes them.
+//! - `deployment`: an installation as a value, any number of each.
+//! - `config`, `deployment_dirs`: that value from a file, and where `serve` keeps what it names.
+//! - `serve`: making what a deployment needs, checking it, starting it.
 //! - `services`: one service each, and how they run and end together.
+//! - `logs`, `log_orders`: the logs of a deployment, and the end of one.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
@@ -24,6 +27,7 @@ mod certificates;
 mod cli;
 mod config;
 mod data_dir;
+mod deployment;
 mod deployment_dirs;
 mod dev;
 mod endpoints;
@@ -32,6 +36,7 @@ mod fsck;
 mod import;
 mod keys;
 mod log_lines;
+mod log_orders;
 mod logs;
 mod output;
 mod serve;
@@ -41,8 +46,8 @@ mod token;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cli::{Cli, Command, IssuerCommand};
-use config::{Config, Telemetry};
+use cli::{Cli, Command, IssuerCommand, LogCommand};
+use deployment::Telemetry;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -58,8 +63,8 @@ fn main() -> ExitCode {
 }
 
 fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
-    let config = command.config().map(Config::load).transpose()?;
-    let telemetry = config.as_ref().map(|config| &config.telemetry);
+    let config = command.config().map(config::load).transpose()?;
+    let telemetry = config.as_ref().map(|deployment| &deployment.telemetry);
     start_logging(log, telemetry);
     match (command, config) {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
@@ -79,6 +84,9 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Check(arguments), Some(config)) => block_on(serve::check(config, arguments)),
         (Command::Issuer(IssuerCommand::Refresh(arguments)), config) => {
             block_on(admin::issuer_refresh(arguments, config))
+        }
+        (Command::Log(LogCommand::Freeze(arguments)), config) => {
+            block_on(log_orders::freeze(arguments, config))
         }
         (Command::Serve(_) | Command::Init(_) | Command::Check(_), None) => {
             anyhow::bail!("a configuration is needed")

@@ -9,6 +9,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod house;
 mod interop;
 mod options;
 mod paths;
@@ -24,7 +25,7 @@ use options::Options;
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
   cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
-  cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|chains]
+  cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|tenants|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]
   cargo xtask lint";

@@ -1,8 +1,9 @@
-//! A running `countersignd dev`.
+//! Running servers, as clients find them.
 
 use std::{
     ffi::OsStr,
     fs::File,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -17,14 +18,23 @@ use crate::process::{Guarded, output};
 const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// What `service::serve` allows itself after SIGTERM.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Services, as one tenant's clients find them.
+pub(crate) struct Instance {
+    binaries: PathBuf,
+    /// Where the development provider has its key.
+    provider_dir: PathBuf,
+    /// As `ready.json` has it.
+    ready: Value,
+    /// Of tokens, where it is not everybody's.
+    audience: Option<String>,
+}
 
 /// `countersignd dev` on free ports with its data in a directory.
 pub(crate) struct Stack {
     server: Guarded,
-    binaries: PathBuf,
-    data_dir: PathBuf,
-    ready: Value,
+    instance: Instance,
     /// From start to readiness.
     pub(crate) start: Duration,
 }
@@ -77,8 +87,49 @@ impl Stack {
         }
         let start = begin.elapsed();
         let ready = serde_json::from_slice(&std::fs::read(&ready_file)?)?;
-        let (binaries, data_dir) = (binaries.to_owned(), data_dir.to_owned());
-        Ok(Self { server, binaries, data_dir, ready, start })
+        Ok(Self { server, instance: Instance::new(binaries, data_dir, ready), start })
+    }
+
+    /// Process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.0.id()
+    }
+
+    /// Stops it as an operator does.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.server.terminate(STOP_LIMIT).context("countersignd")
+    }
+
+    /// Lets it run on.
+    pub(crate) fn leave_running(self) {
+        self.server.leave_running();
+    }
+}
+
+impl Deref for Stack {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
+    }
+}
+
+impl Instance {
+    /// What `ready` tells, and the provider whose key is in `provider_dir`.
+    pub(crate) fn new(binaries: &Path, provider_dir: &Path, ready: Value) -> Self {
+        let (binaries, provider_dir) = (binaries.to_owned(), provider_dir.to_owned());
+        Self { binaries, provider_dir, ready, audience: None }
+    }
+
+    /// Its tokens have this audience.
+    #[must_use]
+    pub(crate) fn with_audience(self, audience: String) -> Self {
+        Self { audience: Some(audience), ..self }
+    }
+
+    /// What tokens are for, where it is not everybody's audience.
+    pub(crate) fn audience(&self) -> Option<&str> {
+        self.audience.as_deref()
     }
 
     /// A member of `ready.json`: a URL or a path.
@@ -91,15 +142,11 @@ impl Stack {
         Ok(Path::new(self.ready("trust_dir")?).join(name))
     }
 
-    /// Process id of the server.
-    pub(crate) fn pid(&self) -> u32 {
-        self.server.0.id()
-    }
-
     /// A token of the development issuer.
     pub(crate) fn token<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
         let mut command = Command::new(self.binaries.join("countersignd"));
-        output(command.arg("token").arg("--data-dir").arg(&self.data_dir).args(arguments))
+        command.arg("token").arg("--data-dir").arg(&self.provider_dir).args(arguments);
+        output(command.args(self.audience.iter().flat_map(|audience| ["--aud", audience])))
     }
 
     /// The client of the same build.
@@ -112,15 +159,5 @@ impl Stack {
         let mut client = Command::new(self.client_path());
         client.env("COUNTERSIGN_TRUST_CONFIG", self.trust_file("client_trust_config.json")?);
         Ok(client)
-    }
-
-    /// Stops it as an operator does.
-    pub(crate) fn stop(self) -> Result<()> {
-        self.server.terminate(STOP_LIMIT).context("countersignd")
-    }
-
-    /// Lets it run on.
-    pub(crate) fn leave_running(self) {
-        self.server.leave_running();
     }
 }

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use self::socket::OrderSocket;
 pub(crate) use self::socket::check_path;
-use crate::{cli::RefreshArguments, config::Config, deployment_dirs::DeploymentDirs, output};
+use crate::{cli::RefreshArguments, deployment::Deployment, fsck, output};
 
 /// Longest order: a URL, and what is around it.
 const MAX_ORDER_LEN: u64 = 4096;
@@ -220,25 +220,49 @@ async fn refresh(ca: &Ca, url: Option<String>, forget: bool) -> Answer {
     Answer::Sources(sources)
 }
 
-/// `countersignd issuer refresh`: exit code 1 unless every source gave keys.
+/// `countersignd issuer refresh`: exit code 1 unless every source of every CA gave keys.
 pub(crate) async fn issuer_refresh(
     arguments: RefreshArguments,
-    config: Option<Config>,
+    configured: Option<Deployment>,
 ) -> anyhow::Result<ExitCode> {
-    let path = match &config {
-        Some(config) => socket_in(&config.ca_state_dir()),
-        None => socket_in(&arguments.data_dir),
+    let RefreshArguments { data_dir, ca, url, forget, .. } = arguments;
+    let sockets = match &configured {
+        Some(deployment) => sockets(deployment, ca.as_deref())?,
+        None => vec![socket_in(&data_dir)],
     };
-    let order = Order::IssuerRefresh { url: arguments.url, forget: arguments.forget };
-    let answered = tokio::time::timeout(ORDER_PATIENCE, ask(&path, &order)).await;
+    let (several, mut sound) = (sockets.len() > 1, true);
+    for socket in sockets {
+        let order = Order::IssuerRefresh { url: url.clone(), forget };
+        match refreshed(&socket, &order).await {
+            Ok(of_ca) => sound &= of_ca,
+            // The others' keys are asked for all the same.
+            Err(error) if several => {
+                sound &= fsck::report(&socket.display().to_string(), &Err(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where each running CA takes orders, or the one of that name.
+fn sockets(deployment: &Deployment, name: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+    if name.is_some() {
+        return Ok(vec![socket_in(&deployment.chosen_authority(name)?.state_dir)]);
+    }
+    let running = deployment.authorities.iter().filter(|one| one.service.state.runs());
+    Ok(running.map(|one| socket_in(&one.state_dir)).collect())
+}
+
+async fn refreshed(socket: &Path, order: &Order) -> anyhow::Result<bool> {
+    let answered = tokio::time::timeout(ORDER_PATIENCE, ask(socket, order)).await;
     let late =
         "the CA is still asking; what comes of it is in its log, and what was to be forgotten is";
     match answered.context(late)?? {
         Answer::Error(error) => bail!(error),
         Answer::Sources(sources) => {
             sources.iter().for_each(report);
-            let sound = sources.iter().all(|source| source.failure.is_none());
-            Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(sources.iter().all(|source| source.failure.is_none()))
         }
     }
 }
@@ -284,14 +308,6 @@ fn report(source: &Source) {
         }
         None if came.len() + went.len() + changed.len() == 0 => output::print("  nothing changed"),
         None => {}
-    }
-}
-
-/// The state directories of deployments are in one place.
-impl Config {
-    /// Where the CA keeps what it may lose: fetched keys, and the socket for orders.
-    pub(crate) fn ca_state_dir(&self) -> PathBuf {
-        self.ca.state_dir.clone().unwrap_or_else(|| DeploymentDirs::new(&self.data_dir).ca_state())
     }
 }
 

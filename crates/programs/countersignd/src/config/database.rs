@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use url::Url;
 use wire::host::is_loopback;
 
-use super::{Database, section::Section};
+use super::section::Section;
+use crate::deployment::Database;
 
-pub(super) fn read(mut section: Section<'_>) -> Option<Database> {
+/// `sqlite_file` is where a log on SQLite is.
+pub(super) fn read(mut section: Section<'_>, sqlite_file: PathBuf) -> Option<Database> {
     let kind = section.required_text("kind");
     let url: Option<Url> = section.parsed("url");
     let password_file = section.path("password_file");
@@ -20,7 +22,7 @@ pub(super) fn read(mut section: Section<'_>) -> Option<Database> {
                     section.wrong(key, "kind `sqlite` has no use for it");
                 }
             }
-            Some(Database::Sqlite)
+            Some(Database::Sqlite { file: sqlite_file })
         }
         "postgres" => postgres(&section, url, password_file),
         other => {

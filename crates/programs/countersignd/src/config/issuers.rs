@@ -9,8 +9,8 @@ use super::section::Section;
 
 /// What of the rest of the file matters to issuers.
 #[derive(Clone, Copy)]
-pub(super) struct Around<'a> {
-    /// The deployment's own audience.
+pub(super) struct OfTenant<'a> {
+    /// The tenant's own audience.
     pub(super) audience: Option<&'a str>,
     /// `url` of [oidc-dev].
     pub(super) provider: Option<&'a str>,
@@ -27,13 +27,13 @@ pub(super) struct Listed {
     pub(super) urls: Vec<String>,
 }
 
-pub(super) fn read(sections: Vec<Section<'_>>, around: Around<'_>) -> Listed {
+pub(super) fn read(sections: Vec<Section<'_>>, of_tenant: OfTenant<'_>) -> Listed {
     let mut listed = Listed::default();
     for section in sections {
         let place = section.here().to_owned();
         let url = section.peek("url").or_else(|| section.peek("url_pattern"));
         listed.urls.extend(url.map(str::to_owned));
-        for issuer in issuer(section, around).unwrap_or_default() {
+        for issuer in issuer(section, of_tenant).unwrap_or_default() {
             listed.issuers.push(issuer);
             listed.places.push(place.clone());
         }
@@ -42,16 +42,16 @@ pub(super) fn read(sections: Vec<Section<'_>>, around: Around<'_>) -> Listed {
 }
 
 /// One table: an issuer, or all those of the development provider.
-fn issuer(mut section: Section<'_>, around: Around<'_>) -> Option<Vec<IssuerConfig>> {
+fn issuer(mut section: Section<'_>, of_tenant: OfTenant<'_>) -> Option<Vec<IssuerConfig>> {
     let development = section.flag("development");
     let keys_url: Option<Url> = section.parsed("keys_url");
     if let Some(url) = &keys_url {
         check_keys_url(&mut section, url, development);
     }
     let issuers = if section.is_text("type", OIDC_DEV) {
-        oidc_dev(section, development, around)?
+        oidc_dev(section, development, of_tenant)?
     } else {
-        vec![other(section, development, around.audience)?]
+        vec![other(section, development, of_tenant.audience)?]
     };
     Some(match keys_url {
         None => issuers,
@@ -88,7 +88,7 @@ const OIDC_DEV: &str = "oidc-dev";
 fn oidc_dev(
     mut section: Section<'_>,
     development: bool,
-    Around { audience, provider }: Around<'_>,
+    OfTenant { audience, provider }: OfTenant<'_>,
 ) -> Option<Vec<IssuerConfig>> {
     section.text("type");
     let url = section.required_text("url");

@@ -1,74 +1,175 @@
-//! `[log.<name>]`: one log of each kind.
+//! `[log.<name>]`: any number of each kind.
 
-use std::path::PathBuf;
+use std::{fmt::Display, ops::RangeInclusive};
 
-use store::LogKind;
+use crypto::KeyType;
+use engine::LogLimits;
+use rekor::{OnDuplicate, Rekor1Options, Rekor2Options};
+use store::{LogKind, MAX_BATCH_ENTRIES};
 
 use super::{
-    KeyFile, Log,
-    read::{common, default_tenant, key},
+    common::{Around, Table, is_file_name},
     section::Section,
 };
-use crate::{cli::Part, deployment_dirs::DeploymentDirs, endpoints::Face};
+use crate::{
+    cli::Part,
+    deployment::{Key, Kind, Log, LogOptions, Rekor1Places},
+};
 
-/// One log of each kind.
-pub(super) struct LogSections {
-    pub(super) ct: Log,
-    pub(super) further_ca_chains: Vec<PathBuf>,
-    pub(super) rekor1: Log,
-    pub(super) tiles_key: KeyFile,
-    pub(super) rekor2: Log,
+/// A log and the table that it is from.
+pub(super) struct OpenLog<'p> {
+    pub(super) log: Log,
+    pub(super) section: Section<'p>,
 }
 
-pub(super) fn read(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<LogSections> {
-    let mut found = [None, None, None];
-    let [ct, rekor1, rekor2] = &mut found;
-    let mut tiles_key = None;
-    let mut further_ca_chains = Vec::new();
+pub(super) fn read<'p>(
+    file: &mut Section<'p>,
+    around: &Around<'_, '_>,
+) -> Vec<Option<OpenLog<'p>>> {
+    let mut tables: Vec<Table<'p>> = Vec::new();
     for (name, mut section) in file.named("log") {
-        default_tenant(&mut section, "log");
-        if !is_file_name(&name) {
-            section.wrong_here("a log's name has letters, digits, `-`, `_` and `.`, not at first");
-        }
-        let (kind, face, place) = match section.required_text("kind").as_deref() {
-            Some("ct") => (LogKind::Ct, Face::Ct, &mut *ct),
-            Some("rekor1") => (LogKind::Rekor1, Face::Rekor1, &mut *rekor1),
-            Some("rekor2") => (LogKind::Rekor2, Face::Rekor2, &mut *rekor2),
+        let kind = match section.required_text("kind").as_deref() {
+            Some("ct") => LogKind::Ct,
+            Some("rekor1") => LogKind::Rekor1,
+            Some("rekor2") => LogKind::Rekor2,
             Some(other) => {
                 section.wrong("kind", format!("`{other}` is none of ct, rekor1, rekor2"));
                 continue;
             }
             None => continue,
         };
-        if place.is_some() {
-            section.wrong_here(format!("a second {} log is not supported yet", kind.as_str()));
-        }
-        let (url, port, own_key) =
-            common(&mut section, face, "key", dirs.key_file(Part::Log, kind.as_str()));
-        if kind == LogKind::Rekor1 {
-            tiles_key = key(&mut section, "tiles_key", dirs.key_file(Part::Log, "rekor1-tiles"));
-        }
-        if kind == LogKind::Ct {
-            further_ca_chains = section.paths("further_ca_chains");
-        }
-        section.end();
-        *place = Some((name, url, port, own_key));
+        tables.push(Table { name, kind: Kind::Log(kind), only: true, section });
     }
-    for (kind, log) in ["ct", "rekor1", "rekor2"].into_iter().zip(&found) {
-        if log.is_none() {
-            file.wrong("log", format!("a [log.<name>] of kind `{kind}` is missing"));
-        }
+    let kinds: Vec<Kind> = tables.iter().map(|table| table.kind).collect();
+    let has = |kind| kinds.contains(&Kind::Log(kind));
+    if !has(LogKind::Ct) {
+        file.wrong("log", "a [log.<name>] of kind `ct` is missing");
     }
-    let [ct, rekor1, rekor2] = found.map(|log| {
-        let (name, url, port, key) = log?;
-        Some(Log { name, url: url?, port, key: key? })
-    });
-    let (ct, rekor1, rekor2) = (ct?, rekor1?, rekor2?);
-    Some(LogSections { ct, further_ca_chains, rekor1, tiles_key: tiles_key?, rekor2 })
+    if !has(LogKind::Rekor1) && !has(LogKind::Rekor2) {
+        file.wrong("log", "a [log.<name>] of kind `rekor2` or `rekor1` is missing");
+    }
+    for table in &mut tables {
+        table.only = kinds.iter().filter(|kind| **kind == table.kind).count() == 1;
+    }
+    tables.into_iter().map(|table| one(table, around)).collect()
 }
 
-/// The last checkpoint of a log is in a file of its name.
-fn is_file_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>> {
+    let Kind::Log(kind) = table.kind else { return None };
+    let (dirs, stem) = (around.dirs, table.stem());
+    let service = table.service(around);
+    let key_type = if kind == LogKind::Rekor2 { KeyType::Ed25519 } else { KeyType::EcdsaP256 };
+    let (name, usual) = (table.key_name(), dirs.key_file(Part::Log, &stem, ""));
+    let key = table.key("key", (name.clone(), key_type), usual);
+    let tiles_key = (kind == LogKind::Rekor1).then(|| {
+        let usual = dirs.key_file(Part::Log, &stem, "-tiles");
+        table.key("tiles_key", (format!("{name}-tiles"), KeyType::Ed25519), usual)
+    });
+    let options = options(&mut table.section, kind);
+    table.section.end();
+    let public = |key: Key, ending| {
+        let public_file = Some(dirs.public_file(&stem, ending));
+        Key { public_file, ..key }
+    };
+    let rekor1 = match tiles_key {
+        None => None,
+        Some(tiles_key) => Some(Rekor1Places {
+            tiles_key: public(tiles_key?, "-tiles.pub"),
+            tree_id_file: dirs.public_file(&stem, "-tree-id"),
+        }),
+    };
+    let name = if is_file_name(&table.name) { table.name.as_str() } else { "no-name" };
+    let log = Log {
+        service: service?,
+        kind,
+        key: public(key?, ".pub"),
+        rekor1,
+        checkpoint_file: dirs.checkpoints().join(name),
+        options,
+    };
+    Some(OpenLog { log, section: table.section })
+}
+
+fn options(section: &mut Section<'_>, kind: LogKind) -> LogOptions {
+    let mut options =
+        LogOptions { limits: limits(section.section("limits")), ..LogOptions::default() };
+    match kind {
+        LogKind::Ct => options.further_ca_chains = section.paths("further_ca_chains"),
+        LogKind::Rekor1 => {
+            options.rekor1 = rekor1(section);
+        }
+        LogKind::Rekor2 => {
+            let usual = Rekor2Options::default();
+            options.rekor2 = Rekor2Options {
+                on_duplicate: on_duplicate(section),
+                legacy_dsse: section.choice("legacy_dsse").unwrap_or(usual.legacy_dsse),
+            };
+        }
+    }
+    options
+}
+
+/// The kinds of entries that a Rekor v1 log can take; the first it takes in any case.
+const REKOR1_KINDS: [&str; 3] = ["hashedrekord", "dsse", "intoto"];
+
+fn rekor1(section: &mut Section<'_>) -> Rekor1Options {
+    let mut options =
+        Rekor1Options { on_duplicate: on_duplicate(section), ..Rekor1Options::default() };
+    let Some(kinds) = section.texts("kinds") else { return options };
+    for kind in kinds.iter().filter(|kind| !REKOR1_KINDS.contains(&kind.as_str())) {
+        section.wrong("kinds", format!("`{kind}` is none of {}", REKOR1_KINDS.join(", ")));
+    }
+    let takes = |kind: &str| kinds.iter().any(|one| one == kind);
+    if !takes("hashedrekord") {
+        section.wrong("kinds", "`hashedrekord` is always taken: name it too");
+    }
+    options.kinds.dsse = takes("dsse");
+    options.kinds.intoto = takes("intoto");
+    options
+}
+
+fn on_duplicate(section: &mut Section<'_>) -> OnDuplicate {
+    match section.text("on_duplicate").as_deref() {
+        None | Some("idempotent") => OnDuplicate::Idempotent,
+        Some("conflict") => OnDuplicate::Conflict,
+        Some(other) => {
+            let why = format!("`{other}` is neither `idempotent` nor `conflict`");
+            section.wrong("on_duplicate", why);
+            OnDuplicate::default()
+        }
+    }
+}
+
+/// More entries than these wait for minutes; more bytes fill the memory of a small machine.
+const MAX_QUEUE_ENTRIES: usize = 1 << 20;
+const MAX_QUEUE_BYTES: usize = 1 << 30;
+
+fn limits(mut section: Section<'_>) -> LogLimits {
+    let usual = LogLimits::default();
+    let limits = LogLimits {
+        queue_entries: bounded(&mut section, "queue_entries", 1..=MAX_QUEUE_ENTRIES)
+            .unwrap_or(usual.queue_entries),
+        queue_bytes: bounded(&mut section, "queue_bytes", 1..=MAX_QUEUE_BYTES)
+            .unwrap_or(usual.queue_bytes),
+        batch_entries: bounded(&mut section, "batch_entries", 1..=MAX_BATCH_ENTRIES)
+            .unwrap_or(usual.batch_entries),
+        batch_bytes: bounded(&mut section, "batch_bytes", 1..=MAX_QUEUE_BYTES)
+            .unwrap_or(usual.batch_bytes),
+    };
+    section.end();
+    limits
+}
+
+/// A number in a range.
+pub(super) fn bounded<T: TryFrom<i64> + PartialOrd + Display>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    range: RangeInclusive<T>,
+) -> Option<T> {
+    let number = section.integer::<T>(key)?;
+    if range.contains(&number) {
+        return Some(number);
+    }
+    section.wrong(key, format!("{number} is not {} to {}", range.start(), range.end()));
+    None
 }

@@ -155,11 +155,16 @@ impl<'p> Section<'p> {
         }
     }
 
+    /// True where `key` says so.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
-        match self.take(key) {
-            None => false,
-            Some(Value::Boolean(flag)) => flag,
-            Some(other) => self.not::<bool>(key, "true or false", &other).unwrap_or_default(),
+        self.choice(key).unwrap_or_default()
+    }
+
+    /// True or false, where `key` says which.
+    pub(super) fn choice(&mut self, key: &'static str) -> Option<bool> {
+        match self.take(key)? {
+            Value::Boolean(flag) => Some(flag),
+            other => self.not(key, "true or false", &other),
         }
     }
 

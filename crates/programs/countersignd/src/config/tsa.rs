@@ -1,6 +1,18 @@
+//! `[tsa.<name>]`: timestamp authorities.
+
+use crypto::KeyType;
 use tsp::{IntermediateUsage, PolicyOid};
 
-use super::section::Section;
+use super::{
+    common::{Around, Table},
+    logs::bounded,
+    section::Section,
+};
+use crate::{
+    certificates::ChainPlace,
+    cli::Part,
+    deployment::{Kind, TimestampAuthority, TsaSettings},
+};
 
 /// Most policies that requests may name: each is compared with, and nobody has more than a few.
 const MAX_ACCEPTED_POLICIES: usize = 32;
@@ -8,29 +20,42 @@ const MAX_ACCEPTED_POLICIES: usize = 32;
 /// RFC 5280 §4.2.1.4: stands for every policy in certificates, and for none in a token.
 const ANY_POLICY: &str = "2.5.29.32.0";
 
-/// What a timestamp authority declares in its tokens.
-#[derive(Debug, Clone)]
-pub(crate) struct TsaSettings {
-    /// Of tokens for requests that name none.
-    pub(crate) policy: PolicyOid,
-    /// Further ones that a request may name.
-    pub(crate) accepted_policies: Vec<PolicyOid>,
-    /// Whether certificates between leaf and root must say that they are for timestamps.
-    pub(crate) intermediate_usage: IntermediateUsage,
+/// Furthest that a clock may be said to step back, in seconds: tokens declare an accuracy of one.
+const MAX_CLOCK_STEP_BACK_S: u64 = 60;
+
+pub(super) fn read(
+    file: &mut Section<'_>,
+    around: &Around<'_, '_>,
+) -> Vec<Option<TimestampAuthority>> {
+    Table::all(file, Kind::Tsa).into_iter().map(|table| one(table, around)).collect()
 }
 
-impl Default for TsaSettings {
-    fn default() -> Self {
-        Self {
-            policy: PolicyOid::SIGSTORE,
-            accepted_policies: Vec::new(),
-            intermediate_usage: IntermediateUsage::Required,
-        }
+fn one(mut table: Table<'_>, around: &Around<'_, '_>) -> Option<TimestampAuthority> {
+    let (dirs, stem) = (around.dirs, table.stem());
+    let service = table.service(around);
+    let (name, usual) = (table.key_name(), dirs.key_file(Part::Tsa, &stem, ""));
+    let key = table.key("key", (name, KeyType::EcdsaP256), usual);
+    let section = &mut table.section;
+    let owner = service.as_ref().and_then(|service| service.tenant.as_deref());
+    let organization = section.text("organization");
+    if organization.is_none() && owner.is_none() && around.tenants.0.len() > 1 {
+        section
+            .wrong("organization", "is missing: `O` of the certificates of a TSA of all tenants");
     }
+    let of_owner = || owner.and_then(|name| around.tenants.named(name)?.organization.clone());
+    let organization = organization.or_else(of_owner).unwrap_or_default();
+    let settings = settings(section);
+    section.end();
+    let chain = ChainPlace {
+        file: dirs.public_file(&stem, "_chain.pem"),
+        root_key_file: dirs.offline_key_file(&stem),
+        organization,
+    };
+    Some(TimestampAuthority { service: service?, key: key?, chain, settings })
 }
 
-/// Reads `policy`, `accepted_policies` and `unmarked_intermediates`.
-pub(super) fn settings(section: &mut Section<'_>) -> TsaSettings {
+/// What it declares, and how it checks itself.
+fn settings(section: &mut Section<'_>) -> TsaSettings {
     let policy = section.text("policy").and_then(|text| policy(section, "policy", &text));
     let texts = section.texts("accepted_policies").unwrap_or_default();
     if texts.len() > MAX_ACCEPTED_POLICIES {
@@ -52,7 +77,13 @@ pub(super) fn settings(section: &mut Section<'_>) -> TsaSettings {
     } else {
         IntermediateUsage::Required
     };
-    TsaSettings { policy, accepted_policies, intermediate_usage }
+    TsaSettings {
+        policy,
+        accepted_policies,
+        intermediate_usage,
+        verify_every: bounded(section, "verify_every", 1..=u32::MAX),
+        max_clock_step_back_s: bounded(section, "max_clock_step_back_s", 0..=MAX_CLOCK_STEP_BACK_S),
+    }
 }
 
 fn policy(section: &Section<'_>, key: &str, text: &str) -> Option<PolicyOid> {

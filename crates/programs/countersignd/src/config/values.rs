@@ -20,7 +20,7 @@ impl BaseUrl {
     }
 
     /// The port of an `http` URL, which is of this machine; with `https` somebody else ends TLS.
-    pub(super) fn plain_port(&self) -> Option<u16> {
+    pub(crate) fn plain_port(&self) -> Option<u16> {
         let url = Url::parse(&self.text).ok().filter(|url| url.scheme() == "http")?;
         url.port_or_known_default()
     }
@@ -97,7 +97,7 @@ impl FromStr for LoginUrl {
 
 /// A private key in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeyFile(pub(crate) PathBuf);
+pub(super) struct KeyFile(pub(super) PathBuf);
 
 impl FromStr for KeyFile {
     type Err = KeyUriError;
@@ -119,7 +119,7 @@ impl FromStr for KeyFile {
 
 /// Why a text names no key.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub(crate) enum KeyUriError {
+pub(super) enum KeyUriError {
     /// No scheme, or one that is nobody's.
     #[error("must be file:/ABSOLUTE/PATH")]
     NotAUri,

@@ -1,28 +1,29 @@
 //! `countersignd dev`: everything in one process, ready to be signed with.
 
-mod faces;
+mod ports;
 mod ready;
+mod value;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::Context;
-use crypto::Signer;
 use service::{Clock, OffsetClock, SystemClock};
-use store::LogKind;
 use tracing::warn;
-use trust::TrustFiles;
 
-use self::ready::Ready;
+pub(crate) use self::{
+    ports::{DevPorts, PortBase},
+    value::deployment,
+};
+use self::{
+    ready::Ready,
+    value::{listen, value},
+};
 use crate::{
-    certificates::{ChainPlace, ca_chain, tsa_chain},
-    cli::DevArguments,
-    data_dir::{DataDir, make_private, read_json, remove_if_present, write_json},
-    endpoints::{self, BaseUrls, Face, Ports},
-    keys::Keys,
-    logs::{LogIdentities, Logs, open_store},
-    services::{
-        self, Background, Material, Publisher, Running, Servers, Shared, Signals, deployment,
-    },
+    cli::{DevArguments, Part},
+    data_dir::{DataDir, read_json, remove_if_present, write_json},
+    deployment::Deployment,
+    serve::{self, Locks, Opened, make},
+    services::{Running, Shared, Signals},
     token::LastStart,
 };
 
@@ -39,11 +40,12 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
         );
     }
     let data_dir = DataDir::create(&arguments.data_dir)?;
-    let _lock = data_dir.lock()?;
+    let mut locks = Locks::default();
+    locks.take(data_dir.root())?;
     remove_if_present(&data_dir.ready_file())?;
 
-    let started = signals.unless(Box::pin(start(&arguments, &data_dir))).await?;
-    let Some((running, ready)) = started else { return Ok(ExitCode::SUCCESS) };
+    let started = signals.unless(Box::pin(start(&arguments, &data_dir, locks))).await?;
+    let Some((running, _locks, ready)) = started else { return Ok(ExitCode::SUCCESS) };
     ready.announce(&data_dir, begin.elapsed())?;
     let failure = running.until_signalled(&mut signals).await;
     // What waits for the file must not find it while we go.
@@ -61,7 +63,12 @@ fn is_beyond_loopback(arguments: &DevArguments) -> bool {
     arguments.listen.is_some_and(|address| !address.is_loopback())
 }
 
-async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(Running, Ready)> {
+/// Makes what is missing, and starts what `serve all` and `serve oidc-dev` start.
+async fn start(
+    arguments: &DevArguments,
+    data_dir: &DataDir,
+    locks: Locks,
+) -> anyhow::Result<(Running, Locks, Ready)> {
     let clock_offset_file = match &arguments.clock_offset_file {
         Some(file) => Some(std::path::absolute(file)?),
         None => None,
@@ -71,81 +78,52 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
         None => Arc::new(SystemClock),
     };
     let last: Option<LastStart> = read_json(&data_dir.last_start_file())?;
-    let (ports, bound) =
-        endpoints::bind(arguments.port_base, arguments.listen, last.map(|last| last.ports)).await?;
-    let sqlite_file = data_dir.log_database();
-    if arguments.database_url.is_none() {
-        // It names users and repositories.
-        make_private(&sqlite_file)?;
+    let last_ports = last.and_then(|last| last.ports);
+    let (ports, sockets) =
+        DevPorts::bind(arguments.port_base, arguments.listen, last_ports).await?;
+    let mut deployment = value(data_dir, ports, arguments.database_url.as_deref())?;
+    deployment.listen = listen(arguments.listen, ports.metrics);
+    if let Some(provider) = &mut deployment.provider {
+        provider.login = may_log_in(arguments);
     }
-    let (secrets, store) = tokio::join!(
-        make_secrets(data_dir.clone(), clock.now()),
-        open_store(&sqlite_file, arguments.database_url.as_deref())
-    );
-    let (keys, material) = secrets?;
-    let store = store.context("cannot open the log's database")?;
-    let tree_id = rekor::tree_id(store.as_ref(), LogKind::Rekor1.as_str()).await?;
-    write_json(&data_dir.tree_id_file(), &tree_id)?;
+    let mut start = LastStart { ports: Some(ports), clock_offset_file, ..LastStart::default() };
+    let opened = Opened { shared: Shared::new(clock), locks, store: None, sockets };
+    let (deployment, opened) = complete(deployment, opened, (data_dir, &mut start)).await?;
+    let (running, locks) = serve::start(&[Part::All, Part::OidcDev], &deployment, opened).await?;
+    Ok((running, locks, Ready::new(ports, data_dir)))
+}
+
+/// Makes everything that is missing, and learns which logs are frozen.
+async fn complete(
+    deployment: Deployment,
+    opened: Opened,
+    (data_dir, start): (&DataDir, &mut LastStart),
+) -> anyhow::Result<(Deployment, Opened)> {
+    let now = opened.shared.clock.now();
+    let deployment = Arc::new(deployment);
+    let making = tokio::task::spawn_blocking({
+        let deployment = Arc::clone(&deployment);
+        move || {
+            make::directories(&deployment)?;
+            make::keys(&deployment, now, &mut |_| {})
+        }
+    });
+    let (made, store) = tokio::join!(making, serve::open_database(&deployment));
+    made.context("making keys panicked")??;
+    let store = store?.context("cannot open the log's database")?;
+    make::logs(&deployment, &store, now, &mut |_| {}).await?;
+    let records = store.logs().await?;
+    start.frozen =
+        records.into_iter().filter(|record| record.frozen).map(|record| record.spec.name).collect();
     // Before anybody can ask for a token of this start.
-    write_json(&data_dir.last_start_file(), &LastStart { ports, clock_offset_file })?;
-
-    let shared = Shared::new(clock);
-    let logs = LogIdentities::of_dev(tree_id);
-    let files = trust_files(data_dir, &ports, &logs, &material, shared.clock.now())?;
-    let (signers, tuf_keys, face_keys) = faces::distribute(keys);
-    let tuf_dir = data_dir.tuf_dir();
-    let (trust, logs) = tokio::join!(
-        services::open_trust(&shared, &tuf_dir, tuf_keys, files),
-        Logs::start(data_dir, &logs, store, &signers, &shared)
-    );
-    let (trust, logs) = (trust?, logs?);
-    trust.write_to(&data_dir.trust_dir())?;
-    let (served, ca) = faces::build(
-        &shared,
-        &ports,
-        (face_keys, may_log_in(arguments)),
-        (&logs, &signers),
-        (&material, &trust, data_dir.issuer_keys()),
-    )?;
-    let servers = Servers::start(
-        served.into_iter().zip(bound).collect(),
-        &service::TrustedProxies::default(),
-    )?;
-    let background = Background::default();
-    background.spawn(|shutdown| trust.keep_fresh(shutdown));
-    services::all_ready(&Face::ALL.map(|face| (face, ports.of(face)))).await?;
-    services::keep_issuers(&background, ca, data_dir.admin_socket());
-    let ready = Ready::new(&BaseUrls::from(&ports), data_dir);
-    Ok((Running { servers, logs: Some(logs), background }, ready))
-}
-
-fn trust_files(
-    data_dir: &DataDir,
-    ports: &Ports,
-    logs: &LogIdentities,
-    material: &Material,
-    now: u64,
-) -> anyhow::Result<TrustFiles> {
-    let deployment =
-        deployment(Publisher::of_dev(data_dir), &BaseUrls::from(ports), logs, material)?;
-    Ok(TrustFiles::build(&deployment, now)?)
-}
-
-/// Reads the keys and chains, and makes those that are missing.
-async fn make_secrets(data_dir: DataDir, now: u64) -> anyhow::Result<(Keys, Material)> {
-    let make = move || {
-        let keys = Keys::load_or_make(&data_dir)?;
-        let material = Material {
-            ca_chain: ca_chain(&ChainPlace::of_dev(&data_dir, "ca"), &keys.ca, now)?,
-            tsa_chain: tsa_chain(&ChainPlace::of_dev(&data_dir, "tsa"), &keys.tsa, now)?,
-            ct: keys.ct.public_key().clone(),
-            rekor1: keys.rekor1.public_key().clone(),
-            rekor1_tiles: keys.rekor1_tiles.public_key().clone(),
-            rekor2: keys.rekor2.public_key().clone(),
-        };
-        Ok((keys, material))
-    };
-    tokio::task::spawn_blocking(make).await.context("making keys panicked")?
+    write_json(&data_dir.last_start_file(), start)?;
+    let mut deployment =
+        Arc::into_inner(deployment).context("a task that made keys did not end")?;
+    deployment.freeze(&start.frozen);
+    for repository in &deployment.repositories {
+        make::repository(&deployment, repository, &opened.shared).await?;
+    }
+    Ok((deployment, Opened { store: Some(store), ..opened }))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@ use std::{path::PathBuf, time::Duration};
 use serde::Serialize;
 use wire::inert;
 
+use super::DevPorts;
 use crate::{
     data_dir::{DataDir, write_json},
-    endpoints::{BaseUrls, Face},
+    endpoints::HOST,
     output,
-    services::timestamp_url,
 };
 
 /// `ready.json`: scripts read its members, so they stay, in this order.
@@ -26,17 +26,17 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(urls: &BaseUrls, data_dir: &DataDir) -> Self {
-        let url = |face| urls.of(face).to_owned();
+    pub(super) fn new(ports: DevPorts, data_dir: &DataDir) -> Self {
+        let url = |port| format!("http://{HOST}:{port}");
         Self {
-            ca: url(Face::Ca),
-            ct: url(Face::Ct),
-            rekor1: url(Face::Rekor1),
-            rekor2: url(Face::Rekor2),
-            tsa: timestamp_url(urls),
-            trust: url(Face::Trust),
-            oidc: url(Face::Oidc),
-            metrics: format!("{}/metrics", urls.of(Face::Metrics)),
+            ca: url(ports.ca),
+            ct: url(ports.ct),
+            rekor1: url(ports.rekor1),
+            rekor2: url(ports.rekor2),
+            tsa: format!("{}/api/v1/timestamp", url(ports.tsa)),
+            trust: url(ports.trust),
+            oidc: url(ports.oidc),
+            metrics: format!("{}/metrics", url(ports.metrics)),
             trust_dir: data_dir.trust_dir(),
             pid: std::process::id(),
         }

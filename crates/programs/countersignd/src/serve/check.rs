@@ -1,157 +1,186 @@
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use crypto::KeyType;
-use service::SystemClock;
-use store::{LogStore, StoreError};
+use crypto::Signer;
+use service::{Clock, SystemClock};
+use store::{LogRecord, LogStore, StoreError};
+use tsp::TsaChain;
 
-use super::{
-    database, issuers,
-    public::{PublicDir, identities},
-    start::{load, log_signers, trust_files, tuf_keys},
-};
+use super::{database, issuers};
 use crate::{
-    cli::{CheckArguments, FsckTarget, Part},
-    config::Config,
-    data_dir::DataDir,
-    deployment_dirs::{DeploymentDirs, open_to_others},
-    fsck::{self, ca_sound, report, tsa_sound},
+    cli::CheckArguments,
+    deployment::{
+        self, Authority, Deployment, Repository, TimestampAuthority, not_made, trust_files,
+    },
+    deployment_dirs::open_to_others,
+    fsck::report,
+    logs::{check_state, frozen_and_not_said},
     output,
-    services::Shared,
+    services::ct_chains,
 };
 
 /// `countersignd check`: exit code 1 when something is wrong. The configuration itself was found
 /// to be good by reading it.
-pub(crate) async fn check(config: Config, arguments: CheckArguments) -> anyhow::Result<ExitCode> {
+pub(crate) async fn check(
+    deployment: Deployment,
+    arguments: CheckArguments,
+) -> anyhow::Result<ExitCode> {
     let CheckArguments { online, issuers: only_issuers, .. } = arguments;
-    let dirs = DeploymentDirs::new(&config.data_dir);
-    let public = PublicDir::new(&dirs);
-    let shared = Shared::new(Arc::new(SystemClock));
-    let issuers = config.ca.settings.issuers.len();
+    let issuers: usize =
+        deployment.authorities.iter().map(|authority| authority.settings.issuers.len()).sum();
     output::print(&format!("configuration: ok, {issuers} issuers are believed"));
-    for words in open_to_others(&config) {
-        output::print(&format!("warning: {words}"));
-    }
-    if let Some(oidc) = &config.oidc_dev {
-        output::print("warning: [oidc-dev] is for trying out; whoever can run `token` is anybody");
-        if oidc.login {
-            output::print("warning: `login` in [oidc-dev]: whoever reaches its port is anybody");
-        }
-    }
-    for warning in &config.warnings {
+    for warning in warnings(&deployment) {
         output::print(&format!("warning: {warning}"));
     }
-    let mut sound = issuers::check(&config, online, shared.clock.now()).await?;
+    let mut sound = true;
+    for authority in &deployment.authorities {
+        sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
+    }
     if only_issuers {
         return Ok(exit_code(sound));
     }
-    sound &= issuers::check_state(&config);
-    sound &= report("ca", &ca(&config, &public));
-    sound &= report("tsa", &tsa(&config, &public));
-    sound &= report("log", &logs(&config, &dirs, &public).await);
-    sound &= report("trust", &trust(&config, &dirs, &public, &shared));
+    for authority in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
+        sound &= issuers::check_state(authority);
+    }
+    for authority in &deployment.authorities {
+        sound &= report(&authority.service.label, &authority_sound(authority));
+    }
+    for authority in &deployment.timestamp_authorities {
+        sound &= report(&authority.service.label, &timestamp_authority_sound(authority));
+    }
+    sound &= report("log", &logs(&deployment).await);
+    for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
+        sound &= report(&repository.service.label, &repository_sound(&deployment, repository));
+    }
     Ok(exit_code(sound))
+}
+
+fn warnings(deployment: &Deployment) -> Vec<String> {
+    let mut warnings = open_to_others(deployment);
+    if let Some(provider) = &deployment.provider {
+        let words = "[oidc-dev] is for trying out; whoever can run `token` is anybody";
+        warnings.push(words.to_owned());
+        if provider.login {
+            let words = "`login` in [oidc-dev]: whoever reaches its port is anybody";
+            warnings.push(words.to_owned());
+        }
+    }
+    warnings.extend(deployment.warnings.iter().cloned());
+    warnings
 }
 
 fn exit_code(sound: bool) -> ExitCode {
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// `countersignd fsck --config`: whether all that is `wanted` is sound; `None` when it is in use.
-pub(crate) async fn fsck(
-    config: &Config,
-    wanted: impl Fn(FsckTarget) -> bool,
-) -> anyhow::Result<Option<bool>> {
-    let dirs = DeploymentDirs::new(&config.data_dir);
-    let public = PublicDir::new(&dirs);
-    let mut sound = true;
-    if wanted(FsckTarget::Log) {
-        let data_dir = DataDir::open(&dirs.of(Part::Log))?;
-        match fsck::logs(&data_dir, database::open(config, &dirs).await?).await? {
-            Some(logs_sound) => sound &= logs_sound,
-            None => return Ok(None),
-        }
+/// Whether a CA can do now what its state says.
+pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
+    let state = authority.service.state;
+    let chain = x509::CertificateChain::from_der(authority.chain.load()?)?;
+    let certificates = chain.certificates().len();
+    if !state.runs() {
+        return Ok(format!("{certificates} certificates, {state}"));
     }
-    if wanted(FsckTarget::Ca) {
-        sound &= report("ca", &ca(config, &public));
+    chain.check_key(authority.key.load()?.public_key())?;
+    let now = SystemClock.now();
+    if state.signs() && !(chain.not_before()..=chain.not_after()).contains(&now) {
+        bail!("the chain is not valid now");
     }
-    if wanted(FsckTarget::Tsa) {
-        sound &= report("tsa", &tsa(config, &public));
-    }
-    if wanted(FsckTarget::Trust) {
-        let shared = Shared::new(Arc::new(SystemClock));
-        sound &= report("trust", &trust(config, &dirs, &public, &shared));
-    }
-    Ok(Some(sound))
+    Ok(format!("{certificates} certificates and their key"))
 }
 
-fn ca(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
-    let key = load(&config.ca.key, "ca", KeyType::EcdsaP256)?;
-    ca_sound(public.material()?.ca_chain, &key)
+/// Whether a TSA can do now what its state says.
+pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyhow::Result<String> {
+    let (state, chain) = (authority.service.state, authority.chain.load()?);
+    let checked = TsaChain::from_ders(&chain)?;
+    if !state.runs() {
+        return Ok(format!("{} certificates, {state}", chain.len()));
+    }
+    let key = authority.key.load()?;
+    checked.require_issuable(key.public_key(), authority.settings.intermediate_usage)?;
+    if state.signs() && !checked.validity().contains(SystemClock.now()) {
+        bail!("the chain is not valid now");
+    }
+    Ok(format!("{} certificates and their key", chain.len()))
 }
 
-fn tsa(config: &Config, public: &PublicDir) -> anyhow::Result<String> {
-    let key = load(&config.tsa.key, "tsa", KeyType::EcdsaP256)?;
-    tsa_sound(&public.material()?.tsa_chain, &key, config.tsa.settings.intermediate_usage)
-}
-
-async fn logs(
-    config: &Config,
-    dirs: &DeploymentDirs,
-    public: &PublicDir,
-) -> anyhow::Result<String> {
-    log_signers(config, &public.material()?)?;
-    public.ct_chains(&config.further_ca_chains)?;
-    let store = match database::open(config, dirs).await? {
+async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
+    for log in &deployment.logs {
+        keys(deployment, log).with_context(|| log.service.to_string())?;
+    }
+    let store = match database::open(deployment).await? {
         // SQLite has one user: where the deployment runs, its own start has checked the logs.
         Err(StoreError::AlreadyOpen { .. }) => {
             return Ok("keys; the database is in use by a running process, not checked".to_owned());
         }
         opened => opened.context("cannot open the database")?,
     };
-    let outcome = logs_in(config, public, store.as_ref()).await;
+    let outcome = logs_in(deployment, store.as_ref()).await;
     store.close().await;
     outcome
 }
 
+/// The keys of a log that runs; of one that does not, what clients verify by.
+fn keys(deployment: &Deployment, log: &deployment::Log) -> anyhow::Result<()> {
+    if !log.service.state.runs() {
+        return log.key.public_key().map(drop);
+    }
+    log.key.load()?;
+    if let Some(places) = &log.rekor1 {
+        places.tiles_key.load()?;
+    }
+    ct_chains(deployment, log).map(drop)
+}
+
 /// The logs are there, with the keys and origins of the configuration.
-async fn logs_in(
-    config: &Config,
-    public: &PublicDir,
-    store: &dyn LogStore,
-) -> anyhow::Result<String> {
-    let material = public.material()?;
-    let logs = identities(config, public.tree_id()?);
+async fn logs_in(deployment: &Deployment, store: &dyn LogStore) -> anyhow::Result<String> {
     let known = store.logs().await?;
-    for (log, key) in [
-        (&logs.ct, &material.ct),
-        (&logs.rekor1, &material.rekor1),
-        (&logs.rekor2, &material.rekor2),
-    ] {
-        let record = known.iter().find(|record| record.spec.name == log.name);
-        let Some(record) = record else { bail!("the database has no log `{}`", log.name) };
-        let expected = log.spec(key);
-        if record.spec.origin != expected.origin {
-            let (is, wanted) = (&record.spec.origin, &expected.origin);
-            bail!("the origin of log `{}` is `{is}` for ever, not `{wanted}`", log.name);
-        }
-        if record.spec.public_key_der != expected.public_key_der {
-            bail!("the log `{}` was made with another key", log.name);
-        }
+    for log in deployment.running_logs() {
+        as_configured(log, &known)?;
     }
     Ok(format!("{} logs and their keys", known.len()))
 }
 
-fn trust(
-    config: &Config,
-    dirs: &DeploymentDirs,
-    public: &PublicDir,
-    shared: &Shared,
+fn as_configured(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
+    let name = &log.service.name;
+    let expected = log.identity()?.spec(&log.key.public_key()?);
+    check_state(log, known)?;
+    let record = known.iter().find(|record| record.spec.name == *name);
+    let record = record.context("the log was there a moment ago")?;
+    if record.spec.origin != expected.origin {
+        let (is, wanted) = (&record.spec.origin, &expected.origin);
+        bail!("the origin of log `{name}` is `{is}` for ever, not `{wanted}`");
+    }
+    if record.spec.public_key_der != expected.public_key_der {
+        bail!("the log `{name}` was made with another key");
+    }
+    match frozen_and_not_said(log).filter(|_| record.frozen) {
+        Some(why) => bail!("{why}"),
+        None => Ok(()),
+    }
+}
+
+/// Whether a repository is there, and what it is to publish is what clients take.
+pub(crate) fn repository_sound(
+    deployment: &Deployment,
+    repository: &Repository,
 ) -> anyhow::Result<String> {
-    tuf_keys(config)?;
-    let files = trust_files(config, public, shared)?;
-    if !dirs.tuf_root().exists() {
-        bail!("{} is missing: run `countersignd init`", dirs.tuf_root().display());
+    repository.root_key.load()?;
+    repository.online_key.load()?;
+    let files = trust_files(deployment, repository, SystemClock.now())?;
+    let root = repository.root_file();
+    if !root.exists() {
+        bail!("{}", not_made(&root));
+    }
+    if let Some(directory) = &repository.files_dir {
+        for file in files.files() {
+            let path = directory.join(file.name);
+            let found =
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if found != file.content {
+                bail!("{} is not what the keys and certificates make", path.display());
+            }
+        }
     }
     Ok(format!("{} files, accepted by all lints", files.files().len()))
 }
@@ -161,15 +190,15 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{cli::ConfigArguments, serve::init};
+    use crate::{cli::ConfigArguments, config, serve::init};
 
-    fn config(directory: &Path) -> Config {
+    fn deployment(directory: &Path) -> Deployment {
         let file = directory.join("countersign.toml");
         let text = include_str!("../../../../../docs/samples/trial.toml");
         let line = text.lines().find(|line| line.starts_with("data_dir")).unwrap();
         let data_dir = format!("data_dir = \"{}\"", directory.join("data").display());
         std::fs::write(&file, text.replace(line, &data_dir)).unwrap();
-        Config::load(&file).unwrap()
+        config::load(&file).unwrap()
     }
 
     fn arguments(issuers: bool) -> CheckArguments {
@@ -181,20 +210,18 @@ mod tests {
     #[tokio::test]
     async fn a_database_in_use_by_a_running_deployment_is_nothing_bad() {
         let directory = tempfile::tempdir().unwrap();
-        let read = || config(directory.path());
+        let read = || deployment(directory.path());
         init(false, read()).await.unwrap();
-        let dirs = DeploymentDirs::new(&read().data_dir);
-        let running = database::open(&read(), &dirs).await.unwrap().unwrap();
+        let running = database::open(&read()).await.unwrap().unwrap();
 
-        let public = PublicDir::new(&dirs);
-        let said = logs(&read(), &dirs, &public).await.unwrap();
+        let said = logs(&read()).await.unwrap();
         assert!(said.contains("in use by a running process, not checked"), "{said}");
         let code = check(read(), arguments(false)).await.unwrap();
         assert_eq!(code, ExitCode::SUCCESS);
 
         // The keys are looked at all the same.
-        std::fs::remove_file(dirs.key_file(Part::Log, "ct")).unwrap();
-        let said = format!("{:#}", logs(&read(), &dirs, &public).await.unwrap_err());
+        std::fs::remove_file(&read().log("ct").unwrap().key.file).unwrap();
+        let said = format!("{:#}", logs(&read()).await.unwrap_err());
         assert!(said.contains("ct.pem (`ct`) is missing") && said.contains("`key`"), "{said}");
         assert_eq!(check(read(), arguments(false)).await.unwrap(), ExitCode::FAILURE);
         running.close().await;
@@ -203,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn issuers_alone_are_checked_where_nothing_was_made_yet() {
         let directory = tempfile::tempdir().unwrap();
-        let read = || config(directory.path());
+        let read = || deployment(directory.path());
         assert_eq!(check(read(), arguments(true)).await.unwrap(), ExitCode::SUCCESS);
         assert_eq!(check(read(), arguments(false)).await.unwrap(), ExitCode::FAILURE);
     }

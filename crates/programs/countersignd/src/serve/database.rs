@@ -4,24 +4,20 @@ use anyhow::{Context, anyhow};
 use store::{LogStore, StoreError};
 
 use crate::{
-    cli::Part,
-    config::{Config, Database},
     data_dir::{make_private, read_if_present},
-    deployment_dirs::DeploymentDirs,
+    deployment::{Database, Deployment},
     logs::open_store,
 };
 
 /// The database of the logs, opened; the outer error is one of configuration.
-pub(super) async fn open(
-    config: &Config,
-    dirs: &DeploymentDirs,
+pub(crate) async fn open(
+    deployment: &Deployment,
 ) -> anyhow::Result<Result<Arc<dyn LogStore>, StoreError>> {
-    let file = dirs.of(Part::Log).join("log.db");
-    let url = match &config.database {
-        Database::Sqlite => {
+    let (file, url) = match &deployment.database {
+        Database::Sqlite { file } => {
             // It names users and repositories.
-            make_private(&file)?;
-            None
+            make_private(file)?;
+            (file.as_path(), None)
         }
         Database::Postgres { url, password_file } => {
             let mut url = url.clone();
@@ -30,10 +26,10 @@ pub(super) async fn open(
                 url.set_password(Some(&password))
                     .map_err(|()| anyhow!("the database's URL takes no password"))?;
             }
-            Some(url)
+            (Path::new(""), Some(url))
         }
     };
-    Ok(open_store(&file, url.as_ref().map(url::Url::as_str)).await)
+    Ok(open_store(file, url.as_ref().map(url::Url::as_str)).await)
 }
 
 fn password(path: &Path) -> anyhow::Result<String> {

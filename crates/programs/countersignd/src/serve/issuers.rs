@@ -3,11 +3,22 @@
 use anyhow::anyhow;
 use ca::{IssuerProbe, Probed};
 
-use crate::{admin, config::Config, data_dir::ISSUER_KEYS, fsck::report, output};
+use crate::{
+    admin,
+    data_dir::ISSUER_KEYS,
+    deployment::{Authority, Deployment},
+    fsck::report,
+    output,
+};
 
-/// Whether all issuers are as configured. Nobody is asked unless `online`.
-pub(super) async fn check(config: &Config, online: bool, now: u64) -> anyhow::Result<bool> {
-    let settings = &config.ca.settings;
+/// Whether all issuers of a CA are as configured. Nobody is asked unless `online`.
+pub(super) async fn check(
+    deployment: &Deployment,
+    authority: &Authority,
+    online: bool,
+    now: u64,
+) -> anyhow::Result<bool> {
+    let settings = &authority.settings;
     for file in ca::expired_tokens(&settings.issuers, now) {
         output::print(&format!(
             "warning: the token in {} has expired: whoever renews it has to, before it is sent",
@@ -27,28 +38,37 @@ pub(super) async fn check(config: &Config, online: bool, now: u64) -> anyhow::Re
     }
     for probe in ca::probe_issuers(settings).await? {
         let IssuerProbe { issuer, source, outcome } = probe;
-        let outcome = outcome.and_then(|probed| describe(config, &issuer, &source, probed));
+        let outcome =
+            outcome.and_then(|probed| describe((deployment, authority), &issuer, &source, probed));
         sound &= report("issuers", &outcome.map_err(|problem| anyhow!(problem)));
     }
     Ok(sound)
 }
 
 /// Where the CA keeps what it may lose. It would start without, and lack it when it is needed.
-pub(super) fn check_state(config: &Config) -> bool {
-    let directory = config.ca_state_dir();
+pub(super) fn check_state(authority: &Authority) -> bool {
+    let (directory, table) = (&authority.state_dir, authority.service.table());
     let usable = || {
-        admin::check_path(&admin::socket_in(&directory))?;
+        admin::check_path(&admin::socket_in(directory))?;
         ca::check_keys_dir(&directory.join(ISSUER_KEYS)).map_err(|error| {
-            anyhow!("{error}; mend it, or name another place as `state_dir` of [ca.<name>]")
+            anyhow!("{error}; mend it, or name another place as `state_dir` of {table}")
         })?;
         Ok(format!("keys of issuers and orders in {}", directory.display()))
     };
-    report("ca state", &usable())
+    report(&format!("{} state", authority.service.label), &usable())
 }
 
-fn describe(config: &Config, issuer: &str, source: &str, probed: Probed) -> Result<String, String> {
+fn describe(
+    (deployment, authority): (&Deployment, &Authority),
+    issuer: &str,
+    source: &str,
+    probed: Probed,
+) -> Result<String, String> {
     let Probed { keys, authorization_endpoint, not_allowed } = probed;
-    let people = config.trust.oidc_url.trim_end_matches('/') == issuer.trim_end_matches('/');
+    let of_tenant =
+        deployment.repositories.iter().filter(|one| one.service.tenant == authority.service.tenant);
+    let mut logins = of_tenant.map(|one| one.oidc_url.trim_end_matches('/'));
+    let people = logins.any(|login| login == issuer.trim_end_matches('/'));
     // A file or a key set says nothing of it.
     let discovered = source.contains("/.well-known/");
     if people && discovered && authorization_endpoint.is_none() {

@@ -1,36 +1,58 @@
-//! `serve`, `init` and `check`: a deployment as a configuration file describes it.
+//! `serve`, `init` and `check`: a deployment as a configuration file describes it, and the starting of any.
 //!
 //! `init` makes; `serve` only uses what is there, so that a lost volume is an error and never a
-//! new authority.
+//! new authority. `dev` does both.
 
 mod check;
 mod database;
 mod init;
 mod issuers;
-mod public;
+mod lost;
+pub(crate) mod make;
 mod start;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
+use service::SystemClock;
 use tracing::{info, warn};
 
 pub(crate) use self::{
-    check::{check, fsck},
+    check::{authority_sound, check, repository_sound, timestamp_authority_sound},
+    database::open as open_database,
     init::init,
+    start::{Locks, Opened, start},
 };
-use crate::{cli::Part, config::Config, deployment_dirs::open_to_others, services::Signals};
+use crate::{
+    cli::Part,
+    data_dir::write_json,
+    deployment::Deployment,
+    deployment_dirs::open_to_others,
+    services::{Shared, Signals},
+    token::LastStart,
+};
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
-pub(crate) async fn run(part: Part, config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(part: Part, deployment: Deployment) -> anyhow::Result<ExitCode> {
     // From here on a signal ends an unfinished start too.
     let mut signals = Signals::listen()?;
     if part == Part::OidcDev {
         warn!("the development identity provider: whoever can run `token` beside it is anybody");
     }
-    for words in open_to_others(&config) {
+    for words in open_to_others(&deployment) {
         warn!("{words}");
     }
-    let started = signals.unless(start::start(part, &config)).await?;
+    let shared = Shared::new(Arc::new(SystemClock));
+    let opened = Opened { shared, locks: Locks::default(), store: None, sockets: Vec::new() };
+    let parts = [part];
+    let starting = async {
+        let started = start(&parts, &deployment, opened).await?;
+        if let Some(provider) = deployment.provider.as_ref().filter(|_| part == Part::OidcDev) {
+            let file = deployment.places.provider.join(LastStart::FILE);
+            write_json(&file, &LastStart::of_provider(provider.url.to_string()))?;
+        }
+        Ok(started)
+    };
+    let started = signals.unless(Box::pin(starting)).await?;
     let Some((running, _locks)) = started else { return Ok(ExitCode::SUCCESS) };
     info!(part = part.name(), "ready");
     let failure = running.until_signalled(&mut signals).await;

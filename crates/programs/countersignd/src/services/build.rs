@@ -1,17 +1,18 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::response::IntoResponse;
+use axum::{Router, response::IntoResponse};
 use ca::{Ca, CaConfig, CaParts};
-use crypto::{LocalSigner, Signer};
+use crypto::{PublicKey, Signer};
 use ctlog::CtLog;
 use engine::Log;
 use oidc::{self as provider, Login, Minter};
 use rekor::{
-    Rekor2, Rekor2Options,
-    http::{rekor1_router, rekor2_router},
+    Rekor1, Rekor1Parts, Rekor2,
+    http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
 use service::{Failure, Protocol};
+use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
     TrustFiles,
@@ -19,93 +20,138 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Material, Served, Shared, issuers};
+use super::{Check, Served, Shared, issuers};
 use crate::{
-    config::TsaSettings,
-    endpoints::Face,
-    logs::{LogSigners, Logs},
+    certificates::load_chain,
+    data_dir::ISSUER_KEYS,
+    deployment::{self, Authority, Deployment, Provider, TimestampAuthority},
+    logs::{Logs, RunningLog, frozen_and_not_said},
 };
 
-/// The certificate authority.
+/// A certificate authority; `ct` verifies the promises of its log.
 pub(crate) fn ca(
     shared: &Shared,
-    config: CaConfig,
-    key: LocalSigner,
-    material: &Material,
+    authority: &Authority,
+    ct: PublicKey,
 ) -> anyhow::Result<(Served, Arc<Ca>)> {
     // What is measured before is lost.
     service::install_metrics()?;
     let parts = CaParts {
-        signer: Arc::new(key),
-        chain: x509::CertificateChain::from_der(material.ca_chain.clone())?,
-        ct_public_key: material.ct.clone(),
+        signer: Arc::new(authority.key.load()?),
+        chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
+        ct_public_key: ct,
         clock: Arc::clone(&shared.clock),
         cpu: shared.cpu.clone(),
     };
-    let ca = Arc::new(Ca::new(config, parts).context("cannot start the CA")?);
-    let mut served = Served::new(Face::Ca, ca::http::router(Arc::clone(&ca)), ca::protocol());
+    let service = &authority.service;
+    let mut settings = CaConfig { frozen: !service.state.signs(), ..authority.settings.clone() };
+    settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
+    let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
+    let ca = Arc::new(ca);
+    let mut served = Served::new(service, ca::http::router(Arc::clone(&ca)), ca::protocol());
     let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
     served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
     served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
     Ok((served, ca))
 }
 
-/// The faces of the logs.
-pub(crate) struct LogFaces {
-    pub(crate) ct: Served,
-    pub(crate) rekor1: Served,
-    pub(crate) rekor2: Served,
-}
-
-/// All faces of `logs`; the CT log takes certificates of the CAs of `ct_chains`.
-pub(crate) fn logs(
+/// A log, by the protocol of its kind.
+pub(crate) fn log(
     shared: &Shared,
+    deployment: &Deployment,
     logs: &Logs,
-    signers: &LogSigners,
-    ct_chains: &[Vec<Vec<u8>>],
-) -> anyhow::Result<LogFaces> {
-    let (log, signer) = (Arc::clone(&logs.ct), Arc::clone(&signers.ct));
-    let ct = CtLog::new(log, signer, ct_chains, Arc::clone(&shared.clock), shared.cpu.clone())
-        .context("cannot start the CT log")?;
-    let ct = Served::new(Face::Ct, ctlog::http::router(ct), ctlog::http::protocol());
-    let rekor2 =
-        Rekor2::new(Arc::clone(&logs.rekor2), shared.cpu.clone(), Rekor2Options::default());
-    let rekor2 = rekor2_router(rekor2);
-    let rekor2 = Served::new(Face::Rekor2, rekor2, rekor::http::rekor2_protocol());
-    let rekor1 = rekor1_router(Arc::clone(&logs.rekor1));
-    let rekor1 = Served::new(Face::Rekor1, rekor1, rekor::http::rekor1_protocol());
-    Ok(LogFaces {
-        ct: ct.with_check(log_check("ct", &logs.ct)),
-        rekor1: rekor1.with_check(log_check("rekor1", logs.rekor1.log())),
-        rekor2: rekor2.with_check(log_check("rekor2", &logs.rekor2)),
-    })
-}
-
-/// Ready while `log` takes entries.
-pub(crate) fn log_check(name: &'static str, log: &Arc<Log>) -> Check {
-    let log = Arc::clone(log);
-    Check { name, state: Arc::new(move || log.ready().map_err(|error| error.to_string())) }
-}
-
-/// The timestamp authority.
-pub(crate) fn tsa(
-    shared: &Shared,
-    key: LocalSigner,
-    material: &Material,
-    settings: TsaSettings,
+    running: &RunningLog<'_>,
 ) -> anyhow::Result<Served> {
+    let (of, log) = (running.of, Arc::clone(&running.log));
+    let (router, protocol): (Router, Protocol) = match of.kind {
+        LogKind::Ct => {
+            (ctlog::http::router(ct(shared, deployment, running)?), ctlog::http::protocol())
+        }
+        LogKind::Rekor1 => {
+            let (signer, cpu) = (Arc::clone(&running.signer), shared.cpu.clone());
+            let parts = Rekor1Parts { log, signer, cpu, options: of.options.rekor1 };
+            let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
+            (rekor1_router(rekor1), rekor1_protocol())
+        }
+        LogKind::Rekor2 => {
+            let rekor2 = Rekor2::new(log, shared.cpu.clone(), of.options.rekor2);
+            (rekor2_router(rekor2), rekor2_protocol())
+        }
+    };
+    let mut served = Served::new(&of.service, router, protocol);
+    served.hosts.extend(deployment.further_hosts(of));
+    served.is_called = of.kind == LogKind::Ct;
+    Ok(served.with_check(log_check(of, &running.log)))
+}
+
+/// The CT protocol on a log, for the CAs that use it and for others that its operator names.
+fn ct(shared: &Shared, deployment: &Deployment, running: &RunningLog<'_>) -> anyhow::Result<CtLog> {
+    let chains = ct_chains(deployment, running.of)?;
+    let (log, signer) = (Arc::clone(&running.log), Arc::clone(&running.signer));
+    let ct = CtLog::new(log, signer, &chains, Arc::clone(&shared.clock), shared.cpu.clone());
+    ct.with_context(|| format!("cannot start {}", running.of.service))
+}
+
+/// The chains of all CAs whose certificates `log` takes.
+///
+/// # Errors
+/// When one cannot be read, or is no chain that can have issued anything.
+pub(crate) fn ct_chains(
+    deployment: &Deployment,
+    log: &deployment::Log,
+) -> anyhow::Result<Vec<Vec<Vec<u8>>>> {
+    let load = |path: &std::path::PathBuf| {
+        let chain = load_chain(path)?.with_context(|| {
+            let table = log.service.table();
+            format!("the chain {}, whose certificates {table} takes, is missing", path.display())
+        })?;
+        x509::AcceptedChains::from_der([&chain]).with_context(|| {
+            format!("{} is no chain of an issuing CA, lowest first", path.display())
+        })?;
+        Ok(chain)
+    };
+    deployment.ca_chain_files(log).map(load).collect()
+}
+
+/// Ready while `log` is as the configuration has it.
+fn log_check(of: &deployment::Log, log: &Arc<Log>) -> Check {
+    let (log, frozen) = (Arc::clone(log), frozen_and_not_said(of));
+    let state = move || match (log.ready(), &frozen) {
+        (Err(error), _) => Err(error.to_string()),
+        (Ok(()), Some(why)) if log.is_frozen() => Err(why.clone()),
+        (Ok(()), _) => Ok(()),
+    };
+    Check { name: of.service.label.clone(), state: Arc::new(state) }
+}
+
+/// No certificate without a promise: ready while the CA's log takes entries.
+pub(crate) fn ct_check(running: &RunningLog<'_>) -> Check {
+    log_check(running.of, &running.log)
+}
+
+/// A timestamp authority.
+pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Result<Served> {
+    let (service, settings) = (&authority.service, &authority.settings);
+    // The key is in memory: a token is one job on the pool, with its signature.
+    let signer: Arc<dyn Signer> = Arc::new(authority.key.load()?);
+    let usual = TsaConfig::new(signer, authority.chain.load()?);
     let config = TsaConfig {
         policy: settings.policy,
-        accepted_policies: settings.accepted_policies,
+        accepted_policies: settings.accepted_policies.clone(),
         intermediate_usage: settings.intermediate_usage,
-        ..TsaConfig::new(Arc::new(key), material.tsa_chain.clone())
+        verify_every: settings.verify_every.unwrap_or(usual.verify_every),
+        max_clock_step_back_s: settings
+            .max_clock_step_back_s
+            .unwrap_or(usual.max_clock_step_back_s),
+        frozen: !service.state.signs(),
+        ..usual
     };
     let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
-        .context("cannot start the TSA")?;
+        .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
-    let served = Served::new(Face::Tsa, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
+    let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
     let state = move || tsa.readiness().map_err(|error| error.to_string());
-    Ok(served.with_check(Check { name: "tsa", state: Arc::new(state) }))
+    Ok(served.with_check(Check { name: service.label.clone(), state: Arc::new(state) }))
 }
 
 /// The trust files, and the TUF repository that vouches for them.
@@ -128,17 +174,17 @@ impl OpenTrust {
     }
 }
 
-/// Opens the TUF repository in `directory`, or makes it.
+/// Opens the TUF repository, or makes it.
 pub(crate) async fn open_trust(
     shared: &Shared,
-    directory: &Path,
-    (root, online): (LocalSigner, LocalSigner),
-    files: TrustFiles,
+    deployment: &Deployment,
+    of: &deployment::Repository,
 ) -> anyhow::Result<OpenTrust> {
+    let files = deployment::trust_files(deployment, of, shared.clock.now())?;
     let parts = TufParts {
-        directory: directory.to_owned(),
-        root_signer: Arc::new(root),
-        online_signer: Arc::new(online),
+        directory: of.tuf_dir.clone(),
+        root_signer: Arc::new(of.root_key.load()?),
+        online_signer: Arc::new(of.online_key.load()?),
         clock: Arc::clone(&shared.clock),
         cpu: shared.cpu.clone(),
     };
@@ -148,34 +194,38 @@ pub(crate) async fn open_trust(
 }
 
 /// The trust files over HTTP.
-pub(crate) fn trust(open: &OpenTrust) -> Served {
+pub(crate) fn trust(of: &deployment::Repository, open: &OpenTrust) -> Served {
     let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository));
-    Served::new(Face::Trust, router, ::trust::protocol())
+    Served::new(&of.service, router, ::trust::protocol())
 }
 
-/// The development identity provider, to which people log in when `may_log_in`.
+/// The development identity provider, to which people log in where it says so.
 pub(crate) fn oidc(
     shared: &Shared,
-    (base_url, audience): (&str, Option<&str>),
-    key: LocalSigner,
-    may_log_in: bool,
+    of: &Provider,
+    deployment: &Deployment,
 ) -> anyhow::Result<Served> {
+    let (key, base_url) = (of.key.load()?, of.url.to_string());
     let public_key = key.public_key().clone();
     let login = || {
-        let clients = provider::plain_issuer(base_url, audience)?.audiences().to_vec();
+        let mut clients = provider::plain_issuer(&base_url, None)?.audiences().to_vec();
+        clients.extend(deployment.audiences().map(str::to_owned));
         let work = (shared.cpu.clone(), Arc::clone(&shared.clock));
-        anyhow::Ok(Login::new(base_url, clients, Minter::new(key), work))
+        anyhow::Ok(Login::new(&base_url, clients, Minter::new(key), work))
     };
-    let login = if may_log_in { Some(login()?) } else { None };
-    let router = provider::router(base_url, &public_key, login)?;
-    Ok(Served::new(Face::Oidc, router, provider::protocol()))
+    let login = if of.login { Some(login()?) } else { None };
+    let router = provider::router(&base_url, &public_key, login)?;
+    let routes = (router, provider::protocol());
+    let served = Served::at(of.port, "the identity provider".to_owned(), routes);
+    Ok(Served { hosts: vec![of.url.host().to_owned()], is_called: true, ..served })
 }
 
 /// What the process has measured. Ready when all of `others` are: one question for the process.
-pub(crate) fn metrics(others: &[Served]) -> anyhow::Result<Served> {
+pub(crate) fn metrics(port: u16, others: &[Served]) -> anyhow::Result<Served> {
     let metrics = service::install_metrics()?;
+    let routes = (service::metrics_routes(metrics), metrics_protocol());
     let mut served =
-        Served::new(Face::Metrics, service::metrics_routes(metrics), metrics_protocol());
+        Served { is_called: true, ..Served::at(port, "the metrics".to_owned(), routes) };
     for check in others.iter().flat_map(|other| &other.checks) {
         if served.checks.iter().all(|known| known.name != check.name) {
             served.checks.push(check.clone());

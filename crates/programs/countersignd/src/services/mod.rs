@@ -1,8 +1,9 @@
-//! The services as `dev` and `serve` start them: each one becomes a [`Served`], and all run as one [`Running`].
+//! The services of a process: each one becomes a [`Served`], those of one port a [`Listener`], and all run as one
+//! [`Running`].
 
 mod build;
 mod issuers;
-mod material;
+mod listeners;
 mod probe;
 mod running;
 mod servers;
@@ -13,14 +14,14 @@ use axum::Router;
 use service::{Clock, CpuPool, Protocol};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, log_check, logs, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, ct_chains, ct_check, log, metrics, oidc, open_trust, trust, tsa},
     issuers::keep as keep_issuers,
-    material::{Material, Publisher, deployment, timestamp_url},
+    listeners::Listener,
     probe::{all_ready, probe},
     running::{Background, Running, Signals},
     servers::Servers,
 };
-use crate::endpoints::Face;
+use crate::deployment::Service;
 
 /// What every service of a process works with.
 #[derive(Clone)]
@@ -37,9 +38,15 @@ impl Shared {
     }
 }
 
-/// The routes of one face, how the shared layers answer for it, and what it needs to be ready.
+/// The routes of one service, how the shared layers answer for it, and what it needs to be ready.
 pub(crate) struct Served {
-    pub(crate) face: Face,
+    /// For people.
+    pub(crate) name: String,
+    /// By which requests find it where others share its port.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) port: u16,
+    /// Whether other services call it.
+    pub(crate) is_called: bool,
     pub(crate) router: Router,
     pub(crate) protocol: Protocol,
     pub(crate) checks: Vec<Check>,
@@ -53,8 +60,23 @@ pub(crate) struct Served {
 pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Served {
-    fn new(face: Face, router: Router, protocol: Protocol) -> Self {
-        Self { face, router, protocol, checks: Vec::new(), notes: Vec::new(), details: Vec::new() }
+    fn new(service: &Service, router: Router, protocol: Protocol) -> Self {
+        let hosts = vec![service.url.host().to_owned()];
+        Self { hosts, ..Self::at(service.port, service.to_string(), (router, protocol)) }
+    }
+
+    fn at(port: u16, name: String, (router, protocol): (Router, Protocol)) -> Self {
+        Self {
+            name,
+            hosts: Vec::new(),
+            port,
+            is_called: false,
+            router,
+            protocol,
+            checks: Vec::new(),
+            notes: Vec::new(),
+            details: Vec::new(),
+        }
     }
 
     /// Makes readiness depend on `check` too.
@@ -68,7 +90,7 @@ impl Served {
 /// A condition of `/readyz`. Cheap: it is asked at every question.
 #[derive(Clone)]
 pub(crate) struct Check {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// `Err` holds the reason.
     pub(crate) state: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }

@@ -7,20 +7,18 @@ use tokio::{
 };
 use url::Url;
 
-use crate::endpoints::Face;
-
 /// Longest answer that is read; `/readyz` has a line per check.
 const MAX_ANSWER_LEN: u64 = 16 * 1024;
 
 /// Longest wait: a readiness check of its own takes at most 2 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks `/readyz` of each face's port of this machine as anybody would, over the socket.
-pub(crate) async fn all_ready(ports: &[(Face, u16)]) -> anyhow::Result<()> {
-    for (face, port) in ports {
+/// Asks `/readyz` of each port of this machine as anybody would, over the socket; by the name of whoever listens.
+pub(crate) async fn all_ready(ports: &[(String, u16)]) -> anyhow::Result<()> {
+    for (name, port) in ports {
         ask(&Ipv4Addr::LOCALHOST.to_string(), *port, "/readyz")
             .await
-            .with_context(|| format!("{face:?} does not answer"))?;
+            .with_context(|| format!("no answer by {name}"))?;
     }
     Ok(())
 }

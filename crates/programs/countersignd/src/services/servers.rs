@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use service::{Readiness, ServeLimits, TrustedProxies, harden, health_routes, serve_behind};
+use service::{ServeLimits, TrustedProxies, serve_behind};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Served};
-use crate::endpoints::{Bound, Face};
+use super::Listener;
+use crate::endpoints::Bound;
 
 /// For requests of clients to finish. With what follows, a stop takes less than 10 s.
 const FRONT_PATIENCE: Duration = Duration::from_secs(5);
@@ -32,19 +32,16 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Serves each face on what was bound for it; `proxies` are believed when they say who called.
+    /// Serves each listener on what was bound for it; `proxies` are believed when they say who called.
     pub(crate) fn start(
-        served: Vec<(Served, Bound)>,
+        listeners: Vec<(Listener, Bound)>,
         proxies: &TrustedProxies,
     ) -> anyhow::Result<Self> {
         let group = |patience| Group { proxies: proxies.clone(), ..Group::new(patience) };
         let (mut front, mut back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
-        for (served, bound) in served {
-            let group = match served.face {
-                Face::Ct | Face::Oidc | Face::Metrics => &mut back,
-                _ => &mut front,
-            };
-            group.serve(served, bound);
+        for (listener, bound) in listeners {
+            let group = if listener.is_called() { &mut back } else { &mut front };
+            group.serve(listener, bound);
         }
         let background = CancellationToken::new();
         let metrics = service::install_metrics()?;
@@ -70,7 +67,7 @@ impl Servers {
 /// Servers that stop together.
 struct Group {
     // Locked by whoever waits for an end; never contended.
-    servers: Mutex<JoinSet<(Face, std::io::Result<()>)>>,
+    servers: Mutex<JoinSet<(String, std::io::Result<()>)>>,
     shutdown: CancellationToken,
     patience: Duration,
     proxies: TrustedProxies,
@@ -82,21 +79,13 @@ impl Group {
         Self { servers, shutdown, patience, proxies: TrustedProxies::default() }
     }
 
-    fn serve(&mut self, served: Served, bound: Bound) {
-        let Served { face, router, protocol, checks, notes, details: _ } = served;
-        let shutdown = self.shutdown.clone();
-        let readiness = Readiness::new(shutdown.clone());
-        for Check { name, state } in checks {
-            readiness.add(name, move || std::future::ready(state()));
-        }
-        for notes in notes {
-            readiness.add_notes(move || notes());
-        }
-        let router = harden(router.merge(health_routes(readiness)), protocol);
+    fn serve(&mut self, listener: Listener, bound: Bound) {
+        let (name, shutdown) = (listener.name(), self.shutdown.clone());
+        let router = listener.router(&shutdown);
         let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
         let proxies = self.proxies.clone();
         self.servers.get_mut().spawn(async move {
-            (face, serve_behind(bound.listeners, router, shutdown, limits, proxies).await)
+            (name, serve_behind(bound.listeners, router, shutdown, limits, proxies).await)
         });
     }
 
@@ -118,11 +107,11 @@ impl Group {
     }
 }
 
-fn why(ended: Result<(Face, std::io::Result<()>), JoinError>) -> anyhow::Error {
+fn why(ended: Result<(String, std::io::Result<()>), JoinError>) -> anyhow::Error {
     match ended {
-        Ok((face, Ok(()))) => anyhow!("the server of {face:?} ended by itself"),
-        Ok((face, Err(error))) => {
-            anyhow::Error::new(error).context(format!("the server of {face:?} failed"))
+        Ok((name, Ok(()))) => anyhow!("the server of {name} ended by itself"),
+        Ok((name, Err(error))) => {
+            anyhow::Error::new(error).context(format!("the server of {name} failed"))
         }
         Err(panic) => anyhow::Error::new(panic).context("a server panicked"),
     }
@@ -134,7 +123,7 @@ mod tests {
 
     fn group_of(server: impl Future<Output = std::io::Result<()>> + Send + 'static) -> Group {
         let mut group = Group::new(FRONT_PATIENCE);
-        group.servers.get_mut().spawn(async { (Face::Tsa, server.await) });
+        group.servers.get_mut().spawn(async { ("the TSA".to_owned(), server.await) });
         group
     }
 
@@ -144,9 +133,9 @@ mod tests {
         assert!(format!("{panicked:#}").contains("a server panicked"), "{panicked:#}");
         let failed = group_of(async { Err(std::io::Error::other("no descriptors")) });
         let failed = format!("{:#}", failed.failed().await);
-        assert_eq!(failed, "the server of Tsa failed: no descriptors");
+        assert_eq!(failed, "the server of the TSA failed: no descriptors");
         let ended = group_of(async { Ok(()) }).failed().await;
-        assert_eq!(ended.to_string(), "the server of Tsa ended by itself");
+        assert_eq!(ended.to_string(), "the server of the TSA ended by itself");
     }
 
     #[test]

@@ -18,13 +18,16 @@ use anyhow::{Result, bail};
 use crate::{options::Options, process::build_binaries, stack::Stack};
 use report::Report;
 use scenarios::{
-    chains, clock, commits, images, login, matrix, old_forms, page, timestamps, trust,
+    chains, clock, commits, images, login, matrix, old_forms, page, tenants, timestamps, trust,
 };
 use scene::Scene;
 
 /// The parts of the full matrix, in the order of a run.
-const PARTS: [&str; 8] =
-    ["bundles", "old-forms", "images", "commits", "login", "timestamps", "clock", CHAINS];
+const PARTS: [&str; 9] =
+    ["bundles", "old-forms", "images", "commits", "login", "timestamps", "clock", TENANTS, CHAINS];
+
+/// The part with a deployment of two tenants, which has a stack of its own.
+const TENANTS: &str = "tenants";
 
 /// The part that needs no server.
 const CHAINS: &str = "chains";
@@ -45,6 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let begin = Instant::now();
     let clients = match options.part.as_deref() {
         Some(CHAINS) => install::install_these(&chains::TOOLS)?,
+        Some(TENANTS) => install::install_these(&tenants::TOOLS)?,
         Some(IDENTITIES) => install::install_these(&identities::TOOLS)?,
         _ => install::install(options.core)?,
     };
@@ -55,6 +59,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match options.part.as_deref() {
         Some(CHAINS) => {
             chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
+            return verdict(&report);
+        }
+        Some(TENANTS) => {
+            let place = (binaries.as_path(), directory.path());
+            tenants::apart(&clients, place, &mut report)?;
             return verdict(&report);
         }
         Some(IDENTITIES) => {
@@ -76,6 +85,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     stack.stop()?;
     if !options.core && options.part.as_deref().is_none_or(|part| part == "clock") {
         clock::moved(&binaries, &clients, &directory.path().join("clock"), &mut report)?;
+    }
+    if options.part.is_none() {
+        tenants::apart(&clients, (&binaries, directory.path()), &mut report)?;
     }
     if !options.core && options.part.is_none() {
         chains::agree(&clients, &binaries, &directory.path().join("chains"), &mut report)?;
@@ -100,7 +112,7 @@ fn parts(scene: &Scene<'_>, report: &mut Report, only: Option<&str>) -> Result<(
             "commits" => commits::by_gitsign(scene, report)?,
             "login" => login::by_people(scene, report)?,
             "timestamps" => timestamps::by_openssl(scene, report),
-            // One has a stack of its own, one has none.
+            // Two have stacks of their own, one has none.
             _ => {}
         }
     }

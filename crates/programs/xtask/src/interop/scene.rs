@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::install::{Clients, Tool, path_variable};
-use crate::{process::output, stack::Stack};
+use crate::{process::output, stack::Instance};
 
 /// Who signs.
 pub(super) const IDENTITY: &str = "alice@acme.internal";
@@ -35,7 +35,7 @@ pub(super) fn isolated(program: &Path, home: &Path) -> Command {
 
 /// The stack under test and the material that all clients share.
 pub(super) struct Scene<'a> {
-    pub(super) stack: &'a Stack,
+    pub(super) stack: &'a Instance,
     pub(super) clients: &'a Clients,
     /// A directory for homes, tokens and bundles.
     pub(super) work: PathBuf,
@@ -48,7 +48,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(stack: &'a Stack, clients: &'a Clients, work: &Path) -> Result<Self> {
+    pub(super) fn new(stack: &'a Instance, clients: &'a Clients, work: &Path) -> Result<Self> {
         fs::create_dir_all(work)?;
         let file = |name: &str, text: &str| -> Result<PathBuf> {
             let path = work.join(name);

@@ -43,6 +43,8 @@ pub(in crate::interop) fn sign(scene: &Scene<'_>, order: &Order) -> Result<()> {
         Protocol::Rekor1 => "1",
     };
     command.args(["--rekor-version", version, "--identity-token", &scene.token_text()?]);
+    // It compares the token's audience with the client that it would have logged in as.
+    command.args(scene.stack.audience().into_iter().flat_map(|own| ["--oidc-client-id", own]));
     output(command.arg("--bundle").arg(&order.bundle).arg(&scene.artifact)).map(drop)
 }
 

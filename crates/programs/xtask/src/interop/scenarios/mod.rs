@@ -24,6 +24,7 @@ pub(super) mod login;
 pub(super) mod matrix;
 pub(super) mod old_forms;
 pub(super) mod page;
+pub(super) mod tenants;
 pub(super) mod timestamps;
 pub(super) mod trust;
 

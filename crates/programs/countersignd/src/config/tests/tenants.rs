@@ -1,0 +1,228 @@
+//! Several of each: tenants, states, hosts, and the switches of each table.
+
+use ::trust::State;
+
+use super::*;
+
+fn two_tenants() -> String {
+    sample("docs/samples/two-tenants.toml")
+}
+
+/// `two-tenants.toml` with `from` replaced, which must be there once.
+fn tenants_with(from: &str, to: &str) -> String {
+    let text = two_tenants();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    text.replace(from, to)
+}
+
+#[test]
+fn any_number_of_each_is_read_with_tenant_and_state() {
+    let config = parse(&two_tenants()).unwrap();
+    let names: Vec<_> = config.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+    assert_eq!(names, ["acme", "globex"]);
+    assert_eq!(config.tenants[1].audience.as_deref(), Some("https://sign.globex.example"));
+    let states: Vec<_> = config
+        .logs
+        .iter()
+        .map(|log| (log.service.name.as_str(), log.service.tenant.as_deref(), log.service.state))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("2025", None, State::Frozen),
+            ("2026", None, State::Active),
+            ("2027", None, State::Staged),
+            ("acme-ct", Some("acme"), State::Active),
+            ("globex-ct", Some("globex"), State::Active),
+            ("rekor1", None, State::Active),
+        ]
+    );
+    let [acme, globex] = &config.authorities[..] else { panic!() };
+    assert_eq!((acme.ct_log.as_str(), globex.ct_log.as_str()), ("acme-ct", "globex-ct"));
+    assert_eq!(globex.settings.issuers[0].audiences(), ["https://sign.globex.example"]);
+    assert_eq!(acme.chain.file, Path::new("/var/lib/countersign/public/ca-acme_chain.pem"));
+    assert_eq!(acme.state_dir, Path::new("/var/lib/countersign/ca-state/acme"));
+    let ct = config.log("acme-ct").unwrap();
+    assert_eq!(config.further_hosts(ct), ["127.0.0.2"]);
+    let chains: Vec<_> = config.ca_chain_files(ct).collect();
+    assert_eq!(chains, [&acme.chain.file], "nobody else's");
+    assert_eq!(ct.service.label, "log acme-ct");
+    assert_eq!(config.log("rekor1").unwrap().service.label, "rekor1");
+    let frozen = &config.log("2025").unwrap().service;
+    assert_eq!(frozen.valid_until.unwrap().to_string(), "2026-01-07T00:00:00Z");
+}
+
+/// Each change of the sample, and what is said of it.
+fn told(cases: &[(&str, &str, &str)]) {
+    for (from, to, said) in cases {
+        let found = problems(&tenants_with(from, to));
+        assert!(found.contains(said), "{said}: {found}");
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_told_at_its_place() {
+    let acme_ct = "[log.acme-ct]\nkind = \"ct\"\ntenant = \"acme\"";
+    told(&[
+        (
+            "[ca.acme]\ntenant = \"acme\"\n",
+            "[ca.acme]\n",
+            "ca.acme.tenant: is missing: there are several",
+        ),
+        (
+            "[trust.acme]\ntenant = \"acme\"",
+            "[trust.acme]\ntenant = \"acne\"",
+            "trust.acme.tenant: `acne`: there is no [tenant.acne]",
+        ),
+        (
+            "[ca.acme]\n",
+            "[ca.acme]\nstate = \"stagd\"\n",
+            "ca.acme.state: `stagd`: is none of staged, active, frozen, retired",
+        ),
+        ("[ca.acme]\n", "[ca.acme]\nstate = \"staged\"\n", "tenant.acme: has no active CA"),
+        (
+            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2027",
+            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2026",
+            "log.2027.url: `log2026.sign.example` is the host of the log `2026` for ever",
+        ),
+        (
+            "https://tsa2027.sign.example",
+            "https://tsa.sign.example",
+            "tsa.2027: tsa.sign.example at port 8080 is tsa.2026's too",
+        ),
+        (
+            "http://127.0.0.3:8080",
+            "http://127.0.0.2:8080",
+            "log.globex-ct: 127.0.0.2 at port 8080 is log.acme-ct's too",
+        ),
+        (
+            "ct_log = \"acme-ct\"",
+            "ct_log = \"globex-ct\"",
+            "ca.acme.ct_log: `globex-ct` is no CT log of the tenant `acme`",
+        ),
+        (
+            acme_ct,
+            &format!("{acme_ct}\nstate = \"frozen\""),
+            "ca.acme.ct_log: `acme-ct` is frozen: it promises nothing any more",
+        ),
+        (
+            acme_ct,
+            "[log.acme-ct]\nkind = \"ct\"",
+            "ca.globex.ct_log: the tenant `globex` has 2 active CT logs: name one",
+        ),
+        (
+            "[tsa.2027]\n",
+            "[tsa.2027]\nkey = \"file:/var/lib/countersign/tsa/keys/2026.pem\"\n",
+            "tsa.2027: /var/lib/countersign/tsa/keys/2026.pem is a file of tsa.2026 too",
+        ),
+        (
+            "valid_until = \"2026-01-07T00:00:00Z\"",
+            "valid_until = \"2024-01-07T00:00:00Z\"",
+            "log.2025.valid_until: is before `valid_from`",
+        ),
+        (
+            "valid_until = \"2026-01-07T00:00:00Z\"",
+            "valid_until = \"soon\"",
+            "log.2025.valid_until: `soon` is no time like",
+        ),
+        (
+            "[log.2026]\n",
+            "[log.2026]\nvalid_until = \"2027-01-07T00:00:00Z\"\n",
+            "log.2026.valid_until: is of a service that is frozen or retired, and this one is active",
+        ),
+        (
+            "[trust.globex]\n",
+            "[trust.globex]\nstate = \"frozen\"\n",
+            "trust.globex.state: a repository that is served is signed anew",
+        ),
+        (
+            "[tsa.2026]\nurl = \"https://tsa.sign.example\"\nport = 8080\n# `O` of its certificates, which are no tenant's.\norganization = \"Sign Example\"",
+            "[tsa.2026]\nurl = \"https://tsa.sign.example\"\nport = 8080",
+            "tsa.2026.organization: is missing",
+        ),
+        (
+            "hosts = [\"ca.globex.example\", ",
+            "hosts = [",
+            "tenant.globex.hosts: do not name the host of https://ca.globex.example",
+        ),
+        (
+            "metrics_port = 9100",
+            "metrics_port = 8080",
+            "listen.metrics_ports.all: 8080 is the port of",
+        ),
+    ]);
+}
+
+#[test]
+fn a_switch_with_another_word_or_number_is_told() {
+    told(&[
+        (
+            "on_duplicate = \"conflict\"",
+            "on_duplicate = \"twice\"",
+            "log.rekor1.on_duplicate: `twice` is neither",
+        ),
+        (
+            "on_duplicate = \"conflict\"",
+            "kinds = [\"dsse\", \"rpm\"]",
+            "log.rekor1.kinds: `rpm` is none of",
+        ),
+        ("on_duplicate = \"conflict\"", "kinds = [\"dsse\"]", "`hashedrekord` is always taken"),
+        (
+            "on_duplicate = \"conflict\"",
+            "legacy_dsse = true",
+            "log.rekor1.legacy_dsse: unknown key",
+        ),
+        (
+            "on_duplicate = \"conflict\"",
+            "limits = { batch_entries = 0 }",
+            "log.rekor1.limits.batch_entries: 0 is not 1 to",
+        ),
+        ("[tsa.2027]\n", "[tsa.2027]\nverify_every = 0\n", "tsa.2027.verify_every: 0 is not 1 to"),
+        (
+            "[tsa.2027]\n",
+            "[tsa.2027]\nmax_clock_step_back_s = 61\n",
+            "tsa.2027.max_clock_step_back_s: 61 is not 0 to 60",
+        ),
+    ]);
+}
+
+#[test]
+fn what_ended_and_does_not_say_when_is_warned_of() {
+    assert_eq!(warnings(&two_tenants()), Vec::<String>::new());
+    let [warning] = &warnings(&tenants_with("valid_until = \"2026-01-07T00:00:00Z\"\n", ""))[..]
+    else {
+        panic!()
+    };
+    assert!(warning.starts_with("log.2025: frozen, and without `valid_until`"), "{warning}");
+}
+
+#[test]
+fn every_switch_of_a_log_and_a_timestamp_authority_is_in_the_file() {
+    let rekor1 = "on_duplicate = \"conflict\"";
+    let options = |text: &str, name: &str| parse(text).unwrap().log(name).unwrap().options.clone();
+    let read = options(&two_tenants(), "rekor1").rekor1;
+    assert_eq!(read.on_duplicate, rekor::OnDuplicate::Conflict);
+    assert!(read.kinds.dsse && read.kinds.intoto);
+    let fewer =
+        options(&tenants_with(rekor1, "kinds = [\"hashedrekord\", \"dsse\"]"), "rekor1").rekor1;
+    assert!(fewer.kinds.dsse && !fewer.kinds.intoto);
+    assert!(options(&two_tenants(), "2026").rekor2.legacy_dsse);
+    let strict =
+        options(&tenants_with("[log.2026]\n", "[log.2026]\nlegacy_dsse = false\n"), "2026");
+    assert!(!strict.rekor2.legacy_dsse);
+    let limited = tenants_with(rekor1, "[log.rekor1.limits]\nqueue_entries = 7\nbatch_bytes = 9");
+    let limits = options(&limited, "rekor1").limits;
+    assert_eq!((limits.queue_entries, limits.batch_bytes, limits.batch_entries), (7, 9, 512));
+    let careful =
+        tenants_with("[tsa.2026]\n", "[tsa.2026]\nverify_every = 1\nmax_clock_step_back_s = 0\n");
+    let settings = parse(&careful).unwrap().tsa().settings.clone();
+    assert_eq!((settings.verify_every, settings.max_clock_step_back_s), (Some(1), Some(0)));
+}
+
+#[test]
+fn a_retired_service_needs_no_port_of_its_own_and_no_log_that_promises() {
+    let old = "[ca.2025]\nstate = \"retired\"\nvalid_until = \"2026-01-07T00:00:00Z\"\n\
+               url = \"http://localhost:5555\"\n";
+    let config = parse(&format!("{}\n{old}", trial())).unwrap();
+    assert_eq!(config.ca_chain_files(config.log("ct").unwrap()).count(), 2, "of both");
+}

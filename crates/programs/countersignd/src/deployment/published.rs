@@ -1,0 +1,128 @@
+//! The trust files of a tenant, derived from all services that it ever used.
+
+use anyhow::Context;
+use store::LogKind;
+use trust::{LogKey, State, TilesKey, TrustFiles};
+use tsp::TsaChain;
+use wire::{Timestamp, trust::TimeRange};
+
+use super::{Authority, Deployment, Log, Repository, Service, Tenant, TimestampAuthority};
+
+/// Makes and checks the files of `repository`. `now` is Unix seconds.
+///
+/// The same keys and certificates give the same files at every start: logs are trusted from the first
+/// second of the CAs on, unless the configuration says from when, and not from the moment of some start.
+pub(crate) fn trust_files(
+    deployment: &Deployment,
+    repository: &Repository,
+    now: u64,
+) -> anyhow::Result<TrustFiles> {
+    let of_tenant = repository.service.tenant.as_deref().and_then(|name| deployment.tenant(name));
+    let tenant = of_tenant.context("the trust repository is of no tenant")?;
+    Ok(TrustFiles::build(&view(deployment, repository, tenant)?, now)?)
+}
+
+/// What the tenant has to do with.
+fn view(
+    deployment: &Deployment,
+    repository: &Repository,
+    tenant: &Tenant,
+) -> anyhow::Result<trust::Deployment> {
+    let certificate_authorities = all_of(tenant, &deployment.authorities, |one| &one.service)
+        .map(authority)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let timestamp_authorities =
+        all_of(tenant, &deployment.timestamp_authorities, |one| &one.service)
+            .map(timestamp_authority)
+            .collect::<anyhow::Result<Vec<_>>>()?;
+    let since = certificate_authorities.iter().filter_map(|ca| ca.valid_for.start).min();
+    let logs = |kind| {
+        all_of(tenant, &deployment.logs, |one| &one.service)
+            .filter(move |log| log.kind == kind)
+            .map(|log| log_key(log, since))
+            .collect::<anyhow::Result<Vec<_>>>()
+    };
+    Ok(trust::Deployment {
+        operator: tenant.operator.clone(),
+        trust_url: repository.service.url.to_string(),
+        oidc_url: repository.oidc_url.clone(),
+        forge: repository.forge.clone(),
+        audience: tenant.audience.clone(),
+        ct_logs: logs(LogKind::Ct)?,
+        rekor2_logs: logs(LogKind::Rekor2)?,
+        rekor1_logs: logs(LogKind::Rekor1)?,
+        rekor1_tiles: tiles(deployment, tenant)?,
+        certificate_authorities,
+        timestamp_authorities,
+        trust_dir: repository.files_dir.clone(),
+    })
+}
+
+fn all_of<'a, T>(
+    tenant: &Tenant,
+    all: &'a [T],
+    service: impl Fn(&T) -> &Service,
+) -> impl Iterator<Item = &'a T> {
+    all.iter().filter(move |one| service(one).is_of(&tenant.name))
+}
+
+fn authority(one: &Authority) -> anyhow::Result<trust::Authority> {
+    let chain = one.chain.load()?;
+    let since = x509::CertificateChain::from_der(chain.clone())?.not_before();
+    Ok(trust::Authority {
+        url: one.service.url.to_string(),
+        chain_der: chain,
+        valid_for: valid_for(&one.service, moment(since)?),
+        state: one.service.state,
+    })
+}
+
+fn timestamp_authority(one: &TimestampAuthority) -> anyhow::Result<trust::Authority> {
+    let chain = one.chain.load()?;
+    let since = TsaChain::from_ders(&chain)?.validity().not_before;
+    Ok(trust::Authority {
+        url: one.stamps_at(),
+        chain_der: chain,
+        valid_for: valid_for(&one.service, moment(since)?),
+        state: one.service.state,
+    })
+}
+
+impl TimestampAuthority {
+    /// The complete URL that takes requests.
+    pub(crate) fn stamps_at(&self) -> String {
+        format!("{}/api/v1/timestamp", self.service.url)
+    }
+}
+
+fn log_key(log: &Log, since: Option<Timestamp>) -> anyhow::Result<LogKey> {
+    let since = since.context("a tenant without a CA")?;
+    Ok(LogKey {
+        base_url: log.service.url.to_string(),
+        origin: log.identity()?.origin(),
+        public_key: log.key.public_key()?,
+        valid_for: valid_for(&log.service, since),
+        state: log.service.state,
+    })
+}
+
+/// Of the Rekor v1 log to which clients are sent.
+fn tiles(deployment: &Deployment, tenant: &Tenant) -> anyhow::Result<Option<TilesKey>> {
+    let v1 = all_of(tenant, &deployment.logs, |one| &one.service)
+        .filter(|log| log.service.state == State::Active && log.kind == LogKind::Rekor1)
+        .max_by_key(|log| log.service.valid_from);
+    let Some((log, places)) = v1.and_then(|log| Some((log, log.rekor1.as_ref()?))) else {
+        return Ok(None);
+    };
+    let (origin, public_key) = (log.identity()?.tiles_origin(), places.tiles_key.public_key()?);
+    Ok(Some(TilesKey { origin, public_key }))
+}
+
+/// What the configuration says, else from `since` on.
+fn valid_for(service: &Service, since: Timestamp) -> TimeRange {
+    TimeRange { start: Some(service.valid_from.unwrap_or(since)), end: service.valid_until }
+}
+
+fn moment(seconds: u64) -> anyhow::Result<Timestamp> {
+    Timestamp::from_unix_seconds(seconds).context("a time beyond the year 9999")
+}

@@ -1,0 +1,96 @@
+//! Settings of the parts of a deployment, and what they are where nobody says anything.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use engine::LogLimits;
+use rekor::{Rekor1Options, Rekor2Options};
+use service::TrustedProxies;
+use tsp::{IntermediateUsage, PolicyOid};
+
+use crate::cli::Part;
+
+/// Where services listen.
+#[derive(Debug)]
+pub(crate) struct Listen {
+    /// `None` is loopback, both families.
+    pub(crate) address: Option<IpAddr>,
+    /// Of every process that has no other in `metrics_ports`.
+    pub(crate) metrics_port: u16,
+    pub(crate) metrics_ports: Vec<(Part, u16)>,
+    /// Who is believed when saying for whom it asks.
+    pub(crate) trusted_proxies: TrustedProxies,
+}
+
+impl Listen {
+    /// Where the process of `part` shows its metrics.
+    pub(crate) fn metrics_port(&self, part: Part) -> u16 {
+        let own = self.metrics_ports.iter().find(|(of, _)| *of == part);
+        own.map_or(self.metrics_port, |(_, port)| *port)
+    }
+
+    /// Whether others than this machine reach the services.
+    pub(crate) fn is_beyond_loopback(&self) -> bool {
+        self.address.is_some_and(|address| !address.is_loopback())
+    }
+}
+
+/// What a process says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Telemetry {
+    /// Filter of the log.
+    pub(crate) log: Option<String>,
+    /// Whether each log line is a JSON object.
+    pub(crate) json: bool,
+}
+
+/// Where the logs are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Database {
+    Sqlite {
+        file: PathBuf,
+    },
+    Postgres {
+        /// Of a configuration without a password.
+        url: url::Url,
+        /// Holds the password.
+        password_file: Option<PathBuf>,
+    },
+}
+
+/// What an operator may choose about a log; each kind reads what is its own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogOptions {
+    pub(crate) limits: LogLimits,
+    pub(crate) rekor1: Rekor1Options,
+    pub(crate) rekor2: Rekor2Options,
+    /// PEM chains of issuing CAs beside ours whose certificates a CT log takes: a retired one's, or
+    /// one of another deployment.
+    pub(crate) further_ca_chains: Vec<PathBuf>,
+}
+
+/// What a timestamp authority declares in its tokens, and how it checks itself.
+#[derive(Debug, Clone)]
+pub(crate) struct TsaSettings {
+    /// Of tokens for requests that name none.
+    pub(crate) policy: PolicyOid,
+    /// Further ones that a request may name.
+    pub(crate) accepted_policies: Vec<PolicyOid>,
+    /// Whether certificates between leaf and root must say that they are for timestamps.
+    pub(crate) intermediate_usage: IntermediateUsage,
+    /// One token in this many is verified before it leaves; `None` is the authority's own choice.
+    pub(crate) verify_every: Option<u32>,
+    /// How far the clock may step back, in seconds; `None` is the authority's own choice.
+    pub(crate) max_clock_step_back_s: Option<u64>,
+}
+
+impl Default for TsaSettings {
+    fn default() -> Self {
+        Self {
+            policy: PolicyOid::SIGSTORE,
+            accepted_policies: Vec::new(),
+            intermediate_usage: IntermediateUsage::Required,
+            verify_every: None,
+            max_clock_step_back_s: None,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Makes what a deployment needs and does not have; what is there stays.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
+
+use anyhow::{Context, anyhow, bail};
+use crypto::LocalSigner;
+use store::{LogKind, LogRecord, LogStore};
+
+use super::lost::Published;
+use crate::{
+    certificates::{ChainPlace, ca_chain, tsa_chain},
+    data_dir::{Access, DataDir, read_json, replace, write_json},
+    deployment::{self, Database, Deployment, Key, Repository},
+    services::{self, Shared},
+};
+
+/// What became of one thing, for people.
+#[derive(Debug)]
+pub(crate) struct Made {
+    what: String,
+    happened: &'static str,
+    detail: String,
+}
+
+impl Made {
+    pub(super) fn new(what: impl Into<String>, happened: &'static str, detail: String) -> Self {
+        Self { what: what.into(), happened, detail }
+    }
+
+    fn file(what: &str, was_there: bool, path: &Path) -> Self {
+        let happened = if was_there { "kept" } else { "made" };
+        Self::new(what, happened, path.display().to_string())
+    }
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}, {}", self.happened, self.what, self.detail)
+    }
+}
+
+/// Directories, with who may see them.
+pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<()> {
+    let places = &deployment.places;
+    for directory in &places.private {
+        DataDir::create(directory)?;
+    }
+    for (directory, mode) in [(&places.public, 0o755), (&places.offline, 0o700)] {
+        let Some(directory) = directory else { continue };
+        let explain = || format!("cannot make the directory {}", directory.display());
+        fs::create_dir_all(directory).with_context(explain)?;
+        fs::set_permissions(directory, fs::Permissions::from_mode(mode)).with_context(explain)?;
+    }
+    Ok(())
+}
+
+/// A job that makes one thing, or a few that need each other.
+type Job<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<Made>> + Send + 'a>;
+
+/// Keys, and certificates for them. `tell` is called for each as it is known.
+pub(crate) fn keys(
+    deployment: &Deployment,
+    now: u64,
+    tell: &mut dyn FnMut(&Made),
+) -> anyhow::Result<()> {
+    let published = Published::read(deployment)?;
+    published.refuse_lost(deployment)?;
+    let jobs = jobs(deployment, now);
+    // An RSA key takes 100 ms to make, and each file a wait for the disk.
+    thread::scope(|scope| {
+        let running: Vec<_> = jobs.into_iter().map(|job| scope.spawn(job)).collect();
+        for job in running {
+            let made = job.join().map_err(|_| anyhow!("making a key panicked"))??;
+            made.iter().for_each(&mut *tell);
+        }
+        Ok(())
+    })
+}
+
+fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    for one in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
+        let what = one.service.to_string();
+        jobs.push(Box::new(move || {
+            chain(&what, &one.key, &one.chain, |key| ca_chain(&one.chain, key, now))
+        }));
+    }
+    for one in deployment.timestamp_authorities.iter().filter(|one| one.service.state.runs()) {
+        let what = one.service.to_string();
+        jobs.push(Box::new(move || {
+            chain(&what, &one.key, &one.chain, |key| tsa_chain(&one.chain, key, now))
+        }));
+    }
+    for log in deployment.running_logs() {
+        jobs.push(Box::new(move || log_keys(log)));
+    }
+    for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
+        for (name, key) in [("root", &repository.root_key), ("online", &repository.online_key)] {
+            let what = format!("the {name} key of {}", repository.service);
+            jobs.push(Box::new(move || {
+                Ok(vec![made(&what, key, Some(&repository.evidence()))?.1])
+            }));
+        }
+    }
+    if let Some(provider) = &deployment.provider {
+        jobs.push(Box::new(|| {
+            Ok(vec![made("the development provider's key", &provider.key, None)?.1])
+        }));
+    }
+    jobs
+}
+
+/// A key and its chain.
+fn chain(
+    what: &str,
+    key: &Key,
+    place: &ChainPlace,
+    make: impl FnOnce(&LocalSigner) -> anyhow::Result<Vec<Vec<u8>>>,
+) -> anyhow::Result<Vec<Made>> {
+    let (signer, key) = made(&format!("the key of {what}"), key, Some(&place.file))?;
+    let was_there = place.file.exists();
+    make(&signer)?;
+    Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
+}
+
+fn log_keys(log: &deployment::Log) -> anyhow::Result<Vec<Made>> {
+    let service = &log.service;
+    let tiles = log.rekor1.as_ref().map(|places| &places.tiles_key);
+    let mut all = Vec::new();
+    for (what, key) in [
+        (format!("the key of {service}"), Some(&log.key)),
+        (format!("the tiles' key of {service}"), tiles),
+    ] {
+        let Some(key) = key else { continue };
+        let (signer, made) = made(&what, key, key.public_file.as_deref())?;
+        key.publish(&signer)?;
+        all.push(made);
+    }
+    Ok(all)
+}
+
+/// Makes a key, unless it is there or something was `published` with it already.
+fn made(what: &str, key: &Key, published: Option<&Path>) -> anyhow::Result<(LocalSigner, Made)> {
+    let was_there = key.file.exists();
+    if let Some(published) = published.filter(|path| !was_there && path.exists()) {
+        bail!(lost(what, &key.file, published));
+    }
+    Ok((key.load_or_make()?, Made::file(what, was_there, &key.file)))
+}
+
+pub(super) fn lost(what: &str, path: &Path, published: &Path) -> String {
+    let (path, published) = (path.display(), published.display());
+    format!(
+        "{what} is lost: {path} is missing, and {published} was made with it; restore it from a backup"
+    )
+}
+
+/// A password, for a database that is only about to be made.
+pub(crate) fn database_password(
+    deployment: &Deployment,
+    tell: &mut dyn FnMut(&Made),
+) -> anyhow::Result<()> {
+    let Database::Postgres { password_file: Some(path), .. } = &deployment.database else {
+        return Ok(());
+    };
+    let was_there = path.exists();
+    if !was_there {
+        let password = hex::encode(crypto::random_bytes::<32>());
+        // The database runs as another user; who may see the directory is what protects it.
+        replace(path, password.as_bytes(), Access::Everybody)?;
+    }
+    tell(&Made::file("the database's password", was_there, path));
+    Ok(())
+}
+
+/// Whether all logs were made once, as far as can be told without the database.
+pub(crate) fn knows_logs(deployment: &Deployment) -> bool {
+    let mut places = deployment.running_logs().filter_map(|log| log.rekor1.as_ref());
+    places.all(|places| places.tree_id_file.exists())
+}
+
+/// The logs' rows in the database.
+pub(crate) async fn logs(
+    deployment: &Deployment,
+    store: &Arc<dyn LogStore>,
+    now: u64,
+    tell: &mut dyn FnMut(&Made),
+) -> anyhow::Result<()> {
+    let known = store.logs().await?;
+    for log in deployment.running_logs() {
+        tell(&one_log(log, store.as_ref(), &known, now).await?);
+    }
+    Ok(())
+}
+
+async fn one_log(
+    log: &deployment::Log,
+    store: &dyn LogStore,
+    known: &[LogRecord],
+    now: u64,
+) -> anyhow::Result<Made> {
+    let name = &log.service.name;
+    let tree_id = if log.kind == LogKind::Rekor1 { rekor::tree_id(store, name).await? } else { 0 };
+    // Before the log is there: a database that was lost is noticed here.
+    check_tree_id(log, tree_id)?;
+    let spec = log.identified(tree_id).spec(&log.key.public_key()?);
+    store.ensure_log(&spec, now).await?;
+    // Afterwards: a database that took no log is not the one to ask for ever.
+    if let Some(places) = log.rekor1.as_ref().filter(|places| !places.tree_id_file.exists()) {
+        write_json(&places.tree_id_file, &tree_id)?;
+    }
+    let present = known.iter().any(|record| record.spec.name == *name);
+    let happened = if present { "kept" } else { "made" };
+    Ok(Made::new(log.service.to_string(), happened, spec.origin))
+}
+
+/// Makes sure that no other tree id of the log was kept.
+fn check_tree_id(log: &deployment::Log, tree_id: i64) -> anyhow::Result<()> {
+    let Some(places) = &log.rekor1 else { return Ok(()) };
+    match read_json::<i64>(&places.tree_id_file)? {
+        Some(known) if known != tree_id => bail!(
+            "the database has no Rekor v1 log with the tree id {known}: it is not the one that this \
+             deployment was made with"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// A TUF repository, whose root clients are given.
+pub(crate) async fn repository(
+    deployment: &Deployment,
+    of: &Repository,
+    shared: &Shared,
+) -> anyhow::Result<Made> {
+    let root_file = of.root_file();
+    let what = of.service.to_string();
+    if root_file.exists() {
+        let root = fs::read(&root_file);
+        let root = root.with_context(|| format!("cannot read {}", root_file.display()))?;
+        keep_root(of, &root)?;
+        return Ok(Made::new(what, "kept", of.tuf_dir.display().to_string()));
+    }
+    if let Some(first) = of.first_root_file.as_deref().filter(|first| first.exists()) {
+        bail!(lost(&what, &root_file, first));
+    }
+    let trust = services::open_trust(shared, deployment, of).await?;
+    let root = trust.repository.root_json();
+    keep_root(of, &root)?;
+    let digest = hex::encode(crypto::sha256(&root));
+    Ok(Made::new(what, "made", format!("root.json has the SHA-256 {digest}")))
+}
+
+fn keep_root(of: &Repository, root: &[u8]) -> anyhow::Result<()> {
+    match of.first_root_file.as_deref().filter(|first| !first.exists()) {
+        None => Ok(()),
+        Some(first) => replace(first, root, Access::Everybody),
+    }
+}

@@ -1,0 +1,407 @@
+//! Two tenants by host on one installation, with shared logs and timestamp authorities in every state.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
+
+use std::{
+    fmt::Write,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use e2e::{Database, Said, Services, binaries, countersignd, said};
+use serde_json::{Value, json};
+
+/// A tenant and the host of what is its alone.
+const TENANTS: [(&str, &str); 2] = [("acme", "127.0.0.2"), ("globex", "127.0.0.3")];
+
+/// How the processes are cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// A process a kind of service.
+    Services,
+    /// One process, and the development provider.
+    One,
+}
+
+/// Ports of ca, ct, rekor1, rekor2, tsa, trust, oidc, then those of the metrics.
+struct Ports(Vec<u16>);
+
+const PARTS: [&str; 6] = ["log", "ca", "tsa", "trust", "all", "oidc-dev"];
+
+impl Ports {
+    /// Ports that were free a moment ago.
+    fn free() -> Self {
+        let open: Vec<_> =
+            (0..7 + PARTS.len()).map(|_| TcpListener::bind(("0.0.0.0", 0)).unwrap()).collect();
+        Self(open.iter().map(|listener| listener.local_addr().unwrap().port()).collect())
+    }
+
+    fn of(&self, service: &str) -> u16 {
+        let services = ["ca", "ct", "rekor1", "rekor2", "tsa", "trust", "oidc"];
+        self.0[services.iter().position(|one| *one == service).unwrap()]
+    }
+
+    fn metrics(&self, part: &str) -> u16 {
+        self.0[7 + PARTS.iter().position(|one| *one == part).unwrap()]
+    }
+}
+
+struct House {
+    services: Services,
+    ports: Ports,
+    cut: Cut,
+    database: Database,
+}
+
+/// State of the logs of 2025 and 2026.
+struct States(&'static str, &'static str);
+
+impl House {
+    fn new(database: Database, cut: Cut) -> Self {
+        let house =
+            Self { services: Services::new().unwrap(), ports: Ports::free(), cut, database };
+        house.write_config(&States("active", "staged"), "");
+        house
+    }
+
+    /// The log of 2025 has `frozen` in its table too.
+    fn write_config(&self, States(first, second): &States, frozen: &str) {
+        let database = match &self.database {
+            Database::Sqlite => "kind = \"sqlite\"".to_owned(),
+            Database::Postgres { url } => format!("kind = \"postgres\"\nurl = \"{url}\""),
+        };
+        let data = self.services.data("");
+        let mut text = format!(
+            "data_dir = \"{}\"\n[database]\n{database}\n[listen.metrics_ports]\n",
+            data.display()
+        );
+        for part in PARTS {
+            writeln!(text, "{part} = {}", self.ports.metrics(part)).unwrap();
+        }
+        let oidc = format!("url = \"http://localhost:{}\"", self.ports.of("oidc"));
+        writeln!(text, "[oidc-dev]\n{oidc}\nport = {}", self.ports.of("oidc")).unwrap();
+        let mut add = |table: &str, service: &str, host: &str, more: &str| {
+            let port = self.ports.of(service);
+            writeln!(text, "[{table}]\nurl = \"http://{host}:{port}\"\nport = {port}\n{more}")
+                .unwrap();
+        };
+        for (tenant, host) in TENANTS {
+            let own = format!("tenant = \"{tenant}\"");
+            add(&format!("trust.{tenant}"), "trust", host, &own);
+            add(&format!("log.{tenant}-ct"), "ct", host, &format!("{own}\nkind = \"ct\""));
+            let issuer = format!(
+                "{own}\n[[ca.{tenant}.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\n{oidc}"
+            );
+            add(&format!("ca.{tenant}"), "ca", host, &issuer);
+        }
+        add("log.v1", "rekor1", "127.0.0.4", "kind = \"rekor1\"");
+        for (name, host, state, more) in [
+            ("2025", "127.0.0.4", *first, frozen),
+            ("2026", "127.0.0.5", *second, ""),
+            ("2027", "127.0.0.6", "staged", ""),
+        ] {
+            let more = format!("kind = \"rekor2\"\nstate = \"{state}\"\n{more}");
+            add(&format!("log.{name}"), "rekor2", host, &more);
+        }
+        for (name, host, state) in
+            [("main", "127.0.0.4", "active"), ("next", "127.0.0.5", "staged")]
+        {
+            let more = format!("organization = \"Sign\"\nstate = \"{state}\"");
+            add(&format!("tsa.{name}"), "tsa", host, &more);
+        }
+        for (tenant, host) in TENANTS {
+            let hosts = format!("hosts = [\"{host}\"]\naudience = \"https://{host}\"");
+            writeln!(text, "[tenant.{tenant}]\norganization = \"{tenant}\"\n{hosts}").unwrap();
+        }
+        fs::write(self.services.config(), text).unwrap();
+    }
+
+    fn url(&self, service: &str, host: &str) -> String {
+        format!("http://{host}:{}", self.ports.of(service))
+    }
+
+    fn succeeds(&self, arguments: &[&str]) -> String {
+        let said = self.services.countersignd(arguments).unwrap();
+        assert_eq!(said.code, Some(0), "{arguments:?}: {said:?}");
+        said.stdout
+    }
+
+    fn start(&mut self) {
+        let parts: &[&str] = match self.cut {
+            Cut::Services => &["log", "ca", "tsa", "trust", "oidc-dev"],
+            Cut::One => &["all", "oidc-dev"],
+        };
+        for part in parts {
+            self.services.start(part, self.ports.metrics(part)).unwrap();
+        }
+    }
+
+    /// Somebody of a tenant, who knows what its trust repository publishes now.
+    fn client(&self, (tenant, host): (&str, &str)) -> Client {
+        let trust = self.services.path().join(format!("{tenant}.json"));
+        fs::write(&trust, get(&self.url("trust", host), "client_trust_config.json").1).unwrap();
+        let audience = format!("https://{host}");
+        let arguments =
+            ["token", "--email", "alice@acme.internal", "--aud", &audience, "--data-dir"];
+        let token = said(countersignd().args(arguments).arg(self.services.data("oidc-dev")));
+        let issuer = self.url("oidc", "localhost");
+        Client { trust, token: token.unwrap().stdout, issuer }
+    }
+
+    fn artifact(&self, name: &str) -> PathBuf {
+        let path = self.services.path().join(name);
+        fs::write(&path, name).unwrap();
+        path
+    }
+
+    /// Size of a Rekor v2 log.
+    fn size(&self, host: &str) -> u64 {
+        let (status, checkpoint) = get(&self.url("rekor2", host), "checkpoint");
+        assert_eq!((status, checkpoint.lines().next()), (200, Some(host)), "{checkpoint}");
+        checkpoint.lines().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// `countersign`, of somebody of a tenant.
+struct Client {
+    trust: PathBuf,
+    token: String,
+    issuer: String,
+}
+
+impl Client {
+    fn run(&self, arguments: &[&str], artifact: &Path) -> Said {
+        let mut command = Command::new(binaries().join("countersign"));
+        command.env("COUNTERSIGN_TRUST_CONFIG", &self.trust).env_remove("SIGSTORE_ID_TOKEN");
+        said(command.args(arguments).arg(artifact)).unwrap()
+    }
+
+    fn sign(&self, artifact: &Path) -> Said {
+        self.run(&["sign", "--identity-token", &self.token], artifact)
+    }
+
+    fn signs(&self, artifact: &Path) {
+        let signed = self.sign(artifact);
+        assert_eq!(signed.code, Some(0), "{signed:?}");
+        self.verifies(artifact);
+    }
+
+    fn verifies(&self, artifact: &Path) {
+        let verified = self.verify(artifact);
+        assert_eq!(verified.code, Some(0), "{verified:?}");
+    }
+
+    fn verify(&self, artifact: &Path) -> Said {
+        let identity = ["verify", "--certificate-identity", "alice@acme.internal"];
+        let issuer = ["--certificate-oidc-issuer", &self.issuer];
+        self.run(&[identity.as_slice(), issuer.as_slice()].concat(), artifact)
+    }
+
+    /// A list of the signing config.
+    fn urls(&self, list: &str) -> Vec<String> {
+        let config: Value = serde_json::from_slice(&fs::read(&self.trust).unwrap()).unwrap();
+        let services = config["signingConfig"][list].as_array().unwrap();
+        services.iter().map(|service| service["url"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn trusts(&self, list: &str) -> usize {
+        let config: Value = serde_json::from_slice(&fs::read(&self.trust).unwrap()).unwrap();
+        config["trustedRoot"][list].as_array().unwrap().len()
+    }
+}
+
+fn bundle(artifact: &Path) -> Value {
+    let path = format!("{}.sigstore.json", artifact.display());
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> (u16, String) {
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+fn ask(make: impl FnOnce(reqwest::Client) -> reqwest::RequestBuilder) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(answer(make(reqwest::Client::new())))
+}
+
+fn get(base: &str, path: &str) -> (u16, String) {
+    ask(|client| client.get(format!("{base}/{path}")))
+}
+
+fn signs_at_both_tenants(database: Database, cut: Cut) {
+    let mut house = House::new(database, cut);
+    house.succeeds(&["init"]);
+    house.succeeds(&["check"]);
+    house.start();
+    let before: Vec<(Client, PathBuf)> = TENANTS
+        .into_iter()
+        .map(|tenant| {
+            let client = house.client(tenant);
+            let artifact = house.artifact(&format!("{}-before", tenant.0));
+            client.signs(&artifact);
+            (client, artifact)
+        })
+        .collect();
+    let old_trust = fs::read(&before[0].0.trust).unwrap();
+    let frozen_size = house.size("127.0.0.4");
+    assert!(frozen_size >= 3, "{frozen_size}");
+    house.services.terminate().unwrap();
+
+    freeze(&house);
+    house.start();
+    assert_eq!(house.size("127.0.0.4"), frozen_size, "it is read");
+    let staged_size = house.size("127.0.0.6");
+    for (number, tenant) in TENANTS.into_iter().enumerate() {
+        let client = house.client(tenant);
+        client.verifies(&before[number].1);
+        client.signs(&house.artifact(tenant.0));
+        lists_of(&house, &client, tenant.1);
+    }
+    assert!(house.size("127.0.0.5") >= 3);
+    assert_eq!((house.size("127.0.0.4"), house.size("127.0.0.6")), (frozen_size, staged_size));
+
+    nobody_signs_to_the_frozen_log(&house, &old_trust);
+    tenants_are_apart(&house);
+    hosts_of_nobody_are_misdirected(&house);
+    house.services.terminate().unwrap();
+    let fsck = house.succeeds(&["fsck"]);
+    for line in [
+        "log 2025: ok",
+        "log 2026: ok",
+        "log v1: ok",
+        "log acme-ct: ok",
+        "ca globex: ok",
+        "tsa next: ok",
+        "trust acme: ok",
+    ] {
+        assert!(fsck.contains(line), "{line}: {fsck}");
+    }
+}
+
+/// As an operator does it: the database first, then the file; either alone is told.
+fn freeze(house: &House) {
+    let frozen = States("frozen", "active");
+    let services = &house.services;
+    house.write_config(&frozen, "");
+    for arguments in [["check"].as_slice(), &["serve", "log"]] {
+        let told = services.countersignd(arguments).unwrap();
+        assert_eq!(told.code, Some(1), "{told:?}");
+        let all = told.stdout + &told.stderr;
+        assert!(all.contains("`frozen` in the configuration and takes entries"), "{all}");
+    }
+    let missing = services.countersignd(&["log", "freeze", "2024"]).unwrap();
+    assert_eq!(missing.code, Some(1), "{missing:?}");
+    assert!(missing.stderr.contains("has no log `2024`, it has 2025, 2026"), "{missing:?}");
+
+    house.write_config(&States("active", "staged"), "");
+    let said = house.succeeds(&["log", "freeze", "2025"]);
+    let again = house.succeeds(&["log", "freeze", "2025"]);
+    assert_eq!(again.lines().next(), said.lines().next(), "for good, and once");
+    let check = services.countersignd(&["check"]).unwrap();
+    assert_eq!(check.code, Some(1), "{check:?}");
+    assert!(check.stdout.contains("`2025` is frozen in the database and `active`"), "{check:?}");
+
+    let until = said.lines().find(|line| line.starts_with("valid_until = ")).unwrap();
+    assert!(said.contains("\n[log.2025]\nstate = \"frozen\"\n"), "{said}");
+    house.write_config(&frozen, until);
+    let kept = house.succeeds(&["init"]);
+    assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
+    house.succeeds(&["check"]);
+}
+
+/// Active services to sign with, all to verify by, and nobody else's.
+fn lists_of(house: &House, client: &Client, host: &str) {
+    assert_eq!(client.urls("caUrls"), [house.url("ca", host)]);
+    let logs = [house.url("rekor2", "127.0.0.5"), house.url("rekor1", "127.0.0.4")];
+    assert_eq!(client.urls("rekorTlogUrls"), logs);
+    assert_eq!(client.urls("tsaUrls"), [house.url("tsa", "127.0.0.4") + "/api/v1/timestamp"]);
+    assert_eq!((client.trusts("tlogs"), client.trusts("timestampAuthorities")), (4, 2));
+    assert_eq!((client.trusts("ctlogs"), client.trusts("certificateAuthorities")), (1, 1));
+}
+
+/// Somebody whose signing config is of last year.
+fn nobody_signs_to_the_frozen_log(house: &House, old_trust: &[u8]) {
+    let mut client = house.client(TENANTS[0]);
+    client.trust = house.services.path().join("old.json");
+    fs::write(&client.trust, old_trust).unwrap();
+    let signed = client.sign(&house.artifact("late"));
+    assert_ne!(signed.code, Some(0), "{signed:?}");
+    assert!(signed.stderr.contains("frozen") && signed.stderr.contains("405"), "{signed:?}");
+}
+
+/// What is one tenant's is not taken at the other's host.
+fn tenants_are_apart(house: &House) {
+    let [acme, globex] = TENANTS.map(|tenant| house.client(tenant));
+    let stranger = Client { token: acme.token.clone(), ..house.client(TENANTS[1]) };
+    let refused = stranger.sign(&house.artifact("stranger"));
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(refused.stderr.contains("audience"), "{refused:?}");
+
+    let artifact = house.artifact("of-acme");
+    acme.signs(&artifact);
+    let verified = globex.verify(&artifact);
+    assert_ne!(verified.code, Some(0), "another tenant's CA is not trusted: {verified:?}");
+
+    let trust: Value = serde_json::from_slice(&fs::read(&acme.trust).unwrap()).unwrap();
+    let leaf = bundle(&artifact)["verificationMaterial"]["certificate"]["rawBytes"].clone();
+    let chain = &trust["trustedRoot"]["certificateAuthorities"][0]["certChain"]["certificates"];
+    let mut all = vec![leaf];
+    all.extend(chain.as_array().unwrap().iter().map(|one| one["rawBytes"].clone()));
+    assert!(STANDARD.decode(all[0].as_str().unwrap()).is_ok());
+    let submit = |host: &str| {
+        let url = format!("{}/ct/v1/add-chain", house.url("ct", host));
+        ask(|client| client.post(url).body(json!({"chain": all}).to_string()))
+    };
+    assert_eq!(submit(TENANTS[0].1).0, 200);
+    let (status, why) = submit(TENANTS[1].1);
+    assert_eq!(status, 400, "{why}");
+}
+
+/// Also by HTTP/2, as gRPC asks.
+fn hosts_of_nobody_are_misdirected(house: &House) {
+    let base = house.url("ca", TENANTS[0].1);
+    for host in ["nobody.example", "localhost", "127.0.0.4"] {
+        let asked =
+            |path: &str| ask(|client| client.get(format!("{base}/{path}")).header("host", host));
+        let (status, body) = asked("api/v2/configuration");
+        assert_eq!(status, 421, "{body}");
+        assert!(
+            TENANTS.iter().all(|(name, at)| !body.contains(name) && !body.contains(at)),
+            "{body}"
+        );
+        assert_eq!((asked("healthz").0, asked("readyz").0), (200, 200));
+    }
+    let known = ask(|client| client.get(format!("{base}/api/v2/configuration")));
+    assert_eq!(known.0, 200);
+    for (host, status) in [(TENANTS[0].1, 200), (TENANTS[1].1, 200), ("localhost", 421)] {
+        let url = house.url("ca", host) + "/api/v2/configuration";
+        let h2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+        assert_eq!(ask(|_| h2.get(url)).0, status, "{host}");
+    }
+}
+
+#[test]
+fn services_of_two_tenants_sign_and_verify_on_sqlite() {
+    signs_at_both_tenants(Database::Sqlite, Cut::Services);
+}
+
+#[test]
+fn services_of_two_tenants_sign_and_verify_on_postgres() {
+    let database = Database::postgres("countersign_e2e_tenants").unwrap();
+    signs_at_both_tenants(database, Cut::Services);
+}
+
+#[test]
+fn one_process_for_two_tenants_signs_and_verifies_on_sqlite() {
+    signs_at_both_tenants(Database::Sqlite, Cut::One);
+}
+
+#[test]
+fn one_process_for_two_tenants_signs_and_verifies_on_postgres() {
+    let database = Database::postgres("countersign_e2e_tenants_in_one").unwrap();
+    signs_at_both_tenants(database, Cut::One);
+}
