@@ -104,17 +104,6 @@ impl Precertificate {
 pub struct UnsignedCertificate(ToBeSigned);
 
 impl UnsignedCertificate {
-    /// Fills in `profile` without any SCT, for a CA that runs without a log.
-    ///
-    /// # Errors
-    /// [`IssuanceError::Profile`].
-    pub fn without_sct(
-        profile: &LeafProfile,
-        chain: &CertificateChain,
-    ) -> Result<Self, IssuanceError> {
-        Self::from_tbs(&profile.to_tbs(chain)?, chain.public_key())
-    }
-
     /// The `TBSCertificate`, to be signed with the issuing key's default algorithm.
     #[must_use]
     pub fn bytes_to_sign(&self) -> &[u8] {

@@ -44,7 +44,6 @@ impl Fault {
 pub struct FaultyStore {
     inner: Arc<dyn LogStore>,
     appends: Mutex<VecDeque<Fault>>,
-    checkpoints: Mutex<VecDeque<Fault>>,
     promises: Mutex<VecDeque<Fault>>,
 }
 
@@ -52,22 +51,12 @@ impl FaultyStore {
     /// A store without faults so far.
     #[must_use]
     pub fn new(inner: Arc<dyn LogStore>) -> Self {
-        Self {
-            inner,
-            appends: Mutex::default(),
-            checkpoints: Mutex::default(),
-            promises: Mutex::default(),
-        }
+        Self { inner, appends: Mutex::default(), promises: Mutex::default() }
     }
 
     /// Lets the next [`LogStore::append`] fail (after those already arranged).
     pub fn fail_append(&self, fault: Fault) {
         arrange(&self.appends, fault);
-    }
-
-    /// Lets the next [`LogStore::put_checkpoint`] fail (after those already arranged).
-    pub fn fail_checkpoint(&self, fault: Fault) {
-        arrange(&self.checkpoints, fault);
     }
 
     /// Lets the next [`LogStore::put_promises`] fail (after those already arranged).
@@ -138,11 +127,7 @@ impl LogStore for FaultyStore {
         note: &str,
         at: u64,
     ) -> Result<(), StoreError> {
-        let fault = next(&self.checkpoints);
-        if fault.is_none_or(Fault::persists) {
-            self.inner.put_checkpoint(log, size, note, at).await?;
-        }
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
+        self.inner.put_checkpoint(log, size, note, at).await
     }
 
     async fn search(
