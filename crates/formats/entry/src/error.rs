@@ -1,6 +1,6 @@
 use crypto::{HashAlgorithm, KeyError, KeyType, SignatureError};
 use thiserror::Error;
-use wire::rpc::{Code, Status};
+use wire::rpc::Code;
 
 use crate::rekor1;
 
@@ -112,12 +112,6 @@ pub enum EntryError {
 }
 
 impl EntryError {
-    /// The error as `{code, message, details}`, by which Rekor v2 answers.
-    #[must_use]
-    pub fn to_status(&self) -> Status {
-        Status::new(self.code(), self.to_string())
-    }
-
     /// Always [`Code::InvalidArgument`]: the same request will never be accepted.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -33,5 +33,5 @@ pub use plan::{HashRange, ProofPlan};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{
     EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, complete_subtrees,
-    completed_tiles, encode_bundle_entry, tile_root,
+    encode_bundle_entry, tile_root,
 };

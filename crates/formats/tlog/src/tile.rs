@@ -34,17 +34,6 @@ pub fn complete_subtrees(size: u64, level: u8) -> u64 {
     size.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }
 
-/// Tiles that become full when a tree grows from `old_size` to `new_size` leaves, by level, then index.
-#[must_use]
-pub fn completed_tiles(old_size: u64, new_size: u64) -> Vec<TileId> {
-    let mut tiles = Vec::new();
-    for level in 0..=MAX_LEVEL {
-        let full = |size| complete_subtrees(size, level + 1);
-        tiles.extend((full(old_size)..full(new_size)).map(|index| TileId { level, index }));
-    }
-    tiles
-}
-
 /// Appends `body` to an entry bundle: its length as 16 bits big-endian, then its bytes (C2SP `tlog-tiles`).
 ///
 /// # Errors
@@ -209,13 +198,17 @@ mod tests {
     }
 
     #[test]
-    fn completes_tiles_exactly_when_they_fill() {
-        let tile = |level, index| TileId { level, index };
-        assert_eq!(completed_tiles(0, 255), []);
-        assert_eq!(completed_tiles(255, 256), [tile(0, 0)]);
-        assert_eq!(completed_tiles(256, 256), []);
-        assert_eq!(completed_tiles(256, 770), [tile(0, 1), tile(0, 2)]);
-        assert_eq!(completed_tiles(65_535, 65_536), [tile(0, 255), tile(1, 0)]);
+    fn counts_subtrees_when_they_are_complete() {
+        for (size, level, count) in [
+            (255, 0, 255),
+            (255, 1, 0),
+            (256, 1, 1),
+            (65_535, 2, 0),
+            (65_536, 2, 1),
+            (u64::MAX, 8, 0),
+        ] {
+            assert_eq!(complete_subtrees(size, level), count, "{size} {level}");
+        }
     }
 
     #[test]

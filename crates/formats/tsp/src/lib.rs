@@ -46,6 +46,4 @@ pub use request::{RequestError, TimestampRequest};
 pub use response::{MalformedResponse, Rejection};
 pub use serial::SerialNumber;
 pub use token::{TimestampResponse, TokenError, TokenProfile, UnsignedToken};
-pub use verify::{
-    VerifiedTimestamp, VerifyError, verify_response, verify_response_by, verify_response_over,
-};
+pub use verify::{VerifiedTimestamp, VerifyError, verify_response, verify_response_by};

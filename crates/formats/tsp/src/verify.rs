@@ -59,20 +59,8 @@ pub fn verify_response(
     verify_token(&token, imprint, &trusted_chain(trusted_chain_der)?)
 }
 
-/// Verifies as [`verify_response`] does that `message` was stamped, under the hash function
-/// that the token names: SHA-256, SHA-384 or SHA-512.
-///
-/// # Errors
-/// [`VerifyError`], by the first check that fails.
-pub fn verify_response_over(
-    response_der: &[u8],
-    message: &[u8],
-    trusted_chain_der: &[impl AsRef<[u8]>],
-) -> Result<VerifiedTimestamp, VerifyError> {
-    verify_response_by(response_der, message, &trusted_chain(trusted_chain_der)?)
-}
-
-/// Verifies as [`verify_response_over`] does, by a chain that was read before.
+/// Verifies as [`verify_response`] does that `message` was stamped, under the hash function that the token names:
+/// SHA-256, SHA-384 or SHA-512; by a chain that was read before.
 ///
 /// # Errors
 /// [`VerifyError`], by the first check that fails.

@@ -30,12 +30,6 @@ pub struct IdentityPolicy {
 }
 
 impl IdentityPolicy {
-    /// Whether any identity will do.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
-        self.subject.is_none() && self.issuer.is_none()
-    }
-
     pub(crate) fn check(&self, signer: &SignerIdentity) -> Result<(), VerifyError> {
         if let Some(subject) = &self.subject
             && !subject.names(&signer.subject)

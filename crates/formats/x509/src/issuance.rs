@@ -99,30 +99,13 @@ impl Precertificate {
         let list = OctetString::new(encode_sct_list(std::slice::from_ref(sct))?)?;
         let mut tbs = self.tbs;
         tbs.extensions.push(extension(oid::SCT_LIST, false, list.to_der()?)?);
-        UnsignedCertificate::from_tbs(&tbs, &self.issuer_key)
+        ToBeSigned::new(&tbs, &self.issuer_key).map(UnsignedCertificate)
     }
 }
 
 /// A final certificate that its CA has not signed yet.
 #[derive(Clone, Debug)]
 pub struct UnsignedCertificate(ToBeSigned);
-
-impl UnsignedCertificate {
-    /// Fills in `profile` without any SCT, for a CA that runs without a log.
-    ///
-    /// # Errors
-    /// [`IssuanceError::Profile`].
-    pub fn without_sct(
-        profile: &LeafProfile,
-        chain: &CertificateChain,
-    ) -> Result<Self, IssuanceError> {
-        Self::from_tbs(&profile.to_tbs(chain)?, chain.public_key())
-    }
-
-    fn from_tbs(tbs: &Tbs, issuer_key: &PublicKey) -> Result<Self, IssuanceError> {
-        ToBeSigned::new(tbs, issuer_key).map(Self)
-    }
-}
 
 impl Unsigned for UnsignedCertificate {
     type Signed = IssuedCertificate;

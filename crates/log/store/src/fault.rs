@@ -43,7 +43,6 @@ impl Fault {
 pub struct FaultyStore {
     inner: Arc<dyn LogStore>,
     appends: Mutex<VecDeque<Fault>>,
-    checkpoints: Mutex<VecDeque<Fault>>,
     timestamp_signatures: Mutex<VecDeque<Fault>>,
 }
 
@@ -51,22 +50,12 @@ impl FaultyStore {
     /// A store without faults so far.
     #[must_use]
     pub fn new(inner: Arc<dyn LogStore>) -> Self {
-        Self {
-            inner,
-            appends: Mutex::default(),
-            checkpoints: Mutex::default(),
-            timestamp_signatures: Mutex::default(),
-        }
+        Self { inner, appends: Mutex::default(), timestamp_signatures: Mutex::default() }
     }
 
     /// Lets the next [`LogStore::append`] fail (after those already arranged).
     pub fn fail_append(&self, fault: Fault) {
         arrange(&self.appends, fault);
-    }
-
-    /// Lets the next [`LogStore::put_checkpoint`] fail (after those already arranged).
-    pub fn fail_checkpoint(&self, fault: Fault) {
-        arrange(&self.checkpoints, fault);
     }
 
     /// Lets the next [`LogStore::put_timestamp_signatures`] fail (after those already arranged).
@@ -135,11 +124,7 @@ impl LogStore for FaultyStore {
         log: LogId,
         checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError> {
-        let fault = next(&self.checkpoints);
-        if fault.is_none_or(Fault::persists) {
-            self.inner.put_checkpoint(log, checkpoint).await?;
-        }
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
+        self.inner.put_checkpoint(log, checkpoint).await
     }
 
     async fn search(

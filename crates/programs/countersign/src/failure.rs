@@ -118,12 +118,6 @@ impl Failure {
         self.exit
     }
 
-    /// The check that failed, when it was one.
-    #[must_use]
-    pub const fn failed_check(&self) -> Option<Check> {
-        self.check
-    }
-
     /// The failure as one JSON object with a final newline.
     #[must_use]
     pub fn to_json(&self) -> String {

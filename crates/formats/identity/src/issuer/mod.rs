@@ -204,16 +204,16 @@ impl IssuerConfig {
         &self.dry_run_claims
     }
 
-    /// The people whom it may vouch for, and what names them: of all domains, by `email`, unless
-    /// [`IssuerConfig::for_people`] was told otherwise. A configuration must say.
+    /// The people whom it may vouch for, and what names them: of all domains, by `email`, in what
+    /// [`IssuerConfig::new`] makes. A configuration must say.
     #[must_use]
     pub fn people(&self) -> &People {
         &self.people
     }
 
     /// Vouches for these people only.
-    #[must_use]
-    pub fn for_people(mut self, people: People) -> Self {
+    #[cfg(test)]
+    pub(crate) fn for_people(mut self, people: People) -> Self {
         self.people = people;
         self
     }

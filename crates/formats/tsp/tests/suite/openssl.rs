@@ -122,9 +122,9 @@ fn is_verified(generation: &[&str]) {
             x509_cert::Certificate::from_pem(pem).unwrap().to_der().unwrap()
         });
         let reply = std::fs::read(path("reply")).unwrap();
-        let verified = tsp::verify_response_over(&reply, b"stamped", &chain);
+        let verified = crate::support::verify_response_over(&reply, b"stamped", &chain);
         assert!(verified.is_ok(), "{generation:?} {hash}: {verified:?}");
-        let other = tsp::verify_response_over(&reply, b"another", &chain);
+        let other = crate::support::verify_response_over(&reply, b"another", &chain);
         assert!(matches!(other, Err(tsp::VerifyError::Imprint)), "{other:?}");
     }
 }

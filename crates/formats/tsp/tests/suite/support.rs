@@ -7,7 +7,20 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use tsp::{MessageImprint, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain};
+use tsp::{
+    MessageImprint, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain,
+    VerifiedTimestamp, VerifyError,
+};
+
+/// [`tsp::verify_response_by`] a chain of DER.
+pub(crate) fn verify_response_over(
+    response_der: &[u8],
+    message: &[u8],
+    chain_der: &[impl AsRef<[u8]>],
+) -> Result<VerifiedTimestamp, VerifyError> {
+    let chain = TsaChain::from_ders(chain_der).map_err(VerifyError::Chain)?;
+    tsp::verify_response_by(response_der, message, &chain)
+}
 
 /// 2026-06-04T17:43:29Z, inside the validity of every certificate made here.
 pub(crate) const GEN_TIME: u64 = 1_780_595_009;

@@ -5,7 +5,9 @@ use std::path::Path;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use crypto::HashAlgorithm;
 use serde_json::Value;
-use tsp::{VerifyError, verify_response_over};
+use tsp::VerifyError;
+
+use crate::support::verify_response_over;
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()

@@ -7,13 +7,15 @@ use der::{
 use proptest::prelude::*;
 use tsp::{
     ChainError, FailInfo, MalformedResponse, MessageImprint, Nonce, Rejection, SerialNumber,
-    TimestampRequest, VerifyError, rejection, verify_response, verify_response_over,
+    TimestampRequest, VerifyError, rejection, verify_response,
 };
 use x509_cert::ext::Extension;
 
 use crate::{
     oracle::Parts,
-    support::{Authority, GEN_TIME, LEAF_NOT_AFTER, LEAF_NOT_BEFORE, Plan, imprint},
+    support::{
+        Authority, GEN_TIME, LEAF_NOT_AFTER, LEAF_NOT_BEFORE, Plan, imprint, verify_response_over,
+    },
 };
 
 const CONTENT_TYPE: &str = "1.2.840.113549.1.9.3";

@@ -8,8 +8,8 @@ use der::{Decode, Encode};
 use proptest::prelude::*;
 use x509::{
     FulcioExtensions, IssuanceError, LeafProfile, LeafView, ProfileError, SanError,
-    SubjectAlternativeName, UnsignedCertificate, UnsignedPrecertificate, oid,
-    positive_serial_number, to_pem, verify_leaf_chain,
+    SubjectAlternativeName, UnsignedPrecertificate, oid, positive_serial_number, to_pem,
+    verify_leaf_chain,
 };
 use x509_cert::{Certificate, ext::Extension};
 
@@ -119,17 +119,6 @@ fn openssl_accepts_issued_certificates() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
     }
-}
-
-#[test]
-fn works_without_a_log() {
-    let hierarchy = Hierarchy::new();
-    let unsigned = UnsignedCertificate::without_sct(&profile(), &hierarchy.chain).unwrap();
-    let signature = hierarchy.issuing.sign_now(unsigned.bytes_to_sign()).unwrap();
-    let leaf = unsigned.with_signature(&signature, hierarchy.issuing.public_key()).unwrap();
-    assert_eq!(x509::embedded_scts(leaf.der()), Ok(Vec::new()));
-    let roots = [hierarchy.root()];
-    verify_leaf_chain(leaf.der(), &[hierarchy.intermediate()], &roots, NOW).unwrap();
 }
 
 #[test]
