@@ -55,7 +55,7 @@ impl SigningKey {
         let signed = if self.key.signer.in_memory().is_some() {
             self.sign_next(move || Ok((unsigned, record))).await
         } else {
-            self.wait(unsigned, record).await
+            Box::pin(self.wait(unsigned, record)).await
         };
         signed.map(|(signed, _)| signed)
     }
@@ -102,7 +102,8 @@ impl SigningKey {
         };
         match self.cpu.submit(job, lane).await.map_err(SignError::from)?? {
             Reached::Signed(signed) => Ok(signed),
-            Reached::Prepared(unsigned, record) => Ok(self.wait(unsigned, record).await?),
+            // Boxed: who never waits should not carry the room for it through every future above.
+            Reached::Prepared(unsigned, record) => Ok(Box::pin(self.wait(unsigned, record)).await?),
         }
     }
 
@@ -177,7 +178,7 @@ pub trait Record: Send + 'static {
     /// Writes a line of target `audit`: before the key is used, and once its signature is verified.
     ///
     /// "Signing" without its "signed" tells of a crash, or of a signer that failed. The fields name
-    /// what is signed; tokens, keys and what callers wrote never appear.
+    /// what is signed; tokens, keys and what nobody has verified never appear.
     fn write(&self, key_use: KeyUse<'_>);
 }
 

@@ -34,7 +34,8 @@ impl Publisher {
             key_id: config.key_id,
         };
         let publisher = Self { log, tiles, published };
-        let first = publisher.sign(head).await?;
+        // Boxed: a start holds the futures of all logs.
+        let first = Box::pin(publisher.sign(head)).await?;
         publisher.published.send_replace(first);
         Ok((publisher, receiver))
     }
