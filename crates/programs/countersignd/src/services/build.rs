@@ -196,7 +196,14 @@ pub(crate) async fn open_trust(
 /// The trust files over HTTP.
 pub(crate) fn trust(of: &deployment::Repository, open: &OpenTrust) -> Served {
     let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository));
-    Served::new(&of.service, router, ::trust::protocol())
+    let repository = Arc::clone(&open.repository);
+    // Renewal has failed for long: clients refuse the repository.
+    let state = move || match repository.expired_role() {
+        None => Ok(()),
+        Some(role) => Err(format!("the TUF metadata of the role `{role}` has expired")),
+    };
+    let check = Check { name: of.service.label.clone(), state: Arc::new(state) };
+    Served::new(&of.service, router, ::trust::protocol()).with_check(check)
 }
 
 /// The development identity provider, to which people log in where it says so.
