@@ -251,7 +251,7 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
     assert!(frozen_size >= 3, "{frozen_size}");
     house.services.terminate().unwrap();
 
-    freeze(&house);
+    freeze(&mut house);
     house.start();
     assert_eq!(house.size("127.0.0.4"), frozen_size, "it is read");
     let staged_size = house.size("127.0.0.6");
@@ -283,10 +283,10 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
 }
 
 /// As an operator does it: the database first, then the file; either alone is told.
-fn freeze(house: &House) {
+fn freeze(house: &mut House) {
     let frozen = States("frozen", "active");
-    let services = &house.services;
     house.write_config(&frozen, "");
+    let services = &house.services;
     for arguments in [["check"].as_slice(), &["serve", "log"]] {
         let told = services.countersignd(arguments).unwrap();
         assert_eq!(told.code, Some(1), "{told:?}");
@@ -301,9 +301,17 @@ fn freeze(house: &House) {
     let said = house.succeeds(&["log", "freeze", "2025"]);
     let again = house.succeeds(&["log", "freeze", "2025"]);
     assert_eq!(again.lines().next(), said.lines().next(), "for good, and once");
-    let check = services.countersignd(&["check"]).unwrap();
+    let check = house.services.countersignd(&["check"]).unwrap();
     assert_eq!(check.code, Some(1), "{check:?}");
-    assert!(check.stdout.contains("`2025` is frozen in the database and `active`"), "{check:?}");
+    let mismatch = "`2025` is frozen in the database and `active` in the configuration";
+    assert!(check.stdout.contains(mismatch), "{check:?}");
+    // All logs are served all the same, and whoever watches them sees red.
+    let metrics = format!("http://127.0.0.1:{}", house.ports.metrics("log"));
+    house.services.start_until("log", &format!("{metrics}/healthz")).unwrap();
+    let (status, report) = get(&metrics, "readyz");
+    assert!(status == 503 && report.contains(mismatch), "{report}");
+    assert!(house.size("127.0.0.4") > 0 && house.size("127.0.0.6") > 0);
+    house.services.terminate().unwrap();
 
     let until = said.lines().find(|line| line.starts_with("valid_until = ")).unwrap();
     assert!(said.contains("\n[log.2025]\nstate = \"frozen\"\n"), "{said}");

@@ -40,7 +40,9 @@ pub(crate) async fn freeze(
         "the log `{name}` is frozen: it ends with {size} entries, and stays readable"
     ));
     let next = if of_file { to_write(&deployment, &name) } else { vec![OF_DEV.to_owned()] };
-    next.iter().for_each(|line| output::print(line));
+    for line in &next {
+        output::print(line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
