@@ -21,12 +21,14 @@ const TENANTS: [(&str, &str); 2] = [("acme", "127.0.0.2"), ("globex", "127.0.0.3
 enum Cut {
     /// A process a kind of service.
     Services,
-    /// One process, and the development provider.
+    /// One process with one port, and the development provider.
     One,
 }
 
 /// Ports of ca, ct, rekor1, rekor2, tsa, trust, oidc, then those of the metrics.
 struct Ports(Vec<u16>);
+
+const SERVICES: [&str; 7] = ["ca", "ct", "rekor1", "rekor2", "tsa", "trust", "oidc"];
 
 const PARTS: [&str; 6] = ["log", "ca", "tsa", "trust", "all", "oidc-dev"];
 
@@ -39,8 +41,7 @@ impl Ports {
     }
 
     fn of(&self, service: &str) -> u16 {
-        let services = ["ca", "ct", "rekor1", "rekor2", "tsa", "trust", "oidc"];
-        self.0[services.iter().position(|one| *one == service).unwrap()]
+        self.0[SERVICES.iter().position(|one| *one == service).unwrap()]
     }
 
     fn metrics(&self, part: &str) -> u16 {
@@ -83,9 +84,8 @@ impl House {
         let oidc = format!("url = \"http://localhost:{}\"", self.ports.of("oidc"));
         writeln!(text, "[oidc-dev]\n{oidc}\nport = {}", self.ports.of("oidc")).unwrap();
         let mut add = |table: &str, service: &str, host: &str, more: &str| {
-            let port = self.ports.of(service);
-            writeln!(text, "[{table}]\nurl = \"http://{host}:{port}\"\nport = {port}\n{more}")
-                .unwrap();
+            let (url, port) = (self.url(service, host), self.port(service));
+            writeln!(text, "[{table}]\nurl = \"{url}\"\nport = {port}\n{more}").unwrap();
         };
         for (tenant, host) in TENANTS {
             let own = format!("tenant = \"{tenant}\"");
@@ -112,14 +112,30 @@ impl House {
             add(&format!("tsa.{name}"), "tsa", host, &more);
         }
         for (tenant, host) in TENANTS {
-            let hosts = format!("hosts = [\"{host}\"]\naudience = \"https://{host}\"");
+            let own = ["ca", "ct", "trust"].map(|service| self.host(service, host));
+            let hosts = format!("hosts = {own:?}\naudience = \"https://{host}\"");
             writeln!(text, "[tenant.{tenant}]\norganization = \"{tenant}\"\n{hosts}").unwrap();
         }
         fs::write(self.services.config(), text).unwrap();
     }
 
     fn url(&self, service: &str, host: &str) -> String {
-        format!("http://{host}:{}", self.ports.of(service))
+        format!("http://{}:{}", self.host(service, host), self.port(service))
+    }
+
+    /// Where everything has one port, each kind of service has hosts of its own.
+    fn host(&self, service: &str, host: &str) -> String {
+        match SERVICES.iter().position(|one| *one == service) {
+            Some(network) if self.cut == Cut::One && service != "oidc" => {
+                host.replace("127.0.0.", &format!("127.0.{network}."))
+            }
+            _ => host.to_owned(),
+        }
+    }
+
+    fn port(&self, service: &str) -> u16 {
+        let one = self.cut == Cut::One && service != "oidc";
+        self.ports.of(if one { "ca" } else { service })
     }
 
     fn succeeds(&self, arguments: &[&str]) -> String {
@@ -159,7 +175,8 @@ impl House {
     /// Size of a Rekor v2 log.
     fn size(&self, host: &str) -> u64 {
         let (status, checkpoint) = get(&self.url("rekor2", host), "checkpoint");
-        assert_eq!((status, checkpoint.lines().next()), (200, Some(host)), "{checkpoint}");
+        let origin = self.host("rekor2", host);
+        assert_eq!((status, checkpoint.lines().next()), (200, Some(&*origin)), "{checkpoint}");
         checkpoint.lines().nth(1).unwrap().parse().unwrap()
     }
 }
