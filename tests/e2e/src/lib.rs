@@ -3,12 +3,14 @@
 //! `cargo xtask test` builds the programs, starts PostgreSQL and says where both are by
 //! `COUNTERSIGN_BIN_DIR` and `DATABASE_URL`. Everything here is a real process on loopback.
 
+mod client;
 mod database;
 mod hex;
 mod services;
 mod stack;
 mod tiles;
 
+pub use client::Client;
 pub use database::Database;
 pub use hex::{hex, unhex};
 pub use services::{Services, countersignd};

@@ -60,15 +60,22 @@ impl Services {
     /// # Errors
     /// When it ends or hangs before; with its log.
     pub fn start(&mut self, part: &str, metrics_port: u16) -> Result<()> {
+        self.start_until(part, &format!("http://127.0.0.1:{metrics_port}/readyz"))
+    }
+
+    /// Starts `part` and waits until `url` answers 200.
+    ///
+    /// # Errors
+    /// As [`Services::start`].
+    pub fn start_until(&mut self, part: &str, url: &str) -> Result<()> {
         let log = self.path().join(format!("{part}.stderr"));
         let file = fs::File::options().create(true).append(true).open(&log)?;
         let mut command = countersignd();
         command.args(["serve", part, "--config"]).arg(self.config());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn()?;
         self.running.push((part.to_owned(), child));
-        let probe = format!("http://127.0.0.1:{metrics_port}/readyz");
         let begin = Instant::now();
-        while said(countersignd().args(["probe", &probe]))?.code != Some(0) {
+        while said(countersignd().args(["probe", url]))?.code != Some(0) {
             let (_, child) = self.running.last_mut().context("it was started")?;
             if let Some(status) = child.try_wait()? {
                 bail!("{part} ended with {status}: {}", fs::read_to_string(&log)?);

@@ -7,11 +7,10 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use e2e::{Database, Said, Services, binaries, countersignd, said};
+use e2e::{Client, Database, Services, countersignd, said};
 use serde_json::{Value, json};
 
 /// A tenant and the host of what is its alone.
@@ -22,12 +21,14 @@ const TENANTS: [(&str, &str); 2] = [("acme", "127.0.0.2"), ("globex", "127.0.0.3
 enum Cut {
     /// A process a kind of service.
     Services,
-    /// One process, and the development provider.
+    /// One process with one port, and the development provider.
     One,
 }
 
 /// Ports of ca, ct, rekor1, rekor2, tsa, trust, oidc, then those of the metrics.
 struct Ports(Vec<u16>);
+
+const SERVICES: [&str; 7] = ["ca", "ct", "rekor1", "rekor2", "tsa", "trust", "oidc"];
 
 const PARTS: [&str; 6] = ["log", "ca", "tsa", "trust", "all", "oidc-dev"];
 
@@ -40,8 +41,7 @@ impl Ports {
     }
 
     fn of(&self, service: &str) -> u16 {
-        let services = ["ca", "ct", "rekor1", "rekor2", "tsa", "trust", "oidc"];
-        self.0[services.iter().position(|one| *one == service).unwrap()]
+        self.0[SERVICES.iter().position(|one| *one == service).unwrap()]
     }
 
     fn metrics(&self, part: &str) -> u16 {
@@ -84,9 +84,8 @@ impl House {
         let oidc = format!("url = \"http://localhost:{}\"", self.ports.of("oidc"));
         writeln!(text, "[oidc-dev]\n{oidc}\nport = {}", self.ports.of("oidc")).unwrap();
         let mut add = |table: &str, service: &str, host: &str, more: &str| {
-            let port = self.ports.of(service);
-            writeln!(text, "[{table}]\nurl = \"http://{host}:{port}\"\nport = {port}\n{more}")
-                .unwrap();
+            let (url, port) = (self.url(service, host), self.port(service));
+            writeln!(text, "[{table}]\nurl = \"{url}\"\nport = {port}\n{more}").unwrap();
         };
         for (tenant, host) in TENANTS {
             let own = format!("tenant = \"{tenant}\"");
@@ -113,14 +112,30 @@ impl House {
             add(&format!("tsa.{name}"), "tsa", host, &more);
         }
         for (tenant, host) in TENANTS {
-            let hosts = format!("hosts = [\"{host}\"]\naudience = \"https://{host}\"");
+            let own = ["ca", "ct", "trust"].map(|service| self.host(service, host));
+            let hosts = format!("hosts = {own:?}\naudience = \"https://{host}\"");
             writeln!(text, "[tenant.{tenant}]\norganization = \"{tenant}\"\n{hosts}").unwrap();
         }
         fs::write(self.services.config(), text).unwrap();
     }
 
     fn url(&self, service: &str, host: &str) -> String {
-        format!("http://{host}:{}", self.ports.of(service))
+        format!("http://{}:{}", self.host(service, host), self.port(service))
+    }
+
+    /// Where everything has one port, each kind of service has hosts of its own.
+    fn host(&self, service: &str, host: &str) -> String {
+        match SERVICES.iter().position(|one| *one == service) {
+            Some(network) if self.cut == Cut::One && service != "oidc" => {
+                host.replace("127.0.0.", &format!("127.0.{network}."))
+            }
+            _ => host.to_owned(),
+        }
+    }
+
+    fn port(&self, service: &str) -> u16 {
+        let one = self.cut == Cut::One && service != "oidc";
+        self.ports.of(if one { "ca" } else { service })
     }
 
     fn succeeds(&self, arguments: &[&str]) -> String {
@@ -160,57 +175,33 @@ impl House {
     /// Size of a Rekor v2 log.
     fn size(&self, host: &str) -> u64 {
         let (status, checkpoint) = get(&self.url("rekor2", host), "checkpoint");
-        assert_eq!((status, checkpoint.lines().next()), (200, Some(host)), "{checkpoint}");
+        let origin = self.host("rekor2", host);
+        assert_eq!((status, checkpoint.lines().next()), (200, Some(&*origin)), "{checkpoint}");
         checkpoint.lines().nth(1).unwrap().parse().unwrap()
     }
 }
 
-/// `countersign`, of somebody of a tenant.
-struct Client {
-    trust: PathBuf,
-    token: String,
-    issuer: String,
+fn signs(client: &Client, artifact: &Path) {
+    let signed = client.sign(artifact).unwrap();
+    assert_eq!(signed.code, Some(0), "{signed:?}");
+    verifies(client, artifact);
 }
 
-impl Client {
-    fn run(&self, arguments: &[&str], artifact: &Path) -> Said {
-        let mut command = Command::new(binaries().join("countersign"));
-        command.env("COUNTERSIGN_TRUST_CONFIG", &self.trust).env_remove("SIGSTORE_ID_TOKEN");
-        said(command.args(arguments).arg(artifact)).unwrap()
-    }
+fn verifies(client: &Client, artifact: &Path) {
+    let verified = client.verify(artifact).unwrap();
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}
 
-    fn sign(&self, artifact: &Path) -> Said {
-        self.run(&["sign", "--identity-token", &self.token], artifact)
-    }
+/// A part of what the client trusts.
+fn trusted(client: &Client, part: &str, list: &str) -> Vec<Value> {
+    let config: Value = serde_json::from_slice(&fs::read(&client.trust).unwrap()).unwrap();
+    config[part][list].as_array().unwrap().clone()
+}
 
-    fn signs(&self, artifact: &Path) {
-        let signed = self.sign(artifact);
-        assert_eq!(signed.code, Some(0), "{signed:?}");
-        self.verifies(artifact);
-    }
-
-    fn verifies(&self, artifact: &Path) {
-        let verified = self.verify(artifact);
-        assert_eq!(verified.code, Some(0), "{verified:?}");
-    }
-
-    fn verify(&self, artifact: &Path) -> Said {
-        let identity = ["verify", "--certificate-identity", "alice@acme.internal"];
-        let issuer = ["--certificate-oidc-issuer", &self.issuer];
-        self.run(&[identity.as_slice(), issuer.as_slice()].concat(), artifact)
-    }
-
-    /// A list of the signing config.
-    fn urls(&self, list: &str) -> Vec<String> {
-        let config: Value = serde_json::from_slice(&fs::read(&self.trust).unwrap()).unwrap();
-        let services = config["signingConfig"][list].as_array().unwrap();
-        services.iter().map(|service| service["url"].as_str().unwrap().to_owned()).collect()
-    }
-
-    fn trusts(&self, list: &str) -> usize {
-        let config: Value = serde_json::from_slice(&fs::read(&self.trust).unwrap()).unwrap();
-        config["trustedRoot"][list].as_array().unwrap().len()
-    }
+/// A list of the signing config.
+fn urls(client: &Client, list: &str) -> Vec<String> {
+    let services = trusted(client, "signingConfig", list);
+    services.iter().map(|service| service["url"].as_str().unwrap().to_owned()).collect()
 }
 
 fn bundle(artifact: &Path) -> Value {
@@ -242,7 +233,7 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
         .map(|tenant| {
             let client = house.client(tenant);
             let artifact = house.artifact(&format!("{}-before", tenant.0));
-            client.signs(&artifact);
+            signs(&client, &artifact);
             (client, artifact)
         })
         .collect();
@@ -251,14 +242,14 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
     assert!(frozen_size >= 3, "{frozen_size}");
     house.services.terminate().unwrap();
 
-    freeze(&house);
+    freeze(&mut house);
     house.start();
     assert_eq!(house.size("127.0.0.4"), frozen_size, "it is read");
     let staged_size = house.size("127.0.0.6");
     for (number, tenant) in TENANTS.into_iter().enumerate() {
         let client = house.client(tenant);
-        client.verifies(&before[number].1);
-        client.signs(&house.artifact(tenant.0));
+        verifies(&client, &before[number].1);
+        signs(&client, &house.artifact(tenant.0));
         lists_of(&house, &client, tenant.1);
     }
     assert!(house.size("127.0.0.5") >= 3);
@@ -283,10 +274,10 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
 }
 
 /// As an operator does it: the database first, then the file; either alone is told.
-fn freeze(house: &House) {
+fn freeze(house: &mut House) {
     let frozen = States("frozen", "active");
-    let services = &house.services;
     house.write_config(&frozen, "");
+    let services = &house.services;
     for arguments in [["check"].as_slice(), &["serve", "log"]] {
         let told = services.countersignd(arguments).unwrap();
         assert_eq!(told.code, Some(1), "{told:?}");
@@ -301,9 +292,17 @@ fn freeze(house: &House) {
     let said = house.succeeds(&["log", "freeze", "2025"]);
     let again = house.succeeds(&["log", "freeze", "2025"]);
     assert_eq!(again.lines().next(), said.lines().next(), "for good, and once");
-    let check = services.countersignd(&["check"]).unwrap();
+    let check = house.services.countersignd(&["check"]).unwrap();
     assert_eq!(check.code, Some(1), "{check:?}");
-    assert!(check.stdout.contains("`2025` is frozen in the database and `active`"), "{check:?}");
+    let mismatch = "`2025` is frozen in the database and `active` in the configuration";
+    assert!(check.stdout.contains(mismatch), "{check:?}");
+    // All logs are served all the same, and whoever watches them sees red.
+    let metrics = format!("http://127.0.0.1:{}", house.ports.metrics("log"));
+    house.services.start_until("log", &format!("{metrics}/healthz")).unwrap();
+    let (status, report) = get(&metrics, "readyz");
+    assert!(status == 503 && report.contains(mismatch), "{report}");
+    assert!(house.size("127.0.0.4") > 0 && house.size("127.0.0.6") > 0);
+    house.services.terminate().unwrap();
 
     let until = said.lines().find(|line| line.starts_with("valid_until = ")).unwrap();
     assert!(said.contains("\n[log.2025]\nstate = \"frozen\"\n"), "{said}");
@@ -315,12 +314,15 @@ fn freeze(house: &House) {
 
 /// Active services to sign with, all to verify by, and nobody else's.
 fn lists_of(house: &House, client: &Client, host: &str) {
-    assert_eq!(client.urls("caUrls"), [house.url("ca", host)]);
+    assert_eq!(urls(client, "caUrls"), [house.url("ca", host)]);
     let logs = [house.url("rekor2", "127.0.0.5"), house.url("rekor1", "127.0.0.4")];
-    assert_eq!(client.urls("rekorTlogUrls"), logs);
-    assert_eq!(client.urls("tsaUrls"), [house.url("tsa", "127.0.0.4") + "/api/v1/timestamp"]);
-    assert_eq!((client.trusts("tlogs"), client.trusts("timestampAuthorities")), (4, 2));
-    assert_eq!((client.trusts("ctlogs"), client.trusts("certificateAuthorities")), (1, 1));
+    assert_eq!(urls(client, "rekorTlogUrls"), logs);
+    assert_eq!(urls(client, "tsaUrls"), [house.url("tsa", "127.0.0.4") + "/api/v1/timestamp"]);
+    for (list, count) in
+        [("tlogs", 4), ("timestampAuthorities", 2), ("ctlogs", 1), ("certificateAuthorities", 1)]
+    {
+        assert_eq!(trusted(client, "trustedRoot", list).len(), count, "{list}");
+    }
 }
 
 /// Somebody whose signing config is of last year.
@@ -328,7 +330,7 @@ fn nobody_signs_to_the_frozen_log(house: &House, old_trust: &[u8]) {
     let mut client = house.client(TENANTS[0]);
     client.trust = house.services.path().join("old.json");
     fs::write(&client.trust, old_trust).unwrap();
-    let signed = client.sign(&house.artifact("late"));
+    let signed = client.sign(&house.artifact("late")).unwrap();
     assert_ne!(signed.code, Some(0), "{signed:?}");
     assert!(signed.stderr.contains("frozen") && signed.stderr.contains("405"), "{signed:?}");
 }
@@ -337,13 +339,13 @@ fn nobody_signs_to_the_frozen_log(house: &House, old_trust: &[u8]) {
 fn tenants_are_apart(house: &House) {
     let [acme, globex] = TENANTS.map(|tenant| house.client(tenant));
     let stranger = Client { token: acme.token.clone(), ..house.client(TENANTS[1]) };
-    let refused = stranger.sign(&house.artifact("stranger"));
+    let refused = stranger.sign(&house.artifact("stranger")).unwrap();
     assert_ne!(refused.code, Some(0), "{refused:?}");
     assert!(refused.stderr.contains("audience"), "{refused:?}");
 
     let artifact = house.artifact("of-acme");
-    acme.signs(&artifact);
-    let verified = globex.verify(&artifact);
+    signs(&acme, &artifact);
+    let verified = globex.verify(&artifact).unwrap();
     assert_ne!(verified.code, Some(0), "another tenant's CA is not trusted: {verified:?}");
 
     let trust: Value = serde_json::from_slice(&fs::read(&acme.trust).unwrap()).unwrap();

@@ -40,8 +40,8 @@ pub(crate) async fn freeze(
         "the log `{name}` is frozen: it ends with {size} entries, and stays readable"
     ));
     let next = if of_file { to_write(&deployment, &name) } else { vec![OF_DEV.to_owned()] };
-    for line in next {
-        output::print(&line);
+    for line in &next {
+        output::print(line);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -51,7 +51,7 @@ fn view(
         ct_logs: logs(LogKind::Ct)?,
         rekor2_logs: logs(LogKind::Rekor2)?,
         rekor1_logs: logs(LogKind::Rekor1)?,
-        rekor1_tiles: tiles(deployment, tenant)?,
+        rekor1_tiles: tiles(deployment, tenant, since)?,
         certificate_authorities,
         timestamp_authorities,
         trust_dir: repository.files_dir.clone(),
@@ -107,10 +107,14 @@ fn log_key(log: &Log, since: Option<Timestamp>) -> anyhow::Result<LogKey> {
 }
 
 /// Of the Rekor v1 log to which clients are sent.
-fn tiles(deployment: &Deployment, tenant: &Tenant) -> anyhow::Result<Option<TilesKey>> {
+fn tiles(
+    deployment: &Deployment,
+    tenant: &Tenant,
+    since: Option<Timestamp>,
+) -> anyhow::Result<Option<TilesKey>> {
     let v1 = all_of(tenant, &deployment.logs, |one| &one.service)
         .filter(|log| log.service.state == State::Active && log.kind == LogKind::Rekor1)
-        .max_by_key(|log| log.service.valid_from);
+        .max_by_key(|log| log.service.valid_from.or(since));
     let Some((log, places)) = v1.and_then(|log| Some((log, log.rekor1.as_ref()?))) else {
         return Ok(None);
     };

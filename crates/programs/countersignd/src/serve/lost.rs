@@ -1,6 +1,6 @@
 //! What was published is never made anew: a lost volume must not become another authority.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::{Context, bail};
 use wire::trust::TrustedRoot;
@@ -22,7 +22,11 @@ impl Published {
     pub(super) fn read(deployment: &Deployment) -> anyhow::Result<Self> {
         let mut chains = Vec::new();
         for repository in &deployment.repositories {
-            let Ok(targets) = fs::read_dir(repository.tuf_dir.join("targets")) else { continue };
+            let directory = repository.tuf_dir.join("targets");
+            let targets = match fs::read_dir(&directory) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                read => read.with_context(|| format!("cannot read {}", directory.display()))?,
+            };
             for path in targets.filter_map(Result::ok).map(|entry| entry.path()) {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 if !name.ends_with(".trusted_root.json") {

@@ -18,7 +18,7 @@ use crate::{
     deployment::{Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
     logs::{Logs, RunningLog, frozen_and_not_said},
-    services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared},
+    services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared, Wait},
 };
 
 /// What a start finds opened already, by whoever makes before it starts.
@@ -54,21 +54,13 @@ pub(crate) async fn start(
 ) -> anyhow::Result<(Running, Locks)> {
     let Opened { shared, mut locks, store, sockets } = opened;
     let includes = |part| parts.iter().any(|one| one.includes(part));
-    let places = &deployment.places;
-    for (part, directory) in
-        [(Part::Log, &places.logs), (Part::Trust, &places.trust), (Part::OidcDev, &places.provider)]
-    {
-        if includes(part) {
-            locks.take(directory).context(part.name())?;
-        }
-    }
+    lock(deployment, &mut locks, includes)?;
     let (logs, repositories) = tokio::join!(
         Box::pin(start_logs(deployment, &shared, includes(Part::Log), store)),
         Box::pin(open_repositories(deployment, &shared, includes(Part::Trust)))
     );
     let (logs, repositories) = (logs.context("log")?, repositories.context("trust")?);
-    let mut start =
-        Start { deployment, shared, served: Vec::new(), background: Background::default() };
+    let mut start = Start::new(deployment, shared);
     start.logs(logs.as_ref()).context("log")?;
     // Afterwards: a CA asks whether the log beside it is ready.
     if includes(Part::Ca) {
@@ -82,10 +74,27 @@ pub(crate) async fn start(
     if includes(Part::OidcDev) {
         start.provider().context("oidc-dev")?;
     }
-    let Start { served, background, .. } = start;
-    let servers = listen(deployment, parts, served, sockets).await?;
+    let Start { served, background, wait, .. } = start;
+    let servers = listen((deployment, parts), served, sockets, wait).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
+}
+
+/// Takes the directories of which there may be one process at a time.
+fn lock(
+    deployment: &Deployment,
+    locks: &mut Locks,
+    includes: impl Fn(Part) -> bool,
+) -> anyhow::Result<()> {
+    let places = &deployment.places;
+    for (part, directory) in
+        [(Part::Log, &places.logs), (Part::Trust, &places.trust), (Part::OidcDev, &places.provider)]
+    {
+        if includes(part) {
+            locks.take(directory).context(part.name())?;
+        }
+    }
+    Ok(())
 }
 
 /// The logs of all tenants, if they are `wanted`.
@@ -129,14 +138,22 @@ struct Start<'a> {
     shared: Shared,
     served: Vec<Served>,
     background: Background,
+    wait: Wait,
 }
 
-impl Start<'_> {
+impl<'a> Start<'a> {
+    fn new(deployment: &'a Deployment, shared: Shared) -> Self {
+        let (served, background) = (Vec::new(), Background::default());
+        Self { deployment, shared, served, background, wait: Wait::Ready }
+    }
+
     fn logs(&mut self, started: Option<&(Logs, Vec<RunningLog<'_>>)>) -> anyhow::Result<()> {
         let Some((logs, running)) = started else { return Ok(()) };
         for one in running {
             if let Some(why) = frozen_and_not_said(one.of).filter(|_| one.log.is_frozen()) {
                 error!("{why}");
+                // The other logs are served, and readiness goes on saying so.
+                self.wait = Wait::Alive;
             }
             self.served.push(services::log(&self.shared, self.deployment, logs, one)?);
         }
@@ -196,10 +213,10 @@ impl Start<'_> {
 
 /// Opens every port that is not among `sockets`, serves, and waits until everything answers.
 async fn listen(
-    deployment: &Deployment,
-    parts: &[Part],
+    (deployment, parts): (&Deployment, &[Part]),
     mut served: Vec<Served>,
     mut sockets: Vec<Bound>,
+    wait: Wait,
 ) -> anyhow::Result<Servers> {
     let part = parts.first().copied().unwrap_or(Part::All);
     served.push(services::metrics(deployment.listen.metrics_port(part), &served)?);
@@ -215,6 +232,6 @@ async fn listen(
         listening.push((listener, bound));
     }
     let servers = Servers::start(listening, &deployment.listen.trusted_proxies)?;
-    services::all_ready(&ready).await?;
+    services::all_answer(&ready, wait).await?;
     Ok(servers)
 }

@@ -17,7 +17,7 @@ pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, ct_check, log, metrics, oidc, open_trust, trust, tsa},
     issuers::keep as keep_issuers,
     listeners::Listener,
-    probe::{all_ready, probe},
+    probe::{Wait, all_answer, probe},
     running::{Background, Running, Signals},
     servers::Servers,
 };

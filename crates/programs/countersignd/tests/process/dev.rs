@@ -201,6 +201,35 @@ fn a_first_start_that_was_killed_anywhere_is_completed_by_the_next() {
     }
 }
 
+/// There is no file that could say so: the database does.
+#[tokio::test]
+async fn a_log_that_was_frozen_is_served_and_nobody_is_sent_to_it() {
+    let mut dev = Dev::started();
+    let running = dev.run_words(&["log", "freeze", "rekor2"]);
+    assert_eq!(running.status.code(), Some(3), "in use: {running:?}");
+    dev.terminate();
+    for _ in 0..2 {
+        let frozen = dev.run_words(&["log", "freeze", "rekor2"]);
+        let said = String::from_utf8(frozen.stdout).unwrap();
+        assert!(
+            frozen.status.success() && said.contains("`rekor2` is frozen: it ends with 1"),
+            "{said}"
+        );
+    }
+    dev.start(&[]);
+    let config = fs::read(dev.path("trust/signing_config.v0.2.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    let logs = config["rekorTlogUrls"].as_array().unwrap();
+    assert!(logs.iter().all(|log| log["majorApiVersion"] == 1) && logs.len() == 1, "{config}");
+    let root = fs::read_to_string(dev.path("trust/trusted_root.json")).unwrap();
+    assert!(root.contains(&dev.url("rekor2")), "verifiers know it");
+    let (status, checkpoint) = get(&format!("{}/checkpoint", dev.url("rekor2"))).await;
+    assert_eq!((status, checkpoint.lines().nth(1)), (200, Some("1")));
+    dev.terminate();
+    let fsck = dev.run("fsck", &[]);
+    assert!(fsck.status.success(), "{fsck:?}");
+}
+
 #[test]
 fn a_data_directory_is_served_once() {
     let mut dev = Dev::started();

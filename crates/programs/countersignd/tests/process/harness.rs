@@ -97,6 +97,11 @@ impl Dev {
         program.output().unwrap()
     }
 
+    /// `countersignd <words> --data-dir <here>`, to its end.
+    pub(crate) fn run_words(&self, words: &[&str]) -> Output {
+        program().args(words).arg("--data-dir").arg(self.data_dir()).output().unwrap()
+    }
+
     /// What the server logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()

@@ -362,6 +362,19 @@ async fn chains_that_the_log_does_not_take_are_400_with_a_reason() {
 
 // Issue 8: whatever CA the root had signed could log here.
 #[tokio::test]
+async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
+    let bench = CtBench::new().await;
+    bench.submit_both_kinds().await;
+    bench.running.store.freeze(bench.running.log.record().id).await.unwrap();
+    let chain = bench.chain(&bench.root.precertificate());
+    let answer = post(&bench.router, ADD_PRE_CHAIN, chain).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(answer.text().contains("frozen"), "{}", answer.text());
+    assert_eq!(bench.sth().await.0.size, 2);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
 async fn another_ca_below_the_same_root_is_400() {
     let bench = CtBench::new().await;
     let foreign = bench.root.subordinate("foreign");

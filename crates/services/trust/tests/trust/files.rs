@@ -401,6 +401,21 @@ fn a_tenant_may_have_a_rekor_1_log_alone_and_needs_one_log_that_is_active() {
 }
 
 #[test]
+fn of_several_active_ones_the_newest_is_in_files_that_have_room_for_one() {
+    let mut deployment = deployment();
+    let mut newer = log("http://next.acme.internal", KeyType::Ed25519);
+    newer.origin = "next.acme.internal".to_owned();
+    newer.valid_for = since(START + 1);
+    deployment.rekor2_logs.insert(0, newer);
+    let files = TrustFiles::build(&deployment, NOW).unwrap();
+    assert_eq!(text(&files, "rekor2.pub"), deployment.rekor2_logs[0].public_key.to_pem());
+    let config = document(&files, "signing_config.v0.2.json");
+    let urls: Vec<_> =
+        config["rekorTlogUrls"].as_array().unwrap().iter().map(|one| &one["url"]).collect();
+    assert_eq!(urls, ["http://next.acme.internal", "http://localhost:3003"]);
+}
+
+#[test]
 fn a_state_is_one_of_four_words() {
     for state in State::ALL {
         assert_eq!(state.name().parse(), Ok(state));
