@@ -219,7 +219,11 @@ async fn listen(
     wait: Wait,
 ) -> anyhow::Result<Servers> {
     let part = parts.first().copied().unwrap_or(Part::All);
-    served.push(services::metrics(deployment.listen.metrics_port(part), &served)?);
+    let metrics = services::metrics(deployment.listen.metrics_port(part), &served)?;
+    if let Some(other) = served.iter().find(|one| one.port == metrics.port) {
+        bail!("port {} is that of the metrics and of {}", metrics.port, other.name);
+    }
+    served.push(metrics);
     let addresses = Addresses::new(deployment.listen.address).await;
     let (mut ready, mut listening) = (Vec::new(), Vec::new());
     for listener in Listener::group(served) {
