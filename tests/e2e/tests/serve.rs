@@ -307,6 +307,56 @@ fn files_of_a_deployment_from_before_are_used_under_their_names() {
     assert!(refused.stderr.contains("public/rekor2.pub is of one of 2026, 2027"), "{refused:?}");
 }
 
+/// The whole way: announced, used, ended, gone; on one port each, by host.
+#[test]
+fn the_next_ca_and_timestamp_authority_follow_and_bundles_of_before_verify() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    let [ca, .., tsa, _, oidc] = deployment.ports;
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let next = format!(
+        "[ca.next]\nurl = \"http://127.0.0.2:{ca}\"\nport = {ca}\nstate = \"staged\"\n\
+         [[ca.next.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:{oidc}\"\n\
+         [tsa.next]\nurl = \"http://127.0.0.2:{tsa}\"\nport = {tsa}\nstate = \"staged\"\n"
+    );
+    let staged = text.replace("[\"localhost\"]", "[\"localhost\", \"127.0.0.2\"]") + &next;
+    fs::write(deployment.config(), &staged).unwrap();
+    deployment.init();
+    deployment.start_all();
+    let artifact = |deployment: &Deployment, name| deployment.services.path().join(name);
+    let (first, second) = (artifact(&deployment, "first"), artifact(&deployment, "second"));
+    sign(&deployment.client(), &first);
+    deployment.terminate();
+
+    let ended = "valid_until = \"2099-01-01T00:00:00Z\"\n";
+    let followed = staged
+        .replace("state = \"staged\"\n", "")
+        .replace("[ca.main]\n", &format!("[ca.main]\nstate = \"retired\"\n{ended}"))
+        .replace("[tsa.main]\n", &format!("[tsa.main]\nstate = \"frozen\"\n{ended}"));
+    fs::write(deployment.config(), followed).unwrap();
+    // What is retired needs no key, and nobody makes it a new one.
+    fs::remove_file(deployment.data("ca/keys/main.pem")).unwrap();
+    let kept = deployment.init();
+    assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
+    assert!(!deployment.data("ca/keys/main.pem").exists());
+    let check = deployment.countersignd(&["check"]);
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(check.stdout.contains("ca main: ok, 2 certificates, retired"), "{check:?}");
+    deployment.start_all();
+    let client = deployment.client();
+    let verified = client.verify(&first).unwrap();
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    sign(&client, &second);
+    assert_eq!(client.verify(&second).unwrap().code, Some(0));
+    let config = fs::read_to_string(&client.trust).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let urls = ["caUrls", "tsaUrls"].map(|list| config["signingConfig"][list].clone());
+    assert!(urls.iter().all(|all| all.as_array().unwrap().len() == 1), "{urls:?}");
+    assert!(urls.iter().all(|all| all[0]["url"].as_str().unwrap().contains("127.0.0.2")));
+    let (status, _) =
+        post_query(&format!("http://localhost:{tsa}/api/v1/timestamp"), vec![0x30, 0]);
+    assert_eq!(status, 405, "the frozen one");
+}
+
 #[test]
 fn init_with_a_wrong_database_does_not_spoil_the_next() {
     let (other, deployment) =
@@ -530,10 +580,15 @@ fn a_policy_ca_without_key_usages_signs_verifies_and_stamps_under_policies_of_it
 }
 
 fn post(url: &str, query: Vec<u8>) -> Vec<u8> {
+    post_query(url, query).1
+}
+
+fn post_query(url: &str, query: Vec<u8>) -> (u16, Vec<u8>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let request = reqwest::Client::new().post(url).body(query);
         let request = request.header("content-type", "application/timestamp-query");
-        request.send().await.unwrap().bytes().await.unwrap().to_vec()
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
     })
 }

@@ -57,11 +57,15 @@ async fn freeze_in(store: &dyn store::LogStore, name: &str) -> anyhow::Result<u6
     Ok(store.state(record.id).await?.edge.size())
 }
 
+/// Timestamps of signatures that the log took last may still be asked for, in seconds: no certificate of
+/// theirs is valid for longer. The log itself takes nothing, so a later end promises nothing.
+const LAST_TIMESTAMPS_S: u64 = 600;
+
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";
 
 fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
-    let now = Timestamp::from_unix_seconds(SystemClock.now());
-    let until = now.map(|now| now.to_string()).unwrap_or_default();
+    let until = Timestamp::from_unix_seconds(SystemClock.now() + LAST_TIMESTAMPS_S);
+    let until = until.map(|until| until.to_string()).unwrap_or_default();
     let is_new = deployment.log(name).is_some_and(|log| log.service.state.signs());
     let advice = if is_new {
         "write into its table, and start the services again:"

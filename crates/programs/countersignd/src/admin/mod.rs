@@ -245,13 +245,13 @@ pub(crate) async fn issuer_refresh(
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where each running CA takes orders, or the one of that name.
+/// Where each issuing CA takes orders, or the one of that name.
 fn sockets(deployment: &Deployment, name: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
     if name.is_some() {
         return Ok(vec![socket_in(&deployment.chosen_authority(name)?.state_dir)]);
     }
-    let running = deployment.authorities.iter().filter(|one| one.service.state.runs());
-    Ok(running.map(|one| socket_in(&one.state_dir)).collect())
+    let issuing = deployment.authorities.iter().filter(|one| one.service.state.signs());
+    Ok(issuing.map(|one| socket_in(&one.state_dir)).collect())
 }
 
 async fn refreshed(socket: &Path, order: &Order) -> anyhow::Result<bool> {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use ::trust::State;
 use crypto::KeyType;
 
 use super::{
@@ -73,7 +74,8 @@ fn known_tenants(
     repositories: &[crate::deployment::Repository],
 ) -> Option<Vec<Tenant>> {
     let known = tenants.0.iter().map(|table| {
-        let own = repositories.iter().find(|one| one.service.is_of(&table.name))?;
+        let own = repositories.iter().filter(|one| one.service.is_of(&table.name));
+        let own = own.min_by_key(|one| one.service.state != State::Active)?;
         let host = || own.service.url.host().to_owned();
         Some(Tenant {
             name: table.name.clone(),

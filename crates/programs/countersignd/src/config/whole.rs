@@ -191,11 +191,9 @@ impl Whole<'_, '_> {
         // By these a CA reaches a log on a port that others may share.
         for OpenCa { authority, .. } in &self.authorities {
             let log = self.logs.iter().find(|open| open.log.service.name == authority.ct_log);
-            let url = &authority.settings.ct.url;
-            if let Some((log, host)) = log.zip(url.host_str())
-                && url.port_or_known_default() == Some(log.log.service.port)
-            {
-                add(host, log.log.service.port, &log.log.service.place());
+            let log = log.map(|open| &open.log.service).filter(|service| service.state.runs());
+            if let Some((log, host)) = log.zip(authority.settings.ct.url.host_str()) {
+                add(host, log.port, &log.place());
             }
         }
     }
@@ -324,7 +322,7 @@ fn nobody_believes(url: &str, authorities: &[&OpenCa<'_>]) -> Option<String> {
     })
 }
 
-/// No process shows its metrics where it serves.
+/// No process can show its metrics where it serves; whether it runs so, only its start knows.
 pub(super) fn check_metrics_ports(file: &Section<'_>, deployment: &Deployment) {
     for part in Part::ALL {
         let port = deployment.listen.metrics_port(part);
@@ -333,7 +331,11 @@ pub(super) fn check_metrics_ports(file: &Section<'_>, deployment: &Deployment) {
         });
         if let Some(service) = services.next() {
             let place = format!("listen.metrics_ports.{}", part.name());
-            file.wrong_at(&place, format!("{port} is the port of {service}"));
+            let part = part.name();
+            file.warn_at(
+                &place,
+                format!("{port} is the port of {service}: `serve {part}` cannot start"),
+            );
         }
     }
 }

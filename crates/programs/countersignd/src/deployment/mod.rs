@@ -187,13 +187,12 @@ impl Deployment {
         bail!("say by --ca which CA: {}", names.collect::<Vec<_>>().join(", "))
     }
 
-    /// Hosts beside its own by which a CT log is reached: those of `ct_url` at its port.
+    /// Hosts beside its own by which a CT log is reached: those of `ct_url`, whose port may be a proxy's.
     pub(crate) fn further_hosts(&self, log: &Log) -> Vec<String> {
         let using = self.authorities.iter().filter(|one| one.ct_log == log.service.name);
         let urls = using.map(|one| &one.settings.ct.url);
-        let here = urls.filter(|url| url.port_or_known_default() == Some(log.service.port));
         let mut hosts: Vec<String> =
-            here.filter_map(|url| url.host_str().map(str::to_owned)).collect();
+            urls.filter_map(|url| url.host_str().map(str::to_owned)).collect();
         hosts.retain(|host| host != log.service.url.host());
         hosts.sort();
         hosts.dedup();

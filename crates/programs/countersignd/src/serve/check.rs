@@ -26,20 +26,20 @@ pub(crate) async fn check(
     arguments: CheckArguments,
 ) -> anyhow::Result<ExitCode> {
     let CheckArguments { online, issuers: only_issuers, .. } = arguments;
-    let issuers: usize =
-        deployment.authorities.iter().map(|authority| authority.settings.issuers.len()).sum();
+    let issuing = || deployment.authorities.iter().filter(|one| one.service.state.signs());
+    let issuers: usize = issuing().map(|authority| authority.settings.issuers.len()).sum();
     output::print(&format!("configuration: ok, {issuers} issuers are believed"));
     for warning in warnings(&deployment) {
         output::print(&format!("warning: {warning}"));
     }
     let mut sound = true;
-    for authority in &deployment.authorities {
+    for authority in issuing() {
         sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
     }
     if only_issuers {
         return Ok(exit_code(sound));
     }
-    for authority in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
+    for authority in issuing() {
         sound &= issuers::check_state(authority);
     }
     for authority in &deployment.authorities {

@@ -32,7 +32,9 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
         tell(&make::repository(&deployment, repository, &shared).await?);
     }
-    deployment.authorities.iter().for_each(|authority| propose_audience(&deployment, authority));
+    for authority in deployment.authorities.iter().filter(|one| one.service.state.signs()) {
+        propose_audience(&deployment, authority);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -166,13 +166,13 @@ impl<'a> Start<'a> {
             let log = log.with_context(|| format!("no log `{}`", authority.ct_log))?;
             let ct = log.key.public_key()?;
             let (mut served, ca) = services::ca(&self.shared, authority, ct)?;
-            let beside = logs.iter().find(|one| one.of.service.name == authority.ct_log);
-            if let Some(log) = beside.filter(|_| authority.service.state.signs()) {
-                // No certificate without a promise of the log.
-                served = served.with_check(services::ct_check(log));
+            // One that issues nothing needs nobody's promise and nobody's keys.
+            if authority.service.state.signs() {
+                let beside = logs.iter().find(|one| one.of.service.name == authority.ct_log);
+                served.checks.extend(beside.map(services::ct_check));
+                let socket = admin::socket_in(&authority.state_dir);
+                services::keep_issuers(&self.background, ca, socket);
             }
-            let socket = admin::socket_in(&authority.state_dir);
-            services::keep_issuers(&self.background, ca, socket);
             self.served.push(served);
         }
         Ok(())
@@ -219,7 +219,11 @@ async fn listen(
     wait: Wait,
 ) -> anyhow::Result<Servers> {
     let part = parts.first().copied().unwrap_or(Part::All);
-    served.push(services::metrics(deployment.listen.metrics_port(part), &served)?);
+    let metrics = services::metrics(deployment.listen.metrics_port(part), &served)?;
+    if let Some(other) = served.iter().find(|one| one.port == metrics.port) {
+        bail!("port {} is that of the metrics and of {}", metrics.port, other.name);
+    }
+    served.push(metrics);
     let addresses = Addresses::new(deployment.listen.address).await;
     let (mut ready, mut listening) = (Vec::new(), Vec::new());
     for listener in Listener::group(served) {

@@ -49,9 +49,11 @@ pub(crate) fn ca(
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
     let ca = Arc::new(ca);
     let mut served = Served::new(service, ca::http::router(Arc::clone(&ca)), ca::protocol());
-    let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
-    served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
-    served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
+    if service.state.signs() {
+        let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
+        served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
+        served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
+    }
     Ok((served, ca))
 }
 

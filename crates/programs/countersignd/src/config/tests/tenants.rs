@@ -145,11 +145,6 @@ fn what_does_not_go_together_is_told_at_its_place() {
             "hosts = [",
             "tenant.globex.hosts: do not name the host of https://ca.globex.example",
         ),
-        (
-            "metrics_port = 9100",
-            "metrics_port = 8080",
-            "listen.metrics_ports.all: 8080 is the port of",
-        ),
     ]);
 }
 
@@ -197,6 +192,13 @@ fn what_ended_and_does_not_say_when_is_warned_of() {
 }
 
 #[test]
+fn metrics_where_a_service_is_are_warned_of() {
+    let warned = warnings(&tenants_with("metrics_port = 9100", "metrics_port = 8080"));
+    let expected = "listen.metrics_ports.all: 8080 is the port of the CA `acme`";
+    assert!(warned.iter().any(|warning| warning.starts_with(expected)), "{warned:?}");
+}
+
+#[test]
 fn every_switch_of_a_log_and_a_timestamp_authority_is_in_the_file() {
     let rekor1 = "on_duplicate = \"conflict\"";
     let options = |text: &str, name: &str| parse(text).unwrap().log(name).unwrap().options.clone();
@@ -225,4 +227,16 @@ fn a_retired_service_needs_no_port_of_its_own_and_no_log_that_promises() {
                url = \"http://localhost:5555\"\n";
     let config = parse(&format!("{}\n{old}", trial())).unwrap();
     assert_eq!(config.ca_chain_files(config.log("ct").unwrap()).count(), 2, "of both");
+}
+
+/// A proxy of the inside may have another port, and passes its host on.
+#[test]
+fn a_ct_log_answers_to_the_host_by_which_its_ca_reaches_it() {
+    let by_proxy = tenants_with("http://127.0.0.2:8080", "https://ct.inside.example");
+    let config = parse(&by_proxy).unwrap();
+    assert_eq!(config.further_hosts(config.log("acme-ct").unwrap()), ["ct.inside.example"]);
+    assert!(config.further_hosts(config.log("2026").unwrap()).is_empty());
+    let both = by_proxy.replace("http://127.0.0.3:8080", "https://ct.inside.example:444");
+    let said = problems(&both);
+    assert!(said.contains("ct.inside.example at port 8080 is log.acme-ct's too"), "{said}");
 }
