@@ -8,8 +8,8 @@ use provenance::{Statement, UnsignedEnvelope};
 use serde_json::Value;
 use tlog::SignedNote;
 use verify::{
-    Artifact, Conditions, ExpectedSigner, IdentityPolicy, PinnedCertificate, Trust, UnverifiedBundle,
-    verify,
+    Artifact, Conditions, ExpectedSigner, IdentityPolicy, PinnedCertificate, Trust,
+    UnverifiedBundle, verify,
 };
 use wire::{
     HashAlgorithm,
