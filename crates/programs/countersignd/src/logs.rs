@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use crypto::{PublicKey, Signer};
+use crypto::{KeyType, PublicKey, Signer};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesIdentity};
 use futures::future::try_join_all;
 use postgres::PostgresLogStore;
@@ -245,6 +245,14 @@ pub(crate) fn frozen_and_not_said(log: &deployment::Log) -> Option<String> {
              `state = \"frozen\"`, so that no client is sent to it"
         )
     })
+}
+
+/// What clients take for the key of a log of that kind.
+pub(crate) const fn key_type(kind: LogKind) -> KeyType {
+    match kind {
+        LogKind::Ct | LogKind::Rekor1 => KeyType::EcdsaP256,
+        LogKind::Rekor2 => KeyType::Ed25519,
+    }
 }
 
 /// Name on the signature line of checkpoints: the origin, of which Rekor v1 leaves the tree id out.

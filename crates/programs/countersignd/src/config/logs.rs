@@ -14,6 +14,7 @@ use super::{
 use crate::{
     cli::Part,
     deployment::{Key, Kind, Log, LogOptions, Rekor1Places},
+    logs::key_type,
 };
 
 /// A log and the table that it is from.
@@ -58,7 +59,7 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
     let Kind::Log(kind) = table.kind else { return None };
     let (dirs, stem) = (around.dirs, table.stem());
     let service = table.service(around);
-    let key_type = if kind == LogKind::Rekor2 { KeyType::Ed25519 } else { KeyType::EcdsaP256 };
+    let key_type = key_type(kind);
     let (name, usual) = (table.key_name(), dirs.key_file(Part::Log, &stem, ""));
     let key = table.key("key", (name.clone(), key_type), usual);
     let tiles_key = (kind == LogKind::Rekor1).then(|| {

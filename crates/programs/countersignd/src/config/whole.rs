@@ -167,33 +167,38 @@ impl Whole<'_, '_> {
         }
     }
 
-    /// A request finds its service by host and port.
+    /// A request finds its service by host and port. Those of two processes may be alike: whether it runs
+    /// so, as each in a container of its own does, only their start knows.
     fn check_addresses(&self) {
-        let mut seen: BTreeMap<(String, u16), String> = BTreeMap::new();
-        let mut add = |host: &str, port, table: &str| {
-            let key = (host.to_ascii_lowercase(), port);
-            match seen.get(&key).filter(|first| *first != table) {
-                Some(first) => self.file.wrong_at(
-                    table,
-                    format!(
-                        "{host} at port {port} is {first}'s too: requests could not tell them apart"
-                    ),
-                ),
-                None => drop(seen.insert(key, table.to_owned())),
+        let mut seen: BTreeMap<(String, u16), Vec<(String, Part)>> = BTreeMap::new();
+        let mut add = |host: &str, port, table: &str, part: Part| {
+            let here = seen.entry((host.to_ascii_lowercase(), port)).or_default();
+            let mut others = here.iter().filter(|(first, _)| first != table);
+            if let Some((first, _)) = others.clone().find(|(_, other)| *other == part) {
+                let apart = "requests could not tell them apart";
+                let words = format!("{host} at port {port} is {first}'s too: {apart}");
+                self.file.wrong_at(table, words);
+            } else if let Some((first, other)) = others.next() {
+                let (part, other) = (part.name(), other.name());
+                let words = format!(
+                    "{host} at port {port} is {first}'s too: no process can serve both `{other}` and `{part}`"
+                );
+                self.file.warn_at(table, words);
             }
+            here.push((table.to_owned(), part));
         };
         for service in self.services().filter(|service| service.state.runs()) {
-            add(service.url.host(), service.port, &service.place());
+            add(service.url.host(), service.port, &service.place(), service.kind.part());
         }
         if let Some(provider) = self.provider {
-            add(provider.url.host(), provider.port, "oidc-dev");
+            add(provider.url.host(), provider.port, "oidc-dev", Part::OidcDev);
         }
         // By these a CA reaches a log on a port that others may share.
         for OpenCa { authority, .. } in &self.authorities {
             let log = self.logs.iter().find(|open| open.log.service.name == authority.ct_log);
             let log = log.map(|open| &open.log.service).filter(|service| service.state.runs());
             if let Some((log, host)) = log.zip(authority.settings.ct.url.host_str()) {
-                add(host, log.port, &log.place());
+                add(host, log.port, &log.place(), Part::Log);
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     },
     endpoints::HOST,
     keys,
+    logs::key_type,
     token::LastStart,
 };
 
@@ -162,7 +163,7 @@ impl Place<'_> {
 
     fn log(&self, kind: LogKind, port: u16) -> anyhow::Result<Log> {
         let name = kind.as_str();
-        let key_type = if kind == LogKind::Rekor2 { KeyType::Ed25519 } else { KeyType::EcdsaP256 };
+        let key_type = key_type(kind);
         let rekor1 = (kind == LogKind::Rekor1).then(|| Rekor1Places {
             tiles_key: self.key("rekor1-tiles", KeyType::Ed25519),
             tree_id_file: self.data_dir.tree_id_file(),

@@ -54,6 +54,7 @@ pub(crate) async fn start(
 ) -> anyhow::Result<(Running, Locks)> {
     let Opened { shared, mut locks, store, sockets } = opened;
     let includes = |part| parts.iter().any(|one| one.includes(part));
+    refuse_shared_addresses(deployment, includes)?;
     lock(deployment, &mut locks, includes)?;
     let (logs, repositories) = tokio::join!(
         Box::pin(start_logs(deployment, &shared, includes(Part::Log), store)),
@@ -78,6 +79,30 @@ pub(crate) async fn start(
     let servers = listen((deployment, parts), served, sockets, wait).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
+}
+
+/// A request finds its service by host and port: of one process each has its own.
+fn refuse_shared_addresses(
+    deployment: &Deployment,
+    includes: impl Fn(Part) -> bool,
+) -> anyhow::Result<()> {
+    let own = deployment.services().map(|service| (service.url.host().to_owned(), service));
+    let further = deployment.logs.iter().flat_map(|log| {
+        let hosts = deployment.further_hosts(log);
+        hosts.into_iter().map(move |host| (host, &log.service))
+    });
+    let mut seen = BTreeMap::new();
+    let running = own.chain(further).filter(|(_, service)| service.state.runs());
+    for (host, service) in running.filter(|(_, service)| includes(service.kind.part())) {
+        let (host, port) = (host.to_ascii_lowercase(), service.port);
+        if let Some(first) = seen.insert((host.clone(), port), service) {
+            bail!(
+                "{host} at port {port} is the address of {first} and of {service}: requests could not tell \
+                 them apart in one process"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Takes the directories of which there may be one process at a time.
@@ -238,4 +263,29 @@ async fn listen(
     let servers = Servers::start(listening, &deployment.listen.trusted_proxies)?;
     services::all_answer(&ready, wait).await?;
     Ok(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As in containers, which have their ports to themselves.
+    #[test]
+    fn two_services_of_one_address_run_in_two_processes_and_not_in_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("countersign.toml");
+        let trial = include_str!("../../../../../docs/samples/trial.toml");
+        std::fs::write(&file, trial.replace("[tsa.default]", "[tsa.default]\nport = 5555"))
+            .unwrap();
+        let deployment = crate::config::load(&file).unwrap();
+        let told = "tsa.default: localhost at port 5555 is ca.default's too: no process can serve both \
+                    `ca` and `tsa`";
+        assert!(deployment.warnings.iter().any(|warning| warning == told), "{deployment:?}");
+        for part in [Part::Ca, Part::Tsa] {
+            refuse_shared_addresses(&deployment, |one| part.includes(one)).unwrap();
+        }
+        let refused = refuse_shared_addresses(&deployment, |one| Part::All.includes(one));
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("localhost at port 5555 is the address of"), "{refused}");
+    }
 }

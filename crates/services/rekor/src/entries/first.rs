@@ -19,20 +19,24 @@ use super::new_entry;
 /// [`FirstEntryError`]; nothing is lost, the next start tries again.
 pub async fn ensure_first_entry(log: &Log) -> Result<bool, FirstEntryError> {
     let kind = log.record().spec.kind;
-    if log.checkpoint().head.size > 0 || kind == LogKind::Ct {
+    if log.checkpoint().head.size > 0 {
         return Ok(false);
     }
     let origin = log.record().spec.origin.as_bytes();
     let key = LocalSigner::generate(KeyType::EcdsaP256, "first entry")
         .map_err(|_| FirstEntryError::Key)?;
     let signature = key.sign_now(origin).map_err(|_| FirstEntryError::Key)?;
-    let verified = if kind == LogKind::Rekor1 {
-        let request = proposed(origin, &signature, key.public_key());
-        rekor1::verify_proposed(request.to_string().as_bytes(), &rekor1::Options::default())?
-    } else {
-        let request = request(origin, &signature, key.public_key());
-        let options = rekor2::Options { legacy_dsse: false };
-        rekor2::verify_request(request.to_string().as_bytes(), &options)?
+    let verified = match kind {
+        LogKind::Rekor1 => {
+            let request = proposed(origin, &signature, key.public_key());
+            rekor1::verify_proposed(request.to_string().as_bytes(), &rekor1::Options::default())?
+        }
+        LogKind::Rekor2 => {
+            let request = request(origin, &signature, key.public_key());
+            let options = rekor2::Options { legacy_dsse: false };
+            rekor2::verify_request(request.to_string().as_bytes(), &options)?
+        }
+        LogKind::Ct => return Ok(false),
     };
     log.submit(new_entry(verified)).await?;
     Ok(true)
