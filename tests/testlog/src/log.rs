@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
-    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesIdentity,
+    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
 };
 use service::{Clock, CpuPool, FixedClock};
 use sqlite::SqliteLogStore;
@@ -47,7 +47,7 @@ impl Default for Home {
 }
 
 impl Home {
-    /// A log of entries without promises.
+    /// A log of entries without timestamp signatures.
     pub fn new() -> Self {
         Self::with_key(LogKind::Rekor2, KeyType::Ed25519)
     }
@@ -153,7 +153,7 @@ impl Home {
             tiles: self
                 .tiles
                 .clone()
-                .map(|signer| TilesIdentity { origin: tiles_origin.to_owned(), signer }),
+                .map(|signer| TilesSigner { origin: tiles_origin.to_owned(), signer }),
             clock,
             cpu: cpu(),
             tasks: tasks.clone(),

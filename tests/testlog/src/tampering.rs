@@ -33,8 +33,8 @@ pub enum Lie {
     Missing(u64),
     /// The row's time is 0.
     Time(u64),
-    /// The row's identity is another one.
-    Identity(u64),
+    /// The row's deduplication hash is another one.
+    DedupHash(u64),
     /// A stored hash has a flipped bit.
     StoredHash(u8, u64),
     /// The tree head of that size has a flipped bit.
@@ -80,12 +80,12 @@ impl Tampering {
         self.append_errors.lock().unwrap().push_back(error);
     }
 
-    /// Lets the next read of entries or of identities fail with `error`.
+    /// Lets the next read of entries or of duplicates fail with `error`.
     pub fn fail_read(&self, error: StoreError) {
         self.read_errors.lock().unwrap().push_back(Some(error));
     }
 
-    /// Lets the next read of entries or of identities (after those already arranged) succeed.
+    /// Lets the next read of entries or of duplicates (after those already arranged) succeed.
     pub fn pass_read(&self) {
         self.read_errors.lock().unwrap().push_back(None);
     }
@@ -183,10 +183,10 @@ impl LogStore for Tampering {
     async fn find(
         &self,
         log: LogId,
-        identities: &[DedupHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
         self.read_error()?;
-        self.inner.find(log, identities).await
+        self.inner.find(log, dedup_hashes).await
     }
 
     async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
@@ -217,7 +217,7 @@ impl LogStore for Tampering {
             if self.lies(Lie::Time(index)) {
                 row.integrated_at = 0;
             }
-            if self.lies(Lie::Identity(index)) {
+            if self.lies(Lie::DedupHash(index)) {
                 row.dedup_hash = DedupHash([9; 32]);
             }
         }

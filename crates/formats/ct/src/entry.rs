@@ -17,7 +17,7 @@ const TIMESTAMPED_ENTRY: u8 = 0;
 const X509_ENTRY: [u8; 2] = [0, 0];
 const PRECERT_ENTRY: [u8; 2] = [0, 1];
 
-/// What a log promises to include (RFC 6962 §3.1).
+/// What a log signs and includes (RFC 6962 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEntry {
     /// A final certificate, DER.
@@ -116,7 +116,7 @@ fn timestamped(
 pub struct TimestampedEntry {
     /// Unix milliseconds: the SCT's.
     pub timestamp_ms: u64,
-    /// What was promised.
+    /// What was submitted.
     pub entry: LogEntry,
     /// The SCT's extensions.
     pub extensions: Vec<u8>,
@@ -156,7 +156,7 @@ pub struct UnsignedSct {
 }
 
 impl UnsignedSct {
-    /// Prepares the promise to include `entry`, without extensions.
+    /// Prepares the SCT of `entry`, without extensions.
     ///
     /// # Errors
     /// [`SctError::TooLong`].
@@ -165,7 +165,7 @@ impl UnsignedSct {
         Ok(Self { entry, timestamp_ms, message })
     }
 
-    /// The body of the log's entry that keeps this promise.
+    /// The body of the log's entry that this SCT is of.
     ///
     /// # Errors
     /// [`SctError::TooLong`].

@@ -12,7 +12,7 @@ pub(crate) const VERSION_1: u8 = 0;
 /// RFC 5246 §7.4.1.4.1: hash sha256(4), signature ecdsa(3).
 pub const SHA256_WITH_ECDSA: [u8; 2] = [4, 3];
 
-/// A signed certificate timestamp of version 1: a log's promise (RFC 6962 §3.2).
+/// A signed certificate timestamp of version 1: a log's word that it includes an entry (RFC 6962 §3.2).
 ///
 /// Our log signs by ECDSA with SHA-256, the only kind that every Sigstore client takes; of others'
 /// logs the rest of the table is read, RSA among it (RFC 6962 §2.1.4).
@@ -81,7 +81,7 @@ impl Sct {
         Ok(Self { log_id, timestamp_ms, extensions, algorithm, signature: signature.to_vec() })
     }
 
-    /// Verifies that the log of `ct_key` promised to include `entry`.
+    /// Verifies that the log of `ct_key` signed this for `entry`.
     ///
     /// # Errors
     /// [`SctError::UnknownLog`], [`SctError::LogKey`], [`SctError::SignatureMismatch`].

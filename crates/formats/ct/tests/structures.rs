@@ -67,24 +67,24 @@ fn log_releases_no_sct_that_does_not_verify() {
     assert_eq!(error, SctError::LogKey);
 }
 
-// RFC 6962 section 2.1.4 leaves logs the choice; before, promises by RSA did not even decode.
+// RFC 6962 section 2.1.4 leaves logs the choice; before, SCTs by RSA did not even decode.
 #[test]
-fn promises_of_an_rsa_log_verify_and_fit_no_other_key() {
+fn scts_of_an_rsa_log_verify_and_fit_no_other_key() {
     let log = LocalSigner::generate(KeyType::Rsa2048, "log").unwrap();
     let entry = LogEntry::Certificate(vec![7]);
     let message = ct::signed_data(&entry, NOW, &[]).unwrap();
-    let promise = |algorithm| Sct {
+    let sct_of = |algorithm| Sct {
         log_id: log.public_key().spki_sha256(),
         timestamp_ms: NOW,
         extensions: Vec::new(),
         algorithm,
         signature: log.sign_now(&message).unwrap(),
     };
-    let sct = Sct::decode(&promise([4, 1]).encode().unwrap()).unwrap();
+    let sct = Sct::decode(&sct_of([4, 1]).encode().unwrap()).unwrap();
     sct.verify(&entry, log.public_key()).unwrap();
-    let other = promise([6, 1]).verify(&entry, log.public_key());
+    let other = sct_of([6, 1]).verify(&entry, log.public_key());
     assert_eq!(other, Err(SctError::SignatureMismatch));
-    let ecdsa = promise([4, 3]).verify(&entry, log.public_key());
+    let ecdsa = sct_of([4, 3]).verify(&entry, log.public_key());
     assert_eq!(ecdsa, Err(SctError::LogKey));
 }
 

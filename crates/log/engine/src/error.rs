@@ -30,7 +30,7 @@ pub enum SubmitError {
     Unavailable(#[source] Arc<StoreError>),
     /// A commit was lost and the store cannot say how it ended.
     ///
-    /// Submitting the entry again is safe: it is found by its identity.
+    /// Submitting the entry again is safe: it is found by its deduplication hash.
     #[error("the log's store did not say whether the entry was stored")]
     OutcomeUnknown,
     /// The entry is stored, and the key that signs checkpoints gave no signature.
@@ -116,7 +116,7 @@ pub enum StartError {
     TilesOrigin {
         /// Name of the log.
         log: String,
-        /// [`crate::TilesIdentity::origin`].
+        /// [`crate::TilesSigner::origin`].
         origin: String,
     },
     /// The log's public key does not parse.

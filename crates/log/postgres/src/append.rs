@@ -40,7 +40,7 @@ pub(crate) async fn append<'b>(
 }
 
 /// Writes the state as it is: a transaction that only reads would not wait for the synchronous standby, and so would
-/// vouch for entries that may not be there yet.
+/// cover entries that may not be there yet.
 async fn touch(connection: &mut PgConnection, log: LogId) -> Result<u64, StoreError> {
     let touched = sqlx::query("UPDATE log.log_state SET size = size WHERE log_id = $1")
         .bind(log.0)

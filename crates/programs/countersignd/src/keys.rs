@@ -15,7 +15,7 @@ pub(crate) struct Keys {
     pub(crate) ca: LocalSigner,
     /// CT log.
     pub(crate) ct: LocalSigner,
-    /// Rekor v1 log: checkpoints and promises.
+    /// Rekor v1 log: checkpoints and SETs.
     pub(crate) rekor1: LocalSigner,
     /// Rekor v1 log: checkpoints of its tiles.
     pub(crate) rekor1_tiles: LocalSigner,

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use crypto::{PublicKey, Signer};
-use engine::{EntryRules, Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
+use engine::{EntryRules, Log, LogConfig, LogLimits, LogParts, SubmitError, TilesSigner};
 use postgres::PostgresLogStore;
 use rekor::{Rekor1, Rekor1Options, Rekor1Parts, ensure_first_entry};
 use sqlite::SqliteLogStore;
@@ -145,7 +145,7 @@ impl Logs {
                 shutdown: shutdown.clone(),
             })
         };
-        let tiles = TilesIdentity {
+        let tiles = TilesSigner {
             origin: identities.rekor1.tiles_origin(),
             signer: Arc::clone(&signers.rekor1_tiles),
         };
@@ -203,7 +203,7 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
     match kind {
         LogKind::Ct => &ctlog::CtRules,
         LogKind::Rekor1 => &rekor::Rekor1Rules,
-        // Its entries are what their leaf hashes say, and it promises nothing.
+        // Its entries are what their leaf hashes say, and it signs no times.
         LogKind::Rekor2 => &engine::Leaves,
     }
 }

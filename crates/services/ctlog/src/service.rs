@@ -1,4 +1,4 @@
-//! Takes chains and promises their inclusion.
+//! Takes chains and gives SCTs for them.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl CtLog {
         let inner = Arc::clone(&self.inner);
         let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;
-        let (Promised { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
+        let (SignedEntry { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
             tracing::debug!(
@@ -97,7 +97,7 @@ impl CtLog {
         }
         let index = integrated.index;
         let rows = inner.log.entries(index, index + 1).await?;
-        let row = rows.into_iter().next().ok_or(CtError::PromiseDamaged { index })?;
+        let row = rows.into_iter().next().ok_or(CtError::SctDamaged { index })?;
         self.stored_sct(row, submission).await
     }
 
@@ -114,7 +114,7 @@ impl CtLog {
 
     /// The SCT that was given for the stored entry, verified: it comes from a database.
     async fn stored_sct(&self, row: StoredEntry, submission: Submission) -> Result<Sct, CtError> {
-        let damaged = || CtError::PromiseDamaged { index: row.index };
+        let damaged = || CtError::SctDamaged { index: row.index };
         let log_key = self.inner.key.public_key().clone();
         let sct = Sct {
             log_id: log_key.spki_sha256(),
@@ -129,7 +129,7 @@ impl CtLog {
 }
 
 impl Inner {
-    /// Checks a chain, and prepares the promise and the entry that will keep it.
+    /// Checks a chain, and prepares the SCT and the entry that will keep it.
     fn prepare(
         &self,
         chain: &[Vec<u8>],
@@ -157,22 +157,22 @@ impl Inner {
     }
 }
 
-/// An entry that lacks the promise that it will keep.
+/// An entry that lacks the signature that it will keep.
 struct UnsignedEntry {
     sct: UnsignedSct,
     entry: NewEntry,
     submission: Submission,
 }
 
-/// A promise, and the entry that will keep it.
-struct Promised {
+/// An SCT, and the entry that will keep it.
+struct SignedEntry {
     sct: Sct,
     entry: NewEntry,
     submission: Submission,
 }
 
 impl Unsigned for UnsignedEntry {
-    type Signed = Promised;
+    type Signed = SignedEntry;
     type Error = SctError;
 
     const KIND: &'static str = UnsignedSct::KIND;
@@ -181,11 +181,15 @@ impl Unsigned for UnsignedEntry {
         self.sct.bytes_to_sign()
     }
 
-    fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Promised, SctError> {
+    fn with_signature(
+        self,
+        signature: &[u8],
+        log_key: &PublicKey,
+    ) -> Result<SignedEntry, SctError> {
         let Self { sct, mut entry, submission } = self;
         let sct = sct.with_signature(signature, log_key)?;
         entry.timestamp_signature = Bytes::copy_from_slice(&sct.signature);
-        Ok(Promised { sct, entry, submission })
+        Ok(SignedEntry { sct, entry, submission })
     }
 }
 

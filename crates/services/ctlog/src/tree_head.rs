@@ -17,7 +17,7 @@ use crate::CtError;
 #[derive(Default)]
 pub(super) struct TreeHeads {
     newest: Mutex<Option<Cell>>,
-    /// Latest time that was promised or signed.
+    /// Latest time of an SCT or a tree head.
     latest_ms: AtomicU64,
 }
 
@@ -46,7 +46,7 @@ impl TreeHeads {
     ) -> Result<Arc<SignedTreeHead>, CtError> {
         let (head, _, cell) = self.cell(head, now_ms);
         let sign = async || {
-            let latest_ms = latest_promise_ms(log, head.size).await?;
+            let latest_ms = latest_sct_ms(log, head.size).await?;
             let timestamp_ms = self.not_before(now_ms.max(latest_ms));
             let unsigned = UnsignedTreeHead::new(timestamp_ms, head.size, head.root.0);
             let origin = log.record().spec.origin.clone();
@@ -97,10 +97,10 @@ impl Record for OfTreeHead {
     }
 }
 
-/// No SCT of a tree of that size promises a later time, but for other replicas' clocks within a second.
+/// No SCT of a tree of that size has a later time, but for other replicas' clocks within a second.
 ///
 /// This process may have been started after the clock went back, or another replica's clock may be ahead.
-async fn latest_promise_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
+async fn latest_sct_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
     let rows = log.entries(size.saturating_sub(1), size).await?;
     Ok(rows.last().map_or(0, |row| {
         // It never goes down from entry to entry, and no SCT was made after its entry was integrated.

@@ -8,7 +8,7 @@ use std::sync::{
 
 use crypto::{KeyType, LocalSigner, Signer};
 use ctlog::{CtError, CtLog, Submitted};
-use engine::{Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
+use engine::{Log, LogConfig, LogLimits, LogParts, SubmitError, TilesSigner};
 use rekor::{
     Rekor1, Rekor1Options, Rekor1Parts,
     http::{rekor1_protocol, rekor1_router},
@@ -55,8 +55,7 @@ impl Running {
             config: config(kind, signer.as_ref()),
             store: Arc::new(store),
             signer,
-            tiles: tiles
-                .map(|signer| TilesIdentity { origin: "log.test/rekor1".to_owned(), signer }),
+            tiles: tiles.map(|signer| TilesSigner { origin: "log.test/rekor1".to_owned(), signer }),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cpu: cpu.clone(),
             tasks: tasks.clone(),

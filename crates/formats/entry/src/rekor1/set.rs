@@ -9,7 +9,7 @@ pub struct UnsignedSet {
 }
 
 impl UnsignedSet {
-    /// Prepares the promise for the entry of `body`; units as for [`set_payload`].
+    /// Prepares the SET of the entry of `body`; units as for [`set_payload`].
     #[must_use]
     pub fn new(body: &[u8], integrated_time: u64, log_id: &[u8; 32], log_index: u64) -> Self {
         Self { payload: set_payload(body, integrated_time, log_id, log_index) }

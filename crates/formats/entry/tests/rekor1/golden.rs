@@ -59,7 +59,7 @@ impl Golden {
         wanted.then(|| Self { name: name.to_owned(), bundle, entry, kind })
     }
 
-    /// How much of promise and signed proof there is.
+    /// How much of SET and signed proof there is.
     fn evidence(&self) -> usize {
         usize::from(self.entry.inclusion_promise.is_some())
             + usize::from(self.checkpoint().is_some())
@@ -199,15 +199,15 @@ fn bodies_and_leaves_are_those_that_were_logged() {
 }
 
 #[test]
-fn promises_sign_the_payload_of_the_rebuilt_body() {
+fn sets_sign_the_payload_of_the_rebuilt_body() {
     let keys = log_keys();
     let counts = each(|golden, verified| {
-        let Some(promise) = &golden.entry.inclusion_promise else { return false };
+        let Some(set) = &golden.entry.inclusion_promise else { return false };
         let time = u64::try_from(golden.entry.integrated_time).unwrap();
         let index = u64::try_from(golden.entry.log_index).unwrap();
         let payload = set_payload(verified.body(), time, &golden.log_id(), index);
         let key = &keys[&golden.log_id()];
-        key.verify(&payload, promise.signed_entry_timestamp.as_slice()).expect(&golden.name);
+        key.verify(&payload, set.signed_entry_timestamp.as_slice()).expect(&golden.name);
         true
     });
     assert_counts(&counts, [2, 9, 5]);

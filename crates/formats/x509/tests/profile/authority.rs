@@ -89,7 +89,7 @@ impl Hierarchy {
     }
 
     /// What the CT log answers to a precertificate, all its checks included.
-    pub(crate) fn promise(&self, precertificate: &Precertificate) -> Sct {
+    pub(crate) fn sct(&self, precertificate: &Precertificate) -> Sct {
         let mut sent = vec![precertificate.der().to_vec()];
         sent.extend_from_slice(self.chain.certificates());
         let roots = x509::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
@@ -101,7 +101,7 @@ impl Hierarchy {
 
     pub(crate) fn issue(&self, profile: &LeafProfile) -> IssuedCertificate {
         let precertificate = self.precertificate(profile);
-        let sct = self.promise(&precertificate);
+        let sct = self.sct(&precertificate);
         let unsigned = precertificate.with_sct(&sct, self.log.public_key()).unwrap();
         let signature = self.issuing.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.issuing.public_key()).unwrap()

@@ -209,7 +209,7 @@ fn refuses_signatures_of_another_key_or_over_other_bytes() {
 fn embeds_no_sct_that_does_not_verify() {
     let hierarchy = Hierarchy::new();
     let precertificate = hierarchy.precertificate(&profile());
-    let sct = hierarchy.promise(&precertificate);
+    let sct = hierarchy.sct(&precertificate);
     let other = hierarchy.precertificate(&LeafProfile { not_after: NOW + 601, ..profile() });
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
 
@@ -306,7 +306,7 @@ proptest! {
         let unsigned = UnsignedPrecertificate::new(&profile, &hierarchy.chain).unwrap();
         let poisoned = unsigned.bytes_to_sign().to_vec();
         let precertificate = hierarchy.precertificate(&profile);
-        let sct = hierarchy.promise(&precertificate);
+        let sct = hierarchy.sct(&precertificate);
         let logged = precertificate.log_entry().unwrap();
         let last = precertificate.with_sct(&sct, hierarchy.log.public_key()).unwrap();
         let listed = last.bytes_to_sign();

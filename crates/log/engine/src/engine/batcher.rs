@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PublishedCheckpoint,
+    durable::{COMMIT_TIME, durable_edge},
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
     queue::{Pending, Queue},
     recheck,
-    vouch::{COMMIT_TIME, vouched_edge},
 };
 use crate::{RecheckError, StopReason, SubmitError};
 
@@ -100,7 +100,7 @@ impl Batcher {
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
             let settled = Settled { placements: Vec::new(), after: state.edge };
-            let settled = self.vouched(&nothing, settled).await?;
+            let settled = self.durable(&nothing, settled).await?;
             self.confirm(&nothing, &settled).await?;
             self.confirmed = settled.after;
             self.sign().await.map(|_| state.frozen)
@@ -170,7 +170,7 @@ impl Batcher {
                     tracing::warn!(log.name = %self.log.spec.name, error = %source,
                         "the outcome of a commit is unknown, reading it back");
                     if let Some(settled) = self.find_outcome(batch).await? {
-                        return self.vouched(batch, settled).await;
+                        return self.durable(batch, settled).await;
                     }
                     // It is not there. Should the lost transaction still be on its way, the next
                     // append waits for its row lock and finds its entries as duplicates.
@@ -196,9 +196,9 @@ impl Batcher {
     }
 
     /// Waits for a commit after the lost one: what was read back may be missing on the standby.
-    async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
+    async fn durable(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
         let (now, seen) = (batch.now, settled.after.size().max(batch.minimum_size));
-        match vouched_edge(self.store.as_ref(), self.log.id, now, seen).await {
+        match durable_edge(self.store.as_ref(), self.log.id, now, seen).await {
             Ok(after) => Ok(Settled { after, ..settled }),
             Err(error) => match refused(error) {
                 SubmitError::Unavailable(_) => Err(SubmitError::OutcomeUnknown),
@@ -207,13 +207,13 @@ impl Batcher {
         }
     }
 
-    /// Reads back, by identity, whether a batch of unknown outcome is in the log.
+    /// Reads back, by deduplication hash, whether a batch of unknown outcome is in the log.
     async fn find_outcome(&self, batch: &Batch) -> Result<Option<Settled>, SubmitError> {
-        let identities: Vec<DedupHash> =
+        let dedup_hashes: Vec<DedupHash> =
             batch.entries.iter().map(|entry| entry.dedup_hash).collect();
         for attempt in 0..READ_BACK_ATTEMPTS {
             let found = async {
-                let found = self.store.find(self.log.id, &identities).await?;
+                let found = self.store.find(self.log.id, &dedup_hashes).await?;
                 let state = self.store.state(self.log.id).await?;
                 Ok::<_, StoreError>((found, state.edge))
             };

@@ -26,15 +26,15 @@ pub enum Finding {
         /// Index of the entry.
         index: u64,
     },
-    /// An entry's identity is not that of its body, or does not lead to it.
-    #[error("entry {index} cannot be found by its identity")]
-    Identity {
+    /// An entry's deduplication hash is not that of its body, or does not lead to it.
+    #[error("entry {index} cannot be found by its deduplication hash")]
+    DedupHash {
         /// Index of the entry.
         index: u64,
     },
-    /// The stored promise is not this log's signature of the entry.
-    #[error("entry {index}: the stored promise is not this log's signature of it")]
-    Promise {
+    /// The signature of the entry's SCT or SET is not one of this log, or missing where it must be.
+    #[error("entry {index}: the stored timestamp signature is not this log's")]
+    TimestampSignature {
         /// Index of the entry.
         index: u64,
     },

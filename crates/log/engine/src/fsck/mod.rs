@@ -18,7 +18,7 @@ pub const MAX_FINDINGS: usize = 100;
 
 /// Recomputes every leaf hash from its body, every stored hash, tile root and tree head, and the edge.
 ///
-/// What makes an entry the same as another one, and what is promised of it, `rules` know.
+/// What makes an entry the same as another one, and what is signed of it, `rules` know.
 /// Reads one tile's entries at a time, up to the size that the log has when it
 /// begins, so it may run beside a working log.
 ///
@@ -149,7 +149,7 @@ impl<'a> Check<'a> {
             self.find(Finding::EntryMissing { index: found });
             return Ok(());
         }
-        self.identities(&rows).await?;
+        self.duplicates(&rows).await?;
         self.compare(0, start, &leaves).await?;
         self.grow(0, leaves).await
     }
@@ -178,11 +178,11 @@ impl<'a> Check<'a> {
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
         }
-        if self.rules.identity(&row.body, computed) != Some(row.dedup_hash) {
-            self.find(Finding::Identity { index });
+        if self.rules.dedup_hash(&row.body, computed) != Some(row.dedup_hash) {
+            self.find(Finding::DedupHash { index });
         }
-        if !self.rules.is_promised(row, self.public_key.as_ref()) {
-            self.find(Finding::Promise { index });
+        if !self.rules.is_timestamp_signed(row, self.public_key.as_ref()) {
+            self.find(Finding::TimestampSignature { index });
         }
         if !self.rules.is_entry(row) {
             self.find(Finding::Body { index, kind: row.kind.clone() });
@@ -195,12 +195,12 @@ impl<'a> Check<'a> {
     }
 
     /// Checks that duplicates of these entries would be recognised.
-    async fn identities(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
-        let identities: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
-        let found = self.store.find(self.log, &identities).await?;
+    async fn duplicates(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
+        let dedup_hashes: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
+        let found = self.store.find(self.log, &dedup_hashes).await?;
         for (row, found) in rows.iter().zip(found) {
             if found.is_none_or(|found| found.index != row.index) {
-                self.find(Finding::Identity { index: row.index });
+                self.find(Finding::DedupHash { index: row.index });
             }
         }
         Ok(())

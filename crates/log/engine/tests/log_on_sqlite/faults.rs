@@ -123,7 +123,7 @@ async fn a_commit_that_is_not_replicated_is_not_answered() {
 }
 
 #[tokio::test]
-async fn what_was_read_back_is_not_signed_before_a_commit_vouches_for_it() {
+async fn what_was_read_back_is_not_signed_before_a_commit_covers_it() {
     let home = Home::new();
     let (store, running) = faulty(&home).await;
     running.fill(3).await;
@@ -155,7 +155,7 @@ async fn an_unreplicated_entry_that_is_visible_is_not_signed_at_a_start() {
     assert!(matches!(refused, StartError::Store(StoreError::Unreplicated)), "{refused}");
     let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     assert_eq!(running.log.checkpoint().head.size, 4);
-    // A frozen log takes no append, and has to be vouched for all the same.
+    // A frozen log takes no append, and has to be made certain all the same.
     running.store.freeze(running.log.record().id).await.unwrap();
     running.stop().await;
     let running = home.start().await;

@@ -51,7 +51,7 @@ async fn finds_a_flipped_bit_in_a_body() {
 #[tokio::test]
 async fn finds_an_exchanged_body() {
     let found = findings(300, Some(Lie::BodyAndLeafHash(7))).await;
-    assert!(found.iter().any(|finding| matches!(finding, Finding::Identity { index: 7 })));
+    assert!(found.iter().any(|finding| matches!(finding, Finding::DedupHash { index: 7 })));
     let stored =
         |finding: &Finding| matches!(finding, Finding::StoredHash { level: 0, index: 7, .. });
     assert!(found.iter().any(stored), "{found:?}");
@@ -69,8 +69,8 @@ async fn finds_a_missing_row() {
 async fn finds_a_wrong_time_and_a_wrong_identity() {
     let found = findings(10, Some(Lie::Time(4))).await;
     assert_eq!(found, [Finding::Time { index: 4 }]);
-    let found = findings(10, Some(Lie::Identity(4))).await;
-    assert!(found.iter().all(|finding| *finding == Finding::Identity { index: 4 }), "{found:?}");
+    let found = findings(10, Some(Lie::DedupHash(4))).await;
+    assert!(found.iter().all(|finding| *finding == Finding::DedupHash { index: 4 }), "{found:?}");
     assert!(!found.is_empty());
 }
 

@@ -45,7 +45,7 @@ pub(super) fn build(
     let mut config = ca_config(ports)?;
     config.oidc.keys_dir = Some(issuer_keys);
     let (ca, issuing) = services::ca(shared, config, keys.ca, material)?;
-    // No certificate without a promise of the log.
+    // No certificate without an SCT.
     let ca = ca.with_check(log_check("ct", &logs.ct));
     let log = services::logs(shared, logs, signers, std::slice::from_ref(&material.ca_chain))?;
     let tsa = services::tsa(shared, keys.tsa, material, TsaSettings::default())?;

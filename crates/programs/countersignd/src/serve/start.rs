@@ -87,7 +87,7 @@ impl<'a> Start<'a> {
         let (mut ca, issuing) =
             services::ca(&self.shared, settings, key, &self.public.material()?)?;
         if let Some(logs) = &self.logs {
-            // No certificate without a promise of the log.
+            // No certificate without an SCT.
             ca = ca.with_check(log_check("ct", &logs.ct));
         }
         services::keep_issuers(&self.background, issuing, admin::socket_in(&state_dir));

@@ -204,7 +204,7 @@ async fn no_sct_leaves_before_its_entry_is_stored() {
     assert_eq!(refused.header("retry-after"), "1");
     assert!(!refused.text().contains("signature"), "{}", refused.text());
 
-    // Persisted without an answer: the repetition gets the promise of the stored entry.
+    // Persisted without an answer: the repetition gets the SCT of the stored entry.
     bench.home.clock.advance_ms(10);
     store.fail_append(Fault::FailedYetPersisted);
     let first = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;

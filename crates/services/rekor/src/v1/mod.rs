@@ -4,8 +4,8 @@ mod create;
 mod error;
 mod fsck;
 mod keeper;
-mod promise;
 mod search;
+mod set;
 mod tree_id;
 
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{error::Rekor1Error, fsck::Rekor1Rules, tree_id::tree_id};
 use self::{
     keeper::Keeper,
-    promise::{Promised, Promises},
+    set::{SetContent, SetSigner},
 };
 use crate::entries::OnDuplicate;
 
 /// A Rekor v1 log on top of a [`Log`].
 ///
-/// It adds what v1 promises beyond a proof: the signed entry timestamp (SET), over an index and a
+/// It adds what v1 gives beyond a proof: the signed entry timestamp (SET), over an index and a
 /// time that are known only after the commit. It is signed once, verified, given out, and kept by a
 /// task of its own; until it is kept, and whenever it was lost, a reader's is signed anew.
 pub struct Rekor1 {
     log: Arc<Log>,
     cpu: CpuPool,
-    promises: Promises,
+    sets: SetSigner,
     options: Rekor1Options,
 }
 
@@ -61,7 +61,7 @@ pub struct Rekor1Options {
 
 /// An entry with all that v1 says of it, from one head of the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Vouched {
+pub(crate) struct ProvenEntry {
     pub(crate) index: u64,
     /// Unix seconds.
     pub(crate) integrated_at: u64,
@@ -89,13 +89,13 @@ impl Rekor1 {
         let Rekor1Parts { log, signer, cpu, options } = parts;
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
-        let promises = Promises {
+        let sets = SetSigner {
             key: SigningKey::new(signer, log.public_key().clone(), cpu.clone()),
             cpu: cpu.clone(),
             keeper,
             log_id: *log.key_id(),
         };
-        Arc::new(Self { log, cpu, promises, options })
+        Arc::new(Self { log, cpu, sets, options })
     }
 
     /// The log underneath.
@@ -121,7 +121,7 @@ impl Rekor1 {
         &self,
         index: u64,
         checkpoint: &Arc<PublishedCheckpoint>,
-    ) -> Result<Option<Vouched>, Rekor1Error> {
+    ) -> Result<Option<ProvenEntry>, Rekor1Error> {
         let head = checkpoint.head;
         if index >= head.size {
             return Ok(None);
@@ -134,10 +134,10 @@ impl Rekor1 {
             return Err(ReadError::Damaged { index }.into());
         }
         let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
-        let promised = Promised { index, integrated_at, body: body.clone() };
-        let set = self.promises.promise(promised, timestamp_signature).await?;
+        let content = SetContent { index, integrated_at, body: body.clone() };
+        let set = self.sets.set(content, timestamp_signature).await?;
         let checkpoint = Arc::clone(checkpoint);
-        Ok(Some(Vouched {
+        Ok(Some(ProvenEntry {
             index,
             integrated_at,
             leaf_hash,

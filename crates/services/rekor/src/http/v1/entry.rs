@@ -21,9 +21,9 @@ pub(super) async fn by_index(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let index = Query::of(&uri)?.required("logIndex", 0)?;
-    let vouched =
+    let proven =
         rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &vouched)?)
+    json(&entry_response(&rekor1, &proven)?)
 }
 
 /// The entry of an id.
@@ -33,9 +33,9 @@ pub(super) async fn by_id(
 ) -> Result<Response, ApiError> {
     let index = find(&rekor1, "entryUUID in path", &id).await?.ok_or(ApiError::NotFound)?;
     // Taken after the search: it covers what was found.
-    let vouched =
+    let proven =
         rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &vouched)?)
+    json(&entry_response(&rekor1, &proven)?)
 }
 
 /// Where the entry of that id is; `what` names the id's place in the request.

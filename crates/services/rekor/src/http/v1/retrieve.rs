@@ -47,8 +47,8 @@ pub(super) async fn retrieve(
     let checkpoint = rekor1.log().checkpoint();
     let mut entries = Vec::with_capacity(indexes.len());
     for index in indexes {
-        if let Some(vouched) = rekor1.entry(index, &checkpoint).await? {
-            entries.push(entry_response(&rekor1, &vouched)?);
+        if let Some(proven) = rekor1.entry(index, &checkpoint).await? {
+            entries.push(entry_response(&rekor1, &proven)?);
         }
     }
     json(&entries)

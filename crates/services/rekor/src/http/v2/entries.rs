@@ -37,7 +37,7 @@ fn log_entry(logged: &Logged, key_id: &[u8]) -> Result<TransparencyLogEntry, Out
         log_index,
         log_id: LogId { key_id: Base64(key_id.to_vec()) },
         kind_version: KindVersion { kind: (*kind).to_owned(), version: (*version).to_owned() },
-        // Rekor v2 promises no time: a timestamp authority does.
+        // Rekor v2 signs no time: a timestamp authority does.
         integrated_time: Int64(0),
         inclusion_promise: None,
         inclusion_proof: Some(InclusionProof {

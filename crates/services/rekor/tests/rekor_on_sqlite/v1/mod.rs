@@ -3,10 +3,10 @@
 mod checkpoints;
 mod create;
 mod log_info;
-mod promises;
 mod read;
 mod retrieve;
 mod search;
+mod sets;
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -168,7 +168,7 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
     let entry = create(&home, &router, &request).await;
     assert_ne!(entry.set, b"forged");
     let report = fsck(running.store.as_ref(), running.log.record(), &Rekor1Rules).await.unwrap();
-    assert_eq!(report.findings, [Finding::Promise { index: 0 }]);
+    assert_eq!(report.findings, [Finding::TimestampSignature { index: 0 }]);
     running.stop().await;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A read shows also what was committed while the server gave up waiting for its
 //! synchronous standby; at a failover it is gone. A commit that the store confirms
-//! vouches for all that was committed before it, so one is made, without entries.
+//! covers all that was committed before it, so one is made, without entries.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tlog::Edge;
 /// # Errors
 /// As [`LogStore::append`]; [`StoreError::Unreplicated`] when the server gave up waiting for its standby,
 /// [`StoreError::OutcomeUnknown`] when we did: Postgres itself waits at a commit without any limit.
-pub(super) async fn vouched_edge(
+pub(super) async fn durable_edge(
     store: &dyn LogStore,
     log: LogId,
     now: u64,
