@@ -206,7 +206,7 @@ impl Running {
 
     /// Submits `count` entries with distinct bodies, at once.
     pub async fn fill(&self, count: u64) {
-        let start = self.log.checkpoint().head.size;
+        let start = self.log.checkpoint().head.size.0;
         let submissions =
             (start..start + count).map(|number| self.log.submit(entry(&body(number))));
         for result in futures::future::join_all(submissions).await {

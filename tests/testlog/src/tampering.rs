@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,7 +16,7 @@ use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
-use tlog::{Edge, Hash, HashRange, TreeHead};
+use tlog::{Edge, HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::entry;
@@ -137,10 +138,10 @@ fn flipped(bytes: &Bytes) -> Bytes {
     bytes.into()
 }
 
-fn flipped_hash(hash: Hash) -> Hash {
-    let mut hash = hash;
-    hash.0[31] ^= 0x80;
-    hash
+fn flipped_hash<H: From<[u8; 32]> + AsRef<[u8]>>(hash: H) -> H {
+    let mut bytes: [u8; 32] = hash.as_ref().try_into().unwrap();
+    bytes[31] ^= 0x80;
+    bytes.into()
 }
 
 #[async_trait]
@@ -189,21 +190,24 @@ impl LogStore for Tampering {
         self.inner.find(log, dedup_hashes).await
     }
 
-    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+    async fn find_leaf(
+        &self,
+        log: LogId,
+        leaf_hash: &LeafHash,
+    ) -> Result<Option<LeafIndex>, StoreError> {
         self.inner.find_leaf(log, leaf_hash).await
     }
 
     async fn entries(
         &self,
         log: LogId,
-        start: u64,
-        end: u64,
+        range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         self.read_error()?;
-        let mut rows = self.inner.entries(log, start, end).await?;
-        rows.retain(|row| !self.lies(Lie::Missing(row.index)));
+        let mut rows = self.inner.entries(log, range).await?;
+        rows.retain(|row| !self.lies(Lie::Missing(row.index.0)));
         for row in &mut rows {
-            let index = row.index;
+            let index = row.index.0;
             if self.lies(Lie::Body(index)) {
                 row.body = flipped(&row.body);
             }
@@ -224,7 +228,7 @@ impl LogStore for Tampering {
         Ok(rows)
     }
 
-    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
         let hashes = self.inner.hashes(log, range).await?;
         let lie = |index, hash| {
             if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(hash) } else { hash }
@@ -232,10 +236,10 @@ impl LogStore for Tampering {
         Ok((range.start..).zip(hashes).map(|(index, hash)| lie(index, hash)).collect())
     }
 
-    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+    async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError> {
         let head = self.inner.tree_head(log, size).await?;
         Ok(head.map(|head| {
-            if self.lies(Lie::TreeHead(size)) {
+            if self.lies(Lie::TreeHead(size.0)) {
                 TreeHead { root: flipped_hash(head.root), ..head }
             } else {
                 head
@@ -260,12 +264,16 @@ impl LogStore for Tampering {
         keys: &[IndexKey],
         match_all: bool,
         limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<LeafIndex>, StoreError> {
         self.read_error()?;
         self.inner.search(log, keys, match_all, limit).await
     }
 
-    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+    async fn leaf_hashes(
+        &self,
+        log: LogId,
+        indexes: &[LeafIndex],
+    ) -> Result<Vec<LeafHash>, StoreError> {
         self.read_error()?;
         self.inner.leaf_hashes(log, indexes).await
     }

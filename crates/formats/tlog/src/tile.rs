@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{Hash, root_of};
+use crate::{NodeHash, TreeSize, root_of};
 
 /// Hashes of a full tile.
 pub const TILE_WIDTH: u64 = 256;
@@ -24,19 +24,19 @@ pub struct TileId {
 
 /// Root of a full tile, which is the stored hash `index` of the level above.
 #[must_use]
-pub fn tile_root(hashes: &[Hash; 256]) -> Hash {
+pub fn tile_root(hashes: &[NodeHash; 256]) -> NodeHash {
     root_of(hashes)
 }
 
 /// How many perfect subtrees of 256^`level` leaves a tree of `size` leaves has: the stored hashes of that level.
 #[must_use]
-pub fn complete_subtrees(size: u64, level: u8) -> u64 {
-    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
+pub fn complete_subtrees(size: TreeSize, level: u8) -> u64 {
+    size.0.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }
 
 /// Tiles that become full when a tree grows from `old_size` to `new_size` leaves, by level, then index.
 #[must_use]
-pub fn completed_tiles(old_size: u64, new_size: u64) -> Vec<TileId> {
+pub fn completed_tiles(old_size: TreeSize, new_size: TreeSize) -> Vec<TileId> {
     let mut tiles = Vec::new();
     for level in 0..=MAX_LEVEL {
         let full = |size| complete_subtrees(size, level + 1);
@@ -211,11 +211,11 @@ mod tests {
     #[test]
     fn completes_tiles_exactly_when_they_fill() {
         let tile = |level, index| TileId { level, index };
-        assert_eq!(completed_tiles(0, 255), []);
-        assert_eq!(completed_tiles(255, 256), [tile(0, 0)]);
-        assert_eq!(completed_tiles(256, 256), []);
-        assert_eq!(completed_tiles(256, 770), [tile(0, 1), tile(0, 2)]);
-        assert_eq!(completed_tiles(65_535, 65_536), [tile(0, 255), tile(1, 0)]);
+        assert_eq!(completed_tiles(TreeSize(0), TreeSize(255)), []);
+        assert_eq!(completed_tiles(TreeSize(255), TreeSize(256)), [tile(0, 0)]);
+        assert_eq!(completed_tiles(TreeSize(256), TreeSize(256)), []);
+        assert_eq!(completed_tiles(TreeSize(256), TreeSize(770)), [tile(0, 1), tile(0, 2)]);
+        assert_eq!(completed_tiles(TreeSize(65_535), TreeSize(65_536)), [tile(0, 255), tile(1, 0)]);
     }
 
     #[test]

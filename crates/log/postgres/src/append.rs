@@ -21,7 +21,7 @@ pub(crate) async fn append<'b>(
 ) -> Result<Plan<'b>, StoreError> {
     let state = read::lock_state(connection, log).await?;
     state.admit(batch)?;
-    let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
+    let head = read::tree_head(connection, log, from_u64("size of the log", state.size.0)?).await?;
     let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
     let known = read::find(connection, log, &dedup_hashes).await?;
 
@@ -60,9 +60,9 @@ async fn write(
     let (old, new) = (plan.old_head(), plan.new_head());
     let advanced = sqlx::query(WRITE)
         .bind(log.0)
-        .bind(from_u64("size of the log", old.size)?)
+        .bind(from_u64("size of the log", old.size.0)?)
         .bind(old.root.as_ref())
-        .bind(from_u64("size of the log", new.size)?)
+        .bind(from_u64("size of the log", new.size.0)?)
         .bind(new.root.as_ref())
         .bind(plan.new_edge().to_bytes())
         .bind(from_u64("integration time", plan.integrated_at())?)
@@ -145,7 +145,7 @@ impl<'p> Rows<'p> {
             rows.body.push(&entry.body);
             rows.extra.push(&entry.extra);
             if !entry.timestamp_signature.is_empty() {
-                rows.set_idx.push(from_u64("index of an entry", index)?);
+                rows.set_idx.push(from_u64("index of an entry", index.0)?);
                 rows.set_sig.push(&entry.timestamp_signature);
             }
         }
@@ -158,7 +158,7 @@ impl<'p> Rows<'p> {
         for row in plan.index_rows() {
             rows.key_type.push(row.kind);
             rows.key.push(row.key);
-            rows.key_idx.push(from_u64("index of an entry", row.index)?);
+            rows.key_idx.push(from_u64("index of an entry", row.index.0)?);
         }
         Ok(rows)
     }
@@ -212,12 +212,12 @@ pub(crate) async fn put_checkpoint(
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
     let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
-    let column = from_u64("size of the log", size)?;
+    let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
             what: "tree heads",
-            start: size,
-            end: size.saturating_add(1),
+            start: size.0,
+            end: size.0.saturating_add(1),
         });
     }
     sqlx::query("INSERT INTO log.checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")

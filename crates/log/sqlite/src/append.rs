@@ -22,7 +22,7 @@ pub(crate) async fn append<'b>(
 ) -> Result<Plan<'b>, StoreError> {
     let state = read::state(connection, log).await?;
     state.admit(batch)?;
-    let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
+    let head = read::tree_head(connection, log, from_u64("size of the log", state.size.0)?).await?;
     let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
     let known = read::find(connection, log, &dedup_hashes).await?;
 
@@ -45,10 +45,10 @@ async fn insert_rows(
     plan: &Plan<'_>,
 ) -> Result<(), StoreError> {
     let at = from_u64("integration time", plan.integrated_at())?;
-    from_u64("size of the log", plan.new_head().size)?;
+    from_u64("size of the log", plan.new_head().size.0)?;
     let entries: Vec<(i64, &NewEntry)> = plan
         .indexed()
-        .map(|(index, entry)| Ok((from_u64("index", index)?, entry)))
+        .map(|(index, entry)| Ok((from_u64("index", index.0)?, entry)))
         .collect::<Result<_, _>>()?;
 
     ENTRY
@@ -83,7 +83,7 @@ async fn advance(
     plan: &Plan<'_>,
 ) -> Result<(), StoreError> {
     let (old, new) = (plan.old_head(), plan.new_head());
-    let new_size = from_u64("size of the log", new.size)?;
+    let new_size = from_u64("size of the log", new.size.0)?;
     let at = from_u64("integration time", plan.integrated_at())?;
     sqlx::query("INSERT INTO tree_head (log_id, size, root, at) VALUES ($1, $2, $3, $4)")
         .bind(log.0)
@@ -98,7 +98,7 @@ async fn advance(
          WHERE log_id = $1 AND size = $2 AND root = $3",
     )
     .bind(log.0)
-    .bind(from_u64("size of the log", old.size)?)
+    .bind(from_u64("size of the log", old.size.0)?)
     .bind(old.root.as_ref())
     .bind(new_size)
     .bind(new.root.as_ref())
@@ -169,12 +169,12 @@ pub(crate) async fn put_checkpoint(
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
     let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
-    let column = from_u64("size of the log", size)?;
+    let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
             what: "tree heads",
-            start: size,
-            end: size.saturating_add(1),
+            start: size.0,
+            end: size.0.saturating_add(1),
         });
     }
     sqlx::query("INSERT INTO checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
@@ -253,7 +253,7 @@ fn bind_tile(query: Query<'static>, log: LogId, tile: &FullTile) -> Query<'stati
 }
 
 fn bind_index_row(query: Query<'static>, log: LogId, row: &IndexRow) -> Query<'static> {
-    let idx = i64::try_from(row.index).unwrap_or(i64::MAX);
+    let idx = i64::try_from(row.index.0).unwrap_or(i64::MAX);
     query.bind(log.0).bind(row.kind).bind(row.key.as_str()).bind(idx)
 }
 

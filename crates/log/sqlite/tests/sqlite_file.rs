@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use tlog::TreeSize;
 
 use bytes::Bytes;
 use sqlite::SqliteLogStore;
@@ -38,7 +39,7 @@ fn batch(numbers: std::ops::Range<u64>) -> Batch {
             index_keys: Vec::new(),
         }
     };
-    Batch { entries: numbers.map(entry).collect(), now: 100, minimum_size: 0 }
+    Batch { entries: numbers.map(entry).collect(), now: 100, minimum_size: TreeSize(0) }
 }
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn keeps_everything_over_a_restart_with_and_without_farewell() {
     for restart in 0..4 {
         let store = SqliteLogStore::open(&path).await.unwrap();
         let log = log(&store).await;
-        assert_eq!(store.state(log).await.unwrap().edge.size(), restart * 200);
+        assert_eq!(store.state(log).await.unwrap().edge.size(), TreeSize(restart * 200));
         store.append(log, &batch(restart * 200..(restart + 1) * 200)).await.unwrap();
         if restart % 2 == 0 {
             store.close().await;
@@ -92,7 +93,7 @@ async fn a_killed_process_gives_up_its_lock_and_loses_nothing() {
 
     let store = SqliteLogStore::open(&path).await.unwrap();
     let log = log(&store).await;
-    let size = store.state(log).await.unwrap().edge.size();
+    let size = store.state(log).await.unwrap().edge.size().0;
     assert!(
         size >= *acknowledged.last().unwrap() && size.is_multiple_of(10),
         "{size} after {acknowledged:?}"

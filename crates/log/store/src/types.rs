@@ -1,7 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use tlog::{Edge, Hash};
+use tlog::{Edge, LeafHash, LeafIndex, TreeSize};
 
 use crate::EntryRefused;
 
@@ -80,8 +80,14 @@ pub struct LogRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupHash(pub [u8; 32]);
 
-impl From<Hash> for DedupHash {
-    fn from(leaf_hash: Hash) -> Self {
+impl From<[u8; 32]> for DedupHash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<LeafHash> for DedupHash {
+    fn from(leaf_hash: LeafHash) -> Self {
         Self(leaf_hash.0)
     }
 }
@@ -108,7 +114,7 @@ pub const MAX_INDEX_KEY_LEN: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// SHA-256(0x00 || body), RFC 6962 §2.1.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
     /// What makes it a duplicate.
     pub dedup_hash: DedupHash,
     /// Kind for people and statistics, like `hashedrekord`.
@@ -172,14 +178,14 @@ pub struct Batch {
     /// The writer's clock, Unix seconds.
     pub now: u64,
     /// Highest size this process has seen; a smaller log is a [`crate::StoreError::Rollback`].
-    pub minimum_size: u64,
+    pub minimum_size: TreeSize,
 }
 
 /// Where an entry of a batch is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// Unix seconds; never goes down from index to index.
     pub integrated_at: u64,
     /// False when an equal entry was already there, or earlier in the same batch.
@@ -194,7 +200,7 @@ pub struct Appended {
     /// The tree's right edge after; equal to `before` when nothing was fresh.
     pub after: Edge,
     /// Leaf hashes of the fresh entries, from index `before.size()`.
-    pub fresh_leaves: Vec<Hash>,
+    pub fresh_leaves: Vec<LeafHash>,
     /// One for each entry of the batch, in its order.
     pub placements: Vec<Placement>,
 }
@@ -214,7 +220,7 @@ pub struct LogState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedCheckpoint<'a> {
     /// Size of the tree that it is of.
-    pub size: u64,
+    pub size: TreeSize,
     /// The signed note.
     pub note: &'a str,
     /// When it was signed, Unix seconds.
@@ -224,10 +230,10 @@ pub struct SignedCheckpoint<'a> {
 /// An entry read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// As appended; a reader that must be sure computes it from the body.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
     /// As appended.
     pub dedup_hash: DedupHash,
     /// Unix seconds.
@@ -245,10 +251,10 @@ pub struct StoredEntry {
 /// A known entry, without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// Its leaf hash.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
     /// Unix seconds.
     pub integrated_at: u64,
 }

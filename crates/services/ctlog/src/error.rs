@@ -5,6 +5,7 @@ use ct::SctError;
 use engine::{ReadError, SubmitError};
 use service::{Overloaded, SignError};
 use thiserror::Error;
+use tlog::LeafIndex;
 use x509::SubmissionError;
 
 /// Why the CT log did not do what it was asked, sorted by whose fault it is.
@@ -41,7 +42,7 @@ pub enum CtError {
     #[error("the stored SCT of entry {index} is damaged; run fsck")]
     SctDamaged {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
 }
 

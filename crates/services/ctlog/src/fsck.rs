@@ -4,7 +4,7 @@ use crypto::PublicKey;
 use ct::TimestampedEntry;
 use engine::EntryRules;
 use store::{DedupHash, StoredEntry};
-use tlog::Hash;
+use tlog::LeafHash;
 
 use crate::service::dedup_hash;
 
@@ -13,7 +13,7 @@ use crate::service::dedup_hash;
 pub struct CtRules;
 
 impl EntryRules for CtRules {
-    fn dedup_hash(&self, body: &[u8], _leaf_hash: Hash) -> Option<DedupHash> {
+    fn dedup_hash(&self, body: &[u8], _leaf_hash: LeafHash) -> Option<DedupHash> {
         TimestampedEntry::of_leaf(body).map(|leaf| dedup_hash(&leaf.entry))
     }
 

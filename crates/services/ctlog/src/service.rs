@@ -89,14 +89,14 @@ impl CtLog {
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
             tracing::debug!(
-                log.leaf_index = integrated.index,
+                log.leaf_index = integrated.index.0,
                 ct.timestamp_ms = sct.timestamp_ms,
                 "an SCT is kept"
             );
             return Ok(sct);
         }
         let index = integrated.index;
-        let rows = inner.log.entries(index, index + 1).await?;
+        let rows = inner.log.entries(index.alone()).await?;
         let row = rows.into_iter().next().ok_or(CtError::SctDamaged { index })?;
         self.stored_sct(row, submission).await
     }

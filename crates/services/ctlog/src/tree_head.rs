@@ -8,7 +8,7 @@ use std::sync::{
 use ct::{SignedTreeHead, TimestampedEntry, UnsignedTreeHead};
 use engine::{Log, ReadError};
 use service::{KeyUse, Record, SigningKey};
-use tlog::TreeHead;
+use tlog::{LeafIndex, TreeHead, TreeSize};
 use tokio::sync::OnceCell;
 
 use crate::CtError;
@@ -48,7 +48,7 @@ impl TreeHeads {
         let sign = async || {
             let latest_ms = latest_sct_ms(log, head.size).await?;
             let timestamp_ms = self.not_before(now_ms.max(latest_ms));
-            let unsigned = UnsignedTreeHead::new(timestamp_ms, head.size, head.root.0);
+            let unsigned = UnsignedTreeHead::new(timestamp_ms, head.size.0, head.root.0);
             let origin = log.record().spec.origin.clone();
             let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp_ms }).await?;
             Ok::<_, CtError>(Arc::new(signed))
@@ -87,7 +87,7 @@ impl Record for OfTreeHead {
             target: "audit",
             {
                 log.origin = %origin,
-                log.size = head.size,
+                log.size = head.size.0,
                 log.root = %head.root,
                 ct.timestamp_ms = timestamp_ms,
                 key.id = key_id,
@@ -100,8 +100,8 @@ impl Record for OfTreeHead {
 /// No SCT of a tree of that size has a later time, but for other replicas' clocks within a second.
 ///
 /// This process may have been started after the clock went back, or another replica's clock may be ahead.
-async fn latest_sct_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
-    let rows = log.entries(size.saturating_sub(1), size).await?;
+async fn latest_sct_ms(log: &Log, size: TreeSize) -> Result<u64, ReadError> {
+    let rows = log.entries(LeafIndex(size.0.saturating_sub(1))..size.end()).await?;
     Ok(rows.last().map_or(0, |row| {
         // It never goes down from entry to entry, and no SCT was made after its entry was integrated.
         let integrated_ms = row.integrated_at.saturating_mul(1000);

@@ -71,7 +71,7 @@ impl Running {
     }
 
     fn size(&self) -> u64 {
-        self.log.checkpoint().head.size
+        self.log.checkpoint().head.size.0
     }
 }
 
@@ -320,7 +320,7 @@ impl Service for Sets {
         let proposed = json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
             "data": {"hash": {
                 "algorithm": "sha256",
-                "value": tlog::Hash(crypto::sha256(artifact.as_bytes())).to_string()
+                "value": hex::encode(crypto::sha256(artifact.as_bytes()))
             }},
             "signature": {
                 "content": base64_of(key.sign_now(artifact.as_bytes()).unwrap()),

@@ -16,6 +16,7 @@ mod set;
 mod statement;
 mod verifier;
 
+use tlog::LeafIndex;
 use wire::Base64;
 
 use self::proposed::Proposed;
@@ -89,7 +90,7 @@ pub fn set_payload(
     body: &[u8],
     integrated_time: u64,
     log_id: &[u8; 32],
-    log_index: u64,
+    log_index: LeafIndex,
 ) -> Vec<u8> {
     let (body, log_id) = (Base64::from(body), hex::encode(log_id));
     format!(

@@ -1,4 +1,5 @@
 use crypto::{PublicKey, SignatureError, Unsigned};
+use tlog::LeafIndex;
 
 use super::set_payload;
 
@@ -11,7 +12,7 @@ pub struct UnsignedSet {
 impl UnsignedSet {
     /// Prepares the SET of the entry of `body`; units as for [`set_payload`].
     #[must_use]
-    pub fn new(body: &[u8], integrated_time: u64, log_id: &[u8; 32], log_index: u64) -> Self {
+    pub fn new(body: &[u8], integrated_time: u64, log_id: &[u8; 32], log_index: LeafIndex) -> Self {
         Self { payload: set_payload(body, integrated_time, log_id, log_index) }
     }
 }

@@ -9,7 +9,7 @@ use entry::{
     rekor1::{EntryId, Options, set_payload, verify_proposed},
 };
 use serde_json::{Value, json};
-use tlog::{Hash, SignedNote, verify_inclusion};
+use tlog::{LeafIndex, NodeHash, SignedNote, verify_inclusion};
 use wire::{Base64, bundle::TransparencyLogEntry, trust::TrustedRoot};
 
 use super::{
@@ -205,7 +205,7 @@ fn sets_sign_the_payload_of_the_rebuilt_body() {
         let Some(set) = &golden.entry.inclusion_promise else { return false };
         let time = u64::try_from(golden.entry.integrated_time).unwrap();
         let index = u64::try_from(golden.entry.log_index).unwrap();
-        let payload = set_payload(verified.body(), time, &golden.log_id(), index);
+        let payload = set_payload(verified.body(), time, &golden.log_id(), LeafIndex(index));
         let key = &keys[&golden.log_id()];
         key.verify(&payload, set.signed_entry_timestamp.as_slice()).expect(&golden.name);
         true
@@ -223,10 +223,10 @@ fn rebuilt_leaves_are_in_the_trees_of_signed_checkpoints() {
         let checkpoint =
             note.verified_checkpoint(key, host, &key.spki_sha256()).expect(&golden.name);
         let proof = golden.entry.inclusion_proof.as_ref().unwrap();
-        let path: Vec<Hash> =
+        let path: Vec<NodeHash> =
             proof.hashes.iter().map(|hash| hash.as_slice().try_into().unwrap()).collect();
         let index = u64::try_from(proof.log_index).unwrap();
-        verify_inclusion(&verified.leaf_hash(), index, &path, &checkpoint.head).unwrap();
+        verify_inclusion(&verified.leaf_hash(), LeafIndex(index), &path, &checkpoint.head).unwrap();
 
         let tree_id: i64 = checkpoint.origin.rsplit_once(" - ").unwrap().1.parse().unwrap();
         let id = EntryId { tree_id: Some(tree_id), leaf_hash: verified.leaf_hash() };

@@ -56,9 +56,9 @@ impl Log {
         let bytes = body.to_string().into_bytes();
         let key = self.0.public_key();
         let log_id = key.spki_sha256();
-        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, 7);
-        let root = tlog::leaf_hash(&bytes);
-        let head = tlog::TreeHead { size: 1, root };
+        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, tlog::LeafIndex(7));
+        let root = tlog::leaf_hash(&bytes).into();
+        let head = tlog::TreeHead { size: tlog::TreeSize(1), root };
         let checkpoint =
             tlog::Checkpoint { origin: origin.to_owned(), head, extensions: Vec::new() };
         let name = origin.split(' ').next().unwrap().to_owned();
@@ -323,7 +323,7 @@ pub(crate) fn rekor2_bundle(signer: &LocalSigner) -> (Value, Value) {
     let verifier = entry::rekor2::Verifier::from_public_key(signer.public_key());
     let body = entry::rekor2::canonical_body(&sha256(ARTIFACT), &signature, &verifier);
     let key = log.0.public_key();
-    let head = tlog::TreeHead { size: 1, root: tlog::leaf_hash(&body) };
+    let head = tlog::TreeHead { size: tlog::TreeSize(1), root: tlog::leaf_hash(&body).into() };
     let origin = "localhost".to_owned();
     let checkpoint = tlog::Checkpoint { origin: origin.clone(), head, extensions: Vec::new() };
     let unsigned = tlog::UnsignedCheckpoint::new(&checkpoint, origin, key.spki_sha256());

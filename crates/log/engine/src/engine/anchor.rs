@@ -77,8 +77,8 @@ impl Anchor {
         first: &PublishedCheckpoint,
     ) -> Result<(), StartError> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        if self.signed.is_none() && first.head.size > 0 {
-            tracing::warn!(log.name = %log.spec.name, file = %file.display(), log.size = first.head.size,
+        if self.signed.is_none() && first.head.size.0 > 0 {
+            tracing::warn!(log.name = %log.spec.name, file = %file.display(), log.size = first.head.size.0,
                 "no checkpoint of this log was kept here: should its database be an old copy, nobody notices");
         }
         self.keep(first).await.map_err(|source| StartError::CheckpointFile { file, source })

@@ -9,7 +9,7 @@ use service::{Clock, SignError};
 use store::{
     Appended, Batch, DedupHash, Found, LogRecord, LogStore, NewEntry, Placement, StoreError,
 };
-use tlog::{BatchTree, Edge, Hash};
+use tlog::{BatchTree, Edge, LeafIndex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use super::{
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
     queue::{Pending, Queue},
-    recheck,
+    recheck::{self, Written},
 };
 use crate::{RecheckError, StopReason, SubmitError};
 
@@ -142,9 +142,9 @@ impl Batcher {
 
         let checkpoint = self.sign().await?;
         metrics::counter!("countersign_log_entries_total", "log" => self.name())
-            .increment(tree.head().size - tree.before().size());
+            .increment(tree.head().size.0 - tree.before().size().0);
         metrics::gauge!("countersign_log_size", "log" => self.name())
-            .set(gauge_value(tree.head().size));
+            .set(gauge_value(tree.head().size.0));
         let sequenced = |placement| Sequenced {
             placement,
             tree: Arc::clone(&tree),
@@ -240,7 +240,7 @@ impl Batcher {
             .zip(&found)
             .map(|(entry, found)| {
                 // Entries of a batch are placed in order, so an index that does not grow is a twin.
-                let fresh = found.index >= self.confirmed.size()
+                let fresh = !self.confirmed.size().contains(found.index)
                     && found.leaf_hash == entry.leaf_hash
                     && last_fresh.is_none_or(|last| found.index > last);
                 if fresh {
@@ -258,23 +258,28 @@ impl Batcher {
         if found < expected {
             return Err(stopped(StopReason::Rollback { expected, found }));
         }
-        let written: Vec<(u64, Hash)> = batch
+        let written: Vec<Written> = batch
             .entries
             .iter()
             .zip(&settled.placements)
             .filter(|(_, placement)| placement.fresh)
-            .map(|(entry, placement)| (placement.index, entry.leaf_hash))
+            .map(|(entry, placement)| Written {
+                index: placement.index,
+                leaf_hash: entry.leaf_hash,
+            })
             .collect();
-        if let Some((index, _)) = written.iter().find(|(index, _)| *index < expected) {
-            return Err(stopped(StopReason::RowMissing { expected: *index, found: expected }));
+        if let Some(misplaced) = written.iter().find(|row| expected.contains(row.index)) {
+            let (expected, found) = (misplaced.index, expected.end());
+            return Err(stopped(StopReason::RowMissing { expected, found }));
         }
         let (store, log) = (self.store.as_ref(), self.log.id);
         // Other replicas may have written any number of entries meanwhile: in steps, so that
         // neither memory nor the time of one read grows with it. The last step sees the root.
         let mut reached = self.confirmed.clone();
         let last_step = recheck::ROWS_PER_READ.max(written.len() as u64);
-        while found - reached.size() > last_step {
-            let rows = reached.size()..reached.size() + recheck::ROWS_PER_READ;
+        while found.0 - reached.size().0 > last_step {
+            let start = reached.size().end();
+            let rows = start..LeafIndex(start.0 + recheck::ROWS_PER_READ);
             let read = || recheck::read_leaves(store, log, rows.clone(), &written);
             for leaf in self.read_back(read).await? {
                 reached.push(leaf);

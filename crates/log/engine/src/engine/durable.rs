@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use store::{Batch, LogId, LogStore, StoreError};
-use tlog::Edge;
+use tlog::{Edge, TreeSize};
 
 /// The log's right edge, durable wherever the store has to have it.
 ///
@@ -20,7 +20,7 @@ pub(super) async fn durable_edge(
     store: &dyn LogStore,
     log: LogId,
     now: u64,
-    minimum_size: u64,
+    minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     tokio::time::timeout(COMMIT_TIME, committed_edge(store, log, now, minimum_size))
         .await
@@ -34,7 +34,7 @@ async fn committed_edge(
     store: &dyn LogStore,
     log: LogId,
     now: u64,
-    minimum_size: u64,
+    minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     let nothing = Batch { entries: Vec::new(), now, minimum_size };
     match store.append(log, &nothing).await {

@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc};
 use crypto::{PublicKey, Signer};
 use service::{Clock, CpuPool, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
-use tlog::{Hash, TreeHead, verify_inclusion};
+use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -132,18 +132,18 @@ pub struct PublishedCheckpoint {
 /// Where a submitted entry is, and the proof of it.
 #[derive(Clone, Debug)]
 pub struct Integrated {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// Unix seconds.
     pub integrated_at: u64,
     /// Inclusion proof in the tree of `checkpoint`.
-    pub path: Vec<Hash>,
+    pub path: Vec<NodeHash>,
     /// A checkpoint that covers the entry.
     pub checkpoint: Arc<PublishedCheckpoint>,
     /// False when an equal entry was there before.
     pub fresh: bool,
     /// Leaf hash of the entry that is in the log; a duplicate's may differ from the submitted one.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
 }
 
 impl Log {
@@ -265,7 +265,7 @@ impl Log {
         &self,
         sequenced: Sequenced,
         dedup_hash: DedupHash,
-        submitted: Hash,
+        submitted: LeafHash,
     ) -> Result<Integrated, SubmitError> {
         let Sequenced { placement, tree, checkpoint } = sequenced;
         let (index, head) = (placement.index, checkpoint.head);
@@ -279,7 +279,7 @@ impl Log {
             None => self.inclusion_path(index, head.size).await.map_err(unavailable)?,
         };
         if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
-            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index,
+            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index.0,
                 "a proof from stored hashes does not verify; run fsck");
             return Err(SubmitError::ProofInvalid { index });
         }
@@ -293,8 +293,8 @@ impl Log {
         })
     }
 
-    async fn stored_leaf_hash(&self, index: u64) -> Result<Hash, SubmitError> {
-        let rows = self.entries(index, index + 1).await.map_err(unavailable)?;
+    async fn stored_leaf_hash(&self, index: LeafIndex) -> Result<LeafHash, SubmitError> {
+        let rows = self.entries(index.alone()).await.map_err(unavailable)?;
         rows.first().map(|row| row.leaf_hash).ok_or(SubmitError::ProofInvalid { index })
     }
 }
@@ -324,9 +324,10 @@ fn check_tiles(spec: &LogSpec, tiles: Option<&TilesSigner>) -> Result<(), StartE
 fn unavailable(error: ReadError) -> SubmitError {
     match error {
         ReadError::Store(source) => SubmitError::Unavailable(Arc::new(source)),
-        ReadError::BeyondCheckpoint { asked: index, .. } | ReadError::Damaged { index } => {
-            SubmitError::ProofInvalid { index }
+        ReadError::BeyondCheckpoint { asked, .. } => {
+            SubmitError::ProofInvalid { index: asked.end() }
         }
+        ReadError::Damaged { index } => SubmitError::ProofInvalid { index },
         ReadError::Proof(_) => died(),
     }
 }

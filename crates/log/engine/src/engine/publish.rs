@@ -100,7 +100,7 @@ impl Record for OfCheckpoint {
         let Checkpoint { origin, head, .. } = &self.0;
         tracing::debug!(
             target: "audit",
-            { log.origin = %origin, log.size = head.size, log.root = %head.root, key.id = key_id },
+            { log.origin = %origin, log.size = head.size.0, log.root = %head.root, key.id = key_id },
             "{step} a checkpoint"
         );
     }

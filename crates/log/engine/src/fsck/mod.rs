@@ -6,7 +6,10 @@ mod rules;
 use crypto::PublicKey;
 use store::{LogId, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
-use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
+use tlog::{
+    Edge, HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH, TreeHead, TreeSize, leaf_hash,
+    tile_root,
+};
 
 pub use self::{
     finding::Finding,
@@ -36,15 +39,15 @@ pub async fn fsck(
         check.find(Finding::TreeId { tree_id, origin });
     }
     let mut start = 0;
-    while start < state.edge.size() && check.complete {
-        let end = state.edge.size().min(start + TILE_WIDTH);
+    while start < state.edge.size().0 && check.complete {
+        let end = state.edge.size().0.min(start + TILE_WIDTH);
         check.entries(start, end).await?;
         start = end;
     }
     check.edge(&state.edge);
     check.end().await?;
     let last_time = check.last_time;
-    if check.complete && state.edge.size() > 0 && state.last_time != last_time {
+    if check.complete && state.edge.size() > TreeSize(0) && state.last_time != last_time {
         check.find(Finding::LastTime { stored: state.last_time, found: last_time });
     }
     Ok(check.report)
@@ -100,7 +103,7 @@ struct Check<'a> {
 #[derive(Default)]
 struct Level {
     tiles: u64,
-    hashes: Vec<Hash>,
+    hashes: Vec<NodeHash>,
 }
 
 impl<'a> Check<'a> {
@@ -135,18 +138,18 @@ impl<'a> Check<'a> {
     async fn entries(&mut self, start: u64, end: u64) -> Result<(), FsckError> {
         let rows = self.rows(start, end).await?;
         let mut leaves = Vec::new();
-        for (index, row) in (start..end).zip(&rows) {
+        for (index, row) in (start..end).map(LeafIndex).zip(&rows) {
             if row.index != index {
                 break;
             }
-            leaves.push(self.entry(row));
+            leaves.push(self.entry(row).into());
             self.edge.push(leaf_hash(&row.body));
-            self.tree_head(index + 1 == self.report.stored.size).await?;
+            self.tree_head(index.next() == self.report.stored.size.end()).await?;
         }
         let found = start + leaves.len() as u64;
         if found != end {
             self.complete = false;
-            self.find(Finding::EntryMissing { index: found });
+            self.find(Finding::EntryMissing { index: LeafIndex(found) });
             return Ok(());
         }
         self.duplicates(&rows).await?;
@@ -156,14 +159,14 @@ impl<'a> Check<'a> {
 
     /// The rows from `start` to `end`, or to the first one that cannot be read.
     async fn rows(&self, start: u64, end: u64) -> Result<Vec<StoredEntry>, FsckError> {
-        match self.store.entries(self.log, start, end).await {
+        match self.store.entries(self.log, LeafIndex(start)..LeafIndex(end)).await {
             Ok(rows) => return Ok(rows),
             Err(StoreError::Corrupt { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let mut rows = Vec::new();
-        for index in start..end {
-            match self.store.entries(self.log, index, index + 1).await {
+        for index in (start..end).map(LeafIndex) {
+            match self.store.entries(self.log, index.alone()).await {
                 Ok(row) if !row.is_empty() => rows.extend(row),
                 Ok(_) | Err(StoreError::Corrupt { .. }) => break,
                 Err(error) => return Err(error.into()),
@@ -173,7 +176,7 @@ impl<'a> Check<'a> {
     }
 
     /// Checks one row by itself and gives the leaf hash of its body.
-    fn entry(&mut self, row: &StoredEntry) -> Hash {
+    fn entry(&mut self, row: &StoredEntry) -> LeafHash {
         let (index, stored, computed) = (row.index, row.leaf_hash, leaf_hash(&row.body));
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
@@ -224,7 +227,7 @@ impl<'a> Check<'a> {
     }
 
     /// Adds the hashes of a tile to its level, and of each tile that becomes full to the level above.
-    async fn grow(&mut self, level: u8, hashes: Vec<Hash>) -> Result<(), FsckError> {
+    async fn grow(&mut self, level: u8, hashes: Vec<NodeHash>) -> Result<(), FsckError> {
         let (mut level, mut hashes) = (level, hashes);
         loop {
             let at = usize::from(level);
@@ -233,7 +236,9 @@ impl<'a> Check<'a> {
             }
             let Some(here) = self.levels.get_mut(at) else { return Ok(()) };
             here.hashes.append(&mut hashes);
-            let Ok(tile) = <&[Hash; 256]>::try_from(here.hashes.as_slice()) else { return Ok(()) };
+            let Ok(tile) = <&[NodeHash; 256]>::try_from(here.hashes.as_slice()) else {
+                return Ok(());
+            };
             let (root, index) = (tile_root(tile), here.tiles);
             let full = std::mem::take(&mut here.hashes);
             here.tiles += 1;
@@ -248,7 +253,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    async fn compare(&mut self, level: u8, start: u64, right: &[Hash]) -> Result<(), FsckError> {
+    async fn compare(
+        &mut self,
+        level: u8,
+        start: u64,
+        right: &[NodeHash],
+    ) -> Result<(), FsckError> {
         let end = start + right.len() as u64;
         let stored = match self.store.hashes(self.log, HashRange { level, start, end }).await {
             Ok(stored) if stored.len() == right.len() => stored,
@@ -269,11 +279,11 @@ impl<'a> Check<'a> {
 
     /// Checks that nothing follows the last entry, unless the log grew meanwhile.
     async fn end(&mut self) -> Result<(), FsckError> {
-        let index = self.report.stored.size;
-        if self.store.entries(self.log, index, index + 1).await?.is_empty() {
+        let index = self.report.stored.size.end();
+        if self.store.entries(self.log, index.alone()).await?.is_empty() {
             return Ok(());
         }
-        if self.store.state(self.log).await?.edge.size() <= index {
+        if !self.store.state(self.log).await?.edge.size().contains(index) {
             self.find(Finding::EntryBeyondEnd { index });
         }
         Ok(())

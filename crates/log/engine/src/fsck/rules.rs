@@ -2,7 +2,7 @@
 
 use crypto::PublicKey;
 use store::{DedupHash, LogSpec, StoredEntry};
-use tlog::Hash;
+use tlog::LeafHash;
 
 /// What a protocol says of its log and of each entry; the tree above them is the same for all.
 ///
@@ -15,7 +15,7 @@ pub trait EntryRules: Send + Sync {
 
     /// By what an entry with this body, of this leaf hash, is known when it comes again; `None` for a
     /// body that is none.
-    fn dedup_hash(&self, _body: &[u8], leaf_hash: Hash) -> Option<DedupHash> {
+    fn dedup_hash(&self, _body: &[u8], leaf_hash: LeafHash) -> Option<DedupHash> {
         Some(leaf_hash.into())
     }
 

@@ -1,7 +1,7 @@
 //! Where entries go, and what is refused.
 
 use bytes::Bytes;
-use tlog::{Edge, MAX_ENTRY_LEN, TreeHead};
+use tlog::{Edge, LeafIndex, MAX_ENTRY_LEN, TreeHead, TreeSize};
 
 use super::{Database, Fixture, batch, entry, spec};
 use crate::{Batch, LogId, LogKind, LogSpec, MAX_BATCH_ENTRIES, StoreError};
@@ -10,9 +10,9 @@ pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
     let Fixture { store, log } = Fixture::new(database).await;
     let state = store.state(log).await.unwrap();
     assert_eq!((state.edge, state.last_time, state.frozen), (Edge::default(), 0, false));
-    let head = TreeHead { size: 0, root: tlog::empty_root() };
-    assert_eq!(store.tree_head(log, 0).await.unwrap(), Some(head));
-    assert_eq!(store.entries(log, 0, 10).await.unwrap(), []);
+    let head = TreeHead { size: TreeSize(0), root: tlog::empty_root() };
+    assert_eq!(store.tree_head(log, TreeSize(0)).await.unwrap(), Some(head));
+    assert_eq!(store.entries(log, LeafIndex(0)..LeafIndex(10)).await.unwrap(), []);
     assert_eq!(store.find(log, &[entry(0).dedup_hash]).await.unwrap(), [None]);
     assert_eq!(store.find(log, &[]).await.unwrap(), []);
     assert_eq!(store.find_leaf(log, &entry(0).leaf_hash).await.unwrap(), None);
@@ -51,8 +51,10 @@ pub async fn places_entries_contiguously(database: &dyn Database) {
     for numbers in [0..1, 1..3, 3..10, 10..11] {
         let appended = fixture.append(numbers.clone()).await;
         let expected: Vec<_> = numbers.clone().map(|index| (index, 100, true)).collect();
-        let places =
-            appended.placements.iter().map(|place| (place.index, place.integrated_at, place.fresh));
+        let places = appended
+            .placements
+            .iter()
+            .map(|place| (place.index.0, place.integrated_at, place.fresh));
         assert_eq!(places.collect::<Vec<_>>(), expected);
         assert_eq!(appended.before, edge);
         for number in numbers.clone() {
@@ -77,7 +79,7 @@ pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn
     let later = Batch { now: 200, ..batch([1, 7, 8, 7, 2, 9, 8]) };
     let appended = fixture.store.append(fixture.log, &later).await.unwrap();
     let places =
-        appended.placements.iter().map(|place| (place.index, place.integrated_at, place.fresh));
+        appended.placements.iter().map(|place| (place.index.0, place.integrated_at, place.fresh));
     let expected = [
         (1, 100, false),
         (3, 200, true),
@@ -91,7 +93,7 @@ pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn
 
     let again = fixture.append([7, 1, 9]).await;
     assert_eq!(again.before, again.after);
-    assert_eq!(again.placements.iter().map(|place| place.index).collect::<Vec<_>>(), [3, 1, 5]);
+    assert_eq!(again.placements.iter().map(|place| place.index.0).collect::<Vec<_>>(), [3, 1, 5]);
     assert_eq!(fixture.check().await.len(), 6);
     // Wider than any one statement of an adapter, half of it known.
     let wide = fixture.append(0..700).await;
@@ -127,7 +129,7 @@ pub async fn refuses_a_batch_beyond_the_limit(database: &dyn Database) {
     let limit = MAX_BATCH_ENTRIES as u64;
     let refused = fixture.store.append(fixture.log, &batch(0..=limit)).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
-    assert_eq!(fixture.append(0..limit).await.after.size(), limit);
+    assert_eq!(fixture.append(0..limit).await.after.size(), TreeSize(limit));
 }
 
 pub async fn refuses_a_log_that_does_not_exist(database: &dyn Database) {
@@ -137,7 +139,7 @@ pub async fn refuses_a_log_that_does_not_exist(database: &dyn Database) {
     assert!(matches!(refused, Err(StoreError::UnknownLog { .. })), "{refused:?}");
     assert!(matches!(store.state(other).await, Err(StoreError::UnknownLog { .. })));
     assert!(matches!(store.freeze(other).await, Err(StoreError::UnknownLog { .. })));
-    assert_eq!(store.tree_head(other, 0).await.unwrap(), None);
+    assert_eq!(store.tree_head(other, TreeSize(0)).await.unwrap(), None);
 }
 
 pub async fn keeps_logs_apart(database: &dyn Database) {
@@ -147,6 +149,9 @@ pub async fn keeps_logs_apart(database: &dyn Database) {
     let appended = second.append(298..310).await;
     assert!(appended.placements.iter().all(|place| place.fresh));
     assert_eq!(second.store.find_leaf(log, &entry(0).leaf_hash).await.unwrap(), None);
-    assert_eq!(second.store.find_leaf(log, &entry(299).leaf_hash).await.unwrap(), Some(1));
+    assert_eq!(
+        second.store.find_leaf(log, &entry(299).leaf_hash).await.unwrap(),
+        Some(LeafIndex(1))
+    );
     assert_eq!((first.check().await.len(), second.check().await.len()), (300, 12));
 }

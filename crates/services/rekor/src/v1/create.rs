@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use entry::rekor1::verify_proposed;
 use store::NewEntry;
-use tlog::Hash;
+use tlog::LeafHash;
 
 use super::{ProvenEntry, Rekor1, Rekor1Error, set::SetContent};
 use crate::entries::{OnDuplicate, new_entry};
@@ -28,7 +28,7 @@ impl Rekor1 {
     pub(crate) async fn leaf_hashes_of(
         &self,
         proposals: impl Iterator<Item = Bytes>,
-    ) -> Result<Vec<Hash>, Rekor1Error> {
+    ) -> Result<Vec<LeafHash>, Rekor1Error> {
         let kinds = self.options.kinds;
         let mut leaves = Vec::new();
         for json in proposals {

@@ -16,7 +16,7 @@ use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
 use service::{CpuPool, SigningKey};
 use store::StoredEntry;
-use tlog::{Hash, leaf_hash, verify_inclusion};
+use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{error::Rekor1Error, fsck::Rekor1Rules, tree_id::tree_id};
@@ -62,13 +62,13 @@ pub struct Rekor1Options {
 /// An entry with all that v1 says of it, from one head of the log.
 #[derive(Clone, Debug)]
 pub(crate) struct ProvenEntry {
-    pub(crate) index: u64,
+    pub(crate) index: LeafIndex,
     /// Unix seconds.
     pub(crate) integrated_at: u64,
-    pub(crate) leaf_hash: Hash,
+    pub(crate) leaf_hash: LeafHash,
     pub(crate) body: Bytes,
     /// Inclusion proof in the tree of `checkpoint`.
-    pub(crate) path: Vec<Hash>,
+    pub(crate) path: Vec<NodeHash>,
     pub(crate) checkpoint: Arc<PublishedCheckpoint>,
     /// Signature over body, time, log id and index.
     pub(crate) set: Bytes,
@@ -110,7 +110,7 @@ impl Rekor1 {
         self.log.record().spec.tree_id
     }
 
-    pub(crate) fn entry_id(&self, leaf_hash: Hash) -> EntryId {
+    pub(crate) fn entry_id(&self, leaf_hash: LeafHash) -> EntryId {
         EntryId { tree_id: Some(self.tree_id()).filter(|id| *id != 0), leaf_hash }
     }
 
@@ -119,17 +119,17 @@ impl Rekor1 {
     /// Everything is read below that one head: a proof and a root of different heads do not fit.
     pub(crate) async fn entry(
         &self,
-        index: u64,
+        index: LeafIndex,
         checkpoint: &Arc<PublishedCheckpoint>,
     ) -> Result<Option<ProvenEntry>, Rekor1Error> {
         let head = checkpoint.head;
-        if index >= head.size {
+        if !head.size.contains(index) {
             return Ok(None);
         }
         let (row, path) = tokio::try_join!(self.row(index), self.path(index, head.size))?;
         let leaf_hash = leaf_hash(&row.body);
         if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
-            tracing::error!(log.name = %self.log.record().spec.name, log.leaf_index = index,
+            tracing::error!(log.name = %self.log.record().spec.name, log.leaf_index = index.0,
                 "a proof from stored hashes does not verify; run fsck");
             return Err(ReadError::Damaged { index }.into());
         }
@@ -149,12 +149,16 @@ impl Rekor1 {
         }))
     }
 
-    async fn row(&self, index: u64) -> Result<StoredEntry, Rekor1Error> {
-        let rows = self.log.entries(index, index + 1).await?;
+    async fn row(&self, index: LeafIndex) -> Result<StoredEntry, Rekor1Error> {
+        let rows = self.log.entries(index.alone()).await?;
         rows.into_iter().next().ok_or_else(|| ReadError::Damaged { index }.into())
     }
 
-    async fn path(&self, index: u64, tree_size: u64) -> Result<Vec<Hash>, Rekor1Error> {
+    async fn path(
+        &self,
+        index: LeafIndex,
+        tree_size: TreeSize,
+    ) -> Result<Vec<NodeHash>, Rekor1Error> {
         Ok(self.log.inclusion_path(index, tree_size).await?)
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
 use service::{CpuPool, KeyUse, Record, SigningKey};
+use tlog::LeafIndex;
 
 use super::{Rekor1Error, keeper::Keeper};
 
@@ -20,7 +21,7 @@ pub(super) struct SetSigner {
 /// What a SET signs, beside the log's id.
 #[derive(Clone)]
 pub(super) struct SetContent {
-    pub(super) index: u64,
+    pub(super) index: LeafIndex,
     pub(super) integrated_at: u64,
     pub(super) body: Bytes,
 }
@@ -46,7 +47,7 @@ impl SetSigner {
         if let Some(set) = made {
             match self.verify(content.clone(), set.clone()).await? {
                 Ok(_) => return Ok(set),
-                Err(error) => tracing::error!(log.leaf_index = index, error = %error,
+                Err(error) => tracing::error!(log.leaf_index = index.0, error = %error,
                     "the stored timestamp of an entry is not this log's; run fsck"),
             }
         }
@@ -70,14 +71,14 @@ impl SetSigner {
 
 /// What the audit trail says of a SET.
 struct OfSet {
-    index: u64,
+    index: LeafIndex,
 }
 
 impl Record for OfSet {
     fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
         tracing::debug!(
             target: "audit",
-            { log.leaf_index = self.index, key.id = key_id },
+            { log.leaf_index = self.index.0, key.id = key_id },
             "{step} an entry timestamp"
         );
     }

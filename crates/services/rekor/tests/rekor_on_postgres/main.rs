@@ -16,6 +16,7 @@ use service::{CpuPool, FixedClock};
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 use store::{LogKind, LogSpec, LogStore};
 use testlog::{get, post};
+use tlog::{LeafIndex, TreeSize};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const HOST: &str = "log.test";
@@ -185,13 +186,14 @@ async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
         assert_eq!(entry["body"], other["body"]);
     }
     let size = first.log.checkpoint().head.size.max(second.log.checkpoint().head.size);
-    assert_eq!(size, 40);
+    assert_eq!(size, TreeSize(40));
     first.stop().await;
     second.stop().await;
 
     let third = home.replica().await;
     assert!(fsck(third.store.as_ref(), third.log.record(), &Rekor1Rules).await.unwrap().is_clean());
-    let rows = third.store.entries(third.log.record().id, 0, 100).await.unwrap();
+    let rows =
+        third.store.entries(third.log.record().id, LeafIndex(0)..LeafIndex(100)).await.unwrap();
     assert!(rows.iter().all(|row| !row.timestamp_signature.is_empty()));
     third.stop().await;
     home.remove().await;

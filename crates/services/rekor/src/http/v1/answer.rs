@@ -63,11 +63,11 @@ pub(super) fn entry_response(
 ) -> Result<EntryResponse, ApiError> {
     let head = proven.checkpoint.head;
     // There is one tree, so the index over all trees is the index in it.
-    let log_index = int64(proven.index)?;
+    let log_index = int64(proven.index.0)?;
     let entry = LogEntry {
         body: Base64(proven.body.to_vec()),
         integrated_time: int64(proven.integrated_at)?,
-        log_id: hex(rekor1.log().key_id()),
+        log_id: hex::encode(rekor1.log().key_id()),
         log_index,
         verification: Some(Verification {
             inclusion_proof: Some(InclusionProof {
@@ -75,7 +75,7 @@ pub(super) fn entry_response(
                 hashes: proven.path.iter().map(ToString::to_string).collect(),
                 log_index,
                 root_hash: head.root.to_string(),
-                tree_size: int64(head.size)?,
+                tree_size: int64(head.size.0)?,
             }),
             signed_entry_timestamp: Base64(proven.set.to_vec()),
         }),
@@ -86,9 +86,4 @@ pub(super) fn entry_response(
 /// A count, index or time as the signed integers of the API; no log reaches 2^63.
 pub(super) fn int64(value: u64) -> Result<i64, ApiError> {
     i64::try_from(value).map_err(|_| ApiError::Number)
-}
-
-/// 32 bytes as 64 lower-case digits.
-fn hex(bytes: &[u8; 32]) -> String {
-    tlog::Hash(*bytes).to_string()
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use service::read_body;
+use tlog::LeafIndex;
 use wire::rekor1::SearchLogQuery;
 
 use super::{
@@ -41,7 +42,9 @@ pub(super) async fn retrieve(
         indexes.extend(rekor1.log().find_leaf(&leaf_hash).await?);
     }
     // No index is negative any more.
-    indexes.extend(query.log_indexes.iter().filter_map(|index| u64::try_from(*index).ok()));
+    indexes.extend(
+        query.log_indexes.iter().filter_map(|index| u64::try_from(*index).ok().map(LeafIndex)),
+    );
 
     // One head for all, taken after the searches: it covers what they found.
     let checkpoint = rekor1.log().checkpoint();
