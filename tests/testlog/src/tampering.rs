@@ -138,7 +138,7 @@ fn flipped(bytes: &Bytes) -> Bytes {
     bytes.into()
 }
 
-fn flipped_hash<H: From<[u8; 32]> + AsRef<[u8]>>(hash: H) -> H {
+fn flipped_hash<H: From<[u8; 32]> + AsRef<[u8]>>(hash: &H) -> H {
     let mut bytes: [u8; 32] = hash.as_ref().try_into().unwrap();
     bytes[31] ^= 0x80;
     bytes.into()
@@ -216,7 +216,7 @@ impl LogStore for Tampering {
                 row.leaf_hash = tlog::leaf_hash(&row.body);
             }
             if self.lies(Lie::LeafHash(index)) {
-                row.leaf_hash = flipped_hash(row.leaf_hash);
+                row.leaf_hash = flipped_hash(&row.leaf_hash);
             }
             if self.lies(Lie::Time(index)) {
                 row.integrated_at = 0;
@@ -231,7 +231,7 @@ impl LogStore for Tampering {
     async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
         let hashes = self.inner.hashes(log, range).await?;
         let lie = |index, hash| {
-            if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(hash) } else { hash }
+            if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(&hash) } else { hash }
         };
         Ok((range.start..).zip(hashes).map(|(index, hash)| lie(index, hash)).collect())
     }
@@ -240,7 +240,7 @@ impl LogStore for Tampering {
         let head = self.inner.tree_head(log, size).await?;
         Ok(head.map(|head| {
             if self.lies(Lie::TreeHead(size.0)) {
-                TreeHead { root: flipped_hash(head.root), ..head }
+                TreeHead { root: flipped_hash(&head.root), ..head }
             } else {
                 head
             }

@@ -63,13 +63,17 @@ impl Log {
         match path {
             TilePath::Hashes { tile: TileId { level, index }, width } => {
                 let available = complete_subtrees(size, level);
-                let Some((start, end)) = within(available, index, width) else { return Ok(None) };
+                let Some(Range { start, end }) = within(available, index, width) else {
+                    return Ok(None);
+                };
                 let range = HashRange { level, start, end };
                 let hashes = self.store.hashes(self.record.id, range).await?;
                 Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
             }
             TilePath::Entries { index, width } => {
-                let Some((start, end)) = within(size.0, index, width) else { return Ok(None) };
+                let Some(Range { start, end }) = within(size.0, index, width) else {
+                    return Ok(None);
+                };
                 self.bundle(LeafIndex(start)..LeafIndex(end)).await.map(Some)
             }
         }
@@ -136,8 +140,8 @@ impl Log {
 }
 
 /// The range of a tile of `width`, if all of it is among the `available` first.
-fn within(available: u64, index: u64, width: u16) -> Option<(u64, u64)> {
+fn within(available: u64, index: u64, width: u16) -> Option<Range<u64>> {
     let start = index.checked_mul(TILE_WIDTH)?;
     let end = start.checked_add(u64::from(width))?;
-    (end <= available).then_some((start, end))
+    (end <= available).then_some(start..end)
 }

@@ -16,7 +16,7 @@ use super::{
     cluster::{Cluster, ISSUER},
     issuer::Issuer,
     recipes::{self, CI_ISSUERS, IDENTITY_PROVIDERS},
-    signing::{Client, with_token},
+    signing::{Client, Signer, with_token},
     site::Site,
     table::{Expected, Row},
 };
@@ -111,7 +111,7 @@ impl Wired {
             let signed = with_token(site, client, (&token, AUDIENCE))?;
             let subject = ("24", "system:serviceaccount:ci:builder");
             signed.holder(site)?.expect(self.subject, &[("8", ISSUER), subject])?;
-            signed.verify(site, (self.subject, ISSUER))?;
+            signed.verify(site, Signer { name: self.subject, issuer: ISSUER })?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     issuer::Issuer,
     recipes::{self, IDENTITY_PROVIDERS},
-    signing::{Client, with_token},
+    signing::{Client, Signer, with_token},
     site::Site,
     table::{Expected, Row},
 };
@@ -326,7 +326,7 @@ fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -
                 let issuer = extensions.iter().find(|(id, _)| *id == "8");
                 let issuer = issuer.map_or(shape.issuer, |(_, issuer)| issuer);
                 signed.holder(site)?.expect(name, &extensions)?;
-                signed.verify(site, (name, issuer))?;
+                signed.verify(site, Signer { name, issuer })?;
             }
             Refused(_, saying) => Site::refused(signed, saying)?,
         }
