@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::{Integrated, Log};
+use moment::UnixSeconds;
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
@@ -146,7 +147,7 @@ fn flipped_hash<H: From<[u8; 32]> + AsRef<[u8]>>(hash: &H) -> H {
 
 #[async_trait]
 impl LogStore for Tampering {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         self.inner.ensure_log(spec, now).await
     }
 
@@ -219,7 +220,7 @@ impl LogStore for Tampering {
                 row.leaf_hash = flipped_hash(&row.leaf_hash);
             }
             if self.lies(Lie::Time(index)) {
-                row.integrated_at = 0;
+                row.integrated_at = UnixSeconds(0);
             }
             if self.lies(Lie::DedupHash(index)) {
                 row.dedup_hash = DedupHash([9; 32]);

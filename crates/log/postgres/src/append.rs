@@ -1,5 +1,6 @@
 //! Everything that writes, inside a transaction that the caller begins and ends.
 
+use moment::UnixSeconds;
 use sqlx::PgConnection;
 use store::column::from_u64;
 use store::plan::{Draft, Plan};
@@ -65,7 +66,7 @@ async fn write(
         .bind(from_u64("size of the log", new.size.0)?)
         .bind(new.root.as_ref())
         .bind(plan.new_edge().to_bytes())
-        .bind(from_u64("integration time", plan.integrated_at())?)
+        .bind(from_u64("integration time", plan.integrated_at().0)?)
         .bind(rows.leaf_hash)
         .bind(rows.identity_hash)
         .bind(rows.kind)
@@ -168,7 +169,7 @@ impl<'p> Rows<'p> {
 pub(crate) async fn ensure_log(
     connection: &mut PgConnection,
     spec: &LogSpec,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<LogRecord, StoreError> {
     sqlx::query(
         "WITH created AS (
@@ -186,7 +187,7 @@ pub(crate) async fn ensure_log(
     .bind(&spec.origin)
     .bind(&spec.host)
     .bind(&spec.public_key_der)
-    .bind(from_u64("creation time", now)?)
+    .bind(from_u64("creation time", now.0)?)
     .bind(tlog::empty_root().as_ref())
     .execute(&mut *connection)
     .await
@@ -211,7 +212,7 @@ pub(crate) async fn put_checkpoint(
     log: LogId,
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
+    let SignedCheckpoint { size, note, signed_at } = checkpoint;
     let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
@@ -224,7 +225,7 @@ pub(crate) async fn put_checkpoint(
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", signed_at_s)?)
+        .bind(from_u64("time of signing", signed_at.0)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;

@@ -28,6 +28,7 @@ mod transaction;
 use std::ops::Range;
 
 use async_trait::async_trait;
+use moment::UnixSeconds;
 use sqlx::PgPool;
 use store::column::from_u64;
 use store::row::check_spec;
@@ -61,7 +62,7 @@ impl PostgresLogStore {
 
 #[async_trait]
 impl LogStore for PostgresLogStore {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         let mut transaction = self.writers.begin().await?;
         let ensured = append::ensure_log(transaction.connection(), spec, now).await;
         check_spec(transaction.end(ensured).await?, spec)

@@ -5,6 +5,7 @@
 mod support;
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use postgres::PostgresLogStore;
 use sqlx::{Connection, Executor};
 use store::contract_suite::Database;
@@ -31,7 +32,7 @@ impl Fixture {
             host: "log.example".to_owned(),
             public_key_der: vec![0x30],
         };
-        let log = store.ensure_log(&spec, 7).await.unwrap().id;
+        let log = store.ensure_log(&spec, UnixSeconds(7)).await.unwrap().id;
         Self { database, store, log }
     }
 
@@ -44,7 +45,9 @@ impl Fixture {
         bodies: impl IntoIterator<Item = Bytes>,
     ) -> Result<Appended, StoreError> {
         let entries = bodies.into_iter().map(entry).collect();
-        self.store.append(self.log, &Batch { entries, now: 100, minimum_size: TreeSize(0) }).await
+        self.store
+            .append(self.log, &Batch { entries, now: UnixSeconds(100), minimum_size: TreeSize(0) })
+            .await
     }
 
     async fn size(&self) -> u64 {
@@ -208,7 +211,10 @@ async fn replicas_that_start_at_once_migrate_and_create_once() {
         host: "log.example".to_owned(),
         public_key_der: vec![0x30],
     };
-    let (one, other) = tokio::join!(first.ensure_log(&spec, 7), second.ensure_log(&spec, 7));
+    let (one, other) = tokio::join!(
+        first.ensure_log(&spec, UnixSeconds(7)),
+        second.ensure_log(&spec, UnixSeconds(7))
+    );
     assert_eq!(one.unwrap(), other.unwrap());
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
     assert_eq!(database.count(tables).await, 0, "a table outside of schema log");

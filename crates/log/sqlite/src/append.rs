@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use moment::UnixSeconds;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 use store::column::from_u64;
@@ -44,7 +45,7 @@ async fn insert_rows(
     log: LogId,
     plan: &Plan<'_>,
 ) -> Result<(), StoreError> {
-    let at = from_u64("integration time", plan.integrated_at())?;
+    let at = from_u64("integration time", plan.integrated_at().0)?;
     from_u64("size of the log", plan.new_head().size.0)?;
     let entries: Vec<(i64, &NewEntry)> = plan
         .indexed()
@@ -84,7 +85,7 @@ async fn advance(
 ) -> Result<(), StoreError> {
     let (old, new) = (plan.old_head(), plan.new_head());
     let new_size = from_u64("size of the log", new.size.0)?;
-    let at = from_u64("integration time", plan.integrated_at())?;
+    let at = from_u64("integration time", plan.integrated_at().0)?;
     sqlx::query("INSERT INTO tree_head (log_id, size, root, at) VALUES ($1, $2, $3, $4)")
         .bind(log.0)
         .bind(new_size)
@@ -114,9 +115,9 @@ async fn advance(
 pub(crate) async fn create_log(
     connection: &mut SqliteConnection,
     spec: &LogSpec,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<LogRecord, StoreError> {
-    let at = from_u64("creation time", now)?;
+    let at = from_u64("creation time", now.0)?;
     let log_id: i64 = sqlx::query_scalar(
         "INSERT INTO log (name, kind, tree_id, origin, host, public_key_der, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING log_id",
@@ -168,7 +169,7 @@ pub(crate) async fn put_checkpoint(
     log: LogId,
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
+    let SignedCheckpoint { size, note, signed_at } = checkpoint;
     let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
@@ -181,7 +182,7 @@ pub(crate) async fn put_checkpoint(
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", signed_at_s)?)
+        .bind(from_u64("time of signing", signed_at.0)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;

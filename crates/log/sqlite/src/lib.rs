@@ -29,6 +29,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use moment::UnixSeconds;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use store::column::from_u64;
 use store::row::check_spec;
@@ -71,7 +72,7 @@ impl SqliteLogStore {
 
 #[async_trait]
 impl LogStore for SqliteLogStore {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         let mut tx = self.begin().await?;
         let record = match read::log_named(&mut tx, &spec.name).await? {
             Some(record) => record,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
+use moment::UnixSeconds;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +23,7 @@ async fn log(store: &SqliteLogStore) -> LogId {
         host: "log.example".to_owned(),
         public_key_der: vec![0x30],
     };
-    store.ensure_log(&spec, 7).await.unwrap().id
+    store.ensure_log(&spec, UnixSeconds(7)).await.unwrap().id
 }
 
 fn batch(numbers: std::ops::Range<u64>) -> Batch {
@@ -39,7 +40,11 @@ fn batch(numbers: std::ops::Range<u64>) -> Batch {
             index_keys: Vec::new(),
         }
     };
-    Batch { entries: numbers.map(entry).collect(), now: 100, minimum_size: TreeSize(0) }
+    Batch {
+        entries: numbers.map(entry).collect(),
+        now: UnixSeconds(100),
+        minimum_size: TreeSize(0),
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
+use moment::UnixSeconds;
 use tlog::{
     Edge, HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH, TileId, TreeHead, TreeSize,
     complete_subtrees,
@@ -28,8 +29,8 @@ pub struct LockedState {
     pub root: NodeHash,
     /// [`Edge::to_bytes`].
     pub edge: Vec<u8>,
-    /// `integrated_at` of the last entry, Unix seconds.
-    pub last_time: u64,
+    /// `integrated_at` of the last entry.
+    pub last_time: UnixSeconds,
     /// Whether the log refuses entries.
     pub frozen: bool,
 }
@@ -160,7 +161,7 @@ impl<'b> Draft<'b> {
 pub struct Plan<'b> {
     before: Edge,
     after: Edge,
-    integrated_at: u64,
+    integrated_at: UnixSeconds,
     fresh: Vec<&'b NewEntry>,
     placements: Vec<Placement>,
     tiles: Vec<FullTile>,
@@ -185,9 +186,9 @@ impl<'b> Plan<'b> {
         &self.after
     }
 
-    /// Time of every fresh entry and of the tree head, Unix seconds.
+    /// Time of every fresh entry and of the tree head.
     #[must_use]
-    pub fn integrated_at(&self) -> u64 {
+    pub fn integrated_at(&self) -> UnixSeconds {
         self.integrated_at
     }
 
@@ -278,7 +279,7 @@ fn place<'b>(
     batch: &'b Batch,
     known: &HashMap<DedupHash, Found>,
     size: TreeSize,
-    integrated_at: u64,
+    integrated_at: UnixSeconds,
 ) -> (Vec<&'b NewEntry>, Vec<Placement>) {
     let mut fresh = Vec::with_capacity(batch.entries.len());
     let mut placements = Vec::with_capacity(batch.entries.len());
@@ -379,7 +380,7 @@ mod tests {
     fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
         Batch {
             entries: numbers.into_iter().map(entry).collect(),
-            now: 100,
+            now: UnixSeconds(100),
             minimum_size: TreeSize(0),
         }
     }
@@ -397,7 +398,7 @@ mod tests {
             size: TreeSize(size),
             root: edge.head().root,
             edge: edge.to_bytes(),
-            last_time: 50,
+            last_time: UnixSeconds(50),
             frozen: false,
         }
     }
@@ -432,12 +433,17 @@ mod tests {
     #[test]
     fn answers_known_entries_with_their_old_place_and_time() {
         let (state, batch) = (state(3), batch([1]));
-        let found = Found { index: LeafIndex(1), leaf_hash: entry(1).leaf_hash, integrated_at: 7 };
+        let found = Found {
+            index: LeafIndex(1),
+            leaf_hash: entry(1).leaf_hash,
+            integrated_at: UnixSeconds(7),
+        };
         let known = HashMap::from([(entry(1).dedup_hash, found)]);
         let plan =
             Draft::new(&state, Some(state.root), &batch, &known).unwrap().complete(&[]).unwrap();
         assert_eq!(plan.old_head(), plan.new_head());
-        let expected = Placement { index: LeafIndex(1), integrated_at: 7, fresh: false };
+        let expected =
+            Placement { index: LeafIndex(1), integrated_at: UnixSeconds(7), fresh: false };
         assert_eq!(plan.into_appended().placements, [expected]);
     }
 
@@ -446,9 +452,9 @@ mod tests {
         let mut state = state(1);
         let batch = batch([9]);
         for (last_time, expected) in [(99, 100), (100, 100), (101, 101)] {
-            state.last_time = last_time;
+            state.last_time = UnixSeconds(last_time);
             let draft = Draft::new(&state, Some(state.root), &batch, &HashMap::new()).unwrap();
-            assert_eq!(draft.complete(&[]).unwrap().integrated_at(), expected);
+            assert_eq!(draft.complete(&[]).unwrap().integrated_at(), UnixSeconds(expected));
         }
     }
 

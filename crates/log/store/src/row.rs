@@ -1,6 +1,7 @@
 //! Rows as both databases give them, and what they mean. The columns are those of `migrations/log`.
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use tlog::{HashRange, LeafIndex, NodeHash, TILE_WIDTH, TreeSize};
 
 use crate::column::{to_hash, to_u64};
@@ -48,7 +49,7 @@ impl TryFrom<LogRow> for LogRecord {
             host: row.host,
             public_key_der: row.public_key_der,
         };
-        let created_at = to_u64("creation time of a log", row.created_at)?;
+        let created_at = UnixSeconds(to_u64("creation time of a log", row.created_at)?);
         Ok(Self { id: LogId(row.log_id), spec, frozen: row.frozen, created_at })
     }
 }
@@ -93,7 +94,7 @@ impl TryFrom<StateRow> for LockedState {
             size: TreeSize(to_u64("size of the log", row.size)?),
             root: to_hash("root of the log", &row.root)?,
             edge: row.edge,
-            last_time: to_u64("last time of the log", row.last_time)?,
+            last_time: UnixSeconds(to_u64("last time of the log", row.last_time)?),
             frozen: row.frozen,
         })
     }
@@ -140,7 +141,7 @@ pub fn contiguous(
             index,
             leaf_hash: to_hash("leaf hash", &row.leaf_hash)?,
             dedup_hash: to_hash("deduplication hash", &row.identity_hash)?,
-            integrated_at: to_u64("integration time", row.integrated_at)?,
+            integrated_at: UnixSeconds(to_u64("integration time", row.integrated_at)?),
             kind: row.kind,
             body: Bytes::from(row.body),
             extra: Bytes::from(row.extra),
@@ -163,7 +164,7 @@ pub fn found(
     let found = Found {
         index: LeafIndex(to_u64("index of an entry", idx)?),
         leaf_hash: to_hash("leaf hash", leaf_hash)?,
-        integrated_at: to_u64("integration time", integrated_at)?,
+        integrated_at: UnixSeconds(to_u64("integration time", integrated_at)?),
     };
     Ok((to_hash("deduplication hash", identity_hash)?, found))
 }

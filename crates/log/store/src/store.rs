@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
+use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
@@ -25,11 +26,11 @@ pub const MAX_SEARCH_RESULTS: usize = 10_000;
 /// [`StoreError::Corrupt`] and, where it takes a [`LogId`] to write to, [`StoreError::UnknownLog`].
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// Creates the log, or returns the one of that name. `now` is its creation time, Unix seconds.
+    /// Creates the log, or returns the one of that name. `now` is its creation time.
     ///
     /// # Errors
     /// [`StoreError::SpecMismatch`] when the name exists with another kind, tree id, origin or key.
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError>;
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError>;
 
     /// All logs of this database, by id.
     ///

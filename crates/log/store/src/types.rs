@@ -1,6 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use tlog::{Edge, LeafHash, LeafIndex, TreeSize};
 
 use crate::EntryRefused;
@@ -70,8 +71,8 @@ pub struct LogRecord {
     pub spec: LogSpec,
     /// Whether it refuses entries for good.
     pub frozen: bool,
-    /// Unix seconds.
-    pub created_at: u64,
+    /// When it was made.
+    pub created_at: UnixSeconds,
 }
 
 /// What makes two submissions the same entry: Trillian calls it the leaf identity hash.
@@ -175,8 +176,8 @@ impl IndexKey {
 pub struct Batch {
     /// At most [`crate::MAX_BATCH_ENTRIES`].
     pub entries: Vec<NewEntry>,
-    /// The writer's clock, Unix seconds.
-    pub now: u64,
+    /// The writer's clock.
+    pub now: UnixSeconds,
     /// Highest size this process has seen; a smaller log is a [`crate::StoreError::Rollback`].
     pub minimum_size: TreeSize,
 }
@@ -186,8 +187,8 @@ pub struct Batch {
 pub struct Placement {
     /// Where it is.
     pub index: LeafIndex,
-    /// Unix seconds; never goes down from index to index.
-    pub integrated_at: u64,
+    /// Never goes down from index to index.
+    pub integrated_at: UnixSeconds,
     /// False when an equal entry was already there, or earlier in the same batch.
     pub fresh: bool,
 }
@@ -210,8 +211,8 @@ pub struct Appended {
 pub struct LogState {
     /// The tree's right edge, whose size and root are the log's.
     pub edge: Edge,
-    /// `integrated_at` of the last entry, Unix seconds.
-    pub last_time: u64,
+    /// `integrated_at` of the last entry.
+    pub last_time: UnixSeconds,
     /// Whether it refuses entries for good.
     pub frozen: bool,
 }
@@ -223,8 +224,8 @@ pub struct SignedCheckpoint<'a> {
     pub size: TreeSize,
     /// The signed note.
     pub note: &'a str,
-    /// When it was signed, Unix seconds.
-    pub signed_at_s: u64,
+    /// When it was signed.
+    pub signed_at: UnixSeconds,
 }
 
 /// An entry read back.
@@ -236,8 +237,8 @@ pub struct StoredEntry {
     pub leaf_hash: LeafHash,
     /// As appended.
     pub dedup_hash: DedupHash,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
     /// As appended.
     pub kind: String,
     /// As appended.
@@ -255,6 +256,6 @@ pub struct Found {
     pub index: LeafIndex,
     /// Its leaf hash.
     pub leaf_hash: LeafHash,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
 }

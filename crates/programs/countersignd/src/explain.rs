@@ -131,15 +131,15 @@ fn issuers(
     config: Option<Config>,
 ) -> anyhow::Result<(IssuerSet, u64)> {
     if let Some(config) = config {
-        return Ok((IssuerSet::new(config.ca.settings.issuers)?, SystemClock.now()));
+        return Ok((IssuerSet::new(config.ca.settings.issuers)?, SystemClock.now().0));
     }
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let last: LastStart = read_json(&data_dir.last_start_file())?
         .context("`countersignd dev` has not been started on this data directory")?;
     let issuers = oidc::issuers(&last.ports.url(Face::Oidc), None)?;
     let now = match last.clock_offset_file {
-        None => SystemClock.now(),
-        Some(file) => OffsetClock::new(file).now(),
+        None => SystemClock.now().0,
+        Some(file) => OffsetClock::new(file).now().0,
     };
     Ok((IssuerSet::new(issuers)?, now))
 }

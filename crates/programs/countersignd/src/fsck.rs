@@ -149,7 +149,7 @@ fn ca(data_dir: &DataDir) -> anyhow::Result<String> {
 pub(crate) fn ca_sound(chain: Vec<Vec<u8>>, key: &LocalSigner) -> anyhow::Result<String> {
     let chain = x509::CertificateChain::from_der(chain)?;
     chain.check_key(key.public_key())?;
-    let now = SystemClock.now();
+    let now = SystemClock.now().0;
     if !(chain.not_before()..=chain.not_after()).contains(&now) {
         bail!("the chain is not valid now");
     }
@@ -170,7 +170,7 @@ pub(crate) fn tsa_sound(
 ) -> anyhow::Result<String> {
     let checked = TsaChain::from_ders(chain)?;
     checked.require_issuable(key.public_key(), intermediates)?;
-    if !checked.validity().contains(SystemClock.now()) {
+    if !checked.validity().contains(SystemClock.now().0) {
         bail!("the chain is not valid now");
     }
     Ok(format!("{} certificates and their key", chain.len()))
@@ -196,7 +196,7 @@ fn trust(data_dir: &DataDir) -> anyhow::Result<String> {
     let publisher = Publisher::of_dev(data_dir);
     let (urls, logs) = (BaseUrls::from(&last.ports), LogIdentities::of_dev(tree_id));
     let deployment = deployment(publisher, &urls, &logs, &material)?;
-    let files = trust::TrustFiles::build(&deployment, SystemClock.now())?;
+    let files = trust::TrustFiles::build(&deployment, SystemClock.now().0)?;
     for file in files.files() {
         let path = data_dir.trust_dir().join(file.name);
         let found = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         lifetime_s: arguments.expires_in,
     };
     let now = match last.clock_offset_file {
-        None => SystemClock.now(),
-        Some(file) => OffsetClock::new(file).now(),
+        None => SystemClock.now().0,
+        Some(file) => OffsetClock::new(file).now().0,
     };
     let token = Minter::new(key).mint(request.claims(&last.ports.url(Face::Oidc), now))?;
     output::print_exact(&token).context("cannot print")

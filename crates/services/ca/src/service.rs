@@ -192,7 +192,7 @@ impl Ca {
         inquiry: Inquiry,
         noted: &Noted,
     ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
-        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.now().0);
         let certificate = Arc::clone(&noted.certificate);
         move || {
             let admitted = match inquiry.decide(now)? {
@@ -215,7 +215,7 @@ impl Ca {
         trail: Trail,
     ) -> Result<IssuedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
-        if sct.timestamp_ms > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD_MS) {
+        if sct.timestamp.0 > self.clock.now_ms().0.saturating_add(MAX_LOG_AHEAD_MS) {
             return Err(CtError::Future.into());
         }
         let authority = Arc::clone(&self.authority);

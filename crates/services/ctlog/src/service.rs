@@ -8,6 +8,7 @@ use ct::{
     LogEntry, SHA256_WITH_ECDSA, Sct, SctError, SignedTreeHead, TimestampedEntry, UnsignedSct,
 };
 use engine::Log;
+use moment::UnixMillis;
 use service::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
@@ -90,7 +91,7 @@ impl CtLog {
         if integrated.fresh {
             tracing::debug!(
                 log.leaf_index = integrated.index.0,
-                ct.timestamp_ms = sct.timestamp_ms,
+                ct.timestamp_ms = sct.timestamp.0,
                 "an SCT is kept"
             );
             return Ok(sct);
@@ -108,8 +109,8 @@ impl CtLog {
     pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
         let inner = &self.inner;
         let head = inner.log.checkpoint().head;
-        let now_ms = inner.clock.now_ms();
-        inner.tree_heads.signed(&inner.log, head, now_ms, &inner.key).await
+        let now = inner.clock.now_ms();
+        inner.tree_heads.signed(&inner.log, head, now, &inner.key).await
     }
 
     /// The SCT that was given for the stored entry, verified: it comes from a database.
@@ -118,7 +119,7 @@ impl CtLog {
         let log_key = self.inner.key.public_key().clone();
         let sct = Sct {
             log_id: log_key.spki_sha256(),
-            timestamp_ms: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp_ms,
+            timestamp: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp,
             extensions: Vec::new(),
             algorithm: SHA256_WITH_ECDSA,
             signature: row.timestamp_signature.to_vec(),
@@ -136,9 +137,9 @@ impl Inner {
         submitted: Submitted,
     ) -> Result<(UnsignedEntry, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
-        let timestamp_ms = self.tree_heads.not_before(self.clock.now_ms());
-        let sct = UnsignedSct::new(submission.entry().clone(), timestamp_ms)
-            .map_err(CtError::Unloggable)?;
+        let timestamp = self.tree_heads.not_before(self.clock.now_ms());
+        let sct =
+            UnsignedSct::new(submission.entry().clone(), timestamp).map_err(CtError::Unloggable)?;
         let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);
         let entry = NewEntry {
             leaf_hash: tlog::leaf_hash(&body),
@@ -153,7 +154,7 @@ impl Inner {
             index_keys: Vec::new(),
         };
         let origin = self.log.record().spec.origin.clone();
-        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp_ms }))
+        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp }))
     }
 }
 
@@ -196,15 +197,15 @@ impl Unsigned for UnsignedEntry {
 /// What the audit trail says of an SCT.
 struct OfSct {
     origin: String,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
 }
 
 impl Record for OfSct {
     fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
-        let Self { origin, timestamp_ms } = self;
+        let Self { origin, timestamp } = self;
         tracing::debug!(
             target: "audit",
-            { log.origin = %origin, ct.timestamp_ms = timestamp_ms, key.id = key_id },
+            { log.origin = %origin, ct.timestamp_ms = timestamp.0, key.id = key_id },
             "{step} an SCT"
         );
     }

@@ -289,7 +289,7 @@ impl Service for TreeHeads {
             Err(error) => return of_ct(&error),
         };
         let message =
-            ct::tree_head_signed_data(signed.timestamp_ms, signed.tree_size, &signed.root_hash);
+            ct::tree_head_signed_data(signed.timestamp, signed.tree_size, &signed.root_hash);
         let (_, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
         running.log.public_key().verify(&message, signature).unwrap();
         Outcome::Signed

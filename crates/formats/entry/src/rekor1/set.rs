@@ -1,4 +1,5 @@
 use crypto::{PublicKey, SignatureError, Unsigned};
+use moment::UnixSeconds;
 use tlog::LeafIndex;
 
 use super::set_payload;
@@ -12,7 +13,12 @@ pub struct UnsignedSet {
 impl UnsignedSet {
     /// Prepares the SET of the entry of `body`; units as for [`set_payload`].
     #[must_use]
-    pub fn new(body: &[u8], integrated_time: u64, log_id: &[u8; 32], log_index: LeafIndex) -> Self {
+    pub fn new(
+        body: &[u8],
+        integrated_time: UnixSeconds,
+        log_id: &[u8; 32],
+        log_index: LeafIndex,
+    ) -> Self {
         Self { payload: set_payload(body, integrated_time, log_id, log_index) }
     }
 }

@@ -205,7 +205,12 @@ fn sets_sign_the_payload_of_the_rebuilt_body() {
         let Some(set) = &golden.entry.inclusion_promise else { return false };
         let time = u64::try_from(golden.entry.integrated_time).unwrap();
         let index = u64::try_from(golden.entry.log_index).unwrap();
-        let payload = set_payload(verified.body(), time, &golden.log_id(), LeafIndex(index));
+        let payload = set_payload(
+            verified.body(),
+            moment::UnixSeconds(time),
+            &golden.log_id(),
+            LeafIndex(index),
+        );
         let key = &keys[&golden.log_id()];
         key.verify(&payload, set.signed_entry_timestamp.as_slice()).expect(&golden.name);
         true

@@ -56,7 +56,12 @@ impl Log {
         let bytes = body.to_string().into_bytes();
         let key = self.0.public_key();
         let log_id = key.spki_sha256();
-        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, tlog::LeafIndex(7));
+        let payload = entry::rekor1::set_payload(
+            &bytes,
+            moment::UnixSeconds(at),
+            &log_id,
+            tlog::LeafIndex(7),
+        );
         let root = tlog::leaf_hash(&bytes).into();
         let head = tlog::TreeHead { size: tlog::TreeSize(1), root };
         let checkpoint =
@@ -200,7 +205,11 @@ impl Ca {
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
+        let unsigned = ct::UnsignedSct::new(
+            made.log_entry().unwrap(),
+            moment::UnixSeconds(LOGGED).to_millis(),
+        )
+        .unwrap();
         let signature = ct.sign_now(unsigned.bytes_to_sign()).unwrap();
         let sct = unsigned.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();

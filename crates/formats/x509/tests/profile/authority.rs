@@ -2,6 +2,7 @@
 
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::Sct;
+use moment::UnixMillis;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm,
@@ -94,7 +95,8 @@ impl Hierarchy {
         sent.extend_from_slice(self.chain.certificates());
         let roots = x509::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
         let submission = x509::validate_chain(&sent, &roots).unwrap();
-        let unsigned = ct::UnsignedSct::new(submission.entry().clone(), NOW * 1000 + 7).unwrap();
+        let unsigned =
+            ct::UnsignedSct::new(submission.entry().clone(), UnixMillis(NOW * 1000 + 7)).unwrap();
         let signature = self.log.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.log.public_key()).unwrap()
     }

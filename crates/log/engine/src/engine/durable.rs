@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use moment::UnixSeconds;
 use store::{Batch, LogId, LogStore, StoreError};
 use tlog::{Edge, TreeSize};
 
@@ -19,7 +20,7 @@ use tlog::{Edge, TreeSize};
 pub(super) async fn durable_edge(
     store: &dyn LogStore,
     log: LogId,
-    now: u64,
+    now: UnixSeconds,
     minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     tokio::time::timeout(COMMIT_TIME, committed_edge(store, log, now, minimum_size))
@@ -33,7 +34,7 @@ pub(super) const COMMIT_TIME: Duration = Duration::from_secs(10);
 async fn committed_edge(
     store: &dyn LogStore,
     log: LogId,
-    now: u64,
+    now: UnixSeconds,
     minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     let nothing = Batch { entries: Vec::new(), now, minimum_size };

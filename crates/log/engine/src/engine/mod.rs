@@ -11,6 +11,7 @@ pub(crate) mod recheck;
 use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
+use moment::UnixSeconds;
 use service::{Clock, CpuPool, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
@@ -134,8 +135,8 @@ pub struct PublishedCheckpoint {
 pub struct Integrated {
     /// Where it is.
     pub index: LeafIndex,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
     /// Inclusion proof in the tree of `checkpoint`.
     pub path: Vec<NodeHash>,
     /// A checkpoint that covers the entry.
@@ -168,8 +169,9 @@ impl Log {
 
         let tiles = tiles.map(|tiles| HeadSigner::of_tiles(tiles, cpu.clone()));
         let key = SigningKey::new(signer, public_key.clone(), cpu);
+        // Boxed, as whoever starts several logs at once holds as many of these futures.
         let (publisher, published) =
-            Publisher::start(&config, key, tiles, state.edge.head()).await?;
+            Box::pin(Publisher::start(&config, key, tiles, state.edge.head())).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));

@@ -1,3 +1,4 @@
+use moment::UnixSeconds;
 use thiserror::Error;
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize};
 
@@ -111,9 +112,9 @@ pub enum Finding {
     /// The state row has another time than the last entry.
     #[error("the log's state says that time {stored} was last, the last entry has {found}")]
     LastTime {
-        /// As stored, Unix seconds.
-        stored: u64,
+        /// As stored.
+        stored: UnixSeconds,
         /// Of the last entry.
-        found: u64,
+        found: UnixSeconds,
     },
 }

@@ -4,6 +4,7 @@ mod finding;
 mod rules;
 
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use store::{LogId, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
 use tlog::{
@@ -94,7 +95,7 @@ struct Check<'a> {
     edge: Edge,
     /// By level: hashes of subtrees that do not fill a tile yet, and how many tiles are behind them.
     levels: Vec<Level>,
-    last_time: u64,
+    last_time: UnixSeconds,
     /// Whether every entry so far was there.
     complete: bool,
     report: FsckReport,
@@ -120,7 +121,7 @@ impl<'a> Check<'a> {
             public_key: PublicKey::from_spki_der(&log.spec.public_key_der).ok(),
             edge: Edge::default(),
             levels: Vec::new(),
-            last_time: 0,
+            last_time: UnixSeconds(0),
             complete: true,
             report: FsckReport {
                 log: log.spec.name.clone(),

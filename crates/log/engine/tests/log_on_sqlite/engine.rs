@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
 use futures::future::join_all;
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
 use testlog::{Home, Running, Tampering, body, entry, unavailable};
@@ -35,7 +36,7 @@ async fn answers_with_index_and_a_proof_that_verifies() {
     for number in 0..20 {
         let integrated = running.log.submit(entry(&body(number))).await.unwrap();
         assert_eq!((integrated.index, integrated.fresh), (LeafIndex(number), true));
-        assert_eq!(integrated.integrated_at, testlog::NOW);
+        assert_eq!(integrated.integrated_at, UnixSeconds(testlog::NOW));
         assert_eq!(integrated.checkpoint.head.size, TreeSize(number + 1));
         home.verify(&integrated);
     }
@@ -288,7 +289,7 @@ async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
     let before = two.log.checkpoint().head;
     for thousand in 0..14 {
         let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
-        let batch = Batch { entries, now: testlog::NOW, minimum_size: TreeSize(0) };
+        let batch = Batch { entries, now: UnixSeconds(testlog::NOW), minimum_size: TreeSize(0) };
         one.store.append(one.log.record().id, &batch).await.unwrap();
     }
     for _ in 0..40 {
@@ -329,11 +330,11 @@ async fn integrated_time_never_goes_down_when_the_clock_does() {
     let home = Home::new();
     let running = home.start().await;
     let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
-    home.clock.set(first - 3600);
+    home.clock.set(first.0 - 3600);
     let second = running.log.submit(entry(b"2")).await.unwrap().integrated_at;
-    home.clock.set(first + 60);
+    home.clock.set(first.0 + 60);
     let third = running.log.submit(entry(b"3")).await.unwrap().integrated_at;
-    assert_eq!((second, third), (first, first + 60));
+    assert_eq!((second, third), (first, UnixSeconds(first.0 + 60)));
     running.stop().await;
 }
 

@@ -169,7 +169,7 @@ async fn finds_damage_in_a_tile_above_the_leaves() {
     let running = home.start().await;
     for batch in 0..8 {
         let entries = (batch * 8192..(batch + 1) * 8192).map(|n| entry(&body(n))).collect();
-        let batch = Batch { entries, now: NOW, minimum_size: TreeSize(0) };
+        let batch = Batch { entries, now: moment::UnixSeconds(NOW), minimum_size: TreeSize(0) };
         running.store.append(running.log.record().id, &batch).await.unwrap();
     }
     let statement = "UPDATE tile SET hashes = zeroblob(8192) WHERE level = 1";

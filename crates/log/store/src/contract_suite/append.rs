@@ -1,6 +1,7 @@
 //! Where entries go, and what is refused.
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use tlog::{Edge, LeafIndex, MAX_ENTRY_LEN, TreeHead, TreeSize};
 
 use super::{Database, Fixture, batch, entry, spec};
@@ -9,7 +10,10 @@ use crate::{Batch, LogId, LogKind, LogSpec, MAX_BATCH_ENTRIES, StoreError};
 pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
     let Fixture { store, log } = Fixture::new(database).await;
     let state = store.state(log).await.unwrap();
-    assert_eq!((state.edge, state.last_time, state.frozen), (Edge::default(), 0, false));
+    assert_eq!(
+        (state.edge, state.last_time, state.frozen),
+        (Edge::default(), UnixSeconds(0), false)
+    );
     let head = TreeHead { size: TreeSize(0), root: tlog::empty_root() };
     assert_eq!(store.tree_head(log, TreeSize(0)).await.unwrap(), Some(head));
     assert_eq!(store.entries(log, LeafIndex(0)..LeafIndex(10)).await.unwrap(), []);
@@ -21,11 +25,14 @@ pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
 pub async fn gives_the_same_log_for_the_same_specification(database: &dyn Database) {
     let store = database.store().await;
     assert_eq!(store.logs().await.unwrap(), []);
-    let created = store.ensure_log(&spec("a"), 7).await.unwrap();
-    assert_eq!((&created.spec, created.frozen, created.created_at), (&spec("a"), false, 7));
+    let created = store.ensure_log(&spec("a"), UnixSeconds(7)).await.unwrap();
+    assert_eq!(
+        (&created.spec, created.frozen, created.created_at),
+        (&spec("a"), false, UnixSeconds(7))
+    );
     let moved = LogSpec { host: "elsewhere.example".to_owned(), ..spec("a") };
-    assert_eq!(store.ensure_log(&moved, 8).await.unwrap(), created);
-    let other = store.ensure_log(&spec("b"), 9).await.unwrap();
+    assert_eq!(store.ensure_log(&moved, UnixSeconds(8)).await.unwrap(), created);
+    let other = store.ensure_log(&spec("b"), UnixSeconds(9)).await.unwrap();
     assert_ne!(other.id, created.id);
     assert_eq!(store.logs().await.unwrap(), [created, other]);
 }
@@ -39,7 +46,7 @@ pub async fn refuses_another_log_of_the_same_name(database: &dyn Database) {
         ("public key", LogSpec { public_key_der: vec![0x30], ..spec("test") }),
     ];
     for (expected, spec) in differing {
-        let refused = store.ensure_log(&spec, 8).await;
+        let refused = store.ensure_log(&spec, UnixSeconds(8)).await;
         let Err(StoreError::SpecMismatch { name, field }) = refused else { panic!("{refused:?}") };
         assert_eq!((name.as_str(), field), ("test", expected));
     }
@@ -54,7 +61,7 @@ pub async fn places_entries_contiguously(database: &dyn Database) {
         let places = appended
             .placements
             .iter()
-            .map(|place| (place.index.0, place.integrated_at, place.fresh));
+            .map(|place| (place.index.0, place.integrated_at.0, place.fresh));
         assert_eq!(places.collect::<Vec<_>>(), expected);
         assert_eq!(appended.before, edge);
         for number in numbers.clone() {
@@ -76,10 +83,10 @@ pub async fn appends_nothing_for_an_empty_batch(database: &dyn Database) {
 
 pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn Database) {
     let fixture = Fixture::with(database, 3).await;
-    let later = Batch { now: 200, ..batch([1, 7, 8, 7, 2, 9, 8]) };
+    let later = Batch { now: UnixSeconds(200), ..batch([1, 7, 8, 7, 2, 9, 8]) };
     let appended = fixture.store.append(fixture.log, &later).await.unwrap();
     let places =
-        appended.placements.iter().map(|place| (place.index.0, place.integrated_at, place.fresh));
+        appended.placements.iter().map(|place| (place.index.0, place.integrated_at.0, place.fresh));
     let expected = [
         (1, 100, false),
         (3, 200, true),
@@ -105,10 +112,13 @@ pub async fn time_never_goes_down_when_the_clock_jumps_back(database: &dyn Datab
     let fixture = Fixture::new(database).await;
     let clocks = [(1000, 1000), (400, 1000), (0, 1000), (1001, 1001), (1000, 1001)];
     for (number, (now, expected)) in (0..).zip(clocks) {
-        let appended =
-            fixture.store.append(fixture.log, &Batch { now, ..batch([number]) }).await.unwrap();
-        assert_eq!(appended.placements.first().unwrap().integrated_at, expected);
-        assert_eq!(fixture.store.state(fixture.log).await.unwrap().last_time, expected);
+        let appended = fixture
+            .store
+            .append(fixture.log, &Batch { now: UnixSeconds(now), ..batch([number]) })
+            .await
+            .unwrap();
+        assert_eq!(appended.placements.first().unwrap().integrated_at.0, expected);
+        assert_eq!(fixture.store.state(fixture.log).await.unwrap().last_time.0, expected);
     }
     fixture.check().await;
 }
@@ -144,7 +154,7 @@ pub async fn refuses_a_log_that_does_not_exist(database: &dyn Database) {
 
 pub async fn keeps_logs_apart(database: &dyn Database) {
     let first = Fixture::with(database, 300).await;
-    let log = first.store.ensure_log(&spec("second"), 7).await.unwrap().id;
+    let log = first.store.ensure_log(&spec("second"), UnixSeconds(7)).await.unwrap().id;
     let second = Fixture { store: first.store.clone(), log };
     let appended = second.append(298..310).await;
     assert!(appended.placements.iter().all(|place| place.fresh));

@@ -44,7 +44,7 @@ pub async fn duplicates_submitted_at_once_enter_once(database: &dyn Database) {
             for round in 0..20 {
                 let appended = persist(&*store, log, &batch(round * 10..round * 10 + 15)).await;
                 places.extend(
-                    appended.placements.iter().map(|place| (place.index.0, place.integrated_at)),
+                    appended.placements.iter().map(|place| (place.index.0, place.integrated_at.0)),
                 );
             }
             places

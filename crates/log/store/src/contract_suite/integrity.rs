@@ -2,10 +2,11 @@
 
 use super::{Database, Fixture, batch, entry, spec};
 use crate::{Batch, Fault, FaultyStore, IndexKey, LogStore, SignedCheckpoint, StoreError};
+use moment::UnixSeconds;
 use tlog::{LeafIndex, TreeSize};
 
 fn checkpoint(size: u64, note: &str) -> SignedCheckpoint<'_> {
-    SignedCheckpoint { size: TreeSize(size), note, signed_at_s: 100 }
+    SignedCheckpoint { size: TreeSize(size), note, signed_at: UnixSeconds(100) }
 }
 
 pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Database) {
@@ -17,7 +18,7 @@ pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Databa
         assert!(matches!(refused, Err(StoreError::Frozen)), "{refused:?}");
     }
     assert!(fixture.store.state(fixture.log).await.unwrap().frozen);
-    assert!(fixture.store.ensure_log(&spec("test"), 9).await.unwrap().frozen);
+    assert!(fixture.store.ensure_log(&spec("test"), UnixSeconds(9)).await.unwrap().frozen);
     assert_eq!(fixture.check().await.len(), 3);
     assert!(database.execute("UPDATE log_state SET frozen = (1 = 0)").await.is_err());
 }

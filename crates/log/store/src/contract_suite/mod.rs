@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use moment::UnixSeconds;
 use tlog::{Edge, LeafHash, TreeSize};
 
 use crate::{Batch, LogId, LogKind, LogSpec, LogStore, NewEntry};
@@ -120,7 +121,7 @@ struct Fixture {
 impl Fixture {
     async fn new(database: &dyn Database) -> Self {
         let store = database.store().await;
-        let log = store.ensure_log(&spec("test"), 7).await.unwrap().id;
+        let log = store.ensure_log(&spec("test"), UnixSeconds(7)).await.unwrap().id;
         Self { store, log }
     }
 
@@ -144,7 +145,7 @@ impl Fixture {
         let state = self.store.state(self.log).await.unwrap();
         let mut edge = Edge::default();
         let mut leaves = Vec::new();
-        let mut last_time = 0;
+        let mut last_time = UnixSeconds(0);
         while edge.size() < state.edge.size() {
             let entries = self
                 .store
@@ -180,7 +181,11 @@ fn spec(name: &str) -> LogSpec {
 }
 
 fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
-    Batch { entries: numbers.into_iter().map(entry).collect(), now: 100, minimum_size: TreeSize(0) }
+    Batch {
+        entries: numbers.into_iter().map(entry).collect(),
+        now: UnixSeconds(100),
+        minimum_size: TreeSize(0),
+    }
 }
 
 /// Entry of that number, the same each time.

@@ -1,6 +1,7 @@
 //! What comes back.
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use tlog::{HashRange, LeafIndex, MAX_ENTRY_LEN, TreeSize};
 
 use super::{Database, Fixture, batch, entry};
@@ -31,7 +32,7 @@ pub async fn reads_back_what_was_appended(database: &dyn Database) {
     assert_eq!(read.len(), 4);
     for ((index, stored), new) in (0..).zip(read).zip(batch.entries) {
         assert_eq!(
-            (stored.index.0, stored.integrated_at, stored.kind.as_str()),
+            (stored.index.0, stored.integrated_at.0, stored.kind.as_str()),
             (index, 100, "a kind")
         );
         assert_eq!((stored.leaf_hash, stored.dedup_hash), (new.leaf_hash, new.dedup_hash));
@@ -75,7 +76,7 @@ pub async fn finds_entries_in_the_order_asked(database: &dyn Database) {
         let there = Found {
             index: LeafIndex(number),
             leaf_hash: entry(number).leaf_hash,
-            integrated_at: 100,
+            integrated_at: UnixSeconds(100),
         };
         assert_eq!(found, (number < 400).then_some(there));
     }
@@ -101,7 +102,11 @@ pub async fn finds_leaves_that_are_not_their_dedup_hash(database: &dyn Database)
     let found = store.find(log, &[DedupHash([2; 32])]).await.unwrap();
     assert_eq!(
         found,
-        [Some(Found { index: LeafIndex(4), leaf_hash: entry(4).leaf_hash, integrated_at: 100 })]
+        [Some(Found {
+            index: LeafIndex(4),
+            leaf_hash: entry(4).leaf_hash,
+            integrated_at: UnixSeconds(100)
+        })]
     );
 }
 

@@ -1,5 +1,6 @@
 //! What is found by words.
 
+use moment::UnixSeconds;
 use std::sync::Arc;
 use tlog::LeafIndex;
 
@@ -160,7 +161,7 @@ pub async fn refuses_to_search_for_too_much(database: &dyn Database) {
 
 pub async fn keeps_the_words_of_logs_apart(database: &dyn Database) {
     let (store, log) = log_of(database, 3, |_| vec![hash("x")]).await;
-    let other = store.ensure_log(&spec("other"), 7).await.unwrap().id;
+    let other = store.ensure_log(&spec("other"), UnixSeconds(7)).await.unwrap().id;
     assert_eq!(found(&store, other, &[hash("x")], false, 10).await, []);
     assert_eq!(found(&store, log, &[hash("x")], false, 10).await, [2, 1, 0]);
 }

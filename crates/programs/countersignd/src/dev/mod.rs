@@ -79,7 +79,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
         make_private(&sqlite_file)?;
     }
     let (secrets, store) = tokio::join!(
-        make_secrets(data_dir.clone(), clock.now()),
+        make_secrets(data_dir.clone(), clock.now().0),
         open_store(&sqlite_file, arguments.database_url.as_deref())
     );
     let (keys, material) = secrets?;
@@ -91,7 +91,7 @@ async fn start(arguments: &DevArguments, data_dir: &DataDir) -> anyhow::Result<(
 
     let shared = Shared::new(clock);
     let logs = LogIdentities::of_dev(tree_id);
-    let files = trust_files(data_dir, &ports, &logs, &material, shared.clock.now())?;
+    let files = trust_files(data_dir, &ports, &logs, &material, shared.clock.now().0)?;
     let (signers, tuf_keys, face_keys) = faces::distribute(keys);
     let tuf_dir = data_dir.tuf_dir();
     let (trust, logs) = tokio::join!(

@@ -41,7 +41,7 @@ pub(crate) async fn check(config: Config, arguments: CheckArguments) -> anyhow::
     for warning in &config.warnings {
         output::print(&format!("warning: {warning}"));
     }
-    let mut sound = issuers::check(&config, online, shared.clock.now()).await?;
+    let mut sound = issuers::check(&config, online, shared.clock.now().0).await?;
     if only_issuers {
         return Ok(exit_code(sound));
     }

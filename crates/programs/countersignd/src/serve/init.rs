@@ -68,7 +68,7 @@ impl Init<'_> {
     /// Keys, and certificates for them.
     fn keys(&self) -> anyhow::Result<()> {
         let config = self.config;
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.now().0;
         self.refuse_lost_chains()?;
         let ca_chain_file = self.public.chain_file("ca");
         let ca = made("the CA's key", &config.ca.key, ("ca", P256), &ca_chain_file)?;

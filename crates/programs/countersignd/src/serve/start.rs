@@ -255,5 +255,5 @@ pub(super) fn trust_files(
     };
     let logs = identities(config, public.tree_id()?);
     let deployment = deployment(publisher, &config.base_urls(), &logs, &public.material()?)?;
-    Ok(TrustFiles::build(&deployment, shared.clock.now())?)
+    Ok(TrustFiles::build(&deployment, shared.clock.now().0)?)
 }

@@ -18,7 +18,7 @@ pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<Json<GetSthRespon
     let signed = ct.signed_tree_head().await?;
     Ok(Json(GetSthResponse {
         tree_size: signed.tree_size,
-        timestamp: signed.timestamp_ms,
+        timestamp: signed.timestamp.0,
         sha256_root_hash: Base64(signed.root_hash.to_vec()),
         tree_head_signature: Base64(signed.digitally_signed.clone()),
     }))

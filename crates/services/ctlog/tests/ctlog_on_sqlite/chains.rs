@@ -78,7 +78,7 @@ impl CtBench {
         assert_eq!((&json["sct_version"], &json["extensions"]), (&json!(0), &json!("")));
         let sct = Sct::from_digitally_signed(
             bytes(&json["id"]).try_into().unwrap(),
-            json["timestamp"].as_u64().unwrap(),
+            moment::UnixMillis(json["timestamp"].as_u64().unwrap()),
             Vec::new(),
             &bytes(&json["signature"]),
         )
@@ -92,7 +92,8 @@ impl CtBench {
         let root = NodeHash::try_from(bytes(&json["sha256_root_hash"]).as_slice()).unwrap();
         let head = TreeHead { size: TreeSize(json["tree_size"].as_u64().unwrap()), root };
         let timestamp = json["timestamp"].as_u64().unwrap();
-        let signed = tree_head_signed_data(timestamp, head.size.0, &head.root.0);
+        let signed =
+            tree_head_signed_data(moment::UnixMillis(timestamp), head.size.0, &head.root.0);
         let signature = bytes(&json["tree_head_signature"]);
         let (_, signature) = ct::decode_digitally_signed(&signature).unwrap();
         self.home.signer.public_key().verify(&signed, signature).unwrap();
@@ -126,11 +127,11 @@ async fn a_precertificate_gets_an_sct_that_the_log_keeps() {
     let leaf = bench.root.precertificate();
     let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
     let sct = bench.verify(&answer, leaf.clone());
-    assert_eq!(sct.timestamp_ms, NOW * 1000);
+    assert_eq!(sct.timestamp.0, NOW * 1000);
 
     // As a monitor rebuilds the leaf from the SCT.
     let entry = bench.submission(leaf.clone());
-    let expected = ct::merkle_tree_leaf(entry.entry(), sct.timestamp_ms, &[]).unwrap();
+    let expected = ct::merkle_tree_leaf(entry.entry(), sct.timestamp, &[]).unwrap();
     let entries = get(&bench.router, "/ct/v1/get-entries?start=0&end=0").await.json();
     assert_eq!(bytes(&entries["entries"][0]["leaf_input"]), expected);
     assert_eq!(bytes(&entries["entries"][0]["extra_data"]), entry.extra_data().unwrap());
@@ -269,10 +270,10 @@ async fn times_never_go_back_when_the_clock_does() {
     let first = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
     bench.home.clock.set(NOW - 3_600);
     let (_, timestamp) = bench.sth().await;
-    assert!(timestamp >= first.timestamp_ms);
+    assert!(timestamp >= first.timestamp.0);
     let leaf = bench.root.precertificate();
     let second = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
-    assert!(second.timestamp_ms >= first.timestamp_ms);
+    assert!(second.timestamp.0 >= first.timestamp.0);
     bench.running.stop().await;
 }
 
@@ -290,7 +291,7 @@ async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_
     let bench = CtBench { home, root, running, router };
     let (head, timestamp) = bench.sth().await;
     assert_eq!(head.size, TreeSize(1));
-    assert!(timestamp >= sct.timestamp_ms, "{timestamp} is before {}", sct.timestamp_ms);
+    assert!(timestamp >= sct.timestamp.0, "{timestamp} is before {}", sct.timestamp.0);
     bench.running.stop().await;
 }
 

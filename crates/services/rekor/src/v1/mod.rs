@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
+use moment::UnixSeconds;
 use service::{CpuPool, SigningKey};
 use store::StoredEntry;
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
@@ -63,8 +64,7 @@ pub struct Rekor1Options {
 #[derive(Clone, Debug)]
 pub(crate) struct ProvenEntry {
     pub(crate) index: LeafIndex,
-    /// Unix seconds.
-    pub(crate) integrated_at: u64,
+    pub(crate) integrated_at: UnixSeconds,
     pub(crate) leaf_hash: LeafHash,
     pub(crate) body: Bytes,
     /// Inclusion proof in the tree of `checkpoint`.

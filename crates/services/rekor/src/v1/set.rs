@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
+use moment::UnixSeconds;
 use service::{CpuPool, KeyUse, Record, SigningKey};
 use tlog::LeafIndex;
 
@@ -22,7 +23,7 @@ pub(super) struct SetSigner {
 #[derive(Clone)]
 pub(super) struct SetContent {
     pub(super) index: LeafIndex,
-    pub(super) integrated_at: u64,
+    pub(super) integrated_at: UnixSeconds,
     pub(super) body: Bytes,
 }
 

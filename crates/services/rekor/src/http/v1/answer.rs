@@ -66,7 +66,7 @@ pub(super) fn entry_response(
     let log_index = int64(proven.index.0)?;
     let entry = LogEntry {
         body: Base64(proven.body.to_vec()),
-        integrated_time: int64(proven.integrated_at)?,
+        integrated_time: int64(proven.integrated_at.0)?,
         log_id: hex::encode(rekor1.log().key_id()),
         log_index,
         verification: Some(Verification {
