@@ -2,9 +2,10 @@
 
 use crypto::{Signer, Unsigned};
 use tlog::{
-    BatchTree, Checkpoint, Edge, HashRange, KeyIdKind, LeafHash, LeafIndex, NodeHash, NoteSignature, ProofError, ProofPlan,
-    SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead, TreeSize, UnsignedCheckpoint, complete_subtrees, leaf_hash, log_key_id,
-    node_hash, verify_consistency, verify_inclusion,
+    BatchTree, Checkpoint, Edge, HashRange, KeyIdKind, LeafHash, LeafIndex, NodeHash,
+    NoteSignature, ProofError, ProofPlan, SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead,
+    TreeSize, UnsignedCheckpoint, complete_subtrees, leaf_hash, log_key_id, node_hash,
+    verify_consistency, verify_inclusion,
 };
 
 use crate::{case::Case, input::Input, keys::ED25519};

@@ -15,7 +15,7 @@ const MAX_CANDIDATES: usize = 32;
 /// DER content of the object identifier [`crate::oid::CODE_SIGNING`].
 const CODE_SIGNING_DER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 
-/// The certificates that vouch for a leaf, nearest issuer first, trusted root last.
+/// The certificates above a leaf, nearest issuer first, trusted root last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedChain(Vec<Vec<u8>>);
 

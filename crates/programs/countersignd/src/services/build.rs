@@ -108,7 +108,7 @@ pub(crate) fn tsa(
     Ok(served.with_check(Check { name: "tsa", state: Arc::new(state) }))
 }
 
-/// The trust files, and the TUF repository that vouches for them.
+/// The trust files, and the TUF repository that signs them.
 #[derive(Clone)]
 pub(crate) struct OpenTrust {
     pub(crate) files: Arc<TrustFiles>,

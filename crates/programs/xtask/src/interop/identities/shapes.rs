@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     issuer::Issuer,
     recipes::{self, IDENTITY_PROVIDERS},
-    signing::{Client, Signer, with_token},
+    signing::{Client, Given, Signer, with_token},
     site::Site,
     table::{Expected, Row},
 };
@@ -316,7 +316,7 @@ fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -
     }
     let text = issuer.token(&claims)?;
     for client in [Client::Countersign, Client::Cosign] {
-        let signed = with_token(site, client, (&text, JOBS));
+        let signed = with_token(site, client, Given { token: &text, client_id: JOBS });
         match token.expected {
             Named(name) => {
                 let signed = signed?;

@@ -163,14 +163,22 @@ pub(super) fn sign(
     };
     let Some(grant) = grant else { return interactively(site, client, flow, login) };
     let token = token(site, login.issuer, (login.client_id, login.has_secret), grant)?;
-    with_token(site, client, (&token, login.client_id))
+    with_token(site, client, Given { token: &token, client_id: login.client_id })
+}
+
+/// A token that is there already.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) token: &'a str,
+    /// Whose it is.
+    pub(super) client_id: &'a str,
 }
 
 /// Signs with a token that is there already.
 pub(super) fn with_token(
     site: &Site<'_>,
     client: Client,
-    (token, client_id): (&str, &str),
+    Given { token, client_id }: Given<'_>,
 ) -> Result<Signed> {
     let file = site.directory("tokens")?.join("token.jwt");
     fs::write(&file, token)?;
