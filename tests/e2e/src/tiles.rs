@@ -1,12 +1,12 @@
 use anyhow::{Context, Result};
-use tlog::{TILE_WIDTH, TilePath};
+use tlog::{TILE_WIDTH, TilePath, TreeSize};
 
 /// Path of the entry bundle `index` of a log of `size` entries, partial where the log ends in it.
 ///
 /// # Errors
 /// When no entry of the bundle is in the log.
-pub fn bundle_path(index: u64, size: u64) -> Result<TilePath> {
-    let width = size.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH);
+pub fn bundle_path(index: u64, size: TreeSize) -> Result<TilePath> {
+    let width = size.0.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH);
     anyhow::ensure!(width > 0, "bundle {index} is beyond a log of {size} entries");
     Ok(TilePath::Entries { index, width: width.try_into()? })
 }

@@ -11,8 +11,8 @@ use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use e2e::{Database, Stack, bundle_path, bundled_entries};
 use serde_json::{Value, json};
 use tlog::{
-    Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead,
-    leaf_hash, log_key_id, verify_inclusion,
+    Checkpoint, Edge, KeyIdKind, LeafHash, LeafIndex, NodeHash, SignedNote, TILE_WIDTH, TileId,
+    TilePath, TreeHead, TreeSize, leaf_hash, log_key_id, verify_inclusion,
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -56,7 +56,7 @@ impl RemoteLog {
     }
 
     /// Logs an entry and verifies the answer; gives index and leaf.
-    async fn write(&self, signer: &LocalSigner, number: u64) -> (u64, Hash) {
+    async fn write(&self, signer: &LocalSigner, number: u64) -> (LeafIndex, LeafHash) {
         let message = number.to_be_bytes();
         let request = json!({"hashedRekordRequestV002": {
             "digest": STANDARD.encode(crypto::sha256(&message)),
@@ -78,19 +78,19 @@ impl RemoteLog {
         let body = STANDARD.decode(answer["canonicalizedBody"].as_str().unwrap()).unwrap();
         let hashes = proof["hashes"].as_array().unwrap().iter().map(|hash| {
             let bytes = STANDARD.decode(hash.as_str().unwrap()).unwrap();
-            Hash::try_from(bytes.as_slice()).unwrap()
+            NodeHash::try_from(bytes.as_slice()).unwrap()
         });
         let head = self.checkpoint(proof["checkpoint"]["envelope"].as_str().unwrap()).head;
-        let index = answer["logIndex"].as_str().unwrap().parse().unwrap();
+        let index = LeafIndex(answer["logIndex"].as_str().unwrap().parse().unwrap());
         let leaf = leaf_hash(&body);
         verify_inclusion(&leaf, index, &hashes.collect::<Vec<_>>(), &head).unwrap();
         (index, leaf)
     }
 
     /// Every leaf hash, from the entry bundles; each tile must hold the same ones.
-    async fn audit(&self, size: u64) -> Vec<Hash> {
+    async fn audit(&self, size: TreeSize) -> Vec<LeafHash> {
         let mut leaves = Vec::new();
-        for tile in 0..size.div_ceil(TILE_WIDTH) {
+        for tile in 0..size.0.div_ceil(TILE_WIDTH) {
             let path = bundle_path(tile, size).unwrap();
             let TilePath::Entries { index, width } = path else { unreachable!("a bundle's path") };
             let below = TilePath::Hashes { tile: TileId { level: 0, index }, width };
@@ -105,7 +105,7 @@ impl RemoteLog {
     }
 }
 
-async fn fill(log: Arc<RemoteLog>, count: u64) -> Vec<(u64, Hash)> {
+async fn fill(log: Arc<RemoteLog>, count: u64) -> Vec<(LeafIndex, LeafHash)> {
     let signer = Arc::new(LocalSigner::generate(KeyType::EcdsaP256, "writer").unwrap());
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
@@ -135,7 +135,7 @@ fn holds_many_entries(database: Database) {
     let log = RemoteLog::of(&stack);
     let head = runtime.block_on(log.head());
     // One entry is the log's own first.
-    assert_eq!(head.size, count + 1);
+    assert_eq!(head.size, TreeSize(count + 1));
     let leaves = runtime.block_on(log.audit(head.size));
     let mut edge = Edge::default();
     for leaf in &leaves {
@@ -143,7 +143,7 @@ fn holds_many_entries(database: Database) {
     }
     assert_eq!(edge.head(), head, "the checkpoint is not over the entries");
     for (index, leaf) in written {
-        assert_eq!(leaves[usize::try_from(index).unwrap()], leaf, "entry {index}");
+        assert_eq!(leaves[usize::try_from(index.0).unwrap()], leaf, "entry {index}");
     }
 }
 

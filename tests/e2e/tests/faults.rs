@@ -172,7 +172,7 @@ async fn read_bundle(stack: &Stack, number: usize) -> Vec<Vec<u8>> {
     };
     let checkpoint = read("/checkpoint".to_owned()).await;
     let checkpoint = String::from_utf8(checkpoint.to_vec()).unwrap();
-    let size = checkpoint.lines().nth(1).unwrap().parse().unwrap();
+    let size = tlog::TreeSize(checkpoint.lines().nth(1).unwrap().parse().unwrap());
     let path = bundle_path(number as u64, size).unwrap();
     let content = read(format!("/{path}")).await;
     bundled_entries(&content).unwrap().into_iter().map(<[u8]>::to_vec).collect()

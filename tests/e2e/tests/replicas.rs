@@ -23,7 +23,7 @@ use service::{CpuPool, SystemClock};
 use sqlx::{Connection, PgConnection};
 use store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
 use tlog::{
-    Checkpoint, Edge, Hash, KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id,
+    Checkpoint, Edge, KeyIdKind, LeafIndex, NodeHash, SignedNote, TreeHead, leaf_hash, log_key_id,
     verify_inclusion,
 };
 use tokio::{
@@ -283,18 +283,18 @@ async fn chaos(load: &Arc<Load>, url: &str) -> Vec<Answer> {
 
 async fn stored_entries(replica: &Replica) -> Vec<StoredEntry> {
     let log = replica.log.record().id;
-    let size = replica.store.state(log).await.unwrap().edge.size();
+    let size = replica.store.state(log).await.unwrap().edge.size().0;
     let mut entries = Vec::new();
     for start in (0..size).step_by(usize::try_from(MAX_ENTRIES_PER_READ).unwrap()) {
         let end = size.min(start + MAX_ENTRIES_PER_READ);
-        entries.extend(replica.store.entries(log, start, end).await.unwrap());
+        entries.extend(replica.store.entries(log, LeafIndex(start)..LeafIndex(end)).await.unwrap());
     }
     assert_eq!(entries.len() as u64, size);
     entries
 }
 
 /// Roots of all prefixes of the log, by size, computed from the bodies.
-fn roots(stored: &[StoredEntry]) -> Vec<Hash> {
+fn roots(stored: &[StoredEntry]) -> Vec<NodeHash> {
     let mut edge = Edge::default();
     let mut roots = vec![edge.head().root];
     for entry in stored {
@@ -307,12 +307,12 @@ fn roots(stored: &[StoredEntry]) -> Vec<Hash> {
 /// What was answered stands where the answer says, and nothing stands twice.
 fn check_answers(answers: &[Answer], stored: &[StoredEntry]) {
     for Answer { body, integrated } in answers {
-        let entry = &stored[usize::try_from(integrated.index).unwrap()];
+        let entry = &stored[usize::try_from(integrated.index.0).unwrap()];
         assert_eq!(&entry.body, body, "entry {} is another one", integrated.index);
         assert_eq!(entry.integrated_at, integrated.integrated_at);
     }
-    let identities: HashSet<_> = stored.iter().map(|entry| entry.dedup_hash.0).collect();
-    assert_eq!(identities.len(), stored.len(), "an entry is in the log twice");
+    let distinct: HashSet<_> = stored.iter().map(|entry| entry.dedup_hash.0).collect();
+    assert_eq!(distinct.len(), stored.len(), "an entry is in the log twice");
 }
 
 /// Whatever was signed by whomever is a prefix of the one log, and no replica ever went back.
@@ -326,7 +326,7 @@ fn check_signed(replicas: &[Replica], stored: &[StoredEntry]) {
             "replica {number} went back: {signed:?}"
         );
         for head in &signed {
-            let root = roots.get(usize::try_from(head.size).unwrap());
+            let root = roots.get(usize::try_from(head.size.0).unwrap());
             assert_eq!(root, Some(&head.root), "replica {number} signed another history: {head:?}");
         }
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use const_oid::ObjectIdentifier;
 use crypto::{Signer, Unsigned, sha256};
 use ct::Sct;
+use moment::UnixMillis;
 use wire::bundle::{Bundle, VerificationContent};
 use x509::{
     CertificateChain, FulcioExtensions, LeafProfile, LeafView, SubjectAlternativeName,
@@ -76,7 +77,7 @@ fn issue(name: &SubjectAlternativeName) -> Issued {
     let signature = ED25519.sign_now(unsigned.bytes_to_sign()).unwrap();
     let made = unsigned.with_signature(&signature, ED25519.public_key()).unwrap();
     let precertificate = made.der().to_vec();
-    let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), NOW * 1000).unwrap();
+    let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), UnixMillis(NOW * 1000)).unwrap();
     let signature = P256.sign_now(unsigned.bytes_to_sign()).unwrap();
     let sct = unsigned.with_signature(&signature, P256.public_key()).unwrap();
     let unsigned = made.with_sct(&sct, P256.public_key()).unwrap();
@@ -119,7 +120,7 @@ fn embedded(der: &[u8]) {
     if let Ok(sct) = x509::single_embedded_sct(der) {
         assert_eq!(x509::embedded_scts(der), Ok(vec![sct.clone()]));
         if let Ok(verified) = x509::verify_embedded_sct(der, &ROOT, P256.public_key()) {
-            assert_eq!((&verified, verified.timestamp_ms), (&sct, NOW * 1000));
+            assert_eq!((&verified, verified.timestamp), (&sct, UnixMillis(NOW * 1000)));
         }
     }
 }
@@ -132,8 +133,8 @@ fn precertificate(der: &[u8]) {
     assert!(entry.tbs.len() + 20 < der.len());
     assert!(x509::pre_entry(&entry.tbs, issuer).is_err());
     let entry = ct::LogEntry::Precertificate(entry);
-    let leaf = ct::merkle_tree_leaf(&entry, NOW, &[]).unwrap();
-    assert_eq!(leaf, ct::signed_data(&entry, NOW, &[]).unwrap());
+    let leaf = ct::merkle_tree_leaf(&entry, UnixMillis(NOW), &[]).unwrap();
+    assert_eq!(leaf, ct::signed_data(&entry, UnixMillis(NOW), &[]).unwrap());
     assert_eq!(ct::TimestampedEntry::of_leaf(&leaf).unwrap().entry, entry);
 }
 
@@ -236,7 +237,7 @@ fn sct(bytes: &[u8]) {
 }
 
 fn signed_name(bytes: &[u8]) {
-    if let Ok(sct) = Sct::from_digitally_signed([0; 32], 0, Vec::new(), bytes) {
+    if let Ok(sct) = Sct::from_digitally_signed([0; 32], UnixMillis(0), Vec::new(), bytes) {
         assert_eq!(sct.digitally_signed().unwrap(), bytes);
     }
 }
@@ -244,7 +245,7 @@ fn signed_name(bytes: &[u8]) {
 fn some_sct() -> Sct {
     Sct {
         log_id: [7; 32],
-        timestamp_ms: NOW,
+        timestamp: UnixMillis(NOW),
         extensions: vec![1],
         algorithm: ct::SHA256_WITH_ECDSA,
         signature: vec![0x30, 6, 2, 1, 1, 2, 1, 1],

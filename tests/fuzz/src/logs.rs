@@ -2,9 +2,10 @@
 
 use crypto::{Signer, Unsigned};
 use tlog::{
-    BatchTree, Checkpoint, Edge, Hash, HashRange, KeyIdKind, NoteSignature, ProofError, ProofPlan,
-    SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead, UnsignedCheckpoint, leaf_hash, log_key_id,
-    node_hash, verify_consistency, verify_inclusion,
+    BatchTree, Checkpoint, Edge, HashRange, KeyIdKind, LeafHash, LeafIndex, NodeHash,
+    NoteSignature, ProofError, ProofPlan, SignedNote, TILE_WIDTH, TileId, TilePath, TreeHead,
+    TreeSize, UnsignedCheckpoint, complete_subtrees, leaf_hash, log_key_id, node_hash,
+    verify_consistency, verify_inclusion,
 };
 
 use crate::{case::Case, input::Input, keys::ED25519};
@@ -30,7 +31,7 @@ fn numbers(pairs: &[[u64; 2]]) -> Vec<Vec<u8>> {
 pub(crate) fn some_checkpoint() -> Checkpoint {
     Checkpoint {
         origin: ORIGIN.to_owned(),
-        head: TreeHead { size: 1, root: leaf_hash(b"entry") },
+        head: TreeHead { size: TreeSize(1), root: leaf_hash(b"entry").into() },
         extensions: Vec::new(),
     }
 }
@@ -92,15 +93,15 @@ fn tile_paths() -> Vec<Vec<u8>> {
 /// Of every leaf of a tree of any size there is a proof that verifies, and a changed one does not.
 fn inclusion(input: &[u8]) {
     let mut input = Input(input);
-    let (index, tree_size) = (input.number(), input.number());
+    let (index, tree_size) = (LeafIndex(input.number()), TreeSize(input.number()));
     let plan = match ProofPlan::inclusion(index, tree_size) {
         Ok(plan) => plan,
         Err(error) => return assert_eq!(error, ProofError::IndexOutOfRange { index, tree_size }),
     };
-    assert!(index < tree_size);
+    assert!(tree_size.contains(index));
     check_ranges(plan.ranges(), tree_size);
     let (head, path) = (uniform_head(tree_size), uniform(&plan));
-    let verify = |path: &[Hash]| verify_inclusion(&perfect(0), index, path, &head);
+    let verify = |path: &[NodeHash]| verify_inclusion(&leaf_hash(b""), index, path, &head);
     assert_eq!(verify(&path), Ok(()));
     refuses_changes(path, &mut input, verify);
 }
@@ -108,7 +109,7 @@ fn inclusion(input: &[u8]) {
 /// Every tree extends every smaller one of the same leaves, provably.
 fn consistency(input: &[u8]) {
     let mut input = Input(input);
-    let (old_size, new_size) = (input.number(), input.number());
+    let (old_size, new_size) = (TreeSize(input.number()), TreeSize(input.number()));
     let plan = match ProofPlan::consistency(old_size, new_size) {
         Ok(plan) => plan,
         Err(error) => return assert_eq!(error, ProofError::Shrunk { old_size, new_size }),
@@ -117,8 +118,8 @@ fn consistency(input: &[u8]) {
     check_ranges(plan.ranges(), new_size);
     let (old, new) = (uniform_head(old_size), uniform_head(new_size));
     let path = uniform(&plan);
-    let verify = |path: &[Hash]| verify_consistency(&old, &new, path);
-    if old_size == 0 {
+    let verify = |path: &[NodeHash]| verify_consistency(&old, &new, path);
+    if old_size == TreeSize(0) {
         return assert_eq!(verify(&path), Err(ProofError::FromEmptyTree));
     }
     assert_eq!(verify(&path), Ok(()));
@@ -129,14 +130,15 @@ fn consistency(input: &[u8]) {
 fn foreign_proof(input: &[u8]) {
     let mut input = Input(input);
     let (small, large) = (input.number(), input.number());
-    let (leaf, root) = (Hash(input.array()), Hash(input.array()));
-    let path: Vec<Hash> = input.0.as_chunks().0.iter().map(|hash| Hash(*hash)).collect();
+    let (small, large) = (TreeSize(small), TreeSize(large));
+    let (leaf, root) = (LeafHash(input.array()), NodeHash(input.array()));
+    let path: Vec<NodeHash> = input.0.as_chunks().0.iter().map(|hash| NodeHash(*hash)).collect();
     let head = TreeHead { size: large, root };
-    if verify_inclusion(&leaf, small, &path, &head).is_ok() {
-        let expected = uniform(&ProofPlan::inclusion(small, large).unwrap());
+    if verify_inclusion(&leaf, small.end(), &path, &head).is_ok() {
+        let expected = uniform(&ProofPlan::inclusion(small.end(), large).unwrap());
         assert_eq!(path.len(), expected.len());
     }
-    let old = TreeHead { size: small, root: leaf };
+    let old = TreeHead { size: small, root: leaf.into() };
     if verify_consistency(&old, &head, &path).is_ok() {
         let expected = uniform(&ProofPlan::consistency(small, large).unwrap());
         assert_eq!(path.len(), expected.len());
@@ -151,28 +153,29 @@ fn batch(input: &[u8]) {
     let (size, count) = (input.number() >> 1, input.number() % MAX_LEAVES);
     let node = |number: u64| leaf_hash(&[&number.to_be_bytes(), input.0].concat());
     let nodes: Vec<u8> = (0..u64::from(size.count_ones())).flat_map(|n| node(n).0).collect();
-    let edge = Edge::from_bytes(size, &nodes).unwrap();
-    assert_eq!((edge.size(), edge.to_bytes()), (size, nodes));
-    let leaves: Vec<Hash> = (1000..1000 + count).map(node).collect();
+    let edge = Edge::from_bytes(TreeSize(size), &nodes).unwrap();
+    assert_eq!((edge.size(), edge.to_bytes()), (TreeSize(size), nodes));
+    let leaves: Vec<LeafHash> = (1000..1000 + count).map(node).collect();
     let tree = BatchTree::new(edge.clone(), leaves.clone());
     let head = tree.head();
-    assert_eq!((tree.before(), tree.after().head(), head.size), (&edge, head, size + count));
-    for (index, leaf) in (size..).zip(&leaves) {
+    let end = TreeSize(size + count);
+    assert_eq!((tree.before(), tree.after().head(), head.size), (&edge, head, end));
+    for (index, leaf) in (size..).map(LeafIndex).zip(&leaves) {
         let path = tree.inclusion_path(index).unwrap();
         assert_eq!(verify_inclusion(leaf, index, &path, &head), Ok(()));
     }
-    assert_eq!(tree.inclusion_path(size + count), None);
-    assert_eq!(size.checked_sub(1).and_then(|index| tree.inclusion_path(index)), None);
+    assert_eq!(tree.inclusion_path(end.end()), None);
+    assert_eq!(size.checked_sub(1).and_then(|index| tree.inclusion_path(LeafIndex(index))), None);
 }
 
 /// Changes one bit, cuts one hash off, and adds one.
 fn refuses_changes(
-    mut path: Vec<Hash>,
+    mut path: Vec<NodeHash>,
     input: &mut Input<'_>,
-    verify: impl Fn(&[Hash]) -> Result<(), ProofError>,
+    verify: impl Fn(&[NodeHash]) -> Result<(), ProofError>,
 ) {
     let (at, bit) = (usize::from(input.byte()), input.byte());
-    path.push(Hash(input.array()));
+    path.push(NodeHash(input.array()));
     assert_eq!(verify(&path), Err(ProofError::PathLength));
     path.pop();
     let length = path.len();
@@ -185,20 +188,20 @@ fn refuses_changes(
 }
 
 /// A plan reads what a tree of that size has, and each tile by itself.
-fn check_ranges(ranges: &[HashRange], tree_size: u64) {
+fn check_ranges(ranges: &[HashRange], tree_size: TreeSize) {
     for range in ranges {
-        let stored = tree_size.checked_shr(8 * u32::from(range.level)).unwrap_or(0);
+        let stored = complete_subtrees(tree_size, range.level);
         assert!(range.start < range.end && range.end <= stored, "{range:?} of {tree_size}");
         assert_eq!(range.start / TILE_WIDTH, (range.end - 1) / TILE_WIDTH, "{range:?}");
     }
 }
 
 /// A tree of any size can be had when all its leaves are alike.
-fn uniform_head(size: u64) -> TreeHead {
+fn uniform_head(size: TreeSize) -> TreeHead {
     let roots = uniform(&ProofPlan::root(size));
     let nodes: Vec<u8> = (0..u64::BITS)
         .rev()
-        .filter(|height| size >> height & 1 == 1)
+        .filter(|height| size.0 >> height & 1 == 1)
         .flat_map(|height| perfect(height).0)
         .collect();
     let head = Edge::from_bytes(size, &nodes).unwrap().head();
@@ -206,16 +209,16 @@ fn uniform_head(size: u64) -> TreeHead {
     head
 }
 
-fn uniform(plan: &ProofPlan) -> Vec<Hash> {
+fn uniform(plan: &ProofPlan) -> Vec<NodeHash> {
     let stored = |range: &HashRange| {
         let count = usize::try_from(range.end - range.start).unwrap();
         vec![perfect(8 * u32::from(range.level)); count]
     };
-    let hashes: Vec<Vec<Hash>> = plan.ranges().iter().map(stored).collect();
+    let hashes: Vec<Vec<NodeHash>> = plan.ranges().iter().map(stored).collect();
     plan.compute(&hashes).unwrap()
 }
 
 /// Root over `2^height` of the leaves that are alike.
-fn perfect(height: u32) -> Hash {
-    (0..height).fold(leaf_hash(b""), |hash, _| node_hash(&hash, &hash))
+fn perfect(height: u32) -> NodeHash {
+    (0..height).fold(leaf_hash(b"").into(), |hash, _| node_hash(&hash, &hash))
 }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
-    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesIdentity,
+    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
 };
 use service::{Clock, CpuPool, FixedClock};
 use sqlite::SqliteLogStore;
@@ -47,7 +47,7 @@ impl Default for Home {
 }
 
 impl Home {
-    /// A log of entries without promises.
+    /// A log of entries without timestamp signatures.
     pub fn new() -> Self {
         Self::with_key(LogKind::Rekor2, KeyType::Ed25519)
     }
@@ -153,7 +153,7 @@ impl Home {
             tiles: self
                 .tiles
                 .clone()
-                .map(|signer| TilesIdentity { origin: tiles_origin.to_owned(), signer }),
+                .map(|signer| TilesSigner { origin: tiles_origin.to_owned(), signer }),
             clock,
             cpu: cpu(),
             tasks: tasks.clone(),
@@ -206,7 +206,7 @@ impl Running {
 
     /// Submits `count` entries with distinct bodies, at once.
     pub async fn fill(&self, count: u64) {
-        let start = self.log.checkpoint().head.size;
+        let start = self.log.checkpoint().head.size.0;
         let submissions =
             (start..start + count).map(|number| self.log.submit(entry(&body(number))));
         for result in futures::future::join_all(submissions).await {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,11 +12,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use engine::{Integrated, Log};
+use moment::UnixSeconds;
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
-use tlog::{Edge, Hash, HashRange, TreeHead};
+use tlog::{Edge, HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::entry;
@@ -33,8 +35,8 @@ pub enum Lie {
     Missing(u64),
     /// The row's time is 0.
     Time(u64),
-    /// The row's identity is another one.
-    Identity(u64),
+    /// The row's deduplication hash is another one.
+    DedupHash(u64),
     /// A stored hash has a flipped bit.
     StoredHash(u8, u64),
     /// The tree head of that size has a flipped bit.
@@ -80,12 +82,12 @@ impl Tampering {
         self.append_errors.lock().unwrap().push_back(error);
     }
 
-    /// Lets the next read of entries or of identities fail with `error`.
+    /// Lets the next read of entries or of duplicates fail with `error`.
     pub fn fail_read(&self, error: StoreError) {
         self.read_errors.lock().unwrap().push_back(Some(error));
     }
 
-    /// Lets the next read of entries or of identities (after those already arranged) succeed.
+    /// Lets the next read of entries or of duplicates (after those already arranged) succeed.
     pub fn pass_read(&self) {
         self.read_errors.lock().unwrap().push_back(None);
     }
@@ -137,15 +139,15 @@ fn flipped(bytes: &Bytes) -> Bytes {
     bytes.into()
 }
 
-fn flipped_hash(hash: Hash) -> Hash {
-    let mut hash = hash;
-    hash.0[31] ^= 0x80;
-    hash
+fn flipped_hash<H: From<[u8; 32]> + AsRef<[u8]>>(hash: &H) -> H {
+    let mut bytes: [u8; 32] = hash.as_ref().try_into().unwrap();
+    bytes[31] ^= 0x80;
+    bytes.into()
 }
 
 #[async_trait]
 impl LogStore for Tampering {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         self.inner.ensure_log(spec, now).await
     }
 
@@ -183,27 +185,30 @@ impl LogStore for Tampering {
     async fn find(
         &self,
         log: LogId,
-        identities: &[DedupHash],
+        dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
         self.read_error()?;
-        self.inner.find(log, identities).await
+        self.inner.find(log, dedup_hashes).await
     }
 
-    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+    async fn find_leaf(
+        &self,
+        log: LogId,
+        leaf_hash: &LeafHash,
+    ) -> Result<Option<LeafIndex>, StoreError> {
         self.inner.find_leaf(log, leaf_hash).await
     }
 
     async fn entries(
         &self,
         log: LogId,
-        start: u64,
-        end: u64,
+        range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         self.read_error()?;
-        let mut rows = self.inner.entries(log, start, end).await?;
-        rows.retain(|row| !self.lies(Lie::Missing(row.index)));
+        let mut rows = self.inner.entries(log, range).await?;
+        rows.retain(|row| !self.lies(Lie::Missing(row.index.0)));
         for row in &mut rows {
-            let index = row.index;
+            let index = row.index.0;
             if self.lies(Lie::Body(index)) {
                 row.body = flipped(&row.body);
             }
@@ -212,31 +217,31 @@ impl LogStore for Tampering {
                 row.leaf_hash = tlog::leaf_hash(&row.body);
             }
             if self.lies(Lie::LeafHash(index)) {
-                row.leaf_hash = flipped_hash(row.leaf_hash);
+                row.leaf_hash = flipped_hash(&row.leaf_hash);
             }
             if self.lies(Lie::Time(index)) {
-                row.integrated_at = 0;
+                row.integrated_at = UnixSeconds(0);
             }
-            if self.lies(Lie::Identity(index)) {
+            if self.lies(Lie::DedupHash(index)) {
                 row.dedup_hash = DedupHash([9; 32]);
             }
         }
         Ok(rows)
     }
 
-    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
         let hashes = self.inner.hashes(log, range).await?;
         let lie = |index, hash| {
-            if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(hash) } else { hash }
+            if self.lies(Lie::StoredHash(range.level, index)) { flipped_hash(&hash) } else { hash }
         };
         Ok((range.start..).zip(hashes).map(|(index, hash)| lie(index, hash)).collect())
     }
 
-    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+    async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError> {
         let head = self.inner.tree_head(log, size).await?;
         Ok(head.map(|head| {
-            if self.lies(Lie::TreeHead(size)) {
-                TreeHead { root: flipped_hash(head.root), ..head }
+            if self.lies(Lie::TreeHead(size.0)) {
+                TreeHead { root: flipped_hash(&head.root), ..head }
             } else {
                 head
             }
@@ -260,12 +265,16 @@ impl LogStore for Tampering {
         keys: &[IndexKey],
         match_all: bool,
         limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<LeafIndex>, StoreError> {
         self.read_error()?;
         self.inner.search(log, keys, match_all, limit).await
     }
 
-    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+    async fn leaf_hashes(
+        &self,
+        log: LogId,
+        indexes: &[LeafIndex],
+    ) -> Result<Vec<LeafHash>, StoreError> {
         self.read_error()?;
         self.inner.leaf_hashes(log, indexes).await
     }

@@ -5,6 +5,7 @@ use crate::{
     sct::{SHA256_WITH_ECDSA, VERSION_1, encode_digitally_signed, log_algorithm},
     tls::{Reader, put_vector},
 };
+use moment::UnixMillis;
 
 /// RFC 6962 §3.2 `SignatureType`: `certificate_timestamp(0)`, `tree_hash(1)`.
 const CERTIFICATE_TIMESTAMP: u8 = 0;
@@ -17,7 +18,7 @@ const TIMESTAMPED_ENTRY: u8 = 0;
 const X509_ENTRY: [u8; 2] = [0, 0];
 const PRECERT_ENTRY: [u8; 2] = [0, 1];
 
-/// What a log promises to include (RFC 6962 §3.1).
+/// What a log signs and includes (RFC 6962 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEntry {
     /// A final certificate, DER.
@@ -41,10 +42,10 @@ pub struct PreCertEntry {
 /// [`SctError::TooLong`] when certificate or extensions exceed their length prefix.
 pub fn signed_data(
     entry: &LogEntry,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
     extensions: &[u8],
 ) -> Result<Vec<u8>, SctError> {
-    timestamped(CERTIFICATE_TIMESTAMP, entry, timestamp_ms, extensions)
+    timestamped(CERTIFICATE_TIMESTAMP, entry, timestamp, extensions)
 }
 
 /// The `MerkleTreeLeaf` (RFC 6962 §3.4): body of the log's entry, `leaf_input` of get-entries.
@@ -53,10 +54,10 @@ pub fn signed_data(
 /// [`SctError::TooLong`] when certificate or extensions exceed their length prefix.
 pub fn merkle_tree_leaf(
     entry: &LogEntry,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
     extensions: &[u8],
 ) -> Result<Vec<u8>, SctError> {
-    timestamped(TIMESTAMPED_ENTRY, entry, timestamp_ms, extensions)
+    timestamped(TIMESTAMPED_ENTRY, entry, timestamp, extensions)
 }
 
 /// `extra_data` of get-entries (RFC 6962 §4.6): the certificates above the leaf, behind the
@@ -79,9 +80,13 @@ pub fn extra_data(precertificate: Option<&[u8]>, issuers: &[Vec<u8>]) -> Result<
 
 /// The bytes over which a tree head is signed (RFC 6962 §3.5).
 #[must_use]
-pub fn tree_head_signed_data(timestamp_ms: u64, tree_size: u64, root_hash: &[u8; 32]) -> Vec<u8> {
+pub fn tree_head_signed_data(
+    timestamp: UnixMillis,
+    tree_size: u64,
+    root_hash: &[u8; 32],
+) -> Vec<u8> {
     let mut out = vec![VERSION_1, TREE_HASH];
-    out.extend_from_slice(&timestamp_ms.to_be_bytes());
+    out.extend_from_slice(&timestamp.0.to_be_bytes());
     out.extend_from_slice(&tree_size.to_be_bytes());
     out.extend_from_slice(root_hash);
     out
@@ -91,11 +96,11 @@ pub fn tree_head_signed_data(timestamp_ms: u64, tree_size: u64, root_hash: &[u8;
 fn timestamped(
     kind: u8,
     entry: &LogEntry,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
     extensions: &[u8],
 ) -> Result<Vec<u8>, SctError> {
     let mut out = vec![VERSION_1, kind];
-    out.extend_from_slice(&timestamp_ms.to_be_bytes());
+    out.extend_from_slice(&timestamp.0.to_be_bytes());
     match entry {
         LogEntry::Certificate(der) => {
             out.extend_from_slice(&X509_ENTRY);
@@ -114,9 +119,9 @@ fn timestamped(
 /// What the body of a log's entry says (RFC 6962 §3.4 `TimestampedEntry`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimestampedEntry {
-    /// Unix milliseconds: the SCT's.
-    pub timestamp_ms: u64,
-    /// What was promised.
+    /// The SCT's.
+    pub timestamp: UnixMillis,
+    /// What was submitted.
     pub entry: LogEntry,
     /// The SCT's extensions.
     pub extensions: Vec<u8>,
@@ -130,7 +135,7 @@ impl TimestampedEntry {
         if reader.array()? != [VERSION_1, TIMESTAMPED_ENTRY] {
             return None;
         }
-        let timestamp_ms = reader.u64()?;
+        let timestamp = UnixMillis(reader.u64()?);
         let entry = match reader.array()? {
             X509_ENTRY => LogEntry::Certificate(reader.vector24()?.to_vec()),
             PRECERT_ENTRY => {
@@ -143,7 +148,7 @@ impl TimestampedEntry {
             _ => return None,
         };
         let extensions = reader.vector16()?.to_vec();
-        reader.is_empty().then_some(Self { timestamp_ms, entry, extensions })
+        reader.is_empty().then_some(Self { timestamp, entry, extensions })
     }
 }
 
@@ -151,26 +156,26 @@ impl TimestampedEntry {
 #[derive(Clone, Debug)]
 pub struct UnsignedSct {
     entry: LogEntry,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
     message: Vec<u8>,
 }
 
 impl UnsignedSct {
-    /// Prepares the promise to include `entry`, without extensions.
+    /// Prepares the SCT of `entry`, without extensions.
     ///
     /// # Errors
     /// [`SctError::TooLong`].
-    pub fn new(entry: LogEntry, timestamp_ms: u64) -> Result<Self, SctError> {
-        let message = signed_data(&entry, timestamp_ms, &[])?;
-        Ok(Self { entry, timestamp_ms, message })
+    pub fn new(entry: LogEntry, timestamp: UnixMillis) -> Result<Self, SctError> {
+        let message = signed_data(&entry, timestamp, &[])?;
+        Ok(Self { entry, timestamp, message })
     }
 
-    /// The body of the log's entry that keeps this promise.
+    /// The body of the log's entry that this SCT is of.
     ///
     /// # Errors
     /// [`SctError::TooLong`].
     pub fn merkle_tree_leaf(&self) -> Result<Vec<u8>, SctError> {
-        merkle_tree_leaf(&self.entry, self.timestamp_ms, &[])
+        merkle_tree_leaf(&self.entry, self.timestamp, &[])
     }
 }
 
@@ -191,7 +196,7 @@ impl Unsigned for UnsignedSct {
         verify(&self.message, signature, log_key)?;
         Ok(Sct {
             log_id: log_key.spki_sha256(),
-            timestamp_ms: self.timestamp_ms,
+            timestamp: self.timestamp,
             extensions: Vec::new(),
             algorithm: SHA256_WITH_ECDSA,
             signature: signature.to_vec(),
@@ -202,18 +207,18 @@ impl Unsigned for UnsignedSct {
 /// A tree head that its log has not signed yet.
 #[derive(Clone, Debug)]
 pub struct UnsignedTreeHead {
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
     tree_size: u64,
     root_hash: [u8; 32],
     message: Vec<u8>,
 }
 
 impl UnsignedTreeHead {
-    /// Prepares the head of the tree of `tree_size` entries, as of `timestamp_ms`.
+    /// Prepares the head of the tree of `tree_size` entries, as of `timestamp`.
     #[must_use]
-    pub fn new(timestamp_ms: u64, tree_size: u64, root_hash: [u8; 32]) -> Self {
-        let message = tree_head_signed_data(timestamp_ms, tree_size, &root_hash);
-        Self { timestamp_ms, tree_size, root_hash, message }
+    pub fn new(timestamp: UnixMillis, tree_size: u64, root_hash: [u8; 32]) -> Self {
+        let message = tree_head_signed_data(timestamp, tree_size, &root_hash);
+        Self { timestamp, tree_size, root_hash, message }
     }
 }
 
@@ -236,17 +241,17 @@ impl Unsigned for UnsignedTreeHead {
         log_key: &PublicKey,
     ) -> Result<SignedTreeHead, SctError> {
         verify(&self.message, signature, log_key)?;
-        let Self { timestamp_ms, tree_size, root_hash, message: _ } = self;
+        let Self { timestamp, tree_size, root_hash, message: _ } = self;
         let digitally_signed = encode_digitally_signed(signature)?;
-        Ok(SignedTreeHead { timestamp_ms, tree_size, root_hash, digitally_signed })
+        Ok(SignedTreeHead { timestamp, tree_size, root_hash, digitally_signed })
     }
 }
 
 /// A tree head under its log's signature (RFC 6962 §3.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTreeHead {
-    /// Unix milliseconds; not before the timestamp of any SCT of the tree.
-    pub timestamp_ms: u64,
+    /// Not before the timestamp of any SCT of the tree.
+    pub timestamp: UnixMillis,
     /// Entries in the tree.
     pub tree_size: u64,
     /// Root of the tree.

@@ -6,8 +6,8 @@
 //! It refuses to: read an SCT that is not of version 1 or does not end with its bytes, take a
 //! signature that it has not verified.
 //!
-//! - [`LogEntry`], [`PreCertEntry`]: what a log promises to include.
-//! - [`UnsignedSct`], [`Sct`], [`SctError`]: the promise.
+//! - [`LogEntry`], [`PreCertEntry`]: what a log includes.
+//! - [`UnsignedSct`], [`Sct`], [`SctError`]: the timestamp over it.
 //! - [`merkle_tree_leaf`], [`extra_data`]: what the log stores; [`TimestampedEntry`] reads it.
 //! - [`UnsignedTreeHead`], [`SignedTreeHead`]: its tree heads.
 

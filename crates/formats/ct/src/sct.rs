@@ -1,4 +1,5 @@
 use crypto::{KeyFamily, KeyType, PublicKey, SignatureAlgorithm};
+use moment::UnixMillis;
 use thiserror::Error;
 
 use crate::{
@@ -12,7 +13,7 @@ pub(crate) const VERSION_1: u8 = 0;
 /// RFC 5246 §7.4.1.4.1: hash sha256(4), signature ecdsa(3).
 pub const SHA256_WITH_ECDSA: [u8; 2] = [4, 3];
 
-/// A signed certificate timestamp of version 1: a log's promise (RFC 6962 §3.2).
+/// A signed certificate timestamp of version 1: a log's word that it includes an entry (RFC 6962 §3.2).
 ///
 /// Our log signs by ECDSA with SHA-256, the only kind that every Sigstore client takes; of others'
 /// logs the rest of the table is read, RSA among it (RFC 6962 §2.1.4).
@@ -21,7 +22,7 @@ pub struct Sct {
     /// SHA-256 of the log's SPKI.
     pub log_id: [u8; 32],
     /// Milliseconds since the unix epoch.
-    pub timestamp_ms: u64,
+    pub timestamp: UnixMillis,
     /// Extensions of the log, mostly empty.
     pub extensions: Vec<u8>,
     /// TLS `SignatureAndHashAlgorithm` of the signature, hash first.
@@ -38,7 +39,7 @@ impl Sct {
     pub fn encode(&self) -> Result<Vec<u8>, SctError> {
         let mut out = vec![VERSION_1];
         out.extend_from_slice(&self.log_id);
-        out.extend_from_slice(&self.timestamp_ms.to_be_bytes());
+        out.extend_from_slice(&self.timestamp.0.to_be_bytes());
         put_vector(&mut out, 2, &self.extensions)?;
         out.extend_from_slice(&self.digitally_signed()?);
         Ok(out)
@@ -54,9 +55,9 @@ impl Sct {
             return Err(SctError::Version);
         }
         let log_id = reader.array().ok_or(SctError::Malformed)?;
-        let timestamp_ms = reader.u64().ok_or(SctError::Malformed)?;
+        let timestamp = UnixMillis(reader.u64().ok_or(SctError::Malformed)?);
         let extensions = reader.vector16().ok_or(SctError::Malformed)?.to_vec();
-        Self::from_digitally_signed(log_id, timestamp_ms, extensions, reader.0)
+        Self::from_digitally_signed(log_id, timestamp, extensions, reader.0)
     }
 
     /// The signature as TLS `DigitallySigned`: what `signature` of an add-chain answer holds.
@@ -73,15 +74,15 @@ impl Sct {
     /// [`SctError::Malformed`], [`SctError::SignatureAlgorithm`].
     pub fn from_digitally_signed(
         log_id: [u8; 32],
-        timestamp_ms: u64,
+        timestamp: UnixMillis,
         extensions: Vec<u8>,
         digitally_signed: &[u8],
     ) -> Result<Self, SctError> {
         let (algorithm, signature) = decode_digitally_signed(digitally_signed)?;
-        Ok(Self { log_id, timestamp_ms, extensions, algorithm, signature: signature.to_vec() })
+        Ok(Self { log_id, timestamp, extensions, algorithm, signature: signature.to_vec() })
     }
 
-    /// Verifies that the log of `ct_key` promised to include `entry`.
+    /// Verifies that the log of `ct_key` signed this for `entry`.
     ///
     /// # Errors
     /// [`SctError::UnknownLog`], [`SctError::LogKey`], [`SctError::SignatureMismatch`].
@@ -89,7 +90,7 @@ impl Sct {
         if self.log_id != ct_key.spki_sha256() {
             return Err(SctError::UnknownLog);
         }
-        let message = signed_data(entry, self.timestamp_ms, &self.extensions)?;
+        let message = signed_data(entry, self.timestamp, &self.extensions)?;
         let algorithm = SignatureAlgorithm::of_tls(self.algorithm, ct_key.key_type().family());
         ct_key
             .verify_with(algorithm.ok_or(SctError::LogKey)?, &message, &self.signature)

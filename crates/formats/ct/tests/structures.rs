@@ -2,9 +2,10 @@
 
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::{LogEntry, PreCertEntry, Sct, SctError, TimestampedEntry};
+use moment::UnixMillis;
 use proptest::prelude::*;
 
-const NOW: u64 = 1_790_000_000;
+const NOW: UnixMillis = UnixMillis(1_790_000_000);
 
 #[test]
 fn structures_have_the_bytes_of_rfc_6962() {
@@ -12,15 +13,15 @@ fn structures_have_the_bytes_of_rfc_6962() {
         LogEntry::Precertificate(PreCertEntry { issuer_key_hash: [0xaa; 32], tbs: vec![1, 2, 3] });
     let hash = "aa".repeat(32);
     let body = format!("0000000000000102 0001 {hash} 000003 010203 0001 09").replace(' ', "");
-    let signed = ct::signed_data(&entry, 0x0102, &[9]).unwrap();
+    let signed = ct::signed_data(&entry, UnixMillis(0x0102), &[9]).unwrap();
     assert_eq!(hex::encode(signed), format!("0000{body}"));
-    let leaf = ct::merkle_tree_leaf(&entry, 0x0102, &[9]).unwrap();
+    let leaf = ct::merkle_tree_leaf(&entry, UnixMillis(0x0102), &[9]).unwrap();
     assert_eq!(hex::encode(leaf), format!("0000{body}"));
 
     let entry = LogEntry::Certificate(vec![7]);
-    let leaf = ct::merkle_tree_leaf(&entry, 1, &[]).unwrap();
+    let leaf = ct::merkle_tree_leaf(&entry, UnixMillis(1), &[]).unwrap();
     assert_eq!(hex::encode(leaf), "0000000000000000000100000000010700 00".replace(' ', ""));
-    let head = ct::tree_head_signed_data(1, 2, &[0xbb; 32]);
+    let head = ct::tree_head_signed_data(UnixMillis(1), 2, &[0xbb; 32]);
     let expected = format!("0001{:016x}{:016x}{}", 1, 2, "bb".repeat(32));
     assert_eq!(hex::encode(head), expected);
 }
@@ -30,7 +31,7 @@ fn a_leaf_reads_back_to_its_last_byte_and_nothing_else_does() {
     let precertificate = PreCertEntry { issuer_key_hash: [0xaa; 32], tbs: vec![1, 2, 3] };
     for entry in [LogEntry::Precertificate(precertificate), LogEntry::Certificate(vec![7])] {
         let leaf = ct::merkle_tree_leaf(&entry, NOW, &[9]).unwrap();
-        let expected = TimestampedEntry { timestamp_ms: NOW, entry, extensions: vec![9] };
+        let expected = TimestampedEntry { timestamp: NOW, entry, extensions: vec![9] };
         assert_eq!(TimestampedEntry::of_leaf(&leaf), Some(expected));
         for length in 0..leaf.len() {
             assert_eq!(TimestampedEntry::of_leaf(&leaf[..length]), None, "{length}");
@@ -47,9 +48,9 @@ fn a_leaf_reads_back_to_its_last_byte_and_nothing_else_does() {
 #[test]
 fn refuses_fields_longer_than_their_prefix() {
     let entry = LogEntry::Certificate(Vec::new());
-    assert_eq!(ct::signed_data(&entry, 0, &vec![0; 0x1_0000]), Err(SctError::TooLong));
+    assert_eq!(ct::signed_data(&entry, UnixMillis(0), &vec![0; 0x1_0000]), Err(SctError::TooLong));
     let entry = LogEntry::Certificate(vec![0; 0x100_0000]);
-    assert_eq!(ct::merkle_tree_leaf(&entry, 0, &[]), Err(SctError::TooLong));
+    assert_eq!(ct::merkle_tree_leaf(&entry, UnixMillis(0), &[]), Err(SctError::TooLong));
     let sct = Sct { signature: vec![0; 0x1_0000], ..sct(1) };
     assert_eq!(sct.encode(), Err(SctError::TooLong));
 }
@@ -67,31 +68,31 @@ fn log_releases_no_sct_that_does_not_verify() {
     assert_eq!(error, SctError::LogKey);
 }
 
-// RFC 6962 section 2.1.4 leaves logs the choice; before, promises by RSA did not even decode.
+// RFC 6962 section 2.1.4 leaves logs the choice; before, SCTs by RSA did not even decode.
 #[test]
-fn promises_of_an_rsa_log_verify_and_fit_no_other_key() {
+fn scts_of_an_rsa_log_verify_and_fit_no_other_key() {
     let log = LocalSigner::generate(KeyType::Rsa2048, "log").unwrap();
     let entry = LogEntry::Certificate(vec![7]);
     let message = ct::signed_data(&entry, NOW, &[]).unwrap();
-    let promise = |algorithm| Sct {
+    let sct_of = |algorithm| Sct {
         log_id: log.public_key().spki_sha256(),
-        timestamp_ms: NOW,
+        timestamp: NOW,
         extensions: Vec::new(),
         algorithm,
         signature: log.sign_now(&message).unwrap(),
     };
-    let sct = Sct::decode(&promise([4, 1]).encode().unwrap()).unwrap();
+    let sct = Sct::decode(&sct_of([4, 1]).encode().unwrap()).unwrap();
     sct.verify(&entry, log.public_key()).unwrap();
-    let other = promise([6, 1]).verify(&entry, log.public_key());
+    let other = sct_of([6, 1]).verify(&entry, log.public_key());
     assert_eq!(other, Err(SctError::SignatureMismatch));
-    let ecdsa = promise([4, 3]).verify(&entry, log.public_key());
+    let ecdsa = sct_of([4, 3]).verify(&entry, log.public_key());
     assert_eq!(ecdsa, Err(SctError::LogKey));
 }
 
-fn sct(timestamp_ms: u64) -> Sct {
+fn sct(timestamp: u64) -> Sct {
     Sct {
         log_id: [1; 32],
-        timestamp_ms,
+        timestamp: UnixMillis(timestamp),
         extensions: vec![4],
         algorithm: ct::SHA256_WITH_ECDSA,
         signature: vec![0x30, 0],
@@ -150,14 +151,17 @@ proptest! {
 fn a_tree_head_takes_its_logs_signature_and_no_other() {
     let key = |key_type| LocalSigner::generate(key_type, "log").unwrap();
     let log = key(KeyType::EcdsaP256);
-    let unsigned = ct::UnsignedTreeHead::new(1, 2, [0xbb; 32]);
-    assert_eq!(unsigned.bytes_to_sign(), ct::tree_head_signed_data(1, 2, &[0xbb; 32]));
+    let unsigned = ct::UnsignedTreeHead::new(UnixMillis(1), 2, [0xbb; 32]);
+    assert_eq!(unsigned.bytes_to_sign(), ct::tree_head_signed_data(UnixMillis(1), 2, &[0xbb; 32]));
     let sign = |signer: &LocalSigner| {
         let signature = signer.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.clone().with_signature(&signature, log.public_key())
     };
     let signed = sign(&log).unwrap();
-    assert_eq!((signed.timestamp_ms, signed.tree_size, signed.root_hash), (1, 2, [0xbb; 32]));
+    assert_eq!(
+        (signed.timestamp, signed.tree_size, signed.root_hash),
+        (UnixMillis(1), 2, [0xbb; 32])
+    );
     let (algorithm, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
     assert_eq!(algorithm, ct::SHA256_WITH_ECDSA);
     log.public_key().verify(unsigned.bytes_to_sign(), signature).unwrap();

@@ -1,4 +1,4 @@
-use tlog::Hash;
+use tlog::LeafHash;
 
 use crate::IndexKeyKind;
 
@@ -6,7 +6,7 @@ use crate::IndexKeyKind;
 #[derive(Clone, Debug)]
 pub struct VerifiedEntry {
     body: Vec<u8>,
-    leaf_hash: Hash,
+    leaf_hash: LeafHash,
     kind: &'static str,
     version: &'static str,
     index_keys: Vec<(IndexKeyKind, String)>,
@@ -37,7 +37,7 @@ impl VerifiedEntry {
 
     /// RFC 6962 leaf hash of the body.
     #[must_use]
-    pub fn leaf_hash(&self) -> Hash {
+    pub fn leaf_hash(&self) -> LeafHash {
         self.leaf_hash
     }
 

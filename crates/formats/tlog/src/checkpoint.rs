@@ -4,7 +4,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{PublicKey, Unsigned};
 use thiserror::Error;
 
-use crate::{Hash, NoteError, NoteSignature, SignedNote, TreeHead, note::is_key_name};
+use crate::{
+    NodeHash, NoteError, NoteSignature, SignedNote, TreeHead, TreeSize, note::is_key_name,
+};
 
 /// What a log says of itself: its name, size and root (C2SP `tlog-checkpoint`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +65,12 @@ pub enum CheckpointError {
     Extension,
 }
 
-fn parse_size(line: &str) -> Option<u64> {
-    line.parse().ok().filter(|size: &u64| size.to_string() == line)
+fn parse_size(line: &str) -> Option<TreeSize> {
+    line.parse().ok().filter(|size: &u64| size.to_string() == line).map(TreeSize)
 }
 
-fn parse_root(line: &str) -> Option<Hash> {
-    Hash::try_from(STANDARD.decode(line).ok()?.as_slice()).ok()
+fn parse_root(line: &str) -> Option<NodeHash> {
+    NodeHash::try_from(STANDARD.decode(line).ok()?.as_slice()).ok()
 }
 
 /// A checkpoint waiting for its log's signature.
@@ -131,7 +133,7 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         Checkpoint {
             origin: "log.example".to_owned(),
-            head: TreeHead { size: 7, root: Hash([9; 32]) },
+            head: TreeHead { size: TreeSize(7), root: NodeHash([9; 32]) },
             extensions: Vec::new(),
         }
     }

@@ -1,40 +1,40 @@
 use thiserror::Error;
 
-use crate::{Hash, TreeHead, empty_root, node_hash};
+use crate::{LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize, empty_root, node_hash};
 
 /// The right edge of a tree: roots of the perfect subtrees that make it up, largest first.
 ///
 /// A compact range from 0. It holds all that appending needs, at most 64 hashes whatever the size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edge {
-    size: u64,
-    nodes: Vec<Hash>,
+    size: TreeSize,
+    nodes: Vec<NodeHash>,
 }
 
 impl Edge {
     /// Number of leaves.
     #[must_use]
-    pub fn size(&self) -> u64 {
+    pub fn size(&self) -> TreeSize {
         self.size
     }
 
     /// Subtree roots, one for each bit set in [`Edge::size`], largest subtree first.
     #[must_use]
-    pub fn nodes(&self) -> &[Hash] {
+    pub fn nodes(&self) -> &[NodeHash] {
         &self.nodes
     }
 
-    /// Appends a leaf, given by its leaf hash.
-    pub fn push(&mut self, leaf: Hash) {
-        let mut node = leaf;
-        for _ in 0..self.size.trailing_ones() {
+    /// Appends a leaf, given by its leaf hash; or a perfect subtree, in a tree of which each leaf is one.
+    pub fn push(&mut self, leaf: impl Into<NodeHash>) {
+        let mut node = leaf.into();
+        for _ in 0..self.size.0.trailing_ones() {
             // Each trailing one is a subtree of the same height as `node`: the two become one.
             if let Some(left) = self.nodes.pop() {
                 node = node_hash(&left, &node);
             }
         }
         self.nodes.push(node);
-        self.size += 1;
+        self.size.0 += 1;
     }
 
     /// Size and root.
@@ -53,12 +53,12 @@ impl Edge {
     ///
     /// # Errors
     /// [`EdgeError`] when the number of nodes is not the number of bits set in `size`.
-    pub fn from_bytes(size: u64, bytes: &[u8]) -> Result<Self, EdgeError> {
+    pub fn from_bytes(size: TreeSize, bytes: &[u8]) -> Result<Self, EdgeError> {
         let (chunks, rest) = bytes.as_chunks::<32>();
-        if !rest.is_empty() || u32::try_from(chunks.len()) != Ok(size.count_ones()) {
+        if !rest.is_empty() || u32::try_from(chunks.len()) != Ok(size.0.count_ones()) {
             return Err(EdgeError { size, found: bytes.len() });
         }
-        Ok(Self { size, nodes: chunks.iter().map(|chunk| Hash(*chunk)).collect() })
+        Ok(Self { size, nodes: chunks.iter().map(|chunk| NodeHash(*chunk)).collect() })
     }
 }
 
@@ -67,7 +67,7 @@ impl Edge {
 #[error("the edge of a tree of {size} leaves cannot have {found} bytes")]
 pub struct EdgeError {
     /// Size of the tree.
-    pub size: u64,
+    pub size: TreeSize,
     /// Bytes that came.
     pub found: usize,
 }
@@ -81,18 +81,18 @@ pub struct BatchTree {
     before: Edge,
     after: Edge,
     /// `levels[k]` holds the complete nodes of height `k` from index `before.size >> k` on.
-    levels: Vec<Vec<Hash>>,
+    levels: Vec<Vec<NodeHash>>,
 }
 
 impl BatchTree {
     /// Appends `leaves` (leaf hashes) to `edge`.
     #[must_use]
-    pub fn new(edge: Edge, leaves: Vec<Hash>) -> Self {
+    pub fn new(edge: Edge, leaves: Vec<LeafHash>) -> Self {
         let mut after = edge.clone();
         for leaf in &leaves {
             after.push(*leaf);
         }
-        let mut levels = vec![leaves];
+        let mut levels: Vec<Vec<NodeHash>> = vec![leaves.into_iter().map(NodeHash::from).collect()];
         while let Some(children) = levels.last()
             && !children.is_empty()
         {
@@ -124,11 +124,11 @@ impl BatchTree {
     ///
     /// `None` when the leaf is not of this batch.
     #[must_use]
-    pub fn inclusion_path(&self, index: u64) -> Option<Vec<Hash>> {
-        let size = self.after.size;
-        if index < self.before.size || index >= size {
+    pub fn inclusion_path(&self, index: LeafIndex) -> Option<Vec<NodeHash>> {
+        if self.before.size.contains(index) || !self.after.size.contains(index) {
             return None;
         }
+        let (index, size) = (index.0, self.after.size.0);
         let mut path = Vec::new();
         let mut height = 0;
         while height < 64 && (1u64 << height) < size {
@@ -148,8 +148,8 @@ impl BatchTree {
     }
 
     /// The complete node of `height` at `index`, of the batch or of the old edge.
-    fn node(&self, height: u32, index: u64) -> Option<Hash> {
-        let first = self.before.size >> height;
+    fn node(&self, height: u32, index: u64) -> Option<NodeHash> {
+        let first = self.before.size.0 >> height;
         match index.checked_sub(first) {
             Some(offset) => {
                 self.levels.get(height as usize)?.get(usize::try_from(offset).ok()?).copied()
@@ -160,17 +160,17 @@ impl BatchTree {
     }
 
     /// Root over the leaves from `start` (aligned to the missing subtree) to the end of the tree.
-    fn ragged_root(&self, start: u64) -> Option<Hash> {
-        let inside = (self.after.size - start).count_ones() as usize;
+    fn ragged_root(&self, start: u64) -> Option<NodeHash> {
+        let inside = (self.after.size.0 - start).count_ones() as usize;
         let first = self.after.nodes.len().checked_sub(inside)?;
         fold(self.after.nodes.get(first..)?)
     }
 }
 
 /// Nodes of `height + 1` from the nodes of `height` in `children`, which begin at `edge.size >> height`.
-fn parents(edge: &Edge, height: usize, children: &[Hash]) -> Vec<Hash> {
+fn parents(edge: &Edge, height: usize, children: &[NodeHash]) -> Vec<NodeHash> {
     let height = u32::try_from(height).unwrap_or(u32::MAX);
-    let first = edge.size.checked_shr(height).unwrap_or(0);
+    let first = edge.size.0.checked_shr(height).unwrap_or(0);
     let mut nodes = Vec::with_capacity(children.len() / 2 + 1);
     let mut rest = children;
     if first % 2 == 1
@@ -185,16 +185,16 @@ fn parents(edge: &Edge, height: usize, children: &[Hash]) -> Vec<Hash> {
 }
 
 /// The subtree of `height` in the edge, when the tree's size has that bit.
-fn edge_node(edge: &Edge, height: u32) -> Option<Hash> {
-    if edge.size.checked_shr(height)? & 1 == 0 {
+fn edge_node(edge: &Edge, height: u32) -> Option<NodeHash> {
+    if edge.size.0.checked_shr(height)? & 1 == 0 {
         return None;
     }
-    let larger = edge.size.checked_shr(height + 1).unwrap_or(0).count_ones();
+    let larger = edge.size.0.checked_shr(height + 1).unwrap_or(0).count_ones();
     edge.nodes.get(larger as usize).copied()
 }
 
 /// Root over perfect subtrees in order, each smaller than the one before; `None` for none.
-pub(crate) fn fold(nodes: &[Hash]) -> Option<Hash> {
+pub(crate) fn fold(nodes: &[NodeHash]) -> Option<NodeHash> {
     let (last, larger) = nodes.split_last()?;
     Some(larger.iter().rev().fold(*last, |right, left| node_hash(left, &right)))
 }
@@ -206,11 +206,11 @@ mod tests {
     use super::*;
     use crate::{leaf_hash, root_of, verify_inclusion};
 
-    fn leaves(count: u64) -> Vec<Hash> {
+    fn leaves(count: u64) -> Vec<LeafHash> {
         (0..count).map(|i| leaf_hash(&i.to_be_bytes())).collect()
     }
 
-    fn edge_of(leaves: &[Hash]) -> Edge {
+    fn edge_of(leaves: &[LeafHash]) -> Edge {
         let mut edge = Edge::default();
         for leaf in leaves {
             edge.push(*leaf);
@@ -230,22 +230,22 @@ mod tests {
     fn survives_a_round_trip_through_bytes() {
         for size in [0, 1, 2, 3, 255, 256, 257] {
             let edge = edge_of(&leaves(size));
-            assert_eq!(Edge::from_bytes(size, &edge.to_bytes()), Ok(edge));
+            assert_eq!(Edge::from_bytes(TreeSize(size), &edge.to_bytes()), Ok(edge));
         }
     }
 
     #[test]
     fn refuses_an_edge_that_does_not_fit_its_size() {
         let bytes = edge_of(&leaves(3)).to_bytes();
-        Edge::from_bytes(4, &bytes).unwrap_err();
-        Edge::from_bytes(3, &bytes[..63]).unwrap_err();
+        Edge::from_bytes(TreeSize(4), &bytes).unwrap_err();
+        Edge::from_bytes(TreeSize(3), &bytes[..63]).unwrap_err();
     }
 
     #[test]
     fn proves_nothing_outside_the_batch() {
         let tree = BatchTree::new(edge_of(&leaves(5)), leaves(2));
-        assert_eq!(tree.inclusion_path(4), None);
-        assert_eq!(tree.inclusion_path(7), None);
+        assert_eq!(tree.inclusion_path(LeafIndex(4)), None);
+        assert_eq!(tree.inclusion_path(LeafIndex(7)), None);
     }
 
     proptest! {
@@ -256,7 +256,7 @@ mod tests {
             let tree = BatchTree::new(edge_of(before), batch.to_vec());
             let head = tree.head();
             prop_assert_eq!(head.root, root_of(&all));
-            for (index, leaf) in (old..).zip(batch) {
+            for (index, leaf) in (old..).map(LeafIndex).zip(batch) {
                 let path = tree.inclusion_path(index).unwrap();
                 verify_inclusion(leaf, index, &path, &head).unwrap();
             }

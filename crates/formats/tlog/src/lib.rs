@@ -8,7 +8,8 @@
 //! It refuses to: accept a proof of any other length than its tree demands,
 //! give a partial tile's root, parse a note with control characters.
 //!
-//! - `hash`: [`Hash`], [`leaf_hash`], [`node_hash`].
+//! - `position`: [`LeafIndex`], [`TreeSize`].
+//! - `hash`: [`LeafHash`], [`NodeHash`], [`leaf_hash`], [`node_hash`].
 //! - `edge`: [`Edge`] (a compact range from 0) and [`BatchTree`], which proves what it appends.
 //! - `proof`: [`verify_inclusion`], [`verify_consistency`].
 //! - `plan`: [`ProofPlan`], proofs from stored hashes in two phases: say what to read, then compute.
@@ -21,15 +22,19 @@ mod hash;
 mod note;
 mod origin;
 mod plan;
+mod position;
 mod proof;
 mod tile;
 
 pub use checkpoint::{Checkpoint, CheckpointError, UnsignedCheckpoint};
 pub use edge::{BatchTree, Edge, EdgeError};
-pub use hash::{Hash, HashLengthError, TreeHead, empty_root, leaf_hash, node_hash, root_of};
+pub use hash::{
+    HashLengthError, LeafHash, NodeHash, TreeHead, empty_root, leaf_hash, node_hash, root_of,
+};
 pub use note::{KeyIdKind, NoteError, NoteSignature, SignedNote, log_key_id};
 pub use origin::Rekor1Origin;
 pub use plan::{HashRange, ProofPlan};
+pub use position::{LeafIndex, TreeSize};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{
     EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, complete_subtrees,

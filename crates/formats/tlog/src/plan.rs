@@ -1,4 +1,6 @@
-use crate::{Hash, ProofError, TILE_WIDTH, edge::fold, empty_root, node_hash};
+use crate::{
+    LeafIndex, NodeHash, ProofError, TILE_WIDTH, TreeSize, edge::fold, empty_root, node_hash,
+};
 
 /// Height of a tile: 8 levels of the tree.
 const TILE_HEIGHT: u32 = 8;
@@ -32,15 +34,15 @@ impl ProofPlan {
     ///
     /// # Errors
     /// [`ProofError::IndexOutOfRange`].
-    pub fn inclusion(index: u64, tree_size: u64) -> Result<Self, ProofError> {
-        if index >= tree_size {
+    pub fn inclusion(index: LeafIndex, tree_size: TreeSize) -> Result<Self, ProofError> {
+        if !tree_size.contains(index) {
             return Err(ProofError::IndexOutOfRange { index, tree_size });
         }
         let mut parts = Vec::new();
-        let (mut start, mut end) = (0, tree_size);
+        let (mut start, mut end) = (0, tree_size.0);
         while end - start > 1 {
             let middle = start + split(end - start);
-            if index < middle {
+            if index.0 < middle {
                 parts.push(perfect_subtrees(middle, end));
                 end = middle;
             } else {
@@ -58,10 +60,11 @@ impl ProofPlan {
     ///
     /// # Errors
     /// [`ProofError::Shrunk`].
-    pub fn consistency(old_size: u64, new_size: u64) -> Result<Self, ProofError> {
+    pub fn consistency(old_size: TreeSize, new_size: TreeSize) -> Result<Self, ProofError> {
         if old_size > new_size {
             return Err(ProofError::Shrunk { old_size, new_size });
         }
+        let (old_size, new_size) = (old_size.0, new_size.0);
         let mut parts = Vec::new();
         let (mut start, mut end) = (0, new_size);
         while old_size != end && old_size != 0 {
@@ -84,8 +87,8 @@ impl ProofPlan {
 
     /// Plans the root over the first `tree_size` leaves; [`ProofPlan::compute`] gives that one hash.
     #[must_use]
-    pub fn root(tree_size: u64) -> Self {
-        Self::of(vec![perfect_subtrees(0, tree_size)])
+    pub fn root(tree_size: TreeSize) -> Self {
+        Self::of(vec![perfect_subtrees(0, tree_size.0)])
     }
 
     /// What to read. All of it exists in a tree of the planned size.
@@ -98,11 +101,11 @@ impl ProofPlan {
     ///
     /// # Errors
     /// [`ProofError::PathLength`] when a hash that was asked for is missing.
-    pub fn compute(&self, hashes: &[Vec<Hash>]) -> Result<Vec<Hash>, ProofError> {
+    pub fn compute(&self, hashes: &[Vec<NodeHash>]) -> Result<Vec<NodeHash>, ProofError> {
         self.parts
             .iter()
             .map(|part| {
-                let roots: Option<Vec<Hash>> =
+                let roots: Option<Vec<NodeHash>> =
                     part.iter().map(|node| self.subtree_root(node, hashes)).collect();
                 let roots = roots.ok_or(ProofError::PathLength)?;
                 Ok(fold(&roots).unwrap_or_else(empty_root))
@@ -126,7 +129,7 @@ impl ProofPlan {
         Self { parts, ranges }
     }
 
-    fn subtree_root(&self, node: &Node, hashes: &[Vec<Hash>]) -> Option<Hash> {
+    fn subtree_root(&self, node: &Node, hashes: &[Vec<NodeHash>]) -> Option<NodeHash> {
         let wanted = node.stored();
         let position = self.ranges.iter().position(|range| {
             range.level == wanted.level && range.start <= wanted.start && wanted.end <= range.end
@@ -177,7 +180,7 @@ fn perfect_subtrees(start: u64, end: u64) -> Vec<Node> {
 }
 
 /// Root over `2^k` hashes; `None` for no hashes.
-fn perfect_root(hashes: &[Hash]) -> Option<Hash> {
+fn perfect_root(hashes: &[NodeHash]) -> Option<NodeHash> {
     let mut level = hashes.to_vec();
     while level.len() > 1 {
         level = level.as_chunks::<2>().0.iter().map(|[l, r]| node_hash(l, r)).collect();
@@ -188,26 +191,27 @@ fn perfect_root(hashes: &[Hash]) -> Option<Hash> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TreeHead, leaf_hash, root_of, verify_consistency, verify_inclusion};
+    use crate::{LeafHash, TreeHead, leaf_hash, root_of, verify_consistency, verify_inclusion};
 
-    fn leaves(count: u64) -> Vec<Hash> {
+    fn leaves(count: u64) -> Vec<LeafHash> {
         (0..count).map(|i| leaf_hash(&i.to_be_bytes())).collect()
     }
 
-    fn slice(hashes: &[Hash], start: u64, end: u64) -> Vec<Hash> {
+    fn slice<H: Copy>(hashes: &[H], start: u64, end: u64) -> Vec<H> {
         hashes[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].to_vec()
     }
 
     /// The stored hashes of a whole tree, level by level.
-    fn stored(leaves: &[Hash]) -> Vec<Vec<Hash>> {
-        let above: Vec<Hash> =
+    fn stored(leaves: &[LeafHash]) -> Vec<Vec<NodeHash>> {
+        let above: Vec<NodeHash> =
             leaves.as_chunks::<256>().0.iter().map(|tile| root_of(tile)).collect();
-        let top: Vec<Hash> = above.as_chunks::<256>().0.iter().map(|tile| root_of(tile)).collect();
-        vec![leaves.to_vec(), above, top]
+        let top: Vec<NodeHash> =
+            above.as_chunks::<256>().0.iter().map(|tile| root_of(tile)).collect();
+        vec![leaves.iter().map(|leaf| NodeHash::from(*leaf)).collect(), above, top]
     }
 
-    fn compute(plan: &ProofPlan, stored: &[Vec<Hash>]) -> Vec<Hash> {
-        let read: Vec<Vec<Hash>> = plan
+    fn compute(plan: &ProofPlan, stored: &[Vec<NodeHash>]) -> Vec<NodeHash> {
+        let read: Vec<Vec<NodeHash>> = plan
             .ranges()
             .iter()
             .map(|range| slice(&stored[usize::from(range.level)], range.start, range.end))
@@ -215,8 +219,8 @@ mod tests {
         plan.compute(&read).unwrap()
     }
 
-    fn head(leaves: &[Hash], size: u64) -> TreeHead {
-        TreeHead { size, root: root_of(&slice(leaves, 0, size)) }
+    fn head(leaves: &[LeafHash], size: u64) -> TreeHead {
+        TreeHead { size: TreeSize(size), root: root_of(&slice(leaves, 0, size)) }
     }
 
     #[test]
@@ -226,9 +230,10 @@ mod tests {
         for size in 1..=40 {
             let head = head(&leaves, size);
             for index in 0..size {
-                let path = compute(&ProofPlan::inclusion(index, size).unwrap(), &stored);
+                let path =
+                    compute(&ProofPlan::inclusion(LeafIndex(index), head.size).unwrap(), &stored);
                 let leaf = leaves[usize::try_from(index).unwrap()];
-                verify_inclusion(&leaf, index, &path, &head).unwrap();
+                verify_inclusion(&leaf, LeafIndex(index), &path, &head).unwrap();
             }
         }
     }
@@ -239,7 +244,7 @@ mod tests {
         let stored = stored(&leaves);
         for new_size in 1..=40 {
             for old_size in 1..=new_size {
-                let plan = ProofPlan::consistency(old_size, new_size).unwrap();
+                let plan = ProofPlan::consistency(TreeSize(old_size), TreeSize(new_size)).unwrap();
                 let path = compute(&plan, &stored);
                 verify_consistency(&head(&leaves, old_size), &head(&leaves, new_size), &path)
                     .unwrap();
@@ -253,48 +258,62 @@ mod tests {
         let stored = stored(&leaves);
         for size in [255, 256, 257, 511, 512, 513, 65_535, 65_536, 65_537, 66_000] {
             let head = head(&leaves, size);
-            assert_eq!(compute(&ProofPlan::root(size), &stored), [head.root]);
+            assert_eq!(compute(&ProofPlan::root(head.size), &stored), [head.root]);
             for index in [0, 1, size / 2, size - 1] {
-                let plan = ProofPlan::inclusion(index, size).unwrap();
+                let plan = ProofPlan::inclusion(LeafIndex(index), head.size).unwrap();
                 assert!(plan.ranges().len() <= 8, "{} reads", plan.ranges().len());
                 let leaf = leaves[usize::try_from(index).unwrap()];
-                verify_inclusion(&leaf, index, &compute(&plan, &stored), &head).unwrap();
+                verify_inclusion(&leaf, LeafIndex(index), &compute(&plan, &stored), &head).unwrap();
             }
             for old in [1, 2, 255, 256, 300, 65_536] {
-                let Ok(plan) = ProofPlan::consistency(old, size) else { continue };
-                let old = TreeHead { size: old, root: root_of(&slice(&leaves, 0, old)) };
-                verify_consistency(&old, &head, &compute(&plan, &stored)).unwrap();
+                let Ok(plan) = ProofPlan::consistency(TreeSize(old), head.size) else {
+                    continue;
+                };
+                verify_consistency(&self::head(&leaves, old), &head, &compute(&plan, &stored))
+                    .unwrap();
             }
         }
     }
 
     #[test]
     fn gives_the_empty_root_for_no_leaves() {
-        assert_eq!(ProofPlan::root(0).compute(&[]).unwrap(), [empty_root()]);
+        assert_eq!(ProofPlan::root(TreeSize(0)).compute(&[]).unwrap(), [empty_root()]);
     }
 
     #[test]
     fn refuses_impossible_plans() {
         assert_eq!(
-            ProofPlan::inclusion(5, 5).unwrap_err(),
-            ProofError::IndexOutOfRange { index: 5, tree_size: 5 }
+            ProofPlan::inclusion(LeafIndex(5), TreeSize(5)).unwrap_err(),
+            ProofError::IndexOutOfRange { index: LeafIndex(5), tree_size: TreeSize(5) }
         );
         assert_eq!(
-            ProofPlan::consistency(6, 5).unwrap_err(),
-            ProofError::Shrunk { old_size: 6, new_size: 5 }
+            ProofPlan::consistency(TreeSize(6), TreeSize(5)).unwrap_err(),
+            ProofError::Shrunk { old_size: TreeSize(6), new_size: TreeSize(5) }
         );
     }
 
     #[test]
     fn says_so_when_hashes_are_missing() {
-        let plan = ProofPlan::inclusion(0, 2).unwrap();
+        let plan = ProofPlan::inclusion(LeafIndex(0), TreeSize(2)).unwrap();
         assert_eq!(plan.compute(&[]), Err(ProofError::PathLength));
         assert_eq!(plan.compute(&[vec![]]), Err(ProofError::PathLength));
     }
 
     #[test]
     fn needs_nothing_for_trees_of_the_same_size() {
-        assert!(ProofPlan::consistency(7, 7).unwrap().compute(&[]).unwrap().is_empty());
-        assert!(ProofPlan::consistency(0, 7).unwrap().compute(&[]).unwrap().is_empty());
+        assert!(
+            ProofPlan::consistency(TreeSize(7), TreeSize(7))
+                .unwrap()
+                .compute(&[])
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            ProofPlan::consistency(TreeSize(0), TreeSize(7))
+                .unwrap()
+                .compute(&[])
+                .unwrap()
+                .is_empty()
+        );
     }
 }

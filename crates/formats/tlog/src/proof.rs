@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use crate::{Hash, TreeHead, node_hash};
+use crate::{LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize, node_hash};
 
 /// Verifies that `leaf` is the entry at `index` of the tree summarised by `head`.
 ///
@@ -10,16 +10,16 @@ use crate::{Hash, TreeHead, node_hash};
 /// # Errors
 /// [`ProofError::IndexOutOfRange`], [`ProofError::PathLength`], [`ProofError::RootMismatch`].
 pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    path: &[Hash],
+    leaf: &LeafHash,
+    index: LeafIndex,
+    path: &[NodeHash],
     head: &TreeHead,
 ) -> Result<(), ProofError> {
-    if index >= head.size {
+    if !head.size.contains(index) {
         return Err(ProofError::IndexOutOfRange { index, tree_size: head.size });
     }
-    let mut climb = Climb { node: index, last: head.size - 1 };
-    let mut root = *leaf;
+    let mut climb = Climb { node: index.0, last: head.size.0 - 1 };
+    let mut root = NodeHash::from(*leaf);
     for sibling in path {
         root = match climb.step()? {
             Side::Left => node_hash(sibling, &root),
@@ -38,14 +38,19 @@ pub fn verify_inclusion(
 /// # Errors
 /// [`ProofError::Shrunk`], [`ProofError::FromEmptyTree`], [`ProofError::PathLength`],
 /// [`ProofError::RootMismatch`].
-pub fn verify_consistency(old: &TreeHead, new: &TreeHead, path: &[Hash]) -> Result<(), ProofError> {
+pub fn verify_consistency(
+    old: &TreeHead,
+    new: &TreeHead,
+    path: &[NodeHash],
+) -> Result<(), ProofError> {
     if old.size > new.size {
         return Err(ProofError::Shrunk { old_size: old.size, new_size: new.size });
     }
-    if old.size == 0 {
+    let (old_size, new_size) = (old.size.0, new.size.0);
+    if old_size == 0 {
         return Err(ProofError::FromEmptyTree);
     }
-    if old.size == new.size {
+    if old_size == new_size {
         return match (path.is_empty(), old.root == new.root) {
             (false, _) => Err(ProofError::PathLength),
             (true, false) => Err(ProofError::RootMismatch),
@@ -53,9 +58,9 @@ pub fn verify_consistency(old: &TreeHead, new: &TreeHead, path: &[Hash]) -> Resu
         };
     }
     // Below the largest perfect subtree that ends at old.size both trees are the same node.
-    let shared = old.size.trailing_zeros();
-    let mut climb = Climb { node: (old.size - 1) >> shared, last: (new.size - 1) >> shared };
-    let (mut old_root, path) = if old.size.is_power_of_two() {
+    let shared = old_size.trailing_zeros();
+    let mut climb = Climb { node: (old_size - 1) >> shared, last: (new_size - 1) >> shared };
+    let (mut old_root, path) = if old_size.is_power_of_two() {
         (old.root, path)
     } else {
         let (seed, rest) = path.split_first().ok_or(ProofError::PathLength)?;
@@ -86,17 +91,17 @@ pub enum ProofError {
     #[error("leaf {index} is not in a tree of {tree_size} leaves")]
     IndexOutOfRange {
         /// 0-based index of the leaf.
-        index: u64,
+        index: LeafIndex,
         /// Leaves of the tree.
-        tree_size: u64,
+        tree_size: TreeSize,
     },
     /// The newer tree has fewer leaves than the older one.
     #[error("a tree of {new_size} leaves cannot extend one of {old_size}")]
     Shrunk {
         /// Leaves of the older tree.
-        old_size: u64,
+        old_size: TreeSize,
         /// Leaves of the newer tree.
-        new_size: u64,
+        new_size: TreeSize,
     },
     /// Every tree extends the empty one; a proof of it says nothing.
     #[error("a consistency proof from the empty tree proves nothing")]

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{Hash, root_of};
+use crate::{NodeHash, TreeSize, root_of};
 
 /// Hashes of a full tile.
 pub const TILE_WIDTH: u64 = 256;
@@ -24,14 +24,14 @@ pub struct TileId {
 
 /// Root of a full tile, which is the stored hash `index` of the level above.
 #[must_use]
-pub fn tile_root(hashes: &[Hash; 256]) -> Hash {
+pub fn tile_root(hashes: &[NodeHash; 256]) -> NodeHash {
     root_of(hashes)
 }
 
 /// How many perfect subtrees of 256^`level` leaves a tree of `size` leaves has: the stored hashes of that level.
 #[must_use]
-pub fn complete_subtrees(size: u64, level: u8) -> u64 {
-    size.checked_shr(8 * u32::from(level)).unwrap_or(0)
+pub fn complete_subtrees(size: TreeSize, level: u8) -> u64 {
+    size.0.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }
 
 /// Appends `body` to an entry bundle: its length as 16 bits big-endian, then its bytes (C2SP `tlog-tiles`).
@@ -207,7 +207,7 @@ mod tests {
             (65_536, 2, 1),
             (u64::MAX, 8, 0),
         ] {
-            assert_eq!(complete_subtrees(size, level), count, "{size} {level}");
+            assert_eq!(complete_subtrees(TreeSize(size), level), count, "{size} {level}");
         }
     }
 

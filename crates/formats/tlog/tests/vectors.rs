@@ -13,8 +13,9 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 use tlog::{
-    BatchTree, Edge, Hash, KeyIdKind, ProofError, ProofPlan, SignedNote, TreeHead, leaf_hash,
-    log_key_id, node_hash, root_of, verify_consistency, verify_inclusion,
+    BatchTree, Edge, KeyIdKind, LeafHash, LeafIndex, NodeHash, ProofError, ProofPlan, SignedNote,
+    TreeHead, TreeSize, leaf_hash, log_key_id, node_hash, root_of, verify_consistency,
+    verify_inclusion,
 };
 
 fn json_files(folder: &str) -> Vec<PathBuf> {
@@ -33,12 +34,12 @@ fn bytes(text: Option<&str>) -> Vec<u8> {
 }
 
 /// The hashes, or `None` when one has not 32 bytes, which our types cannot even hold.
-fn hashes(texts: Option<Vec<String>>) -> Option<Vec<Hash>> {
+fn hashes(texts: Option<Vec<String>>) -> Option<Vec<NodeHash>> {
     texts.unwrap_or_default().iter().map(|text| hash(Some(text))).collect()
 }
 
-fn hash(text: Option<&str>) -> Option<Hash> {
-    Hash::try_from(bytes(text).as_slice()).ok()
+fn hash(text: Option<&str>) -> Option<NodeHash> {
+    NodeHash::try_from(bytes(text).as_slice()).ok()
 }
 
 #[derive(Deserialize)]
@@ -59,9 +60,10 @@ fn judges_inclusion_proofs_as_transparency_dev_does() {
     for file in files {
         let case: Inclusion = read(&file);
         let accepted = (|| {
-            let head = TreeHead { size: case.tree_size, root: hash(case.root.as_deref())? };
-            let leaf = hash(case.leaf_hash.as_deref())?;
-            verify_inclusion(&leaf, case.leaf_idx, &hashes(case.proof)?, &head).ok()
+            let head =
+                TreeHead { size: TreeSize(case.tree_size), root: hash(case.root.as_deref())? };
+            let leaf = LeafHash(hash(case.leaf_hash.as_deref())?.0);
+            verify_inclusion(&leaf, LeafIndex(case.leaf_idx), &hashes(case.proof)?, &head).ok()
         })();
         assert_eq!(accepted.is_none(), case.want_err, "{}", file.display());
     }
@@ -87,10 +89,10 @@ fn judges_consistency_proofs_as_transparency_dev_does() {
         // Roots that are no hashes ("dont care 1") stand for any root: equal texts, equal roots.
         let any = |text: &Option<String>| {
             let bytes = bytes(text.as_deref());
-            Hash::try_from(bytes.as_slice()).unwrap_or(Hash(crypto::sha256(&bytes)))
+            NodeHash::try_from(bytes.as_slice()).unwrap_or(NodeHash(crypto::sha256(&bytes)))
         };
-        let old = TreeHead { size: case.size1, root: any(&case.root1) };
-        let new = TreeHead { size: case.size2, root: any(&case.root2) };
+        let old = TreeHead { size: TreeSize(case.size1), root: any(&case.root1) };
+        let new = TreeHead { size: TreeSize(case.size2), root: any(&case.root2) };
         let accepted =
             hashes(case.proof).and_then(|path| verify_consistency(&old, &new, &path).ok());
         assert_eq!(accepted.is_none(), case.want_err, "{}", file.display());
@@ -158,13 +160,13 @@ fn verify_entry(entry: &Value, logs: &[PublicLog]) -> Option<u8> {
     let key_id = key_id.try_into().unwrap();
     let checkpoint = note.verified_checkpoint(&log.key, &log.host, &key_id).ok()?;
     let leaf = leaf_hash(&bytes(entry["canonicalizedBody"].as_str()));
-    let index = proof["logIndex"].as_str()?.parse().ok()?;
-    let path: Vec<Hash> =
+    let index = LeafIndex(proof["logIndex"].as_str()?.parse().ok()?);
+    let path: Vec<NodeHash> =
         proof["hashes"].as_array()?.iter().map(|text| hash(text.as_str()).unwrap()).collect();
     // Some bundles are broken on purpose; those of other tests decide about them.
     verify_inclusion(&leaf, index, &path, &checkpoint.head).ok()?;
     let mut longer = path;
-    longer.push(Hash::default());
+    longer.push(NodeHash::default());
     assert_eq!(
         verify_inclusion(&leaf, index, &longer, &checkpoint.head),
         Err(ProofError::PathLength)
@@ -184,15 +186,15 @@ impl rs_merkle::Hasher for Rfc6962 {
     }
 
     fn concat_and_hash(left: &[u8; 32], right: Option<&[u8; 32]>) -> [u8; 32] {
-        right.map_or(*left, |right| node_hash(&Hash(*left), &Hash(*right)).0)
+        right.map_or(*left, |right| node_hash(&NodeHash(*left), &NodeHash(*right)).0)
     }
 }
 
-fn leaves(seed: u64, count: usize) -> Vec<Hash> {
+fn leaves(seed: u64, count: usize) -> Vec<LeafHash> {
     (0..count).map(|i| leaf_hash(&[seed.to_be_bytes(), i.to_be_bytes()].concat())).collect()
 }
 
-fn oracle(leaves: &[Hash]) -> rs_merkle::MerkleTree<Rfc6962> {
+fn oracle(leaves: &[LeafHash]) -> rs_merkle::MerkleTree<Rfc6962> {
     let raw: Vec<[u8; 32]> = leaves.iter().map(|leaf| leaf.0).collect();
     rs_merkle::MerkleTree::from_leaves(&raw)
 }
@@ -207,19 +209,20 @@ proptest! {
         prop_assert_eq!(tree.head().root, root_of(&leaves));
         let index = pick.index(count);
         let path: Vec<[u8; 32]> =
-            tree.inclusion_path(index as u64).unwrap().iter().map(|hash| hash.0).collect();
+            tree.inclusion_path(LeafIndex(index as u64)).unwrap().iter().map(|hash| hash.0).collect();
         prop_assert_eq!(path, oracle.proof(&[index]).proof_hashes().to_vec());
     }
 
     #[test]
     fn planned_proofs_equal_those_from_memory(seed: u64, count in 1usize..255, pick: prop::sample::Index) {
         let leaves = leaves(seed, count);
-        let index = pick.index(count) as u64;
-        let plan = ProofPlan::inclusion(index, count as u64).unwrap();
-        let read: Vec<Vec<Hash>> = plan
+        let index = LeafIndex(pick.index(count) as u64);
+        let plan = ProofPlan::inclusion(index, TreeSize(count as u64)).unwrap();
+        let read: Vec<Vec<NodeHash>> = plan
             .ranges()
             .iter()
-            .map(|r| leaves[usize::try_from(r.start).unwrap()..usize::try_from(r.end).unwrap()].to_vec())
+            .map(|r| &leaves[usize::try_from(r.start).unwrap()..usize::try_from(r.end).unwrap()])
+            .map(|leaves| leaves.iter().map(|leaf| NodeHash::from(*leaf)).collect())
             .collect();
         let tree = BatchTree::new(Edge::default(), leaves);
         prop_assert_eq!(plan.compute(&read).unwrap(), tree.inclusion_path(index).unwrap());
@@ -235,19 +238,19 @@ proptest! {
         let leaves = leaves(1, count);
         let tree = BatchTree::new(Edge::default(), leaves.clone());
         let (index, head) = (pick.index(count), tree.head());
-        let path = tree.inclusion_path(index as u64).unwrap();
-        let verify = |leaf: &Hash, index: u64, path: &[Hash], head: &TreeHead| {
-            verify_inclusion(leaf, index, path, head)
+        let path = tree.inclusion_path(LeafIndex(index as u64)).unwrap();
+        let verify = |leaf: &LeafHash, index: u64, path: &[NodeHash], head: &TreeHead| {
+            verify_inclusion(leaf, LeafIndex(index), path, head)
         };
         let mut changed = path.clone();
         let at = spoil.index(path.len());
         changed[at].0[usize::from(bit)] ^= 1 << bit;
         prop_assert!(verify(&leaves[index], index as u64, &changed, &head).is_err());
-        let (shorter, longer) = (&path[1..], [path.as_slice(), &[Hash::default()]].concat());
+        let (shorter, longer) = (&path[1..], [path.as_slice(), &[NodeHash::default()]].concat());
         prop_assert!(verify(&leaves[index], index as u64, shorter, &head).is_err());
         prop_assert!(verify(&leaves[index], index as u64, &longer, &head).is_err());
         prop_assert!(verify(&leaves[index], (index as u64) ^ 1, &path, &head).is_err());
-        let taller = TreeHead { size: head.size * 2, root: head.root };
+        let taller = TreeHead { size: TreeSize(head.size.0 * 2), root: head.root };
         prop_assert!(verify(&leaves[index], index as u64, &path, &taller).is_err());
     }
 }

@@ -82,23 +82,30 @@ impl<'a> DerReader<'a> {
         if *found != tag {
             return Err(NotDer);
         }
-        let (length_len, content_len) = read_length(after_tag)?;
-        let header_len = 1 + length_len;
-        let (element, rest) = self.rest.split_at_checked(header_len + content_len).ok_or(NotDer)?;
+        let Length { octets, content } = read_length(after_tag)?;
+        let header_len = 1 + octets;
+        let (element, rest) = self.rest.split_at_checked(header_len + content).ok_or(NotDer)?;
         self.rest = rest;
         Ok((header_len, element))
     }
 }
 
+/// Two lengths of an element: of the octets that say how long its content is, and of the content.
+struct Length {
+    octets: usize,
+    content: usize,
+}
+
 /// Reads the length octets, X.690 §10.1: definite, in the fewest octets. At most three of
 /// them, as nothing that this crate reads comes near 64 KiB.
-fn read_length(bytes: &[u8]) -> Result<(usize, usize), NotDer> {
-    match *bytes {
-        [short @ 0..=0x7F, ..] => Ok((1, usize::from(short))),
-        [0x81, low @ 0x80..=0xFF, ..] => Ok((2, usize::from(low))),
-        [0x82, high @ 1..=0xFF, low, ..] => Ok((3, usize::from(u16::from_be_bytes([high, low])))),
-        _ => Err(NotDer),
-    }
+fn read_length(bytes: &[u8]) -> Result<Length, NotDer> {
+    let (octets, content) = match *bytes {
+        [short @ 0..=0x7F, ..] => (1, u16::from(short)),
+        [0x81, low @ 0x80..=0xFF, ..] => (2, u16::from(low)),
+        [0x82, high @ 1..=0xFF, low, ..] => (3, u16::from_be_bytes([high, low])),
+        _ => return Err(NotDer),
+    };
+    Ok(Length { octets, content: usize::from(content) })
 }
 
 /// Says whether the content octets of an INTEGER are the shortest for their value, X.690 §8.3.2.

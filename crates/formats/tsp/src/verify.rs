@@ -112,8 +112,8 @@ fn verify_token(
 fn verify_signer(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyError> {
     let leaf = chain.leaf();
     let signer = &token.signer;
-    let CertificateId { algorithm, hash, issuer_serial } = signer.certificate_id;
-    let is_hash_of_leaf = digest(algorithm, &leaf.der) == hash;
+    let CertificateId { algorithm, hash, issuer_serial } = &signer.certificate_id;
+    let is_hash_of_leaf = digest(*algorithm, &leaf.der) == *hash;
     if signer.issuer != leaf.issuer || signer.serial_number != leaf.serial_number {
         // A foreign token has nothing of the leaf. One that has was changed, and is not to pass
         // for foreign, which a verifier may overlook.
@@ -124,9 +124,9 @@ fn verify_signer(token: &Token<'_>, chain: &TsaChain) -> Result<(), VerifyError>
     if !is_hash_of_leaf {
         return Err(VerifyError::CertificateId);
     }
-    if issuer_serial
-        .is_some_and(|(issuer, serial)| issuer != leaf.issuer || serial != leaf.serial_number)
-    {
+    if issuer_serial.as_ref().is_some_and(|named| {
+        named.issuer != leaf.issuer || named.serial_number != leaf.serial_number
+    }) {
         return Err(VerifyError::CertificateId);
     }
     if token.tst_info.tsa.is_some_and(|name| name != leaf.subject) {

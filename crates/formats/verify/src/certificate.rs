@@ -144,7 +144,7 @@ pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result
         let reason = "the SCT is by a CT log that is not trusted";
         trust.lacks(InstanceKind::CtLog, Check::Sct, reason)
     })?;
-    if !log.window.contains(sct.timestamp_ms / 1000) {
+    if !log.window.contains(sct.timestamp.to_seconds().0) {
         let reason = "the CT log was not to be trusted at the time of its SCT";
         return Err(Check::Sct.failed_by(Cause::OutsideValidity, reason));
     }

@@ -1,5 +1,5 @@
 use entry::rekor2;
-use tlog::{Hash, Rekor1Origin, SignedNote};
+use tlog::{LeafHash, LeafIndex, NodeHash, Rekor1Origin, SignedNote, TreeSize};
 use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
@@ -20,9 +20,9 @@ pub struct LoggedAt {
     /// Origin line of the checkpoint, or the log's host where there is none (bundle 0.1).
     pub origin: String,
     /// 0-based; of all shards together in Rekor v1.
-    pub index: u64,
+    pub index: LeafIndex,
     /// Size of the tree that the checkpoint is of; none where there is no checkpoint.
-    pub tree_size: Option<u64>,
+    pub tree_size: Option<TreeSize>,
 }
 
 /// What a log entry must be about.
@@ -107,7 +107,7 @@ fn check_entry(
     log: &TrustedLog,
     passed: &mut Vec<Check>,
 ) -> Result<LoggedAt, VerifyError> {
-    let index = u64::try_from(entry.log_index).failing(Check::LogEntry)?;
+    let index = LeafIndex(u64::try_from(entry.log_index).failing(Check::LogEntry)?);
     check_body(entry, logged)?;
     pass(passed, Check::LogEntry);
     if entry.inclusion_promise.is_some() {
@@ -234,21 +234,21 @@ fn check_checkpoint(
 
 fn head_of(proof: &InclusionProof) -> Result<tlog::TreeHead, VerifyError> {
     Ok(tlog::TreeHead {
-        size: u64::try_from(proof.tree_size).failing(Check::InclusionProof)?,
-        root: Hash::try_from(proof.root_hash.as_slice()).failing(Check::InclusionProof)?,
+        size: TreeSize(u64::try_from(proof.tree_size).failing(Check::InclusionProof)?),
+        root: NodeHash::try_from(proof.root_hash.as_slice()).failing(Check::InclusionProof)?,
     })
 }
 
 fn check_inclusion(
-    leaf: &Hash,
+    leaf: &LeafHash,
     proof: &InclusionProof,
     head: &tlog::TreeHead,
 ) -> Result<(), VerifyError> {
     if proof.hashes.len() > MAX_PATH_LEN {
         return Err(Check::InclusionProof.failed("the path is too long"));
     }
-    let path = proof.hashes.iter().map(|hash| Hash::try_from(hash.as_slice()));
-    let path: Vec<Hash> = path.collect::<Result<_, _>>().failing(Check::InclusionProof)?;
-    let index = u64::try_from(proof.log_index).failing(Check::InclusionProof)?;
+    let path = proof.hashes.iter().map(|hash| NodeHash::try_from(hash.as_slice()));
+    let path: Vec<NodeHash> = path.collect::<Result<_, _>>().failing(Check::InclusionProof)?;
+    let index = LeafIndex(u64::try_from(proof.log_index).failing(Check::InclusionProof)?);
     tlog::verify_inclusion(leaf, index, &path, head).failing(Check::InclusionProof)
 }

@@ -1,5 +1,7 @@
 //! A certificate cut into its parts, every byte kept.
 
+use std::ops::RangeInclusive;
+
 use crypto::{AuthorityKey, KeyError, PublicKey};
 use der::{
     Any, Decode, Encode, Sequence,
@@ -114,10 +116,10 @@ impl Certificate {
     }
 
     /// First and last second of validity, in unix time.
-    pub(crate) fn validity(&self) -> Result<(u64, u64), CertificateError> {
+    pub(crate) fn validity(&self) -> Result<RangeInclusive<u64>, CertificateError> {
         let validity: Validity = self.tbs.validity.decode_as()?;
         let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
-        Ok((seconds(validity.not_before), seconds(validity.not_after)))
+        Ok(seconds(validity.not_before)..=seconds(validity.not_after))
     }
 
     /// The subject's key.

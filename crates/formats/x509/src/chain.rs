@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use const_oid::db::rfc5280;
 use crypto::PublicKey;
 use der::{Any, asn1::ObjectIdentifier};
@@ -66,7 +68,7 @@ impl CertificateChain {
         check_authorities(&parsed)?;
         check_links(&parsed)?;
         check_organization(&parsed)?;
-        let (not_before, not_after) = common_validity(&parsed)?;
+        let (not_before, not_after) = common_validity(&parsed)?.into_inner();
         let issuing = parsed.first().ok_or(ChainError::Length(0))?;
         let at_issuing = |source| ChainError::Certificate { position: 0, source };
         Ok(Self {
@@ -280,13 +282,13 @@ fn organization(certificate: &Certificate, position: usize) -> Result<Vec<u8>, C
     }
 }
 
-fn common_validity(chain: &[Certificate]) -> Result<(u64, u64), ChainError> {
-    let mut common = (0, u64::MAX);
+fn common_validity(chain: &[Certificate]) -> Result<RangeInclusive<u64>, ChainError> {
+    let mut common = 0..=u64::MAX;
     for (position, certificate) in chain.iter().enumerate() {
-        let (not_before, not_after) = certificate
+        let own = certificate
             .validity()
             .map_err(|source| ChainError::Certificate { position, source })?;
-        common = (common.0.max(not_before), common.1.min(not_after));
+        common = *common.start().max(own.start())..=*common.end().min(own.end());
     }
-    if common.0 <= common.1 { Ok(common) } else { Err(ChainError::Validity) }
+    if common.is_empty() { Err(ChainError::Validity) } else { Ok(common) }
 }

@@ -86,7 +86,7 @@ impl Precertificate {
         }))
     }
 
-    /// Puts the log's promise in place of the poison, after verifying it.
+    /// Puts the SCT in place of the poison, after verifying it.
     ///
     /// # Errors
     /// [`IssuanceError::Sct`] when the SCT is not one of `ct_key` over this precertificate.
@@ -159,7 +159,7 @@ pub enum IssuanceError {
     /// What was asked for is outside of the profile.
     #[error("the requested certificate is outside of the profile")]
     Profile(#[from] ProfileError),
-    /// The log's promise is not one.
+    /// The SCT is not one of the log over this precertificate.
     #[error("the signed certificate timestamp is not acceptable")]
     Sct(#[from] SctError),
     /// Signed by another key than the chain's.

@@ -31,7 +31,7 @@ impl LeafView {
     pub fn from_der(der: &[u8]) -> Result<Self, LeafError> {
         let certificate = Certificate::from_der(der)?;
         let public_key = certificate.public_key()?;
-        let (not_before, not_after) = certificate.validity()?;
+        let (not_before, not_after) = certificate.validity()?.into_inner();
         let extensions = FulcioExtensions::parse(
             certificate
                 .tbs

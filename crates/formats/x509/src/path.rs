@@ -15,7 +15,7 @@ const MAX_CANDIDATES: usize = 32;
 /// DER content of the object identifier [`crate::oid::CODE_SIGNING`].
 const CODE_SIGNING_DER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03];
 
-/// The certificates that vouch for a leaf, nearest issuer first, trusted root last.
+/// The certificates above a leaf, nearest issuer first, trusted root last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedChain(Vec<Vec<u8>>);
 
@@ -120,8 +120,7 @@ fn valid_roots<R: AsRef<[u8]>>(roots: &[R], at: u64) -> Result<Vec<CertificateDe
     let mut valid = Vec::new();
     for der in roots {
         let root = Certificate::from_der(der.as_ref()).map_err(PathError::Authority)?;
-        let (not_before, not_after) = root.validity().map_err(PathError::Authority)?;
-        if (not_before..=not_after).contains(&at) {
+        if root.validity().map_err(PathError::Authority)?.contains(&at) {
             valid.push(CertificateDer::from(der.as_ref()));
         }
     }

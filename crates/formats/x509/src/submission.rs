@@ -70,7 +70,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// What to promise and to log.
+    /// What the SCT signs and the log keeps.
     #[must_use]
     pub fn entry(&self) -> &LogEntry {
         &self.entry

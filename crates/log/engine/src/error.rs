@@ -6,7 +6,7 @@ use crypto::KeyError;
 use service::SignError;
 use store::{EntryRefused, StoreError};
 use thiserror::Error;
-use tlog::{EdgeError, Hash, NoteError, ProofError};
+use tlog::{EdgeError, LeafHash, LeafIndex, NodeHash, NoteError, ProofError, TreeSize};
 
 /// Why a submission was not answered with a proof.
 ///
@@ -30,7 +30,7 @@ pub enum SubmitError {
     Unavailable(#[source] Arc<StoreError>),
     /// A commit was lost and the store cannot say how it ended.
     ///
-    /// Submitting the entry again is safe: it is found by its identity.
+    /// Submitting the entry again is safe: it is found by its deduplication hash.
     #[error("the log's store did not say whether the entry was stored")]
     OutcomeUnknown,
     /// The entry is stored, and the key that signs checkpoints gave no signature.
@@ -40,7 +40,7 @@ pub enum SubmitError {
     #[error("the proof of entry {index} does not verify")]
     ProofInvalid {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
     /// The log stopped for good because what is stored is not what was sequenced.
     #[error("the log stopped: {0}")]
@@ -54,37 +54,47 @@ pub enum StopReason {
     #[error("entry {index} was read back with leaf hash {found}, but {expected} was written")]
     LeafMismatch {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
         /// Leaf hash that was submitted or stored.
-        expected: Hash,
+        expected: LeafHash,
         /// Leaf hash of the body as read back.
-        found: Hash,
+        found: LeafHash,
     },
     /// Rows are missing, doubled or out of order.
     #[error("entry {expected} was asked for and entry {found} came back")]
     RowMissing {
         /// Index that was asked for.
-        expected: u64,
+        expected: LeafIndex,
         /// Index of the row in its place, or the end of the rows.
-        found: u64,
+        found: LeafIndex,
+    },
+    /// Hashes of the tree are missing.
+    #[error("stored hashes {start}..{end} of level {level} are missing")]
+    HashesMissing {
+        /// Tile level.
+        level: u8,
+        /// First index.
+        start: u64,
+        /// End, exclusive.
+        end: u64,
     },
     /// The root over the committed rows is not the root that the store wrote.
     #[error("at size {size} the entries give root {computed}, but the store says {stored}")]
     RootMismatch {
         /// Tree size.
-        size: u64,
+        size: TreeSize,
         /// Recomputed from the bodies.
-        computed: Hash,
+        computed: NodeHash,
         /// As stored.
-        stored: Hash,
+        stored: NodeHash,
     },
     /// The database has fewer entries than this process has seen: it was rolled back.
     #[error("the database holds {found} entries, this process has seen {expected}")]
     Rollback {
         /// Size that was seen.
-        expected: u64,
+        expected: TreeSize,
         /// Size that is there now.
-        found: u64,
+        found: TreeSize,
     },
     /// The store itself found its rows contradicting each other.
     #[error("the store is corrupt")]
@@ -116,7 +126,7 @@ pub enum StartError {
     TilesOrigin {
         /// Name of the log.
         log: String,
-        /// [`crate::TilesIdentity::origin`].
+        /// [`crate::TilesSigner::origin`].
         origin: String,
     },
     /// The log's public key does not parse.
@@ -133,9 +143,9 @@ pub enum StartError {
         /// Name of the log.
         log: String,
         /// Entries in the database.
-        found: u64,
+        found: TreeSize,
         /// Entries under the last signed checkpoint.
-        signed: u64,
+        signed: TreeSize,
         /// Where that checkpoint is kept.
         file: PathBuf,
     },
@@ -150,11 +160,11 @@ pub enum StartError {
         /// Name of the log.
         log: String,
         /// Size of the signed checkpoint.
-        size: u64,
+        size: TreeSize,
         /// Root in the database.
-        found: Hash,
+        found: NodeHash,
         /// Root that was signed.
-        signed: Hash,
+        signed: NodeHash,
         /// Where that checkpoint is kept.
         file: PathBuf,
     },
@@ -225,9 +235,9 @@ pub enum ReadError {
     #[error("the tree has {published} entries, {asked} were asked for")]
     BeyondCheckpoint {
         /// Size that was asked for.
-        asked: u64,
+        asked: TreeSize,
         /// Size of the published checkpoint.
-        published: u64,
+        published: TreeSize,
     },
     /// There is no such proof.
     #[error(transparent)]
@@ -236,7 +246,7 @@ pub enum ReadError {
     #[error("entry {index} cannot be read; run fsck")]
     Damaged {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
     /// The store failed.
     #[error("the log's store is unavailable")]

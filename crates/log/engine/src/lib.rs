@@ -23,7 +23,7 @@ mod reader;
 mod timestamp_signatures;
 
 pub use engine::{
-    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesIdentity,
+    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesSigner,
 };
 pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError};
 pub use fsck::{EntryRules, Finding, FsckError, FsckReport, Leaves, MAX_FINDINGS, fsck};

@@ -1,9 +1,11 @@
 //! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
 
+use std::ops::Range;
+
 use store::{IndexKey, MAX_SEARCH_RESULTS, StoredEntry};
 use tlog::{
-    Hash, HashRange, ProofPlan, TILE_WIDTH, TileId, TilePath, complete_subtrees,
-    encode_bundle_entry,
+    HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
+    complete_subtrees, encode_bundle_entry,
 };
 
 use crate::{Log, ReadError};
@@ -16,7 +18,11 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError::BeyondCheckpoint`], [`ReadError::Proof`] when `index` is not in that tree.
-    pub async fn inclusion_path(&self, index: u64, tree_size: u64) -> Result<Vec<Hash>, ReadError> {
+    pub async fn inclusion_path(
+        &self,
+        index: LeafIndex,
+        tree_size: TreeSize,
+    ) -> Result<Vec<NodeHash>, ReadError> {
         self.within_checkpoint(tree_size)?;
         self.follow(&ProofPlan::inclusion(index, tree_size)?).await
     }
@@ -27,21 +33,22 @@ impl Log {
     /// [`ReadError::BeyondCheckpoint`], [`ReadError::Proof`] when the sizes are not in order.
     pub async fn consistency_path(
         &self,
-        old_size: u64,
-        new_size: u64,
-    ) -> Result<Vec<Hash>, ReadError> {
+        old_size: TreeSize,
+        new_size: TreeSize,
+    ) -> Result<Vec<NodeHash>, ReadError> {
         self.within_checkpoint(new_size)?;
         self.follow(&ProofPlan::consistency(old_size, new_size)?).await
     }
 
-    /// Entries from `start` to `end` (exclusive), at most [`MAX_ENTRIES_PER_READ`] of them.
+    /// Entries of `range`, at most [`MAX_ENTRIES_PER_READ`] of them from its start.
     ///
     /// # Errors
     /// [`ReadError::BeyondCheckpoint`].
-    pub async fn entries(&self, start: u64, end: u64) -> Result<Vec<StoredEntry>, ReadError> {
-        self.within_checkpoint(end)?;
-        let end = end.min(start.saturating_add(MAX_ENTRIES_PER_READ));
-        Ok(self.store.entries(self.record.id, start, end).await?)
+    pub async fn entries(&self, range: Range<LeafIndex>) -> Result<Vec<StoredEntry>, ReadError> {
+        let Range { start, end } = range;
+        self.within_checkpoint(TreeSize(end.0))?;
+        let most = LeafIndex(start.0.saturating_add(MAX_ENTRIES_PER_READ));
+        Ok(self.store.entries(self.record.id, start..end.min(most)).await?)
     }
 
     /// The tile at `path`, if the published tree has all of it. C2SP `tlog-tiles`.
@@ -56,22 +63,27 @@ impl Log {
         match path {
             TilePath::Hashes { tile: TileId { level, index }, width } => {
                 let available = complete_subtrees(size, level);
-                let Some((start, end)) = within(available, index, width) else { return Ok(None) };
+                let Some(Range { start, end }) = within(available, index, width) else {
+                    return Ok(None);
+                };
                 let range = HashRange { level, start, end };
                 let hashes = self.store.hashes(self.record.id, range).await?;
                 Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
             }
             TilePath::Entries { index, width } => {
-                let Some((start, end)) = within(size, index, width) else { return Ok(None) };
-                self.bundle(start, end).await.map(Some)
+                let Some(Range { start, end }) = within(size.0, index, width) else {
+                    return Ok(None);
+                };
+                self.bundle(LeafIndex(start)..LeafIndex(end)).await.map(Some)
             }
         }
     }
 
-    async fn bundle(&self, start: u64, end: u64) -> Result<Vec<u8>, ReadError> {
-        let rows = self.entries(start, end).await?;
-        let missing = || ReadError::Damaged { index: start + rows.len() as u64 };
-        if rows.len() as u64 != end - start {
+    async fn bundle(&self, range: Range<LeafIndex>) -> Result<Vec<u8>, ReadError> {
+        let rows = self.entries(range.clone()).await?;
+        let end = LeafIndex(range.start.0 + rows.len() as u64);
+        let missing = || ReadError::Damaged { index: end };
+        if end != range.end {
             return Err(missing());
         }
         let mut content = Vec::with_capacity(rows.iter().map(|row| row.body.len() + 2).sum());
@@ -86,12 +98,16 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError::Store`].
-    pub async fn search(&self, keys: &[IndexKey], match_all: bool) -> Result<Vec<Hash>, ReadError> {
+    pub async fn search(
+        &self,
+        keys: &[IndexKey],
+        match_all: bool,
+    ) -> Result<Vec<LeafHash>, ReadError> {
         let log = self.record.id;
         let mut indexes = self.store.search(log, keys, match_all, MAX_SEARCH_RESULTS).await?;
         // What is committed and not yet published cannot be proved, so it is not there yet.
         let size = self.checkpoint().head.size;
-        indexes.retain(|index| *index < size);
+        indexes.retain(|index| size.contains(*index));
         Ok(self.store.leaf_hashes(log, &indexes).await?)
     }
 
@@ -99,14 +115,14 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError::Store`].
-    pub async fn find_leaf(&self, leaf_hash: &Hash) -> Result<Option<u64>, ReadError> {
+    pub async fn find_leaf(&self, leaf_hash: &LeafHash) -> Result<Option<LeafIndex>, ReadError> {
         // The checkpoint first: an entry committed between the two is not published yet.
         let size = self.checkpoint().head.size;
         let index = self.store.find_leaf(self.record.id, leaf_hash).await?;
-        Ok(index.filter(|index| *index < size))
+        Ok(index.filter(|index| size.contains(*index)))
     }
 
-    fn within_checkpoint(&self, asked: u64) -> Result<(), ReadError> {
+    fn within_checkpoint(&self, asked: TreeSize) -> Result<(), ReadError> {
         let published = self.checkpoint().head.size;
         if asked > published {
             return Err(ReadError::BeyondCheckpoint { asked, published });
@@ -114,7 +130,7 @@ impl Log {
         Ok(())
     }
 
-    async fn follow(&self, plan: &ProofPlan) -> Result<Vec<Hash>, ReadError> {
+    async fn follow(&self, plan: &ProofPlan) -> Result<Vec<NodeHash>, ReadError> {
         let mut hashes = Vec::with_capacity(plan.ranges().len());
         for range in plan.ranges() {
             hashes.push(self.store.hashes(self.record.id, *range).await?);
@@ -124,8 +140,8 @@ impl Log {
 }
 
 /// The range of a tile of `width`, if all of it is among the `available` first.
-fn within(available: u64, index: u64, width: u16) -> Option<(u64, u64)> {
+fn within(available: u64, index: u64, width: u16) -> Option<Range<u64>> {
     let start = index.checked_mul(TILE_WIDTH)?;
     let end = start.checked_add(u64::from(width))?;
-    (end <= available).then_some((start, end))
+    (end <= available).then_some(start..end)
 }

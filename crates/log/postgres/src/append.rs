@@ -1,5 +1,6 @@
 //! Everything that writes, inside a transaction that the caller begins and ends.
 
+use moment::UnixSeconds;
 use sqlx::PgConnection;
 use store::column::from_u64;
 use store::plan::{Draft, Plan};
@@ -21,7 +22,7 @@ pub(crate) async fn append<'b>(
 ) -> Result<Plan<'b>, StoreError> {
     let state = read::lock_state(connection, log).await?;
     state.admit(batch)?;
-    let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
+    let head = read::tree_head(connection, log, from_u64("size of the log", state.size.0)?).await?;
     let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
     let known = read::find(connection, log, &dedup_hashes).await?;
 
@@ -40,7 +41,7 @@ pub(crate) async fn append<'b>(
 }
 
 /// Writes the state as it is: a transaction that only reads would not wait for the synchronous standby, and so would
-/// vouch for entries that may not be there yet.
+/// cover entries that may not be there yet.
 async fn touch(connection: &mut PgConnection, log: LogId) -> Result<u64, StoreError> {
     let touched = sqlx::query("UPDATE log.log_state SET size = size WHERE log_id = $1")
         .bind(log.0)
@@ -60,12 +61,12 @@ async fn write(
     let (old, new) = (plan.old_head(), plan.new_head());
     let advanced = sqlx::query(WRITE)
         .bind(log.0)
-        .bind(from_u64("size of the log", old.size)?)
+        .bind(from_u64("size of the log", old.size.0)?)
         .bind(old.root.as_ref())
-        .bind(from_u64("size of the log", new.size)?)
+        .bind(from_u64("size of the log", new.size.0)?)
         .bind(new.root.as_ref())
         .bind(plan.new_edge().to_bytes())
-        .bind(from_u64("integration time", plan.integrated_at())?)
+        .bind(from_u64("integration time", plan.integrated_at().0)?)
         .bind(rows.leaf_hash)
         .bind(rows.identity_hash)
         .bind(rows.kind)
@@ -145,7 +146,7 @@ impl<'p> Rows<'p> {
             rows.body.push(&entry.body);
             rows.extra.push(&entry.extra);
             if !entry.timestamp_signature.is_empty() {
-                rows.set_idx.push(from_u64("index of an entry", index)?);
+                rows.set_idx.push(from_u64("index of an entry", index.0)?);
                 rows.set_sig.push(&entry.timestamp_signature);
             }
         }
@@ -158,7 +159,7 @@ impl<'p> Rows<'p> {
         for row in plan.index_rows() {
             rows.key_type.push(row.kind);
             rows.key.push(row.key);
-            rows.key_idx.push(from_u64("index of an entry", row.index)?);
+            rows.key_idx.push(from_u64("index of an entry", row.index.0)?);
         }
         Ok(rows)
     }
@@ -168,7 +169,7 @@ impl<'p> Rows<'p> {
 pub(crate) async fn ensure_log(
     connection: &mut PgConnection,
     spec: &LogSpec,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<LogRecord, StoreError> {
     sqlx::query(
         "WITH created AS (
@@ -186,7 +187,7 @@ pub(crate) async fn ensure_log(
     .bind(&spec.origin)
     .bind(&spec.host)
     .bind(&spec.public_key_der)
-    .bind(from_u64("creation time", now)?)
+    .bind(from_u64("creation time", now.0)?)
     .bind(tlog::empty_root().as_ref())
     .execute(&mut *connection)
     .await
@@ -211,20 +212,20 @@ pub(crate) async fn put_checkpoint(
     log: LogId,
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
-    let column = from_u64("size of the log", size)?;
+    let SignedCheckpoint { size, note, signed_at } = checkpoint;
+    let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
             what: "tree heads",
-            start: size,
-            end: size.saturating_add(1),
+            start: size.0,
+            end: size.0.saturating_add(1),
         });
     }
     sqlx::query("INSERT INTO log.checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", signed_at_s)?)
+        .bind(from_u64("time of signing", signed_at.0)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;

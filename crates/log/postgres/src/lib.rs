@@ -25,7 +25,10 @@ mod error;
 mod read;
 mod transaction;
 
+use std::ops::Range;
+
 use async_trait::async_trait;
+use moment::UnixSeconds;
 use sqlx::PgPool;
 use store::column::from_u64;
 use store::row::check_spec;
@@ -34,7 +37,7 @@ use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
     SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
-use tlog::{Hash, HashRange, TreeHead};
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::transaction::Writers;
 
@@ -59,7 +62,7 @@ impl PostgresLogStore {
 
 #[async_trait]
 impl LogStore for PostgresLogStore {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         let mut transaction = self.writers.begin().await?;
         let ensured = append::ensure_log(transaction.connection(), spec, now).await;
         check_spec(transaction.end(ensured).await?, spec)
@@ -96,26 +99,29 @@ impl LogStore for PostgresLogStore {
         Ok(dedup_hashes.iter().map(|hash| known.get(hash).copied()).collect())
     }
 
-    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+    async fn find_leaf(
+        &self,
+        log: LogId,
+        leaf_hash: &LeafHash,
+    ) -> Result<Option<LeafIndex>, StoreError> {
         read::find_leaf(&mut *read::connection(&self.readers).await?, log, leaf_hash).await
     }
 
     async fn entries(
         &self,
         log: LogId,
-        start: u64,
-        end: u64,
+        range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        read::entries(&mut *read::connection(&self.readers).await?, log, start, end).await
+        read::entries(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
-    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
         read::hashes(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
-    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+    async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError> {
         let connection = &mut *read::connection(&self.readers).await?;
-        let root = read::tree_head(connection, log, from_u64("size of the log", size)?).await?;
+        let root = read::tree_head(connection, log, from_u64("size of the log", size.0)?).await?;
         Ok(root.map(|root| TreeHead { size, root }))
     }
 
@@ -135,12 +141,16 @@ impl LogStore for PostgresLogStore {
         keys: &[IndexKey],
         match_all: bool,
         limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, limit)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
     }
 
-    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+    async fn leaf_hashes(
+        &self,
+        log: LogId,
+        indexes: &[LeafIndex],
+    ) -> Result<Vec<LeafHash>, StoreError> {
         check_leaves(indexes)?;
         read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
     }

@@ -4,6 +4,7 @@
 //! look as good as any other, and the plan is kept while the log grows. So each search has one usable index.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
@@ -16,7 +17,7 @@ use store::{
     DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
 };
-use tlog::{Hash, HashRange, TILE_WIDTH};
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH};
 
 use crate::error::unavailable;
 
@@ -83,7 +84,7 @@ pub(crate) async fn tree_head(
     connection: &mut PgConnection,
     log: LogId,
     size: i64,
-) -> Result<Option<Hash>, StoreError> {
+) -> Result<Option<NodeHash>, StoreError> {
     let root: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT root FROM log.tree_head WHERE log_id = $1 AND size = $2")
             .bind(log.0)
@@ -124,8 +125,8 @@ pub(crate) async fn find(
 pub(crate) async fn find_leaf(
     connection: &mut PgConnection,
     log: LogId,
-    leaf_hash: &Hash,
-) -> Result<Option<u64>, StoreError> {
+    leaf_hash: &LeafHash,
+) -> Result<Option<LeafIndex>, StoreError> {
     // Two branches, one for each index; `+ 0` keeps the primary key out of it.
     let idx: Option<i64> = sqlx::query_scalar(
         "SELECT min(idx) FROM ( \
@@ -138,15 +139,15 @@ pub(crate) async fn find_leaf(
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx)).transpose()
+    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
 }
 
 pub(crate) async fn entries(
     connection: &mut PgConnection,
     log: LogId,
-    start: u64,
-    end: u64,
+    range: Range<LeafIndex>,
 ) -> Result<Vec<StoredEntry>, StoreError> {
+    let start = range.start.0;
     // OFFSET 0 keeps the planner from joining in another way than by looking each row up.
     let rows = sqlx::query(
         "SELECT entry.idx, leaf_hash, identity_hash, integrated_at, kind, body, extra, set_sig \
@@ -161,19 +162,19 @@ pub(crate) async fn entries(
     )
     .bind(log.0)
     .bind(bound(start))
-    .bind(bound(end.min(start.saturating_add(MAX_ENTRIES_PER_READ))))
+    .bind(bound(range.end.0.min(start.saturating_add(MAX_ENTRIES_PER_READ))))
     .fetch_all(connection)
     .await
     .map_err(unavailable)?;
     let rows: Vec<_> = rows.iter().map(entry_row).collect::<Result<_, _>>().map_err(unavailable)?;
-    row::contiguous(start, rows)
+    row::contiguous(range.start, rows)
 }
 
 pub(crate) async fn hashes(
     connection: &mut PgConnection,
     log: LogId,
     range: HashRange,
-) -> Result<Vec<Hash>, StoreError> {
+) -> Result<Vec<NodeHash>, StoreError> {
     let mut hashes = Vec::new();
     if row::width(range)? >= row::TILE_READ_FROM {
         let tiles = sqlx::query_as(
@@ -198,7 +199,7 @@ async fn rows_of_hashes(
     connection: &mut PgConnection,
     log: LogId,
     range: HashRange,
-) -> Result<Vec<Hash>, StoreError> {
+) -> Result<Vec<NodeHash>, StoreError> {
     if range.start >= range.end {
         return Ok(Vec::new());
     }
@@ -227,7 +228,7 @@ pub(crate) async fn search(
     connection: &mut PgConnection,
     log: LogId,
     mut search: Search,
-) -> Result<Vec<u64>, StoreError> {
+) -> Result<Vec<LeafIndex>, StoreError> {
     while let Some(Question { kind, key, below, limit }) = search.question() {
         let page = sqlx::query_scalar(
             "SELECT idx FROM log.index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
@@ -249,9 +250,9 @@ pub(crate) async fn search(
 pub(crate) async fn leaf_hashes(
     connection: &mut PgConnection,
     log: LogId,
-    indexes: &[u64],
-) -> Result<Vec<Hash>, StoreError> {
-    let columns: Vec<i64> = indexes.iter().map(|index| bound(*index)).collect();
+    indexes: &[LeafIndex],
+) -> Result<Vec<LeafHash>, StoreError> {
+    let columns: Vec<i64> = indexes.iter().map(|index| bound(index.0)).collect();
     let rows: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("SELECT idx, leaf_hash FROM log.entry WHERE log_id = $1 AND idx = ANY($2)")
             .bind(log.0)
@@ -261,7 +262,7 @@ pub(crate) async fn leaf_hashes(
             .map_err(unavailable)?;
     let mut read = Vec::with_capacity(rows.len());
     for (idx, hash) in rows {
-        read.push((to_u64("index of an entry", idx)?, to_hash("leaf hash", &hash)?));
+        read.push((LeafIndex(to_u64("index of an entry", idx)?), to_hash("leaf hash", &hash)?));
     }
     in_order(indexes, read)
 }

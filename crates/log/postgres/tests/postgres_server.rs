@@ -5,10 +5,12 @@
 mod support;
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use postgres::PostgresLogStore;
 use sqlx::{Connection, Executor};
 use store::contract_suite::Database;
 use store::{Appended, Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
+use tlog::{LeafIndex, TreeSize};
 
 use crate::support::{PostgresDatabase, database};
 
@@ -30,7 +32,7 @@ impl Fixture {
             host: "log.example".to_owned(),
             public_key_der: vec![0x30],
         };
-        let log = store.ensure_log(&spec, 7).await.unwrap().id;
+        let log = store.ensure_log(&spec, UnixSeconds(7)).await.unwrap().id;
         Self { database, store, log }
     }
 
@@ -43,11 +45,13 @@ impl Fixture {
         bodies: impl IntoIterator<Item = Bytes>,
     ) -> Result<Appended, StoreError> {
         let entries = bodies.into_iter().map(entry).collect();
-        self.store.append(self.log, &Batch { entries, now: 100, minimum_size: 0 }).await
+        self.store
+            .append(self.log, &Batch { entries, now: UnixSeconds(100), minimum_size: TreeSize(0) })
+            .await
     }
 
     async fn size(&self) -> u64 {
-        self.store.state(self.log).await.unwrap().edge.size()
+        self.store.state(self.log).await.unwrap().edge.size().0
     }
 
     /// Lets the server do this in every commit of an append, where it also checks deferred constraints.
@@ -92,7 +96,7 @@ async fn tells_a_commit_apart_that_the_standby_did_not_confirm() {
     fixture.at_commit_nothing().await;
     let again = fixture.append("a").await.unwrap();
     assert_eq!(
-        again.placements.iter().map(|place| (place.index, place.fresh)).collect::<Vec<_>>(),
+        again.placements.iter().map(|place| (place.index.0, place.fresh)).collect::<Vec<_>>(),
         [(0, false)]
     );
     fixture.database.remove().await;
@@ -121,7 +125,7 @@ async fn appends_of_nothing_new_and_freezing_wait_for_the_standby_too() {
 async fn notices_below_a_warning_do_not_matter() {
     let fixture = Fixture::new().await;
     fixture.at_commit("RAISE NOTICE 'by the way'").await;
-    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), TreeSize(1));
     fixture.database.remove().await;
 }
 
@@ -133,7 +137,7 @@ async fn a_connection_lost_at_commit_leaves_the_outcome_unknown() {
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
     fixture.at_commit_nothing().await;
     assert_eq!(fixture.size().await, 0);
-    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), TreeSize(1));
     fixture.database.remove().await;
 }
 
@@ -147,7 +151,7 @@ async fn a_commit_refused_for_a_conflict_may_be_tried_again() {
         assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
     }
     fixture.at_commit_nothing().await;
-    assert_eq!(fixture.append("a").await.unwrap().before.size(), 0);
+    assert_eq!(fixture.append("a").await.unwrap().before.size(), TreeSize(0));
     fixture.database.remove().await;
 }
 
@@ -162,7 +166,7 @@ async fn commits_synchronously_whatever_the_database_prefers() {
     fixture
         .at_commit("IF current_setting('synchronous_commit') <> 'on' THEN RAISE EXCEPTION 'asynchronous'; END IF")
         .await;
-    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), TreeSize(1));
     fixture.database.remove().await;
 }
 
@@ -173,7 +177,7 @@ async fn connections_that_died_while_idle_are_replaced() {
     let ended = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity \
                  WHERE datname = current_database() AND application_name = 'engine'";
     assert!(fixture.database.count(ended).await > 0);
-    assert_eq!(fixture.append("b").await.unwrap().after.size(), 2);
+    assert_eq!(fixture.append("b").await.unwrap().after.size(), TreeSize(2));
     assert_eq!(fixture.size().await, 2);
     fixture.database.remove().await;
 }
@@ -187,7 +191,7 @@ async fn a_replica_that_stopped_in_its_append_delays_others_only_for_a_while() {
     let refused = fixture.append("a").await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     transaction.rollback().await.unwrap();
-    assert_eq!(fixture.append("a").await.unwrap().after.size(), 1);
+    assert_eq!(fixture.append("a").await.unwrap().after.size(), TreeSize(1));
     fixture.database.remove().await;
 }
 
@@ -207,7 +211,10 @@ async fn replicas_that_start_at_once_migrate_and_create_once() {
         host: "log.example".to_owned(),
         public_key_der: vec![0x30],
     };
-    let (one, other) = tokio::join!(first.ensure_log(&spec, 7), second.ensure_log(&spec, 7));
+    let (one, other) = tokio::join!(
+        first.ensure_log(&spec, UnixSeconds(7)),
+        second.ensure_log(&spec, UnixSeconds(7))
+    );
     assert_eq!(one.unwrap(), other.unwrap());
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
     assert_eq!(database.count(tables).await, 0, "a table outside of schema log");
@@ -224,9 +231,17 @@ async fn statistics_of_a_small_log_do_not_make_a_large_one_slow() {
         let bodies = (0..100_u64).map(|number| Bytes::from(format!("{round} {number}")));
         fixture.append_all(bodies).await.unwrap();
         let end = fixture.size().await;
-        assert_eq!(fixture.store.entries(fixture.log, end - 10, end).await.unwrap().len(), 10);
+        assert_eq!(
+            fixture
+                .store
+                .entries(fixture.log, LeafIndex(end - 10)..LeafIndex(end))
+                .await
+                .unwrap()
+                .len(),
+            10
+        );
         let leaf = tlog::leaf_hash(b"0 0");
-        assert_eq!(fixture.store.find_leaf(fixture.log, &leaf).await.unwrap(), Some(1));
+        assert_eq!(fixture.store.find_leaf(fixture.log, &leaf).await.unwrap(), Some(LeafIndex(1)));
     }
     // A session's counts arrive when it ends.
     fixture.store.close().await;

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use moment::UnixSeconds;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
 use store::column::from_u64;
@@ -22,7 +23,7 @@ pub(crate) async fn append<'b>(
 ) -> Result<Plan<'b>, StoreError> {
     let state = read::state(connection, log).await?;
     state.admit(batch)?;
-    let head = read::tree_head(connection, log, from_u64("size of the log", state.size)?).await?;
+    let head = read::tree_head(connection, log, from_u64("size of the log", state.size.0)?).await?;
     let dedup_hashes: Vec<DedupHash> = batch.entries.iter().map(|entry| entry.dedup_hash).collect();
     let known = read::find(connection, log, &dedup_hashes).await?;
 
@@ -44,11 +45,11 @@ async fn insert_rows(
     log: LogId,
     plan: &Plan<'_>,
 ) -> Result<(), StoreError> {
-    let at = from_u64("integration time", plan.integrated_at())?;
-    from_u64("size of the log", plan.new_head().size)?;
+    let at = from_u64("integration time", plan.integrated_at().0)?;
+    from_u64("size of the log", plan.new_head().size.0)?;
     let entries: Vec<(i64, &NewEntry)> = plan
         .indexed()
-        .map(|(index, entry)| Ok((from_u64("index", index)?, entry)))
+        .map(|(index, entry)| Ok((from_u64("index", index.0)?, entry)))
         .collect::<Result<_, _>>()?;
 
     ENTRY
@@ -83,8 +84,8 @@ async fn advance(
     plan: &Plan<'_>,
 ) -> Result<(), StoreError> {
     let (old, new) = (plan.old_head(), plan.new_head());
-    let new_size = from_u64("size of the log", new.size)?;
-    let at = from_u64("integration time", plan.integrated_at())?;
+    let new_size = from_u64("size of the log", new.size.0)?;
+    let at = from_u64("integration time", plan.integrated_at().0)?;
     sqlx::query("INSERT INTO tree_head (log_id, size, root, at) VALUES ($1, $2, $3, $4)")
         .bind(log.0)
         .bind(new_size)
@@ -98,7 +99,7 @@ async fn advance(
          WHERE log_id = $1 AND size = $2 AND root = $3",
     )
     .bind(log.0)
-    .bind(from_u64("size of the log", old.size)?)
+    .bind(from_u64("size of the log", old.size.0)?)
     .bind(old.root.as_ref())
     .bind(new_size)
     .bind(new.root.as_ref())
@@ -114,9 +115,9 @@ async fn advance(
 pub(crate) async fn create_log(
     connection: &mut SqliteConnection,
     spec: &LogSpec,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<LogRecord, StoreError> {
-    let at = from_u64("creation time", now)?;
+    let at = from_u64("creation time", now.0)?;
     let log_id: i64 = sqlx::query_scalar(
         "INSERT INTO log (name, kind, tree_id, origin, host, public_key_der, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING log_id",
@@ -168,20 +169,20 @@ pub(crate) async fn put_checkpoint(
     log: LogId,
     checkpoint: SignedCheckpoint<'_>,
 ) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at_s } = checkpoint;
-    let column = from_u64("size of the log", size)?;
+    let SignedCheckpoint { size, note, signed_at } = checkpoint;
+    let column = from_u64("size of the log", size.0)?;
     if read::tree_head(connection, log, column).await?.is_none() {
         return Err(StoreError::OutOfRange {
             what: "tree heads",
-            start: size,
-            end: size.saturating_add(1),
+            start: size.0,
+            end: size.0.saturating_add(1),
         });
     }
     sqlx::query("INSERT INTO checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
         .bind(log.0)
         .bind(column)
         .bind(note)
-        .bind(from_u64("time of signing", signed_at_s)?)
+        .bind(from_u64("time of signing", signed_at.0)?)
         .execute(connection)
         .await
         .map_err(unavailable)?;
@@ -253,7 +254,7 @@ fn bind_tile(query: Query<'static>, log: LogId, tile: &FullTile) -> Query<'stati
 }
 
 fn bind_index_row(query: Query<'static>, log: LogId, row: &IndexRow) -> Query<'static> {
-    let idx = i64::try_from(row.index).unwrap_or(i64::MAX);
+    let idx = i64::try_from(row.index.0).unwrap_or(i64::MAX);
     query.bind(log.0).bind(row.kind).bind(row.key.as_str()).bind(idx)
 }
 

@@ -1,6 +1,7 @@
 //! Everything that only reads, on a reader or inside an append.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use sqlx::pool::PoolConnection;
@@ -14,7 +15,7 @@ use store::{
     DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
     StoredEntry,
 };
-use tlog::{Hash, HashRange, TILE_WIDTH};
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH};
 
 use crate::error::unavailable;
 
@@ -66,7 +67,7 @@ pub(crate) async fn tree_head(
     connection: &mut SqliteConnection,
     log: LogId,
     size: i64,
-) -> Result<Option<Hash>, StoreError> {
+) -> Result<Option<NodeHash>, StoreError> {
     let root: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT root FROM tree_head WHERE log_id = $1 AND size = $2")
             .bind(log.0)
@@ -110,8 +111,8 @@ pub(crate) async fn find(
 pub(crate) async fn find_leaf(
     connection: &mut SqliteConnection,
     log: LogId,
-    leaf_hash: &Hash,
-) -> Result<Option<u64>, StoreError> {
+    leaf_hash: &LeafHash,
+) -> Result<Option<LeafIndex>, StoreError> {
     // Two branches, one for each index. The indexes are named in the statements because SQLite, which has no statistics
     // here, takes `log_id = ...` for selective and would read the whole log.
     let idx: Option<i64> = sqlx::query_scalar(
@@ -127,15 +128,15 @@ pub(crate) async fn find_leaf(
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx)).transpose()
+    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
 }
 
 pub(crate) async fn entries(
     connection: &mut SqliteConnection,
     log: LogId,
-    start: u64,
-    end: u64,
+    range: Range<LeafIndex>,
 ) -> Result<Vec<StoredEntry>, StoreError> {
+    let start = range.start.0;
     let rows = sqlx::query(
         "SELECT entry.idx, leaf_hash, identity_hash, integrated_at, kind, body, extra, set_sig \
          FROM entry \
@@ -145,19 +146,19 @@ pub(crate) async fn entries(
     )
     .bind(log.0)
     .bind(bound(start))
-    .bind(bound(end.min(start.saturating_add(MAX_ENTRIES_PER_READ))))
+    .bind(bound(range.end.0.min(start.saturating_add(MAX_ENTRIES_PER_READ))))
     .fetch_all(connection)
     .await
     .map_err(unavailable)?;
     let rows: Vec<_> = rows.iter().map(entry_row).collect::<Result<_, _>>().map_err(unavailable)?;
-    row::contiguous(start, rows)
+    row::contiguous(range.start, rows)
 }
 
 pub(crate) async fn hashes(
     connection: &mut SqliteConnection,
     log: LogId,
     range: HashRange,
-) -> Result<Vec<Hash>, StoreError> {
+) -> Result<Vec<NodeHash>, StoreError> {
     let mut hashes = Vec::new();
     if row::width(range)? >= row::TILE_READ_FROM {
         let tiles = sqlx::query_as(
@@ -182,7 +183,7 @@ async fn rows_of_hashes(
     connection: &mut SqliteConnection,
     log: LogId,
     range: HashRange,
-) -> Result<Vec<Hash>, StoreError> {
+) -> Result<Vec<NodeHash>, StoreError> {
     if range.start >= range.end {
         return Ok(Vec::new());
     }
@@ -211,7 +212,7 @@ pub(crate) async fn search(
     connection: &mut SqliteConnection,
     log: LogId,
     mut search: Search,
-) -> Result<Vec<u64>, StoreError> {
+) -> Result<Vec<LeafIndex>, StoreError> {
     while let Some(Question { kind, key, below, limit }) = search.question() {
         let page = sqlx::query_scalar(
             "SELECT idx FROM index_key WHERE log_id = $1 AND key_type = $2 AND key = $3 AND idx < $4 \
@@ -233,8 +234,8 @@ pub(crate) async fn search(
 pub(crate) async fn leaf_hashes(
     connection: &mut SqliteConnection,
     log: LogId,
-    indexes: &[u64],
-) -> Result<Vec<Hash>, StoreError> {
+    indexes: &[LeafIndex],
+) -> Result<Vec<LeafHash>, StoreError> {
     let mut read = Vec::with_capacity(indexes.len());
     let mut rest = indexes;
     while let Some((text, now, later)) =
@@ -242,11 +243,11 @@ pub(crate) async fn leaf_hashes(
     {
         let query = now
             .iter()
-            .fold(sqlx::query_as(text.as_str()).bind(log.0), |query, idx| query.bind(bound(*idx)));
+            .fold(sqlx::query_as(text.as_str()).bind(log.0), |query, idx| query.bind(bound(idx.0)));
         let rows: Vec<(i64, Vec<u8>)> =
             query.fetch_all(&mut *connection).await.map_err(unavailable)?;
         for (idx, hash) in rows {
-            read.push((to_u64("index of an entry", idx)?, to_hash("leaf hash", &hash)?));
+            read.push((LeafIndex(to_u64("index of an entry", idx)?), to_hash("leaf hash", &hash)?));
         }
         rest = later;
     }

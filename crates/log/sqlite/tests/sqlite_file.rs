@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
+use moment::UnixSeconds;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use tlog::TreeSize;
 
 use bytes::Bytes;
 use sqlite::SqliteLogStore;
@@ -21,7 +23,7 @@ async fn log(store: &SqliteLogStore) -> LogId {
         host: "log.example".to_owned(),
         public_key_der: vec![0x30],
     };
-    store.ensure_log(&spec, 7).await.unwrap().id
+    store.ensure_log(&spec, UnixSeconds(7)).await.unwrap().id
 }
 
 fn batch(numbers: std::ops::Range<u64>) -> Batch {
@@ -38,7 +40,11 @@ fn batch(numbers: std::ops::Range<u64>) -> Batch {
             index_keys: Vec::new(),
         }
     };
-    Batch { entries: numbers.map(entry).collect(), now: 100, minimum_size: 0 }
+    Batch {
+        entries: numbers.map(entry).collect(),
+        now: UnixSeconds(100),
+        minimum_size: TreeSize(0),
+    }
 }
 
 #[tokio::test]
@@ -62,7 +68,7 @@ async fn keeps_everything_over_a_restart_with_and_without_farewell() {
     for restart in 0..4 {
         let store = SqliteLogStore::open(&path).await.unwrap();
         let log = log(&store).await;
-        assert_eq!(store.state(log).await.unwrap().edge.size(), restart * 200);
+        assert_eq!(store.state(log).await.unwrap().edge.size(), TreeSize(restart * 200));
         store.append(log, &batch(restart * 200..(restart + 1) * 200)).await.unwrap();
         if restart % 2 == 0 {
             store.close().await;
@@ -92,7 +98,7 @@ async fn a_killed_process_gives_up_its_lock_and_loses_nothing() {
 
     let store = SqliteLogStore::open(&path).await.unwrap();
     let log = log(&store).await;
-    let size = store.state(log).await.unwrap().edge.size();
+    let size = store.state(log).await.unwrap().edge.size().0;
     assert!(
         size >= *acknowledged.last().unwrap() && size.is_multiple_of(10),
         "{size} after {acknowledged:?}"

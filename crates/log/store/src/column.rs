@@ -1,7 +1,5 @@
 //! Numbers and hashes as both databases keep them: 64-bit signed integers and 32-byte blobs.
 
-use tlog::Hash;
-
 use crate::StoreError;
 
 /// A count, index or time as a column.
@@ -34,7 +32,8 @@ pub fn to_u64(what: &'static str, value: i64) -> Result<u64, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] unless it is 32 bytes long.
-pub fn to_hash(what: &'static str, value: &[u8]) -> Result<Hash, StoreError> {
-    Hash::try_from(value)
+pub fn to_hash<H: From<[u8; 32]>>(what: &'static str, value: &[u8]) -> Result<H, StoreError> {
+    <[u8; 32]>::try_from(value)
+        .map(H::from)
         .map_err(|_| StoreError::Corrupt { what: format!("{what} is {} bytes long", value.len()) })
 }

@@ -1,4 +1,5 @@
 use thiserror::Error;
+use tlog::TreeSize;
 
 /// Whatever the database's driver said, kept as the source of our error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -59,9 +60,9 @@ pub enum StoreError {
     )]
     Rollback {
         /// Size of the log in the database.
-        stored: u64,
+        stored: TreeSize,
         /// [`crate::Batch::minimum_size`].
-        expected: u64,
+        expected: TreeSize,
     },
     /// Another writer was first; nothing was written, the same batch may be tried again at once.
     #[error("another writer appended first")]

@@ -1,10 +1,12 @@
 //! A store whose writes fail on demand, for the tests of whatever writes.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tlog::{Hash, HashRange, TreeHead};
+use moment::UnixSeconds;
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
@@ -66,7 +68,7 @@ impl FaultyStore {
 
 #[async_trait]
 impl LogStore for FaultyStore {
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError> {
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         self.inner.ensure_log(spec, now).await
     }
 
@@ -98,24 +100,27 @@ impl LogStore for FaultyStore {
         self.inner.find(log, dedup_hashes).await
     }
 
-    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError> {
+    async fn find_leaf(
+        &self,
+        log: LogId,
+        leaf_hash: &LeafHash,
+    ) -> Result<Option<LeafIndex>, StoreError> {
         self.inner.find_leaf(log, leaf_hash).await
     }
 
     async fn entries(
         &self,
         log: LogId,
-        start: u64,
-        end: u64,
+        range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        self.inner.entries(log, start, end).await
+        self.inner.entries(log, range).await
     }
 
-    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError> {
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
         self.inner.hashes(log, range).await
     }
 
-    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError> {
+    async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError> {
         self.inner.tree_head(log, size).await
     }
 
@@ -133,11 +138,15 @@ impl LogStore for FaultyStore {
         keys: &[IndexKey],
         match_all: bool,
         limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    ) -> Result<Vec<LeafIndex>, StoreError> {
         self.inner.search(log, keys, match_all, limit).await
     }
 
-    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError> {
+    async fn leaf_hashes(
+        &self,
+        log: LogId,
+        indexes: &[LeafIndex],
+    ) -> Result<Vec<LeafHash>, StoreError> {
         self.inner.leaf_hashes(log, indexes).await
     }
 

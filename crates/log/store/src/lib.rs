@@ -8,7 +8,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
-//! | [`mod@column`] | `u64` and [`tlog::Hash`] to and from database columns, without loss |
+//! | [`mod@column`] | numbers and hashes to and from database columns, without loss |
 //! | [`row`] | rows of either database and what they mean |
 //! | [`timestamp_signature`] | signatures over entry and time that are kept after the append |
 //! | [`search`] | which index keys to read next, and what the words have in common |

@@ -10,7 +10,11 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
-use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TileId, TreeHead, complete_subtrees};
+use moment::UnixSeconds;
+use tlog::{
+    Edge, HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH, TileId, TreeHead, TreeSize,
+    complete_subtrees,
+};
 
 use crate::{
     Appended, Batch, DedupHash, Found, LogState, MAX_BATCH_ENTRIES, NewEntry, Placement, StoreError,
@@ -20,13 +24,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct LockedState {
     /// Number of entries.
-    pub size: u64,
+    pub size: TreeSize,
     /// Root of the tree.
-    pub root: Hash,
+    pub root: NodeHash,
     /// [`Edge::to_bytes`].
     pub edge: Vec<u8>,
-    /// `integrated_at` of the last entry, Unix seconds.
-    pub last_time: u64,
+    /// `integrated_at` of the last entry.
+    pub last_time: UnixSeconds,
     /// Whether the log refuses entries.
     pub frozen: bool,
 }
@@ -89,7 +93,7 @@ impl<'b> Draft<'b> {
     /// transaction. [`StoreError::Corrupt`] when there is no head, or the edge does not give the root.
     pub fn new(
         state: &LockedState,
-        head: Option<Hash>,
+        head: Option<NodeHash>,
         batch: &'b Batch,
         known: &HashMap<DedupHash, Found>,
     ) -> Result<Self, StoreError> {
@@ -128,8 +132,9 @@ impl<'b> Draft<'b> {
     /// # Errors
     /// [`StoreError::Corrupt`] when the hashes read do not give the nodes of the edge: sealed into a tile, a flipped
     /// bit would break every later proof.
-    pub fn complete(mut self, hashes: &[Vec<Hash>]) -> Result<Plan<'b>, StoreError> {
-        let mut added = self.plan.fresh_leaves();
+    pub fn complete(mut self, hashes: &[Vec<NodeHash>]) -> Result<Plan<'b>, StoreError> {
+        let mut added: Vec<NodeHash> =
+            self.plan.fresh.iter().map(|entry| entry.leaf_hash.into()).collect();
         for level in 0..=MAX_LEVEL {
             let (old, new) = (
                 complete_subtrees(self.plan.before.size(), level),
@@ -156,7 +161,7 @@ impl<'b> Draft<'b> {
 pub struct Plan<'b> {
     before: Edge,
     after: Edge,
-    integrated_at: u64,
+    integrated_at: UnixSeconds,
     fresh: Vec<&'b NewEntry>,
     placements: Vec<Placement>,
     tiles: Vec<FullTile>,
@@ -181,9 +186,9 @@ impl<'b> Plan<'b> {
         &self.after
     }
 
-    /// Time of every fresh entry and of the tree head, Unix seconds.
+    /// Time of every fresh entry and of the tree head.
     #[must_use]
-    pub fn integrated_at(&self) -> u64 {
+    pub fn integrated_at(&self) -> UnixSeconds {
         self.integrated_at
     }
 
@@ -194,8 +199,8 @@ impl<'b> Plan<'b> {
     }
 
     /// Fresh entries with their indexes.
-    pub fn indexed(&self) -> impl Iterator<Item = (u64, &'b NewEntry)> {
-        (self.before.size()..).zip(self.fresh.iter().copied())
+    pub fn indexed(&self) -> impl Iterator<Item = (LeafIndex, &'b NewEntry)> {
+        (self.before.size().0..).map(LeafIndex).zip(self.fresh.iter().copied())
     }
 
     /// Tiles to insert, by level, then index.
@@ -228,7 +233,7 @@ impl<'b> Plan<'b> {
         }
     }
 
-    fn fresh_leaves(&self) -> Vec<Hash> {
+    fn fresh_leaves(&self) -> Vec<LeafHash> {
         self.fresh.iter().map(|entry| entry.leaf_hash).collect()
     }
 }
@@ -241,14 +246,14 @@ pub struct FullTile {
     /// Its 256 hashes, 8,192 bytes.
     pub hashes: Vec<u8>,
     /// Root over them, the stored hash one level up.
-    pub sub_root: Hash,
+    pub sub_root: NodeHash,
 }
 
 /// A row of the search index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexRow {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where the entry is.
+    pub index: LeafIndex,
     /// [`crate::IndexKey::kind`].
     pub kind: &'static str,
     /// In lower case.
@@ -273,13 +278,13 @@ fn check_batch(batch: &Batch) -> Result<(), StoreError> {
 fn place<'b>(
     batch: &'b Batch,
     known: &HashMap<DedupHash, Found>,
-    size: u64,
-    integrated_at: u64,
+    size: TreeSize,
+    integrated_at: UnixSeconds,
 ) -> (Vec<&'b NewEntry>, Vec<Placement>) {
     let mut fresh = Vec::with_capacity(batch.entries.len());
     let mut placements = Vec::with_capacity(batch.entries.len());
     let mut twins = HashMap::with_capacity(batch.entries.len());
-    let mut next = size;
+    let mut next = size.end();
     for entry in &batch.entries {
         let placement = match (known.get(&entry.dedup_hash), twins.entry(entry.dedup_hash)) {
             (Some(found), _) => {
@@ -289,10 +294,10 @@ fn place<'b>(
                 Placement { index: *twin.get(), integrated_at, fresh: false }
             }
             (None, Entry::Vacant(place)) => {
-                place.insert(next);
+                let index = *place.insert(next);
                 fresh.push(entry);
-                next += 1;
-                Placement { index: next - 1, integrated_at, fresh: true }
+                next = next.next();
+                Placement { index, integrated_at, fresh: true }
             }
         };
         placements.push(placement);
@@ -301,7 +306,7 @@ fn place<'b>(
 }
 
 /// Hashes that tiles need from before the batch, at most 255 per level.
-fn left_parts(old_size: u64, new_size: u64) -> Vec<HashRange> {
+fn left_parts(old_size: TreeSize, new_size: TreeSize) -> Vec<HashRange> {
     (0..=MAX_LEVEL)
         .map(|level| {
             (level, complete_subtrees(old_size, level), complete_subtrees(new_size, level))
@@ -313,7 +318,7 @@ fn left_parts(old_size: u64, new_size: u64) -> Vec<HashRange> {
 }
 
 /// The left part of an unfinished tile is made of perfect subtrees whose roots are nodes of the edge.
-fn check_left_part(edge: &Edge, level: u8, hashes: &[Hash]) -> Result<(), StoreError> {
+fn check_left_part(edge: &Edge, level: u8, hashes: &[NodeHash]) -> Result<(), StoreError> {
     let larger = complete_subtrees(edge.size(), level + 1).count_ones() as usize;
     let here = (complete_subtrees(edge.size(), level) % TILE_WIDTH).count_ones() as usize;
     let expected = edge.nodes().get(larger..larger + here).unwrap_or_default();
@@ -322,7 +327,7 @@ fn check_left_part(edge: &Edge, level: u8, hashes: &[Hash]) -> Result<(), StoreE
     for hash in hashes {
         found.push(*hash);
     }
-    if found.size() == complete_subtrees(edge.size(), level) % TILE_WIDTH
+    if found.size().0 == complete_subtrees(edge.size(), level) % TILE_WIDTH
         && found.nodes() == expected
     {
         return Ok(());
@@ -335,7 +340,7 @@ fn check_left_part(edge: &Edge, level: u8, hashes: &[Hash]) -> Result<(), StoreE
     })
 }
 
-fn full_tiles(level: u8, first: u64, row: &[Hash]) -> Vec<FullTile> {
+fn full_tiles(level: u8, first: u64, row: &[NodeHash]) -> Vec<FullTile> {
     let (tiles, _unfinished) = row.as_chunks::<256>();
     (first..)
         .zip(tiles)
@@ -373,10 +378,14 @@ mod tests {
     }
 
     fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
-        Batch { entries: numbers.into_iter().map(entry).collect(), now: 100, minimum_size: 0 }
+        Batch {
+            entries: numbers.into_iter().map(entry).collect(),
+            now: UnixSeconds(100),
+            minimum_size: TreeSize(0),
+        }
     }
 
-    fn leaves(size: u64) -> Vec<Hash> {
+    fn leaves(size: u64) -> Vec<LeafHash> {
         (0..size).map(|number| entry(number).leaf_hash).collect()
     }
 
@@ -386,10 +395,10 @@ mod tests {
             edge.push(leaf);
         }
         LockedState {
-            size,
+            size: TreeSize(size),
             root: edge.head().root,
             edge: edge.to_bytes(),
-            last_time: 50,
+            last_time: UnixSeconds(50),
             frozen: false,
         }
     }
@@ -403,7 +412,7 @@ mod tests {
         draft.complete(&hashes).unwrap().tiles().to_vec()
     }
 
-    fn stored_hashes(leaves: &[Hash], range: HashRange) -> Vec<Hash> {
+    fn stored_hashes(leaves: &[LeafHash], range: HashRange) -> Vec<NodeHash> {
         let width = 256_usize.pow(u32::from(range.level));
         let roots: Vec<_> = leaves.chunks_exact(width).map(tlog::root_of).collect();
         roots[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec()
@@ -415,21 +424,26 @@ mod tests {
         let draft = Draft::new(&state, Some(state.root), &batch, &HashMap::new()).unwrap();
         let appended = draft.complete(&[]).unwrap().into_appended();
         let places: Vec<_> =
-            appended.placements.iter().map(|place| (place.index, place.fresh)).collect();
+            appended.placements.iter().map(|place| (place.index.0, place.fresh)).collect();
         assert_eq!(places, [(3, true), (4, true), (3, false), (5, true), (4, false)]);
-        assert_eq!((appended.before.size(), appended.after.size()), (3, 6));
+        assert_eq!((appended.before.size(), appended.after.size()), (TreeSize(3), TreeSize(6)));
         assert_eq!(appended.fresh_leaves, [7, 8, 9].map(|number| entry(number).leaf_hash));
     }
 
     #[test]
     fn answers_known_entries_with_their_old_place_and_time() {
         let (state, batch) = (state(3), batch([1]));
-        let found = Found { index: 1, leaf_hash: entry(1).leaf_hash, integrated_at: 7 };
+        let found = Found {
+            index: LeafIndex(1),
+            leaf_hash: entry(1).leaf_hash,
+            integrated_at: UnixSeconds(7),
+        };
         let known = HashMap::from([(entry(1).dedup_hash, found)]);
         let plan =
             Draft::new(&state, Some(state.root), &batch, &known).unwrap().complete(&[]).unwrap();
         assert_eq!(plan.old_head(), plan.new_head());
-        let expected = Placement { index: 1, integrated_at: 7, fresh: false };
+        let expected =
+            Placement { index: LeafIndex(1), integrated_at: UnixSeconds(7), fresh: false };
         assert_eq!(plan.into_appended().placements, [expected]);
     }
 
@@ -438,9 +452,9 @@ mod tests {
         let mut state = state(1);
         let batch = batch([9]);
         for (last_time, expected) in [(99, 100), (100, 100), (101, 101)] {
-            state.last_time = last_time;
+            state.last_time = UnixSeconds(last_time);
             let draft = Draft::new(&state, Some(state.root), &batch, &HashMap::new()).unwrap();
-            assert_eq!(draft.complete(&[]).unwrap().integrated_at(), expected);
+            assert_eq!(draft.complete(&[]).unwrap().integrated_at(), UnixSeconds(expected));
         }
     }
 
@@ -452,10 +466,13 @@ mod tests {
 
     #[test]
     fn refuses_a_log_smaller_than_it_was() {
-        let batch = Batch { minimum_size: 4, ..batch([5]) };
+        let batch = Batch { minimum_size: TreeSize(4), ..batch([5]) };
         assert!(state(4).admit(&batch).is_ok());
         let refused = state(3).admit(&batch);
-        assert!(matches!(refused, Err(StoreError::Rollback { stored: 3, expected: 4 })));
+        assert!(matches!(
+            refused,
+            Err(StoreError::Rollback { stored: TreeSize(3), expected: TreeSize(4) })
+        ));
     }
 
     #[test]
@@ -473,7 +490,10 @@ mod tests {
     fn refuses_a_state_that_its_tree_head_contradicts() {
         let (state, batch) = (state(2), batch([5]));
         let other = Draft::new(&state, Some(tlog::empty_root()), &batch, &HashMap::new());
-        assert!(matches!(other, Err(StoreError::Rollback { stored: 2, expected: 2 })));
+        assert!(matches!(
+            other,
+            Err(StoreError::Rollback { stored: TreeSize(2), expected: TreeSize(2) })
+        ));
         let none = Draft::new(&state, None, &batch, &HashMap::new());
         assert!(matches!(none, Err(StoreError::Corrupt { .. })));
     }
@@ -493,23 +513,27 @@ mod tests {
         let (state, batch) = (state(200), batch(200..256));
         let draft = Draft::new(&state, Some(state.root), &batch, &HashMap::new()).unwrap();
         assert_eq!(draft.missing(), [HashRange { level: 0, start: 0, end: 200 }]);
-        let mut hashes = leaves(200);
-        hashes[13].0[31] ^= 1;
+        let mut leaves = leaves(200);
+        leaves[13].0[31] ^= 1;
+        let hashes = leaves.into_iter().map(NodeHash::from).collect();
         assert!(matches!(draft.complete(&[hashes]), Err(StoreError::Corrupt { .. })));
     }
 
     #[test]
     fn reads_nothing_while_no_tile_becomes_full() {
-        assert_eq!(left_parts(0, 255), []);
-        assert_eq!(left_parts(256, 511), []);
-        assert_eq!(left_parts(0, 256), []);
-        assert_eq!(left_parts(256, 256), []);
-        assert_eq!(left_parts(1, 1000), [HashRange { level: 0, start: 0, end: 1 }]);
+        assert_eq!(left_parts(TreeSize(0), TreeSize(255)), []);
+        assert_eq!(left_parts(TreeSize(256), TreeSize(511)), []);
+        assert_eq!(left_parts(TreeSize(0), TreeSize(256)), []);
+        assert_eq!(left_parts(TreeSize(256), TreeSize(256)), []);
+        assert_eq!(
+            left_parts(TreeSize(1), TreeSize(1000)),
+            [HashRange { level: 0, start: 0, end: 1 }]
+        );
         let both = [
             HashRange { level: 0, start: 65_280, end: 65_535 },
             HashRange { level: 1, start: 0, end: 255 },
         ];
-        assert_eq!(left_parts(65_535, 65_536), both);
+        assert_eq!(left_parts(TreeSize(65_535), TreeSize(65_536)), both);
     }
 
     #[test]
@@ -532,7 +556,7 @@ mod tests {
             .unwrap()
             .complete(&[])
             .unwrap();
-        let row = |key: &str| IndexRow { index: 4, kind: "email", key: key.to_owned() };
+        let row = |key: &str| IndexRow { index: LeafIndex(4), kind: "email", key: key.to_owned() };
         assert_eq!(plan.index_rows(), [row("a@example.com"), row("b@example.com")]);
     }
 

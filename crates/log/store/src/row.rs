@@ -1,7 +1,8 @@
 //! Rows as both databases give them, and what they mean. The columns are those of `migrations/log`.
 
 use bytes::Bytes;
-use tlog::{Hash, HashRange, TILE_WIDTH};
+use moment::UnixSeconds;
+use tlog::{HashRange, LeafIndex, NodeHash, TILE_WIDTH, TreeSize};
 
 use crate::column::{to_hash, to_u64};
 use crate::plan::LockedState;
@@ -48,7 +49,7 @@ impl TryFrom<LogRow> for LogRecord {
             host: row.host,
             public_key_der: row.public_key_der,
         };
-        let created_at = to_u64("creation time of a log", row.created_at)?;
+        let created_at = UnixSeconds(to_u64("creation time of a log", row.created_at)?);
         Ok(Self { id: LogId(row.log_id), spec, frozen: row.frozen, created_at })
     }
 }
@@ -90,10 +91,10 @@ impl TryFrom<StateRow> for LockedState {
 
     fn try_from(row: StateRow) -> Result<Self, StoreError> {
         Ok(Self {
-            size: to_u64("size of the log", row.size)?,
+            size: TreeSize(to_u64("size of the log", row.size)?),
             root: to_hash("root of the log", &row.root)?,
             edge: row.edge,
-            last_time: to_u64("last time of the log", row.last_time)?,
+            last_time: UnixSeconds(to_u64("last time of the log", row.last_time)?),
             frozen: row.frozen,
         })
     }
@@ -125,12 +126,12 @@ pub struct EntryRow {
 /// # Errors
 /// [`StoreError::Corrupt`] when an index is missing.
 pub fn contiguous(
-    start: u64,
+    start: LeafIndex,
     rows: impl IntoIterator<Item = EntryRow>,
 ) -> Result<Vec<StoredEntry>, StoreError> {
     let mut entries = Vec::new();
-    for (expected, row) in (start..).zip(rows) {
-        let index = to_u64("index of an entry", row.idx)?;
+    for (expected, row) in (start.0..).map(LeafIndex).zip(rows) {
+        let index = LeafIndex(to_u64("index of an entry", row.idx)?);
         if index != expected {
             return Err(StoreError::Corrupt {
                 what: format!("entry {expected} is missing before entry {index}"),
@@ -139,8 +140,8 @@ pub fn contiguous(
         entries.push(StoredEntry {
             index,
             leaf_hash: to_hash("leaf hash", &row.leaf_hash)?,
-            dedup_hash: DedupHash(to_hash("deduplication hash", &row.identity_hash)?.0),
-            integrated_at: to_u64("integration time", row.integrated_at)?,
+            dedup_hash: to_hash("deduplication hash", &row.identity_hash)?,
+            integrated_at: UnixSeconds(to_u64("integration time", row.integrated_at)?),
             kind: row.kind,
             body: Bytes::from(row.body),
             extra: Bytes::from(row.extra),
@@ -161,11 +162,11 @@ pub fn found(
     integrated_at: i64,
 ) -> Result<(DedupHash, Found), StoreError> {
     let found = Found {
-        index: to_u64("index of an entry", idx)?,
+        index: LeafIndex(to_u64("index of an entry", idx)?),
         leaf_hash: to_hash("leaf hash", leaf_hash)?,
-        integrated_at: to_u64("integration time", integrated_at)?,
+        integrated_at: UnixSeconds(to_u64("integration time", integrated_at)?),
     };
-    Ok((DedupHash(to_hash("deduplication hash", identity_hash)?.0), found))
+    Ok((to_hash("deduplication hash", identity_hash)?, found))
 }
 
 /// Says how many hashes a range asks for.
@@ -196,7 +197,7 @@ pub const TILE_READ_FROM: u64 = 64;
 pub fn from_tiles(
     range: HashRange,
     tiles: impl IntoIterator<Item = (i64, Vec<u8>)>,
-) -> Result<Vec<Hash>, StoreError> {
+) -> Result<Vec<NodeHash>, StoreError> {
     let mut hashes = Vec::new();
     let mut next = range.start;
     for (n, tile) in tiles {
@@ -212,7 +213,7 @@ pub fn from_tiles(
         }
         for (at, hash) in (first..range.end).zip(tile) {
             if at >= next {
-                hashes.push(Hash(*hash));
+                hashes.push(NodeHash(*hash));
                 next += 1;
             }
         }
@@ -224,7 +225,7 @@ pub fn from_tiles(
 ///
 /// # Errors
 /// [`StoreError::OutOfRange`] otherwise.
-pub fn complete(range: HashRange, hashes: Vec<Hash>) -> Result<Vec<Hash>, StoreError> {
+pub fn complete(range: HashRange, hashes: Vec<NodeHash>) -> Result<Vec<NodeHash>, StoreError> {
     if hashes.len() as u64 == range.end.saturating_sub(range.start) {
         return Ok(hashes);
     }
@@ -239,8 +240,8 @@ fn out_of_range(range: HashRange) -> StoreError {
 mod tests {
     use super::*;
 
-    fn hash(number: u64) -> Hash {
-        tlog::leaf_hash(&number.to_be_bytes())
+    fn hash(number: u64) -> NodeHash {
+        tlog::leaf_hash(&number.to_be_bytes()).into()
     }
 
     fn tile(n: u64) -> (i64, Vec<u8>) {
@@ -248,7 +249,7 @@ mod tests {
         (i64::try_from(n).unwrap(), hashes)
     }
 
-    fn hashes(start: u64, end: u64) -> Vec<Hash> {
+    fn hashes(start: u64, end: u64) -> Vec<NodeHash> {
         (start..end).map(hash).collect()
     }
 
@@ -297,8 +298,11 @@ mod tests {
             extra: Vec::new(),
             set_sig: None,
         };
-        assert_eq!(contiguous(3, [row(3), row(4)]).unwrap().len(), 2);
-        assert!(matches!(contiguous(3, [row(3), row(5)]), Err(StoreError::Corrupt { .. })));
-        assert!(matches!(contiguous(2, [row(3)]), Err(StoreError::Corrupt { .. })));
+        assert_eq!(contiguous(LeafIndex(3), [row(3), row(4)]).unwrap().len(), 2);
+        assert!(matches!(
+            contiguous(LeafIndex(3), [row(3), row(5)]),
+            Err(StoreError::Corrupt { .. })
+        ));
+        assert!(matches!(contiguous(LeafIndex(2), [row(3)]), Err(StoreError::Corrupt { .. })));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use tlog::Hash;
+use tlog::{LeafHash, LeafIndex};
 
 use crate::column::{bound, to_u64};
 use crate::{IndexKey, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
@@ -26,7 +26,7 @@ pub struct Search {
     below: i64,
     rounds: u32,
     next: Position,
-    found: Vec<u64>,
+    found: Vec<LeafIndex>,
     done: bool,
 }
 
@@ -137,7 +137,7 @@ impl Search {
 
     /// The indexes, newest first.
     #[must_use]
-    pub fn into_indexes(self) -> Vec<u64> {
+    pub fn into_indexes(self) -> Vec<LeafIndex> {
         self.found
     }
 
@@ -154,7 +154,7 @@ impl Search {
             self.words.iter().flat_map(|word| word.indexes.range(from..)).copied().collect()
         };
         let room = self.limit - self.found.len();
-        self.found.extend(matching.into_iter().rev().take(room));
+        self.found.extend(matching.into_iter().rev().take(room).map(LeafIndex));
         self.rounds += 1;
         // A search for any word has filled its limit with one page; one for all leaps on.
         match self.next_below(from) {
@@ -194,9 +194,12 @@ impl Word {
 ///
 /// # Errors
 /// [`StoreError::OutOfRange`] when one was not read.
-pub fn in_order(indexes: &[u64], mut read: Vec<(u64, Hash)>) -> Result<Vec<Hash>, StoreError> {
+pub fn in_order(
+    indexes: &[LeafIndex],
+    mut read: Vec<(LeafIndex, LeafHash)>,
+) -> Result<Vec<LeafHash>, StoreError> {
     read.sort_unstable_by_key(|(index, _)| *index);
-    let hash = |index: &u64| {
+    let hash = |index: &LeafIndex| {
         let at = read.binary_search_by_key(index, |(index, _)| *index);
         at.ok().and_then(|at| read.get(at)).map(|(_, hash)| *hash).ok_or_else(|| missing(*index))
     };
@@ -207,12 +210,12 @@ pub fn in_order(indexes: &[u64], mut read: Vec<(u64, Hash)>) -> Result<Vec<Hash>
 ///
 /// # Errors
 /// [`StoreError::TooMuch`].
-pub fn check_leaves(indexes: &[u64]) -> Result<(), StoreError> {
+pub fn check_leaves(indexes: &[LeafIndex]) -> Result<(), StoreError> {
     at_most("leaf hashes", indexes.len(), MAX_SEARCH_RESULTS)
 }
 
-pub(crate) fn missing(index: u64) -> StoreError {
-    StoreError::OutOfRange { what: "entries", start: index, end: index.saturating_add(1) }
+pub(crate) fn missing(index: LeafIndex) -> StoreError {
+    StoreError::OutOfRange { what: "entries", start: index.0, end: index.next().0 }
 }
 
 pub(crate) fn at_most(what: &'static str, asked: usize, limit: usize) -> Result<(), StoreError> {
@@ -242,7 +245,7 @@ mod tests {
             let page = page.filter(|index| *index < question.below);
             search.answer(page.take(usize::try_from(question.limit).unwrap()).collect()).unwrap();
         }
-        (search.into_indexes(), questions)
+        (search.into_indexes().into_iter().map(|index| index.0).collect(), questions)
     }
 
     fn key(kind: &'static str, word: &str) -> IndexKey {

@@ -1,5 +1,8 @@
+use std::ops::Range;
+
 use async_trait::async_trait;
-use tlog::{Hash, HashRange, TreeHead};
+use moment::UnixSeconds;
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
@@ -23,11 +26,11 @@ pub const MAX_SEARCH_RESULTS: usize = 10_000;
 /// [`StoreError::Corrupt`] and, where it takes a [`LogId`] to write to, [`StoreError::UnknownLog`].
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// Creates the log, or returns the one of that name. `now` is its creation time, Unix seconds.
+    /// Creates the log, or returns the one of that name. `now` is its creation time.
     ///
     /// # Errors
     /// [`StoreError::SpecMismatch`] when the name exists with another kind, tree id, origin or key.
-    async fn ensure_log(&self, spec: &LogSpec, now: u64) -> Result<LogRecord, StoreError>;
+    async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError>;
 
     /// All logs of this database, by id.
     ///
@@ -74,17 +77,20 @@ pub trait LogStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// As said at the trait.
-    async fn find_leaf(&self, log: LogId, leaf_hash: &Hash) -> Result<Option<u64>, StoreError>;
+    async fn find_leaf(
+        &self,
+        log: LogId,
+        leaf_hash: &LeafHash,
+    ) -> Result<Option<LeafIndex>, StoreError>;
 
-    /// Entries `start..end` as far as they exist, contiguous from `start`, at most [`MAX_ENTRIES_PER_READ`].
+    /// Entries of `range` as far as they exist, contiguous from its start, at most [`MAX_ENTRIES_PER_READ`].
     ///
     /// # Errors
     /// As said at the trait.
     async fn entries(
         &self,
         log: LogId,
-        start: u64,
-        end: u64,
+        range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError>;
 
     /// Stored hashes of perfect subtrees, exactly `range.end - range.start` of them.
@@ -92,13 +98,13 @@ pub trait LogStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::OutOfRange`] when the log does not have them all, [`StoreError::TooMuch`] above
     /// [`MAX_HASHES_PER_READ`].
-    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<Hash>, StoreError>;
+    async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError>;
 
     /// The head that the log had at that size, if an append ended there. Size 0 always has one.
     ///
     /// # Errors
     /// As said at the trait.
-    async fn tree_head(&self, log: LogId, size: u64) -> Result<Option<TreeHead>, StoreError>;
+    async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError>;
 
     /// Keeps a signed checkpoint. The first note of a size stays, later ones are ignored.
     ///
@@ -124,13 +130,17 @@ pub trait LogStore: Send + Sync + 'static {
         keys: &[IndexKey],
         match_all: bool,
         limit: usize,
-    ) -> Result<Vec<u64>, StoreError>;
+    ) -> Result<Vec<LeafIndex>, StoreError>;
 
     /// Leaf hashes of these entries, in the order of `indexes`; all of them must be in the log.
     ///
     /// # Errors
     /// [`StoreError::OutOfRange`], [`StoreError::TooMuch`] above [`MAX_SEARCH_RESULTS`].
-    async fn leaf_hashes(&self, log: LogId, indexes: &[u64]) -> Result<Vec<Hash>, StoreError>;
+    async fn leaf_hashes(
+        &self,
+        log: LogId,
+        indexes: &[LeafIndex],
+    ) -> Result<Vec<LeafHash>, StoreError>;
 
     /// Keeps timestamp signatures that were made after the append. The first of an entry stays.
     ///

@@ -1,6 +1,7 @@
 //! Timestamp signatures that are made after the append, because they cover the index: Rekor v1's SETs.
 
 use bytes::Bytes;
+use tlog::{LeafIndex, TreeSize};
 
 use crate::column::bound;
 use crate::search::{at_most, missing};
@@ -9,8 +10,8 @@ use crate::{EntryRefused, MAX_BATCH_ENTRIES, MAX_TIMESTAMP_SIGNATURE_LEN, StoreE
 /// The log's signature over one of its entries and that entry's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimestampSignature {
-    /// Leaf index of the entry, 0-based.
-    pub index: u64,
+    /// Where the entry is.
+    pub index: LeafIndex,
     /// The signature as the log made it; empty means none.
     pub signature: Bytes,
 }
@@ -19,11 +20,14 @@ pub struct TimestampSignature {
 ///
 /// # Errors
 /// As [`crate::LogStore::put_timestamp_signatures`].
-pub fn rows(size: u64, signatures: &[TimestampSignature]) -> Result<Vec<(i64, &[u8])>, StoreError> {
+pub fn rows(
+    size: TreeSize,
+    signatures: &[TimestampSignature],
+) -> Result<Vec<(i64, &[u8])>, StoreError> {
     at_most("timestamp signatures", signatures.len(), MAX_BATCH_ENTRIES)?;
     let mut rows = Vec::with_capacity(signatures.len());
     for (position, TimestampSignature { index, signature }) in signatures.iter().enumerate() {
-        if *index >= size {
+        if !size.contains(*index) {
             return Err(missing(*index));
         }
         let (length, limit) = (signature.len(), MAX_TIMESTAMP_SIGNATURE_LEN);
@@ -32,7 +36,7 @@ pub fn rows(size: u64, signatures: &[TimestampSignature]) -> Result<Vec<(i64, &[
             return Err(StoreError::EntryRefused { position, source });
         }
         if length > 0 {
-            rows.push((bound(*index), signature.as_ref()));
+            rows.push((bound(index.0), signature.as_ref()));
         }
     }
     Ok(rows)

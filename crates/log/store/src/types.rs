@@ -1,7 +1,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use tlog::{Edge, Hash};
+use moment::UnixSeconds;
+use tlog::{Edge, LeafHash, LeafIndex, TreeSize};
 
 use crate::EntryRefused;
 
@@ -70,8 +71,8 @@ pub struct LogRecord {
     pub spec: LogSpec,
     /// Whether it refuses entries for good.
     pub frozen: bool,
-    /// Unix seconds.
-    pub created_at: u64,
+    /// When it was made.
+    pub created_at: UnixSeconds,
 }
 
 /// What makes two submissions the same entry: Trillian calls it the leaf identity hash.
@@ -80,8 +81,14 @@ pub struct LogRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DedupHash(pub [u8; 32]);
 
-impl From<Hash> for DedupHash {
-    fn from(leaf_hash: Hash) -> Self {
+impl From<[u8; 32]> for DedupHash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<LeafHash> for DedupHash {
+    fn from(leaf_hash: LeafHash) -> Self {
         Self(leaf_hash.0)
     }
 }
@@ -108,7 +115,7 @@ pub const MAX_INDEX_KEY_LEN: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// SHA-256(0x00 || body), RFC 6962 §2.1.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
     /// What makes it a duplicate.
     pub dedup_hash: DedupHash,
     /// Kind for people and statistics, like `hashedrekord`.
@@ -169,19 +176,19 @@ impl IndexKey {
 pub struct Batch {
     /// At most [`crate::MAX_BATCH_ENTRIES`].
     pub entries: Vec<NewEntry>,
-    /// The writer's clock, Unix seconds.
-    pub now: u64,
+    /// The writer's clock.
+    pub now: UnixSeconds,
     /// Highest size this process has seen; a smaller log is a [`crate::StoreError::Rollback`].
-    pub minimum_size: u64,
+    pub minimum_size: TreeSize,
 }
 
 /// Where an entry of a batch is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// Leaf index, 0-based.
-    pub index: u64,
-    /// Unix seconds; never goes down from index to index.
-    pub integrated_at: u64,
+    /// Where it is.
+    pub index: LeafIndex,
+    /// Never goes down from index to index.
+    pub integrated_at: UnixSeconds,
     /// False when an equal entry was already there, or earlier in the same batch.
     pub fresh: bool,
 }
@@ -194,7 +201,7 @@ pub struct Appended {
     /// The tree's right edge after; equal to `before` when nothing was fresh.
     pub after: Edge,
     /// Leaf hashes of the fresh entries, from index `before.size()`.
-    pub fresh_leaves: Vec<Hash>,
+    pub fresh_leaves: Vec<LeafHash>,
     /// One for each entry of the batch, in its order.
     pub placements: Vec<Placement>,
 }
@@ -204,8 +211,8 @@ pub struct Appended {
 pub struct LogState {
     /// The tree's right edge, whose size and root are the log's.
     pub edge: Edge,
-    /// `integrated_at` of the last entry, Unix seconds.
-    pub last_time: u64,
+    /// `integrated_at` of the last entry.
+    pub last_time: UnixSeconds,
     /// Whether it refuses entries for good.
     pub frozen: bool,
 }
@@ -214,24 +221,24 @@ pub struct LogState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedCheckpoint<'a> {
     /// Size of the tree that it is of.
-    pub size: u64,
+    pub size: TreeSize,
     /// The signed note.
     pub note: &'a str,
-    /// When it was signed, Unix seconds.
-    pub signed_at_s: u64,
+    /// When it was signed.
+    pub signed_at: UnixSeconds,
 }
 
 /// An entry read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// As appended; a reader that must be sure computes it from the body.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
     /// As appended.
     pub dedup_hash: DedupHash,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
     /// As appended.
     pub kind: String,
     /// As appended.
@@ -245,10 +252,10 @@ pub struct StoredEntry {
 /// A known entry, without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// Leaf index, 0-based.
-    pub index: u64,
+    /// Where it is.
+    pub index: LeafIndex,
     /// Its leaf hash.
-    pub leaf_hash: Hash,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    pub leaf_hash: LeafHash,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
 }

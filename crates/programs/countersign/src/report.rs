@@ -223,7 +223,11 @@ pub struct LogPlace {
 
 impl LogPlace {
     fn of(at: &LoggedAt) -> Self {
-        Self { log_origin: at.origin.clone(), log_index: at.index, tree_size: at.tree_size }
+        Self {
+            log_origin: at.origin.clone(),
+            log_index: at.index.0,
+            tree_size: at.tree_size.map(|size| size.0),
+        }
     }
 
     fn write_text(&self, text: &mut String) {
@@ -252,8 +256,8 @@ impl Evidence {
             certificate: verified.extensions.as_ref().map(said).unwrap_or_default(),
             key_sha256: identity.is_none().then(|| hex::encode(verified.key.spki_sha256())),
             log_origin: logged.map(|at| at.origin.clone()),
-            log_index: logged.map(|at| at.index),
-            tree_size: logged.and_then(|at| at.tree_size),
+            log_index: logged.map(|at| at.index.0),
+            tree_size: logged.and_then(|at| at.tree_size).map(|size| size.0),
             more_logs: verified.logged.iter().skip(1).map(LogPlace::of).collect(),
             passed_over: verified.passed_over.timestamps + verified.passed_over.log_entries,
             timestamps: verified.times.iter().map(|time| rfc3339(time.at)).collect(),

@@ -131,7 +131,7 @@ fn issuers(
 ) -> anyhow::Result<(IssuerSet, u64)> {
     if let Some(deployment) = configured {
         let authority = deployment.chosen_authority(arguments.ca.as_deref())?;
-        return Ok((IssuerSet::new(authority.settings.issuers.clone())?, SystemClock.now()));
+        return Ok((IssuerSet::new(authority.settings.issuers.clone())?, SystemClock.now().0));
     }
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let last = LastStart::read(&data_dir)?;

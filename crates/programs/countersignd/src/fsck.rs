@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use anyhow::{Context, bail};
 use crypto::PublicKey;
 use store::{LogRecord, LogStore, StoreError};
-use tlog::SignedNote;
+use tlog::{SignedNote, TreeSize};
 
 use crate::{
     cli::{FsckArguments, FsckTarget},
@@ -124,7 +124,11 @@ async fn log(
 }
 
 /// Verifies a signed checkpoint and that the database still holds its tree.
-async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> anyhow::Result<u64> {
+async fn signed_size(
+    store: &dyn LogStore,
+    record: &LogRecord,
+    note: &str,
+) -> anyhow::Result<TreeSize> {
     let spec = &record.spec;
     let key = PublicKey::from_spki_der(&spec.public_key_der)?;
     let note: SignedNote = note.parse().context("the checkpoint file is damaged")?;
@@ -133,7 +137,7 @@ async fn signed_size(store: &dyn LogStore, record: &LogRecord, note: &str) -> an
         .context("the checkpoint file does not verify")?
         .head;
     let size = signed.size;
-    if size > 0 && store.tree_head(record.id, size).await? != Some(signed) {
+    if size > TreeSize(0) && store.tree_head(record.id, size).await? != Some(signed) {
         bail!("the database has no tree of size {size} with the root that was signed");
     }
     Ok(size)

@@ -47,7 +47,7 @@ pub(crate) async fn freeze(
 }
 
 /// The size with which it ends.
-async fn freeze_in(store: &dyn store::LogStore, name: &str) -> anyhow::Result<u64> {
+async fn freeze_in(store: &dyn store::LogStore, name: &str) -> anyhow::Result<tlog::TreeSize> {
     let known = store.logs().await?;
     let Some(record) = known.iter().find(|record| record.spec.name == name) else {
         let names: Vec<&str> = known.iter().map(|record| record.spec.name.as_str()).collect();
@@ -64,7 +64,7 @@ const LAST_TIMESTAMPS_S: u64 = 600;
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";
 
 fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
-    let until = Timestamp::from_unix_seconds(SystemClock.now() + LAST_TIMESTAMPS_S);
+    let until = Timestamp::from_unix_seconds(SystemClock.now().0 + LAST_TIMESTAMPS_S);
     let until = until.map(|until| until.to_string()).unwrap_or_default();
     let is_new = deployment.log(name).is_some_and(|log| log.service.state.signs());
     let advice = if is_new {

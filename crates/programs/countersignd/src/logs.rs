@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use crypto::{KeyType, PublicKey, Signer};
-use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesIdentity};
+use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
 use postgres::PostgresLogStore;
 use rekor::ensure_first_entry;
@@ -152,7 +152,7 @@ impl Logs {
         let signer: Arc<dyn Signer> = Arc::new(of.key.load()?);
         let tiles = match &of.rekor1 {
             None => None,
-            Some(places) => Some(TilesIdentity {
+            Some(places) => Some(TilesSigner {
                 origin: of.identity()?.tiles_origin(),
                 signer: Arc::new(places.tiles_key.load()?),
             }),
@@ -212,7 +212,7 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
     match kind {
         LogKind::Ct => &ctlog::CtRules,
         LogKind::Rekor1 => &rekor::Rekor1Rules,
-        // Its entries are what their leaf hashes say, and it promises nothing.
+        // Its entries are what their leaf hashes say, and it signs no times.
         LogKind::Rekor2 => &engine::Leaves,
     }
 }

@@ -51,8 +51,8 @@ impl LastStart {
     /// The time of the clock that it had.
     pub(crate) fn now(&self) -> u64 {
         match &self.clock_offset_file {
-            None => SystemClock.now(),
-            Some(file) => OffsetClock::new(file).now(),
+            None => SystemClock.now().0,
+            Some(file) => OffsetClock::new(file).now().0,
         }
     }
 }

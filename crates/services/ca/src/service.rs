@@ -23,7 +23,7 @@ use crate::{
 /// checkpoint interval does. Each holds some 20 KiB.
 const MAX_IN_FLIGHT: usize = 4096;
 
-/// How far the log's clock may run ahead of ours, in milliseconds. Verifiers refuse a promise
+/// How far the log's clock may run ahead of ours, in milliseconds. Verifiers refuse an SCT
 /// from the future (RFC 6962 §5.2), so a certificate with one would be good for nothing.
 const MAX_LOG_AHEAD_MS: u64 = 60_000;
 
@@ -91,7 +91,7 @@ impl Ca {
 
     /// Issues a certificate for the holder of a token and a key.
     ///
-    /// A certificate leaves only with the log's verified promise inside; the log may keep a
+    /// A certificate leaves only with the log's verified SCT inside; the log may keep a
     /// precertificate whose certificate never left.
     ///
     /// # Errors
@@ -192,7 +192,7 @@ impl Ca {
         inquiry: Inquiry,
         noted: &Noted,
     ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
-        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.now().0);
         let certificate = Arc::clone(&noted.certificate);
         move || {
             let admitted = match inquiry.decide(now)? {
@@ -207,7 +207,7 @@ impl Ca {
         }
     }
 
-    /// Gets the log's promise and makes the certificate. From here on the log may know the
+    /// Gets the SCT and makes the certificate. From here on the log may know the
     /// precertificate, whatever becomes of the request.
     async fn log(
         &self,
@@ -215,7 +215,7 @@ impl Ca {
         trail: Trail,
     ) -> Result<IssuedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
-        if sct.timestamp_ms > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD_MS) {
+        if sct.timestamp.0 > self.clock.now_ms().0.saturating_add(MAX_LOG_AHEAD_MS) {
             return Err(CtError::Future.into());
         }
         let authority = Arc::clone(&self.authority);

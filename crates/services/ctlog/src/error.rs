@@ -5,6 +5,7 @@ use ct::SctError;
 use engine::{ReadError, SubmitError};
 use service::{Overloaded, SignError};
 use thiserror::Error;
+use tlog::LeafIndex;
 use x509::SubmissionError;
 
 /// Why the CT log did not do what it was asked, sorted by whose fault it is.
@@ -37,11 +38,11 @@ pub enum CtError {
     /// The key's signature does not verify, or the log's key cannot sign SCTs.
     #[error("the log's signature does not verify")]
     Signature(#[source] SctError),
-    /// What is stored of an earlier submission is not a promise that this log made.
-    #[error("the stored promise of entry {index} is damaged; run fsck")]
-    PromiseDamaged {
+    /// What is stored of an earlier submission is not an SCT that this log made.
+    #[error("the stored SCT of entry {index} is damaged; run fsck")]
+    SctDamaged {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
 }
 

@@ -1,4 +1,4 @@
-//! Takes chains and promises their inclusion.
+//! Takes chains and gives SCTs for them.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use ct::{
     LogEntry, SHA256_WITH_ECDSA, Sct, SctError, SignedTreeHead, TimestampedEntry, UnsignedSct,
 };
 use engine::Log;
+use moment::UnixMillis;
 use service::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
@@ -85,19 +86,19 @@ impl CtLog {
         let inner = Arc::clone(&self.inner);
         let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;
-        let (Promised { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
+        let (SignedEntry { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
             tracing::debug!(
-                log.leaf_index = integrated.index,
-                ct.timestamp_ms = sct.timestamp_ms,
+                log.leaf_index = integrated.index.0,
+                ct.timestamp_ms = sct.timestamp.0,
                 "an SCT is kept"
             );
             return Ok(sct);
         }
         let index = integrated.index;
-        let rows = inner.log.entries(index, index + 1).await?;
-        let row = rows.into_iter().next().ok_or(CtError::PromiseDamaged { index })?;
+        let rows = inner.log.entries(index.alone()).await?;
+        let row = rows.into_iter().next().ok_or(CtError::SctDamaged { index })?;
         self.stored_sct(row, submission).await
     }
 
@@ -108,17 +109,17 @@ impl CtLog {
     pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
         let inner = &self.inner;
         let head = inner.log.checkpoint().head;
-        let now_ms = inner.clock.now_ms();
-        inner.tree_heads.signed(&inner.log, head, now_ms, &inner.key).await
+        let now = inner.clock.now_ms();
+        inner.tree_heads.signed(&inner.log, head, now, &inner.key).await
     }
 
     /// The SCT that was given for the stored entry, verified: it comes from a database.
     async fn stored_sct(&self, row: StoredEntry, submission: Submission) -> Result<Sct, CtError> {
-        let damaged = || CtError::PromiseDamaged { index: row.index };
+        let damaged = || CtError::SctDamaged { index: row.index };
         let log_key = self.inner.key.public_key().clone();
         let sct = Sct {
             log_id: log_key.spki_sha256(),
-            timestamp_ms: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp_ms,
+            timestamp: TimestampedEntry::of_leaf(&row.body).ok_or_else(damaged)?.timestamp,
             extensions: Vec::new(),
             algorithm: SHA256_WITH_ECDSA,
             signature: row.timestamp_signature.to_vec(),
@@ -129,16 +130,16 @@ impl CtLog {
 }
 
 impl Inner {
-    /// Checks a chain, and prepares the promise and the entry that will keep it.
+    /// Checks a chain, and prepares the SCT and the entry that will keep it.
     fn prepare(
         &self,
         chain: &[Vec<u8>],
         submitted: Submitted,
     ) -> Result<(UnsignedEntry, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
-        let timestamp_ms = self.tree_heads.not_before(self.clock.now_ms());
-        let sct = UnsignedSct::new(submission.entry().clone(), timestamp_ms)
-            .map_err(CtError::Unloggable)?;
+        let timestamp = self.tree_heads.not_before(self.clock.now_ms());
+        let sct =
+            UnsignedSct::new(submission.entry().clone(), timestamp).map_err(CtError::Unloggable)?;
         let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);
         let entry = NewEntry {
             leaf_hash: tlog::leaf_hash(&body),
@@ -153,26 +154,26 @@ impl Inner {
             index_keys: Vec::new(),
         };
         let origin = self.log.record().spec.origin.clone();
-        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp_ms }))
+        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp }))
     }
 }
 
-/// An entry that lacks the promise that it will keep.
+/// An entry that lacks the signature that it will keep.
 struct UnsignedEntry {
     sct: UnsignedSct,
     entry: NewEntry,
     submission: Submission,
 }
 
-/// A promise, and the entry that will keep it.
-struct Promised {
+/// An SCT, and the entry that will keep it.
+struct SignedEntry {
     sct: Sct,
     entry: NewEntry,
     submission: Submission,
 }
 
 impl Unsigned for UnsignedEntry {
-    type Signed = Promised;
+    type Signed = SignedEntry;
     type Error = SctError;
 
     const KIND: &'static str = UnsignedSct::KIND;
@@ -181,26 +182,30 @@ impl Unsigned for UnsignedEntry {
         self.sct.bytes_to_sign()
     }
 
-    fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Promised, SctError> {
+    fn with_signature(
+        self,
+        signature: &[u8],
+        log_key: &PublicKey,
+    ) -> Result<SignedEntry, SctError> {
         let Self { sct, mut entry, submission } = self;
         let sct = sct.with_signature(signature, log_key)?;
         entry.timestamp_signature = Bytes::copy_from_slice(&sct.signature);
-        Ok(Promised { sct, entry, submission })
+        Ok(SignedEntry { sct, entry, submission })
     }
 }
 
 /// What the audit trail says of an SCT.
 struct OfSct {
     origin: String,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
 }
 
 impl Record for OfSct {
     fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
-        let Self { origin, timestamp_ms } = self;
+        let Self { origin, timestamp } = self;
         tracing::debug!(
             target: "audit",
-            { log.origin = %origin, ct.timestamp_ms = timestamp_ms, key.id = key_id },
+            { log.origin = %origin, ct.timestamp_ms = timestamp.0, key.id = key_id },
             "{step} an SCT"
         );
     }

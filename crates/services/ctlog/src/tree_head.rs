@@ -7,8 +7,9 @@ use std::sync::{
 
 use ct::{SignedTreeHead, TimestampedEntry, UnsignedTreeHead};
 use engine::{Log, ReadError};
+use moment::UnixMillis;
 use service::{KeyUse, Record, SigningKey};
-use tlog::TreeHead;
+use tlog::{LeafIndex, TreeHead, TreeSize};
 use tokio::sync::OnceCell;
 
 use crate::CtError;
@@ -17,21 +18,21 @@ use crate::CtError;
 #[derive(Default)]
 pub(super) struct TreeHeads {
     newest: Mutex<Option<Cell>>,
-    /// Latest time that was promised or signed.
+    /// Latest time of an SCT or a tree head.
     latest_ms: AtomicU64,
 }
 
-/// A head, when it was first asked for (Unix milliseconds), and the place of its signature.
-type Cell = (TreeHead, u64, Arc<OnceCell<Arc<SignedTreeHead>>>);
+/// A head, when it was first asked for, and the place of its signature.
+type Cell = (TreeHead, UnixMillis, Arc<OnceCell<Arc<SignedTreeHead>>>);
 
 /// A log without new entries signs its head anew so often: §3.5 wants one that is not older than the
 /// maximum merge delay, which is a day for most.
 const RENEWAL_MS: u64 = 60 * 60 * 1000;
 
 impl TreeHeads {
-    /// `now_ms`, unless the clock went backwards: then the latest time that was given out.
-    pub(super) fn not_before(&self, now_ms: u64) -> u64 {
-        self.latest_ms.fetch_max(now_ms, Ordering::Relaxed).max(now_ms)
+    /// `now`, unless the clock went backwards: then the latest time that was given out.
+    pub(super) fn not_before(&self, now: UnixMillis) -> UnixMillis {
+        UnixMillis(self.latest_ms.fetch_max(now.0, Ordering::Relaxed)).max(now)
     }
 
     /// Signs `head` of `log`, or gives the signature that it has already.
@@ -41,34 +42,34 @@ impl TreeHeads {
         &self,
         log: &Log,
         head: TreeHead,
-        now_ms: u64,
+        now: UnixMillis,
         key: &SigningKey,
     ) -> Result<Arc<SignedTreeHead>, CtError> {
-        let (head, _, cell) = self.cell(head, now_ms);
+        let (head, _, cell) = self.cell(head, now);
         let sign = async || {
-            let latest_ms = latest_promise_ms(log, head.size).await?;
-            let timestamp_ms = self.not_before(now_ms.max(latest_ms));
-            let unsigned = UnsignedTreeHead::new(timestamp_ms, head.size, head.root.0);
+            let latest = latest_sct(log, head.size).await?;
+            let timestamp = self.not_before(now.max(latest));
+            let unsigned = UnsignedTreeHead::new(timestamp, head.size.0, head.root.0);
             let origin = log.record().spec.origin.clone();
-            let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp_ms }).await?;
+            let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp }).await?;
             Ok::<_, CtError>(Arc::new(signed))
         };
         Ok(Arc::clone(cell.get_or_try_init(sign).await?))
     }
 
     /// The newer of `head` and the newest known one, with the place of its signature.
-    fn cell(&self, head: TreeHead, now_ms: u64) -> Cell {
+    fn cell(&self, head: TreeHead, now: UnixMillis) -> Cell {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         match newest.as_ref() {
             // Another caller may have seen a newer checkpoint; tree heads never go back.
-            Some((known, since_ms, cell)) if known.size >= head.size => {
-                if now_ms < since_ms.saturating_add(RENEWAL_MS) {
-                    return (*known, *since_ms, Arc::clone(cell));
+            Some((known, since, cell)) if known.size >= head.size => {
+                if now.0 < since.0.saturating_add(RENEWAL_MS) {
+                    return (*known, *since, Arc::clone(cell));
                 }
                 let known = *known;
-                newest.insert((known, now_ms, Arc::default())).clone()
+                newest.insert((known, now, Arc::default())).clone()
             }
-            _ => newest.insert((head, now_ms, Arc::default())).clone(),
+            _ => newest.insert((head, now, Arc::default())).clone(),
         }
     }
 }
@@ -77,19 +78,19 @@ impl TreeHeads {
 struct OfTreeHead {
     origin: String,
     head: TreeHead,
-    timestamp_ms: u64,
+    timestamp: UnixMillis,
 }
 
 impl Record for OfTreeHead {
     fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
-        let Self { origin, head, timestamp_ms } = self;
+        let Self { origin, head, timestamp } = self;
         tracing::debug!(
             target: "audit",
             {
                 log.origin = %origin,
-                log.size = head.size,
+                log.size = head.size.0,
                 log.root = %head.root,
-                ct.timestamp_ms = timestamp_ms,
+                ct.timestamp_ms = timestamp.0,
                 key.id = key_id,
             },
             "{step} a tree head"
@@ -97,15 +98,15 @@ impl Record for OfTreeHead {
     }
 }
 
-/// No SCT of a tree of that size promises a later time, but for other replicas' clocks within a second.
+/// No SCT of a tree of that size has a later time, but for other replicas' clocks within a second.
 ///
 /// This process may have been started after the clock went back, or another replica's clock may be ahead.
-async fn latest_promise_ms(log: &Log, size: u64) -> Result<u64, ReadError> {
-    let rows = log.entries(size.saturating_sub(1), size).await?;
-    Ok(rows.last().map_or(0, |row| {
+async fn latest_sct(log: &Log, size: TreeSize) -> Result<UnixMillis, ReadError> {
+    let rows = log.entries(LeafIndex(size.0.saturating_sub(1))..size.end()).await?;
+    Ok(rows.last().map_or(UnixMillis(0), |row| {
         // It never goes down from entry to entry, and no SCT was made after its entry was integrated.
-        let integrated_ms = row.integrated_at.saturating_mul(1000);
+        let integrated_at = row.integrated_at.to_millis();
         let leaf = TimestampedEntry::of_leaf(&row.body);
-        leaf.map_or(integrated_ms, |leaf| leaf.timestamp_ms.max(integrated_ms))
+        leaf.map_or(integrated_at, |leaf| leaf.timestamp.max(integrated_at))
     }))
 }

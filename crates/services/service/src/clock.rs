@@ -7,16 +7,17 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use moment::{UnixMillis, UnixSeconds};
 use tracing::warn;
 
 /// The only source of the time of day in services. One process has one.
 pub trait Clock: Send + Sync + 'static {
-    /// Unix time in milliseconds.
-    fn now_ms(&self) -> u64;
+    /// This millisecond.
+    fn now_ms(&self) -> UnixMillis;
 
-    /// Unix time in whole seconds, rounded down.
-    fn now(&self) -> u64 {
-        self.now_ms() / 1000
+    /// This second.
+    fn now(&self) -> UnixSeconds {
+        self.now_ms().to_seconds()
     }
 }
 
@@ -25,12 +26,13 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now_ms(&self) -> u64 {
+    fn now_ms(&self) -> UnixMillis {
         #[expect(clippy::disallowed_methods, reason = "this is the clock that all others replace")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         // A machine that believes to be before 1970 gets 1970: every certificate
         // check then fails closed, which a panic at each request would not improve.
-        since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+        let since_epoch = since_epoch.unwrap_or_default();
+        UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -84,9 +86,10 @@ impl OffsetClock {
 }
 
 impl Clock for OffsetClock {
-    fn now_ms(&self) -> u64 {
+    fn now_ms(&self) -> UnixMillis {
         self.refresh();
-        SystemClock.now_ms().saturating_add_signed(self.offset_ms.load(Ordering::Relaxed))
+        let offset_ms = self.offset_ms.load(Ordering::Relaxed);
+        UnixMillis(SystemClock.now_ms().0.saturating_add_signed(offset_ms))
     }
 }
 
@@ -115,8 +118,8 @@ impl FixedClock {
 }
 
 impl Clock for FixedClock {
-    fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
+    fn now_ms(&self) -> UnixMillis {
+        UnixMillis(self.now_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -125,8 +128,8 @@ mod tests {
     use super::*;
 
     fn differs_by(clock: &OffsetClock, seconds: i64) -> bool {
-        let expected = SystemClock.now_ms().saturating_add_signed(seconds * 1000);
-        clock.now_ms().abs_diff(expected) < 1_000
+        let expected = SystemClock.now_ms().0.saturating_add_signed(seconds * 1000);
+        clock.now_ms().0.abs_diff(expected) < 1_000
     }
 
     /// Makes the last reading old without waiting for it.
@@ -166,10 +169,13 @@ mod tests {
     #[test]
     fn stands_still_until_it_is_moved() {
         let clock = FixedClock::at(1_700_000_000);
-        assert_eq!((clock.now(), clock.now_ms()), (1_700_000_000, 1_700_000_000_000));
+        assert_eq!(
+            (clock.now(), clock.now_ms().0),
+            (UnixSeconds(1_700_000_000), 1_700_000_000_000)
+        );
         clock.advance_ms(1_999);
-        assert_eq!(clock.now(), 1_700_000_001);
+        assert_eq!(clock.now(), UnixSeconds(1_700_000_001));
         clock.set(5);
-        assert_eq!(clock.now_ms(), 5_000);
+        assert_eq!(clock.now_ms(), UnixMillis(5_000));
     }
 }

@@ -36,14 +36,14 @@ pub(crate) fn of(deployment: &Deployment, files: &[TrustFile]) -> Vec<Target> {
     let all = &deployment.certificate_authorities;
     for (ca, suffix) in all.iter().zip(suffixes(all)) {
         let legacy = Legacy { usage: "Fulcio", uri: &ca.url, state: ca.state };
-        let (root, lower) = split_root(&ca.chain_der);
+        let SplitChain { root, lower } = split_root(&ca.chain_der);
         targets.extend(legacy.target(format!("fulcio_v1{suffix}.crt.pem"), root));
         targets.extend(legacy.target(format!("fulcio_intermediate_v1{suffix}.crt.pem"), lower));
     }
     let all = &deployment.timestamp_authorities;
     for (tsa, suffix) in all.iter().zip(suffixes(all)) {
         let legacy = Legacy { usage: "TSA", uri: &tsa.url, state: tsa.state };
-        let (root, lower) = split_root(&tsa.chain_der);
+        let SplitChain { root, lower } = split_root(&tsa.chain_der);
         let (leaf, intermediates) = lower.split_at(lower.len().min(1));
         targets.extend(legacy.target(format!("tsa_leaf{suffix}.crt.pem"), leaf));
         targets.extend(legacy.target(format!("tsa_root{suffix}.crt.pem"), root));
@@ -97,7 +97,13 @@ fn suffixes<T: Published>(all: &[T]) -> Vec<String> {
     all.iter().enumerate().map(suffix).collect()
 }
 
-fn split_root(chain_der: &[Vec<u8>]) -> (&[Vec<u8>], &[Vec<u8>]) {
+/// A chain of DER certificates, the root (one, or none of an empty chain) apart from those below it.
+struct SplitChain<'a> {
+    root: &'a [Vec<u8>],
+    lower: &'a [Vec<u8>],
+}
+
+fn split_root(chain_der: &[Vec<u8>]) -> SplitChain<'_> {
     let (lower, root) = chain_der.split_at(chain_der.len().saturating_sub(1));
-    (root, lower)
+    SplitChain { root, lower }
 }

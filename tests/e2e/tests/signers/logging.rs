@@ -8,7 +8,7 @@ use std::sync::{
 
 use crypto::{KeyType, LocalSigner, Signer};
 use ctlog::{CtError, CtLog, Submitted};
-use engine::{Log, LogConfig, LogLimits, LogParts, SubmitError, TilesIdentity};
+use engine::{Log, LogConfig, LogLimits, LogParts, SubmitError, TilesSigner};
 use rekor::{
     Rekor1, Rekor1Options, Rekor1Parts,
     http::{rekor1_protocol, rekor1_router},
@@ -55,8 +55,7 @@ impl Running {
             config: config(kind, signer.as_ref()),
             store: Arc::new(store),
             signer,
-            tiles: tiles
-                .map(|signer| TilesIdentity { origin: "log.test/rekor1".to_owned(), signer }),
+            tiles: tiles.map(|signer| TilesSigner { origin: "log.test/rekor1".to_owned(), signer }),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cpu: cpu.clone(),
             tasks: tasks.clone(),
@@ -72,7 +71,7 @@ impl Running {
     }
 
     fn size(&self) -> u64 {
-        self.log.checkpoint().head.size
+        self.log.checkpoint().head.size.0
     }
 }
 
@@ -290,7 +289,7 @@ impl Service for TreeHeads {
             Err(error) => return of_ct(&error),
         };
         let message =
-            ct::tree_head_signed_data(signed.timestamp_ms, signed.tree_size, &signed.root_hash);
+            ct::tree_head_signed_data(signed.timestamp, signed.tree_size, &signed.root_hash);
         let (_, signature) = ct::decode_digitally_signed(&signed.digitally_signed).unwrap();
         running.log.public_key().verify(&message, signature).unwrap();
         Outcome::Signed
@@ -321,7 +320,7 @@ impl Service for Sets {
         let proposed = json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
             "data": {"hash": {
                 "algorithm": "sha256",
-                "value": tlog::Hash(crypto::sha256(artifact.as_bytes())).to_string()
+                "value": hex::encode(crypto::sha256(artifact.as_bytes()))
             }},
             "signature": {
                 "content": base64_of(key.sign_now(artifact.as_bytes()).unwrap()),

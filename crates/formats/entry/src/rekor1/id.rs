@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use thiserror::Error;
-use tlog::Hash;
+use tlog::LeafHash;
 
 /// Name of an entry: the tree it is in, when it is said, and the hash of its leaf.
 ///
@@ -11,7 +11,7 @@ pub struct EntryId {
     /// Which tree; `None` is any.
     pub tree_id: Option<i64>,
     /// RFC 6962 leaf hash of the body.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
 }
 
 impl FromStr for EntryId {
@@ -31,7 +31,7 @@ impl FromStr for EntryId {
         };
         let mut bytes = [0; 32];
         hex::decode_to_slice(leaf_hash, &mut bytes).map_err(|_| EntryIdError::Form)?;
-        Ok(Self { tree_id, leaf_hash: Hash(bytes) })
+        Ok(Self { tree_id, leaf_hash: LeafHash(bytes) })
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn display_reads_back(tree_id in proptest::option::of(1..=i64::MAX), leaf: [u8; 32]) {
-            let id = EntryId { tree_id, leaf_hash: Hash(leaf) };
+            let id = EntryId { tree_id, leaf_hash: LeafHash(leaf) };
             prop_assert_eq!(parse(&id.to_string()), Ok(id));
         }
 

@@ -16,6 +16,8 @@ mod set;
 mod statement;
 mod verifier;
 
+use moment::UnixSeconds;
+use tlog::LeafIndex;
 use wire::Base64;
 
 use self::proposed::Proposed;
@@ -82,14 +84,14 @@ pub fn verify_proposed(json: &[u8], options: &Options) -> Result<VerifiedEntry, 
 
 /// The bytes that a signed entry timestamp (SET) signs.
 ///
-/// RFC 8785 (JCS) of `{body, integratedTime, logID, logIndex}`: `body` in base64, `integrated_time` in
-/// seconds since 1970 UTC, `log_id` in hex, `log_index` 0-based over all shards.
+/// RFC 8785 (JCS) of `{body, integratedTime, logID, logIndex}`: `body` in base64, `integrated_time` as
+/// a number, `log_id` in hex, `log_index` 0-based over all shards.
 #[must_use]
 pub fn set_payload(
     body: &[u8],
-    integrated_time: u64,
+    integrated_time: UnixSeconds,
     log_id: &[u8; 32],
-    log_index: u64,
+    log_index: LeafIndex,
 ) -> Vec<u8> {
     let (body, log_id) = (Base64::from(body), hex::encode(log_id));
     format!(

@@ -1,4 +1,6 @@
 use crypto::{PublicKey, SignatureError, Unsigned};
+use moment::UnixSeconds;
+use tlog::LeafIndex;
 
 use super::set_payload;
 
@@ -9,9 +11,14 @@ pub struct UnsignedSet {
 }
 
 impl UnsignedSet {
-    /// Prepares the promise for the entry of `body`; units as for [`set_payload`].
+    /// Prepares the SET of the entry of `body`; units as for [`set_payload`].
     #[must_use]
-    pub fn new(body: &[u8], integrated_time: u64, log_id: &[u8; 32], log_index: u64) -> Self {
+    pub fn new(
+        body: &[u8],
+        integrated_time: UnixSeconds,
+        log_id: &[u8; 32],
+        log_index: LeafIndex,
+    ) -> Self {
         Self { payload: set_payload(body, integrated_time, log_id, log_index) }
     }
 }

@@ -9,7 +9,7 @@ use entry::{
     rekor1::{EntryId, Options, set_payload, verify_proposed},
 };
 use serde_json::{Value, json};
-use tlog::{Hash, SignedNote, verify_inclusion};
+use tlog::{LeafIndex, NodeHash, SignedNote, verify_inclusion};
 use wire::{Base64, bundle::TransparencyLogEntry, trust::TrustedRoot};
 
 use super::{
@@ -59,7 +59,7 @@ impl Golden {
         wanted.then(|| Self { name: name.to_owned(), bundle, entry, kind })
     }
 
-    /// How much of promise and signed proof there is.
+    /// How much of SET and signed proof there is.
     fn evidence(&self) -> usize {
         usize::from(self.entry.inclusion_promise.is_some())
             + usize::from(self.checkpoint().is_some())
@@ -199,15 +199,20 @@ fn bodies_and_leaves_are_those_that_were_logged() {
 }
 
 #[test]
-fn promises_sign_the_payload_of_the_rebuilt_body() {
+fn sets_sign_the_payload_of_the_rebuilt_body() {
     let keys = log_keys();
     let counts = each(|golden, verified| {
-        let Some(promise) = &golden.entry.inclusion_promise else { return false };
+        let Some(set) = &golden.entry.inclusion_promise else { return false };
         let time = u64::try_from(golden.entry.integrated_time).unwrap();
         let index = u64::try_from(golden.entry.log_index).unwrap();
-        let payload = set_payload(verified.body(), time, &golden.log_id(), index);
+        let payload = set_payload(
+            verified.body(),
+            moment::UnixSeconds(time),
+            &golden.log_id(),
+            LeafIndex(index),
+        );
         let key = &keys[&golden.log_id()];
-        key.verify(&payload, promise.signed_entry_timestamp.as_slice()).expect(&golden.name);
+        key.verify(&payload, set.signed_entry_timestamp.as_slice()).expect(&golden.name);
         true
     });
     assert_counts(&counts, [2, 9, 5]);
@@ -223,10 +228,10 @@ fn rebuilt_leaves_are_in_the_trees_of_signed_checkpoints() {
         let checkpoint =
             note.verified_checkpoint(key, host, &key.spki_sha256()).expect(&golden.name);
         let proof = golden.entry.inclusion_proof.as_ref().unwrap();
-        let path: Vec<Hash> =
+        let path: Vec<NodeHash> =
             proof.hashes.iter().map(|hash| hash.as_slice().try_into().unwrap()).collect();
         let index = u64::try_from(proof.log_index).unwrap();
-        verify_inclusion(&verified.leaf_hash(), index, &path, &checkpoint.head).unwrap();
+        verify_inclusion(&verified.leaf_hash(), LeafIndex(index), &path, &checkpoint.head).unwrap();
 
         let tree_id: i64 = checkpoint.origin.rsplit_once(" - ").unwrap().1.parse().unwrap();
         let id = EntryId { tree_id: Some(tree_id), leaf_hash: verified.leaf_hash() };

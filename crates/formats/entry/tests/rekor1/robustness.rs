@@ -209,7 +209,7 @@ proptest! {
 
     #[test]
     fn set_payload_is_canonical_json(body: Vec<u8>, time: u32, log_id: [u8; 32], index: u32) {
-        let payload = set_payload(&body, time.into(), &log_id, index.into());
+        let payload = set_payload(&body, moment::UnixSeconds(time.into()), &log_id, tlog::LeafIndex(index.into()));
         let value = json!({
             "body": base64(&body), "integratedTime": time, "logID": hex::encode(log_id), "logIndex": index,
         });

@@ -6,7 +6,7 @@ use entry::{
     rekor2::{Verifier, canonical_body},
 };
 use serde_json::{Value, json};
-use tlog::{Hash, KeyIdKind, SignedNote, log_key_id, verify_inclusion};
+use tlog::{KeyIdKind, LeafIndex, NodeHash, SignedNote, log_key_id, verify_inclusion};
 use wire::{
     bundle::{Bundle, BundleContent, TransparencyLogEntry, VerificationContent},
     trust::{TransparencyLogInstance, TrustedRoot},
@@ -69,10 +69,10 @@ fn rebuilt_leaf_is_in_the_tree_of_the_signed_checkpoint() {
         assert_eq!(entry.log_id.key_id.as_slice(), key_id);
         let checkpoint = note.verified_checkpoint(&key, &origin, &key_id).unwrap();
         assert_eq!(checkpoint.head.root.as_ref(), proof.root_hash.as_slice());
-        let path: Vec<Hash> =
+        let path: Vec<NodeHash> =
             proof.hashes.iter().map(|hash| hash.as_slice().try_into().unwrap()).collect();
         let index = u64::try_from(proof.log_index).unwrap();
-        verify_inclusion(&leaf, index, &path, &checkpoint.head).unwrap();
+        verify_inclusion(&leaf, LeafIndex(index), &path, &checkpoint.head).unwrap();
     });
 }
 

@@ -3,12 +3,20 @@
 use super::{AzureOrganization, CircleciOrganizations, IssuerConfig, IssuerKind};
 use super::{IssuerUrl, JenkinsController, NameSpace, glob};
 
-/// Scheme, host and port of a URL or pattern, and the path with its first slash. No URL parser, since the text may
-/// be a pattern.
-pub(super) fn origin_and_path(url: &str) -> (&str, &str) {
+/// A URL, or a pattern of URLs, in two.
+pub(super) struct SplitUrl<'a> {
+    /// Scheme, host and port.
+    pub(super) origin: &'a str,
+    /// With its first slash.
+    pub(super) path: &'a str,
+}
+
+/// Splits a URL or pattern before its path. No URL parser, since the text may be a pattern.
+pub(super) fn split_url(url: &str) -> SplitUrl<'_> {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let end = url.get(begin..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| begin + at);
-    url.split_at_checked(end).unwrap_or((url, ""))
+    let (origin, path) = url.split_at_checked(end).unwrap_or((url, ""));
+    SplitUrl { origin, path }
 }
 
 /// The folder that a Jenkins issuer's URL or pattern ends in; none where a wildcard before it could
@@ -50,7 +58,7 @@ impl IssuerConfig {
             }
             IssuerKind::AzurePipeline(organization) => {
                 // Only Microsoft keeps the organisations' names, which the ids stand for, apart.
-                let is_platform = origin_and_path(issuer).0 == AzureOrganization::ISSUER;
+                let is_platform = split_url(issuer).origin == AzureOrganization::ISSUER;
                 let owner = is_platform.then(|| organization.id.clone());
                 vec![NameSpace::owned("https://dev.azure.com", owner.into_iter().collect())]
             }
@@ -63,7 +71,7 @@ impl IssuerConfig {
             }
             IssuerKind::CircleciJob(organizations) => {
                 // Only CircleCI gives each project's id to one organisation.
-                let is_platform = origin_and_path(issuer).0 == CircleciOrganizations::ISSUER;
+                let is_platform = split_url(issuer).origin == CircleciOrganizations::ISSUER;
                 let owners = if is_platform { organizations.ids.clone() } else { Vec::new() };
                 vec![NameSpace::owned("https://circleci.com/api/v2/projects", owners)]
             }
@@ -84,7 +92,7 @@ impl IssuerConfig {
                 vec![NameSpace::UserNames { domain: subject_domain.clone() }]
             }
             IssuerKind::CiProvider(template) => {
-                let own_host = origin_and_path(issuer).0;
+                let own_host = split_url(issuer).origin;
                 vec![NameSpace::below(template.base_url.as_deref().unwrap_or(own_host))]
             }
             IssuerKind::Machine(machines) => {
@@ -166,9 +174,7 @@ impl IssuerConfig {
     pub(super) fn tells_issuers_apart(&self) -> bool {
         let open = self.url();
         let left = match self.kind() {
-            IssuerKind::CiProvider(template) if template.base_url.is_none() => {
-                origin_and_path(open).1
-            }
+            IssuerKind::CiProvider(template) if template.base_url.is_none() => split_url(open).path,
             IssuerKind::JenkinsJob(_) => open.strip_suffix(folder_of(open)).unwrap_or(open),
             _ => open,
         };

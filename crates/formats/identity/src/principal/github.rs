@@ -118,15 +118,15 @@ impl BuildClaims {
     /// to another repository than the one it names first. Workflows of other repositories are
     /// sound (reusable and required ones), so the three need not name the same.
     fn check(self) -> Result<Self, PrincipalError> {
-        let (owner, rest) = owner_and_rest(REPOSITORY, &self.repository)?;
+        let Owned { owner, rest } = owned(REPOSITORY, &self.repository)?;
         if rest.contains('/') {
             return Err(PrincipalError::Repository(REPOSITORY));
         }
         if owner != self.repository_owner {
             return Err(PrincipalError::RepositoryOwner);
         }
-        owner_and_rest(JOB_WORKFLOW_REF, &self.job_workflow_ref)?;
-        owner_and_rest(WORKFLOW_REF, &self.workflow_ref)?;
+        owned(JOB_WORKFLOW_REF, &self.job_workflow_ref)?;
+        owned(WORKFLOW_REF, &self.workflow_ref)?;
         uri::refuse_spellings(WORKFLOW_REF, &self.workflow_ref)?;
         Ok(self)
     }
@@ -136,12 +136,15 @@ const REPOSITORY: &str = "repository";
 const WORKFLOW_REF: &str = "workflow_ref";
 const ENVIRONMENT: &str = "environment";
 
+/// `owner/name...`, split at the first slash.
+struct Owned<'a> {
+    owner: &'a str,
+    rest: &'a str,
+}
+
 /// Splits `owner/name...` after the owner, when both are names that GitHub gives and nothing
 /// after them goes back up, nor ends the name early: a branch `x@refs/heads/main` would.
-fn owner_and_rest<'a>(
-    claim: &'static str,
-    text: &'a str,
-) -> Result<(&'a str, &'a str), PrincipalError> {
+fn owned<'a>(claim: &'static str, text: &'a str) -> Result<Owned<'a>, PrincipalError> {
     let wrong = PrincipalError::Repository(claim);
     let is_name =
         |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
@@ -152,5 +155,5 @@ fn owner_and_rest<'a>(
     if !is_name(owner) || !is_name(name) || text.split('/').any(goes_nowhere) || has_two_refs {
         return Err(wrong);
     }
-    Ok((owner, rest))
+    Ok(Owned { owner, rest })
 }

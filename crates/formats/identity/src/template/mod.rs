@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::IssuerConfigError;
 pub(crate) use fields::{Field, Shape};
 pub(crate) use functions::Function;
+use text::Unparted;
 pub(crate) use text::{ClaimValue, Part, TextTemplate};
 
 /// The setting of the certificate's name.
@@ -130,8 +131,8 @@ fn check_uri_template(setting: &str, template: &TextTemplate) -> Result<(), Issu
     if template.paths() > 1 {
         return Err(fault(setting, 1, "more than one value with `path`".to_owned()));
     }
-    if let Some((one, other)) = template.unparted() {
-        let (one, other) = (one.name(), other.name());
+    if let Some(Unparted { left, right }) = template.unparted() {
+        let (one, other) = (left.name(), right.name());
         let problem = format!(
             "nothing between `{one}` and `{other}` that neither may hold, such as `/`: two jobs could \
              have one name"

@@ -40,6 +40,12 @@ pub(crate) struct Fault {
     pub(crate) problem: String,
 }
 
+/// Two values of a URI of which nothing tells where the one ends and the other begins.
+pub(crate) struct Unparted<'a> {
+    pub(crate) left: &'a ClaimValue,
+    pub(crate) right: &'a ClaimValue,
+}
+
 impl TextTemplate {
     /// Parses `text`; `$name` stands for a value of `values`.
     pub(crate) fn parse(text: &str, values: &BTreeMap<String, String>) -> Result<Self, Fault> {
@@ -81,7 +87,7 @@ impl TextTemplate {
 
     /// The first two values of a URI between which nothing tells where the one ends and the other
     /// begins: the owners `ac` and `acm` could have one name for `me` and `e`.
-    pub(crate) fn unparted(&self) -> Option<(&ClaimValue, &ClaimValue)> {
+    pub(crate) fn unparted(&self) -> Option<Unparted<'_>> {
         let (mut before, mut between) = (None, "");
         for (position, part) in self.parts.iter().enumerate() {
             match part {
@@ -91,7 +97,7 @@ impl TextTemplate {
                     if let Some((left, of_left)) = before
                         && !Range::are_parted(of_left, between, range)
                     {
-                        return Some((left, value));
+                        return Some(Unparted { left, right: value });
                     }
                     (before, between) = (Some((value, range)), "");
                 }

@@ -85,7 +85,7 @@ impl GithubBuild {
 
     pub(super) fn provenance(&self) -> Provenance {
         let source_url = format!("{}/{}", self.server_url, self.repository);
-        let (path, reference) = self.workflow_path_and_ref();
+        let Workflow { path, reference } = self.workflow();
         let run =
             format!("{source_url}/actions/runs/{}/attempts/{}", self.run_id, self.run_attempt);
         Provenance {
@@ -109,14 +109,21 @@ impl GithubBuild {
     }
 
     /// Splits `owner/name/path@ref`; what has no `@` is a path at the source's ref.
-    fn workflow_path_and_ref(&self) -> (&str, &str) {
+    fn workflow(&self) -> Workflow<'_> {
         let within = self
             .workflow_ref
             .strip_prefix(&self.repository)
             .and_then(|rest| rest.strip_prefix('/'))
             .unwrap_or(&self.workflow_ref);
-        within.split_once('@').unwrap_or((within, &self.source_ref))
+        let (path, reference) = within.split_once('@').unwrap_or((within, &self.source_ref));
+        Workflow { path, reference }
     }
+}
+
+/// Where a workflow is defined: a file of the repository, at a ref.
+struct Workflow<'a> {
+    path: &'a str,
+    reference: &'a str,
 }
 
 fn platform(

@@ -64,12 +64,19 @@ impl<'a> SignerInfo<'a> {
     }
 }
 
+/// A certificate by who issued it and its number.
+pub(crate) struct IssuerSerial<'a> {
+    /// DER of the `Name`.
+    pub(crate) issuer: &'a [u8],
+    /// Content of the INTEGER.
+    pub(crate) serial_number: &'a [u8],
+}
+
 /// The first `ESSCertIDv2`: which certificate the signer says it used.
 pub(crate) struct CertificateId<'a> {
     pub(crate) algorithm: HashAlgorithm,
     pub(crate) hash: &'a [u8],
-    /// DER of issuer `Name`, content of the serial number.
-    pub(crate) issuer_serial: Option<(&'a [u8], &'a [u8])>,
+    pub(crate) issuer_serial: Option<IssuerSerial<'a>>,
 }
 
 /// The signed attributes that every token must have.
@@ -143,12 +150,12 @@ fn read_certificate_id(content: &[u8]) -> Result<CertificateId<'_>, MalformedRes
     Ok(CertificateId { algorithm, hash, issuer_serial })
 }
 
-fn read_issuer_serial(content: &[u8]) -> Result<(&[u8], &[u8]), MalformedResponse> {
+fn read_issuer_serial(content: &[u8]) -> Result<IssuerSerial<'_>, MalformedResponse> {
     let mut fields = DerReader::new(content);
     let mut names = fields.enter(SEQUENCE)?;
     let issuer = read_directory_name(names.content(context(4))?)?;
     names.finish()?;
     let serial_number = fields.content(INTEGER)?;
     fields.finish()?;
-    Ok((issuer, serial_number))
+    Ok(IssuerSerial { issuer, serial_number })
 }

@@ -56,9 +56,14 @@ impl Log {
         let bytes = body.to_string().into_bytes();
         let key = self.0.public_key();
         let log_id = key.spki_sha256();
-        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, 7);
-        let root = tlog::leaf_hash(&bytes);
-        let head = tlog::TreeHead { size: 1, root };
+        let payload = entry::rekor1::set_payload(
+            &bytes,
+            moment::UnixSeconds(at),
+            &log_id,
+            tlog::LeafIndex(7),
+        );
+        let root = tlog::leaf_hash(&bytes).into();
+        let head = tlog::TreeHead { size: tlog::TreeSize(1), root };
         let checkpoint =
             tlog::Checkpoint { origin: origin.to_owned(), head, extensions: Vec::new() };
         let name = origin.split(' ').next().unwrap().to_owned();
@@ -200,7 +205,11 @@ impl Ca {
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED * 1000).unwrap();
+        let unsigned = ct::UnsignedSct::new(
+            made.log_entry().unwrap(),
+            moment::UnixSeconds(LOGGED).to_millis(),
+        )
+        .unwrap();
         let signature = ct.sign_now(unsigned.bytes_to_sign()).unwrap();
         let sct = unsigned.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();
@@ -323,7 +332,7 @@ pub(crate) fn rekor2_bundle(signer: &LocalSigner) -> (Value, Value) {
     let verifier = entry::rekor2::Verifier::from_public_key(signer.public_key());
     let body = entry::rekor2::canonical_body(&sha256(ARTIFACT), &signature, &verifier);
     let key = log.0.public_key();
-    let head = tlog::TreeHead { size: 1, root: tlog::leaf_hash(&body) };
+    let head = tlog::TreeHead { size: tlog::TreeSize(1), root: tlog::leaf_hash(&body).into() };
     let origin = "localhost".to_owned();
     let checkpoint = tlog::Checkpoint { origin: origin.clone(), head, extensions: Vec::new() };
     let unsigned = tlog::UnsignedCheckpoint::new(&checkpoint, origin, key.spki_sha256());

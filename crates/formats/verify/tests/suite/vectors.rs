@@ -145,7 +145,7 @@ fn verifies_the_artifact_itself_and_no_other() {
     let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
     let verified =
         verify(&bundle, &Artifact::from_bytes(&artifact), &expected, &Conditions::at(NOW)).unwrap();
-    assert_eq!(verified.logged[0].index, 645);
+    assert_eq!(verified.logged[0].index, tlog::LeafIndex(645));
     let other = [artifact.as_slice(), b"x"].concat();
     let error = verify(&bundle, &Artifact::from_bytes(&other), &expected, &Conditions::at(NOW))
         .unwrap_err();
@@ -220,7 +220,7 @@ fn accepts_the_publish_attestation_of_npm_whose_key_has_a_name_of_its_own() {
     let artifact = claimed_artifact(&bundle);
     let expected = ExpectedSigner::Key { key: &key, trust: Some(&trust) };
     let verified = verify(&bundle, &artifact, &expected, &Conditions::at(NOW)).unwrap();
-    assert_eq!(verified.logged[0].index, 18_300_940);
+    assert_eq!(verified.logged[0].index, tlog::LeafIndex(18_300_940));
 }
 
 /// Every place in a JSON value, as a list of steps.

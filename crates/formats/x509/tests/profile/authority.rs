@@ -2,6 +2,7 @@
 
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::Sct;
+use moment::UnixMillis;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm,
@@ -89,19 +90,20 @@ impl Hierarchy {
     }
 
     /// What the CT log answers to a precertificate, all its checks included.
-    pub(crate) fn promise(&self, precertificate: &Precertificate) -> Sct {
+    pub(crate) fn sct(&self, precertificate: &Precertificate) -> Sct {
         let mut sent = vec![precertificate.der().to_vec()];
         sent.extend_from_slice(self.chain.certificates());
         let roots = x509::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
         let submission = x509::validate_chain(&sent, &roots).unwrap();
-        let unsigned = ct::UnsignedSct::new(submission.entry().clone(), NOW * 1000 + 7).unwrap();
+        let unsigned =
+            ct::UnsignedSct::new(submission.entry().clone(), UnixMillis(NOW * 1000 + 7)).unwrap();
         let signature = self.log.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.log.public_key()).unwrap()
     }
 
     pub(crate) fn issue(&self, profile: &LeafProfile) -> IssuedCertificate {
         let precertificate = self.precertificate(profile);
-        let sct = self.promise(&precertificate);
+        let sct = self.sct(&precertificate);
         let unsigned = precertificate.with_sct(&sct, self.log.public_key()).unwrap();
         let signature = self.issuing.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.issuing.public_key()).unwrap()

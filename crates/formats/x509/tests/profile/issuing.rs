@@ -198,7 +198,7 @@ fn refuses_signatures_of_another_key_or_over_other_bytes() {
 fn embeds_no_sct_that_does_not_verify() {
     let hierarchy = Hierarchy::new();
     let precertificate = hierarchy.precertificate(&profile());
-    let sct = hierarchy.promise(&precertificate);
+    let sct = hierarchy.sct(&precertificate);
     let other = hierarchy.precertificate(&LeafProfile { not_after: NOW + 601, ..profile() });
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
 
@@ -207,7 +207,7 @@ fn embeds_no_sct_that_does_not_verify() {
     let error = precertificate.clone().with_sct(&sct, stranger.public_key()).unwrap_err();
     assert_eq!(error, IssuanceError::Sct(SctError::UnknownLog));
     let mut later = sct.clone();
-    later.timestamp_ms += 1;
+    later.timestamp.0 += 1;
     let error = precertificate.with_sct(&later, hierarchy.log.public_key()).unwrap_err();
     assert_eq!(error, IssuanceError::Sct(SctError::SignatureMismatch));
 }
@@ -218,7 +218,7 @@ fn embedded_sct_verifies_and_no_other_does() {
     let leaf = hierarchy.issue(&profile());
     let log_key = hierarchy.log.public_key();
     let sct = x509::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), log_key).unwrap();
-    assert_eq!(sct.timestamp_ms, NOW * 1000 + 7);
+    assert_eq!(sct.timestamp.0, NOW * 1000 + 7);
     assert_eq!(x509::single_embedded_sct(leaf.der()), Ok(sct));
 
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
@@ -295,7 +295,7 @@ proptest! {
         let unsigned = UnsignedPrecertificate::new(&profile, &hierarchy.chain).unwrap();
         let poisoned = unsigned.bytes_to_sign().to_vec();
         let precertificate = hierarchy.precertificate(&profile);
-        let sct = hierarchy.promise(&precertificate);
+        let sct = hierarchy.sct(&precertificate);
         let logged = precertificate.log_entry().unwrap();
         let last = precertificate.with_sct(&sct, hierarchy.log.public_key()).unwrap();
         let listed = last.bytes_to_sign();

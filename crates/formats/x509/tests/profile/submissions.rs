@@ -243,7 +243,7 @@ fn accepts_no_chain_with_a_gap_or_without_a_certificate() {
 }
 
 #[test]
-fn an_accepted_chain_vouches_for_no_leaf_of_another() {
+fn an_accepted_chain_takes_no_leaf_of_another() {
     let hierarchy = Hierarchy::new();
     let stranger = Hierarchy::new();
     let accepted = accepted(&hierarchy);

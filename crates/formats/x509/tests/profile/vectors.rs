@@ -1,4 +1,4 @@
-//! Certificates that public Fulcio instances issued, below the roots that vouch for them.
+//! Certificates that public Fulcio instances issued, below their roots.
 
 use std::{
     fs,

@@ -12,6 +12,7 @@ use std::{
 };
 
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use service::Clock;
 use store::{LogRecord, LogStore, SignedCheckpoint, StoreError};
 use tlog::{Checkpoint, Edge, SignedNote, TreeHead};
@@ -77,8 +78,8 @@ impl Anchor {
         first: &PublishedCheckpoint,
     ) -> Result<(), StartError> {
         let Some(file) = self.file.clone() else { return Ok(()) };
-        if self.signed.is_none() && first.head.size > 0 {
-            tracing::warn!(log.name = %log.spec.name, file = %file.display(), log.size = first.head.size,
+        if self.signed.is_none() && first.head.size.0 > 0 {
+            tracing::warn!(log.name = %log.spec.name, file = %file.display(), log.size = first.head.size.0,
                 "no checkpoint of this log was kept here: should its database be an old copy, nobody notices");
         }
         self.keep(first).await.map_err(|source| StartError::CheckpointFile { file, source })
@@ -162,7 +163,7 @@ impl Follower {
         }
     }
 
-    async fn keep(&mut self, newest: &PublishedCheckpoint, now: u64) {
+    async fn keep(&mut self, newest: &PublishedCheckpoint, now: UnixSeconds) {
         let name = &self.log.spec.name;
         if let Err(error) = self.anchor.keep(newest).await {
             metrics::counter!("countersign_log_checkpoint_file_errors_total", "log" => name.clone())
@@ -170,7 +171,7 @@ impl Follower {
             tracing::error!(log.name = %name, error = %error, "the checkpoint file cannot be written");
         }
         let size = newest.head.size;
-        let checkpoint = SignedCheckpoint { size, note: &newest.note, signed_at_s: now };
+        let checkpoint = SignedCheckpoint { size, note: &newest.note, signed_at: now };
         let stored = self.store.put_checkpoint(self.log.id, checkpoint);
         let stored = tokio::time::timeout(Self::STORE_TIME, stored)
             .await

@@ -9,17 +9,17 @@ use service::{Clock, SignError};
 use store::{
     Appended, Batch, DedupHash, Found, LogRecord, LogStore, NewEntry, Placement, StoreError,
 };
-use tlog::{BatchTree, Edge, Hash};
+use tlog::{BatchTree, Edge, LeafIndex};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     PublishedCheckpoint,
+    durable::{COMMIT_TIME, durable_edge},
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
     queue::{Pending, Queue},
-    recheck,
-    vouch::{COMMIT_TIME, vouched_edge},
+    recheck::{self, Written},
 };
 use crate::{RecheckError, StopReason, SubmitError};
 
@@ -100,7 +100,7 @@ impl Batcher {
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
             let settled = Settled { placements: Vec::new(), after: state.edge };
-            let settled = self.vouched(&nothing, settled).await?;
+            let settled = self.durable(&nothing, settled).await?;
             self.confirm(&nothing, &settled).await?;
             self.confirmed = settled.after;
             self.sign().await.map(|_| state.frozen)
@@ -142,9 +142,9 @@ impl Batcher {
 
         let checkpoint = self.sign().await?;
         metrics::counter!("countersign_log_entries_total", "log" => self.name())
-            .increment(tree.head().size - tree.before().size());
+            .increment(tree.head().size.0 - tree.before().size().0);
         metrics::gauge!("countersign_log_size", "log" => self.name())
-            .set(gauge_value(tree.head().size));
+            .set(gauge_value(tree.head().size.0));
         let sequenced = |placement| Sequenced {
             placement,
             tree: Arc::clone(&tree),
@@ -170,7 +170,7 @@ impl Batcher {
                     tracing::warn!(log.name = %self.log.spec.name, error = %source,
                         "the outcome of a commit is unknown, reading it back");
                     if let Some(settled) = self.find_outcome(batch).await? {
-                        return self.vouched(batch, settled).await;
+                        return self.durable(batch, settled).await;
                     }
                     // It is not there. Should the lost transaction still be on its way, the next
                     // append waits for its row lock and finds its entries as duplicates.
@@ -196,9 +196,9 @@ impl Batcher {
     }
 
     /// Waits for a commit after the lost one: what was read back may be missing on the standby.
-    async fn vouched(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
+    async fn durable(&self, batch: &Batch, settled: Settled) -> Result<Settled, SubmitError> {
         let (now, seen) = (batch.now, settled.after.size().max(batch.minimum_size));
-        match vouched_edge(self.store.as_ref(), self.log.id, now, seen).await {
+        match durable_edge(self.store.as_ref(), self.log.id, now, seen).await {
             Ok(after) => Ok(Settled { after, ..settled }),
             Err(error) => match refused(error) {
                 SubmitError::Unavailable(_) => Err(SubmitError::OutcomeUnknown),
@@ -207,13 +207,13 @@ impl Batcher {
         }
     }
 
-    /// Reads back, by identity, whether a batch of unknown outcome is in the log.
+    /// Reads back, by deduplication hash, whether a batch of unknown outcome is in the log.
     async fn find_outcome(&self, batch: &Batch) -> Result<Option<Settled>, SubmitError> {
-        let identities: Vec<DedupHash> =
+        let dedup_hashes: Vec<DedupHash> =
             batch.entries.iter().map(|entry| entry.dedup_hash).collect();
         for attempt in 0..READ_BACK_ATTEMPTS {
             let found = async {
-                let found = self.store.find(self.log.id, &identities).await?;
+                let found = self.store.find(self.log.id, &dedup_hashes).await?;
                 let state = self.store.state(self.log.id).await?;
                 Ok::<_, StoreError>((found, state.edge))
             };
@@ -240,7 +240,7 @@ impl Batcher {
             .zip(&found)
             .map(|(entry, found)| {
                 // Entries of a batch are placed in order, so an index that does not grow is a twin.
-                let fresh = found.index >= self.confirmed.size()
+                let fresh = !self.confirmed.size().contains(found.index)
                     && found.leaf_hash == entry.leaf_hash
                     && last_fresh.is_none_or(|last| found.index > last);
                 if fresh {
@@ -258,23 +258,28 @@ impl Batcher {
         if found < expected {
             return Err(stopped(StopReason::Rollback { expected, found }));
         }
-        let written: Vec<(u64, Hash)> = batch
+        let written: Vec<Written> = batch
             .entries
             .iter()
             .zip(&settled.placements)
             .filter(|(_, placement)| placement.fresh)
-            .map(|(entry, placement)| (placement.index, entry.leaf_hash))
+            .map(|(entry, placement)| Written {
+                index: placement.index,
+                leaf_hash: entry.leaf_hash,
+            })
             .collect();
-        if let Some((index, _)) = written.iter().find(|(index, _)| *index < expected) {
-            return Err(stopped(StopReason::RowMissing { expected: *index, found: expected }));
+        if let Some(misplaced) = written.iter().find(|row| expected.contains(row.index)) {
+            let (expected, found) = (misplaced.index, expected.end());
+            return Err(stopped(StopReason::RowMissing { expected, found }));
         }
         let (store, log) = (self.store.as_ref(), self.log.id);
         // Other replicas may have written any number of entries meanwhile: in steps, so that
         // neither memory nor the time of one read grows with it. The last step sees the root.
         let mut reached = self.confirmed.clone();
         let last_step = recheck::ROWS_PER_READ.max(written.len() as u64);
-        while found - reached.size() > last_step {
-            let rows = reached.size()..reached.size() + recheck::ROWS_PER_READ;
+        while found.0 - reached.size().0 > last_step {
+            let start = reached.size().end();
+            let rows = start..LeafIndex(start.0 + recheck::ROWS_PER_READ);
             let read = || recheck::read_leaves(store, log, rows.clone(), &written);
             for leaf in self.read_back(read).await? {
                 reached.push(leaf);

@@ -2,25 +2,26 @@
 
 mod anchor;
 mod batcher;
+mod durable;
 mod outcome;
 mod publish;
 mod queue;
 pub(crate) mod recheck;
-mod vouch;
 
 use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
+use moment::UnixSeconds;
 use service::{Clock, CpuPool, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
-use tlog::{Hash, TreeHead, verify_inclusion};
+use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     anchor::{Anchor, Follower},
     batcher::{Batcher, Sequenced},
-    publish::{Identity, Publisher},
+    publish::{HeadSigner, Publisher},
     queue::{Pending, Queue},
 };
 use crate::{ReadError, StartError, StopReason, SubmitError};
@@ -32,7 +33,7 @@ pub struct LogConfig {
     pub spec: LogSpec,
     /// Name on the checkpoint's signature line: the host of the origin.
     pub key_name: String,
-    /// Identity of the key; its first four bytes are on the signature line. [`tlog::log_key_id`].
+    /// Id of the key; its first four bytes are on the signature line. [`tlog::log_key_id`].
     pub key_id: [u8; 32],
     /// Where the last signed checkpoint is kept, outside the database.
     ///
@@ -70,12 +71,12 @@ impl Default for LogLimits {
     }
 }
 
-/// A second name and key under which the same tree is published.
+/// A second origin and key under which the same tree is published: notes of its own, so it is no cosigner.
 ///
 /// Clients of an older protocol may accept one signature alone, by a key of one kind; monitors and
 /// witnesses of C2SP tiles read this one.
 #[derive(Clone)]
-pub struct TilesIdentity {
+pub struct TilesSigner {
     /// First line of the checkpoints, and name on their signature line.
     ///
     /// Must not end in ` - <digits>`: by that clients tell the origins of trees with an id.
@@ -93,7 +94,7 @@ pub struct LogParts {
     /// Signs its checkpoints; must hold the private half of [`LogSpec::public_key_der`].
     pub signer: Arc<dyn Signer>,
     /// Publishes the tree a second time, under another origin and key.
-    pub tiles: Option<TilesIdentity>,
+    pub tiles: Option<TilesSigner>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
     /// Makes and verifies its signatures.
@@ -132,18 +133,18 @@ pub struct PublishedCheckpoint {
 /// Where a submitted entry is, and the proof of it.
 #[derive(Clone, Debug)]
 pub struct Integrated {
-    /// Leaf index, 0-based.
-    pub index: u64,
-    /// Unix seconds.
-    pub integrated_at: u64,
+    /// Where it is.
+    pub index: LeafIndex,
+    /// When it was integrated.
+    pub integrated_at: UnixSeconds,
     /// Inclusion proof in the tree of `checkpoint`.
-    pub path: Vec<Hash>,
+    pub path: Vec<NodeHash>,
     /// A checkpoint that covers the entry.
     pub checkpoint: Arc<PublishedCheckpoint>,
-    /// False when an entry of this identity was there before.
+    /// False when an equal entry was there before.
     pub fresh: bool,
     /// Leaf hash of the entry that is in the log; a duplicate's may differ from the submitted one.
-    pub leaf_hash: Hash,
+    pub leaf_hash: LeafHash,
 }
 
 impl Log {
@@ -164,12 +165,13 @@ impl Log {
             .await
             .map_err(StartError::Damaged)?;
         let size = state.edge.size();
-        vouch::vouched_edge(store.as_ref(), record.id, clock.now(), size).await?;
+        durable::durable_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
-        let tiles = tiles.map(|tiles| Identity::of_tiles(tiles, cpu.clone()));
+        let tiles = tiles.map(|tiles| HeadSigner::of_tiles(tiles, cpu.clone()));
         let key = SigningKey::new(signer, public_key.clone(), cpu);
+        // Boxed, as whoever starts several logs at once holds as many of these futures.
         let (publisher, published) =
-            Publisher::start(&config, key, tiles, state.edge.head()).await?;
+            Box::pin(Publisher::start(&config, key, tiles, state.edge.head())).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));
@@ -197,19 +199,19 @@ impl Log {
     /// Sequences an entry and waits until it is committed, confirmed and under a signed checkpoint.
     ///
     /// Dropping the future loses the answer only: the entry is sequenced all the same.
-    /// An entry of a known identity is answered with the stored one's index.
+    /// An entry of a known deduplication hash is answered with the stored one's index.
     ///
     /// # Errors
     /// [`SubmitError`]; after [`SubmitError::OutcomeUnknown`] and [`SubmitError::Signing`]
     /// the entry may be or is stored, and submitting it again finds it.
     pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
         entry.check()?;
-        let (identity, leaf_hash) = (entry.dedup_hash, entry.leaf_hash);
+        let (dedup_hash, leaf_hash) = (entry.dedup_hash, entry.leaf_hash);
         let (waiter, answer) = oneshot::channel();
         self.queue.push(Pending { entry, waiter })?;
         // The batcher answers everyone, so a lost sender means that it died.
         let sequenced = answer.await.map_err(|_| died())??;
-        self.prove(sequenced, identity, leaf_hash).await
+        self.prove(sequenced, dedup_hash, leaf_hash).await
     }
 
     /// The newest signed checkpoint of this process. Its size never goes down.
@@ -224,7 +226,7 @@ impl Log {
         &self.record
     }
 
-    /// Identity of the signing key: the log id.
+    /// Id of the signing key: the log id.
     #[must_use]
     pub fn key_id(&self) -> &[u8; 32] {
         &self.key_id
@@ -264,12 +266,12 @@ impl Log {
     async fn prove(
         &self,
         sequenced: Sequenced,
-        identity: DedupHash,
-        submitted: Hash,
+        dedup_hash: DedupHash,
+        submitted: LeafHash,
     ) -> Result<Integrated, SubmitError> {
         let Sequenced { placement, tree, checkpoint } = sequenced;
         let (index, head) = (placement.index, checkpoint.head);
-        let leaf_hash = if placement.fresh || identity.0 == submitted.0 {
+        let leaf_hash = if placement.fresh || dedup_hash.0 == submitted.0 {
             submitted
         } else {
             self.stored_leaf_hash(index).await?
@@ -279,7 +281,7 @@ impl Log {
             None => self.inclusion_path(index, head.size).await.map_err(unavailable)?,
         };
         if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
-            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index,
+            tracing::error!(log.name = %self.record.spec.name, log.leaf_index = index.0,
                 "a proof from stored hashes does not verify; run fsck");
             return Err(SubmitError::ProofInvalid { index });
         }
@@ -293,8 +295,8 @@ impl Log {
         })
     }
 
-    async fn stored_leaf_hash(&self, index: u64) -> Result<Hash, SubmitError> {
-        let rows = self.entries(index, index + 1).await.map_err(unavailable)?;
+    async fn stored_leaf_hash(&self, index: LeafIndex) -> Result<LeafHash, SubmitError> {
+        let rows = self.entries(index.alone()).await.map_err(unavailable)?;
         rows.first().map(|row| row.leaf_hash).ok_or(SubmitError::ProofInvalid { index })
     }
 }
@@ -309,8 +311,8 @@ fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartEr
 }
 
 /// The two must be told apart by their origins, and by the form of them.
-fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), StartError> {
-    let Some(TilesIdentity { origin, .. }) = tiles else { return Ok(()) };
+fn check_tiles(spec: &LogSpec, tiles: Option<&TilesSigner>) -> Result<(), StartError> {
+    let Some(TilesSigner { origin, .. }) = tiles else { return Ok(()) };
     let has_tree_id = origin
         .rsplit_once(" - ")
         .is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
@@ -324,9 +326,10 @@ fn check_tiles(spec: &LogSpec, tiles: Option<&TilesIdentity>) -> Result<(), Star
 fn unavailable(error: ReadError) -> SubmitError {
     match error {
         ReadError::Store(source) => SubmitError::Unavailable(Arc::new(source)),
-        ReadError::BeyondCheckpoint { asked: index, .. } | ReadError::Damaged { index } => {
-            SubmitError::ProofInvalid { index }
+        ReadError::BeyondCheckpoint { asked, .. } => {
+            SubmitError::ProofInvalid { index: asked.end() }
         }
+        ReadError::Damaged { index } => SubmitError::ProofInvalid { index },
         ReadError::Proof(_) => died(),
     }
 }

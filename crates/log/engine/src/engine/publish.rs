@@ -6,14 +6,14 @@ use service::{CpuPool, KeyUse, Record, SignError, SigningKey};
 use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
-use super::{LogConfig, PublishedCheckpoint, TilesIdentity};
+use super::{LogConfig, PublishedCheckpoint, TilesSigner};
 
 /// The only place where checkpoints are signed.
 ///
 /// It is handed confirmed heads alone, one after the other, by the one batcher.
 pub(super) struct Publisher {
-    log: Identity,
-    tiles: Option<Identity>,
+    log: HeadSigner,
+    tiles: Option<HeadSigner>,
     published: watch::Sender<Arc<PublishedCheckpoint>>,
 }
 
@@ -22,12 +22,12 @@ impl Publisher {
     pub(super) async fn start(
         config: &LogConfig,
         key: SigningKey,
-        tiles: Option<Identity>,
+        tiles: Option<HeadSigner>,
         head: TreeHead,
     ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), SignError<NoteError>> {
         let nothing = PublishedCheckpoint { head, note: String::new(), tiles_note: None };
         let (published, receiver) = watch::channel(Arc::new(nothing));
-        let log = Identity {
+        let log = HeadSigner {
             key,
             origin: config.spec.origin.clone(),
             key_name: config.key_name.clone(),
@@ -70,16 +70,16 @@ impl Publisher {
 }
 
 /// A name and a key that sign the log's heads.
-pub(super) struct Identity {
+pub(super) struct HeadSigner {
     key: SigningKey,
     origin: String,
     key_name: String,
     key_id: [u8; 32],
 }
 
-impl Identity {
-    pub(super) fn of_tiles(tiles: TilesIdentity, cpu: CpuPool) -> Self {
-        let TilesIdentity { origin, signer } = tiles;
+impl HeadSigner {
+    pub(super) fn of_tiles(tiles: TilesSigner, cpu: CpuPool) -> Self {
+        let TilesSigner { origin, signer } = tiles;
         let public_key = signer.public_key().clone();
         let key_id = log_key_id(&public_key, &origin, KeyIdKind::Named);
         let key = SigningKey::new(signer, public_key, cpu);
@@ -101,7 +101,7 @@ impl Record for OfCheckpoint {
         let Checkpoint { origin, head, .. } = &self.0;
         tracing::debug!(
             target: "audit",
-            { log.origin = %origin, log.size = head.size, log.root = %head.root, key.id = key_id },
+            { log.origin = %origin, log.size = head.size.0, log.root = %head.root, key.id = key_id },
             "{step} a checkpoint"
         );
     }

@@ -7,7 +7,9 @@
 use std::{ops::Range, sync::Arc};
 
 use store::{LogId, LogStore, StoredEntry};
-use tlog::{BatchTree, Edge, Hash, HashRange, leaf_hash, root_of, verify_inclusion};
+use tlog::{
+    BatchTree, Edge, HashRange, LeafHash, LeafIndex, TreeSize, leaf_hash, root_of, verify_inclusion,
+};
 
 use crate::{RecheckError, StopReason};
 
@@ -18,10 +20,16 @@ pub(crate) const ROWS_PER_READ: u64 = 512;
 /// long, and a single entry would wait for it.
 const HASHED_IN_PLACE: usize = 32 * 1024;
 
+/// A leaf hash that this process handed to the store, and where the store put it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    pub(crate) index: LeafIndex,
+    pub(crate) leaf_hash: LeafHash,
+}
+
 /// Reads the rows from `from.size()` to `after.size()` back and confirms that they give `after`.
 ///
-/// `written` are the leaf hashes that this process handed to the store, by index; those
-/// in front of `from` were compared when [`read_leaves`] went over them.
+/// Those of `written` in front of `from` were compared when [`read_leaves`] went over them.
 ///
 /// # Errors
 /// [`RecheckError::Mismatch`] when any row, or the root, is not what it must be.
@@ -30,17 +38,17 @@ pub(crate) async fn confirm(
     log: LogId,
     from: &Edge,
     after: &Edge,
-    written: &[(u64, Hash)],
+    written: &[Written],
 ) -> Result<BatchTree, RecheckError> {
     let end = after.size();
-    if let Some((index, _)) = written.iter().find(|(index, _)| *index >= end) {
-        return Err(StopReason::RowMissing { expected: *index, found: end }.into());
+    if let Some(lost) = written.iter().find(|row| !end.contains(row.index)) {
+        return Err(StopReason::RowMissing { expected: lost.index, found: end.end() }.into());
     }
     let mut leaves = Vec::new();
-    let mut next = from.size();
-    while next < end {
-        let rows = next..end.min(next + ROWS_PER_READ);
-        next = rows.end;
+    let mut next = from.size().0;
+    while next < end.0 {
+        let rows = LeafIndex(next)..LeafIndex(end.0.min(next + ROWS_PER_READ));
+        next = rows.end.0;
         leaves.extend(read_leaves(store, log, rows, written).await?);
     }
     let tree = BatchTree::new(from.clone(), leaves.clone());
@@ -55,19 +63,18 @@ pub(crate) async fn confirm(
 pub(crate) async fn stored_edge(
     store: &dyn LogStore,
     log: LogId,
-    size: u64,
+    size: TreeSize,
 ) -> Result<Edge, RecheckError> {
     let mut nodes = Vec::new();
     let mut leaf = 0;
-    for height in (0..64u32).rev().filter(|height| size >> height & 1 == 1) {
+    for height in (0..64u32).rev().filter(|height| size.0 >> height & 1 == 1) {
         // A subtree of 2^height leaves is 2^(height mod 8) stored hashes of level height / 8.
         let level = u8::try_from(height / 8).unwrap_or(u8::MAX);
         let start = leaf >> (8 * u32::from(level));
         let end = start + (1 << (height % 8));
         let hashes = store.hashes(log, HashRange { level, start, end }).await?;
-        let found = hashes.len() as u64;
-        if found != end - start {
-            return Err(StopReason::RowMissing { expected: end, found: start + found }.into());
+        if hashes.len() as u64 != end - start {
+            return Err(StopReason::HashesMissing { level, start, end }.into());
         }
         nodes.extend_from_slice(root_of(&hashes).as_ref());
         leaf += 1 << height;
@@ -82,25 +89,27 @@ pub(crate) async fn stored_edge(
 pub(crate) async fn read_leaves(
     store: &dyn LogStore,
     log: LogId,
-    Range { start, end }: Range<u64>,
-    written: &[(u64, Hash)],
-) -> Result<Vec<Hash>, RecheckError> {
-    let rows = store.entries(log, start, end).await?;
+    range: Range<LeafIndex>,
+    written: &[Written],
+) -> Result<Vec<LeafHash>, RecheckError> {
+    let start = range.start;
+    let rows = store.entries(log, range.clone()).await?;
     let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
     let leaves = if bytes <= HASHED_IN_PLACE {
-        hash_rows(start, end, &rows)?
+        hash_rows(range, &rows)?
     } else {
         // Up to 4 MiB of SHA-256: too long for a thread of the runtime.
-        let hashed = tokio::task::spawn_blocking(move || hash_rows(start, end, &rows)).await;
+        let hashed = tokio::task::spawn_blocking(move || hash_rows(range, &rows)).await;
         hashed.map_err(|_| RecheckError::from(StopReason::TaskDied))??
     };
     check_written(start, &leaves, written)?;
     Ok(leaves)
 }
 
-fn hash_rows(start: u64, end: u64, rows: &[StoredEntry]) -> Result<Vec<Hash>, StopReason> {
+fn hash_rows(range: Range<LeafIndex>, rows: &[StoredEntry]) -> Result<Vec<LeafHash>, StopReason> {
     let mut leaves = Vec::with_capacity(rows.len());
-    for (expected, row) in (start..).zip(rows) {
+    let mut expected = range.start;
+    for row in rows {
         if row.index != expected {
             return Err(StopReason::RowMissing { expected, found: row.index });
         }
@@ -113,15 +122,23 @@ fn hash_rows(start: u64, end: u64, rows: &[StoredEntry]) -> Result<Vec<Hash>, St
             });
         }
         leaves.push(found);
+        expected = expected.next();
     }
-    let found = start + leaves.len() as u64;
-    if found == end { Ok(leaves) } else { Err(StopReason::RowMissing { expected: end, found }) }
+    if expected == range.end {
+        Ok(leaves)
+    } else {
+        Err(StopReason::RowMissing { expected: range.end, found: expected })
+    }
 }
 
 /// Compares the rows with the leaf hashes that were computed before anything was stored.
-fn check_written(first: u64, leaves: &[Hash], written: &[(u64, Hash)]) -> Result<(), StopReason> {
-    for (index, expected) in written {
-        let offset = index.checked_sub(first).and_then(|offset| usize::try_from(offset).ok());
+fn check_written(
+    first: LeafIndex,
+    leaves: &[LeafHash],
+    written: &[Written],
+) -> Result<(), StopReason> {
+    for Written { index, leaf_hash: expected } in written {
+        let offset = index.0.checked_sub(first.0).and_then(|offset| usize::try_from(offset).ok());
         let Some(found) = offset.and_then(|offset| leaves.get(offset)) else { continue };
         if found != expected {
             let (index, expected, found) = (*index, *expected, *found);
@@ -135,7 +152,7 @@ fn check_written(first: u64, leaves: &[Hash], written: &[(u64, Hash)]) -> Result
 ///
 /// Pushing leaves onto an edge is how the store made its root; the proofs of the
 /// first and the last leaf reach the same root by the pairwise nodes instead.
-fn check_root(tree: &BatchTree, after: &Edge, leaves: &[Hash]) -> Result<(), StopReason> {
+fn check_root(tree: &BatchTree, after: &Edge, leaves: &[LeafHash]) -> Result<(), StopReason> {
     let (computed, stored) = (tree.head(), after.head());
     let mismatch = StopReason::RootMismatch {
         size: stored.size,
@@ -145,8 +162,8 @@ fn check_root(tree: &BatchTree, after: &Edge, leaves: &[Hash]) -> Result<(), Sto
     if tree.after() != after {
         return Err(mismatch);
     }
-    let first = tree.before().size();
-    let ends = [(first, leaves.first()), (stored.size.saturating_sub(1), leaves.last())];
+    let (first, last) = (tree.before().size().end(), LeafIndex(stored.size.0.saturating_sub(1)));
+    let ends = [(first, leaves.first()), (last, leaves.last())];
     for (index, leaf) in ends {
         let Some(leaf) = leaf else { continue };
         let path = tree.inclusion_path(index).unwrap_or_default();
@@ -171,7 +188,7 @@ pub(crate) async fn confirm_tail(
 ) -> Result<(), RecheckError> {
     /// Two batches.
     const TAIL: u64 = 2 * ROWS_PER_READ;
-    let from = stored_edge(store, log, state.size().saturating_sub(TAIL)).await?;
+    let from = stored_edge(store, log, TreeSize(state.size().0.saturating_sub(TAIL))).await?;
     confirm(store, log, &from, state, &[]).await.map(drop)
 }
 

@@ -1,5 +1,6 @@
+use moment::UnixSeconds;
 use thiserror::Error;
-use tlog::Hash;
+use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize};
 
 /// One thing that is wrong with a stored log.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -8,41 +9,41 @@ pub enum Finding {
     #[error("entry {index}: the body has leaf hash {computed}, {stored} is stored")]
     LeafHash {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
         /// As stored.
-        stored: Hash,
+        stored: LeafHash,
         /// From the body.
-        computed: Hash,
+        computed: LeafHash,
     },
     /// An entry is missing; nothing after it was checked.
     #[error("entry {index} is missing")]
     EntryMissing {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
     /// An entry is there that the log's state does not count; the next append would collide with it.
     #[error("entry {index} is beyond the end that the log's state gives")]
     EntryBeyondEnd {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
-    /// An entry's identity is not that of its body, or does not lead to it.
-    #[error("entry {index} cannot be found by its identity")]
-    Identity {
+    /// An entry's deduplication hash is not that of its body, or does not lead to it.
+    #[error("entry {index} cannot be found by its deduplication hash")]
+    DedupHash {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
-    /// The stored promise is not this log's signature of the entry.
-    #[error("entry {index}: the stored promise is not this log's signature of it")]
-    Promise {
+    /// The signature of the entry's SCT or SET is not one of this log, or missing where it must be.
+    #[error("entry {index}: the stored timestamp signature is not this log's")]
+    TimestampSignature {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
     /// The body is not one of the entries that the log takes.
     #[error("entry {index}: the body is not an entry of kind {kind:?}")]
     Body {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
         /// As stored beside the body.
         kind: String,
     },
@@ -58,7 +59,7 @@ pub enum Finding {
     #[error("entry {index} was integrated before the one in front of it")]
     Time {
         /// Index of the entry.
-        index: u64,
+        index: LeafIndex,
     },
     /// A stored hash is not the root of its subtree.
     #[error("stored hash {index} of level {level} is {stored}, {computed} is right")]
@@ -68,9 +69,9 @@ pub enum Finding {
         /// Index within the level.
         index: u64,
         /// As stored.
-        stored: Hash,
+        stored: NodeHash,
         /// Recomputed.
-        computed: Hash,
+        computed: NodeHash,
     },
     /// Stored hashes are missing.
     #[error("stored hashes {start}..{end} of level {level} are missing")]
@@ -86,34 +87,34 @@ pub enum Finding {
     #[error("the tree head of size {size} has root {stored}, {computed} is right")]
     TreeHead {
         /// Tree size.
-        size: u64,
+        size: TreeSize,
         /// As stored.
-        stored: Hash,
+        stored: NodeHash,
         /// Recomputed.
-        computed: Hash,
+        computed: NodeHash,
     },
     /// The log's size has no tree head.
     #[error("size {size} has no tree head")]
     TreeHeadMissing {
         /// Tree size.
-        size: u64,
+        size: TreeSize,
     },
     /// The state row is not the right edge of the entries.
     #[error("the log's state says root {stored} at size {size}, {computed} is right")]
     Edge {
         /// Tree size.
-        size: u64,
+        size: TreeSize,
         /// As stored.
-        stored: Hash,
+        stored: NodeHash,
         /// Recomputed.
-        computed: Hash,
+        computed: NodeHash,
     },
     /// The state row has another time than the last entry.
     #[error("the log's state says that time {stored} was last, the last entry has {found}")]
     LastTime {
-        /// As stored, Unix seconds.
-        stored: u64,
+        /// As stored.
+        stored: UnixSeconds,
         /// Of the last entry.
-        found: u64,
+        found: UnixSeconds,
     },
 }

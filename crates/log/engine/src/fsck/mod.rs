@@ -4,9 +4,13 @@ mod finding;
 mod rules;
 
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use store::{LogId, LogRecord, LogStore, StoreError, StoredEntry};
 use thiserror::Error;
-use tlog::{Edge, Hash, HashRange, TILE_WIDTH, TreeHead, leaf_hash, tile_root};
+use tlog::{
+    Edge, HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH, TreeHead, TreeSize, leaf_hash,
+    tile_root,
+};
 
 pub use self::{
     finding::Finding,
@@ -18,7 +22,7 @@ pub const MAX_FINDINGS: usize = 100;
 
 /// Recomputes every leaf hash from its body, every stored hash, tile root and tree head, and the edge.
 ///
-/// What makes an entry the same as another one, and what is promised of it, `rules` know.
+/// What makes an entry the same as another one, and what is signed of it, `rules` know.
 /// Reads one tile's entries at a time, up to the size that the log has when it
 /// begins, so it may run beside a working log.
 ///
@@ -36,15 +40,15 @@ pub async fn fsck(
         check.find(Finding::TreeId { tree_id, origin });
     }
     let mut start = 0;
-    while start < state.edge.size() && check.complete {
-        let end = state.edge.size().min(start + TILE_WIDTH);
+    while start < state.edge.size().0 && check.complete {
+        let end = state.edge.size().0.min(start + TILE_WIDTH);
         check.entries(start, end).await?;
         start = end;
     }
     check.edge(&state.edge);
     check.end().await?;
     let last_time = check.last_time;
-    if check.complete && state.edge.size() > 0 && state.last_time != last_time {
+    if check.complete && state.edge.size() > TreeSize(0) && state.last_time != last_time {
         check.find(Finding::LastTime { stored: state.last_time, found: last_time });
     }
     Ok(check.report)
@@ -91,7 +95,7 @@ struct Check<'a> {
     edge: Edge,
     /// By level: hashes of subtrees that do not fill a tile yet, and how many tiles are behind them.
     levels: Vec<Level>,
-    last_time: u64,
+    last_time: UnixSeconds,
     /// Whether every entry so far was there.
     complete: bool,
     report: FsckReport,
@@ -100,7 +104,7 @@ struct Check<'a> {
 #[derive(Default)]
 struct Level {
     tiles: u64,
-    hashes: Vec<Hash>,
+    hashes: Vec<NodeHash>,
 }
 
 impl<'a> Check<'a> {
@@ -117,7 +121,7 @@ impl<'a> Check<'a> {
             public_key: PublicKey::from_spki_der(&log.spec.public_key_der).ok(),
             edge: Edge::default(),
             levels: Vec::new(),
-            last_time: 0,
+            last_time: UnixSeconds(0),
             complete: true,
             report: FsckReport {
                 log: log.spec.name.clone(),
@@ -135,35 +139,35 @@ impl<'a> Check<'a> {
     async fn entries(&mut self, start: u64, end: u64) -> Result<(), FsckError> {
         let rows = self.rows(start, end).await?;
         let mut leaves = Vec::new();
-        for (index, row) in (start..end).zip(&rows) {
+        for (index, row) in (start..end).map(LeafIndex).zip(&rows) {
             if row.index != index {
                 break;
             }
-            leaves.push(self.entry(row));
+            leaves.push(self.entry(row).into());
             self.edge.push(leaf_hash(&row.body));
-            self.tree_head(index + 1 == self.report.stored.size).await?;
+            self.tree_head(index.next() == self.report.stored.size.end()).await?;
         }
         let found = start + leaves.len() as u64;
         if found != end {
             self.complete = false;
-            self.find(Finding::EntryMissing { index: found });
+            self.find(Finding::EntryMissing { index: LeafIndex(found) });
             return Ok(());
         }
-        self.identities(&rows).await?;
+        self.duplicates(&rows).await?;
         self.compare(0, start, &leaves).await?;
         self.grow(0, leaves).await
     }
 
     /// The rows from `start` to `end`, or to the first one that cannot be read.
     async fn rows(&self, start: u64, end: u64) -> Result<Vec<StoredEntry>, FsckError> {
-        match self.store.entries(self.log, start, end).await {
+        match self.store.entries(self.log, LeafIndex(start)..LeafIndex(end)).await {
             Ok(rows) => return Ok(rows),
             Err(StoreError::Corrupt { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let mut rows = Vec::new();
-        for index in start..end {
-            match self.store.entries(self.log, index, index + 1).await {
+        for index in (start..end).map(LeafIndex) {
+            match self.store.entries(self.log, index.alone()).await {
                 Ok(row) if !row.is_empty() => rows.extend(row),
                 Ok(_) | Err(StoreError::Corrupt { .. }) => break,
                 Err(error) => return Err(error.into()),
@@ -173,16 +177,16 @@ impl<'a> Check<'a> {
     }
 
     /// Checks one row by itself and gives the leaf hash of its body.
-    fn entry(&mut self, row: &StoredEntry) -> Hash {
+    fn entry(&mut self, row: &StoredEntry) -> LeafHash {
         let (index, stored, computed) = (row.index, row.leaf_hash, leaf_hash(&row.body));
         if stored != computed {
             self.find(Finding::LeafHash { index, stored, computed });
         }
-        if self.rules.identity(&row.body, computed) != Some(row.dedup_hash) {
-            self.find(Finding::Identity { index });
+        if self.rules.dedup_hash(&row.body, computed) != Some(row.dedup_hash) {
+            self.find(Finding::DedupHash { index });
         }
-        if !self.rules.is_promised(row, self.public_key.as_ref()) {
-            self.find(Finding::Promise { index });
+        if !self.rules.is_timestamp_signed(row, self.public_key.as_ref()) {
+            self.find(Finding::TimestampSignature { index });
         }
         if !self.rules.is_entry(row) {
             self.find(Finding::Body { index, kind: row.kind.clone() });
@@ -195,12 +199,12 @@ impl<'a> Check<'a> {
     }
 
     /// Checks that duplicates of these entries would be recognised.
-    async fn identities(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
-        let identities: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
-        let found = self.store.find(self.log, &identities).await?;
+    async fn duplicates(&mut self, rows: &[StoredEntry]) -> Result<(), FsckError> {
+        let dedup_hashes: Vec<_> = rows.iter().map(|row| row.dedup_hash).collect();
+        let found = self.store.find(self.log, &dedup_hashes).await?;
         for (row, found) in rows.iter().zip(found) {
             if found.is_none_or(|found| found.index != row.index) {
-                self.find(Finding::Identity { index: row.index });
+                self.find(Finding::DedupHash { index: row.index });
             }
         }
         Ok(())
@@ -224,7 +228,7 @@ impl<'a> Check<'a> {
     }
 
     /// Adds the hashes of a tile to its level, and of each tile that becomes full to the level above.
-    async fn grow(&mut self, level: u8, hashes: Vec<Hash>) -> Result<(), FsckError> {
+    async fn grow(&mut self, level: u8, hashes: Vec<NodeHash>) -> Result<(), FsckError> {
         let (mut level, mut hashes) = (level, hashes);
         loop {
             let at = usize::from(level);
@@ -233,7 +237,9 @@ impl<'a> Check<'a> {
             }
             let Some(here) = self.levels.get_mut(at) else { return Ok(()) };
             here.hashes.append(&mut hashes);
-            let Ok(tile) = <&[Hash; 256]>::try_from(here.hashes.as_slice()) else { return Ok(()) };
+            let Ok(tile) = <&[NodeHash; 256]>::try_from(here.hashes.as_slice()) else {
+                return Ok(());
+            };
             let (root, index) = (tile_root(tile), here.tiles);
             let full = std::mem::take(&mut here.hashes);
             here.tiles += 1;
@@ -248,7 +254,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    async fn compare(&mut self, level: u8, start: u64, right: &[Hash]) -> Result<(), FsckError> {
+    async fn compare(
+        &mut self,
+        level: u8,
+        start: u64,
+        right: &[NodeHash],
+    ) -> Result<(), FsckError> {
         let end = start + right.len() as u64;
         let stored = match self.store.hashes(self.log, HashRange { level, start, end }).await {
             Ok(stored) if stored.len() == right.len() => stored,
@@ -269,11 +280,11 @@ impl<'a> Check<'a> {
 
     /// Checks that nothing follows the last entry, unless the log grew meanwhile.
     async fn end(&mut self) -> Result<(), FsckError> {
-        let index = self.report.stored.size;
-        if self.store.entries(self.log, index, index + 1).await?.is_empty() {
+        let index = self.report.stored.size.end();
+        if self.store.entries(self.log, index.alone()).await?.is_empty() {
             return Ok(());
         }
-        if self.store.state(self.log).await?.edge.size() <= index {
+        if !self.store.state(self.log).await?.edge.size().contains(index) {
             self.find(Finding::EntryBeyondEnd { index });
         }
         Ok(())

@@ -2,11 +2,11 @@
 
 use crypto::PublicKey;
 use store::{DedupHash, LogSpec, StoredEntry};
-use tlog::Hash;
+use tlog::LeafHash;
 
 /// What a protocol says of its log and of each entry; the tree above them is the same for all.
 ///
-/// Without a method of its own a protocol has no identities but leaf hashes, promises nothing, and takes any body.
+/// Without a method of its own a protocol knows entries by their leaf hashes, signs no times, and takes any body.
 pub trait EntryRules: Send + Sync {
     /// Whether the log's tree id is the one that its origin says.
     fn names_its_tree(&self, _spec: &LogSpec) -> bool {
@@ -15,12 +15,12 @@ pub trait EntryRules: Send + Sync {
 
     /// By what an entry with this body, of this leaf hash, is known when it comes again; `None` for a
     /// body that is none.
-    fn identity(&self, _body: &[u8], leaf_hash: Hash) -> Option<DedupHash> {
+    fn dedup_hash(&self, _body: &[u8], leaf_hash: LeafHash) -> Option<DedupHash> {
         Some(leaf_hash.into())
     }
 
-    /// Whether the promise beside the entry is the log's. There is no key when what is stored is none.
-    fn is_promised(&self, _row: &StoredEntry, _public_key: Option<&PublicKey>) -> bool {
+    /// Whether the timestamp signature beside the entry is the log's. There is no key when what is stored is none.
+    fn is_timestamp_signed(&self, _row: &StoredEntry, _public_key: Option<&PublicKey>) -> bool {
         true
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::StartError;
 use store::LogStore;
 use testlog::{Home, Lie, Tampering, copy_database, entry};
-use tlog::SignedNote;
+use tlog::{SignedNote, TreeSize};
 
 #[tokio::test]
 async fn the_file_holds_the_last_signed_checkpoint_after_a_shutdown() {
@@ -36,7 +36,8 @@ async fn a_database_restored_from_an_old_copy_is_refused() {
     copy_database(&copy, &home.database());
 
     let refused = home.start_on(home.open_store().await).await.err().unwrap();
-    let StartError::BehindCheckpoint { found: 5, signed: 8, .. } = refused else {
+    let StartError::BehindCheckpoint { found: TreeSize(5), signed: TreeSize(8), .. } = refused
+    else {
         panic!("{refused}")
     };
     assert!(refused.to_string().contains("restored from an old copy"), "{refused}");
@@ -55,7 +56,10 @@ async fn a_lost_database_is_refused() {
         }
     }
     let refused = home.start_on(home.open_store().await).await.err().unwrap();
-    assert!(matches!(refused, StartError::BehindCheckpoint { found: 0, signed: 1, .. }));
+    assert!(matches!(
+        refused,
+        StartError::BehindCheckpoint { found: TreeSize(0), signed: TreeSize(1), .. }
+    ));
 }
 
 #[tokio::test]
@@ -72,7 +76,7 @@ async fn another_history_of_the_same_log_is_refused() {
 
     std::fs::copy(home.checkpoint_file(), other.checkpoint_file()).unwrap();
     let refused = other.start_on(other.open_store().await).await.err().unwrap();
-    assert!(matches!(refused, StartError::Forked { size: 5, .. }), "{refused}");
+    assert!(matches!(refused, StartError::Forked { size: TreeSize(5), .. }), "{refused}");
 }
 
 #[tokio::test]

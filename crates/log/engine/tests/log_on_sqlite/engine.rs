@@ -12,17 +12,20 @@ use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
 use futures::future::join_all;
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
 use testlog::{Home, Running, Tampering, body, entry, unavailable};
-use tlog::{MAX_ENTRY_LEN, empty_root, leaf_hash, root_of, verify_consistency};
+use tlog::{
+    LeafIndex, MAX_ENTRY_LEN, TreeSize, empty_root, leaf_hash, root_of, verify_consistency,
+};
 
 #[tokio::test]
 async fn an_empty_log_has_a_signed_checkpoint() {
     let home = Home::new();
     let running = home.start().await;
     let head = home.verified_head(&running.log.checkpoint());
-    assert_eq!((head.size, head.root), (0, empty_root()));
+    assert_eq!((head.size, head.root), (TreeSize(0), empty_root()));
     running.stop().await;
 }
 
@@ -32,9 +35,9 @@ async fn answers_with_index_and_a_proof_that_verifies() {
     let running = home.start().await;
     for number in 0..20 {
         let integrated = running.log.submit(entry(&body(number))).await.unwrap();
-        assert_eq!((integrated.index, integrated.fresh), (number, true));
-        assert_eq!(integrated.integrated_at, testlog::NOW);
-        assert_eq!(integrated.checkpoint.head.size, number + 1);
+        assert_eq!((integrated.index, integrated.fresh), (LeafIndex(number), true));
+        assert_eq!(integrated.integrated_at, UnixSeconds(testlog::NOW));
+        assert_eq!(integrated.checkpoint.head.size, TreeSize(number + 1));
         home.verify(&integrated);
     }
     running.stop().await;
@@ -55,7 +58,7 @@ async fn two_hundred_submitters_at_once_all_get_proofs_that_verify() {
         assert!(integrated.fresh);
         indexes.insert(integrated.index);
     }
-    assert_eq!(indexes, (0..200).collect());
+    assert_eq!(indexes, (0..200).map(LeafIndex).collect());
     running.stop().await;
 }
 
@@ -75,9 +78,9 @@ async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
         store.release();
     };
     let (answers, ()) = tokio::join!(all, release);
-    assert_eq!(first.await.unwrap().checkpoint.head.size, 1);
+    assert_eq!(first.await.unwrap().checkpoint.head.size, TreeSize(1));
     for answer in answers {
-        assert_eq!(answer.unwrap().checkpoint.head.size, 301);
+        assert_eq!(answer.unwrap().checkpoint.head.size, TreeSize(301));
     }
     assert_eq!(home.signatures() - signed_before, 2);
     running.stop().await;
@@ -90,7 +93,7 @@ async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
     running.fill(300).await;
     let first = running.log.submit(entry(&body(17))).await.unwrap();
     assert!(!first.fresh);
-    assert_eq!(first.checkpoint.head.size, 300);
+    assert_eq!(first.checkpoint.head.size, TreeSize(300));
     home.verify(&first);
     // In one batch with fresh entries, and twice in it.
     let log = &running.log;
@@ -108,7 +111,7 @@ async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
     assert_eq!(together[1].index, first.index);
     assert_eq!(together[2].index, together[3].index);
     assert_eq!([true, false, true, false], [0, 1, 2, 3].map(|i| together[i].fresh));
-    assert_eq!(log.checkpoint().head.size, 302);
+    assert_eq!(log.checkpoint().head.size, TreeSize(302));
     running.stop().await;
 }
 
@@ -142,7 +145,7 @@ async fn a_submitter_that_goes_away_loses_nothing() {
     }
     store.release();
     let last = running.log.submit(entry(b"stays")).await.unwrap();
-    assert_eq!((first.await.unwrap().index, last.index), (0, 11));
+    assert_eq!((first.await.unwrap().index, last.index), (LeafIndex(0), LeafIndex(11)));
     home.verify(&last);
     for number in 0..10 {
         let again = running.log.submit(entry(&body(number))).await.unwrap();
@@ -258,7 +261,7 @@ async fn two_replicas_on_one_database_make_one_log() {
     heads.push(one.log.submit(entry(b"a")).await.unwrap().checkpoint.head);
     heads.push(two.log.submit(entry(b"b")).await.unwrap().checkpoint.head);
     let newest = *heads.last().unwrap();
-    assert_eq!(newest.size, 62);
+    assert_eq!(newest.size, TreeSize(62));
     for head in heads {
         let proof = two.log.consistency_path(head.size, newest.size).await.unwrap();
         verify_consistency(&head, &newest, &proof).unwrap();
@@ -286,7 +289,7 @@ async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
     let before = two.log.checkpoint().head;
     for thousand in 0..14 {
         let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
-        let batch = Batch { entries, now: testlog::NOW, minimum_size: 0 };
+        let batch = Batch { entries, now: UnixSeconds(testlog::NOW), minimum_size: TreeSize(0) };
         one.store.append(one.log.record().id, &batch).await.unwrap();
     }
     for _ in 0..40 {
@@ -294,7 +297,7 @@ async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
         store.pass_read();
     }
     let integrated = two.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((before.size, integrated.index), (0, 14_000));
+    assert_eq!((before.size, integrated.index), (TreeSize(0), LeafIndex(14_000)));
     home.verify(&integrated);
     two.stop().await;
     one.stop().await;
@@ -311,11 +314,11 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
         tokio::task::yield_now().await;
     }
     home.verified_head(&two.log.checkpoint());
-    assert_eq!(two.log.entries(0, 5).await.unwrap().len(), 5);
+    assert_eq!(two.log.entries(LeafIndex(0)..LeafIndex(5)).await.unwrap().len(), 5);
     // What another replica wrote last before the log was frozen is published as well.
     one.fill(2).await;
     one.store.freeze(one.log.record().id).await.unwrap();
-    while two.log.checkpoint().head.size < 7 || !two.log.is_frozen() {
+    while two.log.checkpoint().head.size < TreeSize(7) || !two.log.is_frozen() {
         tokio::task::yield_now().await;
     }
     one.stop().await;
@@ -327,11 +330,11 @@ async fn integrated_time_never_goes_down_when_the_clock_does() {
     let home = Home::new();
     let running = home.start().await;
     let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
-    home.clock.set(first - 3600);
+    home.clock.set(first.0 - 3600);
     let second = running.log.submit(entry(b"2")).await.unwrap().integrated_at;
-    home.clock.set(first + 60);
+    home.clock.set(first.0 + 60);
     let third = running.log.submit(entry(b"3")).await.unwrap().integrated_at;
-    assert_eq!((second, third), (first, first + 60));
+    assert_eq!((second, third), (first, UnixSeconds(first.0 + 60)));
     running.stop().await;
 }
 
@@ -350,7 +353,7 @@ async fn a_frozen_log_is_readable_and_refuses_entries() {
 
     let running = home.start().await;
     assert!(matches!(running.log.submit(entry(b"x")).await, Err(SubmitError::Frozen)));
-    assert_eq!(running.log.entries(0, 3).await.unwrap().len(), 3);
+    assert_eq!(running.log.entries(LeafIndex(0)..LeafIndex(3)).await.unwrap().len(), 3);
     running.stop().await;
 }
 
@@ -369,10 +372,10 @@ async fn reads_nothing_beyond_the_published_checkpoint() {
     let running = home.start().await;
     running.fill(10).await;
     let log = &running.log;
-    assert!(log.inclusion_path(3, 11).await.is_err());
-    assert!(log.inclusion_path(10, 10).await.is_err());
-    assert!(log.consistency_path(3, 11).await.is_err());
-    assert!(log.entries(0, 11).await.is_err());
+    assert!(log.inclusion_path(LeafIndex(3), TreeSize(11)).await.is_err());
+    assert!(log.inclusion_path(LeafIndex(10), TreeSize(10)).await.is_err());
+    assert!(log.consistency_path(TreeSize(3), TreeSize(11)).await.is_err());
+    assert!(log.entries(LeafIndex(0)..LeafIndex(11)).await.is_err());
     assert_eq!(log.find_leaf(&leaf_hash(b"unknown")).await.unwrap(), None);
     assert!(log.find_leaf(&leaf_hash(&body(3))).await.unwrap().is_some());
     running.stop().await;
@@ -400,7 +403,7 @@ async fn check_history(rounds: &[u64]) {
     let newest = *heads.last().unwrap();
     let leaves: Vec<_> = stored_bodies(&running).await.iter().map(|b| leaf_hash(b)).collect();
     assert_eq!(root_of(&leaves), newest.root);
-    for old in heads.iter().filter(|head| head.size > 0) {
+    for old in heads.iter().filter(|head| head.size.0 > 0) {
         let proof = running.log.consistency_path(old.size, newest.size).await.unwrap();
         verify_consistency(old, &newest, &proof).unwrap();
     }
@@ -409,7 +412,7 @@ async fn check_history(rounds: &[u64]) {
 
 async fn stored_bodies(running: &Running) -> Vec<Vec<u8>> {
     let size = running.log.checkpoint().head.size;
-    let rows = running.log.entries(0, size).await.unwrap();
+    let rows = running.log.entries(LeafIndex(0)..size.end()).await.unwrap();
     rows.iter().map(|row| row.body.to_vec()).collect()
 }
 

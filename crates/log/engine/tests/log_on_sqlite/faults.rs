@@ -11,7 +11,7 @@ use engine::{StartError, StopReason, SubmitError};
 use futures::future::join_all;
 use store::{Fault, FaultyStore, LogStore, StoreError};
 use testlog::{Home, Lie, Running, Tampering, body, entry, unavailable};
-use tlog::verify_consistency;
+use tlog::{LeafIndex, TreeSize, verify_consistency};
 
 async fn faulty(home: &Home) -> (Arc<FaultyStore>, Running) {
     let store = Arc::new(FaultyStore::new(home.open_store().await));
@@ -33,7 +33,7 @@ async fn a_failed_append_stores_nothing_and_can_be_repeated() {
     let refused = running.log.submit(entry(b"x")).await;
     assert!(matches!(refused, Err(SubmitError::Unavailable(_))), "{refused:?}");
     let again = running.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((again.index, again.fresh), (0, true));
+    assert_eq!((again.index, again.fresh), (LeafIndex(0), true));
     home.verify(&again);
     running.stop().await;
 }
@@ -45,7 +45,7 @@ async fn an_append_that_failed_yet_persisted_is_read_back_and_answered_once() {
     running.fill(5).await;
     store.fail_append(Fault::FailedYetPersisted);
     let integrated = running.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((integrated.index, integrated.fresh), (5, true));
+    assert_eq!((integrated.index, integrated.fresh), (LeafIndex(5), true));
     home.verify(&integrated);
 
     store.fail_append(Fault::FailedYetPersisted);
@@ -55,7 +55,7 @@ async fn an_append_that_failed_yet_persisted_is_read_back_and_answered_once() {
     for answer in answers {
         home.verify(&answer.unwrap());
     }
-    assert_eq!(log.checkpoint().head.size, 8);
+    assert_eq!(log.checkpoint().head.size, TreeSize(8));
     running.stop().await;
 }
 
@@ -65,7 +65,7 @@ async fn an_unknown_outcome_that_is_not_there_is_appended_again() {
     let (store, running) = tampered(&home).await;
     store.fail_append(StoreError::OutcomeUnknown { source: "injected".into() });
     let integrated = running.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((integrated.index, integrated.fresh), (0, true));
+    assert_eq!((integrated.index, integrated.fresh), (LeafIndex(0), true));
     home.verify(&integrated);
     running.stop().await;
 }
@@ -123,7 +123,7 @@ async fn a_commit_that_is_not_replicated_is_not_answered() {
 }
 
 #[tokio::test]
-async fn what_was_read_back_is_not_signed_before_a_commit_vouches_for_it() {
+async fn what_was_read_back_is_not_signed_before_a_commit_covers_it() {
     let home = Home::new();
     let (store, running) = faulty(&home).await;
     running.fill(3).await;
@@ -132,10 +132,13 @@ async fn what_was_read_back_is_not_signed_before_a_commit_vouches_for_it() {
     store.fail_append(Fault::Unreplicated);
     let unknown = running.log.submit(entry(b"x")).await;
     assert!(matches!(unknown, Err(SubmitError::OutcomeUnknown)), "{unknown:?}");
-    assert_eq!(running.log.checkpoint().head.size, 3);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(3));
     // Duplicates alone: their append covers it.
     let again = running.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((again.index, again.fresh, again.checkpoint.head.size), (3, false, 4));
+    assert_eq!(
+        (again.index, again.fresh, again.checkpoint.head.size),
+        (LeafIndex(3), false, TreeSize(4))
+    );
     home.verify(&again);
     running.stop().await;
 }
@@ -154,12 +157,12 @@ async fn an_unreplicated_entry_that_is_visible_is_not_signed_at_a_start() {
     let refused = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.err().unwrap();
     assert!(matches!(refused, StartError::Store(StoreError::Unreplicated)), "{refused}");
     let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
-    assert_eq!(running.log.checkpoint().head.size, 4);
-    // A frozen log takes no append, and has to be vouched for all the same.
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(4));
+    // A frozen log takes no append, and has to be made certain all the same.
     running.store.freeze(running.log.record().id).await.unwrap();
     running.stop().await;
     let running = home.start().await;
-    assert_eq!(running.log.checkpoint().head.size, 4);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(4));
     running.stop().await;
 }
 
@@ -189,7 +192,7 @@ async fn every_sequence_of_three_faults_ends_in_one_signed_history() {
         }
     }
     let newest = running.log.checkpoint().head;
-    assert_eq!(newest.size, 64);
+    assert_eq!(newest.size, TreeSize(64));
     for old in heads {
         let proof = running.log.consistency_path(old.size, newest.size).await.unwrap();
         verify_consistency(&old, &newest, &proof).unwrap();
@@ -216,7 +219,7 @@ async fn stops_under(lie: Lie) -> Arc<StopReason> {
     assert!(matches!(log.submit(entry(b"later")).await, Err(SubmitError::Stopped(_))));
     assert!(log.ready().is_err());
     assert_eq!(log.checkpoint(), before);
-    assert_eq!(log.entries(0, 5).await.unwrap().len(), 5);
+    assert_eq!(log.entries(LeafIndex(0)..LeafIndex(5)).await.unwrap().len(), 5);
     running.stop().await;
     reason.unwrap()
 }
@@ -224,25 +227,28 @@ async fn stops_under(lie: Lie) -> Arc<StopReason> {
 #[tokio::test]
 async fn a_flipped_bit_in_a_committed_body_stops_the_log() {
     let reason = stops_under(Lie::Body(5)).await;
-    assert!(matches!(*reason, StopReason::LeafMismatch { index: 5, .. }), "{reason}");
+    assert!(matches!(*reason, StopReason::LeafMismatch { index: LeafIndex(5), .. }), "{reason}");
 }
 
 #[tokio::test]
 async fn a_body_that_was_exchanged_with_its_leaf_hash_stops_the_log() {
     let reason = stops_under(Lie::BodyAndLeafHash(5)).await;
-    assert!(matches!(*reason, StopReason::LeafMismatch { index: 5, .. }), "{reason}");
+    assert!(matches!(*reason, StopReason::LeafMismatch { index: LeafIndex(5), .. }), "{reason}");
 }
 
 #[tokio::test]
 async fn a_flipped_bit_in_a_leaf_hash_stops_the_log() {
     let reason = stops_under(Lie::LeafHash(5)).await;
-    assert!(matches!(*reason, StopReason::LeafMismatch { index: 5, .. }), "{reason}");
+    assert!(matches!(*reason, StopReason::LeafMismatch { index: LeafIndex(5), .. }), "{reason}");
 }
 
 #[tokio::test]
 async fn a_missing_row_stops_the_log() {
     let reason = stops_under(Lie::Missing(5)).await;
-    assert!(matches!(*reason, StopReason::RowMissing { expected: 5, found: 6 }), "{reason}");
+    assert!(
+        matches!(*reason, StopReason::RowMissing { expected: LeafIndex(5), found: LeafIndex(6) }),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -261,10 +267,10 @@ async fn a_database_that_goes_back_while_running_stops_the_log() {
     let home = Home::new();
     let (store, running) = tampered(&home).await;
     running.fill(5).await;
-    store.fail_append(StoreError::Rollback { stored: 3, expected: 5 });
+    store.fail_append(StoreError::Rollback { stored: TreeSize(3), expected: TreeSize(5) });
     let stopped = running.log.submit(entry(b"x")).await;
     let Err(SubmitError::Stopped(reason)) = stopped else { panic!("{stopped:?}") };
-    assert!(matches!(*reason, StopReason::Rollback { expected: 5, found: 3 }));
+    assert!(matches!(*reason, StopReason::Rollback { expected: TreeSize(5), found: TreeSize(3) }));
     running.stop().await;
 }
 
@@ -284,9 +290,12 @@ async fn a_damaged_tile_gives_no_proof() {
     let (store, running) = tampered(&home).await;
     running.fill(300).await;
     store.tell(Some(Lie::StoredHash(0, 3)));
-    let neighbour = running.log.entries(2, 3).await.unwrap();
+    let neighbour = running.log.entries(LeafIndex(2)..LeafIndex(3)).await.unwrap();
     let refused = running.log.submit(entry(&neighbour[0].body)).await;
-    assert!(matches!(refused, Err(SubmitError::ProofInvalid { index: 2 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SubmitError::ProofInvalid { index: LeafIndex(2) })),
+        "{refused:?}"
+    );
     running.stop().await;
 }
 
@@ -306,9 +315,9 @@ async fn entries_committed_without_a_signature_are_covered_by_the_next_one() {
     signer.fail(3);
     let unsigned = running.log.submit(entry(b"x")).await;
     assert!(matches!(unsigned, Err(SubmitError::Signing(_))), "{unsigned:?}");
-    assert_eq!(running.log.checkpoint().head.size, 0);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
     let again = running.log.submit(entry(b"x")).await.unwrap();
-    assert_eq!((again.index, again.fresh), (0, false));
+    assert_eq!((again.index, again.fresh), (LeafIndex(0), false));
     home.verify(&again);
     running.stop().await;
 }

@@ -4,6 +4,7 @@ use engine::{Finding, Leaves, fsck};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use store::{Batch, LogStore};
 use testlog::{Home, Lie, NOW, Running, Tampering, body, damage, entry};
+use tlog::{LeafIndex, TreeSize};
 
 /// A log of that size, closed and opened again behind a lie.
 async fn findings(size: u64, lie: Option<Lie>) -> Vec<Finding> {
@@ -44,14 +45,16 @@ async fn counts_what_it_compared() {
 #[tokio::test]
 async fn finds_a_flipped_bit_in_a_body() {
     let found = findings(300, Some(Lie::Body(7))).await;
-    assert!(matches!(found[0], Finding::LeafHash { index: 7, .. }), "{found:?}");
+    assert!(matches!(found[0], Finding::LeafHash { index: LeafIndex(7), .. }), "{found:?}");
     assert!(found.iter().any(|finding| matches!(finding, Finding::Edge { .. })));
 }
 
 #[tokio::test]
 async fn finds_an_exchanged_body() {
     let found = findings(300, Some(Lie::BodyAndLeafHash(7))).await;
-    assert!(found.iter().any(|finding| matches!(finding, Finding::Identity { index: 7 })));
+    assert!(
+        found.iter().any(|finding| matches!(finding, Finding::DedupHash { index: LeafIndex(7) }))
+    );
     let stored =
         |finding: &Finding| matches!(finding, Finding::StoredHash { level: 0, index: 7, .. });
     assert!(found.iter().any(stored), "{found:?}");
@@ -61,16 +64,19 @@ async fn finds_an_exchanged_body() {
 async fn finds_a_missing_row() {
     assert_eq!(
         findings(300, Some(Lie::Missing(280))).await,
-        [Finding::EntryMissing { index: 280 }]
+        [Finding::EntryMissing { index: LeafIndex(280) }]
     );
 }
 
 #[tokio::test]
 async fn finds_a_wrong_time_and_a_wrong_identity() {
     let found = findings(10, Some(Lie::Time(4))).await;
-    assert_eq!(found, [Finding::Time { index: 4 }]);
-    let found = findings(10, Some(Lie::Identity(4))).await;
-    assert!(found.iter().all(|finding| *finding == Finding::Identity { index: 4 }), "{found:?}");
+    assert_eq!(found, [Finding::Time { index: LeafIndex(4) }]);
+    let found = findings(10, Some(Lie::DedupHash(4))).await;
+    assert!(
+        found.iter().all(|finding| *finding == Finding::DedupHash { index: LeafIndex(4) }),
+        "{found:?}"
+    );
     assert!(!found.is_empty());
 }
 
@@ -88,13 +94,13 @@ async fn finds_a_wrong_stored_hash_on_each_level() {
 #[tokio::test]
 async fn finds_a_wrong_tree_head() {
     let found = findings(3, Some(Lie::TreeHead(3))).await;
-    assert!(matches!(found[..], [Finding::TreeHead { size: 3, .. }]), "{found:?}");
+    assert!(matches!(found[..], [Finding::TreeHead { size: TreeSize(3), .. }]), "{found:?}");
 }
 
 #[tokio::test]
 async fn finds_a_wrong_state() {
     let found = findings(300, Some(Lie::Edge)).await;
-    assert!(matches!(found[..], [Finding::Edge { size: 300, .. }]), "{found:?}");
+    assert!(matches!(found[..], [Finding::Edge { size: TreeSize(300), .. }]), "{found:?}");
 }
 
 /// Stops the log, changes its file behind the back of all triggers, and gives the first finding or the failure.
@@ -152,7 +158,7 @@ async fn finds_a_state_that_went_back_behind_its_entries() {
         statement.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
     let back = format!("UPDATE log_state SET size = 4, root = x'{root}', edge = x'{edge}'");
     running.fill(4).await;
-    assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), 8);
+    assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), TreeSize(8));
     let said = damaged(&home, running, &back).await;
     assert_eq!(said, "entry 4 is beyond the end that the log's state gives");
 }
@@ -163,7 +169,7 @@ async fn finds_damage_in_a_tile_above_the_leaves() {
     let running = home.start().await;
     for batch in 0..8 {
         let entries = (batch * 8192..(batch + 1) * 8192).map(|n| entry(&body(n))).collect();
-        let batch = Batch { entries, now: NOW, minimum_size: 0 };
+        let batch = Batch { entries, now: moment::UnixSeconds(NOW), minimum_size: TreeSize(0) };
         running.store.append(running.log.record().id, &batch).await.unwrap();
     }
     let statement = "UPDATE tile SET hashes = zeroblob(8192) WHERE level = 1";

@@ -1,7 +1,8 @@
 //! Where entries go, and what is refused.
 
 use bytes::Bytes;
-use tlog::{Edge, MAX_ENTRY_LEN, TreeHead};
+use moment::UnixSeconds;
+use tlog::{Edge, LeafIndex, MAX_ENTRY_LEN, TreeHead, TreeSize};
 
 use super::{Database, Fixture, batch, entry, spec};
 use crate::{Batch, LogId, LogKind, LogSpec, MAX_BATCH_ENTRIES, StoreError};
@@ -9,10 +10,13 @@ use crate::{Batch, LogId, LogKind, LogSpec, MAX_BATCH_ENTRIES, StoreError};
 pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
     let Fixture { store, log } = Fixture::new(database).await;
     let state = store.state(log).await.unwrap();
-    assert_eq!((state.edge, state.last_time, state.frozen), (Edge::default(), 0, false));
-    let head = TreeHead { size: 0, root: tlog::empty_root() };
-    assert_eq!(store.tree_head(log, 0).await.unwrap(), Some(head));
-    assert_eq!(store.entries(log, 0, 10).await.unwrap(), []);
+    assert_eq!(
+        (state.edge, state.last_time, state.frozen),
+        (Edge::default(), UnixSeconds(0), false)
+    );
+    let head = TreeHead { size: TreeSize(0), root: tlog::empty_root() };
+    assert_eq!(store.tree_head(log, TreeSize(0)).await.unwrap(), Some(head));
+    assert_eq!(store.entries(log, LeafIndex(0)..LeafIndex(10)).await.unwrap(), []);
     assert_eq!(store.find(log, &[entry(0).dedup_hash]).await.unwrap(), [None]);
     assert_eq!(store.find(log, &[]).await.unwrap(), []);
     assert_eq!(store.find_leaf(log, &entry(0).leaf_hash).await.unwrap(), None);
@@ -21,11 +25,14 @@ pub async fn an_empty_log_has_the_empty_root(database: &dyn Database) {
 pub async fn gives_the_same_log_for_the_same_specification(database: &dyn Database) {
     let store = database.store().await;
     assert_eq!(store.logs().await.unwrap(), []);
-    let created = store.ensure_log(&spec("a"), 7).await.unwrap();
-    assert_eq!((&created.spec, created.frozen, created.created_at), (&spec("a"), false, 7));
+    let created = store.ensure_log(&spec("a"), UnixSeconds(7)).await.unwrap();
+    assert_eq!(
+        (&created.spec, created.frozen, created.created_at),
+        (&spec("a"), false, UnixSeconds(7))
+    );
     let moved = LogSpec { host: "elsewhere.example".to_owned(), ..spec("a") };
-    assert_eq!(store.ensure_log(&moved, 8).await.unwrap(), created);
-    let other = store.ensure_log(&spec("b"), 9).await.unwrap();
+    assert_eq!(store.ensure_log(&moved, UnixSeconds(8)).await.unwrap(), created);
+    let other = store.ensure_log(&spec("b"), UnixSeconds(9)).await.unwrap();
     assert_ne!(other.id, created.id);
     assert_eq!(store.logs().await.unwrap(), [created, other]);
 }
@@ -39,7 +46,7 @@ pub async fn refuses_another_log_of_the_same_name(database: &dyn Database) {
         ("public key", LogSpec { public_key_der: vec![0x30], ..spec("test") }),
     ];
     for (expected, spec) in differing {
-        let refused = store.ensure_log(&spec, 8).await;
+        let refused = store.ensure_log(&spec, UnixSeconds(8)).await;
         let Err(StoreError::SpecMismatch { name, field }) = refused else { panic!("{refused:?}") };
         assert_eq!((name.as_str(), field), ("test", expected));
     }
@@ -51,8 +58,10 @@ pub async fn places_entries_contiguously(database: &dyn Database) {
     for numbers in [0..1, 1..3, 3..10, 10..11] {
         let appended = fixture.append(numbers.clone()).await;
         let expected: Vec<_> = numbers.clone().map(|index| (index, 100, true)).collect();
-        let places =
-            appended.placements.iter().map(|place| (place.index, place.integrated_at, place.fresh));
+        let places = appended
+            .placements
+            .iter()
+            .map(|place| (place.index.0, place.integrated_at.0, place.fresh));
         assert_eq!(places.collect::<Vec<_>>(), expected);
         assert_eq!(appended.before, edge);
         for number in numbers.clone() {
@@ -74,10 +83,10 @@ pub async fn appends_nothing_for_an_empty_batch(database: &dyn Database) {
 
 pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn Database) {
     let fixture = Fixture::with(database, 3).await;
-    let later = Batch { now: 200, ..batch([1, 7, 8, 7, 2, 9, 8]) };
+    let later = Batch { now: UnixSeconds(200), ..batch([1, 7, 8, 7, 2, 9, 8]) };
     let appended = fixture.store.append(fixture.log, &later).await.unwrap();
     let places =
-        appended.placements.iter().map(|place| (place.index, place.integrated_at, place.fresh));
+        appended.placements.iter().map(|place| (place.index.0, place.integrated_at.0, place.fresh));
     let expected = [
         (1, 100, false),
         (3, 200, true),
@@ -91,7 +100,7 @@ pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn
 
     let again = fixture.append([7, 1, 9]).await;
     assert_eq!(again.before, again.after);
-    assert_eq!(again.placements.iter().map(|place| place.index).collect::<Vec<_>>(), [3, 1, 5]);
+    assert_eq!(again.placements.iter().map(|place| place.index.0).collect::<Vec<_>>(), [3, 1, 5]);
     assert_eq!(fixture.check().await.len(), 6);
     // Wider than any one statement of an adapter, half of it known.
     let wide = fixture.append(0..700).await;
@@ -103,10 +112,13 @@ pub async fn time_never_goes_down_when_the_clock_jumps_back(database: &dyn Datab
     let fixture = Fixture::new(database).await;
     let clocks = [(1000, 1000), (400, 1000), (0, 1000), (1001, 1001), (1000, 1001)];
     for (number, (now, expected)) in (0..).zip(clocks) {
-        let appended =
-            fixture.store.append(fixture.log, &Batch { now, ..batch([number]) }).await.unwrap();
-        assert_eq!(appended.placements.first().unwrap().integrated_at, expected);
-        assert_eq!(fixture.store.state(fixture.log).await.unwrap().last_time, expected);
+        let appended = fixture
+            .store
+            .append(fixture.log, &Batch { now: UnixSeconds(now), ..batch([number]) })
+            .await
+            .unwrap();
+        assert_eq!(appended.placements.first().unwrap().integrated_at.0, expected);
+        assert_eq!(fixture.store.state(fixture.log).await.unwrap().last_time.0, expected);
     }
     fixture.check().await;
 }
@@ -127,7 +139,7 @@ pub async fn refuses_a_batch_beyond_the_limit(database: &dyn Database) {
     let limit = MAX_BATCH_ENTRIES as u64;
     let refused = fixture.store.append(fixture.log, &batch(0..=limit)).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
-    assert_eq!(fixture.append(0..limit).await.after.size(), limit);
+    assert_eq!(fixture.append(0..limit).await.after.size(), TreeSize(limit));
 }
 
 pub async fn refuses_a_log_that_does_not_exist(database: &dyn Database) {
@@ -137,16 +149,19 @@ pub async fn refuses_a_log_that_does_not_exist(database: &dyn Database) {
     assert!(matches!(refused, Err(StoreError::UnknownLog { .. })), "{refused:?}");
     assert!(matches!(store.state(other).await, Err(StoreError::UnknownLog { .. })));
     assert!(matches!(store.freeze(other).await, Err(StoreError::UnknownLog { .. })));
-    assert_eq!(store.tree_head(other, 0).await.unwrap(), None);
+    assert_eq!(store.tree_head(other, TreeSize(0)).await.unwrap(), None);
 }
 
 pub async fn keeps_logs_apart(database: &dyn Database) {
     let first = Fixture::with(database, 300).await;
-    let log = first.store.ensure_log(&spec("second"), 7).await.unwrap().id;
+    let log = first.store.ensure_log(&spec("second"), UnixSeconds(7)).await.unwrap().id;
     let second = Fixture { store: first.store.clone(), log };
     let appended = second.append(298..310).await;
     assert!(appended.placements.iter().all(|place| place.fresh));
     assert_eq!(second.store.find_leaf(log, &entry(0).leaf_hash).await.unwrap(), None);
-    assert_eq!(second.store.find_leaf(log, &entry(299).leaf_hash).await.unwrap(), Some(1));
+    assert_eq!(
+        second.store.find_leaf(log, &entry(299).leaf_hash).await.unwrap(),
+        Some(LeafIndex(1))
+    );
     assert_eq!((first.check().await.len(), second.check().await.len()), (300, 12));
 }

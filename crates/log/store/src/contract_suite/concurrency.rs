@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use tlog::{LeafIndex, TreeSize};
 
 use super::{Database, Fixture, batch};
 use crate::{Appended, Batch, LogId, LogStore, StoreError};
@@ -19,7 +20,7 @@ pub async fn appenders_at_once_make_one_log(database: &dyn Database) {
                 let first = appender * 1000 + round * 30;
                 let appended = persist(&*store, log, &batch(first..first + 30)).await;
                 assert!(appended.placements.iter().all(|place| place.fresh));
-                assert_eq!(appended.after.size(), appended.before.size() + 30);
+                assert_eq!(appended.after.size().0, appended.before.size().0 + 30);
             }
         }));
     }
@@ -43,7 +44,7 @@ pub async fn duplicates_submitted_at_once_enter_once(database: &dyn Database) {
             for round in 0..20 {
                 let appended = persist(&*store, log, &batch(round * 10..round * 10 + 15)).await;
                 places.extend(
-                    appended.placements.iter().map(|place| (place.index, place.integrated_at)),
+                    appended.placements.iter().map(|place| (place.index.0, place.integrated_at.0)),
                 );
             }
             places
@@ -85,10 +86,13 @@ pub async fn readers_see_whole_batches(database: &dyn Database) {
     while !writer.is_finished() {
         let size = fixture.size().await;
         assert_eq!(size % 50, 0);
-        let entries =
-            fixture.store.entries(log, size.saturating_sub(50), size + 1000).await.unwrap();
+        let entries = fixture
+            .store
+            .entries(log, LeafIndex(size.saturating_sub(50))..LeafIndex(size + 1000))
+            .await
+            .unwrap();
         assert_eq!(entries.len() % 50, 0);
-        assert!(fixture.store.tree_head(log, size).await.unwrap().is_some());
+        assert!(fixture.store.tree_head(log, TreeSize(size)).await.unwrap().is_some());
     }
     writer.await.unwrap();
     assert_eq!(fixture.check().await.len(), 1500);

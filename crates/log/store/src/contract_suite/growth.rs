@@ -1,6 +1,6 @@
 //! Trees, tiles and proofs at the sizes where something changes.
 
-use tlog::{Hash, HashRange, ProofPlan, TreeHead};
+use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TreeHead, TreeSize};
 
 use super::{Database, Fixture, entry};
 use crate::MAX_BATCH_ENTRIES;
@@ -12,8 +12,8 @@ pub async fn grows_across_tile_boundaries(database: &dyn Database) {
         fixture.append(size..next).await;
         size = next;
         let leaves: Vec<_> = (0..size).map(|number| entry(number).leaf_hash).collect();
-        let head = TreeHead { size, root: tlog::root_of(&leaves) };
-        assert_eq!(fixture.store.tree_head(fixture.log, size).await.unwrap(), Some(head));
+        let head = TreeHead { size: TreeSize(size), root: tlog::root_of(&leaves) };
+        assert_eq!(fixture.store.tree_head(fixture.log, TreeSize(size)).await.unwrap(), Some(head));
         for (start, end) in
             [(0, size), (size - 1, size), (size / 2, size), (size - size % 256, size)]
         {
@@ -35,7 +35,7 @@ pub async fn proofs_from_stored_hashes_verify(database: &dyn Database) {
         size = next;
     }
     for (position, head) in heads.iter().enumerate() {
-        for index in [0, head.size / 3, head.size / 2, head.size - 1] {
+        for index in [0, head.size.0 / 3, head.size.0 / 2, head.size.0 - 1] {
             check_inclusion(&fixture, index, head).await;
         }
         for old in heads.get(..=position).unwrap_or_default() {
@@ -76,17 +76,20 @@ pub async fn fills_a_tile_of_the_second_level(database: &dyn Database) {
     {
         check_hashes(&fixture, &leaves, HashRange { level, start, end }).await;
     }
-    let head = TreeHead { size, root: tlog::root_of(&leaves) };
+    let head = TreeHead { size: TreeSize(size), root: tlog::root_of(&leaves) };
     assert_eq!(fixture.store.state(fixture.log).await.unwrap().edge.head(), head);
     for seed in 0..12 {
         check_inclusion(&fixture, random(seed) % size, &head).await;
         let old = 1 + random(seed + 100) % size;
-        let before = TreeHead { size: old, root: proof(&fixture, ProofPlan::root(old)).await[0] };
+        let before = TreeHead {
+            size: TreeSize(old),
+            root: proof(&fixture, ProofPlan::root(TreeSize(old))).await[0],
+        };
         check_consistency(&fixture, &before, &head).await;
     }
 }
 
-async fn check_hashes(fixture: &Fixture, leaves: &[Hash], range: HashRange) {
+async fn check_hashes(fixture: &Fixture, leaves: &[LeafHash], range: HashRange) {
     let hashes = fixture.store.hashes(fixture.log, range).await.unwrap();
     let width = 256_usize.pow(u32::from(range.level));
     let (start, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
@@ -96,8 +99,8 @@ async fn check_hashes(fixture: &Fixture, leaves: &[Hash], range: HashRange) {
 }
 
 async fn check_inclusion(fixture: &Fixture, index: u64, head: &TreeHead) {
-    let path = proof(fixture, ProofPlan::inclusion(index, head.size).unwrap()).await;
-    tlog::verify_inclusion(&entry(index).leaf_hash, index, &path, head).unwrap();
+    let path = proof(fixture, ProofPlan::inclusion(LeafIndex(index), head.size).unwrap()).await;
+    tlog::verify_inclusion(&entry(index).leaf_hash, LeafIndex(index), &path, head).unwrap();
 }
 
 async fn check_consistency(fixture: &Fixture, old: &TreeHead, new: &TreeHead) {
@@ -105,7 +108,7 @@ async fn check_consistency(fixture: &Fixture, old: &TreeHead, new: &TreeHead) {
     tlog::verify_consistency(old, new, &path).unwrap();
 }
 
-async fn proof(fixture: &Fixture, plan: ProofPlan) -> Vec<Hash> {
+async fn proof(fixture: &Fixture, plan: ProofPlan) -> Vec<NodeHash> {
     let mut hashes = Vec::new();
     for range in plan.ranges() {
         hashes.push(fixture.store.hashes(fixture.log, *range).await.unwrap());

@@ -2,9 +2,11 @@
 
 use super::{Database, Fixture, batch, entry, spec};
 use crate::{Batch, Fault, FaultyStore, IndexKey, LogStore, SignedCheckpoint, StoreError};
+use moment::UnixSeconds;
+use tlog::{LeafIndex, TreeSize};
 
 fn checkpoint(size: u64, note: &str) -> SignedCheckpoint<'_> {
-    SignedCheckpoint { size, note, signed_at_s: 100 }
+    SignedCheckpoint { size: TreeSize(size), note, signed_at: UnixSeconds(100) }
 }
 
 pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Database) {
@@ -16,18 +18,24 @@ pub async fn a_frozen_log_takes_nothing_and_stays_readable(database: &dyn Databa
         assert!(matches!(refused, Err(StoreError::Frozen)), "{refused:?}");
     }
     assert!(fixture.store.state(fixture.log).await.unwrap().frozen);
-    assert!(fixture.store.ensure_log(&spec("test"), 9).await.unwrap().frozen);
+    assert!(fixture.store.ensure_log(&spec("test"), UnixSeconds(9)).await.unwrap().frozen);
     assert_eq!(fixture.check().await.len(), 3);
     assert!(database.execute("UPDATE log_state SET frozen = (1 = 0)").await.is_err());
 }
 
 pub async fn refuses_a_database_that_went_back(database: &dyn Database) {
     let fixture = Fixture::with(database, 5).await;
-    let seen = |minimum_size| Batch { minimum_size, ..batch([7]) };
+    let seen = |size| Batch { minimum_size: TreeSize(size), ..batch([7]) };
     let refused = fixture.store.append(fixture.log, &seen(6)).await;
-    assert!(matches!(refused, Err(StoreError::Rollback { stored: 5, expected: 6 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Rollback { stored: TreeSize(5), expected: TreeSize(6) })),
+        "{refused:?}"
+    );
     assert_eq!(fixture.check().await.len(), 5);
-    assert_eq!(fixture.store.append(fixture.log, &seen(5)).await.unwrap().after.size(), 6);
+    assert_eq!(
+        fixture.store.append(fixture.log, &seen(5)).await.unwrap().after.size(),
+        TreeSize(6)
+    );
 }
 
 pub async fn refuses_a_state_that_its_tree_head_contradicts(database: &dyn Database) {
@@ -52,7 +60,7 @@ pub async fn refuses_to_write_over_a_row_that_no_append_made(database: &dyn Data
     let refused = fixture.store.append(fixture.log, &batch(300..310)).await;
     assert!(matches!(refused, Err(StoreError::Conflict)), "{refused:?}");
     assert_eq!(fixture.size().await, 200);
-    assert_eq!(fixture.append(300..305).await.after.size(), 205);
+    assert_eq!(fixture.append(300..305).await.after.size(), TreeSize(205));
 }
 
 pub async fn nothing_written_can_be_changed_or_deleted(database: &dyn Database) {
@@ -139,10 +147,10 @@ pub async fn a_failed_append_leaves_nothing_and_a_lost_answer_leaves_all(databas
     assert!(matches!(lost, Err(StoreError::OutcomeUnknown { .. })), "{lost:?}");
     assert_eq!(fixture.check().await.len(), 4);
     let known = faulty.find(fixture.log, &[entry(3).dedup_hash]).await.unwrap();
-    assert_eq!(known.first().unwrap().unwrap().index, 3);
+    assert_eq!(known.first().unwrap().unwrap().index, LeafIndex(3));
     let retried = faulty.append(fixture.log, &batch([3])).await.unwrap();
     assert_eq!(
-        retried.placements.iter().map(|place| (place.index, place.fresh)).collect::<Vec<_>>(),
+        retried.placements.iter().map(|place| (place.index.0, place.fresh)).collect::<Vec<_>>(),
         [(3, false)]
     );
 }
@@ -155,5 +163,5 @@ pub async fn a_closed_store_is_unavailable(database: &dyn Database) {
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
     assert!(matches!(store.state(log).await, Err(StoreError::Unavailable { .. })));
     let again = database.store().await;
-    assert_eq!(again.state(log).await.unwrap().edge.size(), 3);
+    assert_eq!(again.state(log).await.unwrap().edge.size(), TreeSize(3));
 }

@@ -24,7 +24,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tlog::{Edge, Hash};
+use moment::UnixSeconds;
+use tlog::{Edge, LeafHash, TreeSize};
 
 use crate::{Batch, LogId, LogKind, LogSpec, LogStore, NewEntry};
 
@@ -120,7 +121,7 @@ struct Fixture {
 impl Fixture {
     async fn new(database: &dyn Database) -> Self {
         let store = database.store().await;
-        let log = store.ensure_log(&spec("test"), 7).await.unwrap().id;
+        let log = store.ensure_log(&spec("test"), UnixSeconds(7)).await.unwrap().id;
         Self { store, log }
     }
 
@@ -136,21 +137,24 @@ impl Fixture {
     }
 
     async fn size(&self) -> u64 {
-        self.store.state(self.log).await.unwrap().edge.size()
+        self.store.state(self.log).await.unwrap().edge.size().0
     }
 
     /// Reads all entries and checks everything the log says of itself against them.
-    async fn check(&self) -> Vec<Hash> {
+    async fn check(&self) -> Vec<LeafHash> {
         let state = self.store.state(self.log).await.unwrap();
         let mut edge = Edge::default();
         let mut leaves = Vec::new();
-        let mut last_time = 0;
+        let mut last_time = UnixSeconds(0);
         while edge.size() < state.edge.size() {
-            let entries =
-                self.store.entries(self.log, edge.size(), state.edge.size()).await.unwrap();
+            let entries = self
+                .store
+                .entries(self.log, edge.size().end()..state.edge.size().end())
+                .await
+                .unwrap();
             assert!(!entries.is_empty(), "entries end at {} of {}", edge.size(), state.edge.size());
             for entry in entries {
-                assert_eq!(entry.index, edge.size());
+                assert_eq!(entry.index, edge.size().end());
                 assert_eq!(entry.leaf_hash, tlog::leaf_hash(&entry.body));
                 assert!(entry.integrated_at >= last_time);
                 last_time = entry.integrated_at;
@@ -177,7 +181,11 @@ fn spec(name: &str) -> LogSpec {
 }
 
 fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
-    Batch { entries: numbers.into_iter().map(entry).collect(), now: 100, minimum_size: 0 }
+    Batch {
+        entries: numbers.into_iter().map(entry).collect(),
+        now: UnixSeconds(100),
+        minimum_size: TreeSize(0),
+    }
 }
 
 /// Entry of that number, the same each time.

@@ -1,7 +1,8 @@
 //! What comes back.
 
 use bytes::Bytes;
-use tlog::{HashRange, MAX_ENTRY_LEN};
+use moment::UnixSeconds;
+use tlog::{HashRange, LeafIndex, MAX_ENTRY_LEN, TreeSize};
 
 use super::{Database, Fixture, batch, entry};
 use crate::{
@@ -27,11 +28,11 @@ pub async fn reads_back_what_was_appended(database: &dyn Database) {
         });
     }
     fixture.store.append(fixture.log, &batch).await.unwrap();
-    let read = fixture.store.entries(fixture.log, 0, 4).await.unwrap();
+    let read = fixture.store.entries(fixture.log, LeafIndex(0)..LeafIndex(4)).await.unwrap();
     assert_eq!(read.len(), 4);
     for ((index, stored), new) in (0..).zip(read).zip(batch.entries) {
         assert_eq!(
-            (stored.index, stored.integrated_at, stored.kind.as_str()),
+            (stored.index.0, stored.integrated_at.0, stored.kind.as_str()),
             (index, 100, "a kind")
         );
         assert_eq!((stored.leaf_hash, stored.dedup_hash), (new.leaf_hash, new.dedup_hash));
@@ -58,9 +59,10 @@ pub async fn reads_no_more_entries_than_there_are_or_than_allowed(database: &dyn
         (1000, 5000, 100),
     ];
     for (start, end, expected) in cases {
-        let entries = fixture.store.entries(fixture.log, start, end).await.unwrap();
+        let entries =
+            fixture.store.entries(fixture.log, LeafIndex(start)..LeafIndex(end)).await.unwrap();
         assert_eq!(entries.len() as u64, expected, "{start}..{end}");
-        assert!((start..).zip(&entries).all(|(index, entry)| entry.index == index));
+        assert!((start..).zip(&entries).all(|(index, entry)| entry.index.0 == index));
     }
 }
 
@@ -71,7 +73,11 @@ pub async fn finds_entries_in_the_order_asked(database: &dyn Database) {
     let found = store.find(log, &dedup_hashes).await.unwrap();
     assert_eq!(found.len(), numbers.len());
     for (number, found) in numbers.into_iter().zip(found) {
-        let there = Found { index: number, leaf_hash: entry(number).leaf_hash, integrated_at: 100 };
+        let there = Found {
+            index: LeafIndex(number),
+            leaf_hash: entry(number).leaf_hash,
+            integrated_at: UnixSeconds(100),
+        };
         assert_eq!(found, (number < 400).then_some(there));
     }
     let refused = store.find(log, &vec![DedupHash([0; 32]); MAX_BATCH_ENTRIES + 1]).await;
@@ -90,13 +96,17 @@ pub async fn finds_leaves_that_are_not_their_dedup_hash(database: &dyn Database)
     store.append(log, &batch).await.unwrap();
     for number in 0..6 {
         let index = store.find_leaf(log, &entry(number).leaf_hash).await.unwrap();
-        assert_eq!(index, Some(number));
+        assert_eq!(index, Some(LeafIndex(number)));
     }
-    assert_eq!(store.find_leaf(log, &tlog::Hash([1; 32])).await.unwrap(), None);
+    assert_eq!(store.find_leaf(log, &tlog::LeafHash([1; 32])).await.unwrap(), None);
     let found = store.find(log, &[DedupHash([2; 32])]).await.unwrap();
     assert_eq!(
         found,
-        [Some(Found { index: 4, leaf_hash: entry(4).leaf_hash, integrated_at: 100 })]
+        [Some(Found {
+            index: LeafIndex(4),
+            leaf_hash: entry(4).leaf_hash,
+            integrated_at: UnixSeconds(100)
+        })]
     );
 }
 
@@ -125,7 +135,7 @@ pub async fn gives_heads_only_of_sizes_at_which_an_append_ended(database: &dyn D
     let three = fixture.store.state(fixture.log).await.unwrap().edge.head();
     let five = fixture.append(3..5).await.after.head();
     for (size, expected) in [(3, Some(three)), (4, None), (5, Some(five)), (6, None)] {
-        assert_eq!(fixture.store.tree_head(fixture.log, size).await.unwrap(), expected);
+        assert_eq!(fixture.store.tree_head(fixture.log, TreeSize(size)).await.unwrap(), expected);
     }
 }
 

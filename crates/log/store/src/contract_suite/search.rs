@@ -1,6 +1,8 @@
 //! What is found by words.
 
+use moment::UnixSeconds;
 use std::sync::Arc;
+use tlog::LeafIndex;
 
 use super::{Database, Fixture, batch, entry, spec};
 use crate::{IndexKey, LogId, LogStore, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
@@ -15,6 +17,18 @@ fn hash(word: &str) -> IndexKey {
 
 fn email(word: &str) -> IndexKey {
     key("email", word)
+}
+
+/// What [`LogStore::search`] finds, as numbers.
+async fn found(
+    store: &Arc<dyn LogStore>,
+    log: LogId,
+    keys: &[IndexKey],
+    match_all: bool,
+    limit: usize,
+) -> Vec<u64> {
+    let found = store.search(log, keys, match_all, limit).await.unwrap();
+    found.into_iter().map(|index| index.0).collect()
 }
 
 /// A log whose entry `n` has the keys of `keys_of(n)`.
@@ -51,7 +65,7 @@ pub async fn finds_entries_by_a_word_the_newest_first(database: &dyn Database) {
         (vec![hash("\0"), hash("03")], vec![33, 23, 13, 3]),
         (vec![], vec![]),
     ] {
-        let found = store.search(log, &keys, false, 100).await.unwrap();
+        let found = found(&store, log, &keys, false, 100).await;
         assert_eq!(found, expected, "{keys:?}");
     }
 }
@@ -59,7 +73,7 @@ pub async fn finds_entries_by_a_word_the_newest_first(database: &dyn Database) {
 pub async fn finds_what_was_written_in_another_case(database: &dyn Database) {
     let (store, log) = log_of(database, 3, |_| vec![email("Somebody@Example.com")]).await;
     for word in ["somebody@example.com", "SOMEBODY@example.COM"] {
-        assert_eq!(store.search(log, &[email(word)], false, 100).await.unwrap(), [2, 1, 0]);
+        assert_eq!(found(&store, log, &[email(word)], false, 100).await, [2, 1, 0]);
     }
 }
 
@@ -71,11 +85,11 @@ pub async fn takes_words_that_any_kind_may_have(database: &dyn Database) {
     })
     .await;
     let name = types.map(|kind| key(kind, "Name"));
-    assert_eq!(store.search(log, &name, false, 100).await.unwrap(), [8, 7, 6, 5, 4, 3, 2, 1, 0]);
-    assert_eq!(store.search(log, &name[..1], true, 100).await.unwrap(), [6, 3, 0]);
+    assert_eq!(found(&store, log, &name, false, 100).await, [8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    assert_eq!(found(&store, log, &name[..1], true, 100).await, [6, 3, 0]);
     let mut even = name.to_vec();
     even.push(hash("even"));
-    assert_eq!(store.search(log, &even, true, 100).await.unwrap(), [8, 6, 4, 2, 0]);
+    assert_eq!(found(&store, log, &even, true, 100).await, [8, 6, 4, 2, 0]);
 }
 
 pub async fn finds_entries_that_have_every_word(database: &dyn Database) {
@@ -90,13 +104,13 @@ pub async fn finds_entries_that_have_every_word(database: &dyn Database) {
     let of = |divisors: &[u64]| divisors.iter().map(|d| hash(&format!("by {d}"))).collect();
     for divisors in [vec![2], vec![2, 3], vec![3, 2, 5], vec![2, 3, 5, 7], vec![7]] {
         let keys: Vec<IndexKey> = of(&divisors);
-        let found = store.search(log, &keys, true, 1000).await.unwrap();
+        let found = found(&store, log, &keys, true, 1000).await;
         let expected: Vec<u64> =
             (0..300).rev().filter(|n| divisors.iter().all(|d| *d != 7 && n % d == 0)).collect();
         assert_eq!(found, expected, "{divisors:?}");
     }
     let unstorable = [hash("by 2"), hash("\0")];
-    assert_eq!(store.search(log, &unstorable, true, 1000).await.unwrap(), []);
+    assert_eq!(found(&store, log, &unstorable, true, 1000).await, []);
 }
 
 pub async fn leaps_over_what_a_rare_word_does_not_have(database: &dyn Database) {
@@ -116,9 +130,9 @@ pub async fn leaps_over_what_a_rare_word_does_not_have(database: &dyn Database) 
         (vec!["odd", "even"], vec![]),
     ] {
         let keys: Vec<IndexKey> = words.iter().map(|word| hash(word)).collect();
-        assert_eq!(store.search(log, &keys, true, 100).await.unwrap(), expected, "{words:?}");
+        assert_eq!(found(&store, log, &keys, true, 100).await, expected, "{words:?}");
     }
-    let all = store.search(log, &[hash("every"), hash("even")], true, 10_000).await.unwrap();
+    let all = found(&store, log, &[hash("every"), hash("even")], true, 10_000).await;
     assert_eq!(all, (0..8000).rev().step_by(2).map(|n| n - 1).collect::<Vec<u64>>());
 }
 
@@ -127,12 +141,12 @@ pub async fn gives_no_more_than_is_asked_for(database: &dyn Database) {
     for (keys, match_all) in
         [(vec![hash("x")], false), (vec![hash("x"), hash("0")], false), (vec![hash("x")], true)]
     {
-        assert_eq!(store.search(log, &keys, match_all, 3).await.unwrap(), [29, 28, 27]);
-        assert_eq!(store.search(log, &keys, match_all, 0).await.unwrap(), []);
-        assert_eq!(store.search(log, &keys, match_all, 30).await.unwrap().len(), 30);
+        assert_eq!(found(&store, log, &keys, match_all, 3).await, [29, 28, 27]);
+        assert_eq!(found(&store, log, &keys, match_all, 0).await, []);
+        assert_eq!(found(&store, log, &keys, match_all, 30).await.len(), 30);
     }
     let both = [hash("x"), hash("0")];
-    assert_eq!(store.search(log, &both, true, 3).await.unwrap(), [28, 26, 24]);
+    assert_eq!(found(&store, log, &both, true, 3).await, [28, 26, 24]);
 }
 
 pub async fn refuses_to_search_for_too_much(database: &dyn Database) {
@@ -142,26 +156,27 @@ pub async fn refuses_to_search_for_too_much(database: &dyn Database) {
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
     let refused = store.search(log, &keys[..1], false, MAX_SEARCH_RESULTS + 1).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
-    assert_eq!(store.search(log, &keys[1..], true, MAX_SEARCH_RESULTS).await.unwrap(), []);
+    assert_eq!(found(&store, log, &keys[1..], true, MAX_SEARCH_RESULTS).await, []);
 }
 
 pub async fn keeps_the_words_of_logs_apart(database: &dyn Database) {
     let (store, log) = log_of(database, 3, |_| vec![hash("x")]).await;
-    let other = store.ensure_log(&spec("other"), 7).await.unwrap().id;
-    assert_eq!(store.search(other, &[hash("x")], false, 10).await.unwrap(), []);
-    assert_eq!(store.search(log, &[hash("x")], false, 10).await.unwrap(), [2, 1, 0]);
+    let other = store.ensure_log(&spec("other"), UnixSeconds(7)).await.unwrap().id;
+    assert_eq!(found(&store, other, &[hash("x")], false, 10).await, []);
+    assert_eq!(found(&store, log, &[hash("x")], false, 10).await, [2, 1, 0]);
 }
 
 pub async fn gives_leaf_hashes_in_the_order_asked(database: &dyn Database) {
     let Fixture { store, log } = Fixture::with(database, 400).await;
-    let indexes: Vec<u64> = (0..400).map(|n| (n * 7) % 400).chain([3, 3, 399]).collect();
-    let expected: Vec<_> = indexes.iter().map(|n| entry(*n).leaf_hash).collect();
+    let indexes = (0..400).map(|n| (n * 7) % 400).chain([3, 3, 399]);
+    let indexes: Vec<LeafIndex> = indexes.map(LeafIndex).collect();
+    let expected: Vec<_> = indexes.iter().map(|n| entry(n.0).leaf_hash).collect();
     assert_eq!(store.leaf_hashes(log, &indexes).await.unwrap(), expected);
     assert_eq!(store.leaf_hashes(log, &[]).await.unwrap(), []);
     for missing in [400, u64::MAX] {
-        let refused = store.leaf_hashes(log, &[5, missing]).await;
+        let refused = store.leaf_hashes(log, &[LeafIndex(5), LeafIndex(missing)]).await;
         assert!(matches!(refused, Err(StoreError::OutOfRange { .. })), "{refused:?}");
     }
-    let refused = store.leaf_hashes(log, &vec![0; MAX_SEARCH_RESULTS + 1]).await;
+    let refused = store.leaf_hashes(log, &vec![LeafIndex(0); MAX_SEARCH_RESULTS + 1]).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
 }

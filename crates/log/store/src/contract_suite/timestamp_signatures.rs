@@ -7,14 +7,18 @@ use crate::{
     EntryRefused, Fault, FaultyStore, LogStore, MAX_BATCH_ENTRIES, MAX_TIMESTAMP_SIGNATURE_LEN,
     StoreError, TimestampSignature,
 };
+use tlog::LeafIndex;
 
 fn signed(index: u64, text: &str) -> TimestampSignature {
-    TimestampSignature { index, signature: Bytes::from(format!("{text} {index}")) }
+    TimestampSignature {
+        index: LeafIndex(index),
+        signature: Bytes::from(format!("{text} {index}")),
+    }
 }
 
 impl Fixture {
     async fn timestamp_signatures(&self) -> Vec<String> {
-        let entries = self.store.entries(self.log, 0, 1000).await.unwrap();
+        let entries = self.store.entries(self.log, LeafIndex(0)..LeafIndex(1000)).await.unwrap();
         entries
             .iter()
             .map(|entry| String::from_utf8(entry.timestamp_signature.to_vec()).unwrap())
@@ -36,7 +40,7 @@ pub async fn keeps_timestamp_signatures_made_after_the_append(database: &dyn Dat
         .store
         .put_timestamp_signatures(
             fixture.log,
-            &[TimestampSignature { index: 0, signature: Bytes::new() }],
+            &[TimestampSignature { index: LeafIndex(0), signature: Bytes::new() }],
         )
         .await
         .unwrap();
@@ -46,7 +50,7 @@ pub async fn keeps_timestamp_signatures_made_after_the_append(database: &dyn Dat
         .store
         .put_timestamp_signatures(
             fixture.log,
-            &[TimestampSignature { index: 0, signature: longest }],
+            &[TimestampSignature { index: LeafIndex(0), signature: longest }],
         )
         .await
         .unwrap();
@@ -78,7 +82,7 @@ pub async fn keeps_nothing_of_a_group_that_it_cannot_keep(database: &dyn Databas
         assert!(matches!(refused, Err(StoreError::OutOfRange { .. })), "{refused:?}");
     }
     let refused = put(TimestampSignature {
-        index: 1,
+        index: LeafIndex(1),
         signature: vec![0; MAX_TIMESTAMP_SIGNATURE_LEN + 1].into(),
     })
     .await;

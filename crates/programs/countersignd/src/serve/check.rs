@@ -34,7 +34,7 @@ pub(crate) async fn check(
     }
     let mut sound = true;
     for authority in issuing() {
-        sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
+        sound &= issuers::check(&deployment, authority, online, SystemClock.now().0).await?;
     }
     if only_issuers {
         return Ok(exit_code(sound));
@@ -82,7 +82,7 @@ pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
         return Ok(format!("{certificates} certificates, {state}"));
     }
     chain.check_key(authority.key.load()?.public_key())?;
-    let now = SystemClock.now();
+    let now = SystemClock.now().0;
     if state.signs() && !(chain.not_before()..=chain.not_after()).contains(&now) {
         bail!("the chain is not valid now");
     }
@@ -98,7 +98,7 @@ pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyho
     }
     let key = authority.key.load()?;
     checked.require_issuable(key.public_key(), authority.settings.intermediate_usage)?;
-    if state.signs() && !checked.validity().contains(SystemClock.now()) {
+    if state.signs() && !checked.validity().contains(SystemClock.now().0) {
         bail!("the chain is not valid now");
     }
     Ok(format!("{} certificates and their key", chain.len()))
@@ -167,7 +167,7 @@ pub(crate) fn repository_sound(
 ) -> anyhow::Result<String> {
     repository.root_key.load()?;
     repository.online_key.load()?;
-    let files = trust_files(deployment, repository, SystemClock.now())?;
+    let files = trust_files(deployment, repository, SystemClock.now().0)?;
     let root = repository.root_file();
     if !root.exists() {
         bail!("{}", not_made(&root));

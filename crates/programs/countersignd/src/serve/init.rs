@@ -1,6 +1,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use service::SystemClock;
 use store::StoreError;
 
@@ -23,7 +24,7 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
-    make::keys(&deployment, shared.clock.now(), &mut tell)?;
+    make::keys(&deployment, shared.clock.now().0, &mut tell)?;
     if secrets_only {
         make::database_password(&deployment, &mut tell)?;
         return Ok(ExitCode::SUCCESS);
@@ -40,7 +41,7 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
 
 async fn logs(
     deployment: &Deployment,
-    now: u64,
+    now: UnixSeconds,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     let store = match database::open(deployment).await? {

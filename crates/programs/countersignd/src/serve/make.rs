@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
 use crypto::LocalSigner;
+use moment::UnixSeconds;
 use store::{LogKind, LogRecord, LogStore};
 
 use super::lost::Published;
@@ -183,7 +184,7 @@ pub(crate) fn knows_logs(deployment: &Deployment) -> bool {
 pub(crate) async fn logs(
     deployment: &Deployment,
     store: &Arc<dyn LogStore>,
-    now: u64,
+    now: UnixSeconds,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     let known = store.logs().await?;
@@ -197,7 +198,7 @@ async fn one_log(
     log: &deployment::Log,
     store: &dyn LogStore,
     known: &[LogRecord],
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<Made> {
     let name = &log.service.name;
     let tree_id = if log.kind == LogKind::Rekor1 { rekor::tree_id(store, name).await? } else { 0 };

@@ -156,7 +156,7 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     Ok(served.with_check(Check { name: service.label.clone(), state: Arc::new(state) }))
 }
 
-/// The trust files, and the TUF repository that vouches for them.
+/// The trust files, and the TUF repository that signs them.
 #[derive(Clone)]
 pub(crate) struct OpenTrust {
     pub(crate) files: Arc<TrustFiles>,
@@ -182,7 +182,7 @@ pub(crate) async fn open_trust(
     deployment: &Deployment,
     of: &deployment::Repository,
 ) -> anyhow::Result<OpenTrust> {
-    let files = deployment::trust_files(deployment, of, shared.clock.now())?;
+    let files = deployment::trust_files(deployment, of, shared.clock.now().0)?;
     let parts = TufParts {
         directory: of.tuf_dir.clone(),
         root_signer: Arc::new(of.root_key.load()?),

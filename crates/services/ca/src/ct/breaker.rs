@@ -32,7 +32,7 @@ impl Breaker {
 
     /// Lets the caller try, or says when to come back.
     pub(super) fn check(&self) -> Result<Attempt<'_>, CtError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.now_ms().0;
         let mut state = self.lock();
         if state.failures < THRESHOLD {
             return Ok(Attempt { breaker: self, is_probe: false });
@@ -47,7 +47,7 @@ impl Breaker {
     }
 
     fn failed(&self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.now_ms().0;
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
         if state.failures >= THRESHOLD {

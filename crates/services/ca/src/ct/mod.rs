@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use ct::{Sct, SctError};
+use moment::UnixMillis;
 use reqwest::{Client, StatusCode, header};
 use service::Clock;
 use thiserror::Error;
@@ -117,7 +118,7 @@ fn parse(answer: &[u8]) -> Result<Sct, CtError> {
     }
     Ok(Sct::from_digitally_signed(
         log_id,
-        answer.timestamp,
+        UnixMillis(answer.timestamp),
         answer.extensions.0,
         &answer.signature.0,
     )?)

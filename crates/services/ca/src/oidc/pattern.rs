@@ -152,7 +152,7 @@ impl PatternKeys {
 
     /// The keys of an issuer that has granted nothing yet, if it may be asked now.
     fn begin(&self, iss: &str) -> Result<Arc<IssuerKeys>, KeysError> {
-        let now_ms = self.context.clock.now_ms();
+        let now_ms = self.context.clock.now_ms().0;
         let mut state = self.lock();
         if let Some(failed) = state.failed.get(iss)
             && let Some(wait_ms) = failed.again_at_ms.checked_sub(now_ms).filter(|ms| *ms > 0)
@@ -182,7 +182,7 @@ impl PatternKeys {
     }
 
     fn note_failure(&self, iss: &str, error: &Arc<SourceError>) {
-        let again_at_ms = self.context.clock.now_ms().saturating_add(FAILED_FOR_MS);
+        let again_at_ms = self.context.clock.now_ms().0.saturating_add(FAILED_FOR_MS);
         let mut state = self.lock();
         state.tried.take(iss);
         state.failed.put(iss, Failed { again_at_ms, error: Arc::clone(error) }, MAX_FAILED);

@@ -15,6 +15,7 @@ use axum::{
 use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned};
 use ct::Sct;
 use http::StatusCode;
+use moment::UnixMillis;
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, SemaphorePermit},
@@ -110,7 +111,8 @@ async fn add_pre_chain(
     let submission = x509::validate_chain(&chain, &log.accepted).unwrap();
     assert!(submission.is_precertificate());
     let sct = |key: &LocalSigner, now_ms| {
-        let unsigned = ct::UnsignedSct::new(submission.entry().clone(), now_ms).unwrap();
+        let unsigned =
+            ct::UnsignedSct::new(submission.entry().clone(), UnixMillis(now_ms)).unwrap();
         let signature = key.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, key.public_key()).unwrap()
     };
@@ -143,11 +145,11 @@ fn sct_with(
     milliseconds: u64,
     extensions: &[u8],
 ) -> Sct {
-    let timestamp_ms = log.now_ms + milliseconds;
-    let message = ct::signed_data(submission.entry(), timestamp_ms, extensions).unwrap();
+    let timestamp = UnixMillis(log.now_ms + milliseconds);
+    let message = ct::signed_data(submission.entry(), timestamp, extensions).unwrap();
     Sct {
         log_id: log.key.public_key().spki_sha256(),
-        timestamp_ms,
+        timestamp,
         extensions: extensions.to_vec(),
         algorithm: ct::SHA256_WITH_ECDSA,
         signature: log.key.sign_now(&message).unwrap(),
@@ -158,7 +160,7 @@ fn give(sct: Sct) -> Response {
     Json(AddChainResponse {
         sct_version: 0,
         id: Base64(sct.log_id.to_vec()),
-        timestamp: sct.timestamp_ms,
+        timestamp: sct.timestamp.0,
         signature: Base64(sct.digitally_signed().unwrap()),
         extensions: Base64(sct.extensions),
     })

@@ -39,7 +39,7 @@ async fn add(
     Ok(Json(AddChainResponse {
         sct_version: 0,
         id: Base64(sct.log_id.to_vec()),
-        timestamp: sct.timestamp_ms,
+        timestamp: sct.timestamp.0,
         signature: Base64(sct.digitally_signed().map_err(CtError::Signature)?),
         extensions: Base64(sct.extensions),
     }))

@@ -5,6 +5,7 @@ use axum::{
     extract::{Query, State},
 };
 use serde::Deserialize;
+use tlog::LeafIndex;
 use wire::{
     Base64,
     ct::{GetEntriesResponse, GetRootsResponse, LogEntry},
@@ -30,13 +31,15 @@ pub(super) async fn get_entries(
     if start > end {
         return Err(ApiError::Parameter("start must not be greater than end"));
     }
+    let start = LeafIndex(start);
     let size = ct.log().checkpoint().head.size;
-    if start >= size {
+    if !size.contains(start) {
         return Err(ApiError::Parameter("start is beyond the tree"));
     }
     // `end` is inclusive in RFC 6962.
-    let end = end.saturating_add(1).min(size).min(start.saturating_add(MAX_ENTRIES));
-    let rows = ct.log().entries(start, end).await?;
+    let end = LeafIndex(end).next().min(size.end());
+    let most = LeafIndex(start.0.saturating_add(MAX_ENTRIES));
+    let rows = ct.log().entries(start..end.min(most)).await?;
     let entries = rows
         .into_iter()
         .map(|row| LogEntry {

@@ -85,7 +85,7 @@ fn status_of(error: &CtError) -> StatusCode {
             | SubmitError::Stopped(_),
         ) => StatusCode::SERVICE_UNAVAILABLE,
         CtError::Signature(_)
-        | CtError::PromiseDamaged { .. }
+        | CtError::SctDamaged { .. }
         | CtError::Submit(SubmitError::ProofInvalid { .. })
         | CtError::Read(ReadError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -5,7 +5,7 @@ use axum::{
     extract::{Query, State},
 };
 use serde::Deserialize;
-use tlog::Hash;
+use tlog::{LeafHash, LeafIndex, TreeSize};
 use wire::{
     Base64,
     ct::{GetEntryAndProofResponse, GetProofByHashResponse},
@@ -26,20 +26,21 @@ pub(super) async fn get_proof_by_hash(
 ) -> Result<Json<GetProofByHashResponse>, ApiError> {
     let leaf_hash =
         leaf_hash(&hash).ok_or(ApiError::Parameter("hash must be 32 bytes in base64"))?;
-    if tree_size == 0 {
+    let tree_size = TreeSize(tree_size);
+    if tree_size == TreeSize(0) {
         return Err(ApiError::Parameter("tree_size must not be 0"));
     }
     let index = ct.log().find_leaf(&leaf_hash).await?;
-    let leaf_index = index.filter(|index| *index < tree_size).ok_or(ApiError::NotFound)?;
+    let leaf_index = index.filter(|index| tree_size.contains(*index)).ok_or(ApiError::NotFound)?;
     let path = ct.log().inclusion_path(leaf_index, tree_size).await?;
     let audit_path = path.iter().map(|hash| Base64(hash.0.to_vec())).collect();
-    Ok(Json(GetProofByHashResponse { leaf_index, audit_path }))
+    Ok(Json(GetProofByHashResponse { leaf_index: leaf_index.0, audit_path }))
 }
 
 /// Reads the `hash` parameter. Many callers leave `+` unescaped, which a query turns into a blank.
-fn leaf_hash(text: &str) -> Option<Hash> {
+fn leaf_hash(text: &str) -> Option<LeafHash> {
     let decoded = Base64::decode(&text.replace(' ', "+")).ok()?;
-    Hash::try_from(decoded.as_slice()).ok()
+    LeafHash::try_from(decoded.as_slice()).ok()
 }
 
 #[derive(Deserialize)]
@@ -52,11 +53,12 @@ pub(super) async fn get_entry_and_proof(
     State(ct): State<CtLog>,
     Query(ByIndex { leaf_index, tree_size }): Query<ByIndex>,
 ) -> Result<Json<GetEntryAndProofResponse>, ApiError> {
-    if leaf_index >= tree_size {
+    let (leaf_index, tree_size) = (LeafIndex(leaf_index), TreeSize(tree_size));
+    if !tree_size.contains(leaf_index) {
         return Err(ApiError::Parameter("leaf_index must be less than tree_size"));
     }
     let path = ct.log().inclusion_path(leaf_index, tree_size).await?;
-    let rows = ct.log().entries(leaf_index, leaf_index + 1).await?;
+    let rows = ct.log().entries(leaf_index.alone()).await?;
     let row = rows.into_iter().next().ok_or(ApiError::NotFound)?;
     Ok(Json(GetEntryAndProofResponse {
         leaf_input: Base64(row.body.to_vec()),

@@ -5,6 +5,7 @@ use axum::{
     extract::{Query, State},
 };
 use serde::Deserialize;
+use tlog::TreeSize;
 use wire::{
     Base64,
     ct::{GetSthConsistencyResponse, GetSthResponse},
@@ -17,7 +18,7 @@ pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<Json<GetSthRespon
     let signed = ct.signed_tree_head().await?;
     Ok(Json(GetSthResponse {
         tree_size: signed.tree_size,
-        timestamp: signed.timestamp_ms,
+        timestamp: signed.timestamp.0,
         sha256_root_hash: Base64(signed.root_hash.to_vec()),
         tree_head_signature: Base64(signed.digitally_signed.clone()),
     }))
@@ -37,7 +38,7 @@ pub(super) async fn get_sth_consistency(
         return Err(ApiError::Parameter("first must not be greater than second"));
     }
     // Every tree is consistent with the empty one: from there the path is empty.
-    let path = ct.log().consistency_path(first, second).await?;
+    let path = ct.log().consistency_path(TreeSize(first), TreeSize(second)).await?;
     let consistency = path.iter().map(|hash| Base64(hash.0.to_vec())).collect();
     Ok(Json(GetSthConsistencyResponse { consistency }))
 }

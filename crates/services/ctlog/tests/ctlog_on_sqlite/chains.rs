@@ -17,7 +17,9 @@ use store::{Fault, FaultyStore, LogStore};
 use testlog::{
     Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
 };
-use tlog::{Hash, TreeHead, leaf_hash, verify_consistency, verify_inclusion};
+use tlog::{
+    LeafIndex, NodeHash, TreeHead, TreeSize, leaf_hash, verify_consistency, verify_inclusion,
+};
 use x509::{AcceptedChains, Submission, validate_chain};
 
 const ADD_CHAIN: &str = "/ct/v1/add-chain";
@@ -76,7 +78,7 @@ impl CtBench {
         assert_eq!((&json["sct_version"], &json["extensions"]), (&json!(0), &json!("")));
         let sct = Sct::from_digitally_signed(
             bytes(&json["id"]).try_into().unwrap(),
-            json["timestamp"].as_u64().unwrap(),
+            moment::UnixMillis(json["timestamp"].as_u64().unwrap()),
             Vec::new(),
             &bytes(&json["signature"]),
         )
@@ -87,10 +89,11 @@ impl CtBench {
 
     async fn sth(&self) -> (TreeHead, u64) {
         let json = get(&self.router, "/ct/v1/get-sth").await.json();
-        let root = Hash::try_from(bytes(&json["sha256_root_hash"]).as_slice()).unwrap();
-        let head = TreeHead { size: json["tree_size"].as_u64().unwrap(), root };
+        let root = NodeHash::try_from(bytes(&json["sha256_root_hash"]).as_slice()).unwrap();
+        let head = TreeHead { size: TreeSize(json["tree_size"].as_u64().unwrap()), root };
         let timestamp = json["timestamp"].as_u64().unwrap();
-        let signed = tree_head_signed_data(timestamp, head.size, &head.root.0);
+        let signed =
+            tree_head_signed_data(moment::UnixMillis(timestamp), head.size.0, &head.root.0);
         let signature = bytes(&json["tree_head_signature"]);
         let (_, signature) = ct::decode_digitally_signed(&signature).unwrap();
         self.home.signer.public_key().verify(&signed, signature).unwrap();
@@ -113,9 +116,9 @@ fn bytes(value: &Value) -> Vec<u8> {
     STANDARD.decode(value.as_str().unwrap()).unwrap()
 }
 
-fn path(value: &Value) -> Vec<Hash> {
+fn path(value: &Value) -> Vec<NodeHash> {
     let hashes = value.as_array().unwrap().iter();
-    hashes.map(|hash| Hash::try_from(bytes(hash).as_slice()).unwrap()).collect()
+    hashes.map(|hash| NodeHash::try_from(bytes(hash).as_slice()).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -124,11 +127,11 @@ async fn a_precertificate_gets_an_sct_that_the_log_keeps() {
     let leaf = bench.root.precertificate();
     let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
     let sct = bench.verify(&answer, leaf.clone());
-    assert_eq!(sct.timestamp_ms, NOW * 1000);
+    assert_eq!(sct.timestamp.0, NOW * 1000);
 
     // As a monitor rebuilds the leaf from the SCT.
     let entry = bench.submission(leaf.clone());
-    let expected = ct::merkle_tree_leaf(entry.entry(), sct.timestamp_ms, &[]).unwrap();
+    let expected = ct::merkle_tree_leaf(entry.entry(), sct.timestamp, &[]).unwrap();
     let entries = get(&bench.router, "/ct/v1/get-entries?start=0&end=0").await.json();
     assert_eq!(bytes(&entries["entries"][0]["leaf_input"]), expected);
     assert_eq!(bytes(&entries["entries"][0]["extra_data"]), entry.extra_data().unwrap());
@@ -142,7 +145,8 @@ async fn a_precertificate_gets_an_sct_that_the_log_keeps() {
     .await
     .json();
     assert_eq!(proof["leaf_index"], 0);
-    verify_inclusion(&leaf_hash(&expected), 0, &path(&proof["audit_path"]), &head).unwrap();
+    verify_inclusion(&leaf_hash(&expected), LeafIndex(0), &path(&proof["audit_path"]), &head)
+        .unwrap();
     bench.running.stop().await;
 }
 
@@ -171,7 +175,7 @@ async fn a_repeated_submission_gets_the_same_sct_bytes() {
         bench.verify(&again, (*leaf).clone());
         assert_eq!(again.body, *first);
     }
-    assert_eq!(bench.sth().await.0.size, 2);
+    assert_eq!(bench.sth().await.0.size, TreeSize(2));
     bench.running.stop().await;
 }
 
@@ -188,7 +192,7 @@ async fn equal_submissions_at_once_get_one_sct() {
         bench.verify(answer, leaf.clone());
         assert_eq!(answer.body, answers[0].body);
     }
-    assert_eq!(bench.sth().await.0.size, 1);
+    assert_eq!(bench.sth().await.0.size, TreeSize(1));
     bench.running.stop().await;
 }
 
@@ -204,7 +208,7 @@ async fn no_sct_leaves_before_its_entry_is_stored() {
     assert_eq!(refused.header("retry-after"), "1");
     assert!(!refused.text().contains("signature"), "{}", refused.text());
 
-    // Persisted without an answer: the repetition gets the promise of the stored entry.
+    // Persisted without an answer: the repetition gets the SCT of the stored entry.
     bench.home.clock.advance_ms(10);
     store.fail_append(Fault::FailedYetPersisted);
     let first = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
@@ -249,7 +253,7 @@ async fn tree_heads_are_signed_once_and_consistent() {
         for new in heads.iter().filter(|new| new.size >= old.size) {
             let url = format!("/ct/v1/get-sth-consistency?first={}&second={}", old.size, new.size);
             let proof = path(&get(&bench.router, &url).await.json()["consistency"]);
-            if old.size == 0 {
+            if old.size == TreeSize(0) {
                 assert!(proof.is_empty());
             } else {
                 verify_consistency(old, new, &proof).unwrap();
@@ -266,10 +270,10 @@ async fn times_never_go_back_when_the_clock_does() {
     let first = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
     bench.home.clock.set(NOW - 3_600);
     let (_, timestamp) = bench.sth().await;
-    assert!(timestamp >= first.timestamp_ms);
+    assert!(timestamp >= first.timestamp.0);
     let leaf = bench.root.precertificate();
     let second = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
-    assert!(second.timestamp_ms >= first.timestamp_ms);
+    assert!(second.timestamp.0 >= first.timestamp.0);
     bench.running.stop().await;
 }
 
@@ -286,8 +290,8 @@ async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_
     let router = ct_on(&home, &running, &root);
     let bench = CtBench { home, root, running, router };
     let (head, timestamp) = bench.sth().await;
-    assert_eq!(head.size, 1);
-    assert!(timestamp >= sct.timestamp_ms, "{timestamp} is before {}", sct.timestamp_ms);
+    assert_eq!(head.size, TreeSize(1));
+    assert!(timestamp >= sct.timestamp.0, "{timestamp} is before {}", sct.timestamp.0);
     bench.running.stop().await;
 }
 
@@ -314,7 +318,7 @@ async fn entries_come_with_proofs_and_roots_are_listed() {
         let url = format!("/ct/v1/get-entry-and-proof?leaf_index={index}&tree_size=3");
         let json = get(&bench.router, &url).await.json();
         let leaf = leaf_hash(&bytes(&json["leaf_input"]));
-        verify_inclusion(&leaf, index, &path(&json["audit_path"]), &head).unwrap();
+        verify_inclusion(&leaf, LeafIndex(index), &path(&json["audit_path"]), &head).unwrap();
         assert!(!bytes(&json["extra_data"]).is_empty());
     }
     let many = get(&bench.router, "/ct/v1/get-entries?start=1&end=1000").await.json();
@@ -356,11 +360,10 @@ async fn chains_that_the_log_does_not_take_are_400_with_a_reason() {
         assert!(answer.header("content-type").starts_with("text/plain"));
         assert!(answer.text().trim().len() > 10, "{}", answer.text());
     }
-    assert_eq!(bench.sth().await.0.size, 0);
+    assert_eq!(bench.sth().await.0.size, TreeSize(0));
     bench.running.stop().await;
 }
 
-// Issue 8: whatever CA the root had signed could log here.
 #[tokio::test]
 async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
     let bench = CtBench::new().await;
@@ -370,10 +373,11 @@ async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
     let answer = post(&bench.router, ADD_PRE_CHAIN, chain).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(answer.text().contains("frozen"), "{}", answer.text());
-    assert_eq!(bench.sth().await.0.size, 2);
+    assert_eq!(bench.sth().await.0.size, TreeSize(2));
     bench.running.stop().await;
 }
 
+/// Whatever CA the root had signed could log here once.
 #[tokio::test]
 async fn another_ca_below_the_same_root_is_400() {
     let bench = CtBench::new().await;
@@ -392,7 +396,7 @@ async fn another_ca_below_the_same_root_is_400() {
             assert!(said.contains("not one of a CA that this log serves"), "{said}");
         }
     }
-    assert_eq!(bench.sth().await.0.size, 0);
+    assert_eq!(bench.sth().await.0.size, TreeSize(0));
     bench.running.stop().await;
 }
 

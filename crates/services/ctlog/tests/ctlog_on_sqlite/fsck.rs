@@ -7,10 +7,13 @@ use testlog::damage;
 use crate::chains::CtBench;
 
 #[tokio::test]
-async fn finds_damage_in_a_promise_and_in_a_certificates_identity() {
+async fn finds_damage_in_an_sct_and_in_a_deduplication_hash() {
     let cases = [
-        ("UPDATE entry_set SET set_sig = x'3000' WHERE idx = 0", "entry 0: the stored promise"),
-        ("DELETE FROM entry_set WHERE idx = 0", "entry 0: the stored promise"),
+        (
+            "UPDATE entry_set SET set_sig = x'3000' WHERE idx = 0",
+            "entry 0: the stored timestamp signature",
+        ),
+        ("DELETE FROM entry_set WHERE idx = 0", "entry 0: the stored timestamp signature"),
         ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 0", "entry 0 cannot be found"),
     ];
     for (statement, expected) in cases {

@@ -67,7 +67,7 @@ pub(super) async fn show(State(login): State<Arc<Login>>, request: Request) -> R
         Err(error) => return page::refused(&error),
     };
     let Some(typed) = typed else { return page::ask_user_code(None) };
-    let now = login.clock.now();
+    let now = login.clock.now().0;
     let mut waiting = login.waiting();
     let mut devices = waiting.devices.values(now);
     let device = devices.find(|device| device.user_code == typed && device.is_pending(now));
@@ -97,7 +97,7 @@ impl Login {
             return Err(OAuthError::InvalidScope);
         }
         let challenge = Challenge::of(&form)?;
-        let (now, user_code) = (self.clock.now(), user_code());
+        let (now, user_code) = (self.clock.now().0, user_code());
         let device = Device {
             client,
             challenge,
@@ -121,7 +121,7 @@ impl Login {
 
     /// What somebody said of the device with this code.
     pub(super) fn settle_device(&self, user_code: &str, who: Option<Who>) -> Response {
-        let now = self.clock.now();
+        let now = self.clock.now().0;
         let mut waiting = self.waiting();
         let mut devices = waiting.devices.values(now);
         let device = devices.find(|device| device.user_code == user_code && device.is_pending(now));
@@ -153,7 +153,7 @@ impl Login {
     ) -> Result<(String, Who), OAuthError> {
         const UNKNOWN: OAuthError = OAuthError::InvalidGrant("no such device code, or it was used");
         let device_code = form.text("device_code").unwrap_or_default();
-        let (now, now_ms) = (self.clock.now(), self.clock.now_ms());
+        let (now, now_ms) = (self.clock.now().0, self.clock.now_ms().0);
         let mut waiting = self.waiting();
         let device = waiting.devices.find(now, device_code).ok_or(UNKNOWN)?;
         let is_clients = client == Some(&device.client);

@@ -19,7 +19,7 @@ use super::new_entry;
 /// [`FirstEntryError`]; nothing is lost, the next start tries again.
 pub async fn ensure_first_entry(log: &Log) -> Result<bool, FirstEntryError> {
     let kind = log.record().spec.kind;
-    if log.checkpoint().head.size > 0 {
+    if log.checkpoint().head.size.0 > 0 {
         return Ok(false);
     }
     let origin = log.record().spec.origin.as_bytes();
@@ -44,7 +44,7 @@ pub async fn ensure_first_entry(log: &Log) -> Result<bool, FirstEntryError> {
 
 /// As Rekor v1 is asked.
 fn proposed(artifact: &[u8], signature: &[u8], key: &PublicKey) -> Value {
-    let digest = tlog::Hash(crypto::sha256(artifact)).to_string();
+    let digest = hex::encode(crypto::sha256(artifact));
     json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
         "data": {"hash": {"algorithm": "sha256", "value": digest}},
         "signature": {

@@ -1,34 +1,34 @@
-//! Taking entries: verified, sequenced, promised.
+//! Taking entries: verified, sequenced, timestamped.
 
 use bytes::Bytes;
 use entry::rekor1::verify_proposed;
 use store::NewEntry;
-use tlog::Hash;
+use tlog::LeafHash;
 
-use super::{Rekor1, Rekor1Error, Vouched, promise::Promised};
+use super::{ProvenEntry, Rekor1, Rekor1Error, set::SetContent};
 use crate::entries::{OnDuplicate, new_entry};
 
 impl Rekor1 {
-    /// Verifies a proposed entry, sequences it and promises it. A known entry is given with its stored promise.
+    /// Verifies a proposed entry, sequences it and signs its SET. A known entry is given with its stored SET.
     ///
     /// # Errors
     /// [`Rekor1Error`]; [`Rekor1Error::Duplicate`] for a known entry where
     /// [`OnDuplicate::Conflict`] is configured.
-    pub(crate) async fn create(&self, json: Bytes) -> Result<Vouched, Rekor1Error> {
+    pub(crate) async fn create(&self, json: Bytes) -> Result<ProvenEntry, Rekor1Error> {
         let kinds = self.options.kinds;
         let verify = move || verify_proposed(&json, &kinds).map(new_entry);
-        let vouched = self.submit(self.cpu.run(verify).await??).await?;
-        if !vouched.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
-            return Err(Rekor1Error::Duplicate(self.entry_id(vouched.leaf_hash)));
+        let proven = self.submit(self.cpu.run(verify).await??).await?;
+        if !proven.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
+            return Err(Rekor1Error::Duplicate(self.entry_id(proven.leaf_hash)));
         }
-        Ok(vouched)
+        Ok(proven)
     }
 
     /// Leaf hashes of the entries that these proposals would make.
     pub(crate) async fn leaf_hashes_of(
         &self,
         proposals: impl Iterator<Item = Bytes>,
-    ) -> Result<Vec<Hash>, Rekor1Error> {
+    ) -> Result<Vec<LeafHash>, Rekor1Error> {
         let kinds = self.options.kinds;
         let mut leaves = Vec::new();
         for json in proposals {
@@ -44,7 +44,7 @@ impl Rekor1 {
         Ok(leaves)
     }
 
-    async fn submit(&self, entry: NewEntry) -> Result<Vouched, Rekor1Error> {
+    async fn submit(&self, entry: NewEntry) -> Result<ProvenEntry, Rekor1Error> {
         let body = entry.body.clone();
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
@@ -54,9 +54,9 @@ impl Rekor1 {
             self.row(index).await?.timestamp_signature
         };
         let integrated_at = integrated.integrated_at;
-        let promised = Promised { index, integrated_at, body: body.clone() };
-        let set = self.promises.promise(promised, stored).await?;
-        Ok(Vouched {
+        let content = SetContent { index, integrated_at, body: body.clone() };
+        let set = self.sets.set(content, stored).await?;
+        Ok(ProvenEntry {
             index,
             integrated_at,
             leaf_hash: integrated.leaf_hash,

@@ -1,4 +1,4 @@
-//! What only Rekor v1 promises about its rows.
+//! What only Rekor v1 knows of its rows.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ impl EntryRules for Rekor1Rules {
     }
 
     /// Whether the stored SET is the log's. It may be missing: what was lost is signed again when it is asked for.
-    fn is_promised(&self, row: &StoredEntry, public_key: Option<&PublicKey>) -> bool {
+    fn is_timestamp_signed(&self, row: &StoredEntry, public_key: Option<&PublicKey>) -> bool {
         let Some(key) = public_key.filter(|_| !row.timestamp_signature.is_empty()) else {
             return true;
         };

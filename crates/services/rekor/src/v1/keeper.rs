@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use engine::Log;
 use store::{StoreError, TimestampSignature};
+use tlog::LeafIndex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,13 +24,13 @@ pub(super) struct Keeper {
 
 #[derive(Default)]
 struct Sets {
-    waiting: BTreeMap<u64, Bytes>,
+    waiting: BTreeMap<LeafIndex, Bytes>,
     /// The group that was written last, for those who read the store just before.
-    written: BTreeMap<u64, Bytes>,
+    written: BTreeMap<LeafIndex, Bytes>,
 }
 
 impl Sets {
-    fn of(&self, index: u64) -> Option<&Bytes> {
+    fn of(&self, index: LeafIndex) -> Option<&Bytes> {
         self.waiting.get(&index).or_else(|| self.written.get(&index))
     }
 }
@@ -46,7 +47,7 @@ impl Keeper {
     const STORE_TIME: Duration = Duration::from_secs(2);
 
     /// Takes a SET to be kept, and gives the one that is kept: the first of its entry.
-    pub(super) fn keep(&self, index: u64, set: Bytes) -> Bytes {
+    pub(super) fn keep(&self, index: LeafIndex, set: Bytes) -> Bytes {
         let mut sets = self.lock();
         if let Some(first) = sets.of(index) {
             return first.clone();
@@ -62,7 +63,7 @@ impl Keeper {
     }
 
     /// The SET of an entry that is not stored yet, or only just.
-    pub(super) fn fresh(&self, index: u64) -> Option<Bytes> {
+    pub(super) fn fresh(&self, index: LeafIndex) -> Option<Bytes> {
         self.lock().of(index).cloned()
     }
 
@@ -132,20 +133,20 @@ mod tests {
     #[test]
     fn gives_the_first_timestamp_of_an_entry_to_everyone() {
         let keeper = Keeper::default();
-        assert_eq!(keeper.keep(7, "first".into()), "first");
-        assert_eq!(keeper.keep(7, "second".into()), "first");
-        assert_eq!(keeper.fresh(7).unwrap(), "first");
-        assert_eq!(keeper.fresh(8), None);
+        assert_eq!(keeper.keep(LeafIndex(7), "first".into()), "first");
+        assert_eq!(keeper.keep(LeafIndex(7), "second".into()), "first");
+        assert_eq!(keeper.fresh(LeafIndex(7)).unwrap(), "first");
+        assert_eq!(keeper.fresh(LeafIndex(8)), None);
     }
 
     #[test]
     fn forgets_what_it_has_no_room_for() {
         let keeper = Keeper::default();
         for index in 0..Keeper::CAPACITY as u64 {
-            keeper.keep(index, "set".into());
+            keeper.keep(LeafIndex(index), "set".into());
         }
-        assert_eq!(keeper.keep(u64::MAX, "one more".into()), "one more");
-        assert_eq!(keeper.fresh(u64::MAX), None);
-        assert_eq!(keeper.keep(0, "again".into()), "set");
+        assert_eq!(keeper.keep(LeafIndex(u64::MAX), "one more".into()), "one more");
+        assert_eq!(keeper.fresh(LeafIndex(u64::MAX)), None);
+        assert_eq!(keeper.keep(LeafIndex(0), "again".into()), "set");
     }
 }

@@ -4,8 +4,8 @@ mod create;
 mod error;
 mod fsck;
 mod keeper;
-mod promise;
 mod search;
+mod set;
 mod tree_id;
 
 use std::sync::Arc;
@@ -14,27 +14,28 @@ use bytes::Bytes;
 use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
+use moment::UnixSeconds;
 use service::{CpuPool, SigningKey};
 use store::StoredEntry;
-use tlog::{Hash, leaf_hash, verify_inclusion};
+use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{error::Rekor1Error, fsck::Rekor1Rules, tree_id::tree_id};
 use self::{
     keeper::Keeper,
-    promise::{Promised, Promises},
+    set::{SetContent, SetSigner},
 };
 use crate::entries::OnDuplicate;
 
 /// A Rekor v1 log on top of a [`Log`].
 ///
-/// It adds what v1 promises beyond a proof: the signed entry timestamp (SET), over an index and a
+/// It adds what v1 gives beyond a proof: the signed entry timestamp (SET), over an index and a
 /// time that are known only after the commit. It is signed once, verified, given out, and kept by a
 /// task of its own; until it is kept, and whenever it was lost, a reader's is signed anew.
 pub struct Rekor1 {
     log: Arc<Log>,
     cpu: CpuPool,
-    promises: Promises,
+    sets: SetSigner,
     options: Rekor1Options,
 }
 
@@ -61,14 +62,13 @@ pub struct Rekor1Options {
 
 /// An entry with all that v1 says of it, from one head of the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Vouched {
-    pub(crate) index: u64,
-    /// Unix seconds.
-    pub(crate) integrated_at: u64,
-    pub(crate) leaf_hash: Hash,
+pub(crate) struct ProvenEntry {
+    pub(crate) index: LeafIndex,
+    pub(crate) integrated_at: UnixSeconds,
+    pub(crate) leaf_hash: LeafHash,
     pub(crate) body: Bytes,
     /// Inclusion proof in the tree of `checkpoint`.
-    pub(crate) path: Vec<Hash>,
+    pub(crate) path: Vec<NodeHash>,
     pub(crate) checkpoint: Arc<PublishedCheckpoint>,
     /// Signature over body, time, log id and index.
     pub(crate) set: Bytes,
@@ -89,13 +89,13 @@ impl Rekor1 {
         let Rekor1Parts { log, signer, cpu, options } = parts;
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
-        let promises = Promises {
+        let sets = SetSigner {
             key: SigningKey::new(signer, log.public_key().clone(), cpu.clone()),
             cpu: cpu.clone(),
             keeper,
             log_id: *log.key_id(),
         };
-        Arc::new(Self { log, cpu, promises, options })
+        Arc::new(Self { log, cpu, sets, options })
     }
 
     /// The log underneath.
@@ -110,7 +110,7 @@ impl Rekor1 {
         self.log.record().spec.tree_id
     }
 
-    pub(crate) fn entry_id(&self, leaf_hash: Hash) -> EntryId {
+    pub(crate) fn entry_id(&self, leaf_hash: LeafHash) -> EntryId {
         EntryId { tree_id: Some(self.tree_id()).filter(|id| *id != 0), leaf_hash }
     }
 
@@ -119,25 +119,25 @@ impl Rekor1 {
     /// Everything is read below that one head: a proof and a root of different heads do not fit.
     pub(crate) async fn entry(
         &self,
-        index: u64,
+        index: LeafIndex,
         checkpoint: &Arc<PublishedCheckpoint>,
-    ) -> Result<Option<Vouched>, Rekor1Error> {
+    ) -> Result<Option<ProvenEntry>, Rekor1Error> {
         let head = checkpoint.head;
-        if index >= head.size {
+        if !head.size.contains(index) {
             return Ok(None);
         }
         let (row, path) = tokio::try_join!(self.row(index), self.path(index, head.size))?;
         let leaf_hash = leaf_hash(&row.body);
         if verify_inclusion(&leaf_hash, index, &path, &head).is_err() {
-            tracing::error!(log.name = %self.log.record().spec.name, log.leaf_index = index,
+            tracing::error!(log.name = %self.log.record().spec.name, log.leaf_index = index.0,
                 "a proof from stored hashes does not verify; run fsck");
             return Err(ReadError::Damaged { index }.into());
         }
         let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
-        let promised = Promised { index, integrated_at, body: body.clone() };
-        let set = self.promises.promise(promised, timestamp_signature).await?;
+        let content = SetContent { index, integrated_at, body: body.clone() };
+        let set = self.sets.set(content, timestamp_signature).await?;
         let checkpoint = Arc::clone(checkpoint);
-        Ok(Some(Vouched {
+        Ok(Some(ProvenEntry {
             index,
             integrated_at,
             leaf_hash,
@@ -149,12 +149,16 @@ impl Rekor1 {
         }))
     }
 
-    async fn row(&self, index: u64) -> Result<StoredEntry, Rekor1Error> {
-        let rows = self.log.entries(index, index + 1).await?;
+    async fn row(&self, index: LeafIndex) -> Result<StoredEntry, Rekor1Error> {
+        let rows = self.log.entries(index.alone()).await?;
         rows.into_iter().next().ok_or_else(|| ReadError::Damaged { index }.into())
     }
 
-    async fn path(&self, index: u64, tree_size: u64) -> Result<Vec<Hash>, Rekor1Error> {
+    async fn path(
+        &self,
+        index: LeafIndex,
+        tree_size: TreeSize,
+    ) -> Result<Vec<NodeHash>, Rekor1Error> {
         Ok(self.log.inclusion_path(index, tree_size).await?)
     }
 }

@@ -5,13 +5,14 @@ use entry::{
     rekor1::{EntryId, search_keys},
 };
 use store::IndexKey;
+use tlog::LeafIndex;
 use wire::rekor1::SearchIndex;
 
 use super::{Rekor1, Rekor1Error};
 
 impl Rekor1 {
     /// Index of the entry of that id.
-    pub(crate) async fn find(&self, id: &EntryId) -> Result<Option<u64>, Rekor1Error> {
+    pub(crate) async fn find(&self, id: &EntryId) -> Result<Option<LeafIndex>, Rekor1Error> {
         // An id of a tree that is not here is as unknown as an id that is nowhere.
         if id.tree_id.is_some_and(|tree_id| tree_id != self.tree_id()) {
             return Ok(None);

@@ -2,6 +2,7 @@ use engine::SubmitError;
 use entry::EntryError;
 use service::Overloaded;
 use thiserror::Error;
+use tlog::LeafIndex;
 
 /// Why Rekor v2 did not take an entry.
 #[derive(Debug, Error)]
@@ -22,7 +23,7 @@ pub enum Rekor2Error {
     #[error("an equivalent entry already exists in the transparency log with index {index}")]
     Duplicate {
         /// Where it is.
-        index: u64,
+        index: LeafIndex,
     },
     /// The log did not take the entry.
     #[error(transparent)]

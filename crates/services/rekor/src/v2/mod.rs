@@ -15,7 +15,7 @@ use crate::entries::{OnDuplicate, new_entry};
 
 /// A Rekor v2 log on top of a [`Log`].
 ///
-/// It promises no time, and nothing beyond the proof: a timestamp authority does.
+/// It signs no time, and nothing beyond the proof: a timestamp authority does.
 pub struct Rekor2 {
     log: Arc<Log>,
     cpu: CpuPool,

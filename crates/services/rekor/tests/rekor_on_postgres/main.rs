@@ -1,4 +1,4 @@
-//! Rekor v1 on PostgreSQL: what one replica promised, another one gives.
+//! Rekor v1 on PostgreSQL: the SET of one replica is given by another one.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
@@ -7,7 +7,7 @@ use std::{str::FromStr, sync::Arc};
 use axum::Router;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
-use engine::{Log, LogConfig, LogLimits, LogParts, TilesIdentity, fsck};
+use engine::{Log, LogConfig, LogLimits, LogParts, TilesSigner, fsck};
 use futures::future::join_all;
 use postgres::PostgresLogStore;
 use rekor::{Rekor1, Rekor1Options, Rekor1Parts, Rekor1Rules, http::rekor1_router, tree_id};
@@ -16,6 +16,7 @@ use service::{CpuPool, FixedClock};
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 use store::{LogKind, LogSpec, LogStore};
 use testlog::{get, post};
+use tlog::{LeafIndex, TreeSize};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const HOST: &str = "log.test";
@@ -85,7 +86,7 @@ impl Home {
             },
             store: Arc::clone(&store),
             signer: Arc::clone(&self.signer),
-            tiles: Some(TilesIdentity {
+            tiles: Some(TilesSigner {
                 origin: format!("{HOST}/rekor1"),
                 signer: Arc::clone(&self.tiles),
             }),
@@ -141,13 +142,13 @@ fn hashedrekord(artifact: &[u8]) -> Value {
     }})
 }
 
-fn promise(entry: &Value) -> (&Value, &Value, &Value) {
+fn signed(entry: &Value) -> (&Value, &Value, &Value) {
     let set = &entry["verification"]["signedEntryTimestamp"];
     (&entry["body"], &entry["logIndex"], set)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_replica_promised_another_one_gives() {
+async fn the_set_of_one_replica_is_given_by_another() {
     let home = Home::new().await;
     let first = home.replica().await;
     let request = hashedrekord(b"artifact");
@@ -157,9 +158,9 @@ async fn what_one_replica_promised_another_one_gives() {
 
     let second = home.replica().await;
     let read = only(get(&second.router, &format!("{ENTRIES}/{id}")).await.json());
-    assert_eq!((&read.0, promise(&read.1)), (&id, promise(&entry)));
+    assert_eq!((&read.0, signed(&read.1)), (&id, signed(&entry)));
     let again = second.create(&request).await;
-    assert_eq!((&again.0, promise(&again.1)), (&id, promise(&entry)));
+    assert_eq!((&again.0, signed(&again.1)), (&id, signed(&entry)));
     let words = json!({"hash": hex::encode(sha256(b"artifact"))}).to_string();
     let found = post(&second.router, "/api/v1/index/retrieve", words).await;
     assert_eq!(found.json(), json!([id]));
@@ -185,13 +186,14 @@ async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
         assert_eq!(entry["body"], other["body"]);
     }
     let size = first.log.checkpoint().head.size.max(second.log.checkpoint().head.size);
-    assert_eq!(size, 40);
+    assert_eq!(size, TreeSize(40));
     first.stop().await;
     second.stop().await;
 
     let third = home.replica().await;
     assert!(fsck(third.store.as_ref(), third.log.record(), &Rekor1Rules).await.unwrap().is_clean());
-    let rows = third.store.entries(third.log.record().id, 0, 100).await.unwrap();
+    let rows =
+        third.store.entries(third.log.record().id, LeafIndex(0)..LeafIndex(100)).await.unwrap();
     assert!(rows.iter().all(|row| !row.timestamp_signature.is_empty()));
     third.stop().await;
     home.remove().await;

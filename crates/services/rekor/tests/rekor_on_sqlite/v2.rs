@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use service::harden;
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{Home, ORIGIN, Running, bulky, cpu, get, hostile_bodies, post, send};
-use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
+use tlog::{LeafIndex, NodeHash, SignedNote, TreeSize, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v2/log/entries";
 
@@ -55,18 +55,18 @@ fn verify(home: &Home, answer: &Value) -> u64 {
     let note: SignedNote = proof["checkpoint"]["envelope"].as_str().unwrap().parse().unwrap();
     let key_id: [u8; 32] = bytes(&answer["logId"]["keyId"]).try_into().unwrap();
     let checkpoint = note.verified_checkpoint(home.signer.public_key(), ORIGIN, &key_id).unwrap();
-    assert_eq!(checkpoint.head.size, number(&proof["treeSize"]));
+    assert_eq!(checkpoint.head.size.0, number(&proof["treeSize"]));
     assert_eq!(checkpoint.head.root.0.to_vec(), bytes(&proof["rootHash"]));
-    let path: Vec<Hash> = proof["hashes"]
+    let path: Vec<NodeHash> = proof["hashes"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|hash| Hash::try_from(bytes(hash).as_slice()).unwrap())
+        .map(|hash| NodeHash::try_from(bytes(hash).as_slice()).unwrap())
         .collect();
     let index = number(&answer["logIndex"]);
     assert_eq!(index, number(&proof["logIndex"]));
     let leaf = leaf_hash(&bytes(&answer["canonicalizedBody"]));
-    verify_inclusion(&leaf, index, &path, &checkpoint.head).unwrap();
+    verify_inclusion(&leaf, LeafIndex(index), &path, &checkpoint.head).unwrap();
     index
 }
 
@@ -180,7 +180,7 @@ async fn hostile_bodies_are_refused_in_the_protocols_form() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
         is_status(&answer.json(), 3, "shape");
     }
-    assert_eq!(running.log.checkpoint().head.size, 0);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
     running.stop().await;
 }
 
@@ -319,8 +319,8 @@ async fn an_empty_log_gets_a_first_entry_so_that_no_client_has_index_0() {
     let running = home.start().await;
     assert!(ensure_first_entry(&running.log).await.unwrap());
     assert!(!ensure_first_entry(&running.log).await.unwrap());
-    assert_eq!(running.log.checkpoint().head.size, 1);
-    let stored = running.log.entries(0, 1).await.unwrap();
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(1));
+    let stored = running.log.entries(LeafIndex(0)..LeafIndex(1)).await.unwrap();
     let body: Value = serde_json::from_slice(&stored[0].body).unwrap();
     let digest = &body["spec"]["hashedRekordV002"]["data"]["digest"];
     assert_eq!(bytes(digest), sha256(ORIGIN.as_bytes()));

@@ -113,7 +113,7 @@ impl Repository {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            if self.published().fresh.contains(&role::to_signed(self.clock.now())) {
+            if self.published().fresh.contains(&role::to_signed(self.clock.now().0)) {
                 continue;
             }
             wait = match self.renew(None).await {
@@ -165,7 +165,7 @@ impl Repository {
     /// For readiness: it says that renewal has failed for long.
     #[must_use]
     pub fn expired_role(&self) -> Option<&'static str> {
-        let now = role::to_signed(self.clock.now());
+        let now = role::to_signed(self.clock.now().0);
         let published = self.published();
         let expired = published.expiries.iter().find(|expiry| expiry.unix_seconds <= now);
         expired.map(|expiry| expiry.role)
@@ -190,7 +190,7 @@ impl Repository {
             predecessor: predecessor.as_ref(),
             targets: &self.targets,
             cpu: &self.cpu,
-            now: self.clock.now(),
+            now: self.clock.now().0,
         };
         let (state, writes) = renewal.of(writer.state.clone()).await?;
         let changed = writes.iter().any(|group| !group.is_empty());

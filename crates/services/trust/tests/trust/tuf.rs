@@ -38,7 +38,7 @@ impl Stored {
     fn empty() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            clock: Arc::new(FixedClock::at(SystemClock.now())),
+            clock: Arc::new(FixedClock::at(SystemClock.now().0)),
             keys: TufKeys::generate(),
             files: TrustFiles::build(&with_rekor1(), NOW).unwrap(),
         }
@@ -215,7 +215,7 @@ async fn opening_again_changes_nothing() {
 #[tokio::test]
 async fn each_role_is_signed_anew_at_its_own_time_and_clients_follow() {
     let stored = Stored::empty();
-    let now = SystemClock.now();
+    let now = SystemClock.now().0;
     let mut last = [0; 4];
     let client = {
         stored.clock.set(now - 250 * DAY);
@@ -251,7 +251,7 @@ async fn each_role_is_signed_anew_at_its_own_time_and_clients_follow() {
 #[tokio::test]
 async fn an_expired_timestamp_is_refused_until_the_repository_is_opened_again() {
     let stored = Stored::empty();
-    let now = SystemClock.now();
+    let now = SystemClock.now().0;
     stored.clock.set(now - 8 * DAY);
     let repository = stored.open().await.unwrap();
     let client = Client::new(&repository.root_json());
@@ -269,7 +269,7 @@ async fn an_expired_timestamp_is_refused_until_the_repository_is_opened_again() 
 #[tokio::test]
 async fn versions_grow_whichever_way_the_clock_jumps() {
     let stored = Stored::empty();
-    let now = SystemClock.now();
+    let now = SystemClock.now().0;
     stored.open().await.unwrap();
     let client = Client::new(&stored.read("1.root.json"));
     client.update(&stored.path()).await.unwrap();

@@ -3,7 +3,7 @@
 
 use crate::issuer::{
     glob::{covers, meet},
-    names::origin_and_path,
+    names::{SplitUrl, split_url},
 };
 
 /// An issuer that serves more than one owner.
@@ -289,24 +289,32 @@ const fn of(hosts: &'static [&'static str], path: Path, who: &'static str) -> Sh
 impl Shared {
     /// Whether a token of it may be one of `url`, an issuer or a pattern.
     pub(super) fn is(&self, url: &str) -> bool {
-        let (host, path) = host_and_path(url);
+        let Location { host, path } = location(url);
         self.hosts.iter().any(|of| meet(&host, of)) && self.path.is_shared(path)
     }
 
     /// Whether each issuer of the pattern `url` is on its hosts. Then the path tells whose they are,
     /// or a claim.
     pub(super) fn has_all_of(&self, url: &str) -> bool {
-        let (host, _) = host_and_path(url);
+        let Location { host, .. } = location(url);
         self.hosts.iter().any(|of| covers(of, &host))
     }
 }
 
-/// Host as it is compared, in lower case without port and final dot, and the path without its first slash.
-fn host_and_path(url: &str) -> (String, &str) {
-    let (origin, path) = origin_and_path(url);
+/// Where an issuer is.
+struct Location<'a> {
+    /// As it is compared.
+    host: String,
+    path: &'a str,
+}
+
+/// Host in lower case without port and final dot, and the path without its first slash.
+fn location(url: &str) -> Location<'_> {
+    let SplitUrl { origin, path } = split_url(url);
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let host = host.split_once(':').map_or(host, |(host, _)| host);
-    (host.trim_end_matches('.').to_ascii_lowercase(), path.strip_prefix('/').unwrap_or(path))
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    Location { host, path: path.strip_prefix('/').unwrap_or(path) }
 }
 
 impl Path {

@@ -92,11 +92,18 @@ pub(in crate::interop) fn commit_by_login(
     output(git.args(["commit", "-q", "-m", "what Alice wrote"])).map(drop)
 }
 
-/// `gitsign verify` of a commit, for an identity.
+/// Who is said to have signed a commit.
+#[derive(Clone, Copy)]
+pub(in crate::interop) struct SignedCommit<'a> {
+    pub(in crate::interop) commit: &'a str,
+    pub(in crate::interop) identity: &'a str,
+}
+
+/// `gitsign verify`.
 pub(in crate::interop) fn verify(
     scene: &Scene<'_>,
     repository: &Path,
-    (commit, identity): (&str, &str),
+    SignedCommit { commit, identity }: SignedCommit<'_>,
 ) -> Result<()> {
     let mut command = scene.with_environment_file(HOME, scene.clients.path(Tool::Gitsign)?)?;
     command.current_dir(repository).args(["verify", "--certificate-identity", identity]);

@@ -16,7 +16,7 @@ use super::{
     cluster::{Cluster, ISSUER},
     issuer::Issuer,
     recipes::{self, CI_ISSUERS, IDENTITY_PROVIDERS},
-    signing::{Client, with_token},
+    signing::{Client, Given, Signer, with_token},
     site::Site,
     table::{Expected, Row},
 };
@@ -36,20 +36,32 @@ const SLOW_MS: &str = "3000";
 /// Between two tries.
 const POLL: Duration = Duration::from_secs(2);
 
-const NAMES: [(&str, &str); 2] = [
-    ("prod-1", "https://kubernetes.io/clusters/prod-1/namespaces/ci/serviceaccounts/builder"),
-    ("prod-2", "https://kubernetes.io/clusters/prod-2/namespaces/ci/serviceaccounts/builder"),
+/// A cluster, and what its `builder` is called in certificates.
+struct Builder {
+    cluster: &'static str,
+    subject: &'static str,
+}
+
+const NAMES: [Builder; 2] = [
+    Builder {
+        cluster: "prod-1",
+        subject: "https://kubernetes.io/clusters/prod-1/namespaces/ci/serviceaccounts/builder",
+    },
+    Builder {
+        cluster: "prod-2",
+        subject: "https://kubernetes.io/clusters/prod-2/namespaces/ci/serviceaccounts/builder",
+    },
 ];
 
 /// Their lines of the table.
 pub(super) fn rows() -> impl Iterator<Item = Row> {
-    NAMES.into_iter().map(|(_, name)| Row {
+    NAMES.into_iter().map(|Builder { subject, .. }| Row {
         provider: "Kubernetes, two clusters with one issuer name",
         client: "countersign, cosign",
         flow: "projected token",
         sends: "`kubernetes.io`",
         settings: "`cluster`, `jwks_uri`, `tls_roots_file`, `bearer_token_file`",
-        result: Expected::Named(name).in_words(),
+        result: Expected::Named(subject).in_words(),
     })
 }
 
@@ -66,7 +78,7 @@ struct Wired {
 }
 
 impl Wired {
-    fn start(site: &Site<'_>, (name, subject): (&'static str, &'static str)) -> Result<Self> {
+    fn start(site: &Site<'_>, Builder { cluster: name, subject }: Builder) -> Result<Self> {
         let cluster = Cluster::start(site, name)?;
         let directory = site.directory(name)?;
         let (state, bearer) = (directory.join("wire"), directory.join("bearer"));
@@ -108,10 +120,10 @@ impl Wired {
     fn signs(&self, site: &Site<'_>) -> Result<()> {
         let token = self.cluster.token("builder", Some(AUDIENCE))?;
         for client in [Client::Countersign, Client::Cosign] {
-            let signed = with_token(site, client, (&token, AUDIENCE))?;
+            let signed = with_token(site, client, Given { token: &token, client_id: AUDIENCE })?;
             let subject = ("24", "system:serviceaccount:ci:builder");
             signed.holder(site)?.expect(self.subject, &[("8", ISSUER), subject])?;
-            signed.verify(site, (self.subject, ISSUER))?;
+            signed.verify(site, Signer { name: self.subject, issuer: ISSUER })?;
         }
         Ok(())
     }
@@ -125,8 +137,8 @@ pub(super) fn told_apart(site: &mut Site<'_>, report: &mut Report) -> Result<()>
         report.skip("clusters", &why);
         return Ok(());
     }
-    let mut one = Wired::start(site, NAMES[0])?;
-    let two = Wired::start(site, NAMES[1])?;
+    let [one, two] = NAMES;
+    let (mut one, two) = (Wired::start(site, one)?, Wired::start(site, two)?);
     let told = site.configure_with(OFTEN, &(one.table()? + &two.table()?), ISSUER);
     if !report.step("the CA is told of both clusters", || told) {
         return Ok(());
@@ -250,7 +262,10 @@ fn broken(site: &mut Site<'_>, report: &mut Report, (one, two): (&Wired, &Wired)
         told?;
         two.signs(site)?;
         let token = one.cluster.token("builder", Some(AUDIENCE))?;
-        Site::refused(with_token(site, Client::Countersign, (&token, AUDIENCE)), "it answered")
+        Site::refused(
+            with_token(site, Client::Countersign, Given { token: &token, client_id: AUDIENCE }),
+            "it answered",
+        )
     });
     one.cluster.forbid_discovery()?;
     let told = site.configure_with(OFTEN, &good, ISSUER);
@@ -280,7 +295,8 @@ fn replaced(site: &mut Site<'_>, report: &mut Report, issuer: &Issuer) -> Result
         serde_json::json!({"iss": name, "aud": AUDIENCE, "sub": "spiffe://acme.example/x"});
     let sign = || {
         let token = issuer.token(&claims)?;
-        with_token(site, Client::Countersign, (&token, AUDIENCE)).map(drop)
+        with_token(site, Client::Countersign, Given { token: &token, client_id: AUDIENCE })
+            .map(drop)
     };
     report.step("a workload signs", || {
         told?;

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use super::{
     provider::Provider,
     recipes::{self, COMPOSE, IDENTITY_PROVIDERS},
-    signing::{Client, Flow, Login, sign},
+    signing::{Client, Flow, Login, Signer, sign},
     site::Site,
     table::{Expected, Row},
 };
@@ -237,7 +237,7 @@ fn as_expected(site: &Site<'_>, case: &Case, issuer: &str) -> Result<()> {
         Named(name) => {
             let (name, signed) = (&*name.replace("<issuer>", issuer), signed?);
             signed.holder(site)?.expect(name, &[("8", issuer)])?;
-            signed.verify(site, (name, issuer))
+            signed.verify(site, Signer { name, issuer })
         }
         Refused(by, saying) => {
             let said = signed.as_ref().err().map(|error| format!("{error:#}"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     issuer::Issuer,
     recipes::{self, IDENTITY_PROVIDERS},
-    signing::{Client, with_token},
+    signing::{Client, Given, Signer, with_token},
     site::Site,
     table::{Expected, Row},
 };
@@ -316,7 +316,7 @@ fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -
     }
     let text = issuer.token(&claims)?;
     for client in [Client::Countersign, Client::Cosign] {
-        let signed = with_token(site, client, (&text, JOBS));
+        let signed = with_token(site, client, Given { token: &text, client_id: JOBS });
         match token.expected {
             Named(name) => {
                 let signed = signed?;
@@ -326,7 +326,7 @@ fn as_expected(site: &Site<'_>, issuer: &Issuer, shape: &Shape, token: &Token) -
                 let issuer = extensions.iter().find(|(id, _)| *id == "8");
                 let issuer = issuer.map_or(shape.issuer, |(_, issuer)| issuer);
                 signed.holder(site)?.expect(name, &extensions)?;
-                signed.verify(site, (name, issuer))?;
+                signed.verify(site, Signer { name, issuer })?;
             }
             Refused(_, saying) => Site::refused(signed, saying)?,
         }

@@ -86,6 +86,13 @@ pub(super) struct Signed {
     what: PathBuf,
 }
 
+/// Who a certificate must name, and whose token it must be of.
+#[derive(Clone, Copy)]
+pub(super) struct Signer<'a> {
+    pub(super) name: &'a str,
+    pub(super) issuer: &'a str,
+}
+
 impl Signed {
     /// What the certificate says.
     pub(super) fn holder(&self, site: &Site<'_>) -> Result<Holder> {
@@ -108,17 +115,20 @@ impl Signed {
     }
 
     /// Verifies it with official clients and with ours: for this signer, and for no other.
-    pub(super) fn verify(&self, site: &Site<'_>, (name, issuer): (&str, &str)) -> Result<()> {
-        self.verify_once(site, (name, issuer))?;
-        for (name, issuer) in [("mallory@acme.internal", issuer), (name, "https://other.example")] {
-            if self.verify_once(site, (name, issuer)).is_ok() {
-                bail!("it was accepted as of {name}, vouched for by {issuer}");
+    pub(super) fn verify(&self, site: &Site<'_>, signer: Signer<'_>) -> Result<()> {
+        self.verify_once(site, signer)?;
+        let by_another = Signer { name: "mallory@acme.internal", ..signer };
+        let of_another = Signer { issuer: "https://other.example", ..signer };
+        for other in [by_another, of_another] {
+            if self.verify_once(site, other).is_ok() {
+                bail!("it was accepted as of {}, vouched for by {}", other.name, other.issuer);
             }
         }
         Ok(())
     }
 
-    fn verify_once(&self, site: &Site<'_>, (name, issuer): (&str, &str)) -> Result<()> {
+    fn verify_once(&self, site: &Site<'_>, signer: Signer<'_>) -> Result<()> {
+        let Signer { name, issuer } = signer;
         let demand = ["--certificate-identity", name, "--certificate-oidc-issuer", issuer];
         if self.client == Client::Gitsign {
             let mut gitsign = gitsign_environment(site, site.clients.path(Tool::Gitsign)?)?;
@@ -153,14 +163,22 @@ pub(super) fn sign(
     };
     let Some(grant) = grant else { return interactively(site, client, flow, login) };
     let token = token(site, login.issuer, (login.client_id, login.has_secret), grant)?;
-    with_token(site, client, (&token, login.client_id))
+    with_token(site, client, Given { token: &token, client_id: login.client_id })
+}
+
+/// A token that is there already.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) token: &'a str,
+    /// Whose it is.
+    pub(super) client_id: &'a str,
 }
 
 /// Signs with a token that is there already.
 pub(super) fn with_token(
     site: &Site<'_>,
     client: Client,
-    (token, client_id): (&str, &str),
+    Given { token, client_id }: Given<'_>,
 ) -> Result<Signed> {
     let file = site.directory("tokens")?.join("token.jwt");
     fs::write(&file, token)?;

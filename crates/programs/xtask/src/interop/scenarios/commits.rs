@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::interop::{
-    clients::gitsign::{self, Mode},
+    clients::gitsign::{self, Mode, SignedCommit},
     install::Tool,
     report::{self, Report},
     scene::{IDENTITY, STRANGER, Scene},
@@ -26,8 +26,9 @@ pub(in crate::interop) fn by_gitsign(scene: &Scene<'_>, report: &mut Report) -> 
         if !signed {
             continue;
         }
-        let verify =
-            |commit: &str, identity: &str| gitsign::verify(scene, &repository, (commit, identity));
+        let verify = |commit: &str, identity: &str| {
+            gitsign::verify(scene, &repository, SignedCommit { commit, identity })
+        };
         report.step(&format!("{name}: gitsign verify"), || verify("HEAD", IDENTITY));
         report.step(&format!("{name}: git verify-commit"), || {
             gitsign::verify_commit(scene, &repository)

@@ -13,7 +13,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     interop::{
-        clients::{Claim, ExpectedSigner, Kind, Trust, cosign3, gitsign, python},
+        clients::{
+            Claim, ExpectedSigner, Kind, Trust, cosign3,
+            gitsign::{self, SignedCommit},
+            python,
+        },
         install::{Tool, path_variable},
         report::{self, Report},
         scene::{IDENTITY, Scene},
@@ -141,7 +145,8 @@ fn commit_by_browser(scene: &Scene<'_>, browser: &Path) -> Result<()> {
     gitsign::commit_by_login(scene, &repository, |git| {
         with_browser(git, browser);
     })?;
-    gitsign::verify(scene, &repository, ("HEAD", IDENTITY))
+    let signed = SignedCommit { commit: "HEAD", identity: IDENTITY };
+    gitsign::verify(scene, &repository, signed)
 }
 
 fn claim<'a>(scene: &'a Scene<'_>, bundle: &'a Path) -> Claim<'a> {

@@ -28,7 +28,7 @@ pub(in crate::interop) fn opens(scene: &Scene<'_>, report: &mut Report) {
 }
 
 fn check(scene: &Scene<'_>) -> Result<()> {
-    let (document, said) = dump(scene)?;
+    let Dump { document, console: said } = dump(scene)?;
     let wrong: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
     if !wrong.is_empty() {
         bail!("the browser complains: {}", wrong.join("; "));
@@ -53,8 +53,15 @@ fn check(scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The document after its scripts ran, and what the browser's console said.
-fn dump(scene: &Scene<'_>) -> Result<(String, String)> {
+/// A page in a browser.
+struct Dump {
+    /// The document after its scripts ran.
+    document: String,
+    /// What the browser's console said.
+    console: String,
+}
+
+fn dump(scene: &Scene<'_>) -> Result<Dump> {
     let mut command = scene.command(Tool::Chromium, "chromium")?;
     // A container's root has no sandbox, and little shared memory.
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
@@ -65,5 +72,5 @@ fn dump(scene: &Scene<'_>) -> Result<(String, String)> {
     if !answer.status.success() {
         bail!("chromium ended with {}: {}", answer.status, text(&answer.stderr));
     }
-    Ok((text(&answer.stdout), text(&answer.stderr)))
+    Ok(Dump { document: text(&answer.stdout), console: text(&answer.stderr) })
 }

@@ -144,7 +144,7 @@ impl IssuerKeys {
             return Age::None;
         }
         // A clock that was set back cannot tell.
-        let Some(age_ms) = self.context.clock.now_ms().checked_sub(known.fetched_at_ms) else {
+        let Some(age_ms) = self.context.clock.now_ms().0.checked_sub(known.fetched_at_ms) else {
             return Age::Old;
         };
         let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
@@ -185,7 +185,7 @@ impl IssuerKeys {
     /// Starts a fetch unless one runs or the last one is too recent. The number of the fetch to
     /// wait for, if there is one.
     fn start_fetch(self: &Arc<Self>, known: &Known) -> Option<u64> {
-        let now_ms = self.context.clock.now_ms();
+        let now_ms = self.context.clock.now_ms().0;
         let mut fetches = self.lock();
         if let Some(number) = fetches.running() {
             return Some(number);
@@ -210,13 +210,13 @@ impl IssuerKeys {
 
     /// Whole seconds until a fetch may start; at least 1.
     fn retry_after_s(&self, known: &Known) -> u64 {
-        let wait_ms = self.lock().wait_ms(self.context.clock.now_ms(), self.interval_ms(known));
+        let wait_ms = self.lock().wait_ms(self.context.clock.now_ms().0, self.interval_ms(known));
         wait_ms.unwrap_or_default().div_ceil(1000).max(1)
     }
 
     async fn fetch(self: Arc<Self>, number: u64, forgotten: u64) {
         let outcome = self.source.fetch().await.map(Arc::new);
-        let now_ms = self.context.clock.now_ms();
+        let now_ms = self.context.clock.now_ms().0;
         self.record(&outcome);
         let mut taken = None;
         let withdrawn = matches!(&outcome, Ok(keys) if keys.is_empty());

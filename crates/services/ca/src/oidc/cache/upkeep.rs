@@ -35,7 +35,7 @@ impl IssuerKeys {
         self.kept.store(true, Ordering::Relaxed);
         let Some(directory) = &self.context.keys_dir else { return };
         let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
-        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age_ms);
+        let restored = directory.read(&self.source, self.context.clock.now_ms().0, max_age_ms);
         let Some((keys, fetched_at_ms)) = restored else { return };
         info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
         self.known.send_modify(|known| {
@@ -145,7 +145,7 @@ impl IssuerKeys {
     pub(in crate::oidc) fn health(&self) -> IssuerHealth {
         let known = self.known.borrow().clone();
         let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
-        let age_ms = self.context.clock.now_ms().saturating_sub(known.fetched_at_ms);
+        let age_ms = self.context.clock.now_ms().0.saturating_sub(known.fetched_at_ms);
         IssuerHealth {
             issuer: self.source.issuer().to_owned(),
             entry: self.source.entry().to_owned(),

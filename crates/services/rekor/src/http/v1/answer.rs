@@ -13,7 +13,7 @@ use wire::{
 };
 
 use super::error::ApiError;
-use crate::{Rekor1, v1::Vouched};
+use crate::{Rekor1, v1::ProvenEntry};
 
 /// Lets web pages of any origin read the answers, as upstream does, and keeps caches from giving old ones.
 pub(super) async fn open_and_uncached(request: Request, next: Next) -> Response {
@@ -59,36 +59,31 @@ pub(super) fn with_json(
 /// The entry as v1 writes it. Index, proof and checkpoint are of one and the same head.
 pub(super) fn entry_response(
     rekor1: &Rekor1,
-    vouched: &Vouched,
+    proven: &ProvenEntry,
 ) -> Result<EntryResponse, ApiError> {
-    let head = vouched.checkpoint.head;
+    let head = proven.checkpoint.head;
     // There is one tree, so the index over all trees is the index in it.
-    let log_index = int64(vouched.index)?;
+    let log_index = int64(proven.index.0)?;
     let entry = LogEntry {
-        body: Base64(vouched.body.to_vec()),
-        integrated_time: int64(vouched.integrated_at)?,
-        log_id: hex(rekor1.log().key_id()),
+        body: Base64(proven.body.to_vec()),
+        integrated_time: int64(proven.integrated_at.0)?,
+        log_id: hex::encode(rekor1.log().key_id()),
         log_index,
         verification: Some(Verification {
             inclusion_proof: Some(InclusionProof {
-                checkpoint: vouched.checkpoint.note.clone(),
-                hashes: vouched.path.iter().map(ToString::to_string).collect(),
+                checkpoint: proven.checkpoint.note.clone(),
+                hashes: proven.path.iter().map(ToString::to_string).collect(),
                 log_index,
                 root_hash: head.root.to_string(),
-                tree_size: int64(head.size)?,
+                tree_size: int64(head.size.0)?,
             }),
-            signed_entry_timestamp: Base64(vouched.set.to_vec()),
+            signed_entry_timestamp: Base64(proven.set.to_vec()),
         }),
     };
-    Ok(EntryResponse { id: rekor1.entry_id(vouched.leaf_hash).to_string(), entry })
+    Ok(EntryResponse { id: rekor1.entry_id(proven.leaf_hash).to_string(), entry })
 }
 
 /// A count, index or time as the signed integers of the API; no log reaches 2^63.
 pub(super) fn int64(value: u64) -> Result<i64, ApiError> {
     i64::try_from(value).map_err(|_| ApiError::Number)
-}
-
-/// 32 bytes as 64 lower-case digits.
-fn hex(bytes: &[u8; 32]) -> String {
-    tlog::Hash(*bytes).to_string()
 }

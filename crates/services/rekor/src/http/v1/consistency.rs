@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
 use http::Uri;
+use tlog::TreeSize;
 use wire::rekor1::ConsistencyProof;
 
 use super::{answer::json, error::ApiError, query::Query};
@@ -18,8 +19,8 @@ pub(super) async fn consistency(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = Query::of(&uri)?;
-    let first_size = query.number("firstSize", 1)?.unwrap_or(1);
-    let last_size = query.required("lastSize", 1)?;
+    let first_size = TreeSize(query.number("firstSize", 1)?.unwrap_or(1));
+    let last_size = TreeSize(query.required("lastSize", 1)?);
     query.own_tree(&rekor1)?;
     let latest = rekor1.log().checkpoint().head;
     if first_size > last_size {

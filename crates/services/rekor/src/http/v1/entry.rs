@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use http::Uri;
+use tlog::LeafIndex;
 
 use super::{
     answer::{entry_response, json},
@@ -20,10 +21,10 @@ pub(super) async fn by_index(
     State(rekor1): State<Arc<Rekor1>>,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let index = Query::of(&uri)?.required("logIndex", 0)?;
-    let vouched =
+    let index = LeafIndex(Query::of(&uri)?.required("logIndex", 0)?);
+    let proven =
         rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &vouched)?)
+    json(&entry_response(&rekor1, &proven)?)
 }
 
 /// The entry of an id.
@@ -33,13 +34,17 @@ pub(super) async fn by_id(
 ) -> Result<Response, ApiError> {
     let index = find(&rekor1, "entryUUID in path", &id).await?.ok_or(ApiError::NotFound)?;
     // Taken after the search: it covers what was found.
-    let vouched =
+    let proven =
         rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &vouched)?)
+    json(&entry_response(&rekor1, &proven)?)
 }
 
 /// Where the entry of that id is; `what` names the id's place in the request.
-pub(super) async fn find(rekor1: &Rekor1, what: &str, id: &str) -> Result<Option<u64>, ApiError> {
+pub(super) async fn find(
+    rekor1: &Rekor1,
+    what: &str,
+    id: &str,
+) -> Result<Option<LeafIndex>, ApiError> {
     let id: ::entry::rekor1::EntryId =
         id.parse().map_err(|error| ApiError::of_entry_id(what, error))?;
     Ok(rekor1.find(&id).await?)

@@ -19,6 +19,6 @@ pub(super) async fn log_info(State(rekor1): State<Arc<Rekor1>>) -> Result<Respon
         root_hash: checkpoint.head.root.to_string(),
         signed_tree_head: checkpoint.note.clone(),
         tree_id: rekor1.tree_id().to_string(),
-        tree_size: int64(checkpoint.head.size)?,
+        tree_size: int64(checkpoint.head.size.0)?,
     })
 }

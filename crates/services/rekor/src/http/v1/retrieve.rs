@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use service::read_body;
+use tlog::LeafIndex;
 use wire::rekor1::SearchLogQuery;
 
 use super::{
@@ -41,14 +42,16 @@ pub(super) async fn retrieve(
         indexes.extend(rekor1.log().find_leaf(&leaf_hash).await?);
     }
     // No index is negative any more.
-    indexes.extend(query.log_indexes.iter().filter_map(|index| u64::try_from(*index).ok()));
+    indexes.extend(
+        query.log_indexes.iter().filter_map(|index| u64::try_from(*index).ok().map(LeafIndex)),
+    );
 
     // One head for all, taken after the searches: it covers what they found.
     let checkpoint = rekor1.log().checkpoint();
     let mut entries = Vec::with_capacity(indexes.len());
     for index in indexes {
-        if let Some(vouched) = rekor1.entry(index, &checkpoint).await? {
-            entries.push(entry_response(&rekor1, &vouched)?);
+        if let Some(proven) = rekor1.entry(index, &checkpoint).await? {
+            entries.push(entry_response(&rekor1, &proven)?);
         }
     }
     json(&entries)

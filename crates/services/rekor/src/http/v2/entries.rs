@@ -32,18 +32,18 @@ pub(super) async fn create(
 fn log_entry(logged: &Logged, key_id: &[u8]) -> Result<TransparencyLogEntry, OutOfRange> {
     let Logged { kind, version, body, integrated } = logged;
     let checkpoint = &integrated.checkpoint;
-    let log_index = Int64::try_from(integrated.index)?;
+    let log_index = Int64::try_from(integrated.index.0)?;
     Ok(TransparencyLogEntry {
         log_index,
         log_id: LogId { key_id: Base64(key_id.to_vec()) },
         kind_version: KindVersion { kind: (*kind).to_owned(), version: (*version).to_owned() },
-        // Rekor v2 promises no time: a timestamp authority does.
+        // Rekor v2 signs no time: a timestamp authority does.
         integrated_time: Int64(0),
         inclusion_promise: None,
         inclusion_proof: Some(InclusionProof {
             log_index,
             root_hash: Base64(checkpoint.head.root.0.to_vec()),
-            tree_size: Int64::try_from(checkpoint.head.size)?,
+            tree_size: Int64::try_from(checkpoint.head.size.0)?,
             hashes: integrated.path.iter().map(|hash| Base64(hash.0.to_vec())).collect(),
             checkpoint: Some(CheckpointEnvelope { envelope: checkpoint.note.clone() }),
         }),

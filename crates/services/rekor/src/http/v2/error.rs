@@ -64,7 +64,7 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         match self {
             Self::Rekor2(Rekor2Error::Duplicate { index }) => {
-                headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index));
+                headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index.0));
             }
             Self::NoSuchTile => {
                 // A cache that kept it would hide the tile when it comes into being.

@@ -19,6 +19,7 @@ use super::{
     ENTRIES, Entry, assert_error, b64, create, create_many, get_entry, hashedrekord,
     hashedrekord_by, hashedrekord_of, pem_of, rekor1_of, router, router_of,
 };
+use tlog::TreeSize;
 
 #[tokio::test]
 async fn creates_an_entry_with_timestamp_proof_and_headers() {
@@ -120,7 +121,7 @@ async fn an_entry_submitted_many_times_at_once_enters_once() {
         .collect();
     let first = entries.first().unwrap();
     assert!(entries.iter().all(|entry| entry.is_same(first)), "one index, one timestamp");
-    assert_eq!(running.log.checkpoint().head.size, 1);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(1));
     running.stop().await;
 }
 
@@ -152,7 +153,7 @@ async fn refuses_what_does_not_verify() {
         assert_eq!(answer.status, 400, "{what}: {}", answer.text());
         assert_error(&answer, 400, 400, "");
     }
-    assert_eq!(running.log.checkpoint().head.size, 0);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
     running.stop().await;
 }
 
@@ -204,7 +205,7 @@ async fn an_entry_that_no_tile_can_hold_is_413_and_names_the_limit() {
     let request = hashedrekord_of(b"x", &signer.sign_now(b"x").unwrap(), &pem);
     let answer = post(&router, ENTRIES, request.to_string()).await;
     assert_error(&answer, 413, 413, "65535");
-    assert_eq!(running.log.checkpoint().head.size, 0);
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
     running.stop().await;
 }
 
@@ -320,7 +321,7 @@ proptest! {
                 Entry::verified(&home, &answer.json());
             } else {
                 assert_error(&answer, 400, 400, "");
-                assert_eq!(running.log.checkpoint().head.size, 0);
+                assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
             }
             running.stop().await;
         });

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 use testlog::{Answer, Home, TREE_ID, get};
-use tlog::{Hash, TreeHead, verify_consistency};
+use tlog::{NodeHash, TreeHead, verify_consistency};
 
 use super::{assert_error, create_many, router};
 
-fn hash(text: &serde_json::Value) -> Hash {
-    Hash::try_from(hex::decode(text.as_str().unwrap()).unwrap().as_slice()).unwrap()
+fn hash(text: &serde_json::Value) -> NodeHash {
+    NodeHash::try_from(hex::decode(text.as_str().unwrap()).unwrap().as_slice()).unwrap()
 }
 
 #[tokio::test]
@@ -51,12 +51,13 @@ async fn proves_consistency_between_all_sizes_with_the_latest_root() {
             let proof = get(&router, &path).await.json();
             // The monitors' trap: never the root at `lastSize`, always the latest.
             assert_eq!(hash(&proof["rootHash"]), latest.root);
-            let hashes: Vec<Hash> = proof["hashes"].as_array().unwrap().iter().map(hash).collect();
+            let hashes: Vec<NodeHash> =
+                proof["hashes"].as_array().unwrap().iter().map(hash).collect();
             verify_consistency(old, new, &hashes).unwrap();
         }
     }
     let own = get(&router, &format!("/api/v1/log/proof?lastSize=9&treeID={TREE_ID}")).await;
-    let hashes: Vec<Hash> = own.json()["hashes"].as_array().unwrap().iter().map(hash).collect();
+    let hashes: Vec<NodeHash> = own.json()["hashes"].as_array().unwrap().iter().map(hash).collect();
     verify_consistency(&heads[0], latest, &hashes).unwrap();
     running.stop().await;
 }

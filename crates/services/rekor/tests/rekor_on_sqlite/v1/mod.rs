@@ -3,10 +3,10 @@
 mod checkpoints;
 mod create;
 mod log_info;
-mod promises;
 mod read;
 mod retrieve;
 mod search;
+mod sets;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,7 +20,7 @@ use rekor::{
 use serde_json::{Value, json};
 use service::{CpuPool, harden};
 use testlog::{Answer, Home, ORIGIN, Running, TREE_ID, cpu, get, post};
-use tlog::{Hash, SignedNote, leaf_hash, verify_inclusion};
+use tlog::{LeafIndex, NodeHash, SignedNote, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v1/log/entries";
 const RETRIEVE: &str = "/api/v1/log/entries/retrieve";
@@ -140,26 +140,26 @@ impl Entry {
         let head = note.verified_checkpoint(key, ORIGIN, &key.spki_sha256()).unwrap();
         assert_eq!(head.origin, format!("{ORIGIN} - {TREE_ID}"));
         let head = head.head;
-        assert_eq!(proof["treeSize"], head.size);
+        assert_eq!(proof["treeSize"], head.size.0);
         assert_eq!(proof["rootHash"], head.root.to_string());
         assert_eq!(proof["logIndex"], entry["logIndex"]);
         let index = entry["logIndex"].as_u64().unwrap();
-        let path: Vec<Hash> = proof["hashes"]
+        let path: Vec<NodeHash> = proof["hashes"]
             .as_array()
             .unwrap()
             .iter()
             .map(|hash| {
-                Hash::try_from(hex::decode(hash.as_str().unwrap()).unwrap().as_slice()).unwrap()
+                NodeHash::try_from(hex::decode(hash.as_str().unwrap()).unwrap().as_slice()).unwrap()
             })
             .collect();
-        verify_inclusion(&leaf, index, &path, &head).unwrap();
+        verify_inclusion(&leaf, LeafIndex(index), &path, &head).unwrap();
 
         let members: BTreeSet<&str> =
             entry.as_object().unwrap().keys().map(String::as_str).collect();
         let all = ["body", "integratedTime", "logID", "logIndex", "verification"];
         assert_eq!(members, BTreeSet::from(all));
         let integrated_at = entry["integratedTime"].as_u64().unwrap();
-        Self { id: id.clone(), index, integrated_at, body, set, tree_size: head.size }
+        Self { id: id.clone(), index, integrated_at, body, set, tree_size: head.size.0 }
     }
 
     fn leaf_hash(&self) -> &str {

@@ -16,6 +16,7 @@ use super::{
     ENTRIES, assert_error, create, create_many, get_entry, hashedrekord, rekor1_signed_by, router,
     router_of,
 };
+use tlog::LeafIndex;
 
 /// Counts what is signed, and refuses on demand.
 struct Counting {
@@ -57,7 +58,7 @@ impl Signer for Counting {
 
 async fn stored(running: &Running) -> Vec<Vec<u8>> {
     let log = running.log.record().id;
-    let rows = running.store.entries(log, 0, 1000).await.unwrap();
+    let rows = running.store.entries(log, LeafIndex(0)..LeafIndex(1000)).await.unwrap();
     rows.into_iter().map(|row| row.timestamp_signature.to_vec()).collect()
 }
 
@@ -161,14 +162,14 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
         .store
         .put_timestamp_signatures(
             log,
-            &[TimestampSignature { index: 0, signature: "forged".into() }],
+            &[TimestampSignature { index: LeafIndex(0), signature: "forged".into() }],
         )
         .await
         .unwrap();
     let entry = create(&home, &router, &request).await;
     assert_ne!(entry.set, b"forged");
     let report = fsck(running.store.as_ref(), running.log.record(), &Rekor1Rules).await.unwrap();
-    assert_eq!(report.findings, [Finding::Promise { index: 0 }]);
+    assert_eq!(report.findings, [Finding::TimestampSignature { index: LeafIndex(0) }]);
     running.stop().await;
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A read shows also what was committed while the server gave up waiting for its
 //! synchronous standby; at a failover it is gone. A commit that the store confirms
-//! vouches for all that was committed before it, so one is made, without entries.
+//! covers all that was committed before it, so one is made, without entries.
 
 use std::time::Duration;
 
+use moment::UnixSeconds;
 use store::{Batch, LogId, LogStore, StoreError};
-use tlog::Edge;
+use tlog::{Edge, TreeSize};
 
 /// The log's right edge, durable wherever the store has to have it.
 ///
@@ -16,11 +17,11 @@ use tlog::Edge;
 /// # Errors
 /// As [`LogStore::append`]; [`StoreError::Unreplicated`] when the server gave up waiting for its standby,
 /// [`StoreError::OutcomeUnknown`] when we did: Postgres itself waits at a commit without any limit.
-pub(super) async fn vouched_edge(
+pub(super) async fn durable_edge(
     store: &dyn LogStore,
     log: LogId,
-    now: u64,
-    minimum_size: u64,
+    now: UnixSeconds,
+    minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     tokio::time::timeout(COMMIT_TIME, committed_edge(store, log, now, minimum_size))
         .await
@@ -33,8 +34,8 @@ pub(super) const COMMIT_TIME: Duration = Duration::from_secs(10);
 async fn committed_edge(
     store: &dyn LogStore,
     log: LogId,
-    now: u64,
-    minimum_size: u64,
+    now: UnixSeconds,
+    minimum_size: TreeSize,
 ) -> Result<Edge, StoreError> {
     let nothing = Batch { entries: Vec::new(), now, minimum_size };
     match store.append(log, &nothing).await {

@@ -5,53 +5,55 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
+use moment::UnixSeconds;
 use service::{CpuPool, KeyUse, Record, SigningKey};
+use tlog::LeafIndex;
 
 use super::{Rekor1Error, keeper::Keeper};
 
 /// Makes SETs and hands them to their keeper.
-pub(super) struct Promises {
+pub(super) struct SetSigner {
     pub(super) key: SigningKey,
     pub(super) cpu: CpuPool,
     pub(super) keeper: Arc<Keeper>,
     pub(super) log_id: [u8; 32],
 }
 
-/// What a SET is about.
+/// What a SET signs, beside the log's id.
 #[derive(Clone)]
-pub(super) struct Promised {
-    pub(super) index: u64,
-    pub(super) integrated_at: u64,
+pub(super) struct SetContent {
+    pub(super) index: LeafIndex,
+    pub(super) integrated_at: UnixSeconds,
     pub(super) body: Bytes,
 }
 
-impl Promised {
+impl SetContent {
     fn unsigned(&self, log_id: &[u8; 32]) -> UnsignedSet {
         UnsignedSet::new(&self.body, self.integrated_at, log_id, self.index)
     }
 }
 
-impl Promises {
+impl SetSigner {
     /// The entry's SET: the stored one, the one that is about to be stored, or a new one.
     ///
     /// Each is verified before it leaves; a stored one that does not verify is replaced in the
     /// answer, and left for fsck to find, for nothing that is stored is ever changed.
-    pub(super) async fn promise(
+    pub(super) async fn set(
         &self,
-        promised: Promised,
+        content: SetContent,
         stored: Bytes,
     ) -> Result<Bytes, Rekor1Error> {
-        let index = promised.index;
+        let index = content.index;
         let made = if stored.is_empty() { self.keeper.fresh(index) } else { Some(stored) };
         if let Some(set) = made {
-            match self.verify(promised.clone(), set.clone()).await? {
+            match self.verify(content.clone(), set.clone()).await? {
                 Ok(_) => return Ok(set),
-                Err(error) => tracing::error!(log.leaf_index = index, error = %error,
+                Err(error) => tracing::error!(log.leaf_index = index.0, error = %error,
                     "the stored timestamp of an entry is not this log's; run fsck"),
             }
         }
         let log_id = self.log_id;
-        let prepare = move || Ok::<_, Rekor1Error>((promised.unsigned(&log_id), OfSet { index }));
+        let prepare = move || Ok::<_, Rekor1Error>((content.unsigned(&log_id), OfSet { index }));
         let (set, _) = self.key.sign_next(prepare).await?;
         // Of two that were signed at once, both callers get the one that will be stored.
         Ok(self.keeper.keep(index, set.into()))
@@ -59,25 +61,25 @@ impl Promises {
 
     async fn verify(
         &self,
-        promised: Promised,
+        content: SetContent,
         set: Bytes,
     ) -> Result<Result<Vec<u8>, SignatureError>, Rekor1Error> {
         let (key, log_id) = (self.key.public_key().clone(), self.log_id);
-        let verify = move || promised.unsigned(&log_id).with_signature(&set, &key);
+        let verify = move || content.unsigned(&log_id).with_signature(&set, &key);
         Ok(self.cpu.run_next(verify).await?)
     }
 }
 
 /// What the audit trail says of a SET.
 struct OfSet {
-    index: u64,
+    index: LeafIndex,
 }
 
 impl Record for OfSet {
     fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
         tracing::debug!(
             target: "audit",
-            { log.leaf_index = self.index, key.id = key_id },
+            { log.leaf_index = self.index.0, key.id = key_id },
             "{step} an entry timestamp"
         );
     }
