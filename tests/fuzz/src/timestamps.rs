@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use crypto::{HashAlgorithm, Signer, Unsigned};
 use tsp::{
     MessageImprint, Nonce, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain,
-    VerifiedTimestamp, VerifyError, rejection, verify_response, verify_response_over,
+    VerifiedTimestamp, VerifyError, rejection, verify_response, verify_response_by,
 };
 use wire::bundle::Bundle;
 
@@ -85,7 +85,7 @@ fn response(der: &[u8]) {
         check(stamp);
     }
     // Told the message it finds the same, except where another hash was stamped.
-    let over = verify_response_over(der, MESSAGE, &*CHAIN);
+    let over = verified_over_message(der);
     assert!(over == verified || verified == Err(VerifyError::Imprint));
 }
 
@@ -104,7 +104,7 @@ fn changed_response(input: &[u8]) {
     let start = usize::from(u16::from_be_bytes(input.array())).min(response.len());
     let end = (start + usize::from(input.byte())).min(response.len());
     response.splice(start..end, input.0.iter().copied());
-    let verified = verify_response_over(&response, MESSAGE, &*CHAIN);
+    let verified = verified_over_message(&response);
     assert_eq!(verified.is_ok(), response == RESPONSES[which], "accepts {response:02x?}");
 }
 
@@ -145,4 +145,9 @@ fn nonce(bytes: &[u8]) {
         let request = request.with_nonce(nonce);
         assert_eq!(TimestampRequest::from_der(&request.to_der()), Ok(request));
     }
+}
+
+fn verified_over_message(der: &[u8]) -> Result<VerifiedTimestamp, VerifyError> {
+    let chain = TsaChain::from_ders(&*CHAIN).map_err(VerifyError::Chain)?;
+    verify_response_by(der, MESSAGE, &chain)
 }
