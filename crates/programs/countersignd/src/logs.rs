@@ -1,14 +1,12 @@
 //! The logs of a deployment, on either database.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use crypto::{KeyType, PublicKey, Signer};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
-use postgres::PostgresLogStore;
 use rekor::ensure_first_entry;
-use sqlite::SqliteLogStore;
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,17 +17,6 @@ use crate::{
     deployment::{self, Deployment, Service, not_made},
     services::Shared,
 };
-
-/// Opens PostgreSQL where a URL is given, else the SQLite file.
-pub(crate) async fn open_store(
-    sqlite_file: &Path,
-    database_url: Option<&str>,
-) -> Result<Arc<dyn LogStore>, store::StoreError> {
-    Ok(match database_url {
-        Some(url) => Arc::new(PostgresLogStore::connect(url).await?),
-        None => Arc::new(SqliteLogStore::open(sqlite_file).await?),
-    })
-}
 
 /// What a log is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,18 +135,18 @@ impl Logs {
     ) -> anyhow::Result<RunningLog<'a>> {
         let service = &of.service;
         check_state(of, known)?;
-        let spec = |key: &PublicKey| anyhow::Ok(of.identity()?.spec(key));
+        let identity = of.identity()?;
         let signer: Arc<dyn Signer> = Arc::new(of.key.load()?);
         let tiles = match &of.rekor1 {
             None => None,
             Some(places) => Some(TilesSigner {
-                origin: of.identity()?.tiles_origin(),
+                origin: identity.tiles_origin(),
                 signer: Arc::new(places.tiles_key.load()?),
             }),
         };
         // Large: it is every check of a log's start.
         let log = Box::pin(Log::start(LogParts {
-            config: of.config(spec(signer.public_key())?, signer.public_key()),
+            config: of.config(identity.spec(signer.public_key()), signer.public_key()),
             store: Arc::clone(&self.store),
             signer: Arc::clone(&signer),
             tiles,
@@ -217,9 +204,12 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
     }
 }
 
-/// Makes sure that the database has the log, and that it takes nothing where the configuration says so.
+/// The row of the log, which takes nothing where the configuration says so.
 /// The other way round is for readiness: the log is served, and takes nothing.
-pub(crate) fn check_state(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
+pub(crate) fn check_state<'k>(
+    log: &deployment::Log,
+    known: &'k [LogRecord],
+) -> anyhow::Result<&'k LogRecord> {
     let name = &log.service.name;
     let Some(record) = known.iter().find(|record| record.spec.name == *name) else {
         bail!(
@@ -233,7 +223,7 @@ pub(crate) fn check_state(log: &deployment::Log, known: &[LogRecord]) -> anyhow:
              `countersignd log freeze {name}`, or correct its `state`"
         );
     }
-    Ok(())
+    Ok(record)
 }
 
 /// Why a log that takes nothing is not as the configuration has it.

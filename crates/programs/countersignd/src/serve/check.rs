@@ -144,9 +144,7 @@ async fn logs_in(deployment: &Deployment, store: &dyn LogStore) -> anyhow::Resul
 fn as_configured(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
     let name = &log.service.name;
     let expected = log.identity()?.spec(&log.key.public_key()?);
-    check_state(log, known)?;
-    let record = known.iter().find(|record| record.spec.name == *name);
-    let record = record.context("the log was there a moment ago")?;
+    let record = check_state(log, known)?;
     if record.spec.origin != expected.origin {
         let (is, wanted) = (&record.spec.origin, &expected.origin);
         bail!("the origin of log `{name}` is `{is}` for ever, not `{wanted}`");

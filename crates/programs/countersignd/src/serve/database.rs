@@ -1,23 +1,24 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
+use postgres::PostgresLogStore;
+use sqlite::SqliteLogStore;
 use store::{LogStore, StoreError};
 
 use crate::{
     data_dir::{make_private, read_if_present},
     deployment::{Database, Deployment},
-    logs::open_store,
 };
 
 /// The database of the logs, opened; the outer error is one of configuration.
 pub(crate) async fn open(
     deployment: &Deployment,
 ) -> anyhow::Result<Result<Arc<dyn LogStore>, StoreError>> {
-    let (file, url) = match &deployment.database {
+    match &deployment.database {
         Database::Sqlite { file } => {
             // It names users and repositories.
             make_private(file)?;
-            (file.as_path(), None)
+            Ok(SqliteLogStore::open(file).await.map(|store| Arc::new(store) as _))
         }
         Database::Postgres { url, password_file } => {
             let mut url = url.clone();
@@ -26,10 +27,10 @@ pub(crate) async fn open(
                 url.set_password(Some(&password))
                     .map_err(|()| anyhow!("the database's URL takes no password"))?;
             }
-            (Path::new(""), Some(url))
+            let connected = PostgresLogStore::connect(url.as_str()).await;
+            Ok(connected.map(|store| Arc::new(store) as _))
         }
-    };
-    Ok(open_store(file, url.as_ref().map(url::Url::as_str)).await)
+    }
 }
 
 fn password(path: &Path) -> anyhow::Result<String> {

@@ -12,14 +12,44 @@ use crate::{
     deployment::{Deployment, Service},
 };
 
+/// Refuses a deployment that lacks a chain which clients trust.
+///
+/// What was published is read when a chain is missing only: at every other start its repository does,
+/// and checks it.
+pub(super) fn refuse_lost(deployment: &Deployment) -> anyhow::Result<()> {
+    let authorities = deployment.authorities.iter();
+    let authorities =
+        authorities.map(|one| (&one.service, &one.chain, one.service.url.to_string()));
+    let stamping = deployment.timestamp_authorities.iter();
+    let stamping = stamping.map(|one| (&one.service, &one.chain, one.stamps_at()));
+    let all: Vec<(&Service, &ChainPlace, String)> = authorities.chain(stamping).collect();
+    let missing: Vec<_> = all.iter().filter(|(_, place, _)| !place.file.exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let Published { chains } = Published::read(deployment)?;
+    for (service, place, url) in missing {
+        for (_, chain, evidence) in chains.iter().filter(|(of, ..)| of == url) {
+            // Another generation at the same URL may have it.
+            let mut present =
+                all.iter().filter_map(|(_, place, _)| load_chain(&place.file).ok()?);
+            if !present.any(|known| known == *chain) {
+                let what = format!("the certificate chain of {service}");
+                bail!(lost(&what, &place.file, evidence));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The chains that the repositories of a deployment have ever vouched for and still keep.
-pub(super) struct Published {
+struct Published {
     /// URL, chain, and the file that has it.
     chains: Vec<(String, Vec<Vec<u8>>, PathBuf)>,
 }
 
 impl Published {
-    pub(super) fn read(deployment: &Deployment) -> anyhow::Result<Self> {
+    fn read(deployment: &Deployment) -> anyhow::Result<Self> {
         let mut chains = Vec::new();
         for repository in &deployment.repositories {
             let directory = repository.tuf_dir.join("targets");
@@ -46,30 +76,5 @@ impl Published {
             }
         }
         Ok(Self { chains })
-    }
-
-    /// Refuses a deployment that lacks a chain which clients trust.
-    pub(super) fn refuse_lost(&self, deployment: &Deployment) -> anyhow::Result<()> {
-        let authorities = deployment.authorities.iter();
-        let authorities =
-            authorities.map(|one| (&one.service, &one.chain, one.service.url.to_string()));
-        let stamping = deployment.timestamp_authorities.iter();
-        let stamping = stamping.map(|one| (&one.service, &one.chain, one.stamps_at()));
-        let all: Vec<(&Service, &ChainPlace, String)> = authorities.chain(stamping).collect();
-        for (service, place, url) in all.iter().filter(|(_, place, _)| !place.file.exists()) {
-            for (_, chain, evidence) in self.chains.iter().filter(|(of, ..)| of == url) {
-                // Another generation at the same URL may have it.
-                let mut present =
-                    all.iter().filter_map(|(_, place, _)| load_chain(&place.file).ok()?);
-                if !present.any(|known| known == *chain) {
-                    bail!(lost(
-                        &format!("the certificate chain of {service}"),
-                        &place.file,
-                        evidence
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crypto::LocalSigner;
 use moment::UnixSeconds;
 use store::{LogKind, LogRecord, LogStore};
 
-use super::lost::Published;
+use super::lost::refuse_lost;
 use crate::{
     certificates::{ChainPlace, ca_chain, tsa_chain},
     data_dir::{Access, DataDir, read_json, replace, write_json},
@@ -64,8 +64,7 @@ pub(crate) fn keys(
     now: u64,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
-    let published = Published::read(deployment)?;
-    published.refuse_lost(deployment)?;
+    refuse_lost(deployment)?;
     let jobs = jobs(deployment, now);
     // An RSA key takes 100 ms to make, and each file a wait for the disk.
     thread::scope(|scope| {

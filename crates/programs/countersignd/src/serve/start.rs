@@ -194,7 +194,8 @@ impl<'a> Start<'a> {
             // One that issues nothing needs nobody's promise and nobody's keys.
             if authority.service.state.signs() {
                 let beside = logs.iter().find(|one| one.of.service.name == authority.ct_log);
-                served.checks.extend(beside.map(services::ct_check));
+                // No certificate without an SCT.
+                served.checks.extend(beside.map(services::log_check));
                 let socket = admin::socket_in(&authority.state_dir);
                 services::keep_issuers(&self.background, ca, socket);
             }

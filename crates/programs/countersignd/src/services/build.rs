@@ -5,7 +5,6 @@ use axum::{Router, response::IntoResponse};
 use ca::{Ca, CaConfig, CaParts};
 use crypto::{PublicKey, Signer};
 use ctlog::CtLog;
-use engine::Log;
 use oidc::{self as provider, Login, Minter};
 use rekor::{
     Rekor1, Rekor1Parts, Rekor2,
@@ -83,7 +82,7 @@ pub(crate) fn log(
     let mut served = Served::new(&of.service, router, protocol);
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
-    Ok(served.with_check(log_check(of, &running.log)))
+    Ok(served.with_check(log_check(running)))
 }
 
 /// The CT protocol on a log, for the CAs that use it and for others that its operator names.
@@ -115,20 +114,15 @@ pub(crate) fn ct_chains(
     deployment.ca_chain_files(log).map(load).collect()
 }
 
-/// Ready while `log` is as the configuration has it.
-fn log_check(of: &deployment::Log, log: &Arc<Log>) -> Check {
-    let (log, frozen) = (Arc::clone(log), frozen_and_not_said(of));
+/// Ready while the log is as the configuration has it.
+pub(crate) fn log_check(running: &RunningLog<'_>) -> Check {
+    let (log, frozen) = (Arc::clone(&running.log), frozen_and_not_said(running.of));
     let state = move || match (log.ready(), &frozen) {
         (Err(error), _) => Err(error.to_string()),
         (Ok(()), Some(why)) if log.is_frozen() => Err(why.clone()),
         (Ok(()), _) => Ok(()),
     };
-    Check { name: of.service.label.clone(), state: Arc::new(state) }
-}
-
-/// No certificate without a promise: ready while the CA's log takes entries.
-pub(crate) fn ct_check(running: &RunningLog<'_>) -> Check {
-    log_check(running.of, &running.log)
+    Check { name: running.of.service.label.clone(), state: Arc::new(state) }
 }
 
 /// A timestamp authority.

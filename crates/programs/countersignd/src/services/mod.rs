@@ -14,7 +14,7 @@ use axum::Router;
 use service::{Clock, CpuPool, Protocol};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, ct_chains, ct_check, log, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, ct_chains, log, log_check, metrics, oidc, open_trust, trust, tsa},
     issuers::keep as keep_issuers,
     listeners::Listener,
     probe::{Wait, all_answer, probe},
