@@ -6,6 +6,7 @@
 mod client;
 mod database;
 mod hex;
+mod ports;
 mod services;
 mod stack;
 mod tiles;
@@ -13,6 +14,7 @@ mod tiles;
 pub use client::Client;
 pub use database::Database;
 pub use hex::{hex, unhex};
+pub use ports::free_port;
 pub use services::{Services, countersignd};
 pub use stack::{Said, Stack, binaries, said};
 pub use tiles::{bundle_path, bundled_entries};

@@ -5,13 +5,12 @@
 use std::{
     fmt::Write,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use e2e::{Client, Database, Said, Services, countersignd, said};
+use e2e::{Client, Database, Said, Services, countersignd, free_port, said};
 use serde_json::Value;
 
 /// In the order in which they may start.
@@ -30,7 +29,7 @@ impl Deployment {
     /// Writes a configuration for `database`; nothing is made or started.
     fn new(database: &Database) -> Self {
         let services = Services::new().unwrap();
-        let (ports, metrics_ports) = free_ports();
+        let (ports, metrics_ports) = ([(); 7].map(|()| free_port()), [(); 5].map(|()| free_port()));
         let deployment = Self { services, ports, metrics_ports };
         deployment.write_config(database);
         deployment
@@ -136,14 +135,6 @@ fn sign(client: &Client, artifact: &Path) -> u64 {
     let bundle: Value = serde_json::from_slice(&bundle).unwrap();
     let index = &bundle["verificationMaterial"]["tlogEntries"][0]["logIndex"];
     index.as_str().unwrap().parse().unwrap()
-}
-
-/// Ports that were free a moment ago.
-fn free_ports() -> ([u16; 7], [u16; 5]) {
-    let open = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let (services, metrics) = ([(); 7].map(|()| open()), [(); 5].map(|()| open()));
-    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-    (services.each_ref().map(port), metrics.each_ref().map(port))
 }
 
 fn get(url: &str) -> String {

@@ -5,12 +5,11 @@
 use std::{
     fmt::Write,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use e2e::{Client, Database, Services, countersignd, said};
+use e2e::{Client, Database, Services, countersignd, free_port, said};
 use serde_json::{Value, json};
 
 /// A tenant and the host of what is its alone.
@@ -35,9 +34,7 @@ const PARTS: [&str; 6] = ["log", "ca", "tsa", "trust", "all", "oidc-dev"];
 impl Ports {
     /// Ports that were free a moment ago.
     fn free() -> Self {
-        let open: Vec<_> =
-            (0..7 + PARTS.len()).map(|_| TcpListener::bind(("0.0.0.0", 0)).unwrap()).collect();
-        Self(open.iter().map(|listener| listener.local_addr().unwrap().port()).collect())
+        Self((0..7 + PARTS.len()).map(|_| free_port()).collect())
     }
 
     fn of(&self, service: &str) -> u16 {
