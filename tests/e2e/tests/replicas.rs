@@ -19,7 +19,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use e2e::Database;
 use engine::{Integrated, Leaves, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
 use postgres::PostgresLogStore;
-use service::{CpuPool, SystemClock};
+use signing::{CpuPool, SystemClock};
 use sqlx::{Connection, PgConnection};
 use store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
 use tlog::{

@@ -10,7 +10,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
 };
-use service::{Clock, CpuPool, FixedClock};
+use signing::{Clock, CpuPool, FixedClock};
 use sqlite::SqliteLogStore;
 use store::{DedupHash, LogKind, LogSpec, LogStore, NewEntry};
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use crypto::KeyError;
-use service::SignError;
+use signing::SignError;
 use store::{EntryRefused, StoreError};
 use thiserror::Error;
 use tlog::{EdgeError, LeafHash, LeafIndex, NodeHash, NoteError, ProofError, TreeSize};

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
-use service::bounded;
+use server::bounded;
 
 use crate::token::LastStart;
 

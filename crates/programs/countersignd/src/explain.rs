@@ -18,7 +18,8 @@ use identity::{
     VerificationError,
 };
 use serde_json::{Value, json};
-use service::{Clock, SystemClock, bounded};
+use server::bounded;
+use signing::{Clock, SystemClock};
 use wire::inert;
 use x509::SubjectAlternativeName;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use service::{Clock, SystemClock};
+use signing::{Clock, SystemClock};
 use wire::Timestamp;
 
 use crate::{

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use oidc::{AUDIENCE, Ci, Minter, TokenRequest};
 use serde::{Deserialize, Serialize};
-use service::{Clock, OffsetClock, SystemClock};
+use signing::{Clock, OffsetClock, SystemClock};
 
 use crate::{
     cli::TokenArguments,

@@ -17,7 +17,7 @@ use crate::process::{Guarded, output};
 /// Longest wait for the first start, which makes an RSA key and several certificates.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// What `service::serve` allows itself after SIGTERM.
+/// What `server::serve` allows itself after SIGTERM.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Services, as one tenant's clients find them.

@@ -2,7 +2,7 @@
 
 use http::Extensions;
 use metrics::counter;
-use service::{CallerAddress, RequestId};
+use server::{CallerAddress, RequestId};
 use wire::{refusal::Reason, rpc::Code};
 
 use crate::{Ca, IssueError, IssueRequest, IssuedChain, explain, record::Line};

@@ -3,7 +3,7 @@
 //! Fields name what is certified; tokens, keys and other claims never appear.
 
 use identity::{IssuerConfig, Principal, VerifiedClaims};
-use service::{KeyUse, Record};
+use signing::{KeyUse, Record};
 use tracing::{info, warn};
 use x509::LeafProfile;
 
@@ -57,11 +57,11 @@ impl Trail {
 }
 
 impl Record for Trail {
-    fn write(&self, KeyUse { step, signs, key_id }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, signs, key_id }: KeyUse<'_>) {
         info!(
             target: "audit",
             {
-                ca.step = step.as_str(),
+                ca.step = phase.as_str(),
                 ca.signs = signs,
                 ca.issuer = self.issuer,
                 ca.subject = self.subject,

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 use crypto::{PublicKey, Signer};
 use identity::{IssuerConfig, IssuerConfigError, IssuerSet};
 use serde::Deserialize;
-use service::{Clock, CpuPool};
+use signing::{Clock, CpuPool};
 use thiserror::Error;
 use url::Url;
 use x509::{CertificateChain, ChainError};

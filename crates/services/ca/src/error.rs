@@ -1,6 +1,6 @@
 use crypto::{KeyError, SignerError};
 use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
-use service::{Overloaded, SignError};
+use signing::{Overloaded, SignError};
 use thiserror::Error;
 use wire::{refusal::Reason, rpc::Code};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};

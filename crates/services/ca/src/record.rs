@@ -141,7 +141,7 @@ pub(crate) fn unread(api: Api, caller: &Caller, why: &str) {
         ca.api = api.as_str(),
         ca.reason = "unread",
         caller.address = caller.address.map(|address| address.0.to_string()),
-        request.id = caller.request_id.as_ref().map(service::RequestId::as_str),
+        request.id = caller.request_id.as_ref().map(server::RequestId::as_str),
         error = why,
         "refused"
     );

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crypto::{KeyType, PublicKey};
 use identity::{IssuerSet, UnverifiedClaims};
-use service::{Clock, SigningKey};
+use signing::{Clock, SigningKey};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{

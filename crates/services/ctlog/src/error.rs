@@ -3,7 +3,7 @@
 use crypto::SignerError;
 use ct::SctError;
 use engine::{ReadError, SubmitError};
-use service::{Overloaded, SignError};
+use signing::{Overloaded, SignError};
 use thiserror::Error;
 use tlog::LeafIndex;
 use x509::SubmissionError;

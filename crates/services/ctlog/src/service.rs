@@ -9,7 +9,7 @@ use ct::{
 };
 use engine::Log;
 use moment::UnixMillis;
-use service::{Clock, CpuPool, KeyUse, Record, SigningKey};
+use signing::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
@@ -201,12 +201,12 @@ struct OfSct {
 }
 
 impl Record for OfSct {
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Self { origin, timestamp } = self;
         tracing::debug!(
             target: "audit",
             { log.origin = %origin, ct.timestamp_ms = timestamp.0, key.id = key_id },
-            "{step} an SCT"
+            "{phase} an SCT"
         );
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use ct::{SignedTreeHead, TimestampedEntry, UnsignedTreeHead};
 use engine::{Log, ReadError};
 use moment::UnixMillis;
-use service::{KeyUse, Record, SigningKey};
+use signing::{KeyUse, Record, SigningKey};
 use tlog::{LeafIndex, TreeHead, TreeSize};
 use tokio::sync::OnceCell;
 
@@ -82,7 +82,7 @@ struct OfTreeHead {
 }
 
 impl Record for OfTreeHead {
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Self { origin, head, timestamp } = self;
         tracing::debug!(
             target: "audit",
@@ -93,7 +93,7 @@ impl Record for OfTreeHead {
                 ct.timestamp_ms = timestamp.0,
                 key.id = key_id,
             },
-            "{step} a tree head"
+            "{phase} a tree head"
         );
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 use crypto::PublicKey;
 use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
-use service::{Failure, Protocol};
+use server::{Failure, Protocol};
 
 use super::{
     Ci, Login,
@@ -89,7 +89,7 @@ mod tests {
     async fn each_issuer_has_its_own_discovery_document_and_keys() {
         let key = LocalSigner::generate(KeyType::Rsa2048, "oidc").unwrap();
         let router = router("http://localhost:3006", key.public_key(), None).unwrap();
-        let app = service::harden(router, protocol());
+        let app = server::harden(router, protocol());
         let ask = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let response = app.clone().oneshot(request).await.unwrap();

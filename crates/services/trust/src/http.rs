@@ -7,7 +7,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use service::{Failure, Protocol};
+use server::{Failure, Protocol};
 
 use crate::{
     TrustFile, TrustFiles,

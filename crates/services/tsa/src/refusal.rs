@@ -1,5 +1,6 @@
 use crypto::SignerError;
-use service::{Failure, Overloaded, SignError};
+use server::Failure;
+use signing::{Overloaded, SignError};
 use thiserror::Error;
 use tsp::{FailInfo, RequestError, TokenError};
 

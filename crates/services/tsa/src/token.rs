@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crypto::{PublicKey, Unsigned};
-use service::{KeyUse, Record, Step};
+use signing::{KeyUse, Phase, Record};
 use tracing::{debug, info};
 use tsp::{SerialNumber, TimestampResponse, TokenError, UnsignedToken};
 
@@ -80,13 +80,13 @@ pub(crate) struct Issuance {
 
 impl Record for Issuance {
     /// What was issued is told; that it was tried, to who looks closer.
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Self { serial, gen_time } = self;
-        match step {
-            Step::Signing => {
+        match phase {
+            Phase::Signing => {
                 debug!(target: "audit", { tsa.serial = %serial, key.id = key_id }, "signing a timestamp");
             }
-            Step::Signed => info!(
+            Phase::Signed => info!(
                 target: "audit",
                 { tsa.serial = %serial, tsa.gen_time = gen_time, key.id = key_id },
                 "issued a timestamp"

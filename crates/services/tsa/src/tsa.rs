@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::random_bytes;
-use service::{Clock, CpuPool, SigningKey};
+use signing::{Clock, CpuPool, SigningKey};
 use tsp::{
     PolicyOid, RequestError, SerialNumber, TimestampRequest, TimestampResponse, TokenProfile,
     TsaChain,

@@ -10,7 +10,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
 };
 use serde_json::json;
-use service::Clock;
+use signing::Clock;
 use tempfile::TempDir;
 use x509::{CertificateChain, IssuanceError};
 
@@ -93,7 +93,7 @@ impl Issuing {
         let (chain, key) = (authority.chain.clone(), Moody::of(authority.signer(), minds));
         let log_key = LocalSigner::generate(KeyType::EcdsaP256, "ct").unwrap();
         let ct = Ct::start(Arc::new(log_key), authority).await;
-        let log = Web::serve(service::harden(
+        let log = Web::serve(server::harden(
             ctlog::http::router(ct.service.clone()),
             ctlog::http::protocol(),
         ))

@@ -14,7 +14,7 @@ use rekor::{
     http::{rekor1_protocol, rekor1_router},
 };
 use serde_json::{Value, json};
-use service::{Clock, CpuPool, FixedClock, SignError};
+use signing::{Clock, CpuPool, FixedClock, SignError};
 use sqlite::SqliteLogStore;
 use store::{LogKind, LogSpec, NewEntry};
 use tempfile::TempDir;
@@ -353,6 +353,6 @@ async fn entry_timestamps() {
     let options = Rekor1Options::default();
     let parts = Rekor1Parts { log, signer: Arc::clone(&key) as _, cpu, options };
     let router = rekor1_router(Rekor1::start(parts, tasks, shutdown));
-    let web = Web::serve(service::harden(router, rekor1_protocol())).await;
+    let web = Web::serve(server::harden(router, rekor1_protocol())).await;
     row(&Sets { running, web }, &key).await;
 }

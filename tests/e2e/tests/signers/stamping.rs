@@ -8,7 +8,7 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 use serde_json::{Value, json};
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tsa::{Tsa, TsaConfig};
@@ -29,7 +29,7 @@ impl Web {
         let mut server = JoinSet::new();
         server.spawn(async move {
             let shutdown = CancellationToken::new();
-            service::serve(vec![listener], router, shutdown).await.unwrap();
+            server::serve(vec![listener], router, shutdown).await.unwrap();
         });
         Self { url, _server: server }
     }
@@ -105,6 +105,6 @@ async fn timestamps() {
         TsaConfig { verify_every: 1, ..TsaConfig::new(Arc::clone(&key) as _, chain.clone()) };
     let tsa = Tsa::new(config, Arc::new(FixedClock::at(NOW)), CpuPool::new(1)).unwrap();
     let router = tsa::http::router(Arc::new(tsa));
-    let web = Web::serve(service::harden(router, tsa::protocol())).await;
+    let web = Web::serve(server::harden(router, tsa::protocol())).await;
     row(&Stamping { web, chain }, &key).await;
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
-use service::{Clock, CpuPool, FixedClock};
+use signing::{Clock, CpuPool, FixedClock};
 use tempfile::TempDir;
 use trust::{
     Authority, Deployment, LogKey, State, TrustFiles,

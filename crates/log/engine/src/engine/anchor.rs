@@ -13,7 +13,7 @@ use std::{
 
 use crypto::PublicKey;
 use moment::UnixSeconds;
-use service::Clock;
+use signing::Clock;
 use store::{LogRecord, LogStore, SignedCheckpoint, StoreError};
 use tlog::{Checkpoint, Edge, SignedNote, TreeHead};
 use tokio::sync::watch;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use service::{Clock, SignError};
+use signing::{Clock, SignError};
 use store::{
     Appended, Batch, DedupHash, Found, LogRecord, LogStore, NewEntry, Placement, StoreError,
 };

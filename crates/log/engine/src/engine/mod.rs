@@ -12,7 +12,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use crypto::{PublicKey, Signer};
 use moment::UnixSeconds;
-use service::{Clock, CpuPool, SigningKey};
+use signing::{Clock, CpuPool, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use service::SignError;
+use signing::SignError;
 use store::StoreError;
 use tlog::NoteError;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use service::{CpuPool, KeyUse, Record, SignError, SigningKey};
+use signing::{CpuPool, KeyUse, Record, SignError, SigningKey};
 use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
@@ -97,12 +97,12 @@ impl HeadSigner {
 struct OfCheckpoint(Checkpoint);
 
 impl Record for OfCheckpoint {
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Checkpoint { origin, head, .. } = &self.0;
         tracing::debug!(
             target: "audit",
             { log.origin = %origin, log.size = head.size.0, log.root = %head.root, key.id = key_id },
-            "{step} a checkpoint"
+            "{phase} a checkpoint"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use service::TrustedProxies;
+use server::TrustedProxies;
 
 use super::section::Section;
 use crate::{

@@ -37,7 +37,7 @@ const MAX_LEN: usize = 4 << 20;
 /// # Errors
 /// When it cannot be read, or with all problems that it has.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Deployment> {
-    let text = service::bounded::read_text(path, MAX_LEN)
+    let text = server::bounded::read_text(path, MAX_LEN)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
     parse(&text).with_context(|| format!("the configuration {}", path.display()))
 }

@@ -2,7 +2,7 @@ mod tenants;
 
 use std::path::{Path, PathBuf};
 
-use service::TrustedProxies;
+use server::TrustedProxies;
 use store::LogKind;
 
 use super::*;

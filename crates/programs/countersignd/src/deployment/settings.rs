@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use engine::LogLimits;
 use rekor::{Rekor1Options, Rekor2Options};
-use service::TrustedProxies;
+use server::TrustedProxies;
 use tsp::{IntermediateUsage, PolicyOid};
 
 use crate::cli::Part;

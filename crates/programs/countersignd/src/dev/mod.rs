@@ -7,7 +7,7 @@ mod value;
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::Context;
-use service::{Clock, OffsetClock, SystemClock};
+use signing::{Clock, OffsetClock, SystemClock};
 use tracing::warn;
 
 pub(crate) use self::{

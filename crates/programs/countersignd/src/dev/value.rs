@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use ::ca::CaConfig;
 use anyhow::Context;
 use crypto::KeyType;
-use service::TrustedProxies;
+use server::TrustedProxies;
 use store::LogKind;
 use trust::State;
 use url::Url;

@@ -17,7 +17,7 @@ use anyhow::Context;
 use identity::{IssuerConfig, IssuerConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use service::bounded;
+use server::bounded;
 use toml::Table;
 use wire::inert;
 

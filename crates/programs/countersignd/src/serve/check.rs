@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use crypto::Signer;
-use service::{Clock, SystemClock};
+use signing::{Clock, SystemClock};
 use store::{LogRecord, LogStore, StoreError};
 use tsp::TsaChain;
 

@@ -2,7 +2,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use moment::UnixSeconds;
-use service::SystemClock;
+use signing::SystemClock;
 use store::StoreError;
 
 use super::{

@@ -13,7 +13,7 @@ mod start;
 
 use std::{process::ExitCode, sync::Arc};
 
-use service::SystemClock;
+use signing::SystemClock;
 use tracing::{info, warn};
 
 pub(crate) use self::{

@@ -10,7 +10,7 @@ use rekor::{
     Rekor1, Rekor1Parts, Rekor2,
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
-use service::{Failure, Protocol};
+use server::{Failure, Protocol};
 use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -34,7 +34,7 @@ pub(crate) fn ca(
     ct: PublicKey,
 ) -> anyhow::Result<(Served, Arc<Ca>)> {
     // What is measured before is lost.
-    service::install_metrics()?;
+    server::install_metrics()?;
     let parts = CaParts {
         signer: Arc::new(authority.key.load()?),
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
@@ -225,8 +225,8 @@ pub(crate) fn oidc(
 
 /// What the process has measured. Ready when all of `others` are: one question for the process.
 pub(crate) fn metrics(port: u16, others: &[Served]) -> anyhow::Result<Served> {
-    let metrics = service::install_metrics()?;
-    let routes = (service::metrics_routes(metrics), metrics_protocol());
+    let metrics = server::install_metrics()?;
+    let routes = (server::metrics_routes(metrics), metrics_protocol());
     let mut served =
         Served { is_called: true, ..Served::at(port, "the metrics".to_owned(), routes) };
     for check in others.iter().flat_map(|other| &other.checks) {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use service::{Readiness, by_host, harden, health_routes};
+use server::{Readiness, by_host, harden, health_routes};
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, Served};

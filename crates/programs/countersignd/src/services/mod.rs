@@ -11,7 +11,8 @@ mod servers;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
-use service::{Clock, CpuPool, Protocol};
+use server::Protocol;
+use signing::{Clock, CpuPool};
 
 pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, log, log_check, metrics, oidc, open_trust, trust, tsa},

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use service::{ServeLimits, TrustedProxies, serve_behind};
+use server::{ServeLimits, TrustedProxies, serve_behind};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
@@ -44,7 +44,7 @@ impl Servers {
             group.serve(listener, bound);
         }
         let background = CancellationToken::new();
-        let metrics = service::install_metrics()?;
+        let metrics = server::install_metrics()?;
         tokio::spawn(metrics.upkeep(background.clone()));
         Ok(Self { front, back, background })
     }

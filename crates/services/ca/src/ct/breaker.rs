@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use service::Clock;
+use signing::Clock;
 
 use super::CtError;
 
@@ -90,7 +90,7 @@ impl Drop for Attempt<'_> {
 
 #[cfg(test)]
 mod tests {
-    use service::FixedClock;
+    use signing::FixedClock;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ct::{Sct, SctError};
 use moment::UnixMillis;
 use reqwest::{Client, StatusCode, header};
-use service::Clock;
+use signing::Clock;
 use thiserror::Error;
 use url::Url;
 use wire::ct::AddChainResponse;

@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use prost::Message;
-use service::GrpcError;
+use server::GrpcError;
 use tonic::{
     Code, Request, Response, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -62,7 +62,7 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
     if request.method() != Method::POST {
         return reply::not_grpc(StatusCode::METHOD_NOT_ALLOWED, "gRPC calls are POST requests");
     }
-    if !service::has_grpc_content_type(request.headers()) {
+    if !server::has_grpc_content_type(request.headers()) {
         let message = "gRPC calls have the content type application/grpc";
         return reply::not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     }
@@ -70,7 +70,7 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
         return reply::not_grpc(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2");
     }
     let caller = Caller::of(request.extensions());
-    match service::read_unary(request, MAX_REQUEST_LEN).await {
+    match server::read_unary(request, MAX_REQUEST_LEN).await {
         Ok(request) => next.run(request).await,
         Err(error) => {
             record::unread(Api::GrpcV2, &caller, error.message());

@@ -15,7 +15,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, get, post},
 };
-use service::Protocol;
+use server::Protocol;
 
 use crate::{Ca, grpc};
 

@@ -1,7 +1,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use service::Failure;
+use server::Failure;
 use wire::{
     refusal::{self, Reason},
     rpc::{Code, Status},

@@ -1,7 +1,7 @@
 use axum::{body::HttpBody, extract::Request};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use service::{Failure, read_body};
+use server::{Failure, read_body};
 
 use super::{BODY_LIMIT, MAX_REQUEST_LEN};
 use crate::{IssueError, api::bearer_token};

@@ -27,7 +27,7 @@ pub(super) async fn read_in_background(path: &Path) -> Result<Vec<u8>, SourceErr
 
 /// Reads a file of at most [`MAX_FILE_LEN`] bytes.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
-    service::bounded::read_regular(path, MAX_FILE_LEN)
+    server::bounded::read_regular(path, MAX_FILE_LEN)
         .map_err(|error| SourceError::Unreadable { path: path.to_owned(), reason: error.kind() })
 }
 

@@ -15,7 +15,7 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use identity::{IssuerConfig, IssuerSet, JwsAlgorithm, KeyLocation};
 use metrics::counter;
-use service::Clock;
+use signing::Clock;
 use tracing::warn;
 
 pub use cache::KeysError;

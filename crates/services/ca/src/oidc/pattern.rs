@@ -253,7 +253,7 @@ mod tests {
     use std::time::Duration;
 
     use serde_json::json;
-    use service::FixedClock;
+    use signing::FixedClock;
 
     use super::*;
     use crate::{

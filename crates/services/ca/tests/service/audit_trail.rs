@@ -163,7 +163,7 @@ async fn lines_of(stack: &Stack, token: &str) -> Vec<Value> {
     let lines = Lines::default();
     let listening = lines.listen();
     let key = client_key();
-    let peer = service::CallerAddress("192.0.2.7".parse().unwrap());
+    let peer = server::CallerAddress("192.0.2.7".parse().unwrap());
     for (path, body) in [
         ("/api/v2/signingCert", request(token, &key, EMAIL)),
         ("/api/v1/signingCert", v1::body(&key, key.public_key().to_pem().as_bytes(), EMAIL)),

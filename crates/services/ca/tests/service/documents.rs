@@ -6,7 +6,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use http::Request;
 use identity::IssuerKind;
 use serde_json::json;
-use service::CpuPool;
+use signing::CpuPool;
 
 use crate::{
     authority::authority,
@@ -72,7 +72,7 @@ async fn does_not_start_with_parts_that_do_not_fit() {
             signer: std::sync::Arc::new(signer),
             chain,
             ct_public_key: log.public_key().clone(),
-            clock: std::sync::Arc::new(service::FixedClock::at(NOW)),
+            clock: std::sync::Arc::new(signing::FixedClock::at(NOW)),
             cpu: CpuPool::new(1),
         };
         let mut config = CaConfig::new(Vec::new(), "http://127.0.0.1:1".parse().unwrap());

@@ -36,7 +36,7 @@ impl GrpcServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        tokio::spawn(service::serve(vec![listener], stack.router.clone(), shutdown.clone()));
+        tokio::spawn(server::serve(vec![listener], stack.router.clone(), shutdown.clone()));
         Self { address, _shutdown: shutdown.drop_guard() }
     }
 

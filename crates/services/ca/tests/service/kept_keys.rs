@@ -239,7 +239,7 @@ async fn an_issuer_that_a_pattern_has_no_room_for_leaves_nothing_on_disk() {
     .await;
     for number in 0..=256 {
         let iss = format!("{}/realms/r{number}", stack.issuer.url);
-        let now = service::Clock::now(stack.clock.as_ref()).0;
+        let now = signing::Clock::now(stack.clock.as_ref()).0;
         let claims = json!({"iss": iss, "iat": now, "exp": now + 300});
         let token = stack.issuer.token(&stack.claims(&claims));
         assert_eq!(stack.ask(&token).await.status, 200, "{number}");
@@ -350,7 +350,7 @@ async fn the_newest_of_a_patterns_kept_keys_are_taken_up() {
     let mut files = Vec::new();
     for number in 0..300_u64 {
         let iss = format!("{}/realms/r{number}", issuer.url);
-        let now = service::Clock::now(stack.clock.as_ref()).0;
+        let now = signing::Clock::now(stack.clock.as_ref()).0;
         let claims = json!({"iss": iss, "iat": now, "exp": now + 300});
         let reply = stack.ask(&issuer.token(&stack.claims(&claims))).await;
         assert_eq!(reply.status, 200);

@@ -71,7 +71,7 @@ impl Cluster {
 
 /// Asks with a pod's token signed by `key`.
 pub(crate) async fn ask(stack: &Stack, key: &TokenKey) -> Reply {
-    let now = service::Clock::now(stack.clock.as_ref()).0;
+    let now = signing::Clock::now(stack.clock.as_ref()).0;
     let claims = json!({
         "iss": CLUSTER, "aud": "sigstore", "iat": now, "exp": now + 300, "sub": ACCOUNT,
         "kubernetes.io": {"namespace": "ci", "serviceaccount": {"name": "builder", "uid": "u"}}

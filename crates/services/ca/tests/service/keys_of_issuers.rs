@@ -25,7 +25,7 @@ async fn impatient() -> Stack {
 
 /// A token valid at the stack's present time.
 fn token_now(stack: &Stack, key: &TokenKey, key_id: &str) -> String {
-    let now = service::Clock::now(stack.clock.as_ref()).0;
+    let now = signing::Clock::now(stack.clock.as_ref()).0;
     let claims = stack.claims(&json!({"iat": now, "exp": now + 300}));
     key.token(&json!({"alg": key.algorithm(), "kid": key_id}), &claims)
 }
@@ -103,7 +103,7 @@ async fn an_unknown_key_within_the_interval_is_503_until_the_issuer_was_asked() 
     let never = stack.ask(&token_now(&stack, &next, "k3")).await;
     assert!(never.refused(400, 3).contains("does not publish"), "after it was asked");
     // Of a token that is older than the issuer's last answer, that answer is the last word.
-    let old = stack.claims(&json!({"exp": service::Clock::now(stack.clock.as_ref()).0 + 300}));
+    let old = stack.claims(&json!({"exp": signing::Clock::now(stack.clock.as_ref()).0 + 300}));
     let old = next.token(&json!({"alg": "ES256", "kid": "k4"}), &old);
     assert!(stack.ask(&old).await.refused(400, 3).contains("does not publish"));
     assert_eq!(stack.issuer.fetches(), 3);
@@ -371,7 +371,7 @@ async fn a_key_replaced_just_after_the_fetch_is_not_yet_whatever_the_clocks_say(
     let next = TokenKey::generate(KeyType::EcdsaP256);
     stack.issuer.publish(vec![next.jwk("k1")]);
     stack.clock.advance_ms(500);
-    let now = service::Clock::now(stack.clock.as_ref()).0;
+    let now = signing::Clock::now(stack.clock.as_ref()).0;
     let made = |behind_s: u64| {
         let claims = stack.claims(&json!({"iat": now - behind_s, "exp": now + 300}));
         next.token(&json!({"alg": "ES256", "kid": "k1"}), &claims)

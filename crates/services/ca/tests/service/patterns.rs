@@ -21,7 +21,7 @@ async fn stack() -> Stack {
 }
 
 fn claims_of(stack: &Stack, realm: &str) -> Value {
-    let now = service::Clock::now(stack.clock.as_ref()).0;
+    let now = signing::Clock::now(stack.clock.as_ref()).0;
     let iss = format!("{}/realms/{realm}", stack.issuer.url);
     stack.claims(&json!({"iss": iss, "iat": now, "exp": now + 300}))
 }

@@ -9,7 +9,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use http::{HeaderMap, Request, StatusCode, header};
 use identity::{IssuerConfig, IssuerKind, SubjectDomain};
 use serde_json::{Value, json};
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use tower::ServiceExt;
 use x509::{CertificateChain, LeafView, verify_leaf_chain};
 
@@ -101,7 +101,7 @@ impl Stack {
         let ca = Arc::new(Ca::new(config, parts).unwrap());
         let mut protocol = ca::protocol();
         protocol.timeout = wishes.timeout.unwrap_or(protocol.timeout);
-        let router = service::harden(ca::http::router(Arc::clone(&ca)), protocol);
+        let router = server::harden(ca::http::router(Arc::clone(&ca)), protocol);
         Self { issuer, log, clock, chain, cpu, router, ca }
     }
 

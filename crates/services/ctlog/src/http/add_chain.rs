@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Request, State},
 };
-use service::read_body;
+use server::read_body;
 use wire::{
     Base64,
     ct::{AddChainRequest, AddChainResponse},

@@ -5,7 +5,7 @@ use std::error::Error;
 use axum::response::{IntoResponse, Response};
 use engine::{ReadError, SubmitError};
 use http::{HeaderValue, StatusCode, header};
-use service::Failure;
+use server::Failure;
 use thiserror::Error;
 use wire::inert;
 

@@ -12,7 +12,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use service::Protocol;
+use server::Protocol;
 
 use self::error::render;
 use crate::CtLog;

@@ -12,7 +12,8 @@ use ctlog::{
 use engine::fsck;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use service::{Clock, harden};
+use server::harden;
+use signing::Clock;
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
     Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,

@@ -4,7 +4,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use service::Overloaded;
+use signing::Overloaded;
 use thiserror::Error;
 
 /// Why a client gets no token, by the codes of RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5 and OpenID

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::Request;
 use http::header;
-use service::{Failure, read_body};
+use server::{Failure, read_body};
 use url::form_urlencoded;
 
 use super::error::OAuthError;

@@ -31,7 +31,7 @@ use axum::{
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use service::{Clock, CpuPool};
+use signing::{Clock, CpuPool};
 
 pub(super) use self::form::MAX_BODY_LEN;
 use self::{

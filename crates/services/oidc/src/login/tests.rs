@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crypto::{KeyType, LocalSigner, Signer};
 use http::{HeaderMap, StatusCode, header, request::Builder};
 use http_body_util::BodyExt;
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use tower::ServiceExt;
 
 use super::*;
@@ -63,7 +63,7 @@ impl Provider {
         let clients = vec!["sigstore".to_owned()];
         let login = Login::new(BASE, clients, Minter::new(key), work);
         let router = provider_router(BASE, &public_key, Some(login)).unwrap();
-        Self { app: service::harden(router, protocol()), clock }
+        Self { app: server::harden(router, protocol()), clock }
     }
 
     async fn send(&self, request: Builder, body: String) -> Answer {

@@ -1,6 +1,6 @@
 //! Rekor v1 and v2 over HTTP.
 //!
-//! Routers come without the layers that all services share; `service::harden`
+//! Routers come without the layers that all services share; `server::harden`
 //! puts them around, speaking the protocol's own form of errors.
 
 mod tiles;

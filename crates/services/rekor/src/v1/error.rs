@@ -1,7 +1,7 @@
 use crypto::{SignatureError, SignerError};
 use engine::{ReadError, SubmitError};
 use entry::{EntryError, rekor1::EntryId};
-use service::{Overloaded, SignError};
+use signing::{Overloaded, SignError};
 use thiserror::Error;
 
 /// Why Rekor v1 did not take or give an entry.

@@ -15,7 +15,7 @@ use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
 use moment::UnixSeconds;
-use service::{CpuPool, SigningKey};
+use signing::{CpuPool, SigningKey};
 use store::StoredEntry;
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
 use moment::UnixSeconds;
-use service::{CpuPool, KeyUse, Record, SigningKey};
+use signing::{CpuPool, KeyUse, Record, SigningKey};
 use tlog::LeafIndex;
 
 use super::{Rekor1Error, keeper::Keeper};
@@ -76,11 +76,11 @@ struct OfSet {
 }
 
 impl Record for OfSet {
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         tracing::debug!(
             target: "audit",
             { log.leaf_index = self.index.0, key.id = key_id },
-            "{step} an entry timestamp"
+            "{phase} an entry timestamp"
         );
     }
 }

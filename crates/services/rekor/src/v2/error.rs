@@ -1,6 +1,6 @@
 use engine::SubmitError;
 use entry::EntryError;
-use service::Overloaded;
+use signing::Overloaded;
 use thiserror::Error;
 use tlog::LeafIndex;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::{Integrated, Log};
 use entry::rekor2;
-use service::CpuPool;
+use signing::CpuPool;
 use store::NewEntry;
 
 pub use self::error::Rekor2Error;

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use postgres::PostgresLogStore;
 use rekor::{Rekor1, Rekor1Options, Rekor1Parts, Rekor1Rules, http::rekor1_router, tree_id};
 use serde_json::{Value, json};
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 use store::{LogKind, LogSpec, LogStore};
 use testlog::{get, post};

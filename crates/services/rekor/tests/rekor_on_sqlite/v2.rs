@@ -12,7 +12,7 @@ use rekor::{
     http::{rekor2_protocol, rekor2_router},
 };
 use serde_json::{Value, json};
-use service::harden;
+use server::harden;
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{Home, ORIGIN, Running, bulky, cpu, get, hostile_bodies, post, send};
 use tlog::{LeafIndex, NodeHash, SignedNote, TreeSize, leaf_hash, verify_inclusion};

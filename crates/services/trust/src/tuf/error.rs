@@ -1,7 +1,7 @@
 use std::{io, path::PathBuf};
 
 use crypto::{SignatureError, SignerError};
-use service::{Overloaded, SignError};
+use signing::{Overloaded, SignError};
 use thiserror::Error;
 
 /// Why there is no repository to serve, or why it was not renewed.

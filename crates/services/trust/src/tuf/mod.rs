@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use crypto::Signer;
-use service::{Clock, CpuPool};
+use signing::{Clock, CpuPool};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};

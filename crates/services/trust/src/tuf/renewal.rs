@@ -3,7 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU64};
 
 use bytes::Bytes;
-use service::CpuPool;
+use signing::CpuPool;
 use tough::{
     TargetName,
     schema::{

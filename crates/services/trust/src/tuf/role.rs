@@ -5,7 +5,7 @@ use std::{collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync:
 use bytes::Bytes;
 use crypto::{KeyType, PublicKey, Signer, Unsigned};
 use serde::{Serialize, de::DeserializeOwned};
-use service::{CpuPool, KeyUse, Record, SigningKey, Step};
+use signing::{CpuPool, KeyUse, Phase, Record, SigningKey};
 use tough::schema::{
     Role, RoleType, Root, Signature, Signed,
     decoded::{Decoded, Hex},
@@ -100,15 +100,15 @@ struct OfRole {
 }
 
 impl Record for OfRole {
-    fn write(&self, KeyUse { step, key_id, .. }: KeyUse<'_>) {
+    fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Self { role, version } = self;
-        match step {
-            Step::Signing => debug!(
+        match phase {
+            Phase::Signing => debug!(
                 target: "audit",
                 { tuf.role = %role, tuf.version = version, key.id = key_id },
                 "signing TUF metadata"
             ),
-            Step::Signed => info!(
+            Phase::Signed => info!(
                 target: "audit",
                 { tuf.role = %role, tuf.version = version, key.id = key_id },
                 "signed TUF metadata"

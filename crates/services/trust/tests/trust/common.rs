@@ -6,7 +6,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
 };
-use service::{Clock, FixedClock};
+use signing::{Clock, FixedClock};
 use trust::{
     Authority, Deployment, LogKey, State, TilesKey, TrustFiles,
     tuf::{Repository, TufError, TufParts},
@@ -84,7 +84,7 @@ impl TufKeys {
             root_signer: Arc::clone(&self.root),
             online_signer: Arc::clone(&self.online),
             clock: Arc::clone(clock) as Arc<dyn Clock>,
-            cpu: service::CpuPool::new(1),
+            cpu: signing::CpuPool::new(1),
         };
         Repository::open(parts, files).await
     }

@@ -7,7 +7,7 @@ use axum::{Router, body::Body, extract::Request};
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use service::FixedClock;
+use signing::FixedClock;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use trust::{Deployment, TrustFiles, protocol, router};
@@ -25,7 +25,7 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock::at(NOW));
         let repository = TufKeys::generate().open(directory.path(), &clock, &files).await.unwrap();
-        let app = service::harden(router(Arc::clone(&files), repository), protocol());
+        let app = server::harden(router(Arc::clone(&files), repository), protocol());
         Self { files, app, _directory: directory }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use crypto::{KeyType, PublicKey, SignatureAlgorithm, Signer, SignerError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use service::{Clock, FixedClock, SystemClock};
+use signing::{Clock, FixedClock, SystemClock};
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tough::{FilesystemTransport, RepositoryLoader, TargetName};

@@ -11,7 +11,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use service::Protocol;
+use server::Protocol;
 
 pub(crate) use certchain::CertificateChain;
 pub(crate) use request::RequestForm;
@@ -26,7 +26,7 @@ const MAX_BODY_LEN: usize = 8 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `POST /api/v1/timestamp`, `GET /api/v1/timestamp/certchain`, and `POST /` and `/tsr` as other
-/// authorities have them. To be wrapped in `service::harden` with [`protocol`].
+/// authorities have them. To be wrapped in `server::harden` with [`protocol`].
 pub fn router(tsa: Arc<Tsa>) -> Router {
     Router::new()
         .route("/api/v1/timestamp", post(timestamp::create))

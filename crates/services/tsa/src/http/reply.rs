@@ -5,7 +5,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use metrics::counter;
 use serde_json::json;
-use service::Failure;
+use server::Failure;
 use tracing::{debug, error};
 use tsp::{TimestampResponse, rejection};
 

@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use service::read_body;
+use server::read_body;
 use tsp::TimestampResponse;
 
 use super::{reply, request::RequestForm};

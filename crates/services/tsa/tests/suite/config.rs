@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use tsa::{ConfigError, Tsa, TsaConfig};
 use tsp::{ChainError, TokenError};
 

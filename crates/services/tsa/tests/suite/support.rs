@@ -11,7 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use service::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock};
 use tower::ServiceExt;
 use tsa::{Tsa, TsaConfig};
 use tsp::{FailInfo, MessageImprint, TimestampRequest, VerifyError, verify_response};
@@ -101,7 +101,7 @@ impl Server {
         let clock = Arc::new(FixedClock::at(NOW));
         let cpu = CpuPool::new(1);
         let tsa = Arc::new(Tsa::new(config, clock.clone(), cpu.clone()).unwrap());
-        let router = service::harden(tsa::http::router(tsa.clone()), tsa::protocol());
+        let router = server::harden(tsa::http::router(tsa.clone()), tsa::protocol());
         Self { tsa, clock, cpu, chain, router }
     }
 

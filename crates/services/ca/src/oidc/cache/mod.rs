@@ -13,7 +13,7 @@ use std::{
 
 use identity::JwsAlgorithm;
 use metrics::counter;
-use service::Clock;
+use signing::Clock;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 

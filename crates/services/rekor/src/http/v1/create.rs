@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode, header};
-use service::read_body;
+use server::read_body;
 
 use super::{
     BODY_LIMIT,

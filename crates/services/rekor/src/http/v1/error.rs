@@ -7,7 +7,7 @@ use axum::{
 };
 use engine::{ReadError, SubmitError};
 use http::{HeaderValue, StatusCode, header};
-use service::Failure;
+use server::Failure;
 use thiserror::Error;
 use wire::{inert, rekor1::Error as Body};
 

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use service::read_body;
+use server::read_body;
 use wire::rekor1::SearchIndex;
 
 use super::{answer::json, error::ApiError, query::question};

@@ -19,7 +19,7 @@ use axum::{
     middleware::from_fn,
     routing::{get, post},
 };
-use service::Protocol;
+use server::Protocol;
 
 use self::error::render;
 use crate::Rekor1;

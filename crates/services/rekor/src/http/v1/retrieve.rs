@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use service::read_body;
+use server::read_body;
 use tlog::LeafIndex;
 use wire::rekor1::SearchLogQuery;
 

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use service::read_body;
+use server::read_body;
 use wire::{
     Base64, Int64, OutOfRange,
     bundle::{CheckpointEnvelope, InclusionProof, KindVersion, LogId, TransparencyLogEntry},

@@ -6,7 +6,7 @@ use axum::{
 };
 use engine::{ReadError, SubmitError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use service::Failure;
+use server::Failure;
 use thiserror::Error;
 use wire::{
     OutOfRange,

@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use http::Uri;
-use service::Protocol;
+use server::Protocol;
 
 use self::error::{ApiError, render};
 use super::tiles;

@@ -18,7 +18,8 @@ use rekor::{
     http::{rekor1_protocol, rekor1_router},
 };
 use serde_json::{Value, json};
-use service::{CpuPool, harden};
+use server::harden;
+use signing::CpuPool;
 use testlog::{Answer, Home, ORIGIN, Running, TREE_ID, cpu, get, post};
 use tlog::{LeafIndex, NodeHash, SignedNote, leaf_hash, verify_inclusion};
 

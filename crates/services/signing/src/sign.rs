@@ -114,7 +114,7 @@ impl SigningKey {
         record: R,
     ) -> Result<(U::Signed, R), SignError<U::Error>> {
         let key = &self.key;
-        record.write(key.used_for::<U>(Step::Signing));
+        record.write(key.used_for::<U>(Phase::Signing));
         let (begun, limit) = (Instant::now(), key.signer.time_limit());
         let signed = tokio::time::timeout(limit, key.signer.sign(unsigned.bytes_to_sign())).await;
         let late = |_| Err(SignerError::Late { key_id: self.key_id().to_owned(), limit });
@@ -143,7 +143,7 @@ impl Pinned {
         unsigned: U,
         record: R,
     ) -> Result<(U::Signed, R), SignError<U::Error>> {
-        record.write(self.used_for::<U>(Step::Signing));
+        record.write(self.used_for::<U>(Phase::Signing));
         let begun = Instant::now();
         let signature = signer.sign_now(unsigned.bytes_to_sign());
         measure(U::KIND, begun.elapsed(), signature.as_ref().err());
@@ -158,12 +158,12 @@ impl Pinned {
     ) -> Result<(U::Signed, R), SignError<U::Error>> {
         let signed = unsigned.with_signature(signature, &self.public_key);
         let signed = signed.map_err(SignError::Signature)?;
-        record.write(self.used_for::<U>(Step::Signed));
+        record.write(self.used_for::<U>(Phase::Signed));
         Ok((signed, record))
     }
 
-    fn used_for<U: Unsigned>(&self, step: Step) -> KeyUse<'_> {
-        KeyUse { step, signs: U::KIND, key_id: self.signer.key_id() }
+    fn used_for<U: Unsigned>(&self, phase: Phase) -> KeyUse<'_> {
+        KeyUse { phase, signs: U::KIND, key_id: self.signer.key_id() }
     }
 }
 
@@ -192,7 +192,7 @@ impl<R: Record + Sync> Record for Arc<R> {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyUse<'a> {
     /// Before or after.
-    pub step: Step,
+    pub phase: Phase,
     /// [`Unsigned::KIND`].
     pub signs: &'static str,
     /// [`Signer::key_id`].
@@ -201,14 +201,14 @@ pub struct KeyUse<'a> {
 
 /// Before or after a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Phase {
     /// The key is about to be used.
     Signing,
     /// The signature is made and verified.
     Signed,
 }
 
-impl Step {
+impl Phase {
     /// `signing` or `signed`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -219,7 +219,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -287,17 +287,17 @@ mod tests {
 
     /// Keeps what the audit trail would say.
     #[derive(Clone, Default)]
-    struct Steps(Arc<Mutex<Vec<Step>>>);
+    struct Steps(Arc<Mutex<Vec<Phase>>>);
 
     impl Record for Steps {
         fn write(&self, key_use: KeyUse<'_>) {
             assert_eq!((key_use.signs, key_use.key_id), ("text", "key"));
-            self.0.lock().unwrap().push(key_use.step);
+            self.0.lock().unwrap().push(key_use.phase);
         }
     }
 
     impl Steps {
-        fn written(&self) -> Vec<Step> {
+        fn written(&self) -> Vec<Phase> {
             self.0.lock().unwrap().clone()
         }
     }
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(threads.len(), 3);
         assert!(threads.iter().all(|thread| *thread == threads[0]), "{threads:?}");
         assert_ne!(threads[0], std::thread::current().id());
-        assert_eq!(steps.written(), [Step::Signing, Step::Signed]);
+        assert_eq!(steps.written(), [Phase::Signing, Phase::Signed]);
 
         let threads = Threads::default();
         key.sign(Text(Arc::clone(&threads)), steps).await.unwrap();
@@ -388,7 +388,7 @@ mod tests {
         signed.unwrap();
         let here = std::thread::current().id();
         assert_eq!([threads[1] == here, threads[2] == here], [true, false]);
-        assert_eq!(steps.written(), [Step::Signing, Step::Signed]);
+        assert_eq!(steps.written(), [Phase::Signing, Phase::Signed]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -399,7 +399,7 @@ mod tests {
             panic!("{signed:?}")
         };
         assert_eq!(error.to_string(), "signing key key gave no answer in 1s");
-        assert_eq!(steps.written(), [Step::Signing]);
+        assert_eq!(steps.written(), [Phase::Signing]);
     }
 
     #[tokio::test]
@@ -411,7 +411,7 @@ mod tests {
             let signing = SigningKey::new(signer, pinned, CpuPool::new(1));
             let (_, signed) = sign(&signing, &steps).await;
             assert!(matches!(signed, Err(SignError::Signature(_))), "{signed:?}");
-            assert_eq!(steps.written(), [Step::Signing]);
+            assert_eq!(steps.written(), [Phase::Signing]);
         }
     }
 
@@ -464,7 +464,7 @@ mod tests {
         tokio::task::yield_now().await;
         drop(release);
         accepted.await.unwrap().unwrap();
-        assert_eq!(steps.written(), [Step::Signing, Step::Signed]);
+        assert_eq!(steps.written(), [Phase::Signing, Phase::Signed]);
         for caller in callers {
             caller.await.unwrap();
         }

@@ -19,7 +19,7 @@ use futures::stream;
 use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use service::{Failure, Protocol, RequestId, harden, read_body};
+use server::{Failure, Protocol, RequestId, harden, read_body};
 use tower::ServiceExt;
 
 const LIMIT: usize = 16;
@@ -256,7 +256,7 @@ async fn answers_everybody_else_in_the_protocols_form() {
 
 #[tokio::test]
 async fn labels_metrics_with_templates_and_never_with_paths() {
-    let metrics = service::install_metrics().unwrap();
+    let metrics = server::install_metrics().unwrap();
     ask(get_of("/things/very-secret-name")).await;
     ask(get_of("/also/secret")).await;
     let invented = Request::builder().method("INVENTED").uri("/id").body(Body::empty()).unwrap();

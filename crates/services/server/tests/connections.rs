@@ -10,7 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{StatusCode, Version};
-use service::{
+use server::{
     CallerAddress, Failure, Protocol, Readiness, ServeLimits, TrustedProxies, harden,
     health_routes, read_body, serve_behind,
 };

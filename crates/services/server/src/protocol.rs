@@ -4,7 +4,9 @@ use axum::response::Response;
 use http::StatusCode;
 use thiserror::Error;
 
-use crate::{GrpcError, Overloaded};
+use signing::Overloaded;
+
+use crate::GrpcError;
 
 /// How one service speaks where the shared layers answer in its place.
 #[derive(Debug, Clone, Copy)]
