@@ -3,7 +3,7 @@ use crate::PublicKey;
 /// A value that is complete but for its signature.
 ///
 /// It shows the exact bytes to sign. The signature consumes it, and is verified first, so that a wrong
-/// key slot is found before a byte leaves.
+/// key slot is found before a byte leaves. Timestamps alone may be verified by sampling.
 pub trait Unsigned: Sized + Send + 'static {
     /// What it becomes.
     type Signed: Send + 'static;

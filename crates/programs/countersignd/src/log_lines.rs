@@ -3,11 +3,13 @@
 
 use std::io;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use wire::inert;
 
 /// Keeps the trail of what keys were used for in a filter that does not name it: who asks for fewer
-/// lines (`warn`) did not ask for certificates without a record. `audit=off` leaves it out.
+/// lines (`warn`) did not ask for certificates without a record, and who asks for more gets more of it
+/// too. `audit=off` leaves it out.
 pub(crate) fn with_audit(filter: &str) -> String {
     const TARGET: &str = "audit";
     let is_named = |directive: &str| {
@@ -17,7 +19,9 @@ pub(crate) fn with_audit(filter: &str) -> String {
     if filter.split(',').any(is_named) {
         filter.to_owned()
     } else {
-        format!("{filter},{TARGET}=info")
+        let of_all = filter.split(',').filter_map(|directive| directive.parse().ok()).last();
+        let level = of_all.unwrap_or(LevelFilter::OFF).max(LevelFilter::INFO);
+        format!("{filter},{TARGET}={level}")
     }
 }
 
@@ -94,9 +98,11 @@ mod tests {
             tracing::info!("request");
             tracing::warn!("trouble");
             tracing::info!(target: "audit", "signing");
+            tracing::debug!(target: "audit", "checkpoint");
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        ["request", "trouble", "signing"].into_iter().filter(|word| text.contains(word)).collect()
+        let words = ["request", "trouble", "signing", "checkpoint"];
+        words.into_iter().filter(|word| text.contains(word)).collect()
     }
 
     #[test]
@@ -107,6 +113,16 @@ mod tests {
         assert_eq!(let_through("off"), ["signing"]);
         assert_eq!(let_through(""), ["signing"]);
         assert_eq!(let_through("warn, audit=off"), ["trouble"], "who names it, decides");
+    }
+
+    #[test]
+    fn a_log_of_everything_has_the_whole_trail() {
+        let everything = ["request", "trouble", "signing", "checkpoint"];
+        for filter in ["debug", "trace,sqlx=warn", "sqlx=warn,DEBUG", "a=off,debug"] {
+            assert_eq!(let_through(filter), everything, "{filter}");
+        }
+        assert_eq!(let_through("warn,audit=debug"), ["trouble", "signing", "checkpoint"]);
+        assert_eq!(let_through("off,rekor=debug"), ["signing"]);
     }
 
     fn written(form: LogLines, event: &str) -> String {

@@ -175,7 +175,8 @@ enum Reached<S, U, R> {
 
 /// What the audit trail says of one use of a key.
 pub trait Record: Send + 'static {
-    /// Writes a line of target `audit`: before the key is used, and once its signature is verified.
+    /// Writes a line of target `audit`: before the key is used, and once its signature is verified,
+    /// as far as [`Unsigned::with_signature`] does.
     ///
     /// "Signing" without its "signed" tells of a crash, or of a signer that failed. The fields name
     /// what is signed; tokens, keys and what nobody has verified never appear.

@@ -15,7 +15,7 @@ pub struct TsaConfig {
     /// Further policies that a request may name.
     pub accepted_policies: Vec<PolicyOid>,
     /// One token in this many is verified before it leaves; 1 is each, 0 counts as 1. The first
-    /// always is, and the next ones after a wrong one.
+    /// always is, and the next ones after a wrong one; all are if the key is not in memory.
     pub verify_every: u32,
     /// Whether intermediates must be marked for timestamping.
     pub intermediate_usage: IntermediateUsage,

@@ -49,12 +49,14 @@ impl Tsa {
             return Err(ConfigError::Algorithm);
         }
         let public_key = config.signer.public_key().clone();
+        // An answer from elsewhere takes longer than its verification, and its key slot may be another's.
+        let verify_every = config.signer.in_memory().map_or(1, |_| config.verify_every);
         Ok(Self {
             key: SigningKey::new(config.signer, public_key, cpu),
             profile: Arc::new(profile),
             policy: config.policy,
             accepted_policies: config.accepted_policies,
-            sampling: Arc::new(Sampling::new(config.verify_every)),
+            sampling: Arc::new(Sampling::new(verify_every)),
             gate: ClockGate::new(chain.validity(), config.max_clock_step_back_s),
             clock,
             certificate_chain: CertificateChain::new(chain.ders()),

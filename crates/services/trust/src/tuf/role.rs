@@ -5,13 +5,13 @@ use std::{collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync:
 use bytes::Bytes;
 use crypto::{KeyType, PublicKey, Signer, Unsigned};
 use serde::{Serialize, de::DeserializeOwned};
-use signing::{CpuPool, KeyUse, Phase, Record, SigningKey};
+use signing::{CpuPool, KeyUse, Record, SigningKey};
 use tough::schema::{
     Role, RoleType, Root, Signature, Signed,
     decoded::{Decoded, Hex},
     key::Key,
 };
-use tracing::{debug, info};
+use tracing::info;
 
 use super::TufError;
 
@@ -102,18 +102,11 @@ struct OfRole {
 impl Record for OfRole {
     fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
         let Self { role, version } = self;
-        match phase {
-            Phase::Signing => debug!(
-                target: "audit",
-                { tuf.role = %role, tuf.version = version, key.id = key_id },
-                "signing TUF metadata"
-            ),
-            Phase::Signed => info!(
-                target: "audit",
-                { tuf.role = %role, tuf.version = version, key.id = key_id },
-                "signed TUF metadata"
-            ),
-        }
+        info!(
+            target: "audit",
+            { tuf.role = %role, tuf.version = version, key.id = key_id },
+            "{phase} TUF metadata"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crypto::{LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
+use crypto::{LocalSigner, PublicKey, SignNow, SignatureAlgorithm, Signer, SignerError};
 use futures::FutureExt;
 use http::{StatusCode, header};
 use tsa::{NotReady, TsaConfig};
@@ -161,17 +161,63 @@ async fn releases_no_token_that_was_verified_and_is_wrong() {
     unavailable(&server.query(&request()).await, FailInfo::SystemFailure);
 }
 
+/// Is in memory, and signs something else from the second time on.
+struct Broken {
+    inner: LocalSigner,
+    signatures: AtomicU32,
+}
+
+impl SignNow for Broken {
+    fn sign_now(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        let first = self.signatures.fetch_add(1, Ordering::Relaxed) == 0;
+        self.inner.sign_now(if first { message } else { b"something else" })
+    }
+}
+
+#[async_trait::async_trait]
+impl Signer for Broken {
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
+        self.sign_now(message)
+    }
+    fn in_memory(&self) -> Option<&dyn SignNow> {
+        Some(self)
+    }
+    fn public_key(&self) -> &PublicKey {
+        self.inner.public_key()
+    }
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.inner.algorithm()
+    }
+    fn key_id(&self) -> &str {
+        self.inner.key_id()
+    }
+}
+
+/// What an authority with this key and `verify_every = 3` answers, one request after the other.
+async fn statuses(signer: Arc<dyn Signer>, chain: Vec<Vec<u8>>) -> [u16; 6] {
+    let mut config = TsaConfig::new(signer, chain);
+    config.verify_every = 3;
+    let server = Server::of(config);
+    let mut statuses = [0; 6];
+    for status in &mut statuses {
+        *status = server.query(&request()).await.status.as_u16();
+    }
+    statuses
+}
+
 #[tokio::test]
 async fn verifies_the_first_token_and_then_one_in_so_many() {
     let Identity { chain, signer: inner } = Identity::new();
-    let mut config = TsaConfig::new(Arc::new(Odd { inner, sign: WrongLater::default() }), chain);
-    config.verify_every = 3;
-    let server = Server::of(config);
-    let mut statuses = Vec::new();
-    for _ in 0..6 {
-        statuses.push(server.query(&request()).await.status.as_u16());
-    }
+    let broken = Broken { inner, signatures: AtomicU32::default() };
+    let statuses = statuses(Arc::new(broken), chain).await;
     assert_eq!(statuses, [200, 200, 200, 503, 503, 503], "and each after one that was wrong");
+}
+
+#[tokio::test]
+async fn verifies_each_token_of_a_key_that_is_elsewhere() {
+    let Identity { chain, signer: inner } = Identity::new();
+    let odd = Odd { inner, sign: WrongLater::default() };
+    assert_eq!(statuses(Arc::new(odd), chain).await, [200, 503, 503, 503, 503, 503]);
 }
 
 #[tokio::test]
