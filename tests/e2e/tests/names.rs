@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 use e2e::{Database, Said, Stack, said};
 use serde_json::{Value, json};
 
-/// The founding document's line, word for word.
+/// The line that most people will type first.
 const FOUNDING: [&str; 9] = [
     "attest",
     "verify",

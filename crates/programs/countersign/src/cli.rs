@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_commands_of_the_founding_document() {
+    fn takes_the_commands_that_are_documented() {
         for arguments in [
             "countersign attest generate-and-sign --subjects dist/a",
             "countersign attest generate-and-sign --subjects a --key private-key.pem",

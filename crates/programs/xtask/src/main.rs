@@ -9,7 +9,6 @@
 mod bench;
 mod demo;
 mod fuzz;
-mod house;
 mod interop;
 mod options;
 mod paths;
@@ -17,6 +16,7 @@ mod postgres;
 mod process;
 mod stack;
 mod test;
+mod two_tenants;
 
 use std::process::ExitCode;
 

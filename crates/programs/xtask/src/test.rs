@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     fuzz,
     options::Options,
-    postgres::Postgres,
+    postgres::{Postgres, apt_install},
     process::{self, build_binaries, cargo},
 };
 
@@ -25,6 +25,7 @@ const CARGO_DENY: &str = "0.20.2";
 pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     let binaries = build_binaries(false)?;
     let postgres = Postgres::start()?;
+    need_openssl()?;
     let mut command = cargo()?;
     command.args(["test", "--locked", "--no-fail-fast"]);
     match options.part.as_deref() {
@@ -43,6 +44,14 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
         command.env("COUNTERSIGN_SECONDS", seconds.to_string());
     }
     Tally::of(&mut command)
+}
+
+/// Tests compare with `openssl`; installs it where apt is there and it is missing.
+fn need_openssl() -> Result<()> {
+    if process::output(Command::new("openssl").arg("version")).is_ok() {
+        return Ok(());
+    }
+    apt_install(&["openssl"]).context("no openssl found, and apt could not install it")
 }
 
 /// `cargo xtask test`: prints the count as its last line.

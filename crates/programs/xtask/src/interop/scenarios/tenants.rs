@@ -1,4 +1,5 @@
-//! A house for many: official clients at two tenants of one deployment, before and after a log is frozen.
+//! Official clients at two tenants of one deployment, before and after a log is frozen: as one process and as
+//! one for each kind of service, on both databases.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,6 @@ use anyhow::{Result, bail, ensure};
 
 use super::side_by_side;
 use crate::{
-    house::{House, TENANTS},
     interop::{
         clients::{
             Claim, ExpectedSigner, Kind, Order, Producer, Protocol, SigningMethod, Trust, Verifier,
@@ -15,7 +15,9 @@ use crate::{
         report::{self, Outcome, Report},
         scene::{IDENTITY, Scene},
     },
+    postgres::Postgres,
     stack::Instance,
+    two_tenants::{Cut, TENANTS, TwoTenants},
 };
 
 /// The programs that it needs.
@@ -37,12 +39,34 @@ pub(in crate::interop) fn apart(
     (binaries, directory): (&Path, &Path),
     report: &mut Report,
 ) -> Result<()> {
-    report::part(
-        "a house for many: two tenants by host, a log that is frozen, one that follows, one staged",
-    );
-    let place = directory.join("tenants");
-    let mut house = House::start(binaries, &place.join("house"))?;
-    let before = instances(&house, &place.join("before"))?;
+    let postgres = Postgres::start()?;
+    let cuts = [(Cut::One, "one process"), (Cut::Services, "a process a service")];
+    for (number, (cut, processes)) in cuts.into_iter().enumerate() {
+        for database in ["SQLite", "PostgreSQL"] {
+            let what = format!("{processes} on {database}");
+            let url = match database {
+                "PostgreSQL" => Some(postgres.database("countersign_tenants")?),
+                _ => None,
+            };
+            report::part(&format!(
+                "two tenants by host, a log that is frozen, one that follows, one staged: {what}"
+            ));
+            // Short: the path of a socket below it has 107 bytes at most.
+            let place = directory.join(format!("tenants-{number}-{}", url.is_some()));
+            let installation = TwoTenants::start(binaries, &place.join("services"), cut, url)?;
+            sign_and_freeze(clients, installation, &place, report)?;
+        }
+    }
+    Ok(())
+}
+
+fn sign_and_freeze(
+    clients: &Clients,
+    mut installation: TwoTenants,
+    place: &Path,
+    report: &mut Report,
+) -> Result<()> {
+    let before = instances(&installation, &place.join("before"))?;
     let mut signed = Vec::new();
     for ((tenant, _), instance) in TENANTS.iter().zip(&before) {
         let scene = Scene::new(instance, clients, &place.join(format!("{tenant}-before")))?;
@@ -53,8 +77,8 @@ pub(in crate::interop) fn apart(
             Protocol::Rekor2,
         )?);
     }
-    house.freeze()?;
-    let after = instances(&house, &place.join("after"))?;
+    installation.freeze()?;
+    let after = instances(&installation, &place.join("after"))?;
     for (number, ((tenant, _), instance)) in TENANTS.iter().zip(&after).enumerate() {
         let scene = Scene::new(instance, clients, &place.join(format!("{tenant}-after")))?;
         all_verify(&scene, report, &format!("{tenant}, the frozen log"), &signed[number]);
@@ -69,11 +93,11 @@ pub(in crate::interop) fn apart(
         let late = Scene::new(&before[number], clients, &place.join(format!("{tenant}-late")))?;
         nobody_signs(&late, report, &format!("{tenant}, the frozen log"))?;
     }
-    house.stop()
+    installation.stop()
 }
 
-fn instances(house: &House, place: &Path) -> Result<Vec<Instance>> {
-    TENANTS.iter().map(|(tenant, host)| house.instance(host, &place.join(tenant))).collect()
+fn instances(installation: &TwoTenants, place: &Path) -> Result<Vec<Instance>> {
+    TENANTS.iter().map(|(tenant, host)| installation.instance(host, &place.join(tenant))).collect()
 }
 
 /// Those that could be made.

@@ -1,4 +1,4 @@
-//! `countersignd serve all` with two tenants: each its CA, CT log and trust files, by host; shared logs and
+//! `countersignd serve` with two tenants: each its CA, CT log and trust files, by host; shared logs and
 //! timestamp authorities in every state.
 
 use std::{
@@ -34,10 +34,31 @@ const FILES: [&str; 6] = [
     "countersign.json",
 ];
 
+/// How the processes are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// One for all services.
+    One,
+    /// One for each kind of service.
+    Services,
+}
+
+impl Cut {
+    /// What `serve` is started with; the provider is a process of its own in both.
+    const fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &["all", "oidc-dev"],
+            Self::Services => &["log", "ca", "tsa", "trust", "oidc-dev"],
+        }
+    }
+}
+
 /// The installation; `stop` it, or it ends with this value.
-pub(crate) struct House {
+pub(crate) struct TwoTenants {
     binaries: PathBuf,
     directory: PathBuf,
+    /// SQLite without.
+    postgres: Option<String>,
     ports: Ports,
     running: Vec<Guarded>,
 }
@@ -50,13 +71,13 @@ struct Ports {
     tsa: u16,
     trust: u16,
     oidc: u16,
-    metrics: u16,
-    provider_metrics: u16,
+    /// Of the metrics of each part.
+    metrics: Vec<(&'static str, u16)>,
 }
 
 impl Ports {
     /// Ports that were free a moment ago.
-    fn free() -> Result<Self> {
+    fn free(cut: Cut) -> Result<Self> {
         let mut open = Vec::new();
         let mut port = || -> Result<u16> {
             let listener = TcpListener::bind(("0.0.0.0", 0))?;
@@ -72,26 +93,31 @@ impl Ports {
             tsa: port()?,
             trust: port()?,
             oidc: port()?,
-            metrics: port()?,
-            provider_metrics: port()?,
+            metrics: cut.parts().iter().map(|part| Ok((*part, port()?))).collect::<Result<_>>()?,
         })
     }
 }
 
-impl House {
+impl TwoTenants {
     /// Makes and starts it; clients are sent to the log of 2025, and that of 2026 is staged.
-    pub(crate) fn start(binaries: &Path, directory: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        binaries: &Path,
+        directory: &Path,
+        cut: Cut,
+        postgres: Option<String>,
+    ) -> Result<Self> {
         fs::create_dir_all(directory)?;
-        let mut house = Self {
+        let mut installation = Self {
             binaries: binaries.to_owned(),
             directory: directory.to_owned(),
-            ports: Ports::free()?,
+            postgres,
+            ports: Ports::free(cut)?,
             running: Vec::new(),
         };
-        house.write_config(["active", "staged"], "")?;
-        house.run(&["init"])?;
-        house.serve()?;
-        Ok(house)
+        installation.write_config(["active", "staged"], "")?;
+        installation.run(&["init"])?;
+        installation.serve()?;
+        Ok(installation)
     }
 
     /// Ends the log of 2025 as its operator does, and sends clients to that of 2026.
@@ -140,8 +166,7 @@ impl House {
     }
 
     fn serve(&mut self) -> Result<()> {
-        let ports = [("all", self.ports.metrics), ("oidc-dev", self.ports.provider_metrics)];
-        for (part, metrics) in ports {
+        for (part, metrics) in &self.ports.metrics {
             let log = self.directory.join(format!("{part}.stderr"));
             let mut command = Command::new(self.binaries.join("countersignd"));
             command.args(["serve", part, "--config"]).arg(self.config());
@@ -170,14 +195,20 @@ impl House {
 
     /// `ended` is in the table of the log of 2025 too.
     fn write_config(&self, [first, second]: [&str; 2], ended: &str) -> Result<()> {
-        let Ports { ca, ct, rekor1, rekor2, tsa, trust, oidc, metrics, provider_metrics } =
-            self.ports;
+        let Ports { ca, ct, rekor1, rekor2, tsa, trust, oidc, .. } = self.ports;
+        let database = match &self.postgres {
+            Some(url) => format!("kind = \"postgres\"\nurl = \"{url}\""),
+            None => "kind = \"sqlite\"".to_owned(),
+        };
         let mut text = format!(
-            "data_dir = \"{}\"\n[listen]\nmetrics_port = {metrics}\n[listen.metrics_ports]\n\
-             oidc-dev = {provider_metrics}\n[database]\nkind = \"sqlite\"\n\
-             [oidc-dev]\nurl = \"http://localhost:{oidc}\"\nport = {oidc}\n",
+            "data_dir = \"{}\"\n[database]\n{database}\n\
+             [oidc-dev]\nurl = \"http://localhost:{oidc}\"\nport = {oidc}\n\
+             [listen.metrics_ports]\n",
             self.directory.join("data").display()
         );
+        for (part, port) in &self.ports.metrics {
+            writeln!(text, "{part} = {port}")?;
+        }
         let mut add = |table: &str, host: &str, port: u16, more: &str| {
             let url = format!("url = \"http://{host}:{port}\"\nport = {port}");
             writeln!(text, "[{table}]\n{url}\n{more}")
