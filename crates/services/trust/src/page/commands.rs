@@ -13,6 +13,8 @@ pub(super) struct Endpoints {
     rekor1: Option<String>,
     rekor2: Option<String>,
     tsa: String,
+    /// Of tokens, where it is not the usual one: clients that look at tokens have to be told of it.
+    audience: Option<String>,
 }
 
 /// A client and its commands; all but `text` is markup of ours.
@@ -43,6 +45,7 @@ impl Endpoints {
             rekor1: base_url(&deployment.rekor1_logs),
             rekor2: base_url(&deployment.rekor2_logs),
             tsa: url(&deployment.timestamp_authorities),
+            audience: deployment.audience.clone(),
         }
     }
 
@@ -71,6 +74,7 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
         rekor1: endpoints.rekor1.as_deref().map(quoted),
         tsa: quoted(&endpoints.tsa),
         tsa_base: quoted(endpoints.tsa.strip_suffix("/api/v1/timestamp").unwrap_or(&endpoints.tsa)),
+        audience: endpoints.audience.as_deref().map(quoted),
         root,
     };
     let mut clients = vec![words.begin(), words.countersign(), words.cosign3()];
@@ -96,10 +100,17 @@ struct Words<'a> {
     rekor1: Option<String>,
     tsa: String,
     tsa_base: String,
+    audience: Option<String>,
     root: &'a str,
 }
 
 impl Words<'_> {
+    /// An option with the audience, if there is one to tell.
+    fn told(&self, option: &str) -> String {
+        let audience = self.audience.as_ref();
+        audience.map(|audience| format!(" \\\n  {option} {audience}")).unwrap_or_default()
+    }
+
     fn begin(&self) -> Client {
         let Self { trust, root, .. } = self;
         let files = format!(
@@ -120,8 +131,11 @@ impl Words<'_> {
                 command(
                     "token",
                     "Token, in development",
-                    "countersignd token --data-dir .countersign --email alice@example.com > token.jwt"
-                        .to_owned(),
+                    format!(
+                        "countersignd token --data-dir .countersign --email alice@example.com{} \
+                         > token.jwt",
+                        self.told("--aud")
+                    ),
                 ),
             ],
         }
@@ -227,6 +241,9 @@ impl Words<'_> {
              git config gitsign.fulcio {ca}\ngit config gitsign.rekor {rekor1}\n\
              git config gitsign.issuer {oidc}"
         );
+        let client =
+            self.audience.as_ref().map(|one| format!("\ngit config gitsign.clientID {one}"));
+        let configure = configure + &client.unwrap_or_default();
         let verify = format!(
             "gitsign verify --certificate-identity alice@example.com \\\n  \
              --certificate-oidc-issuer {oidc} HEAD"
@@ -251,16 +268,14 @@ impl Words<'_> {
     fn python(&self) -> Client {
         let Self { trust, oidc, .. } = self;
         let config = "sigstore --trust-config client_trust_config.json";
+        let token =
+            format!("--identity-token \"$(cat token.jwt)\"{}", self.told("--oidc-client-id"));
         Client {
             id: "sigstore-python",
             name: "sigstore-python",
             note: "With the configuration file, or with the TUF mirror.",
             commands: vec![
-                command(
-                    "sign",
-                    "Sign",
-                    format!("{config} sign \\\n  --identity-token \"$(cat token.jwt)\" FILE"),
-                ),
+                command("sign", "Sign", format!("{config} sign \\\n  {token} FILE")),
                 command(
                     "verify",
                     "Verify",
@@ -274,8 +289,7 @@ impl Words<'_> {
                     "With the mirror instead",
                     format!(
                         "sigstore --instance {trust} trust-instance root.json\n\
-                         sigstore --instance {trust} sign \\\n  \
-                         --identity-token \"$(cat token.jwt)\" FILE"
+                         sigstore --instance {trust} sign \\\n  {token} FILE"
                     ),
                 ),
             ],

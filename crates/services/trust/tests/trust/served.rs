@@ -201,6 +201,19 @@ async fn commands_have_the_identity_providers_url_to_the_letter() {
 }
 
 #[tokio::test]
+async fn the_page_tells_clients_that_look_at_tokens_of_an_audience_of_its_own() {
+    const OPTION: &str = "--oidc-client-id ";
+    let mut deployment = with_rekor1();
+    let (_, _, page) = Served::new(&deployment).await.get("/").await;
+    assert!(!page.contains(OPTION) && !page.contains("gitsign.clientID"), "{page}");
+    deployment.audience = Some("https://localhost".to_owned());
+    let (_, _, page) = Served::new(&deployment).await.get("/").await;
+    assert_eq!(page.matches("--oidc-client-id https://localhost FILE").count(), 2, "{page}");
+    assert!(page.contains("--aud https://localhost "), "{page}");
+    assert!(page.contains("git config gitsign.clientID https://localhost"), "{page}");
+}
+
+#[tokio::test]
 async fn the_page_names_every_file_service_fingerprint_and_client() {
     let deployment = with_rekor1();
     let served = Served::new(&deployment).await;
