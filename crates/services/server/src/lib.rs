@@ -11,7 +11,7 @@
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
-//! - [`by_host`]: services that share a port.
+//! - [`by_host`]: services that share a port, each by its [`Host`].
 //! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
@@ -33,7 +33,7 @@ pub use caller::{CallerAddress, NetworkError, TrustedProxies};
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
-pub use hosts::by_host;
+pub use hosts::{Host, by_host};
 pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
 pub use protocol::{Failure, Protocol};
 pub use serve::{ServeLimits, serve, serve_behind, serve_with};

@@ -15,7 +15,7 @@ use crate::{
     admin,
     cli::Part,
     data_dir::DataDir,
-    deployment::{Deployment, Repository, not_made},
+    deployment::{Address, Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
     logs::{Logs, RunningLog, frozen_and_not_said},
     services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared, Wait},
@@ -86,19 +86,15 @@ fn refuse_shared_addresses(
     deployment: &Deployment,
     includes: impl Fn(Part) -> bool,
 ) -> anyhow::Result<()> {
-    let own = deployment.services().map(|service| (service.url.host().to_owned(), service));
-    let further = deployment.logs.iter().flat_map(|log| {
-        let hosts = deployment.further_hosts(log);
-        hosts.into_iter().map(move |host| (host, &log.service))
-    });
-    let mut seen = BTreeMap::new();
-    let running = own.chain(further).filter(|(_, service)| service.state.runs());
-    for (host, service) in running.filter(|(_, service)| includes(service.kind.part())) {
-        let (host, port) = (host.to_ascii_lowercase(), service.port);
-        if let Some(first) = seen.insert((host.clone(), port), service) {
+    let all = deployment.addresses();
+    let own: Vec<&Address> = all.iter().filter(|address| includes(address.part)).collect();
+    for (position, one) in own.iter().enumerate() {
+        let Address { host, port, place, .. } = one;
+        if let Some(first) = own.iter().take(position).find(|first| first.is_also(one)) {
             bail!(
-                "{host} at port {port} is the address of {first} and of {service}: requests could not tell \
-                 them apart in one process"
+                "{host} at port {port} is the address of [{}] and of [{place}]: requests could not tell \
+                 them apart in one process",
+                first.place
             );
         }
     }

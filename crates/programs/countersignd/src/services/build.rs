@@ -10,7 +10,7 @@ use rekor::{
     Rekor1, Rekor1Parts, Rekor2,
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
-use server::{Failure, Protocol};
+use server::{Failure, Host, Protocol};
 use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -220,7 +220,7 @@ pub(crate) fn oidc(
     let router = provider::router(&base_url, &public_key, login)?;
     let routes = (router, provider::protocol());
     let served = Served::at(of.port, "the identity provider".to_owned(), routes);
-    Ok(Served { hosts: vec![of.url.host().to_owned()], is_called: true, ..served })
+    Ok(Served { hosts: vec![Host::new(of.url.host())], is_called: true, ..served })
 }
 
 /// What the process has measured. Ready when all of `others` are: one question for the process.

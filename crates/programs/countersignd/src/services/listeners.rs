@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use server::{Readiness, by_host, harden, health_routes};
+use server::{Host, Readiness, by_host, harden, health_routes};
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, Served};
@@ -33,7 +33,7 @@ impl Listener {
 
     /// The hosts by which its services are found.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().flat_map(|served| &served.hosts).map(String::as_str)
+        self.services.iter().flat_map(|served| &served.hosts).map(Host::as_str)
     }
 
     /// Whether a service of it is called by others, so that it ends after them.

@@ -11,7 +11,7 @@ mod servers;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
-use server::Protocol;
+use server::{Host, Protocol};
 use signing::{Clock, CpuPool};
 
 pub(crate) use self::{
@@ -44,7 +44,7 @@ pub(crate) struct Served {
     /// For people.
     pub(crate) name: String,
     /// By which requests find it where others share its port.
-    pub(crate) hosts: Vec<String>,
+    pub(crate) hosts: Vec<Host>,
     pub(crate) port: u16,
     /// Whether other services call it.
     pub(crate) is_called: bool,
@@ -62,7 +62,7 @@ pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Served {
     fn new(service: &Service, router: Router, protocol: Protocol) -> Self {
-        let hosts = vec![service.url.host().to_owned()];
+        let hosts = vec![service.host()];
         Self { hosts, ..Self::at(service.port, service.to_string(), (router, protocol)) }
     }
 
