@@ -45,6 +45,7 @@ impl Whole<'_, '_> {
         self.check_tenants();
         self.check_hosts();
         self.check_audiences();
+        super::apart::check(&self.authorities);
         self.check_logins();
         self.check_addresses();
         self.check_origins();

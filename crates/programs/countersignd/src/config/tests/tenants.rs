@@ -267,3 +267,46 @@ fn hosts_that_differ_by_a_final_dot_are_one() {
         tenants_with("hosts = [\"ca.globex.example\", ", "hosts = [\"CA.globex.example.\", ");
     assert!(parse(&dotted).is_ok());
 }
+
+/// Two tenants of one provider. `acme` and `globex` are lines of their tables.
+fn tenants_of_one_provider(acme: &str, globex: &str) -> String {
+    let provider = "[oidc-dev]\nurl = \"http://localhost:3006\"\n";
+    let issuer = "type = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"\n";
+    let mut text = two_tenants();
+    for (name, line) in [("acme", acme), ("globex", globex)] {
+        let audience = format!("audience = \"https://sign.{name}.example\"\n");
+        text = text.replace(&audience, line);
+        let begin = text.find(&format!("[[ca.{name}.issuer]]")).unwrap();
+        let end =
+            begin + text[begin..].find("\n[ca.globex]").or(text[begin..].find("\n[log.")).unwrap();
+        text.replace_range(begin..end, &format!("[[ca.{name}.issuer]]\n{issuer}"));
+    }
+    let login = text.replace("https://sso.acme.example/realms/acme", "http://localhost:3006");
+    format!("{}\n{provider}", login.replace("https://sso.globex.example", "http://localhost:3006"))
+}
+
+#[test]
+fn tenants_that_could_grant_one_token_are_refused() {
+    let audience = |name: &str| format!("audience = \"https://sign.{name}.example\"\n");
+    let (acme, globex) = (audience("acme"), audience("globex"));
+    let apart = parse(&tenants_of_one_provider(&acme, &globex));
+    assert!(apart.is_ok(), "{:#}", apart.unwrap_err());
+    // Whoever has no audience takes that of all clients; who has one takes that alone.
+    let half = parse(&tenants_of_one_provider("", &globex));
+    assert!(half.is_ok(), "{:#}", half.unwrap_err());
+    let said = problems(&tenants_of_one_provider("", ""));
+    let told = "ca.globex.issuer: tokens of `http://localhost:3006` for the audience `sigstore` would get \
+                certificates of [ca.acme] too, which is of the tenant `acme`";
+    assert!(said.contains(told), "{said}");
+    // An issuer with the other tenant's audience, of a pattern that has the first one's.
+    let acme = "[[ca.acme.issuer]]\ntype = \"email\"\nurl = \"https://sso.globex.example\"\n\
+                audiences = [\"a\"]\ndomains = [\"globex.example\"]\n\n[ca.globex]\n";
+    let globex = "[[ca.globex.issuer]]\ntype = \"email\"\nurl = \"https://sso.globex.example\"\n";
+    let both = tenants_with("[ca.globex]\n", acme);
+    assert!(parse(&both).is_ok(), "{:#}", parse(&both).unwrap_err());
+    let both = both.replace(globex, &format!("{globex}audiences = [\"b\", \"a\"]\n"));
+    let said = problems(&both);
+    assert!(said.contains("tokens of `https://sso.globex.example` for the audience `a`"), "{said}");
+    let frozen = both.replace("[ca.acme]\n", "[ca.acme]\nstate = \"frozen\"\n");
+    assert!(!problems(&frozen).contains("would get certificates"), "it grants nothing");
+}
