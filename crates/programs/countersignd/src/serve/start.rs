@@ -52,6 +52,8 @@ pub(crate) async fn start(
     deployment: &Deployment,
     opened: Opened,
 ) -> anyhow::Result<(Running, Locks)> {
+    // What is measured before is lost: repositories and logs show their state as they are opened.
+    server::install_metrics()?;
     let Opened { shared, mut locks, store, sockets } = opened;
     let includes = |part| parts.iter().any(|one| one.includes(part));
     refuse_shared_addresses(deployment, includes)?;

@@ -33,8 +33,6 @@ pub(crate) fn ca(
     authority: &Authority,
     ct: PublicKey,
 ) -> anyhow::Result<(Served, Arc<Ca>)> {
-    // What is measured before is lost.
-    server::install_metrics()?;
     let parts = CaParts {
         signer: Arc::new(authority.key.load()?),
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
@@ -178,6 +176,7 @@ pub(crate) async fn open_trust(
 ) -> anyhow::Result<OpenTrust> {
     let files = deployment::trust_files(deployment, of, shared.clock.now().0)?;
     let parts = TufParts {
+        name: of.service.name.clone(),
         directory: of.tuf_dir.clone(),
         root_signer: Arc::new(of.root_key.load()?),
         online_signer: Arc::new(of.online_key.load()?),
