@@ -19,7 +19,7 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Served, Shared, issuers};
+use super::{Check, Notes, Served, Shared, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
@@ -47,6 +47,10 @@ pub(crate) fn ca(
     let ca = Arc::new(ca);
     let mut served = Served::new(service, ca::http::router(Arc::clone(&ca)), ca::protocol());
     if service.state.signs() {
+        let own = Arc::clone(&ca);
+        let state = move || own.readiness().map_err(|error| error.to_string());
+        let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
+        served.checks.push(check);
         let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
         served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
         served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
@@ -78,6 +82,10 @@ pub(crate) fn log(
         }
     };
     let mut served = Served::new(&of.service, router, protocol);
+    if let Some(notes) = frozen_notes(running) {
+        served.details.push(Arc::clone(&notes));
+        served.notes.push(notes);
+    }
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
     Ok(served.with_check(log_check(running)))
@@ -112,15 +120,36 @@ pub(crate) fn ct_chains(
     deployment.ca_chain_files(log).map(load).collect()
 }
 
-/// Ready while the log is as the configuration has it.
-pub(crate) fn log_check(running: &RunningLog<'_>) -> Check {
-    let (log, frozen) = (Arc::clone(&running.log), frozen_and_not_said(running.of));
-    let state = move || match (log.ready(), &frozen) {
-        (Err(error), _) => Err(error.to_string()),
-        (Ok(()), Some(why)) if log.is_frozen() => Err(why.clone()),
-        (Ok(()), _) => Ok(()),
+/// Ready while the log serves what it has, and takes entries unless it was ended.
+fn log_check(running: &RunningLog<'_>) -> Check {
+    let log = Arc::clone(&running.log);
+    let state = move || log.ready().map_err(|error| error.to_string());
+    Check { name: running.of.service.label.clone(), may_wait: false, state: Arc::new(state) }
+}
+
+/// What is told of a log that was ended while the configuration sends clients to it: between the two steps of ending
+/// one that is how it should be, and what it has is read, so it is no reason to take it out of service.
+fn frozen_notes(running: &RunningLog<'_>) -> Option<Notes> {
+    let why = frozen_and_not_said(running.of)?;
+    let (log, name) = (Arc::clone(&running.log), running.of.service.label.clone());
+    Some(Arc::new(move || {
+        let note = log.is_frozen().then(|| (name.clone(), why.clone()));
+        note.into_iter().collect()
+    }))
+}
+
+/// Of a CA beside its CT log: no certificate without an SCT.
+pub(crate) fn ct_log_check(running: &RunningLog<'_>) -> Check {
+    let (log, own) = (Arc::clone(&running.log), log_check(running));
+    let state = move || {
+        (own.state)()?;
+        if log.is_frozen() {
+            Err("the CT log is frozen: it gives no SCT".to_owned())
+        } else {
+            Ok(())
+        }
     };
-    Check { name: running.of.service.label.clone(), state: Arc::new(state) }
+    Check { may_wait: true, state: Arc::new(state), ..own }
 }
 
 /// A timestamp authority.
@@ -145,7 +174,8 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let tsa = Arc::new(tsa);
     let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
     let state = move || tsa.readiness().map_err(|error| error.to_string());
-    Ok(served.with_check(Check { name: service.label.clone(), state: Arc::new(state) }))
+    let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
+    Ok(served.with_check(check))
 }
 
 /// The trust files, and the TUF repository that signs them.
@@ -197,7 +227,7 @@ pub(crate) fn trust(of: &deployment::Repository, open: &OpenTrust) -> Served {
         None => Ok(()),
         Some(role) => Err(format!("the TUF metadata of the role `{role}` has expired")),
     };
-    let check = Check { name: of.service.label.clone(), state: Arc::new(state) };
+    let check = Check { name: of.service.label.clone(), may_wait: false, state: Arc::new(state) };
     Served::new(&of.service, router, ::trust::protocol()).with_check(check)
 }
 

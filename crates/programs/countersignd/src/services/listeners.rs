@@ -87,7 +87,7 @@ fn hardened(served: Served, end: &End<'_>) -> Router {
         None => (end.of_port, served.router),
     };
     let readiness = Readiness::new(shutdown.clone());
-    for Check { name, state } in served.checks {
+    for Check { name, state, .. } in served.checks {
         readiness.add(name, move || std::future::ready(state()));
     }
     for notes in served.notes {

@@ -15,10 +15,10 @@ use server::{Host, Protocol};
 use signing::{Clock, CpuPool};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, ct_chains, log, log_check, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
     issuers::keep as keep_issuers,
     listeners::Listener,
-    probe::{Wait, all_answer, probe},
+    probe::{all_answer, probe},
     running::{Background, Running, Signals},
     servers::Servers,
 };
@@ -92,6 +92,9 @@ impl Served {
 #[derive(Clone)]
 pub(crate) struct Check {
     pub(crate) name: String,
+    /// Whether a process starts all the same where it does not hold: what is wrong stays so, of one service, and is no
+    /// reason to leave out the others.
+    pub(crate) may_wait: bool,
     /// `Err` holds the reason.
     pub(crate) state: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
