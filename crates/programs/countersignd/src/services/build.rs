@@ -41,6 +41,7 @@ pub(crate) fn ca(
         cpu: shared.cpu.clone(),
     };
     let service = &authority.service;
+    server::show_chain_end(service.place(), parts.chain.not_after());
     let mut settings = CaConfig { frozen: !service.state.signs(), ..authority.settings.clone() };
     settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
@@ -157,7 +158,9 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let (service, settings) = (&authority.service, &authority.settings);
     // The key is in memory: a token is one job on the pool, with its signature.
     let signer: Arc<dyn Signer> = Arc::new(authority.key.load()?);
-    let usual = TsaConfig::new(signer, authority.chain.load()?);
+    let chain = authority.chain.load()?;
+    let end = tsp::TsaChain::from_ders(&chain).map(|chain| chain.validity().not_after);
+    let usual = TsaConfig::new(signer, chain);
     let config = TsaConfig {
         policy: settings.policy,
         accepted_policies: settings.accepted_policies.clone(),
@@ -172,6 +175,7 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
         .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
+    server::show_chain_end(service.place(), end?);
     let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
     let state = move || tsa.readiness().map_err(|error| error.to_string());
     let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };

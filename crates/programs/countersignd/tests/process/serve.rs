@@ -44,6 +44,10 @@ async fn what_metrics_show_of_a_state_is_there_from_the_start_on() {
         let gauge = "countersign_tuf_expiry_timestamp_seconds{role=";
         assert!(shown.contains(&format!("{gauge}\"{role}\",trust=\"default\"}}")), "{shown}");
     }
+    for authority in ["ca", "tsa"] {
+        let gauge = "countersign_chain_expiry_timestamp_seconds{authority=";
+        assert!(shown.contains(&format!("{gauge}\"{authority}.default\"}}")), "{shown}");
+    }
     for log in ["ct", "rekor1", "rekor2"] {
         let gauge = format!("countersign_log_size{{log=\"{log}\"}}");
         assert!(shown.contains(&gauge), "{shown}");
