@@ -118,6 +118,15 @@ impl Ca {
         Ok(self.authority.issued(&certificate))
     }
 
+    /// Says whether certificates can be issued now, as far as the authority's own chain goes.
+    ///
+    /// # Errors
+    /// [`IssueError::AuthorityNotValid`].
+    pub fn readiness(&self) -> Result<(), IssueError> {
+        // A frozen one needs no time.
+        if self.frozen { Ok(()) } else { self.authority.check_validity(self.clock.now().0) }
+    }
+
     /// The chains that verifiers may trust, with final newlines.
     #[must_use]
     pub fn trust_bundle(&self) -> &TrustBundle {
@@ -236,11 +245,16 @@ impl Authority {
         IssuedChain(certificates)
     }
 
-    /// Validity in whole seconds, cut to that of the chain.
-    fn profile_of(&self, admitted: Admitted, now: u64) -> Result<LeafProfile, IssueError> {
+    fn check_validity(&self, now: u64) -> Result<(), IssueError> {
         if now < self.chain.not_before() || now >= self.chain.not_after() {
             return Err(IssueError::AuthorityNotValid);
         }
+        Ok(())
+    }
+
+    /// Validity in whole seconds, cut to that of the chain.
+    fn profile_of(&self, admitted: Admitted, now: u64) -> Result<LeafProfile, IssueError> {
+        self.check_validity(now)?;
         let not_before = now.saturating_sub(self.backdate_s).max(self.chain.not_before());
         let not_after = not_before.saturating_add(self.lifetime_s).min(self.chain.not_after());
         Ok(LeafProfile {

@@ -121,15 +121,15 @@ impl Ci {
 /// What the stack believes of the provider at `base_url`: people and URIs by its plain issuer, and
 /// the jobs of every CI system by that system's.
 ///
-/// The audience is that of every client, and `own`, where the deployment has one: whose tokens this
-/// provider makes is anybody in any case.
+/// The audience is `own` alone, where the deployment has one: the provider's tokens are of anybody, and another
+/// deployment that believes it is told from this one by nothing else. Without one it is that of every client.
 ///
 /// # Errors
 /// [`IssuerConfigError`] where `base_url` is neither `https` nor on a loopback host.
 pub fn issuers(base_url: &str, own: Option<&str>) -> Result<Vec<IssuerConfig>, IssuerConfigError> {
     let plain = plain_issuer(base_url, own)?;
     let of_ci = |ci: Ci| {
-        let audiences = with_own(ci.audiences(), own);
+        let audiences = own_or(ci.audiences(), own);
         IssuerConfig::new_loopback(&ci.issuer(base_url), audiences, ci.issuer_kind())
     };
     let mut issuers = vec![plain];
@@ -146,15 +146,12 @@ pub fn issuers(base_url: &str, own: Option<&str>) -> Result<Vec<IssuerConfig>, I
 pub fn plain_issuer(base_url: &str, own: Option<&str>) -> Result<IssuerConfig, IssuerConfigError> {
     let subject_domain = SubjectDomain::parse(SUBJECT_DOMAIN)?;
     let kind = IssuerKind::EmailOrUri { subject_domain };
-    let audiences = with_own(vec![AUDIENCE.to_owned()], own);
+    let audiences = own_or(vec![AUDIENCE.to_owned()], own);
     IssuerConfig::new_loopback(base_url, audiences, kind)
 }
 
-/// The audiences of a job that can choose its own, with the deployment's.
-fn with_own(mut audiences: Vec<String>, own: Option<&str>) -> Vec<String> {
-    let own = own.filter(|own| audiences == [AUDIENCE] && *own != AUDIENCE);
-    audiences.extend(own.map(str::to_owned));
-    audiences
+fn own_or(usual: Vec<String>, own: Option<&str>) -> Vec<String> {
+    own.map_or(usual, |own| vec![own.to_owned()])
 }
 
 /// A controller whose administrators have added what the certificate can say of the source.

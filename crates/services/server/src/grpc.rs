@@ -169,7 +169,7 @@ impl From<&Failure> for GrpcError {
             Failure::NotFound | Failure::MethodNotAllowed => Code::Unimplemented,
             Failure::BodyTooLarge { .. } => Code::ResourceExhausted,
             Failure::BodyUnreadable | Failure::Internal => Code::Internal,
-            Failure::Timeout | Failure::Overloaded => Code::Unavailable,
+            Failure::Timeout | Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
         };
         let message = match failure {
             Failure::NotFound | Failure::MethodNotAllowed => "no such method".to_owned(),
@@ -273,6 +273,7 @@ mod tests {
             (Failure::BodyUnreadable, Code::Internal),
             (Failure::Timeout, Code::Unavailable),
             (Failure::Overloaded, Code::Unavailable),
+            (Failure::ShuttingDown, Code::Unavailable),
             (Failure::Internal, Code::Internal),
         ] {
             let response = GrpcError::from(&failure).into_response();

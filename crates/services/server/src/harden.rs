@@ -144,7 +144,7 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
 /// Brings answers that were not written by the service into its form.
 fn finish(protocol: &Protocol, is_grpc: bool, mut response: Response) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        return protocol.answer(is_grpc, &failure);
+        response = protocol.answer(is_grpc, &failure);
     }
     // An extractor's own refusal is plain text; a service's names another limit than the body's.
     let is_plain = response

@@ -1,6 +1,6 @@
 //! Services that share a port, told apart by the host that a request is for.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,18 +13,41 @@ use tower::Service;
 
 use crate::{Failure, Protocol, Readiness, harden, health_routes};
 
-/// One router for services that share a port, each with its host: a name, or an address as URLs
-/// have it, without a port.
+/// A host in the one form in which hosts are compared, whoever compares: a name in lower case and without a final
+/// dot, or an address, of IPv6 in brackets and at its shortest. Without a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host(String);
+
+impl Host {
+    /// Of a host as URLs, `Host` or people have it.
+    #[must_use]
+    pub fn new(host: &str) -> Self {
+        let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if let Ok(address) = inside.unwrap_or(host).parse::<Ipv6Addr>() {
+            return Self(format!("[{address}]"));
+        }
+        Self(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase())
+    }
+
+    /// As URLs have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// One router for services that share a port, each with its host.
 ///
-/// A request finds its service by `:authority` or `Host`, in any case of letters, with or without a
-/// final dot. A host that is nobody's, a missing one and one that is there twice get 421 in a form
+/// A request finds its service by the [`Host`] in `:authority` or `Host`. A host that is nobody's, a missing one and one that is there twice get 421 in a form
 /// that names no service; `/healthz` and `/readyz` answer there all the same, the latter by `readiness`.
-pub fn by_host(
-    services: impl IntoIterator<Item = (String, Router)>,
-    readiness: Readiness,
-) -> Router {
-    let services: BTreeMap<String, Router> =
-        services.into_iter().map(|(host, router)| (normal(&host), router)).collect();
+pub fn by_host(services: impl IntoIterator<Item = (Host, Router)>, readiness: Readiness) -> Router {
+    let services: BTreeMap<Host, Router> = services.into_iter().collect();
     let (services, nobody) = (Arc::new(services), nobody(readiness));
     Router::new().fallback(move |request: Request| {
         let found = host_of(&request).and_then(|host| services.get(&host));
@@ -57,7 +80,7 @@ const PROTOCOL: Protocol = Protocol {
 
 /// The host that a request is for. RFC 9112 §3.2.2: what the target says counts before `Host`, of which
 /// there must be one.
-fn host_of(request: &Request) -> Option<String> {
+fn host_of(request: &Request) -> Option<Host> {
     if let Some(authority) = request.uri().authority() {
         return plain_host(authority);
     }
@@ -67,12 +90,8 @@ fn host_of(request: &Request) -> Option<String> {
 }
 
 /// A user name has no place in it, and would let two readers see two hosts.
-fn plain_host(authority: &Authority) -> Option<String> {
-    (!authority.as_str().contains('@')).then(|| normal(authority.host()))
-}
-
-fn normal(host: &str) -> String {
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+fn plain_host(authority: &Authority) -> Option<Host> {
+    (!authority.as_str().contains('@')).then(|| Host::new(authority.host()))
 }
 
 #[cfg(test)]
@@ -92,8 +111,8 @@ mod tests {
         };
         let readiness = Readiness::new(CancellationToken::new());
         readiness.add("services", || std::future::ready(Err("not ready".to_owned())));
-        let services = ["a.example", "127.0.0.2", "[::1]"].map(|host| (host.to_owned(), host));
-        by_host(services.map(|(host, name)| (host, service(name))), readiness)
+        let services = ["a.example", "127.0.0.2", "[::1]"];
+        by_host(services.map(|name| (Host::new(name), service(name))), readiness)
     }
 
     async fn ask(request: http::request::Builder) -> (u16, String) {
@@ -104,6 +123,21 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    #[test]
+    fn one_host_has_one_form() {
+        for (host, form) in [
+            ("A.Example", "a.example"),
+            ("a.example.", "a.example"),
+            ("127.0.0.2.", "127.0.0.2"),
+            ("[0:0::1]", "[::1]"),
+            ("::1", "[::1]"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(Host::new(host).as_str(), form, "{host}");
+        }
+        assert_ne!(Host::new("a.example.."), Host::new("a.example"), "no name has it");
+    }
+
     #[tokio::test]
     async fn a_request_finds_its_service_by_its_host() {
         for (host, name) in [
@@ -111,6 +145,7 @@ mod tests {
             ("A.Example.:8080", "a.example"),
             ("127.0.0.2:1", "127.0.0.2"),
             ("[::1]:1", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
         ] {
             let answer = ask(Request::get("/").header("host", host)).await;
             assert_eq!(answer, (200, name.to_owned()), "{host}");

@@ -11,7 +11,8 @@
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
-//! - [`by_host`]: services that share a port.
+//! - [`by_host`]: services that share a port, each by its [`Host`].
+//! - [`Door`]: a service that closes before its port does.
 //! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
@@ -19,6 +20,7 @@ mod activity;
 mod body;
 pub mod bounded;
 mod caller;
+mod door;
 mod grpc;
 mod harden;
 mod health;
@@ -30,10 +32,11 @@ mod serve;
 
 pub use body::read_body;
 pub use caller::{CallerAddress, NetworkError, TrustedProxies};
+pub use door::Door;
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
-pub use hosts::by_host;
-pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes};
+pub use hosts::{Host, by_host};
+pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end};
 pub use protocol::{Failure, Protocol};
 pub use serve::{ServeLimits, serve, serve_behind, serve_with};

@@ -51,6 +51,7 @@ pub fn install_metrics() -> Result<MetricsHandle, MetricsError> {
     let recorder = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS_S)?.install_recorder()?;
     metrics::describe_counter!(REQUESTS, "Requests answered, by route and status");
     metrics::describe_histogram!(LATENCY, metrics::Unit::Seconds, "From request head to answer");
+    metrics::describe_gauge!(CHAIN_END, "End of the certificates of a CA or TSA");
     Ok(MetricsHandle { recorder: INSTALLED.get_or_init(|| recorder).clone() })
 }
 
@@ -61,6 +62,12 @@ pub fn metrics_routes(handle: MetricsHandle) -> Router {
 
 async fn exposition(State(handle): State<MetricsHandle>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
+}
+
+/// Shows until when the certificates of an authority are valid, in Unix seconds; `authority` is its table, `ca.NAME`.
+pub fn show_chain_end(authority: String, unix_seconds: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
+    metrics::gauge!(CHAIN_END, "authority" => authority).set(unix_seconds as f64);
 }
 
 /// How a request ended.
@@ -105,6 +112,7 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 }
 
 const REQUESTS: &str = "countersign_http_requests_total";
+const CHAIN_END: &str = "countersign_chain_expiry_timestamp_seconds";
 const LATENCY: &str = "countersign_http_request_seconds";
 
 /// From a health check to a signing that waits for a slow disk.

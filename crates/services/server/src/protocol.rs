@@ -52,6 +52,9 @@ pub enum Failure {
     /// Too much work is waiting; trying again soon may help.
     #[error("too many requests are waiting, try again")]
     Overloaded,
+    /// The process ends, and takes nothing new.
+    #[error("the service is shutting down, try again")]
+    ShuttingDown,
     /// A handler panicked. The log line with the same request id has the cause.
     #[error("internal error")]
     Internal,
@@ -66,7 +69,9 @@ impl Failure {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyUnreadable => StatusCode::BAD_REQUEST,
-            Self::Timeout | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::Overloaded | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -49,6 +49,7 @@ impl Service for Trusting {
         // By then each role is due.
         self.clock.advance_ms(300 * 86_400_000);
         let parts = TufParts {
+            name: "test".to_owned(),
             directory: self.path(),
             root_signer: Arc::clone(&self.key) as Arc<dyn Signer>,
             online_signer: Arc::clone(&self.key) as Arc<dyn Signer>,

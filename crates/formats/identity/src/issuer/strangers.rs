@@ -78,6 +78,12 @@ impl Owners<'_> {
     }
 }
 
+/// The claims by which the issuer at `url`, or one of its pattern, tells its owners apart.
+pub(super) fn owner_claims(url: &str) -> impl Iterator<Item = &'static str> {
+    let of_url = SHARED.iter().filter(move |shared| shared.is(url));
+    of_url.flat_map(|shared| shared.claims.iter().copied())
+}
+
 /// Whether `url` is a pattern, and nobody knows whose issuers it has. A host that is written out is no
 /// better than one that is not: below it, in its path, are others' issuers as often as the operator's.
 fn is_open(url: &str) -> bool {

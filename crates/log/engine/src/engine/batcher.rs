@@ -67,6 +67,7 @@ impl Batcher {
 
     /// Works until `shutdown`, then finishes what was accepted.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        self.show_size();
         loop {
             match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
                 Ok(Some(pending)) => self.batch(pending).await,
@@ -103,6 +104,7 @@ impl Batcher {
             let settled = self.durable(&nothing, settled).await?;
             self.confirm(&nothing, &settled).await?;
             self.confirmed = settled.after;
+            self.show_size();
             self.sign().await.map(|_| state.frozen)
         };
         match caught_up.await {
@@ -143,8 +145,7 @@ impl Batcher {
         let checkpoint = self.sign().await?;
         metrics::counter!("countersign_log_entries_total", "log" => self.name())
             .increment(tree.head().size.0 - tree.before().size().0);
-        metrics::gauge!("countersign_log_size", "log" => self.name())
-            .set(gauge_value(tree.head().size.0));
+        self.show_size();
         let sequenced = |placement| Sequenced {
             placement,
             tree: Arc::clone(&tree),
@@ -338,6 +339,11 @@ impl Batcher {
             .record(gauge_value(entries as u64));
         metrics::gauge!("countersign_log_queue_entries", "log" => self.name())
             .set(gauge_value(self.queue.len() as u64));
+    }
+
+    fn show_size(&self) {
+        metrics::gauge!("countersign_log_size", "log" => self.name())
+            .set(gauge_value(self.confirmed.size().0));
     }
 
     fn name(&self) -> String {

@@ -3,6 +3,7 @@
 //! What the file says is read loosely, with every problem noted at its place; a deployment exists
 //! only when there is none. Nothing is trusted and nobody is believed unless the file says so.
 
+mod apart;
 mod ca;
 mod common;
 mod database;

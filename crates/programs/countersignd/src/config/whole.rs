@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use identity::IssuerConfig;
+use server::Host;
 use store::LogKind;
 use trust::State;
 use url::Url;
@@ -11,7 +12,8 @@ use super::{ca::OpenCa, logs::OpenLog, section::Section, tenants::Tenants, trust
 use crate::{
     cli::Part,
     deployment::{
-        Authority, Deployment, Kind, Log, Provider, Repository, Service, TimestampAuthority,
+        Address, Authority, Deployment, Kind, Log, Provider, Repository, Service,
+        TimestampAuthority, addresses,
     },
     deployment_dirs::DeploymentDirs,
 };
@@ -43,6 +45,7 @@ impl Whole<'_, '_> {
         self.check_tenants();
         self.check_hosts();
         self.check_audiences();
+        super::apart::check(&self.authorities);
         self.check_logins();
         self.check_addresses();
         self.check_origins();
@@ -128,8 +131,9 @@ impl Whole<'_, '_> {
         for tenant in &self.tenants.0 {
             let Some(hosts) = &tenant.hosts else { continue };
             let own = |service: &&Service| service.tenant.as_deref() == Some(&tenant.name);
-            for Service { url, .. } in self.services().filter(own) {
-                if !hosts.iter().any(|host| host == url.host()) {
+            for service in self.services().filter(own) {
+                if !hosts.iter().any(|host| Host::new(host) == service.host()) {
+                    let url = &service.url;
                     tenant.section.wrong("hosts", format!("do not name the host of {url}"));
                 }
             }
@@ -170,35 +174,23 @@ impl Whole<'_, '_> {
     /// A request finds its service by host and port. Those of two processes may be alike: whether it runs
     /// so, as each in a container of its own does, only their start knows.
     fn check_addresses(&self) {
-        let mut seen: BTreeMap<(String, u16), Vec<(String, Part)>> = BTreeMap::new();
-        let mut add = |host: &str, port, table: &str, part: Part| {
-            let here = seen.entry((host.to_ascii_lowercase(), port)).or_default();
-            let mut others = here.iter().filter(|(first, _)| first != table);
-            if let Some((first, _)) = others.clone().find(|(_, other)| *other == part) {
+        let logs: Vec<&Log> = self.logs.iter().map(|open| &open.log).collect();
+        let authorities: Vec<_> = self.authorities.iter().map(|open| &open.authority).collect();
+        let all = addresses(self.services(), &logs, &authorities, self.provider);
+        for (position, one) in all.iter().enumerate() {
+            let Address { host, port, place, part } = one;
+            let mut others = all.iter().take(position).filter(|other| other.is_also(one));
+            if let Some(first) = others.clone().find(|other| other.part == *part) {
                 let apart = "requests could not tell them apart";
-                let words = format!("{host} at port {port} is {first}'s too: {apart}");
-                self.file.wrong_at(table, words);
-            } else if let Some((first, other)) = others.next() {
-                let (part, other) = (part.name(), other.name());
+                let words = format!("{host} at port {port} is {}'s too: {apart}", first.place);
+                self.file.wrong_at(place, words);
+            } else if let Some(first) = others.next() {
+                let (part, other) = (part.name(), first.part.name());
                 let words = format!(
-                    "{host} at port {port} is {first}'s too: no process can serve both `{other}` and `{part}`"
+                    "{host} at port {port} is {}'s too: no process can serve both `{other}` and `{part}`",
+                    first.place
                 );
-                self.file.warn_at(table, words);
-            }
-            here.push((table.to_owned(), part));
-        };
-        for service in self.services().filter(|service| service.state.runs()) {
-            add(service.url.host(), service.port, &service.place(), service.kind.part());
-        }
-        if let Some(provider) = self.provider {
-            add(provider.url.host(), provider.port, "oidc-dev", Part::OidcDev);
-        }
-        // By these a CA reaches a log on a port that others may share.
-        for OpenCa { authority, .. } in &self.authorities {
-            let log = self.logs.iter().find(|open| open.log.service.name == authority.ct_log);
-            let log = log.map(|open| &open.log.service).filter(|service| service.state.runs());
-            if let Some((log, host)) = log.zip(authority.settings.ct.url.host_str()) {
-                add(host, log.port, &log.place(), Part::Log);
+                self.file.warn_at(place, words);
             }
         }
     }
@@ -207,7 +199,7 @@ impl Whole<'_, '_> {
     fn check_origins(&self) {
         for (position, OpenLog { log, section }) in self.logs.iter().enumerate() {
             let same = |open: &&OpenLog<'_>| {
-                open.log.kind == log.kind && open.log.service.url.host() == log.service.url.host()
+                open.log.kind == log.kind && open.log.service.host() == log.service.host()
             };
             if let Some(first) = self.logs.iter().take(position).find(same) {
                 let (host, name) = (log.service.url.host(), &first.log.service.name);

@@ -4,6 +4,7 @@
 //! starts, checks or publishes services takes it from here. Every path is in it: the directories of
 //! `dev` and those of `serve` are two ways to fill one value.
 
+mod addresses;
 mod key;
 mod published;
 mod service;
@@ -13,10 +14,12 @@ use std::path::PathBuf;
 
 use ::ca::CaConfig;
 use anyhow::bail;
+use server::Host;
 use store::LogKind;
 use wire::countersign::Forge;
 
 pub(crate) use self::{
+    addresses::{Address, addresses},
     key::{Key, not_made},
     published::trust_files,
     service::{Kind, METRICS_PORT, PROVIDER_PORT, Service},
@@ -187,16 +190,16 @@ impl Deployment {
         bail!("say by --ca which CA: {}", names.collect::<Vec<_>>().join(", "))
     }
 
-    /// Hosts beside its own by which a CT log is reached: those of `ct_url`, whose port may be a proxy's.
-    pub(crate) fn further_hosts(&self, log: &Log) -> Vec<String> {
-        let using = self.authorities.iter().filter(|one| one.ct_log == log.service.name);
-        let urls = using.map(|one| &one.settings.ct.url);
-        let mut hosts: Vec<String> =
-            urls.filter_map(|url| url.host_str().map(str::to_owned)).collect();
-        hosts.retain(|host| host != log.service.url.host());
-        hosts.sort();
-        hosts.dedup();
-        hosts
+    /// Hosts beside its own by which a CT log is reached.
+    pub(crate) fn further_hosts(&self, log: &Log) -> Vec<Host> {
+        addresses::further_hosts(log, self.authorities.iter())
+    }
+
+    /// Where everything that runs is found.
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        let logs: Vec<&Log> = self.logs.iter().collect();
+        let authorities: Vec<&Authority> = self.authorities.iter().collect();
+        addresses(self.services(), &logs, &authorities, self.provider.as_ref())
     }
 
     /// The logs that there are processes of.

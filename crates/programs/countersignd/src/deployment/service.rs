@@ -1,5 +1,6 @@
 use std::fmt;
 
+use server::Host;
 use store::LogKind;
 use trust::State;
 use wire::Timestamp;
@@ -27,6 +28,11 @@ impl Service {
     /// Whether it works for `tenant`.
     pub(crate) fn is_of(&self, tenant: &str) -> bool {
         self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    /// The host by which requests find it.
+    pub(crate) fn host(&self) -> Host {
+        Host::new(self.url.host())
     }
 
     /// Its table's path in a configuration.

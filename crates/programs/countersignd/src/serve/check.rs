@@ -42,6 +42,9 @@ pub(crate) async fn check(
     for authority in issuing() {
         sound &= issuers::check_state(authority);
     }
+    for words in ends(&deployment, SystemClock.now().0) {
+        output::print(&format!("warning: {words}"));
+    }
     for authority in &deployment.authorities {
         sound &= report(&authority.service.label, &authority_sound(authority));
     }
@@ -67,6 +70,31 @@ fn warnings(deployment: &Deployment) -> Vec<String> {
     }
     warnings.extend(deployment.warnings.iter().cloned());
     warnings
+}
+
+/// Before this, in seconds, a successor should be on its way to all verifiers.
+const SOON_S: u64 = 30 * 86_400;
+
+/// Chains of those that sign that end soon. What cannot be read is reported with the rest.
+fn ends(deployment: &Deployment, now: u64) -> Vec<String> {
+    let authorities = deployment.authorities.iter().filter_map(|one| {
+        let chain = x509::CertificateChain::from_der(one.chain.load().ok()?).ok()?;
+        Some((&one.service, chain.not_after()))
+    });
+    let timestamp_authorities = deployment.timestamp_authorities.iter().filter_map(|one| {
+        let chain = TsaChain::from_ders(&one.chain.load().ok()?).ok()?;
+        Some((&one.service, chain.validity().not_after))
+    });
+    let soon = |end: u64| (now..now.saturating_add(SOON_S)).contains(&end);
+    authorities
+        .chain(timestamp_authorities)
+        .filter(|(service, end)| service.state.signs() && soon(*end))
+        .map(|(service, end)| {
+            let (table, end) = (service.table(), wire::Timestamp::from_unix_seconds(end));
+            let end = end.map(|end| end.to_string()).unwrap_or_default();
+            format!("the chain of {table} ends at {end}: let the next one begin before")
+        })
+        .collect()
 }
 
 fn exit_code(sound: bool) -> ExitCode {
@@ -223,6 +251,19 @@ mod tests {
         assert!(said.contains("ct.pem (`ct`) is missing") && said.contains("`key`"), "{said}");
         assert_eq!(check(read(), arguments(false)).await.unwrap(), ExitCode::FAILURE);
         running.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_ends_within_a_month_is_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = deployment(directory.path());
+        init(true, super::tests::deployment(directory.path())).await.unwrap();
+        let chain = deployment.authorities[0].chain.load().unwrap();
+        let end = x509::CertificateChain::from_der(chain).unwrap().not_after();
+        assert_eq!(ends(&deployment, end - 31 * 86_400), Vec::<String>::new());
+        let told = ends(&deployment, end - 29 * 86_400);
+        assert!(told[0].starts_with("the chain of [ca.default] ends at 20"), "{told:?}");
+        assert!(told[1].starts_with("the chain of [tsa.default] ends at 20"), "{told:?}");
     }
 
     #[tokio::test]

@@ -15,10 +15,10 @@ use crate::{
     admin,
     cli::Part,
     data_dir::DataDir,
-    deployment::{Deployment, Repository, not_made},
+    deployment::{Address, Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
     logs::{Logs, RunningLog, frozen_and_not_said},
-    services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared, Wait},
+    services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared},
 };
 
 /// What a start finds opened already, by whoever makes before it starts.
@@ -52,6 +52,8 @@ pub(crate) async fn start(
     deployment: &Deployment,
     opened: Opened,
 ) -> anyhow::Result<(Running, Locks)> {
+    // What is measured before is lost: repositories and logs show their state as they are opened.
+    server::install_metrics()?;
     let Opened { shared, mut locks, store, sockets } = opened;
     let includes = |part| parts.iter().any(|one| one.includes(part));
     refuse_shared_addresses(deployment, includes)?;
@@ -75,8 +77,9 @@ pub(crate) async fn start(
     if includes(Part::OidcDev) {
         start.provider().context("oidc-dev")?;
     }
-    let Start { served, background, wait, .. } = start;
-    let servers = listen((deployment, parts), served, sockets, wait).await?;
+    let Start { served, background, .. } = start;
+    require_ready(&served)?;
+    let servers = listen((deployment, parts), served, sockets).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
 }
@@ -86,19 +89,15 @@ fn refuse_shared_addresses(
     deployment: &Deployment,
     includes: impl Fn(Part) -> bool,
 ) -> anyhow::Result<()> {
-    let own = deployment.services().map(|service| (service.url.host().to_owned(), service));
-    let further = deployment.logs.iter().flat_map(|log| {
-        let hosts = deployment.further_hosts(log);
-        hosts.into_iter().map(move |host| (host, &log.service))
-    });
-    let mut seen = BTreeMap::new();
-    let running = own.chain(further).filter(|(_, service)| service.state.runs());
-    for (host, service) in running.filter(|(_, service)| includes(service.kind.part())) {
-        let (host, port) = (host.to_ascii_lowercase(), service.port);
-        if let Some(first) = seen.insert((host.clone(), port), service) {
+    let all = deployment.addresses();
+    let own: Vec<&Address> = all.iter().filter(|address| includes(address.part)).collect();
+    for (position, one) in own.iter().enumerate() {
+        let Address { host, port, place, .. } = one;
+        if let Some(first) = own.iter().take(position).find(|first| first.is_also(one)) {
             bail!(
-                "{host} at port {port} is the address of {first} and of {service}: requests could not tell \
-                 them apart in one process"
+                "{host} at port {port} is the address of [{}] and of [{place}]: requests could not tell \
+                 them apart in one process",
+                first.place
             );
         }
     }
@@ -163,13 +162,12 @@ struct Start<'a> {
     shared: Shared,
     served: Vec<Served>,
     background: Background,
-    wait: Wait,
 }
 
 impl<'a> Start<'a> {
     fn new(deployment: &'a Deployment, shared: Shared) -> Self {
         let (served, background) = (Vec::new(), Background::default());
-        Self { deployment, shared, served, background, wait: Wait::Ready }
+        Self { deployment, shared, served, background }
     }
 
     fn logs(&mut self, started: Option<&(Logs, Vec<RunningLog<'_>>)>) -> anyhow::Result<()> {
@@ -177,8 +175,6 @@ impl<'a> Start<'a> {
         for one in running {
             if let Some(why) = frozen_and_not_said(one.of).filter(|_| one.log.is_frozen()) {
                 error!("{why}");
-                // The other logs are served, and readiness goes on saying so.
-                self.wait = Wait::Alive;
             }
             self.served.push(services::log(&self.shared, self.deployment, logs, one)?);
         }
@@ -195,7 +191,7 @@ impl<'a> Start<'a> {
             if authority.service.state.signs() {
                 let beside = logs.iter().find(|one| one.of.service.name == authority.ct_log);
                 // No certificate without an SCT.
-                served.checks.extend(beside.map(services::log_check));
+                served.checks.extend(beside.map(services::ct_log_check));
                 let socket = admin::socket_in(&authority.state_dir);
                 services::keep_issuers(&self.background, ca, socket);
             }
@@ -237,12 +233,28 @@ impl<'a> Start<'a> {
     }
 }
 
+/// Refuses a start with what nobody should begin with; what is not ready and may wait is told, by readiness too.
+fn require_ready(served: &[Served]) -> anyhow::Result<()> {
+    for one in served {
+        for check in &one.checks {
+            let Err(why) = (check.state)() else { continue };
+            if !check.may_wait {
+                bail!("{} is not ready: {}: {why}", one.name, check.name);
+            }
+            error!(
+                "{} is not ready, and everything else is served: {}: {why}",
+                one.name, check.name
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Opens every port that is not among `sockets`, serves, and waits until everything answers.
 async fn listen(
     (deployment, parts): (&Deployment, &[Part]),
     mut served: Vec<Served>,
     mut sockets: Vec<Bound>,
-    wait: Wait,
 ) -> anyhow::Result<Servers> {
     let part = parts.first().copied().unwrap_or(Part::All);
     let metrics = services::metrics(deployment.listen.metrics_port(part), &served)?;
@@ -262,13 +274,108 @@ async fn listen(
         listening.push((listener, bound));
     }
     let servers = Servers::start(listening, &deployment.listen.trusted_proxies)?;
-    services::all_answer(&ready, wait).await?;
+    services::all_answer(&ready).await?;
     Ok(servers)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+    use signing::{Clock, FixedClock, SystemClock};
+
     use super::*;
+    use crate::serve::init;
+
+    /// The sample for trying out, made, on ports that were free a moment ago.
+    async fn made(directory: &Path) -> Deployment {
+        let file = directory.join("countersign.toml");
+        let trial = include_str!("../../../../../docs/samples/trial.toml");
+        let data = format!("\"{}\"", directory.join("data").display());
+        std::fs::write(&file, trial.replace("\"/var/tmp/countersign\"", &data)).unwrap();
+        let mut deployment = crate::config::load(&file).unwrap();
+        let held: Vec<_> =
+            (0..7).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let mut ports = held.iter().map(|socket| socket.local_addr().unwrap().port());
+        let mut port = || ports.next().unwrap();
+        deployment.authorities[0].service.port = port();
+        deployment.logs.iter_mut().for_each(|log| log.service.port = port());
+        deployment.timestamp_authorities[0].service.port = port();
+        deployment.repositories[0].service.port = port();
+        deployment.listen.metrics_port = port();
+        init(false, crate::config::load(&file).unwrap()).await.unwrap();
+        deployment
+    }
+
+    fn opened(clock: Arc<dyn Clock>, store: Option<Arc<dyn LogStore>>) -> Opened {
+        let (locks, sockets) = (Locks::default(), Vec::new());
+        Opened { shared: Shared::new(clock), locks, store, sockets }
+    }
+
+    /// Status and body of `/readyz`.
+    async fn readiness(port: u16) -> (u16, Value) {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_is_not_valid_now_keeps_nobody_else_from_starting() {
+        const TEN_YEARS_S: u64 = 3_655 * 86_400;
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = made(directory.path()).await;
+        let clock = Arc::new(FixedClock::at(SystemClock.now().0 + TEN_YEARS_S));
+        let opened = opened(Arc::clone(&clock) as Arc<dyn Clock>, None);
+        let (running, _locks) = start(&[Part::All], &deployment, opened).await.unwrap();
+        for (port, name) in [
+            (deployment.authorities[0].service.port, "ca"),
+            (deployment.timestamp_authorities[0].service.port, "tsa"),
+            (deployment.listen.metrics_port, "ca"),
+            (deployment.listen.metrics_port, "tsa"),
+        ] {
+            let (status, report) = readiness(port).await;
+            let why = report["checks"][name].as_str().unwrap();
+            assert!(status == 503 && why.contains("not valid"), "{name}: {report}");
+        }
+        for port in deployment.logs.iter().map(|log| log.service.port) {
+            assert_eq!(readiness(port).await.0, 200);
+        }
+        assert_eq!(readiness(deployment.repositories[0].service.port).await.0, 200);
+        clock.set(SystemClock.now().0);
+        assert_eq!(readiness(deployment.listen.metrics_port).await.0, 200);
+        running.stop(None).await.unwrap();
+    }
+
+    /// Between its two steps, the database and the file, what the log has is read.
+    #[tokio::test]
+    async fn a_log_that_is_ended_while_it_runs_is_degraded_and_ready() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = made(directory.path()).await;
+        let store = database::open(&deployment).await.unwrap().unwrap();
+        let opened = opened(Arc::new(SystemClock), Some(Arc::clone(&store)));
+        let (running, _locks) = start(&[Part::Log], &deployment, opened).await.unwrap();
+        let known = store.logs().await.unwrap();
+        let record = known.iter().find(|record| record.spec.name == "rekor2").unwrap();
+        store.freeze(record.id).await.unwrap();
+        let note = "the log `rekor2` is frozen in the database and `active` in the configuration";
+        let port = |name| deployment.log(name).unwrap().service.port;
+        for port in [port("rekor2"), deployment.listen.metrics_port] {
+            let told = async {
+                loop {
+                    let (status, report) = readiness(port).await;
+                    assert_eq!(status, 200, "{report}");
+                    let degraded = report["degraded"]["rekor2"].as_str().unwrap_or_default();
+                    if degraded.starts_with(note) {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+        }
+        assert_eq!(readiness(port("rekor1")).await.1.get("degraded"), None);
+        running.stop(None).await.unwrap();
+    }
 
     /// As in containers, which have their ports to themselves.
     #[test]

@@ -10,7 +10,7 @@ use rekor::{
     Rekor1, Rekor1Parts, Rekor2,
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
-use server::{Failure, Protocol};
+use server::{Failure, Host, Protocol};
 use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -19,7 +19,7 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Served, Shared, issuers};
+use super::{Check, Notes, Served, Shared, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
@@ -33,8 +33,6 @@ pub(crate) fn ca(
     authority: &Authority,
     ct: PublicKey,
 ) -> anyhow::Result<(Served, Arc<Ca>)> {
-    // What is measured before is lost.
-    server::install_metrics()?;
     let parts = CaParts {
         signer: Arc::new(authority.key.load()?),
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
@@ -43,12 +41,17 @@ pub(crate) fn ca(
         cpu: shared.cpu.clone(),
     };
     let service = &authority.service;
+    server::show_chain_end(service.place(), parts.chain.not_after());
     let mut settings = CaConfig { frozen: !service.state.signs(), ..authority.settings.clone() };
     settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
     let ca = Arc::new(ca);
     let mut served = Served::new(service, ca::http::router(Arc::clone(&ca)), ca::protocol());
     if service.state.signs() {
+        let own = Arc::clone(&ca);
+        let state = move || own.readiness().map_err(|error| error.to_string());
+        let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
+        served.checks.push(check);
         let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
         served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
         served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
@@ -80,6 +83,10 @@ pub(crate) fn log(
         }
     };
     let mut served = Served::new(&of.service, router, protocol);
+    if let Some(notes) = frozen_notes(running) {
+        served.details.push(Arc::clone(&notes));
+        served.notes.push(notes);
+    }
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
     Ok(served.with_check(log_check(running)))
@@ -114,15 +121,36 @@ pub(crate) fn ct_chains(
     deployment.ca_chain_files(log).map(load).collect()
 }
 
-/// Ready while the log is as the configuration has it.
-pub(crate) fn log_check(running: &RunningLog<'_>) -> Check {
-    let (log, frozen) = (Arc::clone(&running.log), frozen_and_not_said(running.of));
-    let state = move || match (log.ready(), &frozen) {
-        (Err(error), _) => Err(error.to_string()),
-        (Ok(()), Some(why)) if log.is_frozen() => Err(why.clone()),
-        (Ok(()), _) => Ok(()),
+/// Ready while the log serves what it has, and takes entries unless it was ended.
+fn log_check(running: &RunningLog<'_>) -> Check {
+    let log = Arc::clone(&running.log);
+    let state = move || log.ready().map_err(|error| error.to_string());
+    Check { name: running.of.service.label.clone(), may_wait: false, state: Arc::new(state) }
+}
+
+/// What is told of a log that was ended while the configuration sends clients to it: between the two steps of ending
+/// one that is how it should be, and what it has is read, so it is no reason to take it out of service.
+fn frozen_notes(running: &RunningLog<'_>) -> Option<Notes> {
+    let why = frozen_and_not_said(running.of)?;
+    let (log, name) = (Arc::clone(&running.log), running.of.service.label.clone());
+    Some(Arc::new(move || {
+        let note = log.is_frozen().then(|| (name.clone(), why.clone()));
+        note.into_iter().collect()
+    }))
+}
+
+/// Of a CA beside its CT log: no certificate without an SCT.
+pub(crate) fn ct_log_check(running: &RunningLog<'_>) -> Check {
+    let (log, own) = (Arc::clone(&running.log), log_check(running));
+    let state = move || {
+        (own.state)()?;
+        if log.is_frozen() {
+            Err("the CT log is frozen: it gives no SCT".to_owned())
+        } else {
+            Ok(())
+        }
     };
-    Check { name: running.of.service.label.clone(), state: Arc::new(state) }
+    Check { may_wait: true, state: Arc::new(state), ..own }
 }
 
 /// A timestamp authority.
@@ -130,7 +158,9 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let (service, settings) = (&authority.service, &authority.settings);
     // The key is in memory: a token is one job on the pool, with its signature.
     let signer: Arc<dyn Signer> = Arc::new(authority.key.load()?);
-    let usual = TsaConfig::new(signer, authority.chain.load()?);
+    let chain = authority.chain.load()?;
+    let end = tsp::TsaChain::from_ders(&chain).map(|chain| chain.validity().not_after);
+    let usual = TsaConfig::new(signer, chain);
     let config = TsaConfig {
         policy: settings.policy,
         accepted_policies: settings.accepted_policies.clone(),
@@ -145,9 +175,11 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
         .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
+    server::show_chain_end(service.place(), end?);
     let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
     let state = move || tsa.readiness().map_err(|error| error.to_string());
-    Ok(served.with_check(Check { name: service.label.clone(), state: Arc::new(state) }))
+    let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
+    Ok(served.with_check(check))
 }
 
 /// The trust files, and the TUF repository that signs them.
@@ -178,6 +210,7 @@ pub(crate) async fn open_trust(
 ) -> anyhow::Result<OpenTrust> {
     let files = deployment::trust_files(deployment, of, shared.clock.now().0)?;
     let parts = TufParts {
+        name: of.service.name.clone(),
         directory: of.tuf_dir.clone(),
         root_signer: Arc::new(of.root_key.load()?),
         online_signer: Arc::new(of.online_key.load()?),
@@ -198,7 +231,7 @@ pub(crate) fn trust(of: &deployment::Repository, open: &OpenTrust) -> Served {
         None => Ok(()),
         Some(role) => Err(format!("the TUF metadata of the role `{role}` has expired")),
     };
-    let check = Check { name: of.service.label.clone(), state: Arc::new(state) };
+    let check = Check { name: of.service.label.clone(), may_wait: false, state: Arc::new(state) };
     Served::new(&of.service, router, ::trust::protocol()).with_check(check)
 }
 
@@ -220,7 +253,7 @@ pub(crate) fn oidc(
     let router = provider::router(&base_url, &public_key, login)?;
     let routes = (router, provider::protocol());
     let served = Served::at(of.port, "the identity provider".to_owned(), routes);
-    Ok(Served { hosts: vec![of.url.host().to_owned()], is_called: true, ..served })
+    Ok(Served { hosts: vec![Host::new(of.url.host())], is_called: true, ..served })
 }
 
 /// What the process has measured. Ready when all of `others` are: one question for the process.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use server::{Readiness, by_host, harden, health_routes};
+use server::{Door, Host, Readiness, by_host, harden, health_routes};
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, Served};
@@ -33,30 +33,41 @@ impl Listener {
 
     /// The hosts by which its services are found.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().flat_map(|served| &served.hosts).map(String::as_str)
+        self.services.iter().flat_map(|served| &served.hosts).map(Host::as_str)
     }
 
-    /// Whether a service of it is called by others, so that it ends after them.
+    /// Whether a service of it is called by others, so that the port goes on until they have ended. What else is on
+    /// it ends with them, behind a [`Door`].
     pub(super) fn is_called(&self) -> bool {
         self.services.iter().any(|served| served.is_called)
     }
 
     /// The routes of its services. One alone answers for any host; several are told apart by it.
-    pub(super) fn router(self, shutdown: &CancellationToken) -> Router {
+    pub(super) fn router(self, end: &End<'_>) -> Router {
         let Self { mut services, .. } = self;
         if services.len() == 1
             && let Some(only) = services.pop()
         {
-            return hardened(only, shutdown);
+            return hardened(only, end);
         }
         let checks: Vec<Check> = services.iter().flat_map(|one| one.checks.clone()).collect();
         let routers = services.into_iter().flat_map(|one| {
             let hosts = one.hosts.clone();
-            let router = hardened(one, shutdown);
+            let router = hardened(one, end);
             hosts.into_iter().map(move |host| (host, router.clone()))
         });
-        by_host(routers.collect::<Vec<_>>(), of_all(checks, shutdown))
+        by_host(routers.collect::<Vec<_>>(), of_all(checks, end.of_port))
     }
+}
+
+/// How the services of a port end.
+pub(super) struct End<'a> {
+    /// With it the port is closed.
+    pub(super) of_port: &'a CancellationToken,
+    /// With it those that nobody calls end, no later.
+    pub(super) of_callers: &'a CancellationToken,
+    /// Before these, where the port outlives them.
+    pub(super) door: Option<&'a Door>,
 }
 
 /// Ready when all services of a port are. Whoever asks no host in particular is told no name.
@@ -70,14 +81,18 @@ fn of_all(checks: Vec<Check>, shutdown: &CancellationToken) -> Readiness {
     readiness
 }
 
-fn hardened(served: Served, shutdown: &CancellationToken) -> Router {
+fn hardened(served: Served, end: &End<'_>) -> Router {
+    let (shutdown, router) = match end.door.filter(|_| !served.is_called) {
+        Some(door) => (end.of_callers, door.before(served.router)),
+        None => (end.of_port, served.router),
+    };
     let readiness = Readiness::new(shutdown.clone());
-    for Check { name, state } in served.checks {
+    for Check { name, state, .. } in served.checks {
         readiness.add(name, move || std::future::ready(state()));
     }
     for notes in served.notes {
         let notes = Arc::clone(&notes);
         readiness.add_notes(move || notes());
     }
-    harden(served.router.merge(health_routes(readiness)), served.protocol)
+    harden(router.merge(health_routes(readiness)), served.protocol)
 }

@@ -11,14 +11,14 @@ mod servers;
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
-use server::Protocol;
+use server::{Host, Protocol};
 use signing::{Clock, CpuPool};
 
 pub(crate) use self::{
-    build::{OpenTrust, ca, ct_chains, log, log_check, metrics, oidc, open_trust, trust, tsa},
+    build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
     issuers::keep as keep_issuers,
     listeners::Listener,
-    probe::{Wait, all_answer, probe},
+    probe::{all_answer, probe},
     running::{Background, Running, Signals},
     servers::Servers,
 };
@@ -44,7 +44,7 @@ pub(crate) struct Served {
     /// For people.
     pub(crate) name: String,
     /// By which requests find it where others share its port.
-    pub(crate) hosts: Vec<String>,
+    pub(crate) hosts: Vec<Host>,
     pub(crate) port: u16,
     /// Whether other services call it.
     pub(crate) is_called: bool,
@@ -62,7 +62,7 @@ pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 
 impl Served {
     fn new(service: &Service, router: Router, protocol: Protocol) -> Self {
-        let hosts = vec![service.url.host().to_owned()];
+        let hosts = vec![service.host()];
         Self { hosts, ..Self::at(service.port, service.to_string(), (router, protocol)) }
     }
 
@@ -92,6 +92,9 @@ impl Served {
 #[derive(Clone)]
 pub(crate) struct Check {
     pub(crate) name: String,
+    /// Whether a process starts all the same where it does not hold: what is wrong stays so, of one service, and is no
+    /// reason to leave out the others.
+    pub(crate) may_wait: bool,
     /// `Err` holds the reason.
     pub(crate) state: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }

@@ -13,23 +13,10 @@ const MAX_ANSWER_LEN: u64 = 16 * 1024;
 /// Longest wait: a readiness check of its own takes at most 2 s.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a start waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// `/healthz`: that everything answers.
-    Alive,
-    /// `/readyz`: that everything does its work.
-    Ready,
-}
-
 /// Asks each port of this machine as anybody would, over the socket; by the name of whoever listens.
-pub(crate) async fn all_answer(ports: &[(String, u16)], wait: Wait) -> anyhow::Result<()> {
-    let path = match wait {
-        Wait::Alive => "/healthz",
-        Wait::Ready => "/readyz",
-    };
+pub(crate) async fn all_answer(ports: &[(String, u16)]) -> anyhow::Result<()> {
     for (name, port) in ports {
-        ask(&Ipv4Addr::LOCALHOST.to_string(), *port, path)
+        ask(&Ipv4Addr::LOCALHOST.to_string(), *port, "/healthz")
             .await
             .with_context(|| format!("no answer by {name}"))?;
     }

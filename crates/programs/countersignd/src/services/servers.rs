@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use server::{ServeLimits, TrustedProxies, serve_behind};
+use server::{Door, ServeLimits, TrustedProxies, serve_behind};
 use tokio::{
     sync::Mutex,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Listener;
+use super::{Listener, listeners::End};
 use crate::endpoints::Bound;
 
 /// For requests of clients to finish. With what follows, a stop takes less than 10 s.
@@ -24,10 +24,13 @@ pub(crate) const LOGS_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const BACKGROUND_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The HTTP servers, in two groups: the CA calls the CT log and the identity
-/// provider, so these go on until the CA has answered everybody.
+/// provider, so these go on until the CA has answered everybody. Where both share a port, it is of the second, and
+/// the CA on it closes with the first.
 pub(crate) struct Servers {
     front: Group,
     back: Group,
+    /// Before the services of the back ports that nobody calls.
+    door: Door,
     background: CancellationToken,
 }
 
@@ -39,14 +42,18 @@ impl Servers {
     ) -> anyhow::Result<Self> {
         let group = |patience| Group { proxies: proxies.clone(), ..Group::new(patience) };
         let (mut front, mut back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
+        let callers = front.shutdown.clone();
+        let door = Door::new(callers.clone());
         for (listener, bound) in listeners {
-            let group = if listener.is_called() { &mut back } else { &mut front };
-            group.serve(listener, bound);
+            // A port of the front closes with its services, so nobody comes later.
+            let (group, door) =
+                if listener.is_called() { (&mut back, Some(&door)) } else { (&mut front, None) };
+            group.serve((listener, bound), (&callers, door));
         }
         let background = CancellationToken::new();
         let metrics = server::install_metrics()?;
         tokio::spawn(metrics.upkeep(background.clone()));
-        Ok(Self { front, back, background })
+        Ok(Self { front, back, door, background })
     }
 
     /// Waits for a server that ends though nobody told it to.
@@ -58,9 +65,16 @@ impl Servers {
     }
 
     pub(crate) async fn stop(self) {
-        self.front.stop().await;
+        tokio::join!(self.front.stop(), emptied(&self.door));
         self.back.stop().await;
         self.background.cancel();
+    }
+}
+
+/// Waits until the services behind the door have answered everybody, as long as those of the front have.
+async fn emptied(door: &Door) {
+    if tokio::time::timeout(FRONT_PATIENCE, door.emptied()).await.is_err() {
+        tracing::warn!(open = door.within(), "requests did not finish in time");
     }
 }
 
@@ -79,9 +93,13 @@ impl Group {
         Self { servers, shutdown, patience, proxies: TrustedProxies::default() }
     }
 
-    fn serve(&mut self, listener: Listener, bound: Bound) {
+    fn serve(
+        &mut self,
+        (listener, bound): (Listener, Bound),
+        (of_callers, door): (&CancellationToken, Option<&Door>),
+    ) {
         let (name, shutdown) = (listener.name(), self.shutdown.clone());
-        let router = listener.router(&shutdown);
+        let router = listener.router(&End { of_port: &shutdown, of_callers, door });
         let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
         let proxies = self.proxies.clone();
         self.servers.get_mut().spawn(async move {
@@ -119,7 +137,84 @@ fn why(ended: Result<(String, std::io::Result<()>), JoinError>) -> anyhow::Error
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Instant,
+    };
+
+    use axum::{Router, response::IntoResponse, routing::get};
+    use server::{Failure, Host, Protocol};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::services::Served;
+
+    /// The CA's, and that of its log.
+    const HOSTS: [&str; 2] = ["ca.example", "ct.example"];
+
+    const PROTOCOL: Protocol = Protocol {
+        name: "test",
+        body_limit: 0,
+        timeout: Duration::from_secs(20),
+        render: |failure: &Failure| (failure.status(), failure.to_string()).into_response(),
+    };
+
+    async fn ask(port: u16, host: &str) -> reqwest::Result<(u16, String)> {
+        let request = reqwest::Client::new().get(format!("http://127.0.0.1:{port}/"));
+        let answer = request.header("host", host).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// A service at one of the hosts of `port`.
+    fn served(port: u16, host: &str, router: Router) -> Served {
+        let hosts = vec![Host::new(host)];
+        Served { hosts, ..Served::at(port, host.to_owned(), (router, PROTOCOL)) }
+    }
+
+    /// The CA asks its log late, when the end has begun, and finds it on its own port.
+    #[tokio::test]
+    async fn what_was_accepted_on_a_port_that_the_log_shares_is_answered() {
+        const CALLERS: usize = 50;
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let (entered, ending) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let issue = {
+            let (entered, ending) = (Arc::clone(&entered), ending.clone());
+            async move || {
+                entered.fetch_add(1, Ordering::SeqCst);
+                ending.cancelled().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                let (status, promise) = ask(port, HOSTS[1]).await.unwrap_or_default();
+                (axum::http::StatusCode::from_u16(status).unwrap_or_default(), promise)
+            }
+        };
+        let ca = served(port, HOSTS[0], Router::new().route("/", get(issue)));
+        let log = served(port, HOSTS[1], Router::new().route("/", get(async || "an SCT")));
+        let listener = Listener::group(vec![ca, Served { is_called: true, ..log }]);
+        let bound = Bound { port, listeners: vec![socket] };
+        let listening = listener.into_iter().zip([bound]).collect();
+        let servers = Servers::start(listening, &TrustedProxies::default()).unwrap();
+
+        let callers: JoinSet<_> = (0..CALLERS).map(|_| ask(port, HOSTS[0])).collect();
+        while entered.load(Ordering::SeqCst) < CALLERS {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let began = Instant::now();
+        let stopping = tokio::spawn(servers.stop());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let (status, said) = ask(port, HOSTS[0]).await.unwrap();
+        assert_eq!((status, said.as_str()), (503, "the service is shutting down, try again"));
+        ending.cancel();
+        for answer in callers.join_all().await {
+            assert_eq!(answer.unwrap(), (200, "an SCT".to_owned()));
+        }
+        stopping.await.unwrap();
+        assert!(began.elapsed() < FRONT_PATIENCE, "nobody was waited for in vain");
+        assert!(ask(port, HOSTS[1]).await.is_err(), "it is closed");
+    }
 
     fn group_of(server: impl Future<Output = std::io::Result<()>> + Send + 'static) -> Group {
         let mut group = Group::new(FRONT_PATIENCE);

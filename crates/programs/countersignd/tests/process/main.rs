@@ -10,4 +10,5 @@ mod inert;
 mod issuer;
 mod log_lines;
 mod login;
+mod serve;
 mod token;

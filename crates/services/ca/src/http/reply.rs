@@ -52,7 +52,7 @@ pub(super) fn failure(failure: &Failure) -> Response {
         Failure::MethodNotAllowed => Code::Unimplemented,
         Failure::BodyTooLarge { .. } => Code::ResourceExhausted,
         Failure::BodyUnreadable => Code::InvalidArgument,
-        Failure::Timeout | Failure::Overloaded => Code::Unavailable,
+        Failure::Timeout | Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
         Failure::Internal => Code::Internal,
     };
     let mut response = status(code, failure.to_string());

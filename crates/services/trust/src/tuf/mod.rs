@@ -41,6 +41,8 @@ use crate::{TrustFiles, disk, targets::Target};
 
 /// What a repository is made of.
 pub struct TufParts {
+    /// How metrics call it.
+    pub name: String,
     /// Where it lives on disk; nothing else may be there.
     pub directory: PathBuf,
     /// Signs root and targets; P-256.
@@ -55,6 +57,7 @@ pub struct TufParts {
 
 /// A TUF repository that a process serves and keeps fresh.
 pub struct Repository {
+    name: String,
     directory: Directory,
     clock: Arc<dyn Clock>,
     cpu: CpuPool,
@@ -90,6 +93,7 @@ impl Repository {
         })
         .await?;
         let repository = Self {
+            name: parts.name,
             directory,
             clock: parts.clock,
             cpu: parts.cpu,
@@ -201,8 +205,9 @@ impl Repository {
         *writer = Writer { keys, state };
         for expiry in &published.expiries {
             #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
-            metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role)
-                .set(expiry.unix_seconds as f64);
+            metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role,
+                "trust" => self.name.clone())
+            .set(expiry.unix_seconds as f64);
         }
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
         Ok(())

@@ -80,6 +80,7 @@ impl TufKeys {
         files: &TrustFiles,
     ) -> Result<Arc<Repository>, TufError> {
         let parts = TufParts {
+            name: "test".to_owned(),
             directory: directory.to_owned(),
             root_signer: Arc::clone(&self.root),
             online_signer: Arc::clone(&self.online),

@@ -1,6 +1,7 @@
 //! Several of each: tenants, states, hosts, and the switches of each table.
 
 use ::trust::State;
+use server::Host;
 
 use super::*;
 
@@ -43,7 +44,7 @@ fn any_number_of_each_is_read_with_tenant_and_state() {
     assert_eq!(acme.chain.file, Path::new("/var/lib/countersign/public/ca-acme_chain.pem"));
     assert_eq!(acme.state_dir, Path::new("/var/lib/countersign/ca-state/acme"));
     let ct = config.log("acme-ct").unwrap();
-    assert_eq!(config.further_hosts(ct), ["127.0.0.2"]);
+    assert_eq!(config.further_hosts(ct), [Host::new("127.0.0.2")]);
     let chains: Vec<_> = config.ca_chain_files(ct).collect();
     assert_eq!(chains, [&acme.chain.file], "nobody else's");
     assert_eq!(ct.service.label, "log acme-ct");
@@ -234,9 +235,78 @@ fn a_retired_service_needs_no_port_of_its_own_and_no_log_that_promises() {
 fn a_ct_log_answers_to_the_host_by_which_its_ca_reaches_it() {
     let by_proxy = tenants_with("http://127.0.0.2:8080", "https://ct.inside.example");
     let config = parse(&by_proxy).unwrap();
-    assert_eq!(config.further_hosts(config.log("acme-ct").unwrap()), ["ct.inside.example"]);
+    let hosts = config.further_hosts(config.log("acme-ct").unwrap());
+    assert_eq!(hosts, [Host::new("ct.inside.example")]);
     assert!(config.further_hosts(config.log("2026").unwrap()).is_empty());
     let both = by_proxy.replace("http://127.0.0.3:8080", "https://ct.inside.example:444");
     let said = problems(&both);
     assert!(said.contains("ct.inside.example at port 8080 is log.acme-ct's too"), "{said}");
+}
+
+/// What finds a service passes over the dot, so whoever compares hosts does.
+#[test]
+fn hosts_that_differ_by_a_final_dot_are_one() {
+    told(&[
+        (
+            "url = \"https://trust.globex.example\"",
+            "url = \"https://trust.acme.example.\"",
+            "trust.globex: trust.acme.example at port 8080 is trust.acme's too",
+        ),
+        (
+            "http://127.0.0.3:8080",
+            "http://ct.acme.example.:8080",
+            "log.globex-ct: ct.acme.example at port 8080 is log.acme-ct's too",
+        ),
+        (
+            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2027.sign.example",
+            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2026.sign.example.",
+            "is the host of the log `2026` for ever",
+        ),
+    ]);
+    let dotted =
+        tenants_with("hosts = [\"ca.globex.example\", ", "hosts = [\"CA.globex.example.\", ");
+    assert!(parse(&dotted).is_ok());
+}
+
+/// Two tenants of one provider. `acme` and `globex` are lines of their tables.
+fn tenants_of_one_provider(acme: &str, globex: &str) -> String {
+    let provider = "[oidc-dev]\nurl = \"http://localhost:3006\"\n";
+    let issuer = "type = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"\n";
+    let mut text = two_tenants();
+    for (name, line) in [("acme", acme), ("globex", globex)] {
+        let audience = format!("audience = \"https://sign.{name}.example\"\n");
+        text = text.replace(&audience, line);
+        let begin = text.find(&format!("[[ca.{name}.issuer]]")).unwrap();
+        let end =
+            begin + text[begin..].find("\n[ca.globex]").or(text[begin..].find("\n[log.")).unwrap();
+        text.replace_range(begin..end, &format!("[[ca.{name}.issuer]]\n{issuer}"));
+    }
+    let login = text.replace("https://sso.acme.example/realms/acme", "http://localhost:3006");
+    format!("{}\n{provider}", login.replace("https://sso.globex.example", "http://localhost:3006"))
+}
+
+#[test]
+fn tenants_that_could_grant_one_token_are_refused() {
+    let audience = |name: &str| format!("audience = \"https://sign.{name}.example\"\n");
+    let (acme, globex) = (audience("acme"), audience("globex"));
+    let apart = parse(&tenants_of_one_provider(&acme, &globex));
+    assert!(apart.is_ok(), "{:#}", apart.unwrap_err());
+    // Whoever has no audience takes that of all clients; who has one takes that alone.
+    let half = parse(&tenants_of_one_provider("", &globex));
+    assert!(half.is_ok(), "{:#}", half.unwrap_err());
+    let said = problems(&tenants_of_one_provider("", ""));
+    let told = "ca.globex.issuer: tokens of `http://localhost:3006` for the audience `sigstore` would get \
+                certificates of [ca.acme] too, which is of the tenant `acme`";
+    assert!(said.contains(told), "{said}");
+    // An issuer with the other tenant's audience, of a pattern that has the first one's.
+    let acme = "[[ca.acme.issuer]]\ntype = \"email\"\nurl = \"https://sso.globex.example\"\n\
+                audiences = [\"a\"]\ndomains = [\"globex.example\"]\n\n[ca.globex]\n";
+    let globex = "[[ca.globex.issuer]]\ntype = \"email\"\nurl = \"https://sso.globex.example\"\n";
+    let both = tenants_with("[ca.globex]\n", acme);
+    assert!(parse(&both).is_ok(), "{:#}", parse(&both).unwrap_err());
+    let both = both.replace(globex, &format!("{globex}audiences = [\"b\", \"a\"]\n"));
+    let said = problems(&both);
+    assert!(said.contains("tokens of `https://sso.globex.example` for the audience `a`"), "{said}");
+    let frozen = both.replace("[ca.acme]\n", "[ca.acme]\nstate = \"frozen\"\n");
+    assert!(!problems(&frozen).contains("would get certificates"), "it grants nothing");
 }

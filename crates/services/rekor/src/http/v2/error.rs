@@ -138,7 +138,7 @@ pub(super) fn render(failure: &Failure) -> Response {
         Failure::MethodNotAllowed => Code::Unimplemented,
         Failure::BodyTooLarge { .. } | Failure::BodyUnreadable => Code::InvalidArgument,
         Failure::Timeout => Code::DeadlineExceeded,
-        Failure::Overloaded => Code::Unavailable,
+        Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
         Failure::Internal => Code::Internal,
     };
     body(failure.status(), code, failure.to_string())
