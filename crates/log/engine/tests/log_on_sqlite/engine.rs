@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -323,6 +324,55 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
     }
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_meets_the_freezing_in_a_batch_publishes_what_the_other_one_wrote_last() {
+    let home = Home::new();
+    let one = home.start().await;
+    let store = Tampering::new(Arc::clone(&one.store));
+    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    one.fill(5).await;
+    one.store.freeze(one.log.record().id).await.unwrap();
+    // Also when the store does not answer at first.
+    for _ in 0..10 {
+        store.fail_read(unavailable());
+    }
+    let refused = two.log.submit(entry(b"x")).await;
+    assert!(matches!(refused, Err(SubmitError::Frozen)), "{refused:?}");
+    until_frozen(&two, TreeSize(5)).await;
+    assert_eq!(two.log.checkpoint(), one.log.checkpoint());
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_unsigned_is_published_when_the_log_is_frozen_next() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    running.fill(3).await;
+    // Committed, and not to be read back: nobody knows what became of it.
+    for _ in 0..8 {
+        store.fail_read(unavailable());
+    }
+    let unknown = running.log.submit(entry(b"x")).await;
+    assert!(matches!(unknown, Err(SubmitError::OutcomeUnknown)), "{unknown:?}");
+    running.store.freeze(running.log.record().id).await.unwrap();
+    let refused = running.log.submit(entry(b"y")).await;
+    assert!(matches!(refused, Err(SubmitError::Frozen)), "{refused:?}");
+    until_frozen(&running, TreeSize(4)).await;
+    running.stop().await;
+}
+
+/// Waits until the log has published `size` entries and knows that it is frozen.
+async fn until_frozen(running: &Running, size: TreeSize) {
+    let caught_up = async {
+        while running.log.checkpoint().head.size < size || !running.log.is_frozen() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), caught_up).await.unwrap();
 }
 
 #[tokio::test]
