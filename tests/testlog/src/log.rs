@@ -17,6 +17,8 @@ use tempfile::TempDir;
 use tlog::{KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::cpu;
+
 /// Where the clocks of tests stand, Unix seconds.
 pub const NOW: u64 = 1_790_000_000;
 /// Host and origin of the log.
@@ -146,6 +148,7 @@ impl Home {
     ) -> Result<Running, StartError> {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let cpu = cpu();
         let log = Log::start(LogParts {
             config,
             store: Arc::clone(&store),
@@ -155,12 +158,12 @@ impl Home {
                 .clone()
                 .map(|signer| TilesSigner { origin: tiles_origin.to_owned(), signer }),
             clock,
-            cpu: cpu(),
+            cpu: cpu.clone(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         })
         .await?;
-        Ok(Running { log, store, signer: Arc::clone(&self.signer), tasks, shutdown })
+        Ok(Running { log, store, signer: Arc::clone(&self.signer), cpu, tasks, shutdown })
     }
 
     /// Verifies a checkpoint as a client does.
@@ -189,6 +192,8 @@ pub struct Running {
     pub store: Arc<dyn LogStore>,
     /// The log's key.
     pub signer: Arc<dyn Signer>,
+    /// Where the log signs.
+    pub cpu: CpuPool,
     /// The log's tasks.
     pub tasks: TaskTracker,
     /// Ends them.
@@ -232,11 +237,6 @@ pub fn entry(body: &[u8]) -> NewEntry {
         timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
-}
-
-/// One thread for computing.
-pub fn cpu() -> CpuPool {
-    CpuPool::new(1)
 }
 
 /// Copies a database file with those beside it.

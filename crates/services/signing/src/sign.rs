@@ -9,7 +9,7 @@ use std::{
 use crypto::{PublicKey, SignNow, Signer, SignerError, Unsigned};
 use thiserror::Error;
 
-use crate::{CpuPool, Overloaded, cpu::Lane};
+use crate::{CpuPool, Lane, Overloaded};
 
 /// A key of a service, and the only way to use it.
 ///
@@ -69,7 +69,7 @@ impl SigningKey {
         &self,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
     ) -> Result<(U::Signed, R), E> {
-        self.prepare(prepare, Lane::Normal).await
+        self.sign_in(&mut Lane::New, prepare).await
     }
 
     /// Like [`SigningKey::sign_new`] for a further step of work that was let in.
@@ -84,13 +84,18 @@ impl SigningKey {
         &self,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
     ) -> Result<(U::Signed, R), E> {
-        self.prepare(prepare, Lane::Next).await
+        self.sign_in(&mut Lane::Next, prepare).await
     }
 
-    async fn prepare<U: Unsigned, R: Record, E: From<SignError<U::Error>> + Send + 'static>(
+    /// Prepares on the pool, and signs, as the job of a request whose turn it is.
+    ///
+    /// # Errors
+    /// That of `prepare`, or of [`SigningKey::sign`]; [`SignError::Overloaded`] when it is the request's
+    /// first job and the queue is full.
+    pub async fn sign_in<U: Unsigned, R: Record, E: From<SignError<U::Error>> + Send + 'static>(
         &self,
+        lane: &mut Lane,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
-        lane: Lane,
     ) -> Result<(U::Signed, R), E> {
         let key = Arc::clone(&self.key);
         let job = move || {
@@ -100,7 +105,7 @@ impl SigningKey {
                 None => Reached::Prepared(unsigned, record),
             })
         };
-        match self.cpu.submit(job, lane).await.map_err(SignError::from)?? {
+        match self.cpu.run_in(lane, job).await.map_err(SignError::from)?? {
             Reached::Signed(signed) => Ok(signed),
             // Boxed: who never waits should not carry the room for it through every future above.
             Reached::Prepared(unsigned, record) => Ok(Box::pin(self.wait(unsigned, record)).await?),
@@ -121,7 +126,7 @@ impl SigningKey {
         let signature = signed.unwrap_or_else(late);
         measure(U::KIND, begun.elapsed(), signature.as_ref().err());
         let (signature, key) = (signature?, Arc::clone(key));
-        self.cpu.run_next(move || key.verified(unsigned, &signature, record)).await?
+        self.cpu.run_next(move || key.verified(unsigned, &signature, record)).await
     }
 }
 

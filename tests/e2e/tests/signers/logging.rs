@@ -247,7 +247,8 @@ async fn an_accepted_chain_gets_its_sct_behind_a_full_queue_of_new_work() {
     }
 }
 
-/// Occupies the pool's one thread, and fills the queue of new work behind it.
+/// Occupies the pool's one thread, fills the queue of new work behind it, and has more steps of accepted
+/// work wait than that has room for.
 async fn flood(pool: &CpuPool) -> (mpsc::Sender<()>, Vec<JoinHandle<()>>) {
     let (release, held) = mpsc::channel::<()>();
     let (started, running) = oneshot::channel();
@@ -266,10 +267,16 @@ async fn flood(pool: &CpuPool) -> (mpsc::Sender<()>, Vec<JoinHandle<()>>) {
         let caller = tokio::spawn(async move { pool.run(|| ()).await.unwrap_or_default() });
         tokio::task::yield_now().await;
         if caller.is_finished() {
-            return (release, callers);
+            break;
         }
         callers.push(caller);
     }
+    for _ in 0..callers.len() {
+        let pool = pool.clone();
+        callers.push(tokio::spawn(async move { pool.run_next(|| ()).await }));
+        tokio::task::yield_now().await;
+    }
+    (release, callers)
 }
 
 /// Tree heads.

@@ -16,7 +16,7 @@ use futures::future::join_all;
 use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
-use testlog::{Home, Running, Tampering, body, entry, unavailable};
+use testlog::{Flood, Home, Running, Tampering, body, entry, unavailable};
 use tlog::{
     LeafIndex, MAX_ENTRY_LEN, TreeSize, empty_root, leaf_hash, root_of, verify_consistency,
 };
@@ -324,6 +324,16 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
     }
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_signed_whatever_waits_for_the_threads() {
+    let home = Home::new();
+    let running = home.start().await;
+    let flood = Flood::of(&running.cpu).await;
+    let integrated = flood.outlast(running.log.submit(entry(b"x"))).await.unwrap();
+    home.verify(&integrated);
+    running.stop().await;
 }
 
 #[tokio::test]

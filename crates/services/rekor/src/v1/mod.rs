@@ -15,7 +15,7 @@ use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
 use moment::UnixSeconds;
-use signing::{CpuPool, SigningKey};
+use signing::{CpuPool, Lane, SigningKey};
 use store::StoredEntry;
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -121,6 +121,7 @@ impl Rekor1 {
         &self,
         index: LeafIndex,
         checkpoint: &Arc<PublishedCheckpoint>,
+        lane: &mut Lane,
     ) -> Result<Option<ProvenEntry>, Rekor1Error> {
         let head = checkpoint.head;
         if !head.size.contains(index) {
@@ -135,7 +136,7 @@ impl Rekor1 {
         }
         let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
         let content = SetContent { index, integrated_at, body: body.clone() };
-        let set = self.sets.set(content, timestamp_signature).await?;
+        let set = self.sets.set(content, timestamp_signature, lane).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(ProvenEntry {
             index,
