@@ -10,7 +10,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
 };
-use signing::{Clock, CpuPool, FixedClock};
+use signing::{Clock, CpuPool, FixedClock, SigningKey};
 use sqlite::SqliteLogStore;
 use store::{DedupHash, LogKind, LogSpec, LogStore, NewEntry};
 use tempfile::TempDir;
@@ -152,13 +152,12 @@ impl Home {
         let log = Log::start(LogParts {
             config,
             store: Arc::clone(&store),
-            signer: Arc::clone(&self.signer),
-            tiles: self
-                .tiles
-                .clone()
-                .map(|signer| TilesSigner { origin: tiles_origin.to_owned(), signer }),
+            key: SigningKey::of(Arc::clone(&self.signer), cpu.clone()),
+            tiles: self.tiles.clone().map(|signer| TilesSigner {
+                origin: tiles_origin.to_owned(),
+                key: SigningKey::of(signer, cpu.clone()),
+            }),
             clock,
-            cpu: cpu.clone(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         })

@@ -2,6 +2,8 @@
 
 use std::{
     collections::HashSet,
+    ops::Range,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
-use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
-use futures::future::join_all;
+use engine::{Integrated, Leaves, Log, LogLimits, StartError, SubmitError, fsck};
+use futures::future::{FutureExt, join_all};
 use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
@@ -71,20 +73,28 @@ async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
     let signed_before = home.signatures();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
-    let all = join_all((0..300).map(|number| log.submit(entry(&body(number)))));
-    let release = async {
-        while log.queue_length() < 300 {
-            tokio::task::yield_now().await;
-        }
-        store.release();
-    };
-    let (answers, ()) = tokio::join!(all, release);
+    let waiting = queued(log, 0..300);
+    store.release();
+    let answers = join_all(waiting).await;
     assert_eq!(first.await.unwrap().checkpoint.head.size, TreeSize(1));
     for answer in answers {
         assert_eq!(answer.unwrap().checkpoint.head.size, TreeSize(301));
     }
     assert_eq!(home.signatures() - signed_before, 2);
     running.stop().await;
+}
+
+/// Submissions of these bodies, each in the queue already.
+fn queued(
+    log: &Log,
+    numbers: Range<u64>,
+) -> Vec<Pin<Box<impl Future<Output = Result<Integrated, SubmitError>>>>> {
+    let submit = |number| {
+        let mut submission = Box::pin(log.submit(entry(&body(number))));
+        assert!((&mut submission).now_or_never().is_none());
+        submission
+    };
+    numbers.map(submit).collect()
 }
 
 #[tokio::test]
@@ -165,18 +175,12 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
     let running = home.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
-    let waiting = join_all((0..3).map(|number| log.submit(entry(&body(number)))));
-    let refused = async {
-        while log.queue_length() < 3 {
-            tokio::task::yield_now().await;
-        }
-        let refused = log.submit(entry(b"one too many")).await;
-        assert!(matches!(refused, Err(SubmitError::Overloaded)));
-        store.release();
-    };
-    let (waiting, ()) = tokio::join!(waiting, refused);
+    let waiting = queued(log, 0..3);
+    let refused = log.submit(entry(b"one too many")).await;
+    assert!(matches!(refused, Err(SubmitError::Overloaded)));
+    store.release();
     first.await.unwrap();
-    for answer in waiting {
+    for answer in join_all(waiting).await {
         home.verify(&answer.unwrap());
     }
     home.verify(&log.submit(entry(b"one too many")).await.unwrap());
@@ -204,18 +208,12 @@ async fn shutdown_finishes_what_was_accepted_and_accepts_no_more() {
     let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = Arc::clone(&running.log);
-    let waiting = tokio::spawn({
-        let log = Arc::clone(&log);
-        async move { join_all((0..5).map(|number| log.submit(entry(&body(number))))).await }
-    });
-    while log.queue_length() < 5 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = queued(&log, 0..5);
     let stop = tokio::spawn(running.stop());
     tokio::task::yield_now().await;
     store.release();
     home.verify(&first.await.unwrap());
-    for answer in waiting.await.unwrap() {
+    for answer in join_all(waiting).await {
         home.verify(&answer.unwrap());
     }
     stop.await.unwrap();

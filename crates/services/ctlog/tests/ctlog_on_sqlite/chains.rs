@@ -13,7 +13,7 @@ use engine::fsck;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::harden;
-use signing::Clock;
+use signing::{Clock, SigningKey};
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
     Answer, Authority, Flood, Home, NOW, Running, Tampering, get, hostile_bodies, post, send,
@@ -104,9 +104,9 @@ impl CtBench {
 
 fn ct_on(home: &Home, running: &Running, root: &Authority) -> Router {
     let clock = Arc::clone(&home.clock) as Arc<dyn Clock>;
-    let (log, signer) = (Arc::clone(&running.log), Arc::clone(&home.signer));
-    let cpu = running.cpu.clone();
-    let ct = CtLog::new(log, signer, [[root.certificate()]], clock, cpu).unwrap();
+    let (log, cpu) = (Arc::clone(&running.log), running.cpu.clone());
+    let key = SigningKey::of(Arc::clone(&home.signer), cpu.clone());
+    let ct = CtLog::new(log, key, [[root.certificate()]], clock, cpu).unwrap();
     harden(router(ct), protocol())
 }
 
