@@ -94,8 +94,8 @@ fn signs_and_verifies(database: Database) {
         assert_eq!(signing.kind(&signing.bundle()), "dsse");
         good(&signing.run("attest verify --keyless", &by, &["--subjects"]));
         // The log that was named is the only one accepted.
-        for (face, code) in [("rekor1", 0), ("rekor2", 1)] {
-            let only = words(&["--rekor-server-url", signing.stack.ready(face)]);
+        for (log, code) in [("rekor1", 0), ("rekor2", 1)] {
+            let only = words(&["--rekor-server-url", signing.stack.ready(log)]);
             let said = signing.run("attest verify --keyless", &only, &["--subjects"]);
             assert_eq!(said.code, Some(code), "{said:?}");
         }

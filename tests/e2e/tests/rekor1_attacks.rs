@@ -196,7 +196,7 @@ fn takes_no_tree_for_another() {
             let (_, list) = bench.post("/api/v1/log/entries/retrieve", body).await;
             assert_eq!(list.as_array().unwrap().len(), usize::from(status == 200), "{form}");
         }
-        // The other face of the same process knows nothing of this tree.
+        // The other log of the same process knows nothing of this tree.
         let other = format!("{}/api/v1/log/entries/{id}", stack.ready("rekor2"));
         assert_eq!(bench.http.get(other).send().await.unwrap().status(), 404);
     });

@@ -19,7 +19,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use e2e::Database;
 use engine::{Integrated, Leaves, Log, LogConfig, LogLimits, LogParts, SubmitError, fsck};
 use postgres::PostgresLogStore;
-use signing::{CpuPool, SystemClock};
+use signing::{CpuPool, SigningKey, SystemClock};
 use sqlx::{Connection, PgConnection};
 use store::{LogKind, LogSpec, LogStore, MAX_ENTRIES_PER_READ, NewEntry, StoredEntry};
 use tlog::{
@@ -95,10 +95,9 @@ impl Replica {
         let log = Log::start(LogParts {
             config: config(recorder.public_key()),
             store: Arc::clone(&store),
-            signer: Arc::clone(&recorder) as Arc<dyn Signer>,
+            key: SigningKey::of(Arc::clone(&recorder) as Arc<dyn Signer>, CpuPool::new(1)),
             tiles: None,
             clock: Arc::new(SystemClock),
-            cpu: CpuPool::new(1),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });

@@ -10,12 +10,14 @@ use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
 };
-use signing::{Clock, CpuPool, FixedClock};
+use signing::{Clock, CpuPool, FixedClock, SigningKey};
 use sqlite::SqliteLogStore;
 use store::{DedupHash, LogKind, LogSpec, LogStore, NewEntry};
 use tempfile::TempDir;
 use tlog::{KeyIdKind, SignedNote, TreeHead, leaf_hash, log_key_id, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::cpu;
 
 /// Where the clocks of tests stand, Unix seconds.
 pub const NOW: u64 = 1_790_000_000;
@@ -146,21 +148,21 @@ impl Home {
     ) -> Result<Running, StartError> {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let cpu = cpu();
         let log = Log::start(LogParts {
             config,
             store: Arc::clone(&store),
-            signer: Arc::clone(&self.signer),
-            tiles: self
-                .tiles
-                .clone()
-                .map(|signer| TilesSigner { origin: tiles_origin.to_owned(), signer }),
+            key: SigningKey::of(Arc::clone(&self.signer), cpu.clone()),
+            tiles: self.tiles.clone().map(|signer| TilesSigner {
+                origin: tiles_origin.to_owned(),
+                key: SigningKey::of(signer, cpu.clone()),
+            }),
             clock,
-            cpu: cpu(),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         })
         .await?;
-        Ok(Running { log, store, signer: Arc::clone(&self.signer), tasks, shutdown })
+        Ok(Running { log, store, signer: Arc::clone(&self.signer), cpu, tasks, shutdown })
     }
 
     /// Verifies a checkpoint as a client does.
@@ -189,6 +191,8 @@ pub struct Running {
     pub store: Arc<dyn LogStore>,
     /// The log's key.
     pub signer: Arc<dyn Signer>,
+    /// Where the log signs.
+    pub cpu: CpuPool,
     /// The log's tasks.
     pub tasks: TaskTracker,
     /// Ends them.
@@ -232,11 +236,6 @@ pub fn entry(body: &[u8]) -> NewEntry {
         timestamp_signature: Bytes::new(),
         index_keys: Vec::new(),
     }
-}
-
-/// One thread for computing.
-pub fn cpu() -> CpuPool {
-    CpuPool::new(1)
 }
 
 /// Copies a database file with those beside it.

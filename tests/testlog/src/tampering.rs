@@ -53,8 +53,8 @@ pub struct Tampering {
     lie: Mutex<Option<Lie>>,
     append_errors: Mutex<VecDeque<StoreError>>,
     read_errors: Mutex<VecDeque<Option<StoreError>>>,
-    appends: Semaphore,
-    begun: AtomicUsize,
+    appends: Gate,
+    reads: Gate,
     checkpoints_hang: AtomicBool,
 }
 
@@ -66,8 +66,8 @@ impl Tampering {
             lie: Mutex::default(),
             append_errors: Mutex::default(),
             read_errors: Mutex::default(),
-            appends: Semaphore::new(Semaphore::MAX_PERMITS),
-            begun: AtomicUsize::new(0),
+            appends: Gate::open(),
+            reads: Gate::open(),
             checkpoints_hang: AtomicBool::new(false),
         })
     }
@@ -99,24 +99,35 @@ impl Tampering {
 
     /// Holds every append until [`Tampering::release`].
     pub fn hold(&self) {
-        self.appends.forget_permits(usize::MAX);
+        self.appends.close();
     }
 
     /// Holds every append and waits until one entry is in the hands of the batcher.
     pub async fn occupy(&self, log: &Arc<Log>) -> JoinHandle<Integrated> {
-        self.hold();
-        let begun = self.begun.load(Ordering::SeqCst);
         let log = Arc::clone(log);
-        let first = tokio::spawn(async move { log.submit(entry(b"first")).await.unwrap() });
-        while self.begun.load(Ordering::SeqCst) == begun {
-            tokio::task::yield_now().await;
-        }
-        first
+        self.hold_append_of(async move { log.submit(entry(b"first")).await.unwrap() }).await
     }
 
-    /// Lets the appends go that are held.
+    /// Holds every append and waits until what `submission` brings is in the hands of the batcher.
+    pub async fn hold_append_of<T: Send + 'static>(
+        &self,
+        submission: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.appends.hold(submission).await
+    }
+
+    /// Holds every read of entries and waits for that of `question`.
+    pub async fn hold_read_of<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.reads.hold(question).await
+    }
+
+    /// Lets what is held go on.
     pub fn release(&self) {
-        self.appends.add_permits(1000);
+        self.appends.reopen();
+        self.reads.reopen();
     }
 
     fn lies(&self, lie: Lie) -> bool {
@@ -125,6 +136,47 @@ impl Tampering {
 
     fn read_error(&self) -> Result<(), StoreError> {
         self.read_errors.lock().unwrap().pop_front().flatten().map_or(Ok(()), Err)
+    }
+}
+
+/// Holds calls until it is opened again, and counts those that came.
+struct Gate {
+    permits: Semaphore,
+    came: AtomicUsize,
+}
+
+impl Gate {
+    fn open() -> Self {
+        Self { permits: Semaphore::new(Semaphore::MAX_PERMITS), came: AtomicUsize::new(0) }
+    }
+
+    fn close(&self) {
+        self.permits.forget_permits(usize::MAX);
+    }
+
+    fn reopen(&self) {
+        if self.permits.available_permits() == 0 {
+            self.permits.add_permits(1000);
+        }
+    }
+
+    async fn pass(&self) {
+        self.came.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.permits.acquire().await.unwrap();
+    }
+
+    /// Closes it, and waits until one more call came.
+    async fn hold<T: Send + 'static>(
+        &self,
+        caller: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.close();
+        let came = self.came.load(Ordering::SeqCst);
+        let caller = tokio::spawn(caller);
+        while self.came.load(Ordering::SeqCst) == came {
+            tokio::task::yield_now().await;
+        }
+        caller
     }
 }
 
@@ -169,8 +221,7 @@ impl LogStore for Tampering {
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        let _permit = self.appends.acquire().await.unwrap();
+        self.appends.pass().await;
         let error = self.append_errors.lock().unwrap().pop_front();
         match error {
             Some(error) => Err(error),
@@ -204,6 +255,7 @@ impl LogStore for Tampering {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.reads.pass().await;
         self.read_error()?;
         let mut rows = self.inner.entries(log, range).await?;
         rows.retain(|row| !self.lies(Lie::Missing(row.index.0)));

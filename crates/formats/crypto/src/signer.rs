@@ -81,3 +81,11 @@ pub enum SignerError {
         reason: String,
     },
 }
+
+impl SignerError {
+    /// Whether trying again may help.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+}

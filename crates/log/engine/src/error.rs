@@ -47,6 +47,39 @@ pub enum SubmitError {
     Stopped(Arc<StopReason>),
 }
 
+impl SubmitError {
+    /// Whose fault it is, and whether it passes.
+    #[must_use]
+    pub fn kind(&self) -> SubmitErrorKind {
+        match self {
+            Self::Refused(_) => SubmitErrorKind::Caller,
+            Self::Frozen => SubmitErrorKind::Frozen,
+            Self::Signing(error) if !error.is_passing() => SubmitErrorKind::Ours,
+            Self::Overloaded
+            | Self::ShuttingDown
+            | Self::Unavailable(_)
+            | Self::OutcomeUnknown
+            | Self::Signing(_)
+            // Of this process, which ends then: another one may take it.
+            | Self::Stopped(_) => SubmitErrorKind::Passing,
+            Self::ProofInvalid { .. } => SubmitErrorKind::Ours,
+        }
+    }
+}
+
+/// What the answer to a caller depends on, in every protocol alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitErrorKind {
+    /// The entry cannot be taken, and another one can.
+    Caller,
+    /// The log takes none any more.
+    Frozen,
+    /// Submitting it again is right.
+    Passing,
+    /// Somebody has to mend the log or its key first.
+    Ours,
+}
+
 /// Why a log stopped for good: it serves what it published and signs nothing more.
 #[derive(Debug, Error)]
 pub enum StopReason {
@@ -251,4 +284,48 @@ pub enum ReadError {
     /// The store failed.
     #[error("the log's store is unavailable")]
     Store(#[from] StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::SignerError;
+    use store::EntryRefused;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_will_not_sign_is_ours_to_mend_and_one_that_is_away_passes() {
+        let name = || ("log".to_owned(), "injected".to_owned());
+        let (key_id, reason) = name();
+        let away = SignError::Signer(SignerError::Unavailable { key_id, reason });
+        let (key_id, reason) = name();
+        let refused = SignError::Signer(SignerError::Refused { key_id, reason });
+        for (error, kind) in [
+            (away, SubmitErrorKind::Passing),
+            (refused, SubmitErrorKind::Ours),
+            (SignError::Signature(NoteError::Malformed), SubmitErrorKind::Ours),
+        ] {
+            assert_eq!(SubmitError::Signing(Arc::new(error)).kind(), kind);
+        }
+    }
+
+    #[test]
+    fn what_an_entry_met_is_of_one_kind() {
+        let down = StoreError::Unavailable { source: "injected".into() };
+        for (error, kind) in [
+            (
+                SubmitError::Refused(EntryRefused::BodyTooLong { length: 9, limit: 8 }),
+                SubmitErrorKind::Caller,
+            ),
+            (SubmitError::Frozen, SubmitErrorKind::Frozen),
+            (SubmitError::Overloaded, SubmitErrorKind::Passing),
+            (SubmitError::ShuttingDown, SubmitErrorKind::Passing),
+            (SubmitError::Unavailable(Arc::new(down)), SubmitErrorKind::Passing),
+            (SubmitError::OutcomeUnknown, SubmitErrorKind::Passing),
+            (SubmitError::Stopped(Arc::new(StopReason::TaskDied)), SubmitErrorKind::Passing),
+            (SubmitError::ProofInvalid { index: LeafIndex(0) }, SubmitErrorKind::Ours),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
 }

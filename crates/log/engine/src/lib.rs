@@ -25,6 +25,6 @@ mod timestamp_signatures;
 pub use engine::{
     Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesSigner,
 };
-pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError};
+pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError, SubmitErrorKind};
 pub use fsck::{EntryRules, Finding, FsckError, FsckReport, Leaves, MAX_FINDINGS, fsck};
 pub use reader::MAX_ENTRIES_PER_READ;

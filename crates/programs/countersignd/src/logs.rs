@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use crypto::{KeyType, PublicKey, Signer};
+use crypto::{KeyType, PublicKey};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
 use rekor::ensure_first_entry;
+use signing::SigningKey;
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -96,7 +97,7 @@ pub(crate) struct RunningLog<'a> {
     pub(crate) of: &'a deployment::Log,
     pub(crate) log: Arc<Log>,
     /// Signs what its protocol has beside checkpoints.
-    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) key: SigningKey,
 }
 
 /// What runs and stops the logs of a process.
@@ -136,22 +137,21 @@ impl Logs {
         let service = &of.service;
         check_state(of, known)?;
         let identity = of.identity()?;
-        let signer: Arc<dyn Signer> = Arc::new(of.key.load()?);
+        let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
         let tiles = match &of.rekor1 {
             None => None,
             Some(places) => Some(TilesSigner {
                 origin: identity.tiles_origin(),
-                signer: Arc::new(places.tiles_key.load()?),
+                key: SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone()),
             }),
         };
         // Large: it is every check of a log's start.
         let log = Box::pin(Log::start(LogParts {
-            config: of.config(identity.spec(signer.public_key()), signer.public_key()),
+            config: of.config(identity.spec(key.public_key()), key.public_key()),
             store: Arc::clone(&self.store),
-            signer: Arc::clone(&signer),
+            key: key.clone(),
             tiles,
             clock: Arc::clone(&shared.clock),
-            cpu: shared.cpu.clone(),
             tasks: self.tasks.clone(),
             shutdown: self.shutdown.clone(),
         }));
@@ -161,7 +161,7 @@ impl Logs {
         } else {
             ensure_first_entry(&log).await?;
         }
-        Ok(RunningLog { of, log, signer })
+        Ok(RunningLog { of, log, key })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.

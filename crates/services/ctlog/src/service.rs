@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::{PublicKey, Signer, Unsigned};
+use crypto::{PublicKey, Unsigned};
 use ct::{
     LogEntry, SHA256_WITH_ECDSA, Sct, SctError, SignedTreeHead, TimestampedEntry, UnsignedSct,
 };
@@ -42,20 +42,19 @@ struct Inner {
 impl CtLog {
     /// Puts the CT protocol on `log`, for the CAs of `chains` (DER, issuing CA first, root last).
     ///
-    /// `signer` holds the log's P-256 key, the same that signs its checkpoints.
+    /// `key` is the log's P-256 key, the same that signs its checkpoints.
     ///
     /// # Errors
     /// [`AcceptedChainError`] of the first chain that cannot have issued anything.
     pub fn new<L: AsRef<[C]>, C: AsRef<[u8]>>(
         log: Arc<Log>,
-        signer: Arc<dyn Signer>,
+        key: SigningKey,
         chains: impl IntoIterator<Item = L>,
         clock: Arc<dyn Clock>,
         cpu: CpuPool,
     ) -> Result<Self, AcceptedChainError> {
         let chains = Arc::new(AcceptedChains::from_der(chains)?);
         let tree_heads = TreeHeads::default();
-        let key = SigningKey::new(signer, log.public_key().clone(), cpu.clone());
         Ok(Self { inner: Arc::new(Inner { log, key, chains, clock, cpu, tree_heads }) })
     }
 
@@ -125,7 +124,7 @@ impl CtLog {
             signature: row.timestamp_signature.to_vec(),
         };
         let verify = move || sct.verify(submission.entry(), &log_key).map(|()| sct);
-        self.inner.cpu.run_next(verify).await?.map_err(|_| damaged())
+        self.inner.cpu.run_next(verify).await.map_err(|_| damaged())
     }
 }
 

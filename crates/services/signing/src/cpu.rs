@@ -55,47 +55,69 @@ impl CpuPool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
-        self.submit(job, Lane::Normal).await
+        let (job, result) = answered(job);
+        self.handle.queue.push_new(job)?;
+        Ok(result.await)
     }
 
-    /// Like [`CpuPool::run`] for a step of work that was already let in: it goes before new work,
-    /// and a queue full of new work does not refuse it.
+    /// Like [`CpuPool::run`] for a step of work that was already let in, and for what the process does
+    /// by itself: it goes before all new work, and no queue refuses it.
     ///
-    /// # Errors
-    /// [`Overloaded`] when as many such steps wait as new work may.
+    /// The steps that wait need no bound of their own. Nothing new is begun while one of them waits, a
+    /// request has one at a time, and whatever was let in and waits elsewhere in between is bounded
+    /// there: by the queue of its log, the requests under way at a CA, the connections of a listener. So
+    /// the first job of a request is for [`CpuPool::run`], also that of a question.
     ///
     /// # Panics
     /// With the panic of `job`, so that the layer around the handler answers it.
-    pub async fn run_next<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Overloaded> {
-        self.submit(job, Lane::Next).await
+    pub async fn run_next<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (job, result) = answered(job);
+        self.handle.queue.push_next(job);
+        result.await
     }
 
-    pub(crate) async fn submit<T: Send + 'static>(
+    /// Runs a job of a request in the lane that is its turn.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when it is the request's first job and the queue is full.
+    ///
+    /// # Panics
+    /// With the panic of `job`, so that the layer around the handler answers it.
+    pub async fn run_in<T: Send + 'static>(
         &self,
+        lane: &mut Lane,
         job: impl FnOnce() -> T + Send + 'static,
-        lane: Lane,
     ) -> Result<T, Overloaded> {
-        let (sender, receiver) = oneshot::channel();
-        // What a job logs belongs to its request.
-        let (span, subscriber) = (Span::current(), dispatcher::get_default(Dispatch::clone));
-        let job = move || dispatcher::with_default(&subscriber, || span.in_scope(job));
-        let job = Box::new(move || {
-            if !sender.is_closed() {
-                // A caller that leaves now loses nothing but the result.
-                let _ = sender.send(catch_unwind(AssertUnwindSafe(job)));
-            }
-        });
-        self.handle.queue.push(job, lane)?;
-        match receiver.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(panic)) => resume_unwind(panic),
-            // The threads only end with the last handle, and we hold one.
-            Err(_) => Err(Overloaded),
+        match std::mem::replace(lane, Lane::Next) {
+            Lane::New => self.run(job).await,
+            Lane::Next => Ok(self.run_next(job).await),
         }
     }
+}
+
+/// A job that sends its result to its caller, and the receiving end.
+fn answered<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> (Job, impl Future<Output = T>) {
+    let (sender, receiver) = oneshot::channel();
+    // What a job logs belongs to its request.
+    let (span, subscriber) = (Span::current(), dispatcher::get_default(Dispatch::clone));
+    let job = move || dispatcher::with_default(&subscriber, || span.in_scope(job));
+    let job = Box::new(move || {
+        if !sender.is_closed() {
+            // A caller that leaves now loses nothing but the result.
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(job)));
+        }
+    });
+    let result = async {
+        match receiver.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            // Never: the threads end with the last handle, and the caller holds one.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    (job, result)
 }
 
 /// The queue of a [`CpuPool`] is full: a sign to try again later, not an error of the request.
@@ -117,18 +139,19 @@ impl Drop for Handle {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-#[derive(Clone, Copy)]
-pub(crate) enum Lane {
-    /// New work, refused when the queue is full.
-    Normal,
-    /// A step of work already let in: before all new work, and with room of its
-    /// own, so that a full queue of new requests cannot make an accepted one fail.
+/// Where the next job of a request waits: its first one with new work, those after it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// [`CpuPool::run`].
+    New,
+    /// [`CpuPool::run_next`].
     Next,
 }
 
 struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// Of new work.
     capacity: usize,
 }
 
@@ -144,19 +167,20 @@ impl Queue {
         Self { waiting: Mutex::default(), changed: Condvar::new(), capacity }
     }
 
-    fn push(&self, job: Job, lane: Lane) -> Result<(), Overloaded> {
+    fn push_new(&self, job: Job) -> Result<(), Overloaded> {
         let mut waiting = self.lock();
-        let jobs = match lane {
-            Lane::Normal => &mut waiting.new,
-            Lane::Next => &mut waiting.next,
-        };
-        if jobs.len() >= self.capacity {
+        if waiting.new.len() >= self.capacity {
             return Err(Overloaded);
         }
-        jobs.push_back(job);
+        waiting.new.push_back(job);
         drop(waiting);
         self.changed.notify_one();
         Ok(())
+    }
+
+    fn push_next(&self, job: Job) {
+        self.lock().next.push_back(job);
+        self.changed.notify_one();
     }
 
     fn work(&self) {
@@ -232,19 +256,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refuses_new_work_when_the_queue_is_full_but_takes_steps_of_accepted_work() {
+    async fn refuses_new_work_when_the_queue_is_full_and_no_step_of_accepted_work() {
         let pool = CpuPool::new(1);
         let release = occupy(&pool).await;
-        let callers = fill(&pool, CpuPool::WAITING_PER_THREAD).await;
+        let mut callers = fill(&pool, CpuPool::WAITING_PER_THREAD).await;
         assert_eq!(pool.run(|| ()).await, Err(Overloaded));
-
-        let accepted = pool.clone();
-        let step = tokio::spawn(async move { accepted.run_next(|| ()).await });
-        while pool.handle.queue.lock().next.is_empty() {
+        // More of them than new work may wait.
+        for _ in 0..=CpuPool::WAITING_PER_THREAD {
+            let pool = pool.clone();
+            callers.push(tokio::spawn(async move { pool.run_next(|| ()).await }));
+        }
+        while pool.handle.queue.lock().next.len() <= CpuPool::WAITING_PER_THREAD {
             tokio::task::yield_now().await;
         }
         drop(release);
-        step.await.unwrap().unwrap();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_first_job_of_a_request_waits_with_new_work() {
+        let pool = CpuPool::new(1);
+        let release = occupy(&pool).await;
+        let callers = fill(&pool, CpuPool::WAITING_PER_THREAD).await;
+        let (mut first, mut further) = (Lane::New, Lane::Next);
+        assert_eq!(pool.run_in(&mut first, || ()).await, Err(Overloaded));
+        drop(release);
+        pool.run_in(&mut further, || ()).await.unwrap();
+        assert_eq!((first, further), (Lane::Next, Lane::Next));
         for caller in callers {
             caller.await.unwrap();
         }
@@ -260,7 +300,7 @@ mod tests {
             let (caller, done) = (pool.clone(), done.clone());
             let job = move || done.send(name).unwrap();
             callers.push(tokio::spawn(async move {
-                if next { caller.run_next(job).await } else { caller.run(job).await }
+                if next { Ok(caller.run_next(job).await) } else { caller.run(job).await }
             }));
             let waiting = || {
                 let waiting = pool.handle.queue.lock();

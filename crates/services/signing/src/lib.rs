@@ -13,5 +13,5 @@ mod cpu;
 mod sign;
 
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
-pub use cpu::{CpuPool, Overloaded};
+pub use cpu::{CpuPool, Lane, Overloaded};
 pub use sign::{KeyUse, Phase, Record, SignError, SigningKey};

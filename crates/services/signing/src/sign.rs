@@ -9,7 +9,7 @@ use std::{
 use crypto::{PublicKey, SignNow, Signer, SignerError, Unsigned};
 use thiserror::Error;
 
-use crate::{CpuPool, Overloaded, cpu::Lane};
+use crate::{CpuPool, Lane, Overloaded};
 
 /// A key of a service, and the only way to use it.
 ///
@@ -29,6 +29,13 @@ impl SigningKey {
     #[must_use]
     pub fn new(signer: Arc<dyn Signer>, public_key: PublicKey, cpu: CpuPool) -> Self {
         Self { key: Arc::new(Pinned { signer, public_key }), cpu }
+    }
+
+    /// Signs by `signer`, and gives out what verifies with the public key that it has now.
+    #[must_use]
+    pub fn of(signer: Arc<dyn Signer>, cpu: CpuPool) -> Self {
+        let public_key = signer.public_key().clone();
+        Self::new(signer, public_key, cpu)
     }
 
     /// The key that all its signatures verify with.
@@ -69,7 +76,7 @@ impl SigningKey {
         &self,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
     ) -> Result<(U::Signed, R), E> {
-        self.prepare(prepare, Lane::Normal).await
+        self.sign_in(&mut Lane::New, prepare).await
     }
 
     /// Like [`SigningKey::sign_new`] for a further step of work that was let in.
@@ -84,13 +91,18 @@ impl SigningKey {
         &self,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
     ) -> Result<(U::Signed, R), E> {
-        self.prepare(prepare, Lane::Next).await
+        self.sign_in(&mut Lane::Next, prepare).await
     }
 
-    async fn prepare<U: Unsigned, R: Record, E: From<SignError<U::Error>> + Send + 'static>(
+    /// Prepares on the pool, and signs, as the job of a request whose turn it is.
+    ///
+    /// # Errors
+    /// That of `prepare`, or of [`SigningKey::sign`]; [`SignError::Overloaded`] when it is the request's
+    /// first job and the queue is full.
+    pub async fn sign_in<U: Unsigned, R: Record, E: From<SignError<U::Error>> + Send + 'static>(
         &self,
+        lane: &mut Lane,
         prepare: impl FnOnce() -> Result<(U, R), E> + Send + 'static,
-        lane: Lane,
     ) -> Result<(U::Signed, R), E> {
         let key = Arc::clone(&self.key);
         let job = move || {
@@ -100,7 +112,7 @@ impl SigningKey {
                 None => Reached::Prepared(unsigned, record),
             })
         };
-        match self.cpu.submit(job, lane).await.map_err(SignError::from)?? {
+        match self.cpu.run_in(lane, job).await.map_err(SignError::from)?? {
             Reached::Signed(signed) => Ok(signed),
             // Boxed: who never waits should not carry the room for it through every future above.
             Reached::Prepared(unsigned, record) => Ok(Box::pin(self.wait(unsigned, record)).await?),
@@ -118,10 +130,12 @@ impl SigningKey {
         let (begun, limit) = (Instant::now(), key.signer.time_limit());
         let signed = tokio::time::timeout(limit, key.signer.sign(unsigned.bytes_to_sign())).await;
         let late = |_| Err(SignerError::Late { key_id: self.key_id().to_owned(), limit });
-        let signature = signed.unwrap_or_else(late);
-        measure(U::KIND, begun.elapsed(), signature.as_ref().err());
-        let (signature, key) = (signature?, Arc::clone(key));
-        self.cpu.run_next(move || key.verified(unsigned, &signature, record)).await?
+        let answer = Answer { signature: signed.unwrap_or_else(late), took: begun.elapsed() };
+        if answer.signature.is_err() {
+            return key.verified(unsigned, answer, record);
+        }
+        let key = Arc::clone(key);
+        self.cpu.run_next(move || key.verified(unsigned, answer, record)).await
     }
 }
 
@@ -146,18 +160,23 @@ impl Pinned {
         record.write(self.used_for::<U>(Phase::Signing));
         let begun = Instant::now();
         let signature = signer.sign_now(unsigned.bytes_to_sign());
-        measure(U::KIND, begun.elapsed(), signature.as_ref().err());
-        self.verified(unsigned, &signature?, record)
+        let answer = Answer { signature, took: begun.elapsed() };
+        self.verified(unsigned, answer, record)
     }
 
     fn verified<U: Unsigned, R: Record>(
         &self,
         unsigned: U,
-        signature: &[u8],
+        Answer { signature, took }: Answer,
         record: R,
     ) -> Result<(U::Signed, R), SignError<U::Error>> {
-        let signed = unsigned.with_signature(signature, &self.public_key);
-        let signed = signed.map_err(SignError::Signature)?;
+        let signed = signature.map_err(SignError::Signer).and_then(|signature| {
+            unsigned.with_signature(&signature, &self.public_key).map_err(SignError::Signature)
+        });
+        let outcome = signed.as_ref().map_or_else(SignError::outcome, |_| "made");
+        metrics::histogram!("countersign_signature_seconds", "signs" => U::KIND, "outcome" => outcome)
+            .record(took);
+        let signed = signed?;
         record.write(self.used_for::<U>(Phase::Signed));
         Ok((signed, record))
     }
@@ -165,6 +184,12 @@ impl Pinned {
     fn used_for<U: Unsigned>(&self, phase: Phase) -> KeyUse<'_> {
         KeyUse { phase, signs: U::KIND, key_id: self.signer.key_id() }
     }
+}
+
+/// What a signer answered, and after how long.
+struct Answer {
+    signature: Result<Vec<u8>, SignerError>,
+    took: Duration,
 }
 
 /// How far the first job came.
@@ -240,15 +265,27 @@ pub enum SignError<E> {
     Overloaded(#[from] Overloaded),
 }
 
-fn measure(signs: &'static str, took: Duration, error: Option<&SignerError>) {
-    let outcome = match error {
-        None => "made",
-        Some(SignerError::Late { .. }) => "late",
-        Some(SignerError::Unavailable { .. }) => "unavailable",
-        Some(SignerError::Refused { .. }) => "refused",
-    };
-    metrics::histogram!("countersign_signature_seconds", "signs" => signs, "outcome" => outcome)
-        .record(took);
+impl<E> SignError<E> {
+    /// Whether trying again may help: a key that refuses, or is another one, stays so until its operator acts.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Signer(error) => error.is_passing(),
+            Self::Signature(_) => false,
+            Self::Overloaded(_) => true,
+        }
+    }
+
+    /// The word for it in metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            Self::Signer(SignerError::Late { .. }) => "late",
+            Self::Signer(SignerError::Unavailable { .. }) => "unavailable",
+            Self::Signer(SignerError::Refused { .. }) => "refused",
+            Self::Signature(_) => "wrong",
+            Self::Overloaded(_) => "overloaded",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -345,11 +382,6 @@ mod tests {
         LocalSigner::generate(KeyType::EcdsaP256, "key").unwrap()
     }
 
-    fn signing(signer: Arc<dyn Signer>, cpu: CpuPool) -> SigningKey {
-        let public_key = signer.public_key().clone();
-        SigningKey::new(signer, public_key, cpu)
-    }
-
     /// Signs as what a new request asks for.
     async fn sign(key: &SigningKey, steps: &Steps) -> (Vec<ThreadId>, Result<(), Failure>) {
         let (threads, steps) = (Threads::default(), steps.clone());
@@ -367,7 +399,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_in_memory_signs_and_verifies_where_it_was_prepared() {
-        let (key, steps) = (signing(Arc::new(key()), CpuPool::new(4)), Steps::default());
+        let (key, steps) = (SigningKey::of(Arc::new(key()), CpuPool::new(4)), Steps::default());
         let (threads, signed) = sign(&key, &steps).await;
         signed.unwrap();
         assert_eq!(threads.len(), 3);
@@ -384,7 +416,7 @@ mod tests {
     async fn a_key_elsewhere_is_awaited_and_its_answer_verified_on_the_pool() {
         let signer = Elsewhere::new();
         signer.answer.notify_one();
-        let (key, steps) = (signing(signer, CpuPool::new(1)), Steps::default());
+        let (key, steps) = (SigningKey::of(signer, CpuPool::new(1)), Steps::default());
         let (threads, signed) = sign(&key, &steps).await;
         signed.unwrap();
         let here = std::thread::current().id();
@@ -394,7 +426,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_that_does_not_answer_in_time_is_late() {
-        let (key, steps) = (signing(Elsewhere::new(), CpuPool::new(1)), Steps::default());
+        let (key, steps) = (SigningKey::of(Elsewhere::new(), CpuPool::new(1)), Steps::default());
         let signed = key.sign(Text(Threads::default()), steps.clone()).await;
         let Err(SignError::Signer(error @ SignerError::Late { .. })) = signed else {
             panic!("{signed:?}")
@@ -411,7 +443,8 @@ mod tests {
             let (pinned, steps) = (key().public_key().clone(), Steps::default());
             let signing = SigningKey::new(signer, pinned, CpuPool::new(1));
             let (_, signed) = sign(&signing, &steps).await;
-            assert!(matches!(signed, Err(SignError::Signature(_))), "{signed:?}");
+            let Err(error @ SignError::Signature(_)) = signed else { panic!("{signed:?}") };
+            assert_eq!((error.outcome(), error.is_passing()), ("wrong", false));
             assert_eq!(steps.written(), [Phase::Signing]);
         }
     }
@@ -452,7 +485,7 @@ mod tests {
     #[tokio::test]
     async fn a_queue_full_of_new_work_refuses_only_what_was_not_let_in() {
         let (pool, signer, steps) = (CpuPool::new(1), Elsewhere::new(), Steps::default());
-        let key = signing(Arc::clone(&signer) as Arc<dyn Signer>, pool.clone());
+        let key = SigningKey::of(Arc::clone(&signer) as Arc<dyn Signer>, pool.clone());
         let accepted = {
             let (key, steps) = (key.clone(), steps.clone());
             tokio::spawn(async move { sign(&key, &steps).await.1 })

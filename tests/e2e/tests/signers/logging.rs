@@ -14,7 +14,7 @@ use rekor::{
     http::{rekor1_protocol, rekor1_router},
 };
 use serde_json::{Value, json};
-use signing::{Clock, CpuPool, FixedClock, SignError};
+use signing::{Clock, CpuPool, FixedClock, SignError, SigningKey};
 use sqlite::SqliteLogStore;
 use store::{LogKind, LogSpec, NewEntry};
 use tempfile::TempDir;
@@ -54,10 +54,12 @@ impl Running {
         let log = Log::start(LogParts {
             config: config(kind, signer.as_ref()),
             store: Arc::new(store),
-            signer,
-            tiles: tiles.map(|signer| TilesSigner { origin: "log.test/rekor1".to_owned(), signer }),
+            key: SigningKey::of(signer, cpu.clone()),
+            tiles: tiles.map(|signer| TilesSigner {
+                origin: "log.test/rekor1".to_owned(),
+                key: SigningKey::of(signer, cpu.clone()),
+            }),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            cpu: cpu.clone(),
             tasks: tasks.clone(),
             shutdown: CancellationToken::new(),
         });
@@ -177,7 +179,8 @@ impl Ct {
         let chain = authority.chain.certificates().to_vec();
         let clock = Arc::clone(&running.clock) as Arc<dyn Clock>;
         let log = Arc::clone(&running.log);
-        let service = CtLog::new(log, signer, [chain], clock, running.cpu.clone()).unwrap();
+        let key = SigningKey::of(signer, running.cpu.clone());
+        let service = CtLog::new(log, key, [chain], clock, running.cpu.clone()).unwrap();
         Self { running, service, authority }
     }
 }
@@ -247,7 +250,8 @@ async fn an_accepted_chain_gets_its_sct_behind_a_full_queue_of_new_work() {
     }
 }
 
-/// Occupies the pool's one thread, and fills the queue of new work behind it.
+/// Occupies the pool's one thread, fills the queue of new work behind it, and has more steps of accepted
+/// work wait than that has room for.
 async fn flood(pool: &CpuPool) -> (mpsc::Sender<()>, Vec<JoinHandle<()>>) {
     let (release, held) = mpsc::channel::<()>();
     let (started, running) = oneshot::channel();
@@ -266,10 +270,16 @@ async fn flood(pool: &CpuPool) -> (mpsc::Sender<()>, Vec<JoinHandle<()>>) {
         let caller = tokio::spawn(async move { pool.run(|| ()).await.unwrap_or_default() });
         tokio::task::yield_now().await;
         if caller.is_finished() {
-            return (release, callers);
+            break;
         }
         callers.push(caller);
     }
+    for _ in 0..callers.len() {
+        let pool = pool.clone();
+        callers.push(tokio::spawn(async move { pool.run_next(|| ()).await }));
+        tokio::task::yield_now().await;
+    }
+    (release, callers)
 }
 
 /// Tree heads.
@@ -351,7 +361,8 @@ async fn entry_timestamps() {
     let (log, cpu, tasks) = (Arc::clone(&running.log), running.cpu.clone(), &running.tasks);
     let shutdown = CancellationToken::new();
     let options = Rekor1Options::default();
-    let parts = Rekor1Parts { log, signer: Arc::clone(&key) as _, cpu, options };
+    let of_log = SigningKey::of(Arc::clone(&key) as _, cpu.clone());
+    let parts = Rekor1Parts { log, key: of_log, cpu, options };
     let router = rekor1_router(Rekor1::start(parts, tasks, shutdown));
     let web = Web::serve(server::harden(router, rekor1_protocol())).await;
     row(&Sets { running, web }, &key).await;

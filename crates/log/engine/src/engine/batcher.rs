@@ -82,13 +82,19 @@ impl Batcher {
             pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
         self.record_batch(entries.len());
         let result = self.sequence(entries).await;
-        if let Err(reason) = &result {
-            self.end_if_final(reason);
+        let frozen = matches!(result, Err(SubmitError::Frozen));
+        if let Err(reason @ SubmitError::Stopped(_)) = &result {
+            self.stop(reason);
         }
         answer(waiters, result);
+        if frozen {
+            // Other replicas, or an earlier batch, may have left entries that are not published yet.
+            self.catch_up().await;
+        }
     }
 
-    /// Publishes what other replicas wrote while there was nothing to do here.
+    /// Publishes what is in the store and not yet published: by other replicas, or by a batch that
+    /// failed after its commit. The queue of a frozen log is closed after that, and not before.
     ///
     /// Else a monitor that meets now this replica and now another would see the log shrink.
     async fn catch_up(&mut self) {
@@ -109,7 +115,7 @@ impl Batcher {
         };
         match caught_up.await {
             Ok(false) => {}
-            // By another process; what it had before is published.
+            // The state was read after the freezing: what it has is all that there will be.
             Ok(true) => {
                 tracing::info!(log.name = %self.log.spec.name, "the log was frozen");
                 self.queue.close(SubmitError::Frozen);
@@ -117,16 +123,10 @@ impl Batcher {
             Err(error) => {
                 tracing::warn!(log.name = %self.log.spec.name, error = %error,
                     "what other replicas wrote cannot be published yet");
-                self.end_if_final(&error);
+                if matches!(error, SubmitError::Stopped(_)) {
+                    self.stop(&error);
+                }
             }
-        }
-    }
-
-    fn end_if_final(&self, error: &SubmitError) {
-        match error {
-            SubmitError::Stopped(_) => self.stop(error),
-            SubmitError::Frozen => self.queue.close(SubmitError::Frozen),
-            _ => {}
         }
     }
 

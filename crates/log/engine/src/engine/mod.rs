@@ -10,9 +10,9 @@ pub(crate) mod recheck;
 
 use std::{path::PathBuf, sync::Arc};
 
-use crypto::{PublicKey, Signer};
+use crypto::PublicKey;
 use moment::UnixSeconds;
-use signing::{Clock, CpuPool, SigningKey};
+use signing::{Clock, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
@@ -82,7 +82,7 @@ pub struct TilesSigner {
     /// Must not end in ` - <digits>`: by that clients tell the origins of trees with an id.
     pub origin: String,
     /// Signs them; Ed25519, so that public witnesses take them.
-    pub signer: Arc<dyn Signer>,
+    pub key: SigningKey,
 }
 
 /// All that a log needs to run.
@@ -91,14 +91,12 @@ pub struct LogParts {
     pub config: LogConfig,
     /// Where it is stored.
     pub store: Arc<dyn LogStore>,
-    /// Signs its checkpoints; must hold the private half of [`LogSpec::public_key_der`].
-    pub signer: Arc<dyn Signer>,
+    /// Signs its checkpoints; must be that of [`LogSpec::public_key_der`].
+    pub key: SigningKey,
     /// Publishes the tree a second time, under another origin and key.
     pub tiles: Option<TilesSigner>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
-    /// Makes and verifies its signatures.
-    pub cpu: CpuPool,
     /// Owns the log's two tasks.
     pub tasks: TaskTracker,
     /// Ends the log: what was accepted is sequenced and answered, nothing more is accepted.
@@ -154,12 +152,12 @@ impl Log {
     /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
     /// the one that was signed; the others name what is missing or damaged.
     pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
-        let LogParts { config, store, signer, tiles, clock, cpu, tasks, shutdown } = parts;
-        let public_key = checked_key(&config.spec, signer.as_ref())?;
+        let LogParts { config, store, key, tiles, clock, tasks, shutdown } = parts;
+        check_key(&config.spec, &key)?;
         check_tiles(&config.spec, tiles.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
         let state = store.state(record.id).await?;
-        let mut anchor = Anchor::open(&config, &public_key).await?;
+        let mut anchor = Anchor::open(&config, key.public_key()).await?;
         anchor.check(store.as_ref(), &record, &state.edge).await?;
         recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
             .await
@@ -167,8 +165,8 @@ impl Log {
         let size = state.edge.size();
         durable::durable_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
-        let tiles = tiles.map(|tiles| HeadSigner::of_tiles(tiles, cpu.clone()));
-        let key = SigningKey::new(signer, public_key.clone(), cpu);
+        let tiles = tiles.map(HeadSigner::of_tiles);
+        let public_key = key.public_key().clone();
         // Boxed, as whoever starts several logs at once holds as many of these futures.
         let (publisher, published) =
             Box::pin(Publisher::start(&config, key, tiles, state.edge.head())).await?;
@@ -238,12 +236,6 @@ impl Log {
         &self.public_key
     }
 
-    /// Entries that wait to be sequenced.
-    #[must_use]
-    pub fn queue_length(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Says whether the log takes entries; for the readiness check.
     ///
     /// # Errors
@@ -301,12 +293,12 @@ impl Log {
     }
 }
 
-fn checked_key(spec: &LogSpec, signer: &dyn Signer) -> Result<PublicKey, StartError> {
+fn check_key(spec: &LogSpec, key: &SigningKey) -> Result<(), StartError> {
     let public_key = PublicKey::from_spki_der(&spec.public_key_der).map_err(StartError::Key)?;
-    if signer.public_key() == &public_key {
-        Ok(public_key)
+    if key.public_key() == &public_key {
+        Ok(())
     } else {
-        Err(StartError::WrongKey { log: spec.name.clone(), key_id: signer.key_id().to_owned() })
+        Err(StartError::WrongKey { log: spec.name.clone(), key_id: key.key_id().to_owned() })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use signing::{CpuPool, KeyUse, Record, SignError, SigningKey};
+use signing::{KeyUse, Record, SignError, SigningKey};
 use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
@@ -78,11 +78,9 @@ pub(super) struct HeadSigner {
 }
 
 impl HeadSigner {
-    pub(super) fn of_tiles(tiles: TilesSigner, cpu: CpuPool) -> Self {
-        let TilesSigner { origin, signer } = tiles;
-        let public_key = signer.public_key().clone();
-        let key_id = log_key_id(&public_key, &origin, KeyIdKind::Named);
-        let key = SigningKey::new(signer, public_key, cpu);
+    pub(super) fn of_tiles(tiles: TilesSigner) -> Self {
+        let TilesSigner { origin, key } = tiles;
+        let key_id = log_key_id(key.public_key(), &origin, KeyIdKind::Named);
         Self { key, key_name: origin.clone(), origin, key_id }
     }
 

@@ -2,20 +2,23 @@
 
 use std::{
     collections::HashSet,
+    ops::Range,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, SignerError};
-use engine::{Leaves, LogLimits, StartError, SubmitError, fsck};
-use futures::future::join_all;
+use engine::{Integrated, Leaves, Log, LogLimits, StartError, SubmitError, fsck};
+use futures::future::{FutureExt, join_all};
 use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
-use testlog::{Home, Running, Tampering, body, entry, unavailable};
+use testlog::{Flood, Home, Running, Tampering, body, entry, unavailable};
 use tlog::{
     LeafIndex, MAX_ENTRY_LEN, TreeSize, empty_root, leaf_hash, root_of, verify_consistency,
 };
@@ -70,20 +73,28 @@ async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
     let signed_before = home.signatures();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
-    let all = join_all((0..300).map(|number| log.submit(entry(&body(number)))));
-    let release = async {
-        while log.queue_length() < 300 {
-            tokio::task::yield_now().await;
-        }
-        store.release();
-    };
-    let (answers, ()) = tokio::join!(all, release);
+    let waiting = queued(log, 0..300);
+    store.release();
+    let answers = join_all(waiting).await;
     assert_eq!(first.await.unwrap().checkpoint.head.size, TreeSize(1));
     for answer in answers {
         assert_eq!(answer.unwrap().checkpoint.head.size, TreeSize(301));
     }
     assert_eq!(home.signatures() - signed_before, 2);
     running.stop().await;
+}
+
+/// Submissions of these bodies, each in the queue already.
+fn queued(
+    log: &Log,
+    numbers: Range<u64>,
+) -> Vec<Pin<Box<impl Future<Output = Result<Integrated, SubmitError>>>>> {
+    let submit = |number| {
+        let mut submission = Box::pin(log.submit(entry(&body(number))));
+        assert!((&mut submission).now_or_never().is_none());
+        submission
+    };
+    numbers.map(submit).collect()
 }
 
 #[tokio::test]
@@ -164,18 +175,12 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
     let running = home.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
-    let waiting = join_all((0..3).map(|number| log.submit(entry(&body(number)))));
-    let refused = async {
-        while log.queue_length() < 3 {
-            tokio::task::yield_now().await;
-        }
-        let refused = log.submit(entry(b"one too many")).await;
-        assert!(matches!(refused, Err(SubmitError::Overloaded)));
-        store.release();
-    };
-    let (waiting, ()) = tokio::join!(waiting, refused);
+    let waiting = queued(log, 0..3);
+    let refused = log.submit(entry(b"one too many")).await;
+    assert!(matches!(refused, Err(SubmitError::Overloaded)));
+    store.release();
     first.await.unwrap();
-    for answer in waiting {
+    for answer in join_all(waiting).await {
         home.verify(&answer.unwrap());
     }
     home.verify(&log.submit(entry(b"one too many")).await.unwrap());
@@ -203,18 +208,12 @@ async fn shutdown_finishes_what_was_accepted_and_accepts_no_more() {
     let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = Arc::clone(&running.log);
-    let waiting = tokio::spawn({
-        let log = Arc::clone(&log);
-        async move { join_all((0..5).map(|number| log.submit(entry(&body(number))))).await }
-    });
-    while log.queue_length() < 5 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = queued(&log, 0..5);
     let stop = tokio::spawn(running.stop());
     tokio::task::yield_now().await;
     store.release();
     home.verify(&first.await.unwrap());
-    for answer in waiting.await.unwrap() {
+    for answer in join_all(waiting).await {
         home.verify(&answer.unwrap());
     }
     stop.await.unwrap();
@@ -323,6 +322,65 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
     }
     one.stop().await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_signed_whatever_waits_for_the_threads() {
+    let home = Home::new();
+    let running = home.start().await;
+    let flood = Flood::of(&running.cpu).await;
+    let integrated = flood.outlast(running.log.submit(entry(b"x"))).await.unwrap();
+    home.verify(&integrated);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_replica_that_meets_the_freezing_in_a_batch_publishes_what_the_other_one_wrote_last() {
+    let home = Home::new();
+    let one = home.start().await;
+    let store = Tampering::new(Arc::clone(&one.store));
+    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    one.fill(5).await;
+    one.store.freeze(one.log.record().id).await.unwrap();
+    // Also when the store does not answer at first.
+    for _ in 0..10 {
+        store.fail_read(unavailable());
+    }
+    let refused = two.log.submit(entry(b"x")).await;
+    assert!(matches!(refused, Err(SubmitError::Frozen)), "{refused:?}");
+    until_frozen(&two, TreeSize(5)).await;
+    assert_eq!(two.log.checkpoint(), one.log.checkpoint());
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_committed_unsigned_is_published_when_the_log_is_frozen_next() {
+    let home = Home::new();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    running.fill(3).await;
+    // Committed, and not to be read back: nobody knows what became of it.
+    for _ in 0..8 {
+        store.fail_read(unavailable());
+    }
+    let unknown = running.log.submit(entry(b"x")).await;
+    assert!(matches!(unknown, Err(SubmitError::OutcomeUnknown)), "{unknown:?}");
+    running.store.freeze(running.log.record().id).await.unwrap();
+    let refused = running.log.submit(entry(b"y")).await;
+    assert!(matches!(refused, Err(SubmitError::Frozen)), "{refused:?}");
+    until_frozen(&running, TreeSize(4)).await;
+    running.stop().await;
+}
+
+/// Waits until the log has published `size` entries and knows that it is frozen.
+async fn until_frozen(running: &Running, size: TreeSize) {
+    let caught_up = async {
+        while running.log.checkpoint().head.size < size || !running.log.is_frozen() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), caught_up).await.unwrap();
 }
 
 #[tokio::test]

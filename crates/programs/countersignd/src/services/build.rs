@@ -72,8 +72,8 @@ pub(crate) fn log(
             (ctlog::http::router(ct(shared, deployment, running)?), ctlog::http::protocol())
         }
         LogKind::Rekor1 => {
-            let (signer, cpu) = (Arc::clone(&running.signer), shared.cpu.clone());
-            let parts = Rekor1Parts { log, signer, cpu, options: of.options.rekor1 };
+            let (key, cpu) = (running.key.clone(), shared.cpu.clone());
+            let parts = Rekor1Parts { log, key, cpu, options: of.options.rekor1 };
             let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
             (rekor1_router(rekor1), rekor1_protocol())
         }
@@ -95,8 +95,8 @@ pub(crate) fn log(
 /// The CT protocol on a log, for the CAs that use it and for others that its operator names.
 fn ct(shared: &Shared, deployment: &Deployment, running: &RunningLog<'_>) -> anyhow::Result<CtLog> {
     let chains = ct_chains(deployment, running.of)?;
-    let (log, signer) = (Arc::clone(&running.log), Arc::clone(&running.signer));
-    let ct = CtLog::new(log, signer, &chains, Arc::clone(&shared.clock), shared.cpu.clone());
+    let (log, key) = (Arc::clone(&running.log), running.key.clone());
+    let ct = CtLog::new(log, key, &chains, Arc::clone(&shared.clock), shared.cpu.clone());
     ct.with_context(|| format!("cannot start {}", running.of.service))
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crypto::KeyType;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 
 use crate::jwk::TokenKey;
 
@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     Endless,
     /// Nothing, ever.
     Silence,
+    /// As is, once it is told.
+    Held(Arc<Notify>),
 }
 
 /// A running provider. Its key has the id `k1`.
@@ -136,5 +138,9 @@ async fn give(answer: Answer, as_is: Value) -> Response {
             Body::from_stream(futures::stream::repeat_with(kibibyte)).into_response()
         }
         Answer::Silence => std::future::pending().await,
+        Answer::Held(told) => {
+            told.notified().await;
+            Json(as_is).into_response()
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crypto::KeyType;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
 use crate::{
     issuer::{Answer, TestIssuer},
@@ -46,6 +46,25 @@ async fn keys_are_fetched_once_for_many_callers() {
         assert_eq!(status.unwrap(), 200);
     }
     assert_eq!(stack.issuer.fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_request_whose_issuer_was_asked_is_decided_whatever_waits_for_the_threads() {
+    let stack = Stack::start().await;
+    let told = Arc::new(Notify::new());
+    stack.issuer.answer_jwks(Answer::Held(Arc::clone(&told)));
+    let token = stack.token();
+    let mut asking = Box::pin(stack.ask(&token));
+    while stack.issuer.fetches() == 0 {
+        let turn = Duration::from_millis(1);
+        assert!(tokio::time::timeout(turn, &mut asking).await.is_err());
+    }
+    let flood = stack.flood().await;
+    told.notify_one();
+    // Without a thread to run on it can only wait, or be refused.
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut asking).await.is_err());
+    drop(flood);
+    stack.verified_leaf(&asking.await);
 }
 
 #[tokio::test]

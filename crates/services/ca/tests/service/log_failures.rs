@@ -137,31 +137,10 @@ async fn a_queue_full_of_new_work_does_not_refuse_what_is_logged() {
         let turn = Duration::from_millis(1);
         assert!(tokio::time::timeout(turn, &mut asking).await.is_err());
     }
-    let (release, busy) = std::sync::mpsc::channel::<()>();
-    let mut jobs = tokio::task::JoinSet::new();
-    let pool = stack.cpu.clone();
-    let (started, running) = tokio::sync::oneshot::channel();
-    let occupy = move || {
-        started.send(()).unwrap();
-        busy.recv().unwrap_err();
-    };
-    jobs.spawn(async move { pool.run(occupy).await });
-    // Else the thread, not yet awake, could find the step of accepted work first.
-    running.await.unwrap();
-    let full = async {
-        loop {
-            let pool = stack.cpu.clone();
-            jobs.spawn(async move { pool.run(|| ()).await });
-            tokio::task::yield_now().await;
-            if let Some(ended) = jobs.try_join_next() {
-                break ended.unwrap();
-            }
-        }
-    };
-    assert!(full.await.is_err());
+    let flood = stack.flood().await;
     drop(held);
     // Without a thread to run on it can only wait, or be refused.
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut asking).await.is_err());
-    drop(release);
+    drop(flood);
     stack.verified_leaf(&asking.await);
 }

@@ -1,6 +1,9 @@
 //! A certificate authority with its surroundings, and a caller.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -9,7 +12,8 @@ use crypto::{KeyType, LocalSigner, Signer};
 use http::{HeaderMap, Request, StatusCode, header};
 use identity::{IssuerConfig, IssuerKind, SubjectDomain};
 use serde_json::{Value, json};
-use signing::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock, Overloaded};
+use tokio::{sync::oneshot, task::JoinSet};
 use tower::ServiceExt;
 use x509::{CertificateChain, LeafView, verify_leaf_chain};
 
@@ -66,6 +70,12 @@ impl Default for Wishes {
     }
 }
 
+/// Too much work for the threads, until it is dropped.
+pub(crate) struct Flood {
+    _release: mpsc::Sender<()>,
+    _jobs: JoinSet<Result<(), Overloaded>>,
+}
+
 impl Stack {
     pub(crate) async fn start() -> Self {
         Self::with(Wishes::default()).await
@@ -103,6 +113,32 @@ impl Stack {
         protocol.timeout = wishes.timeout.unwrap_or(protocol.timeout);
         let router = server::harden(ca::http::router(Arc::clone(&ca)), protocol);
         Self { issuer, log, clock, chain, cpu, router, ca }
+    }
+
+    /// Keeps the one thread for computing busy, its queue of new work full, and more steps of accepted
+    /// work waiting than that has room for.
+    pub(crate) async fn flood(&self) -> Flood {
+        let (release, busy) = mpsc::channel::<()>();
+        let (started, occupied) = oneshot::channel();
+        let occupy = move || {
+            started.send(()).unwrap();
+            busy.recv().unwrap_err();
+        };
+        let (mut jobs, pool) = (JoinSet::new(), self.cpu.clone());
+        jobs.spawn(async move { pool.run(occupy).await });
+        // Else the thread, not yet awake, could find the step of accepted work first.
+        occupied.await.unwrap();
+        while jobs.try_join_next().is_none() {
+            let pool = self.cpu.clone();
+            jobs.spawn(async move { pool.run(|| ()).await });
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..jobs.len() {
+            let pool = self.cpu.clone();
+            jobs.spawn(async move { Ok(pool.run_next(|| ()).await) });
+            tokio::task::yield_now().await;
+        }
+        Flood { _release: release, _jobs: jobs }
     }
 
     /// Claims that the e-mail issuer's tokens have, with `changes`.

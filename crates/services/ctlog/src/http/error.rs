@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
-use engine::{ReadError, SubmitError};
+use engine::{ReadError, SubmitErrorKind};
 use http::{HeaderValue, StatusCode, header};
 use server::Failure;
 use thiserror::Error;
@@ -67,26 +67,21 @@ fn status_of(error: &CtError) -> StatusCode {
         | CtError::UnexpectedPrecertificate
         | CtError::NoPrecertificate
         | CtError::Unloggable(_)
-        | CtError::Submit(SubmitError::Refused(_))
         | CtError::Read(ReadError::BeyondCheckpoint { .. } | ReadError::Proof(_)) => {
             StatusCode::BAD_REQUEST
         }
-        // As in Rekor.
-        CtError::Submit(SubmitError::Frozen) => StatusCode::METHOD_NOT_ALLOWED,
-        CtError::Overloaded
-        | CtError::Signing(_)
-        | CtError::Read(ReadError::Store(_))
-        | CtError::Submit(
-            SubmitError::Overloaded
-            | SubmitError::ShuttingDown
-            | SubmitError::Unavailable(_)
-            | SubmitError::OutcomeUnknown
-            | SubmitError::Signing(_)
-            | SubmitError::Stopped(_),
-        ) => StatusCode::SERVICE_UNAVAILABLE,
-        CtError::Signature(_)
+        CtError::Submit(error) => match error.kind() {
+            SubmitErrorKind::Caller => StatusCode::BAD_REQUEST,
+            // As in Rekor.
+            SubmitErrorKind::Frozen => StatusCode::METHOD_NOT_ALLOWED,
+            SubmitErrorKind::Passing => StatusCode::SERVICE_UNAVAILABLE,
+            SubmitErrorKind::Ours => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        CtError::Signing(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
+        CtError::Overloaded | CtError::Read(ReadError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        CtError::Signing(_)
+        | CtError::Signature(_)
         | CtError::SctDamaged { .. }
-        | CtError::Submit(SubmitError::ProofInvalid { .. })
         | CtError::Read(ReadError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -116,4 +111,35 @@ fn with_sources(error: &ApiError) -> String {
         source = error.source();
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crypto::SignerError;
+    use ct::SctError;
+    use engine::SubmitError;
+    use signing::SignError;
+    use tlog::NoteError;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_will_not_sign_is_500_and_one_that_is_away_503_whatever_it_was_to_sign() {
+        let refused = || SignerError::Refused { key_id: "ct".to_owned(), reason: "no".to_owned() };
+        let away = || SignerError::Unavailable { key_id: "ct".to_owned(), reason: "no".to_owned() };
+        let checkpoint = |error| CtError::Submit(SubmitError::Signing(Arc::new(error)));
+        for error in [
+            CtError::Signing(refused()),
+            CtError::Signature(SctError::LogKey),
+            checkpoint(SignError::Signer(refused())),
+            checkpoint(SignError::Signature(NoteError::Malformed)),
+        ] {
+            assert_eq!(status_of(&error), StatusCode::INTERNAL_SERVER_ERROR, "{error}");
+        }
+        for error in [CtError::Signing(away()), checkpoint(SignError::Signer(away()))] {
+            assert_eq!(status_of(&error), StatusCode::SERVICE_UNAVAILABLE, "{error}");
+        }
+    }
 }

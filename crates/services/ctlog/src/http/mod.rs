@@ -1,4 +1,4 @@
-//! The HTTP face of a CT log, RFC 6962 §4.
+//! The API of a CT log, RFC 6962 §4.
 
 mod add_chain;
 mod entries;

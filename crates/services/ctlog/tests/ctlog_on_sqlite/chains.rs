@@ -13,10 +13,10 @@ use engine::fsck;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use server::harden;
-use signing::Clock;
+use signing::{Clock, SigningKey};
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
-    Answer, Authority, Home, NOW, Running, Tampering, cpu, get, hostile_bodies, post, send,
+    Answer, Authority, Flood, Home, NOW, Running, Tampering, get, hostile_bodies, post, send,
 };
 use tlog::{
     LeafIndex, NodeHash, TreeHead, TreeSize, leaf_hash, verify_consistency, verify_inclusion,
@@ -104,8 +104,9 @@ impl CtBench {
 
 fn ct_on(home: &Home, running: &Running, root: &Authority) -> Router {
     let clock = Arc::clone(&home.clock) as Arc<dyn Clock>;
-    let (log, signer) = (Arc::clone(&running.log), Arc::clone(&home.signer));
-    let ct = CtLog::new(log, signer, [[root.certificate()]], clock, cpu()).unwrap();
+    let (log, cpu) = (Arc::clone(&running.log), running.cpu.clone());
+    let key = SigningKey::of(Arc::clone(&home.signer), cpu.clone());
+    let ct = CtLog::new(log, key, [[root.certificate()]], clock, cpu).unwrap();
     harden(router(ct), protocol())
 }
 
@@ -120,6 +121,24 @@ fn bytes(value: &Value) -> Vec<u8> {
 fn path(value: &Value) -> Vec<NodeHash> {
     let hashes = value.as_array().unwrap().iter();
     hashes.map(|hash| NodeHash::try_from(bytes(hash).as_slice()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_stored_sct_is_given_whatever_waits_for_the_threads() {
+    let home = Home::ct();
+    let store = Tampering::new(home.open_store().await);
+    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    let leaf = bench.root.precertificate();
+    let first =
+        bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf.clone());
+    let (router, chain) = (bench.router.clone(), bench.chain(&leaf));
+    let again = async move { post(&router, ADD_PRE_CHAIN, chain).await };
+    let again = store.hold_append_of(again).await;
+    let flood = Flood::of(&bench.running.cpu).await;
+    store.release();
+    let again = flood.outlast(again).await.unwrap();
+    assert_eq!(bench.verify(&again, leaf), first);
+    bench.running.stop().await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! Routers come without the layers that all services share; `server::harden`
 //! puts them around, speaking the protocol's own form of errors.
 
+mod submit;
 mod tiles;
 mod v1;
 mod v2;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use entry::rekor1::verify_proposed;
+use signing::Lane;
 use store::NewEntry;
 use tlog::LeafHash;
 
@@ -28,18 +29,13 @@ impl Rekor1 {
     pub(crate) async fn leaf_hashes_of(
         &self,
         proposals: impl Iterator<Item = Bytes>,
+        lane: &mut Lane,
     ) -> Result<Vec<LeafHash>, Rekor1Error> {
         let kinds = self.options.kinds;
         let mut leaves = Vec::new();
         for json in proposals {
             let verify = move || verify_proposed(&json, &kinds).map(|entry| entry.leaf_hash());
-            // The first one lets the question in; a full queue refuses none after it.
-            let verified = if leaves.is_empty() {
-                self.cpu.run(verify).await
-            } else {
-                self.cpu.run_next(verify).await
-            };
-            leaves.push(verified??);
+            leaves.push(self.cpu.run_in(lane, verify).await??);
         }
         Ok(leaves)
     }
@@ -55,7 +51,7 @@ impl Rekor1 {
         };
         let integrated_at = integrated.integrated_at;
         let content = SetContent { index, integrated_at, body: body.clone() };
-        let set = self.sets.set(content, stored).await?;
+        let set = self.sets.set(content, stored, &mut Lane::Next).await?;
         Ok(ProvenEntry {
             index,
             integrated_at,

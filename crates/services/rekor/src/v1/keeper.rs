@@ -101,7 +101,7 @@ impl Keeper {
             .await
             .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
         if let Err(error) = written {
-            tracing::warn!(log.name = %log.record().spec.name, error = %error, log.promises = group.len(),
+            tracing::warn!(log.name = %log.record().spec.name, error = %error, log.sets = group.len(),
                 "timestamps of entries cannot be stored yet");
             return Wrote::Failed;
         }

@@ -11,11 +11,10 @@ mod tree_id;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::Signer;
 use engine::{Log, PublishedCheckpoint, ReadError};
 use entry::rekor1::EntryId;
 use moment::UnixSeconds;
-use signing::{CpuPool, SigningKey};
+use signing::{CpuPool, Lane, SigningKey};
 use store::StoredEntry;
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeSize, leaf_hash, verify_inclusion};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -43,9 +42,9 @@ pub struct Rekor1 {
 pub struct Rekor1Parts {
     /// The log underneath.
     pub log: Arc<Log>,
-    /// Holds the log's P-256 key, the same that signs its checkpoints.
-    pub signer: Arc<dyn Signer>,
-    /// Verifies, and signs where the key is in memory.
+    /// The log's P-256 key, the same that signs its checkpoints.
+    pub key: SigningKey,
+    /// Verifies.
     pub cpu: CpuPool,
     /// What its operator chose.
     pub options: Rekor1Options,
@@ -86,15 +85,10 @@ impl Rekor1 {
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> Arc<Self> {
-        let Rekor1Parts { log, signer, cpu, options } = parts;
+        let Rekor1Parts { log, key, cpu, options } = parts;
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
-        let sets = SetSigner {
-            key: SigningKey::new(signer, log.public_key().clone(), cpu.clone()),
-            cpu: cpu.clone(),
-            keeper,
-            log_id: *log.key_id(),
-        };
+        let sets = SetSigner { key, cpu: cpu.clone(), keeper, log_id: *log.key_id() };
         Arc::new(Self { log, cpu, sets, options })
     }
 
@@ -121,6 +115,7 @@ impl Rekor1 {
         &self,
         index: LeafIndex,
         checkpoint: &Arc<PublishedCheckpoint>,
+        lane: &mut Lane,
     ) -> Result<Option<ProvenEntry>, Rekor1Error> {
         let head = checkpoint.head;
         if !head.size.contains(index) {
@@ -135,7 +130,7 @@ impl Rekor1 {
         }
         let StoredEntry { integrated_at, body, timestamp_signature, .. } = row;
         let content = SetContent { index, integrated_at, body: body.clone() };
-        let set = self.sets.set(content, timestamp_signature).await?;
+        let set = self.sets.set(content, timestamp_signature, lane).await?;
         let checkpoint = Arc::clone(checkpoint);
         Ok(Some(ProvenEntry {
             index,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
 use moment::UnixSeconds;
-use signing::{CpuPool, KeyUse, Record, SigningKey};
+use signing::{CpuPool, KeyUse, Lane, Record, SigningKey};
 use tlog::LeafIndex;
 
 use super::{Rekor1Error, keeper::Keeper};
@@ -37,16 +37,18 @@ impl SetSigner {
     /// The entry's SET: the stored one, the one that is about to be stored, or a new one.
     ///
     /// Each is verified before it leaves; a stored one that does not verify is replaced in the
-    /// answer, and left for fsck to find, for nothing that is stored is ever changed.
+    /// answer, and left for fsck to find, for nothing that is stored is ever changed. An entry that was
+    /// just taken is let in; a question for one is new work, like any other.
     pub(super) async fn set(
         &self,
         content: SetContent,
         stored: Bytes,
+        lane: &mut Lane,
     ) -> Result<Bytes, Rekor1Error> {
         let index = content.index;
         let made = if stored.is_empty() { self.keeper.fresh(index) } else { Some(stored) };
         if let Some(set) = made {
-            match self.verify(content.clone(), set.clone()).await? {
+            match self.verify(content.clone(), set.clone(), lane).await? {
                 Ok(_) => return Ok(set),
                 Err(error) => tracing::error!(log.leaf_index = index.0, error = %error,
                     "the stored timestamp of an entry is not this log's; run fsck"),
@@ -54,7 +56,7 @@ impl SetSigner {
         }
         let log_id = self.log_id;
         let prepare = move || Ok::<_, Rekor1Error>((content.unsigned(&log_id), OfSet { index }));
-        let (set, _) = self.key.sign_next(prepare).await?;
+        let (set, _) = self.key.sign_in(lane, prepare).await?;
         // Of two that were signed at once, both callers get the one that will be stored.
         Ok(self.keeper.keep(index, set.into()))
     }
@@ -63,10 +65,11 @@ impl SetSigner {
         &self,
         content: SetContent,
         set: Bytes,
+        lane: &mut Lane,
     ) -> Result<Result<Vec<u8>, SignatureError>, Rekor1Error> {
         let (key, log_id) = (self.key.public_key().clone(), self.log_id);
         let verify = move || content.unsigned(&log_id).with_signature(&set, &key);
-        Ok(self.cpu.run_next(verify).await?)
+        Ok(self.cpu.run_in(lane, verify).await?)
     }
 }
 

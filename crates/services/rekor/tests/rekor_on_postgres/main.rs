@@ -12,7 +12,7 @@ use futures::future::join_all;
 use postgres::PostgresLogStore;
 use rekor::{Rekor1, Rekor1Options, Rekor1Parts, Rekor1Rules, http::rekor1_router, tree_id};
 use serde_json::{Value, json};
-use signing::{CpuPool, FixedClock};
+use signing::{CpuPool, FixedClock, SigningKey};
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 use store::{LogKind, LogSpec, LogStore};
 use testlog::{get, post};
@@ -67,7 +67,9 @@ impl Home {
         let store: Arc<dyn LogStore> =
             Arc::new(PostgresLogStore::connect(&self.url).await.unwrap());
         let tree_id = tree_id(store.as_ref(), "rekor1").await.unwrap();
-        let key = self.signer.public_key();
+        let cpu = CpuPool::new(1);
+        let key = SigningKey::of(Arc::clone(&self.signer) as _, cpu.clone());
+        let public_key = self.signer.public_key();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let log = Log::start(LogParts {
             config: LogConfig {
@@ -77,29 +79,26 @@ impl Home {
                     tree_id,
                     origin: format!("{HOST} - {tree_id}"),
                     host: HOST.to_owned(),
-                    public_key_der: key.spki_der().to_vec(),
+                    public_key_der: public_key.spki_der().to_vec(),
                 },
                 key_name: HOST.to_owned(),
-                key_id: key.spki_sha256(),
+                key_id: public_key.spki_sha256(),
                 checkpoint_file: None,
                 limits: LogLimits::default(),
             },
             store: Arc::clone(&store),
-            signer: Arc::clone(&self.signer),
+            key: key.clone(),
             tiles: Some(TilesSigner {
                 origin: format!("{HOST}/rekor1"),
-                signer: Arc::clone(&self.tiles),
+                key: SigningKey::of(Arc::clone(&self.tiles) as _, cpu.clone()),
             }),
             clock: Arc::new(FixedClock::at(1_790_000_000)),
-            cpu: CpuPool::new(1),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });
         let log = log.await.unwrap();
-        let signer = Arc::clone(&self.signer);
-        let cpu = CpuPool::new(1);
         let parts =
-            Rekor1Parts { log: Arc::clone(&log), signer, cpu, options: Rekor1Options::default() };
+            Rekor1Parts { log: Arc::clone(&log), key, cpu, options: Rekor1Options::default() };
         let router = rekor1_router(Rekor1::start(parts, &tasks, shutdown.clone()));
         Replica { log, store, router, tasks, shutdown }
     }

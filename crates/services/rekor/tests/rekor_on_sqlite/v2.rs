@@ -1,4 +1,4 @@
-//! The Rekor v2 face.
+//! The API of Rekor v2.
 
 use std::sync::Arc;
 

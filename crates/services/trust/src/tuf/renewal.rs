@@ -57,7 +57,7 @@ impl Renewal<'_> {
             newest_root.push((ROOT.to_owned(), root.bytes.clone()));
             state.roots.push(root);
         }
-        let due = self.due(&state).await?;
+        let due = self.due(&state).await;
         if let Some(targets) = self.targets(&state, due.targets).await? {
             let files = self.targets.iter().map(|t| (file_name(t), t.content.clone()));
             state.contents.extend(files);
@@ -196,7 +196,7 @@ impl Renewal<'_> {
     }
 
     /// What is due by time, or because a killed rotation left it under an older root's key.
-    async fn due(&self, state: &State) -> Result<Due, TufError> {
+    async fn due(&self, state: &State) -> Due {
         let (now, root) = (self.now, state.roots.last().cloned());
         let (targets, snapshot) = (state.targets.last().cloned(), state.snapshots.last().cloned());
         let timestamp = state.timestamp.clone();
@@ -205,7 +205,7 @@ impl Renewal<'_> {
             snapshot: is_due(snapshot.as_ref(), root.as_ref(), (Lifetime::SNAPSHOT, now)),
             timestamp: is_due(timestamp.as_ref(), root.as_ref(), (Lifetime::TIMESTAMP, now)),
         };
-        Ok(self.cpu.run_next(due).await?)
+        self.cpu.run_next(due).await
     }
 
     async fn sign<T>(&self, role: T, key: &RoleKey, state: &State) -> Result<Document<T>, TufError>

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use http::Uri;
+use signing::Lane;
 use tlog::LeafIndex;
 
 use super::{
@@ -22,9 +23,7 @@ pub(super) async fn by_index(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let index = LeafIndex(Query::of(&uri)?.required("logIndex", 0)?);
-    let proven =
-        rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &proven)?)
+    at(&rekor1, index).await
 }
 
 /// The entry of an id.
@@ -33,10 +32,15 @@ pub(super) async fn by_id(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let index = find(&rekor1, "entryUUID in path", &id).await?.ok_or(ApiError::NotFound)?;
-    // Taken after the search: it covers what was found.
-    let proven =
-        rekor1.entry(index, &rekor1.log().checkpoint()).await?.ok_or(ApiError::NotFound)?;
-    json(&entry_response(&rekor1, &proven)?)
+    at(&rekor1, index).await
+}
+
+/// The entry at an index of a head that is taken now, after the search for it: it covers what was found.
+async fn at(rekor1: &Rekor1, index: LeafIndex) -> Result<Response, ApiError> {
+    let checkpoint = rekor1.log().checkpoint();
+    let proven = rekor1.entry(index, &checkpoint, &mut Lane::New).await?;
+    let proven = proven.ok_or(ApiError::NotFound)?;
+    json(&entry_response(rekor1, &proven)?)
 }
 
 /// Where the entry of that id is; `what` names the id's place in the request.

@@ -5,14 +5,17 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use engine::{ReadError, SubmitError};
+use engine::ReadError;
 use http::{HeaderValue, StatusCode, header};
 use server::Failure;
 use thiserror::Error;
 use wire::{inert, rekor1::Error as Body};
 
 use super::create::location;
-use crate::{Rekor1Error, http::tiles::TileError};
+use crate::{
+    Rekor1Error,
+    http::{submit, tiles::TileError},
+};
 
 /// Why a request was not answered with what it asked for, sorted by whose fault it is.
 #[derive(Debug, Error)]
@@ -82,28 +85,15 @@ impl ApiError {
             Self::Entry(EntryError::RequestTooLong { .. } | EntryError::BodyTooLong { .. }) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::Entry(_)
-            | Self::Request(_)
-            | Self::Rekor1(Rekor1Error::Submit(SubmitError::Refused(_))) => StatusCode::BAD_REQUEST,
+            Self::Entry(_) | Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::Schema { .. } | Self::TooManyItems { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rekor1(Rekor1Error::Duplicate(_)) => StatusCode::CONFLICT,
             Self::NotFound | Self::NoSuchTile => StatusCode::NOT_FOUND,
-            // As in Rekor v2; upstream has no frozen trees that it is still asked to write to.
-            Self::Rekor1(Rekor1Error::Submit(SubmitError::Frozen)) => {
-                StatusCode::METHOD_NOT_ALLOWED
+            Self::Rekor1(Rekor1Error::Submit(error)) => submit::status_of(error),
+            Self::Rekor1(Rekor1Error::Signing(error)) if error.is_passing() => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Rekor1(
-                Rekor1Error::Signing(_)
-                | Rekor1Error::Read(ReadError::Store(_))
-                | Rekor1Error::Submit(
-                    SubmitError::Overloaded
-                    | SubmitError::ShuttingDown
-                    | SubmitError::Unavailable(_)
-                    | SubmitError::OutcomeUnknown
-                    | SubmitError::Signing(_)
-                    | SubmitError::Stopped(_),
-                ),
-            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rekor1(Rekor1Error::Read(ReadError::Store(_))) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rekor1(_) | Self::Number | Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -111,13 +101,7 @@ impl ApiError {
     /// What the caller is told: all of its own faults, none of our insides.
     fn message(&self) -> String {
         match self {
-            Self::Rekor1(Rekor1Error::Submit(SubmitError::Refused(limit))) => limit.to_string(),
-            Self::Rekor1(Rekor1Error::Submit(SubmitError::Frozen)) => {
-                "this log has been frozen, use the latest one".to_owned()
-            }
-            Self::Rekor1(Rekor1Error::Submit(SubmitError::Stopped(_))) => {
-                "this log takes no entries at present".to_owned()
-            }
+            Self::Rekor1(Rekor1Error::Submit(error)) => submit::message_of(error),
             damaged if damaged.status() == StatusCode::INTERNAL_SERVER_ERROR => {
                 "internal error".to_owned()
             }
@@ -216,3 +200,33 @@ impl From<serde_json::Error> for ApiError {
 
 /// Longest description of malformed JSON, in bytes.
 const MAX_ECHO: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crypto::{SignatureError, SignerError};
+    use engine::SubmitError;
+    use signing::SignError;
+    use tlog::NoteError;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_will_not_sign_is_500_and_one_that_is_away_503_whatever_it_was_to_sign() {
+        let refused = || SignerError::Refused { key_id: "v1".to_owned(), reason: "no".to_owned() };
+        let away = || SignerError::Unavailable { key_id: "v1".to_owned(), reason: "no".to_owned() };
+        let checkpoint = |error| Rekor1Error::Submit(SubmitError::Signing(Arc::new(error)));
+        for error in [
+            Rekor1Error::Signing(refused()),
+            Rekor1Error::Signature(SignatureError::WrongAlgorithm),
+            checkpoint(SignError::Signer(refused())),
+            checkpoint(SignError::Signature(NoteError::Malformed)),
+        ] {
+            assert_eq!(ApiError::from(error).status(), StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        for error in [Rekor1Error::Signing(away()), checkpoint(SignError::Signer(away()))] {
+            assert_eq!(ApiError::from(error).status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use engine::{ReadError, SubmitError};
+use engine::{ReadError, SubmitError, SubmitErrorKind};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use server::Failure;
 use thiserror::Error;
@@ -13,7 +13,10 @@ use wire::{
     rpc::{Code, Status},
 };
 
-use crate::{Rekor2Error, http::tiles::TileError};
+use crate::{
+    Rekor2Error,
+    http::{submit, tiles::TileError},
+};
 
 /// Why a request was not answered with what it asked for, sorted by whose fault it is.
 #[derive(Debug, Error)]
@@ -92,13 +95,7 @@ impl ApiError {
     /// What the caller is told: all of its own faults, none of our insides.
     fn message(&self) -> String {
         match self {
-            Self::Rekor2(Rekor2Error::Submit(SubmitError::Refused(limit))) => limit.to_string(),
-            Self::Rekor2(Rekor2Error::Submit(SubmitError::Frozen)) => {
-                "this log has been frozen, use the latest one".to_owned()
-            }
-            Self::Rekor2(Rekor2Error::Submit(SubmitError::Stopped(_))) => {
-                "this log takes no entries at present".to_owned()
-            }
+            Self::Rekor2(Rekor2Error::Submit(error)) => submit::message_of(error),
             Self::Read(_) | Self::Index(_) | Self::Json(_) => "internal error".to_owned(),
             other => other.to_string(),
         }
@@ -107,27 +104,21 @@ impl ApiError {
 
 fn kind_of(error: &Rekor2Error) -> (StatusCode, Code) {
     match error {
-        Rekor2Error::Entry(_) | Rekor2Error::Submit(SubmitError::Refused(_)) => {
-            (StatusCode::BAD_REQUEST, Code::InvalidArgument)
-        }
+        Rekor2Error::Entry(_) => (StatusCode::BAD_REQUEST, Code::InvalidArgument),
         Rekor2Error::EntryTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
         Rekor2Error::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
-        // Upstream's status for a frozen log; it tells clients to take the next shard.
-        Rekor2Error::Submit(SubmitError::Frozen) => {
-            (StatusCode::METHOD_NOT_ALLOWED, Code::FailedPrecondition)
-        }
-        Rekor2Error::Submit(SubmitError::ProofInvalid { .. }) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, Code::DataLoss)
-        }
-        Rekor2Error::Overloaded(_)
-        | Rekor2Error::Submit(
-            SubmitError::Overloaded
-            | SubmitError::ShuttingDown
-            | SubmitError::Unavailable(_)
-            | SubmitError::OutcomeUnknown
-            | SubmitError::Signing(_)
-            | SubmitError::Stopped(_),
-        ) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+        Rekor2Error::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+        Rekor2Error::Submit(error) => (submit::status_of(error), code_of(error)),
+    }
+}
+
+fn code_of(error: &SubmitError) -> Code {
+    match (error, error.kind()) {
+        (SubmitError::ProofInvalid { .. }, _) => Code::DataLoss,
+        (_, SubmitErrorKind::Caller) => Code::InvalidArgument,
+        (_, SubmitErrorKind::Frozen) => Code::FailedPrecondition,
+        (_, SubmitErrorKind::Passing) => Code::Unavailable,
+        (_, SubmitErrorKind::Ours) => Code::Internal,
     }
 }
 
@@ -159,7 +150,12 @@ fn body(status: StatusCode, code: Code, message: String) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use crypto::SignerError;
     use http_body_util::BodyExt;
+    use signing::SignError;
+    use tlog::NoteError;
 
     use super::*;
 
@@ -171,5 +167,21 @@ mod tests {
         let status: Status = serde_json::from_slice(&body).unwrap();
         assert_eq!(status.code, Code::InvalidArgument);
         assert!(status.message.contains("70000") && status.message.contains("65535"));
+    }
+    #[test]
+    fn a_key_that_will_not_sign_is_500_and_one_that_is_away_503() {
+        let refused = SignerError::Refused { key_id: "v2".to_owned(), reason: "no".to_owned() };
+        let away = SignerError::Unavailable { key_id: "v2".to_owned(), reason: "no".to_owned() };
+        for (error, expected) in [
+            (SignError::Signer(refused), (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)),
+            (
+                SignError::Signature(NoteError::Malformed),
+                (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal),
+            ),
+            (SignError::Signer(away), (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)),
+        ] {
+            let error = ApiError::Rekor2(SubmitError::Signing(Arc::new(error)).into());
+            assert_eq!(error.kind(), expected);
+        }
     }
 }

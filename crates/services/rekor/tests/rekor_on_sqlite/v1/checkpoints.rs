@@ -1,4 +1,4 @@
-//! The tree's two faces: Rekor v1's checkpoint, and that of its tiles.
+//! The tree under its two origins: Rekor v1's checkpoint, and that of its tiles.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The Rekor v1 face.
+//! The API of Rekor v1.
 
 mod checkpoints;
 mod create;
@@ -19,7 +19,7 @@ use rekor::{
 };
 use serde_json::{Value, json};
 use server::harden;
-use signing::CpuPool;
+use signing::{CpuPool, SigningKey};
 use testlog::{Answer, Home, ORIGIN, Running, TREE_ID, cpu, get, post};
 use tlog::{LeafIndex, NodeHash, SignedNote, leaf_hash, verify_inclusion};
 
@@ -47,7 +47,9 @@ fn rekor1_of(
     options: Rekor1Options,
 ) -> Arc<Rekor1> {
     let log = Arc::clone(&running.log);
-    let parts = Rekor1Parts { log, signer, cpu, options };
+    // An answer must verify with the log's key, whoever signs.
+    let key = SigningKey::new(signer, log.public_key().clone(), cpu.clone());
+    let parts = Rekor1Parts { log, key, cpu, options };
     Rekor1::start(parts, &running.tasks, running.shutdown.clone())
 }
 

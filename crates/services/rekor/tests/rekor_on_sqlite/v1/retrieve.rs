@@ -1,10 +1,17 @@
 //! `POST /api/v1/log/entries/retrieve`.
 
-use proptest::prelude::*;
-use serde_json::{Value, json};
-use testlog::{Home, TREE_ID, hostile_bodies, post};
+use std::sync::Arc;
 
-use super::{Entry, RETRIEVE, assert_error, create, create_many, entries_of, hashedrekord, router};
+use proptest::prelude::*;
+use rekor::Rekor1Options;
+use serde_json::{Value, json};
+use store::LogStore;
+use testlog::{Flood, Home, TREE_ID, Tampering, get, hostile_bodies, post};
+
+use super::{
+    ENTRIES, Entry, RETRIEVE, assert_error, create, create_many, entries_of, hashedrekord,
+    rekor1_of, router, router_of,
+};
 
 #[tokio::test]
 async fn finds_entries_by_id_index_and_proposal_at_either_path() {
@@ -25,6 +32,35 @@ async fn finds_entries_by_id_index_and_proposal_at_either_path() {
         assert_eq!(found.len(), expected.len());
         assert!(found.iter().zip(expected).all(|(found, expected)| found.is_same(expected)));
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_is_new_work_until_its_first_job_and_let_in_from_then_on() {
+    let home = Home::rekor1();
+    let store = Tampering::new(home.open_store().await);
+    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let signer = Arc::clone(&running.signer);
+    let rekor1 = rekor1_of(&running, signer, running.cpu.clone(), Rekor1Options::default());
+    let router = router_of(rekor1);
+    let proposal = hashedrekord(b"proposed");
+    let entry = create(&home, &router, &proposal).await;
+
+    // Its SET is to be verified: that is no step of anything that was accepted.
+    let flood = Flood::of(&running.cpu).await;
+    for path in [format!("{ENTRIES}?logIndex=0"), format!("{ENTRIES}/{}", entry.id)] {
+        assert_eq!(get(&router, &path).await.status, 503);
+    }
+    let query = json!({"entries": [proposal]}).to_string();
+    assert_eq!(post(&router, RETRIEVE, query.clone()).await.status, 503);
+    flood.end().await;
+
+    let asked = router.clone();
+    let held = store.hold_read_of(async move { post(&asked, RETRIEVE, query).await }).await;
+    let flood = Flood::of(&running.cpu).await;
+    store.release();
+    let answer = flood.outlast(held).await.unwrap();
+    assert!(entries_of(&home, &answer)[0].is_same(&entry));
     running.stop().await;
 }
 

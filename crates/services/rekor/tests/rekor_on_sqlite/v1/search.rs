@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crypto::{LocalSigner, sha256};
 use rekor::Rekor1Options;
 use serde_json::{Value, json};
-use testlog::{Home, cpu, for_names, hostile_bodies, post};
+use testlog::{Flood, Home, cpu, for_names, hostile_bodies, post};
 
 use super::{
     ENTRIES, RETRIEVE, assert_error, b64, bytes, create, create_many, entries_of, get_entry,
@@ -145,29 +145,12 @@ async fn a_chain_is_read_on_the_threads_for_computing() {
         rekor1_of(&running, Arc::clone(&home.signer), pool.clone(), Rekor1Options::default());
     let router = router_of(rekor1);
 
-    let (release, busy) = std::sync::mpsc::channel::<()>();
-    let (started, occupied) = tokio::sync::oneshot::channel();
-    let mut jobs = tokio::task::JoinSet::new();
-    let occupy = move || {
-        started.send(()).unwrap();
-        busy.recv().unwrap_err();
-    };
-    let of_jobs = pool.clone();
-    jobs.spawn(async move { of_jobs.run(occupy).await });
-    occupied.await.unwrap();
-    // One is refused at once when the others have filled the queue.
-    while jobs.try_join_next().is_none() {
-        let of_jobs = pool.clone();
-        jobs.spawn(async move { of_jobs.run(|| ()).await });
-        tokio::task::yield_now().await;
-    }
-
+    let flood = Flood::of(&pool).await;
     let (_, pem) = by_certificate(&["a@acme.example"], b"x");
     let query = json!({"publicKey": {"format": "x509", "content": b64(&pem)}});
     assert_eq!(post(&router, SEARCH, query.to_string()).await.status, 503);
     assert_eq!(search(&router, json!({"email": "a@acme.example"})).await, [] as [String; 0]);
-    drop(release);
-    jobs.join_all().await;
+    flood.end().await;
     running.stop().await;
 }
 
