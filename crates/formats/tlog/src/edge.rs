@@ -199,6 +199,12 @@ pub(crate) fn fold(nodes: &[NodeHash]) -> Option<NodeHash> {
     Some(larger.iter().rev().fold(*last, |right, left| node_hash(left, &right)))
 }
 
+/// How many perfect subtrees of 256^`level` leaves a tree of `size` leaves has: the stored hashes of that level.
+#[must_use]
+pub fn complete_subtrees(size: TreeSize, level: u8) -> u64 {
+    size.0.checked_shr(8 * u32::from(level)).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -260,6 +266,19 @@ mod tests {
                 let path = tree.inclusion_path(index).unwrap();
                 verify_inclusion(leaf, index, &path, &head).unwrap();
             }
+        }
+    }
+    #[test]
+    fn counts_subtrees_when_they_are_complete() {
+        for (size, level, count) in [
+            (255, 0, 255),
+            (255, 1, 0),
+            (256, 1, 1),
+            (65_535, 2, 0),
+            (65_536, 2, 1),
+            (u64::MAX, 8, 0),
+        ] {
+            assert_eq!(complete_subtrees(TreeSize(size), level), count, "{size} {level}");
         }
     }
 }

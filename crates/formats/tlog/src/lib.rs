@@ -27,7 +27,7 @@ mod proof;
 mod tile;
 
 pub use checkpoint::{Checkpoint, CheckpointError, UnsignedCheckpoint};
-pub use edge::{BatchTree, Edge, EdgeError};
+pub use edge::{BatchTree, Edge, EdgeError, complete_subtrees};
 pub use hash::{
     HashLengthError, LeafHash, NodeHash, TreeHead, empty_root, leaf_hash, node_hash, root_of,
 };
@@ -37,6 +37,6 @@ pub use plan::{HashRange, ProofPlan};
 pub use position::{LeafIndex, TreeSize};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{
-    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, complete_subtrees,
-    encode_bundle_entry, tile_root,
+    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, encode_bundle_entry,
+    tile_root,
 };

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{NodeHash, TreeSize, root_of};
+use crate::{NodeHash, root_of};
 
 /// Hashes of a full tile.
 pub const TILE_WIDTH: u64 = 256;
@@ -26,12 +26,6 @@ pub struct TileId {
 #[must_use]
 pub fn tile_root(hashes: &[NodeHash; 256]) -> NodeHash {
     root_of(hashes)
-}
-
-/// How many perfect subtrees of 256^`level` leaves a tree of `size` leaves has: the stored hashes of that level.
-#[must_use]
-pub fn complete_subtrees(size: TreeSize, level: u8) -> u64 {
-    size.0.checked_shr(8 * u32::from(level)).unwrap_or(0)
 }
 
 /// Appends `body` to an entry bundle: its length as 16 bits big-endian, then its bytes (C2SP `tlog-tiles`).
@@ -194,20 +188,6 @@ mod tests {
             "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
         ] {
             assert_eq!(text.parse::<TilePath>(), Err(TilePathError), "{text}");
-        }
-    }
-
-    #[test]
-    fn counts_subtrees_when_they_are_complete() {
-        for (size, level, count) in [
-            (255, 0, 255),
-            (255, 1, 0),
-            (256, 1, 1),
-            (65_535, 2, 0),
-            (65_536, 2, 1),
-            (u64::MAX, 8, 0),
-        ] {
-            assert_eq!(complete_subtrees(TreeSize(size), level), count, "{size} {level}");
         }
     }
 

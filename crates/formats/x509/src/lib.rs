@@ -38,7 +38,6 @@ pub mod lint;
 pub mod oid;
 mod path;
 mod pem_text;
-mod precertificate;
 mod profile;
 pub mod proof;
 mod san;
@@ -55,10 +54,9 @@ pub use issuance::{
 pub use leaf::{LeafError, LeafView};
 pub use path::{PathError, VerifiedChain, verify_leaf_chain};
 pub use pem_text::{PemError, from_pem, to_pem};
-pub use precertificate::pre_entry;
 pub use profile::{LeafProfile, ProfileError, positive_serial_number};
 pub use san::{SanError, SubjectAlternativeName};
 pub use submission::{
     AcceptedChainError, AcceptedChains, MAX_SUBMITTED_CERTIFICATES, Submission, SubmissionError,
-    validate_chain,
+    pre_entry, validate_chain,
 };

@@ -63,17 +63,15 @@ impl Log {
         match path {
             TilePath::Hashes { tile: TileId { level, index }, width } => {
                 let available = complete_subtrees(size, level);
-                let Some(Range { start, end }) = within(available, index, width) else {
-                    return Ok(None);
-                };
+                let places = places(index, width).filter(|places| places.end <= available);
+                let Some(Range { start, end }) = places else { return Ok(None) };
                 let range = HashRange { level, start, end };
                 let hashes = self.store.hashes(self.record.id, range).await?;
                 Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
             }
             TilePath::Entries { index, width } => {
-                let Some(Range { start, end }) = within(size.0, index, width) else {
-                    return Ok(None);
-                };
+                let places = places(index, width).filter(|places| places.end <= size.0);
+                let Some(Range { start, end }) = places else { return Ok(None) };
                 self.bundle(LeafIndex(start)..LeafIndex(end)).await.map(Some)
             }
         }
@@ -139,9 +137,8 @@ impl Log {
     }
 }
 
-/// The range of a tile of `width`, if all of it is among the `available` first.
-fn within(available: u64, index: u64, width: u16) -> Option<Range<u64>> {
+/// What the first `width` places of the tile at `index` hold, counted over all tiles of its level.
+fn places(index: u64, width: u16) -> Option<Range<u64>> {
     let start = index.checked_mul(TILE_WIDTH)?;
-    let end = start.checked_add(u64::from(width))?;
-    (end <= available).then_some(start..end)
+    Some(start..start.checked_add(u64::from(width))?)
 }

@@ -2,8 +2,8 @@
 
 use moment::UnixSeconds;
 use sqlx::PgConnection;
-use store::column::from_u64;
 use store::plan::{Draft, Plan};
+use store::row::from_u64;
 use store::{
     Batch, DedupHash, LogId, LogRecord, LogSpec, SignedCheckpoint, StoreError, TimestampSignature,
 };

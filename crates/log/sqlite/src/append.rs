@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use moment::UnixSeconds;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection};
-use store::column::from_u64;
 use store::plan::{Draft, FullTile, IndexRow, Plan};
+use store::row::from_u64;
 use store::{
     Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, SignedCheckpoint, StoreError,
     TimestampSignature,

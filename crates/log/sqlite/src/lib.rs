@@ -31,8 +31,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use moment::UnixSeconds;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use store::column::from_u64;
 use store::row::check_spec;
+use store::row::from_u64;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,

@@ -7,9 +7,8 @@ use std::sync::LazyLock;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteConnection, SqlitePool};
-use store::column::{bound, to_hash, to_u64};
 use store::plan::LockedState;
-use store::row::{self, EntryRow, LogRow, StateRow};
+use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
 use store::search::{Question, Search, in_order};
 use store::{
     DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
@@ -292,11 +291,13 @@ fn entry_row(row: &SqliteRow) -> Result<EntryRow, sqlx::Error> {
 }
 
 fn found_row(row: &SqliteRow) -> Result<(DedupHash, Found), StoreError> {
-    let identity_hash: &[u8] = row.try_get(0).map_err(unavailable)?;
-    let leaf_hash: &[u8] = row.try_get(2).map_err(unavailable)?;
-    let (idx, integrated_at) =
-        (row.try_get(1).map_err(unavailable)?, row.try_get(3).map_err(unavailable)?);
-    row::found(identity_hash, idx, leaf_hash, integrated_at)
+    FoundRow {
+        identity_hash: row.try_get(0).map_err(unavailable)?,
+        idx: row.try_get(1).map_err(unavailable)?,
+        leaf_hash: row.try_get(2).map_err(unavailable)?,
+        integrated_at: row.try_get(3).map_err(unavailable)?,
+    }
+    .try_into()
 }
 
 /// Few widths, so that every statement is prepared once; the widest that fits is used until nothing is left. Each

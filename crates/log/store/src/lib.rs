@@ -8,8 +8,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
-//! | [`mod@column`] | numbers and hashes to and from database columns, without loss |
-//! | [`row`] | rows of either database and what they mean |
+//! | [`row`] | rows of either database and what they mean; numbers and hashes to and from columns, without loss |
 //! | [`timestamp_signature`] | signatures over entry and time that are kept after the append |
 //! | [`search`] | which index keys to read next, and what the words have in common |
 //! | [`fault`] | [`FaultyStore`]: writes that failed, that failed yet persisted, and the like |
@@ -17,7 +16,6 @@
 //!
 //! What this crate refuses to do: open a database, read a clock, sign, verify an entry, or know an HTTP shape.
 
-pub mod column;
 #[cfg(feature = "contract-suite")]
 pub mod contract_suite;
 mod error;

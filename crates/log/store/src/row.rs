@@ -1,10 +1,10 @@
-//! Rows as both databases give them, and what they mean. The columns are those of `migrations/log`.
+//! Rows as both databases give them, and what they mean. The columns are those of `migrations/log`: numbers are
+//! 64-bit signed integers, hashes 32-byte blobs.
 
 use bytes::Bytes;
 use moment::UnixSeconds;
 use tlog::{HashRange, LeafIndex, NodeHash, TILE_WIDTH, TreeSize};
 
-use crate::column::{to_hash, to_u64};
 use crate::plan::LockedState;
 use crate::{
     DedupHash, Found, LogId, LogKind, LogRecord, LogSpec, MAX_HASHES_PER_READ, StoreError,
@@ -151,22 +151,30 @@ pub fn contiguous(
     Ok(entries)
 }
 
-/// What a row of `entry` answers to a search by deduplication hash.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when a hash is not 32 bytes long.
-pub fn found(
-    identity_hash: &[u8],
-    idx: i64,
-    leaf_hash: &[u8],
-    integrated_at: i64,
-) -> Result<(DedupHash, Found), StoreError> {
-    let found = Found {
-        index: LeafIndex(to_u64("index of an entry", idx)?),
-        leaf_hash: to_hash("leaf hash", leaf_hash)?,
-        integrated_at: UnixSeconds(to_u64("integration time", integrated_at)?),
-    };
-    Ok((to_hash("deduplication hash", identity_hash)?, found))
+/// What a search by deduplication hash reads of a row of `entry`.
+#[derive(Debug)]
+pub struct FoundRow<'a> {
+    /// Column `identity_hash`.
+    pub identity_hash: &'a [u8],
+    /// Column `idx`.
+    pub idx: i64,
+    /// Column `leaf_hash`.
+    pub leaf_hash: &'a [u8],
+    /// Column `integrated_at`.
+    pub integrated_at: i64,
+}
+
+impl TryFrom<FoundRow<'_>> for (DedupHash, Found) {
+    type Error = StoreError;
+
+    fn try_from(row: FoundRow<'_>) -> Result<Self, StoreError> {
+        let found = Found {
+            index: LeafIndex(to_u64("index of an entry", row.idx)?),
+            leaf_hash: to_hash("leaf hash", row.leaf_hash)?,
+            integrated_at: UnixSeconds(to_u64("integration time", row.integrated_at)?),
+        };
+        Ok((to_hash("deduplication hash", row.identity_hash)?, found))
+    }
 }
 
 /// Says how many hashes a range asks for.
@@ -234,6 +242,42 @@ pub fn complete(range: HashRange, hashes: Vec<NodeHash>) -> Result<Vec<NodeHash>
 
 fn out_of_range(range: HashRange) -> StoreError {
     StoreError::OutOfRange { what: "stored hashes", start: range.start, end: range.end }
+}
+
+/// A count, index or time as a column.
+///
+/// # Errors
+/// [`StoreError::TooMuch`] above 2^63 - 1, which no log reaches.
+pub fn from_u64(what: &'static str, value: u64) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::TooMuch {
+        what,
+        asked: value,
+        limit: i64::MAX.unsigned_abs(),
+    })
+}
+
+/// A bound of a range as a column; above 2^63 - 1 there is nothing, so the bound may be lowered to it.
+#[must_use]
+pub fn bound(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A column that is a count, index or time.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] below zero, which the schema's checks refuse.
+pub fn to_u64(what: &'static str, value: i64) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| StoreError::Corrupt { what: format!("{what} is {value}") })
+}
+
+/// A column that is a hash.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] unless it is 32 bytes long.
+pub fn to_hash<H: From<[u8; 32]>>(what: &'static str, value: &[u8]) -> Result<H, StoreError> {
+    <[u8; 32]>::try_from(value)
+        .map(H::from)
+        .map_err(|_| StoreError::Corrupt { what: format!("{what} is {} bytes long", value.len()) })
 }
 
 #[cfg(test)]

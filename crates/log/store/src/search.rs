@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use tlog::{LeafHash, LeafIndex};
 
-use crate::column::{bound, to_u64};
+use crate::row::{bound, to_u64};
 use crate::{IndexKey, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
 
 /// Most rounds of a search for all words. With [`PAGE`] that is the newest 65,536 entries of the rarest word.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tlog::{LeafIndex, TreeSize};
 
-use crate::column::bound;
+use crate::row::bound;
 use crate::search::{at_most, missing};
 use crate::{EntryRefused, MAX_BATCH_ENTRIES, MAX_TIMESTAMP_SIGNATURE_LEN, StoreError};
 

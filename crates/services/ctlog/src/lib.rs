@@ -12,6 +12,7 @@ mod error;
 mod fsck;
 pub mod http;
 mod service;
+mod timestamps;
 mod tree_head;
 
 pub use self::{

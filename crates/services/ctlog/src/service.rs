@@ -3,17 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crypto::{PublicKey, Unsigned};
-use ct::{
-    LogEntry, SHA256_WITH_ECDSA, Sct, SctError, SignedTreeHead, TimestampedEntry, UnsignedSct,
-};
+use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, SignedTreeHead, TimestampedEntry, UnsignedSct};
 use engine::Log;
 use moment::UnixMillis;
 use signing::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
-use crate::{CtError, tree_head::TreeHeads};
+use crate::{CtError, timestamps::Timestamps, tree_head::TreeHeads};
 
 /// Which call a chain came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ struct Inner {
     log: Arc<Log>,
     key: SigningKey,
     chains: Arc<AcceptedChains>,
-    clock: Arc<dyn Clock>,
+    timestamps: Timestamps,
     cpu: CpuPool,
     tree_heads: TreeHeads,
 }
@@ -54,8 +51,8 @@ impl CtLog {
         cpu: CpuPool,
     ) -> Result<Self, AcceptedChainError> {
         let chains = Arc::new(AcceptedChains::from_der(chains)?);
-        let tree_heads = TreeHeads::default();
-        Ok(Self { inner: Arc::new(Inner { log, key, chains, clock, cpu, tree_heads }) })
+        let (timestamps, tree_heads) = (Timestamps::new(clock), TreeHeads::default());
+        Ok(Self { inner: Arc::new(Inner { log, key, chains, timestamps, cpu, tree_heads }) })
     }
 
     /// The log underneath.
@@ -85,7 +82,8 @@ impl CtLog {
         let inner = Arc::clone(&self.inner);
         let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;
-        let (SignedEntry { sct, entry, submission }, _) = inner.key.sign_new(prepare).await?;
+        let (sct, OfSct { mut entry, submission, .. }) = inner.key.sign_new(prepare).await?;
+        entry.timestamp_signature = Bytes::copy_from_slice(&sct.signature);
         let integrated = inner.log.submit(entry).await?;
         if integrated.fresh {
             tracing::debug!(
@@ -106,10 +104,8 @@ impl CtLog {
     /// # Errors
     /// [`CtError::Signing`], [`CtError::Signature`], [`CtError::Read`].
     pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
-        let inner = &self.inner;
-        let head = inner.log.checkpoint().head;
-        let now = inner.clock.now_ms();
-        inner.tree_heads.signed(&inner.log, head, now, &inner.key).await
+        let Inner { log, timestamps, key, tree_heads, .. } = self.inner.as_ref();
+        tree_heads.signed(log, timestamps, key).await
     }
 
     /// The SCT that was given for the stored entry, verified: it comes from a database.
@@ -129,14 +125,14 @@ impl CtLog {
 }
 
 impl Inner {
-    /// Checks a chain, and prepares the SCT and the entry that will keep it.
+    /// Checks a chain, and prepares the SCT; with it comes the entry that will keep its signature.
     fn prepare(
         &self,
         chain: &[Vec<u8>],
         submitted: Submitted,
-    ) -> Result<(UnsignedEntry, OfSct), CtError> {
+    ) -> Result<(UnsignedSct, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
-        let timestamp = self.tree_heads.not_before(self.clock.now_ms());
+        let timestamp = self.timestamps.next(UnixMillis(0));
         let sct =
             UnsignedSct::new(submission.entry().clone(), timestamp).map_err(CtError::Unloggable)?;
         let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);
@@ -153,55 +149,21 @@ impl Inner {
             index_keys: Vec::new(),
         };
         let origin = self.log.record().spec.origin.clone();
-        Ok((UnsignedEntry { sct, entry, submission }, OfSct { origin, timestamp }))
+        Ok((sct, OfSct { origin, timestamp, entry, submission }))
     }
 }
 
-/// An entry that lacks the signature that it will keep.
-struct UnsignedEntry {
-    sct: UnsignedSct,
-    entry: NewEntry,
-    submission: Submission,
-}
-
-/// An SCT, and the entry that will keep it.
-struct SignedEntry {
-    sct: Sct,
-    entry: NewEntry,
-    submission: Submission,
-}
-
-impl Unsigned for UnsignedEntry {
-    type Signed = SignedEntry;
-    type Error = SctError;
-
-    const KIND: &'static str = UnsignedSct::KIND;
-
-    fn bytes_to_sign(&self) -> &[u8] {
-        self.sct.bytes_to_sign()
-    }
-
-    fn with_signature(
-        self,
-        signature: &[u8],
-        log_key: &PublicKey,
-    ) -> Result<SignedEntry, SctError> {
-        let Self { sct, mut entry, submission } = self;
-        let sct = sct.with_signature(signature, log_key)?;
-        entry.timestamp_signature = Bytes::copy_from_slice(&sct.signature);
-        Ok(SignedEntry { sct, entry, submission })
-    }
-}
-
-/// What the audit trail says of an SCT.
+/// What the audit trail says of an SCT, and what it is of.
 struct OfSct {
     origin: String,
     timestamp: UnixMillis,
+    entry: NewEntry,
+    submission: Submission,
 }
 
 impl Record for OfSct {
     fn write(&self, KeyUse { phase, key_id, .. }: KeyUse<'_>) {
-        let Self { origin, timestamp } = self;
+        let Self { origin, timestamp, .. } = self;
         tracing::debug!(
             target: "audit",
             { log.origin = %origin, ct.timestamp_ms = timestamp.0, key.id = key_id },

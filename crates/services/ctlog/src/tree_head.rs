@@ -1,9 +1,6 @@
 //! Signed tree heads, one signature for each published head.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ct::{SignedTreeHead, TimestampedEntry, UnsignedTreeHead};
 use engine::{Log, ReadError};
@@ -12,14 +9,12 @@ use signing::{KeyUse, Record, SigningKey};
 use tlog::{LeafIndex, TreeHead, TreeSize};
 use tokio::sync::OnceCell;
 
-use crate::CtError;
+use crate::{CtError, timestamps::Timestamps};
 
 /// The newest signed tree head.
 #[derive(Default)]
 pub(super) struct TreeHeads {
     newest: Mutex<Option<Cell>>,
-    /// Latest time of an SCT or a tree head.
-    latest_ms: AtomicU64,
 }
 
 /// A head, when it was first asked for, and the place of its signature.
@@ -30,25 +25,19 @@ type Cell = (TreeHead, UnixMillis, Arc<OnceCell<Arc<SignedTreeHead>>>);
 const RENEWAL_MS: u64 = 60 * 60 * 1000;
 
 impl TreeHeads {
-    /// `now`, unless the clock went backwards: then the latest time that was given out.
-    pub(super) fn not_before(&self, now: UnixMillis) -> UnixMillis {
-        UnixMillis(self.latest_ms.fetch_max(now.0, Ordering::Relaxed)).max(now)
-    }
-
-    /// Signs `head` of `log`, or gives the signature that it has already.
+    /// Signs the head that `log` has, or gives the signature that it has already.
     ///
     /// Callers that come while a head is being signed wait for that one signature.
     pub(super) async fn signed(
         &self,
         log: &Log,
-        head: TreeHead,
-        now: UnixMillis,
+        timestamps: &Timestamps,
         key: &SigningKey,
     ) -> Result<Arc<SignedTreeHead>, CtError> {
-        let (head, _, cell) = self.cell(head, now);
+        let (head, _, cell) = self.cell(log.checkpoint().head, timestamps.now());
         let sign = async || {
             let latest = latest_sct(log, head.size).await?;
-            let timestamp = self.not_before(now.max(latest));
+            let timestamp = timestamps.next(latest);
             let unsigned = UnsignedTreeHead::new(timestamp, head.size.0, head.root.0);
             let origin = log.record().spec.origin.clone();
             let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp }).await?;

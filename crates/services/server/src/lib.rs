@@ -16,7 +16,6 @@
 //! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
-mod activity;
 mod body;
 pub mod bounded;
 mod caller;
@@ -26,7 +25,6 @@ mod harden;
 mod health;
 mod hosts;
 mod metrics;
-mod path;
 mod protocol;
 mod serve;
 

@@ -10,6 +10,7 @@ pub(crate) mod recheck;
 
 use std::{path::PathBuf, sync::Arc};
 
+use bytes::Bytes;
 use crypto::PublicKey;
 use moment::UnixSeconds;
 use signing::{Clock, SigningKey};
@@ -143,6 +144,10 @@ pub struct Integrated {
     pub fresh: bool,
     /// Leaf hash of the entry that is in the log; a duplicate's may differ from the submitted one.
     pub leaf_hash: LeafHash,
+    /// Kind of the submitted entry.
+    pub kind: &'static str,
+    /// Body of the submitted entry.
+    pub body: Bytes,
 }
 
 impl Log {
@@ -204,12 +209,12 @@ impl Log {
     /// the entry may be or is stored, and submitting it again finds it.
     pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
         entry.check()?;
-        let (dedup_hash, leaf_hash) = (entry.dedup_hash, entry.leaf_hash);
+        let submitted = Submitted::of(&entry);
         let (waiter, answer) = oneshot::channel();
         self.queue.push(Pending { entry, waiter })?;
         // The batcher answers everyone, so a lost sender means that it died.
         let sequenced = answer.await.map_err(|_| died())??;
-        self.prove(sequenced, dedup_hash, leaf_hash).await
+        self.prove(sequenced, submitted).await
     }
 
     /// The newest signed checkpoint of this process. Its size never goes down.
@@ -258,13 +263,12 @@ impl Log {
     async fn prove(
         &self,
         sequenced: Sequenced,
-        dedup_hash: DedupHash,
-        submitted: LeafHash,
+        Submitted { dedup_hash, leaf_hash, kind, body }: Submitted,
     ) -> Result<Integrated, SubmitError> {
         let Sequenced { placement, tree, checkpoint } = sequenced;
         let (index, head) = (placement.index, checkpoint.head);
-        let leaf_hash = if placement.fresh || dedup_hash.0 == submitted.0 {
-            submitted
+        let leaf_hash = if placement.fresh || dedup_hash.0 == leaf_hash.0 {
+            leaf_hash
         } else {
             self.stored_leaf_hash(index).await?
         };
@@ -284,12 +288,29 @@ impl Log {
             checkpoint,
             fresh: placement.fresh,
             leaf_hash,
+            kind,
+            body,
         })
     }
 
     async fn stored_leaf_hash(&self, index: LeafIndex) -> Result<LeafHash, SubmitError> {
         let rows = self.entries(index.alone()).await.map_err(unavailable)?;
         rows.first().map(|row| row.leaf_hash).ok_or(SubmitError::ProofInvalid { index })
+    }
+}
+
+/// What stays with the submitter of an entry.
+struct Submitted {
+    dedup_hash: DedupHash,
+    leaf_hash: LeafHash,
+    kind: &'static str,
+    body: Bytes,
+}
+
+impl Submitted {
+    fn of(entry: &NewEntry) -> Self {
+        let NewEntry { dedup_hash, leaf_hash, kind, body, .. } = entry;
+        Self { dedup_hash: *dedup_hash, leaf_hash: *leaf_hash, kind, body: body.clone() }
     }
 }
 

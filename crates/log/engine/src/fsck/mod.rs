@@ -3,6 +3,8 @@
 mod finding;
 mod rules;
 
+use std::ops::Range;
+
 use crypto::PublicKey;
 use moment::UnixSeconds;
 use store::{LogId, LogRecord, LogStore, StoreError, StoredEntry};
@@ -42,7 +44,7 @@ pub async fn fsck(
     let mut start = 0;
     while start < state.edge.size().0 && check.complete {
         let end = state.edge.size().0.min(start + TILE_WIDTH);
-        check.entries(start, end).await?;
+        check.entries(LeafIndex(start)..LeafIndex(end)).await?;
         start = end;
     }
     check.edge(&state.edge);
@@ -136,8 +138,9 @@ impl<'a> Check<'a> {
     }
 
     /// Checks the entries of one tile.
-    async fn entries(&mut self, start: u64, end: u64) -> Result<(), FsckError> {
-        let rows = self.rows(start, end).await?;
+    async fn entries(&mut self, range: Range<LeafIndex>) -> Result<(), FsckError> {
+        let (start, end) = (range.start.0, range.end.0);
+        let rows = self.rows(range).await?;
         let mut leaves = Vec::new();
         for (index, row) in (start..end).map(LeafIndex).zip(&rows) {
             if row.index != index {
@@ -158,15 +161,15 @@ impl<'a> Check<'a> {
         self.grow(0, leaves).await
     }
 
-    /// The rows from `start` to `end`, or to the first one that cannot be read.
-    async fn rows(&self, start: u64, end: u64) -> Result<Vec<StoredEntry>, FsckError> {
-        match self.store.entries(self.log, LeafIndex(start)..LeafIndex(end)).await {
+    /// The rows of `range`, or those before the first one that cannot be read.
+    async fn rows(&self, range: Range<LeafIndex>) -> Result<Vec<StoredEntry>, FsckError> {
+        match self.store.entries(self.log, range.clone()).await {
             Ok(rows) => return Ok(rows),
             Err(StoreError::Corrupt { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let mut rows = Vec::new();
-        for index in (start..end).map(LeafIndex) {
+        for index in (range.start.0..range.end.0).map(LeafIndex) {
             match self.store.entries(self.log, index.alone()).await {
                 Ok(row) if !row.is_empty() => rows.extend(row),
                 Ok(_) | Err(StoreError::Corrupt { .. }) => break,

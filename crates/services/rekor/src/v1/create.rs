@@ -1,6 +1,7 @@
 //! Taking entries: verified, sequenced, timestamped.
 
 use bytes::Bytes;
+use engine::Integrated;
 use entry::rekor1::verify_proposed;
 use signing::Lane;
 use store::NewEntry;
@@ -41,7 +42,6 @@ impl Rekor1 {
     }
 
     async fn submit(&self, entry: NewEntry) -> Result<ProvenEntry, Rekor1Error> {
-        let body = entry.body.clone();
         let integrated = self.log.submit(entry).await?;
         let index = integrated.index;
         let stored = if integrated.fresh {
@@ -49,14 +49,14 @@ impl Rekor1 {
         } else {
             self.row(index).await?.timestamp_signature
         };
-        let integrated_at = integrated.integrated_at;
-        let content = SetContent { index, integrated_at, body: body.clone() };
+        let Integrated { integrated_at, body, .. } = &integrated;
+        let content = SetContent { index, integrated_at: *integrated_at, body: body.clone() };
         let set = self.sets.set(content, stored, &mut Lane::Next).await?;
         Ok(ProvenEntry {
             index,
-            integrated_at,
+            integrated_at: integrated.integrated_at,
             leaf_hash: integrated.leaf_hash,
-            body,
+            body: integrated.body,
             path: integrated.path,
             checkpoint: integrated.checkpoint,
             set,

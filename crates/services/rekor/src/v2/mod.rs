@@ -40,14 +40,6 @@ impl Default for Rekor2Options {
     }
 }
 
-/// An entry that is in the log, and the proof of it.
-pub(crate) struct Logged {
-    pub(crate) kind: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) body: Bytes,
-    pub(crate) integrated: Integrated,
-}
-
 impl Rekor2 {
     /// Puts the Rekor v2 protocol on `log`.
     #[must_use]
@@ -66,32 +58,23 @@ impl Rekor2 {
     /// # Errors
     /// [`Rekor2Error`]; [`Rekor2Error::Duplicate`] for a known entry where
     /// [`OnDuplicate::Conflict`] is configured.
-    pub(crate) async fn create(&self, json: Bytes) -> Result<Logged, Rekor2Error> {
+    pub(crate) async fn create(&self, json: Bytes) -> Result<Integrated, Rekor2Error> {
         let options = rekor2::Options { legacy_dsse: self.options.legacy_dsse };
         // Signatures are verified off the runtime's threads.
-        let verified = self.cpu.run(move || verify(&json, options)).await??;
-        let Verified { kind, version, entry } = verified;
-        let body = entry.body.clone();
+        let entry = self.cpu.run(move || verify(&json, options)).await??;
         let integrated = self.log.submit(entry).await?;
         if !integrated.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
             return Err(Rekor2Error::Duplicate { index: integrated.index });
         }
-        Ok(Logged { kind, version, body, integrated })
+        Ok(integrated)
     }
 }
 
-struct Verified {
-    kind: &'static str,
-    version: &'static str,
-    entry: NewEntry,
-}
-
-fn verify(json: &[u8], options: rekor2::Options) -> Result<Verified, Rekor2Error> {
+fn verify(json: &[u8], options: rekor2::Options) -> Result<NewEntry, Rekor2Error> {
     let verified = rekor2::verify_request(json, &options)?;
     let length = verified.body().len();
     if length > tlog::MAX_ENTRY_LEN {
         return Err(Rekor2Error::EntryTooLong { length });
     }
-    let (kind, version) = (verified.kind(), verified.version());
-    Ok(Verified { kind, version, entry: new_entry(verified) })
+    Ok(new_entry(verified))
 }

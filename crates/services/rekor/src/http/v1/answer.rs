@@ -56,6 +56,11 @@ pub(super) fn with_json(
     Ok((status, headers, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
+/// Header values are made of hex digits and fixed text.
+pub(super) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
 /// The entry as v1 writes it. Index, proof and checkpoint are of one and the same head.
 pub(super) fn entry_response(
     rekor1: &Rekor1,

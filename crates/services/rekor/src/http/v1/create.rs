@@ -11,8 +11,8 @@ use server::read_body;
 
 use super::{
     BODY_LIMIT,
-    answer::{entry_response, with_json},
-    error::{ApiError, header_value},
+    answer::{entry_response, header_value, with_json},
+    error::ApiError,
 };
 use crate::Rekor1;
 

@@ -140,11 +140,6 @@ pub(super) fn render(failure: &Failure) -> Response {
     body(failure.status(), failure.status().as_u16(), &failure.to_string())
 }
 
-/// Header values are made of hex digits and fixed text.
-pub(super) fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
 fn body(status: StatusCode, code: u16, message: &str) -> Response {
     // It may quote the caller.
     let message = inert::escape(message).into_owned();

@@ -6,6 +6,8 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use engine::Integrated;
+use entry::rekor2::VERSION;
 use http::{StatusCode, header};
 use server::read_body;
 use wire::{
@@ -15,7 +17,7 @@ use wire::{
 };
 
 use super::{BODY_LIMIT, error::ApiError};
-use crate::{Rekor2, v2::Logged};
+use crate::Rekor2;
 
 /// Takes an entry, and answers with it and its proof.
 pub(super) async fn create(
@@ -29,14 +31,13 @@ pub(super) async fn create(
 }
 
 /// The answer: index, proof and checkpoint of one and the same tree.
-fn log_entry(logged: &Logged, key_id: &[u8]) -> Result<TransparencyLogEntry, OutOfRange> {
-    let Logged { kind, version, body, integrated } = logged;
+fn log_entry(integrated: &Integrated, key_id: &[u8]) -> Result<TransparencyLogEntry, OutOfRange> {
     let checkpoint = &integrated.checkpoint;
     let log_index = Int64::try_from(integrated.index.0)?;
     Ok(TransparencyLogEntry {
         log_index,
         log_id: LogId { key_id: Base64(key_id.to_vec()) },
-        kind_version: KindVersion { kind: (*kind).to_owned(), version: (*version).to_owned() },
+        kind_version: KindVersion { kind: integrated.kind.to_owned(), version: VERSION.to_owned() },
         // Rekor v2 signs no time: a timestamp authority does.
         integrated_time: Int64(0),
         inclusion_promise: None,
@@ -47,6 +48,6 @@ fn log_entry(logged: &Logged, key_id: &[u8]) -> Result<TransparencyLogEntry, Out
             hashes: integrated.path.iter().map(|hash| Base64(hash.0.to_vec())).collect(),
             checkpoint: Some(CheckpointEnvelope { envelope: checkpoint.note.clone() }),
         }),
-        canonicalized_body: Base64(body.to_vec()),
+        canonicalized_body: Base64(integrated.body.to_vec()),
     })
 }
