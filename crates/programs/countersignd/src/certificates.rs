@@ -73,7 +73,7 @@ pub(crate) fn tsa_chain(
 const LIFETIME: Duration = Duration::days(10 * 365);
 
 /// How far they reach back, for clocks that tests move.
-const BACKDATING: Duration = Duration::days(1);
+pub(crate) const BACKDATING: Duration = Duration::days(1);
 
 type Plan = (CertificateParams, CertificateParams, LocalSigner);
 

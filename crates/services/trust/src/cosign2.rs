@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use crate::{Deployment, TrustError, deployment::current, shell::quoted};
+use crate::{
+    Deployment, TrustError,
+    deployment::{current, current_or_last},
+    shell::quoted,
+};
 
 /// A file for `. cosign2.env` in any POSIX shell: one `NAME=value` a line, then their export.
 ///
@@ -15,7 +19,8 @@ pub(crate) fn environment(deployment: &Deployment) -> Result<String, TrustError>
         None => Ok(format!("\"$PWD\"/{name}")),
     };
     let ca = current(&deployment.certificate_authorities);
-    let rekor1 = current(&deployment.rekor1_logs);
+    // One that has ended refuses: without a URL cosign 2 would send to the public log.
+    let rekor1 = current_or_last(&deployment.rekor1_logs);
     let ca = quoted(ca.map_or("", |ca| ca.url.as_str()));
     let rekor1 = quoted(rekor1.map_or("", |log| log.base_url.as_str()));
     let oidc = quoted(&deployment.oidc_url);

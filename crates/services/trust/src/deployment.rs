@@ -25,8 +25,6 @@ pub struct Deployment {
     pub rekor2_logs: Vec<LogKey>,
     /// Rekor v1 logs; may be empty, then no file speaks of v1.
     pub rekor1_logs: Vec<LogKey>,
-    /// Under which key the Rekor v1 log's tree is published as tiles too.
-    pub rekor1_tiles: Option<TilesKey>,
     /// Timestamp authorities; `url` is the complete URL that takes requests.
     pub timestamp_authorities: Vec<Authority>,
     /// Where clients of this machine find the files, absolute: the paths in `cosign2.env`.
@@ -47,6 +45,8 @@ pub struct LogKey {
     pub valid_for: TimeRange,
     /// Whether clients are sent to it.
     pub state: State,
+    /// Of a Rekor v1 log: under which key its tree is published as tiles too.
+    pub tiles: Option<TilesKey>,
 }
 
 /// The second API of a v1 log: C2SP tiles under an origin of their own.
@@ -167,12 +167,25 @@ impl Published for Authority {
     }
 }
 
-/// The newest of those to which clients are sent: the one for files that have room for one.
+/// The newest of those to which clients are sent, of several as new the last: the only one of its kind in a
+/// signing config, and the one for files that have room for one.
 pub(crate) fn current<T: Published>(all: &[T]) -> Option<&T> {
-    active(all).max_by_key(|item| item.valid_for().start)
+    newest(all, |state| state == State::Active)
 }
 
-/// Those to which clients are sent.
-pub(crate) fn active<T: Published>(all: &[T]) -> impl Iterator<Item = &T> {
-    all.iter().filter(|item| item.state() == State::Active)
+/// The same; where clients are sent to none, the newest that has ended: old signatures are verified by it.
+pub(crate) fn current_or_last<T: Published>(all: &[T]) -> Option<&T> {
+    current(all).or_else(|| newest(all, |state| !state.signs()))
+}
+
+/// All of them, the current one first.
+pub(crate) fn current_first<T: Published>(all: &[T]) -> impl Iterator<Item = &T> {
+    let first = current_or_last(all);
+    let is_first = move |item: &&T| first.is_some_and(|first| std::ptr::eq(first, *item));
+    first.into_iter().chain(all.iter().filter(move |item| !is_first(item)))
+}
+
+fn newest<T: Published>(all: &[T], is_meant: impl Fn(State) -> bool) -> Option<&T> {
+    let meant = all.iter().filter(|item| is_meant(item.state()));
+    meant.max_by_key(|item| item.valid_for().start)
 }

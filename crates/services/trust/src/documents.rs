@@ -11,11 +11,7 @@ use wire::{
 };
 use x509_cert::{Certificate, der::Decode};
 
-use crate::{
-    Authority, Deployment, LogKey,
-    deployment::{Published, active, current},
-    lint,
-};
+use crate::{Authority, Deployment, LogKey, deployment::current, lint};
 
 /// Everything a verifier trusts, oldest first, each with its times.
 ///
@@ -46,8 +42,10 @@ pub(crate) enum Rekor {
     OnlyV1,
 }
 
-/// Where a signer goes now, newest first: the active services alone.
-/// sigstore-js ignores times, so a listed service is a used service.
+/// Where a signer goes now: the newest active service of each kind, and of each version of an API.
+///
+/// One of each, for among several of one operator no two clients choose alike: sigstore-python takes
+/// the last of a list, sigstore-rust and our own the first, the others the one that began last (docs/divergences.md).
 pub(crate) fn signing_config(deployment: &Deployment, rekor: Rekor) -> SigningConfig {
     let service = |url: &str, major_api_version, valid_for| Service {
         url: url.to_owned(),
@@ -55,26 +53,29 @@ pub(crate) fn signing_config(deployment: &Deployment, rekor: Rekor) -> SigningCo
         valid_for: Some(valid_for),
         operator: deployment.operator.clone(),
     };
-    let authorities = |authorities: &[Authority]| {
-        let all = newest_first(authorities).into_iter();
-        all.map(|authority| service(&authority.url, 1, authority.valid_for)).collect::<Vec<_>>()
+    let authority = |authorities: &[Authority]| {
+        let current = current(authorities);
+        current.map(|one| service(&one.url, 1, one.valid_for)).into_iter().collect()
     };
-    let logs = |logs: &[LogKey], version| {
-        let all = newest_first(logs).into_iter();
-        all.map(|log| service(&log.base_url, version, log.valid_for)).collect::<Vec<_>>()
+    let rekor1 = current(&deployment.rekor1_logs);
+    let rekor2 = match rekor {
+        Rekor::All => current(&deployment.rekor2_logs),
+        Rekor::OnlyV1 => None,
     };
-    let mut rekor_tlog_urls = match rekor {
-        Rekor::All => logs(&deployment.rekor2_logs, 2),
-        Rekor::OnlyV1 => Vec::new(),
-    };
-    rekor_tlog_urls.extend(logs(&deployment.rekor1_logs, 1));
+    let mut rekor_tlog_urls = Vec::new();
+    rekor_tlog_urls.extend(rekor2.map(|log| {
+        // sigstore-js takes what began last, whatever its version.
+        let start = rekor1.and_then(|other| other.valid_for.start).max(log.valid_for.start);
+        service(&log.base_url, 2, TimeRange { start, ..log.valid_for })
+    }));
+    rekor_tlog_urls.extend(rekor1.map(|log| service(&log.base_url, 1, log.valid_for)));
     let since = current(&deployment.certificate_authorities).map(|ca| ca.valid_for);
     let any = ServiceConfiguration { selector: ServiceSelector::Any, count: 0 };
     SigningConfig {
-        ca_urls: authorities(&deployment.certificate_authorities),
+        ca_urls: authority(&deployment.certificate_authorities),
         oidc_urls: since.map(|since| service(&deployment.oidc_url, 1, since)).into_iter().collect(),
         rekor_tlog_urls,
-        tsa_urls: authorities(&deployment.timestamp_authorities),
+        tsa_urls: authority(&deployment.timestamp_authorities),
         rekor_tlog_config: Some(any),
         tsa_config: Some(any),
         ..SigningConfig::default()
@@ -160,11 +161,4 @@ fn oldest_first<T>(
     let mut items: Vec<T> = items.collect();
     items.sort_by_key(|item| valid_for(item).and_then(|range| range.start));
     items
-}
-
-/// The active ones.
-fn newest_first<T: Published>(all: &[T]) -> Vec<&T> {
-    let mut services: Vec<&T> = active(all).collect();
-    services.sort_by_key(|service| std::cmp::Reverse(service.valid_for().start));
-    services
 }

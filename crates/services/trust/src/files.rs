@@ -7,8 +7,8 @@ use tlog::KeyIdKind;
 use wire::Base64;
 
 use crate::{
-    Deployment, TilesKey, cosign2,
-    deployment::current,
+    Authority, Deployment, TilesKey, cosign2,
+    deployment::{current, current_first, current_or_last},
     disk,
     documents::{Rekor, client_trust_config, instance, signing_config, trusted_root},
     lint::{self, Finding},
@@ -70,7 +70,8 @@ impl TrustFiles {
         if has_rekor1 {
             findings.extend(lint::signing_config(&rekor1, &root, now));
         }
-        findings.extend(deployment.rekor1_tiles.iter().filter_map(lint::tiles_key));
+        let tiles = deployment.rekor1_logs.iter().filter_map(|log| log.tiles.as_ref());
+        findings.extend(tiles.filter_map(lint::tiles_key));
         findings.extend(deployment.forge.iter().filter_map(lint::forge));
         if let Some(audience) = &deployment.audience {
             let authorities = deployment.certificate_authorities.iter();
@@ -91,8 +92,8 @@ impl TrustFiles {
         files.extend(key_files(deployment)?);
         if has_rekor1 {
             files.push(json("signing_config.rekor1.v0.2.json", &rekor1)?);
-            files.extend(rekor1_files(deployment)?);
         }
+        files.extend(rekor1_files(deployment)?);
         let targets = targets::of(deployment, &files);
         let page = Page::new(deployment, &files);
         Ok(Self { files, targets, page })
@@ -172,31 +173,44 @@ fn json_line(name: &'static str, document: &impl Serialize) -> Result<TrustFile,
 
 fn key_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
     let in_use = |name| TrustError::NothingInUse(name);
-    let ca = current(&deployment.certificate_authorities).ok_or(in_use("CA"))?;
+    current(&deployment.certificate_authorities).ok_or(in_use("CA"))?;
     let rekor2 = current(&deployment.rekor2_logs);
     let ct = current(&deployment.ct_logs).ok_or(in_use("CT log"))?;
     let tsa = current(&deployment.timestamp_authorities).ok_or(in_use("TSA"))?;
     if rekor2.is_none() && current(&deployment.rekor1_logs).is_none() {
         return Err(in_use("Rekor log"));
     }
-    let mut files = vec![pem_file("fulcio_chain.pem", chain_pem(&ca.chain_der))];
+    let chains = all_certificates(&deployment.certificate_authorities);
+    let mut files = vec![pem_file("fulcio_chain.pem", chain_pem(&chains))];
     files.extend(rekor2.map(|log| pem_file("rekor2.pub", log.public_key.to_pem())));
     files.push(pem_file("ctlog.pub", ct.public_key.to_pem()));
     files.push(pem_file("tsa_chain.pem", chain_pem(&tsa.chain_der)));
     Ok(files)
 }
 
-/// What cosign 2 and auditors of the v1 log need.
-fn rekor1_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
-    let mut files = Vec::new();
-    if let Some(log) = current(&deployment.rekor1_logs) {
-        files.push(pem_file("rekor1.pub", log.public_key.to_pem()));
+/// Of all generations, each once: cosign 2 and gitsign read any number of roots and intermediates from one
+/// file. Of keys they read the first of a file, and of a TSA's chain exactly one: those have the current one.
+fn all_certificates(authorities: &[Authority]) -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    for certificate in current_first(authorities).flat_map(|one| &one.chain_der) {
+        if !all.contains(certificate) {
+            all.push(certificate.clone());
+        }
     }
-    if let Some(tiles) = &deployment.rekor1_tiles {
-        files.push(TrustFile::new("rekor1_tiles.vkey", PLAIN_TEXT, verifier_key(tiles)));
+    all
+}
+
+/// What cosign 2 and auditors of v1 logs need, also when the last log has ended.
+fn rekor1_files(deployment: &Deployment) -> Result<Vec<TrustFile>, TrustError> {
+    let Some(log) = current_or_last(&deployment.rekor1_logs) else { return Ok(Vec::new()) };
+    let mut files = vec![pem_file("rekor1.pub", log.public_key.to_pem())];
+    let tiles = current_first(&deployment.rekor1_logs).filter_map(|log| log.tiles.as_ref());
+    let lines: String = tiles.map(verifier_key).collect();
+    if !lines.is_empty() {
+        files.push(TrustFile::new("rekor1_tiles.vkey", PLAIN_TEXT, lines));
     }
     let environment = cosign2::environment(deployment)?;
-    files.push(TrustFile::new("cosign2.env", "text/plain; charset=utf-8", environment));
+    files.push(TrustFile::new("cosign2.env", PLAIN_TEXT, environment));
     Ok(files)
 }
 

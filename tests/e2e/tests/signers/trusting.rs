@@ -89,6 +89,7 @@ fn deployment() -> Deployment {
         public_key: public_key(key_type),
         valid_for: since,
         state: State::Active,
+        tiles: None,
     };
     Deployment {
         operator: "countersign.test".to_owned(),
@@ -100,7 +101,6 @@ fn deployment() -> Deployment {
         ct_logs: vec![log("http://localhost:6962", KeyType::EcdsaP256)],
         rekor2_logs: vec![log("http://localhost:3003", KeyType::Ed25519)],
         rekor1_logs: Vec::new(),
-        rekor1_tiles: None,
         timestamp_authorities: vec![Authority {
             chain_der: crate::stamping::authority().0,
             ..authority("http://localhost:3004/api/v1/timestamp")

@@ -85,6 +85,7 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
         kind,
         key: public(key?, ".pub"),
         rekor1,
+        since_file: Some(dirs.public_file(&stem, "-since")),
         checkpoint_file: dirs.checkpoints().join(name),
         options,
     };

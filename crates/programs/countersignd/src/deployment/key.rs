@@ -46,6 +46,11 @@ impl Key {
         }
     }
 
+    /// Whether its public half was kept apart from it.
+    pub(crate) fn is_published(&self) -> bool {
+        self.public_file.as_ref().is_some_and(|path| path.exists())
+    }
+
     /// Keeps the public half of `key`, or makes sure that the one that is there is the same.
     pub(crate) fn publish(&self, key: &LocalSigner) -> anyhow::Result<()> {
         let Some(path) = &self.public_file else { return Ok(()) };

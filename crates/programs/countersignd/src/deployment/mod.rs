@@ -9,6 +9,9 @@ mod key;
 mod published;
 mod service;
 mod settings;
+mod since;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -76,6 +79,8 @@ pub(crate) struct Log {
     pub(crate) key: Key,
     /// Of a Rekor v1 log alone.
     pub(crate) rekor1: Option<Rekor1Places>,
+    /// Since when it is trusted, as `init` kept it; `None` where no second one can follow.
+    pub(crate) since_file: Option<PathBuf>,
     /// The last checkpoint that was signed, outside the database.
     pub(crate) checkpoint_file: PathBuf,
     pub(crate) options: LogOptions,
@@ -216,10 +221,21 @@ impl Deployment {
             .chain(self.repositories.iter().map(|one| &one.service))
     }
 
-    /// The chains of the CAs whose certificates `log` takes, as files: ours in every state, and others.
+    /// The CAs of the tenants that use `log`.
+    pub(crate) fn authorities_of<'a>(
+        &'a self,
+        log: &'a Log,
+    ) -> impl Iterator<Item = &'a Authority> {
+        let shares = |one: &&Authority| one.service.tenant.iter().any(|own| log.service.is_of(own));
+        self.authorities.iter().filter(shares)
+    }
+
+    /// The chains of the CAs whose certificates `log` takes, as files: its tenant's in every state, and others.
+    ///
+    /// Not only of the CAs that use it today: the next log is there before a CA changes to it, and the
+    /// processes of log and CA start one after the other.
     pub(crate) fn ca_chain_files<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a PathBuf> {
-        let uses = |authority: &&Authority| authority.ct_log == log.service.name;
-        let ours = self.authorities.iter().filter(uses).map(|authority| &authority.chain.file);
+        let ours = self.authorities_of(log).map(|authority| &authority.chain.file);
         ours.chain(&log.options.further_ca_chains)
     }
 

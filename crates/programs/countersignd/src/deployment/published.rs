@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use store::LogKind;
-use trust::{LogKey, State, TilesKey, TrustFiles};
+use trust::{LogKey, TilesKey, TrustFiles};
 use tsp::TsaChain;
 use wire::{Timestamp, trust::TimeRange};
 
@@ -10,8 +10,8 @@ use super::{Authority, Deployment, Log, Repository, Service, Tenant, TimestampAu
 
 /// Makes and checks the files of `repository`. `now` is Unix seconds.
 ///
-/// The same keys and certificates give the same files at every start: logs are trusted from the first
-/// second of the CAs on, unless the configuration says from when, and not from the moment of some start.
+/// The same keys and certificates give the same files at every start: nothing is trusted from the moment of
+/// some start on.
 pub(crate) fn trust_files(
     deployment: &Deployment,
     repository: &Repository,
@@ -51,7 +51,6 @@ fn view(
         ct_logs: logs(LogKind::Ct)?,
         rekor2_logs: logs(LogKind::Rekor2)?,
         rekor1_logs: logs(LogKind::Rekor1)?,
-        rekor1_tiles: tiles(deployment, tenant, since)?,
         certificate_authorities,
         timestamp_authorities,
         trust_dir: repository.files_dir.clone(),
@@ -95,31 +94,44 @@ impl TimestampAuthority {
     }
 }
 
-fn log_key(log: &Log, since: Option<Timestamp>) -> anyhow::Result<LogKey> {
-    let since = since.context("a tenant without a CA")?;
+/// From its own beginning on; where nobody kept that, from the first second of the tenant's CAs.
+fn log_key(log: &Log, first_ca: Option<Timestamp>) -> anyhow::Result<LogKey> {
+    let since = log.since()?.or(first_ca).context("a tenant without a CA")?;
+    // Of a v1 log the origin has the tree id, which a retired one need not know any more, and no file the origin.
+    let identity = log.identified(0);
+    let origin = match log.kind {
+        LogKind::Rekor1 => identity.host,
+        LogKind::Ct | LogKind::Rekor2 => identity.origin(),
+    };
     Ok(LogKey {
         base_url: log.service.url.to_string(),
-        origin: log.identity()?.origin(),
+        origin,
         public_key: log.key.public_key()?,
         valid_for: valid_for(&log.service, since),
         state: log.service.state,
+        tiles: tiles(log)?,
     })
 }
 
-/// Of the Rekor v1 log to which clients are sent.
-fn tiles(
-    deployment: &Deployment,
-    tenant: &Tenant,
-    since: Option<Timestamp>,
-) -> anyhow::Result<Option<TilesKey>> {
-    let v1 = all_of(tenant, &deployment.logs, |one| &one.service)
-        .filter(|log| log.service.state == State::Active && log.kind == LogKind::Rekor1)
-        .max_by_key(|log| log.service.valid_from.or(since));
-    let Some((log, places)) = v1.and_then(|log| Some((log, log.rekor1.as_ref()?))) else {
+/// Of a retired log only where its key was kept.
+fn tiles(log: &Log) -> anyhow::Result<Option<TilesKey>> {
+    let key = log.rekor1.as_ref().map(|places| &places.tiles_key);
+    let Some(key) = key.filter(|key| log.service.state.runs() || key.is_published()) else {
         return Ok(None);
     };
-    let (origin, public_key) = (log.identity()?.tiles_origin(), places.tiles_key.public_key()?);
-    Ok(Some(TilesKey { origin, public_key }))
+    let origin = log.identified(0).tiles_origin();
+    Ok(Some(TilesKey { origin, public_key: key.public_key()? }))
+}
+
+impl Deployment {
+    /// The first second of the CAs whose tenants use `log`.
+    ///
+    /// # Errors
+    /// When a chain cannot be read.
+    pub(crate) fn first_ca(&self, log: &Log) -> anyhow::Result<Option<Timestamp>> {
+        let starts = self.authorities_of(log).map(|one| Ok(authority(one)?.valid_for.start));
+        Ok(starts.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().min())
+    }
 }
 
 /// What the configuration says, else from `since` on.

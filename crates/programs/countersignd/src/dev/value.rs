@@ -173,6 +173,7 @@ impl Place<'_> {
             kind,
             key: self.key(name, key_type),
             rekor1,
+            since_file: None,
             checkpoint_file: self.data_dir.checkpoint_file(name),
             options: LogOptions::default(),
         })

@@ -166,6 +166,9 @@ async fn logs_in(deployment: &Deployment, store: &dyn LogStore) -> anyhow::Resul
     for log in deployment.running_logs() {
         as_configured(log, &known)?;
     }
+    for log in deployment.logs.iter().filter(|log| !log.service.state.runs()) {
+        has_ended(log, &known)?;
+    }
     Ok(format!("{} logs and their keys", known.len()))
 }
 
@@ -184,6 +187,19 @@ fn as_configured(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<(
         Some(why) => bail!("{why}"),
         None => Ok(()),
     }
+}
+
+/// A process that has not read the file again goes on taking entries, of which verifiers will know nothing.
+fn has_ended(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
+    let name = &log.service.name;
+    if known.iter().any(|record| record.spec.name == *name && !record.frozen) {
+        bail!(
+            "the log `{name}` is `{}` in the configuration and takes entries in the database: run \
+             `countersignd log freeze {name}`",
+            log.service.state
+        );
+    }
+    Ok(())
 }
 
 /// Whether a repository is there, and what it is to publish is what clients take.
@@ -219,11 +235,16 @@ mod tests {
     use crate::{cli::ConfigArguments, config, serve::init};
 
     fn deployment(directory: &Path) -> Deployment {
+        with(directory, "")
+    }
+
+    /// With `more` tables.
+    fn with(directory: &Path, more: &str) -> Deployment {
         let file = directory.join("countersign.toml");
         let text = include_str!("../../../../../docs/samples/trial.toml");
         let line = text.lines().find(|line| line.starts_with("data_dir")).unwrap();
         let data_dir = format!("data_dir = \"{}\"", directory.join("data").display());
-        std::fs::write(&file, text.replace(line, &data_dir)).unwrap();
+        std::fs::write(&file, text.replace(line, &data_dir) + more).unwrap();
         config::load(&file).unwrap()
     }
 
@@ -264,6 +285,23 @@ mod tests {
         let told = ends(&deployment, end - 29 * 86_400);
         assert!(told[0].starts_with("the chain of [ca.default] ends at 20"), "{told:?}");
         assert!(told[1].starts_with("the chain of [tsa.default] ends at 20"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_retired_and_never_frozen_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = "\n[log.old]\nkind = \"rekor2\"\nurl = \"http://127.0.0.9:3003\"\n";
+        init(false, with(directory.path(), table)).await.unwrap();
+        let end = "state = \"retired\"\nvalid_until = \"2100-01-01T00:00:00Z\"\n";
+        let retired = with(directory.path(), &format!("{table}{end}"));
+        let said = format!("{:#}", logs(&retired).await.unwrap_err());
+        assert!(said.contains("`old` is `retired`") && said.contains("log freeze old"), "{said}");
+
+        let store = database::open(&retired).await.unwrap().unwrap();
+        let known = store.logs().await.unwrap();
+        store.freeze(known.iter().find(|one| one.spec.name == "old").unwrap().id).await.unwrap();
+        store.close().await;
+        logs(&retired).await.unwrap();
     }
 
     #[tokio::test]

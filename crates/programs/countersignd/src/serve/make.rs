@@ -73,8 +73,9 @@ pub(crate) fn keys(
             let made = job.join().map_err(|_| anyhow!("making a key panicked"))??;
             made.iter().for_each(&mut *tell);
         }
-        Ok(())
-    })
+        anyhow::Ok(())
+    })?;
+    deployment.keep_beginnings()
 }
 
 fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
@@ -92,7 +93,7 @@ fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
         }));
     }
     for log in deployment.running_logs() {
-        jobs.push(Box::new(move || log_keys(log)));
+        jobs.push(Box::new(move || log_keys(log, now)));
     }
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
         for (name, key) in [("root", &repository.root_key), ("online", &repository.online_key)] {
@@ -123,7 +124,8 @@ fn chain(
     Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
 }
 
-fn log_keys(log: &deployment::Log) -> anyhow::Result<Vec<Made>> {
+fn log_keys(log: &deployment::Log, now: u64) -> anyhow::Result<Vec<Made>> {
+    log.begin(now)?;
     let service = &log.service;
     let tiles = log.rekor1.as_ref().map(|places| &places.tiles_key);
     let mut all = Vec::new();

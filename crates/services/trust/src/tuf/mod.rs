@@ -61,15 +61,11 @@ pub struct Repository {
     directory: Directory,
     clock: Arc<dyn Clock>,
     cpu: CpuPool,
+    keys: Keys,
     targets: Vec<Target>,
     /// Held for a whole renewal; readers have `published`.
-    writer: Mutex<Writer>,
+    state: Mutex<State>,
     published: RwLock<Arc<Published>>,
-}
-
-struct Writer {
-    keys: Keys,
-    state: State,
 }
 
 impl Repository {
@@ -97,11 +93,12 @@ impl Repository {
             directory,
             clock: parts.clock,
             cpu: parts.cpu,
+            keys,
             targets: files.targets().to_vec(),
-            writer: Mutex::new(Writer { keys, state }),
+            state: Mutex::new(state),
             published: RwLock::default(),
         };
-        repository.renew(None).await?;
+        repository.renew().await?;
         repository.complete_first_start().await?;
         Ok(Arc::new(repository))
     }
@@ -120,7 +117,7 @@ impl Repository {
             if self.published().fresh.contains(&role::to_signed(self.clock.now().0)) {
                 continue;
             }
-            wait = match self.renew(None).await {
+            wait = match self.renew().await {
                 Ok(()) => LOOK_AGAIN,
                 Err(failure) => {
                     let cause = std::error::Error::source(&failure).map(ToString::to_string);
@@ -129,18 +126,6 @@ impl Repository {
                 }
             };
         }
-    }
-
-    /// Replaces the root key: a root of the next version, signed by the old and the new key,
-    /// and targets signed by the new one.
-    ///
-    /// The next [`Repository::open`] needs `successor` as its root signer: keep the key
-    /// before this is called.
-    ///
-    /// # Errors
-    /// As [`Repository::open`]; the old key stays in use then.
-    pub async fn rotate_root_key(&self, successor: Arc<dyn Signer>) -> Result<(), TufError> {
-        self.renew(Some(RoleKey::new(successor, self.cpu.clone())?)).await
     }
 
     /// The newest root, as served.
@@ -185,24 +170,21 @@ impl Repository {
     }
 
     /// Signs what is due, makes it durable, and only then serves it.
-    async fn renew(&self, successor: Option<RoleKey>) -> Result<(), TufError> {
-        let mut writer = self.writer.lock().await;
-        let mut keys = writer.keys.clone();
-        let predecessor = successor.map(|key| std::mem::replace(&mut keys.root, key));
+    async fn renew(&self) -> Result<(), TufError> {
+        let mut current = self.state.lock().await;
         let renewal = Renewal {
-            keys: &keys,
-            predecessor: predecessor.as_ref(),
+            keys: &self.keys,
             targets: &self.targets,
             cpu: &self.cpu,
             now: self.clock.now().0,
         };
-        let (state, writes) = renewal.of(writer.state.clone()).await?;
+        let (state, writes) = renewal.of(current.clone()).await?;
         let changed = writes.iter().any(|group| !group.is_empty());
         let published = Published::of(&state);
         if changed {
             self.store(writes, &published).await?;
         }
-        *writer = Writer { keys, state };
+        *current = state;
         for expiry in &published.expiries {
             #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
             metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role,

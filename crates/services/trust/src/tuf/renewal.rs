@@ -20,7 +20,6 @@ use super::{
 use crate::targets::Target;
 
 /// The keys of a repository, each for two roles.
-#[derive(Clone)]
 pub(super) struct Keys {
     /// Root and targets.
     pub(super) root: RoleKey,
@@ -34,8 +33,6 @@ pub(super) type Writes = Vec<Vec<(String, Bytes)>>;
 /// Brings a state up to date.
 pub(super) struct Renewal<'a> {
     pub(super) keys: &'a Keys,
-    /// The root key before this one, when it is being replaced.
-    pub(super) predecessor: Option<&'a RoleKey>,
     pub(super) targets: &'a [Target],
     pub(super) cpu: &'a CpuPool,
     pub(super) now: u64,
@@ -79,16 +76,15 @@ impl Renewal<'_> {
         Ok((state, writes))
     }
 
-    /// A new root, signed by the key of the one before and by its own.
+    /// A new root, signed by the key of the one before, which is its own.
     async fn root(&self, state: &State) -> Result<Option<Document<Root>>, TufError> {
-        let signer = self.predecessor.unwrap_or(&self.keys.root);
+        let signer = &self.keys.root;
         let newest = state.roots.last();
         if newest.is_some_and(|newest| !names(newest, RoleType::Root, signer)) {
             return Err(TufError::RootKey { key_id: signer.name().to_owned() });
         }
         let current = |root: &Document<Root>| {
-            names(root, RoleType::Root, &self.keys.root)
-                && names(root, RoleType::Targets, &self.keys.root)
+            names(root, RoleType::Targets, &self.keys.root)
                 && names(root, RoleType::Snapshot, &self.keys.online)
                 && names(root, RoleType::Timestamp, &self.keys.online)
                 && !root.is_due(Lifetime::ROOT, self.now)
@@ -103,13 +99,8 @@ impl Renewal<'_> {
         // Clients that know the one before must accept it, and those who are given it must know its key.
         let mut under: Vec<Root> =
             newest.map(|newest| newest.signed.signed.clone()).into_iter().collect();
-        let mut signatures = Vec::new();
-        if signer.id != self.keys.root.id {
-            signatures =
-                signer.sign(root.clone(), signatures, under.clone()).await?.signed.signatures;
-        }
         under.push(root.clone());
-        self.keys.root.sign(root, signatures, under).await.map(Some)
+        signer.sign(root, under).await.map(Some)
     }
 
     fn unsigned_root(&self, version: NonZeroU64) -> Result<Root, TufError> {
@@ -213,7 +204,7 @@ impl Renewal<'_> {
         T: Role + Clone + Send + 'static,
     {
         let under = state.roots.last().map(|root| root.signed.signed.clone());
-        key.sign(role, Vec::new(), under.into_iter().collect()).await
+        key.sign(role, under.into_iter().collect()).await
     }
 }
 

@@ -41,17 +41,16 @@ impl RoleKey {
         self.signing.key_id()
     }
 
-    /// Signs `role`, beside the signatures that it `has`; it must then count under each of `roots`.
+    /// Signs `role`, which must then count under each of `roots`.
     pub(super) async fn sign<T: Role + Clone + Send + 'static>(
         &self,
         role: T,
-        has: Vec<Signature>,
         roots: Vec<Root>,
     ) -> Result<Document<T>, TufError> {
         let (key_id, version) = (self.id.clone(), role.version().get());
         let prepare = move || {
             let message = role.canonical_form().map_err(TufError::Verify)?;
-            let signed = Signed { signed: role, signatures: has };
+            let signed = Signed { signed: role, signatures: Vec::new() };
             let unsigned = UnsignedRole { signed, message, key_id, roots };
             Ok::<_, TufError>((unsigned, OfRole { role: T::TYPE, version }))
         };

@@ -36,7 +36,6 @@ pub(crate) fn deployment() -> Deployment {
         ct_logs: vec![log("http://localhost:6962", KeyType::EcdsaP256)],
         rekor2_logs: vec![log("http://localhost:3003", KeyType::Ed25519)],
         rekor1_logs: Vec::new(),
-        rekor1_tiles: None,
         timestamp_authorities: vec![Authority {
             url: "http://localhost:3004/api/v1/timestamp".to_owned(),
             chain_der: chain("Acme", "Acme TSA", false),
@@ -50,13 +49,19 @@ pub(crate) fn deployment() -> Deployment {
 /// The same with a Rekor v1 log, which is published as tiles too.
 pub(crate) fn with_rekor1() -> Deployment {
     let mut deployment = deployment();
-    deployment.rekor1_logs =
-        vec![LogKey { origin: "localhost - 1234".to_owned(), ..log(REKOR1, KeyType::EcdsaP256) }];
-    deployment.rekor1_tiles = Some(TilesKey {
-        origin: "localhost/rekor1".to_owned(),
-        public_key: public_key(KeyType::Ed25519),
-    });
+    deployment.rekor1_logs = vec![rekor1(REKOR1, "localhost")];
     deployment
+}
+
+/// A Rekor v1 log with tiles.
+pub(crate) fn rekor1(base_url: &str, host: &str) -> LogKey {
+    let tiles =
+        TilesKey { origin: format!("{host}/rekor1"), public_key: public_key(KeyType::Ed25519) };
+    LogKey {
+        origin: format!("{host} - 1234"),
+        tiles: Some(tiles),
+        ..log(base_url, KeyType::EcdsaP256)
+    }
 }
 
 pub(crate) const REKOR1: &str = "http://localhost:3000";
@@ -102,6 +107,7 @@ pub(crate) fn log(base_url: &str, key_type: KeyType) -> LogKey {
         public_key: public_key(key_type),
         valid_for: since(START),
         state: State::Active,
+        tiles: None,
     }
 }
 

@@ -117,7 +117,7 @@ fn refuses_keys_that_a_rekor_1_log_and_its_tiles_cannot_have() {
     ] {
         let origin = origin.to_owned();
         let mut deployment = with_rekor1();
-        deployment.rekor1_tiles =
+        deployment.rekor1_logs[0].tiles =
             Some(TilesKey { origin: origin.clone(), public_key: public_key(key_type) });
         let error = TrustFiles::build(&deployment, NOW).unwrap_err();
         let TrustError::Findings(findings) = error else { panic!("{error}") };
@@ -130,7 +130,7 @@ fn the_verifier_key_line_is_what_c2sp_notes_have() {
     let deployment = with_rekor1();
     let files = TrustFiles::build(&deployment, NOW).unwrap();
     let line = text(&files, "rekor1_tiles.vkey");
-    let raw = deployment.rekor1_tiles.unwrap().public_key.raw().to_vec();
+    let raw = deployment.rekor1_logs[0].tiles.as_ref().unwrap().public_key.raw().to_vec();
     let hash = crypto::sha256(&[b"localhost/rekor1\n\x01".as_slice(), &raw].concat());
     let key = wire::Base64([vec![1], raw].concat()).encode();
     assert_eq!(line, format!("localhost/rekor1+{}+{key}\n", hex::encode(&hash[..4])));
@@ -398,21 +398,6 @@ fn a_tenant_may_have_a_rekor_1_log_alone_and_needs_one_log_that_is_active() {
     deployment.rekor1_logs[0].state = State::Staged;
     let error = TrustFiles::build(&deployment, NOW).unwrap_err();
     assert!(!error.to_string().is_empty(), "{error}");
-}
-
-#[test]
-fn of_several_active_ones_the_newest_is_in_files_that_have_room_for_one() {
-    let mut deployment = deployment();
-    let mut newer = log("http://next.acme.internal", KeyType::Ed25519);
-    newer.origin = "next.acme.internal".to_owned();
-    newer.valid_for = since(START + 1);
-    deployment.rekor2_logs.insert(0, newer);
-    let files = TrustFiles::build(&deployment, NOW).unwrap();
-    assert_eq!(text(&files, "rekor2.pub"), deployment.rekor2_logs[0].public_key.to_pem());
-    let config = document(&files, "signing_config.v0.2.json");
-    let urls: Vec<_> =
-        config["rekorTlogUrls"].as_array().unwrap().iter().map(|one| &one["url"]).collect();
-    assert_eq!(urls, ["http://next.acme.internal", "http://localhost:3003"]);
 }
 
 #[test]

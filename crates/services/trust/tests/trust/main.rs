@@ -3,6 +3,7 @@
 
 mod common;
 mod files;
+mod generations;
 mod lints;
 mod served;
 mod tuf;
