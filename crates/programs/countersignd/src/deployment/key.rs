@@ -46,6 +46,15 @@ impl Key {
         }
     }
 
+    /// The public half, where any half is there.
+    pub(crate) fn known(&self) -> anyhow::Result<Option<PublicKey>> {
+        if let Some(public) = self.published()? {
+            return Ok(Some(public));
+        }
+        let key = keys::load_file(&self.file, &self.name, self.kind)?;
+        Ok(key.map(|key| key.public_key().clone()))
+    }
+
     /// Keeps the public half of `key`, or makes sure that the one that is there is the same.
     pub(crate) fn publish(&self, key: &LocalSigner) -> anyhow::Result<()> {
         let Some(path) = &self.public_file else { return Ok(()) };

@@ -111,7 +111,7 @@ async fn complete(
     let (made, store) = tokio::join!(making, serve::open_database(&deployment));
     made.context("making keys panicked")??;
     let store = store?.context("cannot open the log's database")?;
-    make::logs(&deployment, &store, now, &mut |_| {}).await?;
+    make::logs(&deployment, &store, &opened.shared, &mut |_| {}).await?;
     let records = store.logs().await?;
     start.frozen =
         records.into_iter().filter(|record| record.frozen).map(|record| record.spec.name).collect();

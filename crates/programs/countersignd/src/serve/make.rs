@@ -4,14 +4,16 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
 use crypto::LocalSigner;
-use moment::UnixSeconds;
 use store::{LogKind, LogRecord, LogStore};
+use trust::State;
 
 use super::lost::refuse_lost;
 use crate::{
     certificates::{ChainPlace, ca_chain, tsa_chain},
     data_dir::{Access, DataDir, read_json, replace, write_json},
     deployment::{self, Database, Deployment, Key, Repository},
+    known_logs::{named, refuse_changed, refuse_renamed},
+    logs,
     services::{self, Shared},
 };
 
@@ -173,45 +175,67 @@ pub(crate) fn database_password(
     Ok(())
 }
 
-/// Whether all logs were made once, as far as can be told without the database.
-pub(crate) fn knows_logs(deployment: &Deployment) -> bool {
-    let mut places = deployment.running_logs().filter_map(|log| log.rekor1.as_ref());
-    places.all(|places| places.tree_id_file.exists())
+/// Logs that no process has served yet: whether the database has them, it alone knows.
+pub(crate) fn never_served(deployment: &Deployment) -> Vec<&str> {
+    let never = deployment.running_logs().filter(|log| !log.checkpoint_file.exists());
+    never.map(|log| log.service.name.as_str()).collect()
 }
 
 /// The logs' rows in the database.
 pub(crate) async fn logs(
     deployment: &Deployment,
     store: &Arc<dyn LogStore>,
-    now: UnixSeconds,
+    shared: &Shared,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     let known = store.logs().await?;
+    refuse_renamed(deployment, &known)?;
     for log in deployment.running_logs() {
-        tell(&one_log(log, store.as_ref(), &known, now).await?);
+        tell(&one_log(log, store, &known, shared).await?);
     }
     Ok(())
 }
 
 async fn one_log(
     log: &deployment::Log,
-    store: &dyn LogStore,
+    store: &Arc<dyn LogStore>,
     known: &[LogRecord],
-    now: UnixSeconds,
+    shared: &Shared,
 ) -> anyhow::Result<Made> {
     let name = &log.service.name;
-    let tree_id = if log.kind == LogKind::Rekor1 { rekor::tree_id(store, name).await? } else { 0 };
+    let tree_id = match log.kind {
+        LogKind::Rekor1 => rekor::tree_id(store.as_ref(), name).await?,
+        LogKind::Ct | LogKind::Rekor2 => 0,
+    };
     // Before the log is there: a database that was lost is noticed here.
     check_tree_id(log, tree_id)?;
     let spec = log.identified(tree_id).spec(&log.key.public_key()?);
-    store.ensure_log(&spec, now).await?;
+    let present = named(log, known);
+    if let Some(record) = present {
+        refuse_changed(log, record, &spec)?;
+    }
+    let record = store.ensure_log(&spec, shared.clock.now()).await?;
     // Afterwards: a database that took no log is not the one to ask for ever.
     if let Some(places) = log.rekor1.as_ref().filter(|places| !places.tree_id_file.exists()) {
         write_json(&places.tree_id_file, &tree_id)?;
     }
-    let present = known.iter().any(|record| record.spec.name == *name);
-    let happened = if present { "kept" } else { "made" };
+    let happened = if present.is_some() { "kept" } else { "made" };
+    if log.service.state == State::Frozen && !record.frozen && is_new(store, &record).await? {
+        logs::end_new(log, store, shared).await?;
+        return Ok(Made::new(
+            log.service.to_string(),
+            happened,
+            format!("{}, frozen", spec.origin),
+        ));
+    }
     Ok(Made::new(log.service.to_string(), happened, spec.origin))
+}
+
+/// Whether nobody has signed to it: it has nothing but the entry that every Rekor log begins with. Also
+/// what an `init` left that was killed.
+async fn is_new(store: &Arc<dyn LogStore>, record: &LogRecord) -> anyhow::Result<bool> {
+    let first = u64::from(record.spec.kind != LogKind::Ct);
+    Ok(store.state(record.id).await?.edge.size().0 <= first)
 }
 
 /// Makes sure that no other tree id of the log was kept.

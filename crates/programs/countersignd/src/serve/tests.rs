@@ -1,0 +1,258 @@
+//! A deployment whose file changes: what was made under another name is not made anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use signing::SystemClock;
+use store::{LogRecord, LogStore};
+
+use super::{check::logs_in, database, init};
+use crate::{config, deployment::Deployment, logs::Logs, services::Shared};
+
+const TRIAL: &str = include_str!("../../../../../docs/samples/trial.toml");
+
+struct House {
+    directory: tempfile::TempDir,
+    text: String,
+}
+
+impl House {
+    /// As `trial.toml` has it, in a directory of its own.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("data").display().to_string();
+        let house = Self { text: TRIAL.replace("/var/tmp/countersign", &data_dir), directory };
+        house.write();
+        house
+    }
+
+    /// Another word in the file, which must be there.
+    fn with(mut self, from: &str, to: &str) -> Self {
+        self.change(from, to);
+        self
+    }
+
+    fn change(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{from}");
+        self.text = self.text.replace(from, to);
+        self.write();
+    }
+
+    fn write(&self) {
+        fs::write(self.directory.path().join("countersign.toml"), &self.text).unwrap();
+    }
+
+    fn data(&self, path: &str) -> PathBuf {
+        self.directory.path().join("data").join(path)
+    }
+
+    fn read(&self) -> anyhow::Result<Deployment> {
+        config::load(&self.directory.path().join("countersign.toml"))
+    }
+
+    async fn init(&self) -> anyhow::Result<ExitCode> {
+        init(false, self.read()?).await
+    }
+
+    async fn made(self) -> Self {
+        assert_eq!(self.init().await.unwrap(), ExitCode::SUCCESS);
+        self
+    }
+
+    async fn store(&self) -> Arc<dyn LogStore> {
+        database::open(&self.read().unwrap()).await.unwrap().unwrap()
+    }
+
+    async fn rows(&self) -> Vec<LogRecord> {
+        let store = self.store().await;
+        let rows = store.logs().await.unwrap();
+        store.close().await;
+        rows
+    }
+
+    /// The start of the logs, and their end.
+    async fn starts(&self) -> anyhow::Result<()> {
+        let deployment = self.read()?;
+        let shared = Shared::new(Arc::new(SystemClock));
+        let store = self.store().await;
+        match Logs::start(&deployment, Arc::clone(&store), &shared).await {
+            Ok((logs, _)) => logs.stop(std::time::Duration::from_secs(20)).await,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// What `check` says of the logs.
+    async fn checked(&self) -> anyhow::Result<String> {
+        let store = self.store().await;
+        let checked = logs_in(&self.read()?, store.as_ref()).await;
+        store.close().await;
+        checked
+    }
+
+    /// What `init`, `check` and a start say of logs that they refuse alike.
+    async fn refused(&self) -> String {
+        let said = format!("{:#}", self.init().await.unwrap_err());
+        let starts = format!("{:#}", self.starts().await.unwrap_err());
+        let check = format!("{:#}", self.checked().await.unwrap_err());
+        assert!(starts.contains(&said) && check.contains(&said), "{said}\n{starts}\n{check}");
+        said
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// `init` was what `check` advised, and made a second log of the same origin; of files of before with
+/// the same key too.
+#[tokio::test]
+async fn a_log_whose_table_was_renamed_is_not_made_again() {
+    for kind in ["ct", "rekor1", "rekor2"] {
+        for name in [kind, "old"] {
+            let mut house = House::new();
+            if name != kind {
+                house.change(&format!("[log.{kind}]"), "[log.old]");
+            }
+            let mut house = house.made().await;
+            house.starts().await.unwrap();
+            house.change(&format!("[log.{name}]"), "[log.main]");
+            let before = (house.rows().await, files(&house.data("log/keys")));
+            let said = house.refused().await;
+            let told = format!(
+                "the log `main` is in the database as `{name}`, with the origin `localhost"
+            );
+            assert!(
+                said.contains(&told) && said.contains(&format!("[log.{name}] again")),
+                "{said}"
+            );
+            assert_eq!((house.rows().await, files(&house.data("log/keys"))), before);
+            // The advice helps.
+            house.change("[log.main]", &format!("[log.{name}]"));
+            house.made().await.starts().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_log_with_the_key_of_another_is_refused_whatever_its_host() {
+    let house = House::new().made().await;
+    let key = house.data("log/keys/rekor2.pem");
+    let mut house = house.with("[log.rekor2]", "[log.main]");
+    house.change("http://localhost:3003", "http://127.0.0.2:3003");
+    let said = house.refused().await;
+    assert!(said.contains("the log `main` is in the database as `rekor2`, with its key"), "{said}");
+    // A copy, beside the first.
+    let copy = house.data("copy.pem");
+    fs::copy(key, &copy).unwrap();
+    let table = format!(
+        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://localhost:3003\"\n[log.next]\nkey = \"file:{}\"",
+        copy.display()
+    );
+    house.change("[log.main]", &table);
+    let said = house.refused().await;
+    assert!(said.contains("the key of [log.next] is that of [log.rekor2] too"), "{said}");
+}
+
+/// What an `init` before this one may have left.
+#[tokio::test]
+async fn two_rows_of_one_origin_are_not_served() {
+    let house = House::new().made().await;
+    let store = house.store().await;
+    let mut spec = store.logs().await.unwrap().pop().unwrap().spec;
+    spec.name = "main".to_owned();
+    store.ensure_log(&spec, moment::UnixSeconds(7)).await.unwrap();
+    store.close().await;
+    let said = house.refused().await;
+    assert!(said.contains("twice, as the log `rekor2` and as `main`"), "{said}");
+}
+
+/// It was "the log's store is unavailable".
+#[tokio::test]
+async fn a_log_whose_host_changed_is_told_that_this_is_for_ever() {
+    for (kind, port, origin) in [("ct", 6962, "127.0.0.2/ct"), ("rekor2", 3003, "127.0.0.2")] {
+        let mut house = House::new().made().await;
+        house.change(&format!("http://localhost:{port}"), &format!("http://127.0.0.2:{port}"));
+        let said = house.refused().await;
+        assert!(said.contains(&format!("the origin of the log `{kind}` is `localhost")), "{said}");
+        assert!(said.contains("for ever") && said.contains(&format!("it `{origin}`")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_no_table_names_is_told() {
+    let house = House::new().made().await;
+    let rows = house.rows().await;
+    let house =
+        house.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
+    let told = crate::known_logs::unnamed(&house.read().unwrap(), &rows);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("has no [log.rekor1]") && told[0].contains("retired"), "{told:?}");
+    house.made().await.starts().await.unwrap();
+}
+
+/// It said "kept: the logs, in use", and after the next stop nothing started.
+#[tokio::test]
+async fn a_new_log_is_not_passed_over_while_the_others_are_served() {
+    let mut house = House::new().made().await;
+    house.starts().await.unwrap();
+    let running = house.store().await;
+    assert_eq!(house.init().await.unwrap(), ExitCode::SUCCESS, "nothing is new");
+    house.change(
+        "[tsa.default]",
+        "[log.2028]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n[tsa.default]",
+    );
+    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
+    assert!(!house.data("log/keys/2028.pem").exists(), "all of it, or nothing");
+    running.close().await;
+    house.made().await.starts().await.unwrap();
+}
+
+/// The sample with a frozen log did not start where it was new.
+#[tokio::test]
+async fn a_log_that_is_new_and_frozen_is_made_so() {
+    let ended = "state = \"frozen\"\nvalid_until = \"2026-01-07T00:00:00Z\"\n";
+    let mut house = House::new();
+    for (name, kind) in [("a", "ct"), ("b", "rekor1"), ("c", "rekor2")] {
+        let port = house
+            .read()
+            .unwrap()
+            .logs
+            .iter()
+            .find(|log| log.kind.as_str() == kind)
+            .unwrap()
+            .service
+            .port;
+        let table =
+            format!("[log.{name}]\nkind = \"{kind}\"\nurl = \"http://127.0.0.2:{port}\"\n{ended}");
+        house.change("[tsa.default]", &format!("{table}[tsa.default]"));
+    }
+    let house = house.made().await;
+    house.starts().await.unwrap();
+    let store = house.store().await;
+    for record in store.logs().await.unwrap() {
+        let state = store.state(record.id).await.unwrap();
+        let (name, size) = (record.spec.name.as_str(), state.edge.size().0);
+        assert_eq!(state.frozen, ["a", "b", "c"].contains(&name), "{name}");
+        assert_eq!(
+            size,
+            u64::from(record.spec.kind != store::LogKind::Ct),
+            "{name}: its first entry"
+        );
+    }
+    store.close().await;
+    // A word in the file ends no log that is used.
+    let mut house = house.with("[log.c]", "[log.d]");
+    house.change("http://127.0.0.2:3003", "http://127.0.0.4:3003");
+    assert!(house.init().await.is_ok());
+}
