@@ -1,7 +1,7 @@
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, anyhow, bail};
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 
 use crate::data_dir::{Access, DataDir, read_if_present, replace};
 
@@ -35,6 +35,13 @@ pub(crate) fn load_file(
         bail!("{} holds a key of type {found:?}, not {key_type:?}", path.display());
     }
     Ok(Some(key))
+}
+
+/// The public half of whatever key is in a file, if it is one.
+pub(crate) fn public_half(path: &Path) -> Option<PublicKey> {
+    let pem = read_if_present(path).ok().flatten()?;
+    let key = LocalSigner::from_pkcs8_pem(&pem, "unnamed").ok()?;
+    Some(key.public_key().clone())
 }
 
 /// The development identity provider's key, for `token`.

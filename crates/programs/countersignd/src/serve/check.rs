@@ -6,7 +6,7 @@ use signing::{Clock, SystemClock};
 use store::{LogStore, StoreError};
 use tsp::TsaChain;
 
-use super::{database, issuers};
+use super::{database, issuers, lost::Lost};
 use crate::{
     cli::CheckArguments,
     deployment::{
@@ -43,15 +43,21 @@ pub(crate) async fn check(
     for authority in issuing() {
         sound &= issuers::check_state(authority);
     }
+    let lost = Lost::new(&deployment)?;
     for authority in &deployment.authorities {
-        sound &= report(&authority.service.label, &authority_sound(authority));
+        let found = lost.authority(authority).and_then(|()| authority_sound(authority));
+        sound &= report(&authority.service.label, &found);
     }
     for authority in &deployment.timestamp_authorities {
-        sound &= report(&authority.service.label, &timestamp_authority_sound(authority));
+        let found = lost.timestamp_authority(authority);
+        let found = found.and_then(|()| timestamp_authority_sound(authority));
+        sound &= report(&authority.service.label, &found);
     }
     sound &= report("log", &logs(&deployment).await);
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
-        sound &= report(&repository.service.label, &repository_sound(&deployment, repository));
+        let found = lost.repository(repository);
+        let found = found.and_then(|()| repository_sound(&deployment, repository));
+        sound &= report(&repository.service.label, &found);
     }
     Ok(exit_code(sound))
 }
@@ -130,6 +136,8 @@ async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
 }
 
 fn all_keys(deployment: &Deployment) -> anyhow::Result<()> {
+    let lost = Lost::new(deployment)?;
+    deployment.running_logs().try_for_each(|log| lost.log(log))?;
     for log in &deployment.logs {
         keys(deployment, log).with_context(|| log.service.to_string())?;
     }

@@ -99,15 +99,11 @@ fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
         for (name, key) in [("root", &repository.root_key), ("online", &repository.online_key)] {
             let what = format!("the {name} key of {}", repository.service);
-            jobs.push(Box::new(move || {
-                Ok(vec![made(&what, key, Some(&repository.evidence()))?.1])
-            }));
+            jobs.push(Box::new(move || Ok(vec![made(&what, key)?.1])));
         }
     }
     if let Some(provider) = &deployment.provider {
-        jobs.push(Box::new(|| {
-            Ok(vec![made("the development provider's key", &provider.key, None)?.1])
-        }));
+        jobs.push(Box::new(|| Ok(vec![made("the development provider's key", &provider.key)?.1])));
     }
     jobs
 }
@@ -119,7 +115,7 @@ fn chain(
     place: &ChainPlace,
     make: impl FnOnce(&LocalSigner) -> anyhow::Result<Vec<Vec<u8>>>,
 ) -> anyhow::Result<Vec<Made>> {
-    let (signer, key) = made(&format!("the key of {what}"), key, Some(&place.file))?;
+    let (signer, key) = made(&format!("the key of {what}"), key)?;
     let was_there = place.file.exists();
     make(&signer)?;
     Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
@@ -134,27 +130,17 @@ fn log_keys(log: &deployment::Log) -> anyhow::Result<Vec<Made>> {
         (format!("the tiles' key of {service}"), tiles),
     ] {
         let Some(key) = key else { continue };
-        let (signer, made) = made(&what, key, key.public_file.as_deref())?;
+        let (signer, made) = made(&what, key)?;
         key.publish(&signer)?;
         all.push(made);
     }
     Ok(all)
 }
 
-/// Makes a key, unless it is there or something was `published` with it already.
-fn made(what: &str, key: &Key, published: Option<&Path>) -> anyhow::Result<(LocalSigner, Made)> {
+/// Makes a key, unless it is there. That it was not lost is known.
+fn made(what: &str, key: &Key) -> anyhow::Result<(LocalSigner, Made)> {
     let was_there = key.file.exists();
-    if let Some(published) = published.filter(|path| !was_there && path.exists()) {
-        bail!(lost(what, &key.file, published));
-    }
     Ok((key.load_or_make()?, Made::file(what, was_there, &key.file)))
-}
-
-pub(super) fn lost(what: &str, path: &Path, published: &Path) -> String {
-    let (path, published) = (path.display(), published.display());
-    format!(
-        "{what} is lost: {path} is missing, and {published} was made with it; restore it from a backup"
-    )
 }
 
 /// A password, for a database that is only about to be made.
@@ -263,9 +249,6 @@ pub(crate) async fn repository(
         let root = root.with_context(|| format!("cannot read {}", root_file.display()))?;
         keep_root(of, &root)?;
         return Ok(Made::new(what, "kept", of.tuf_dir.display().to_string()));
-    }
-    if let Some(first) = of.first_root_file.as_deref().filter(|first| first.exists()) {
-        bail!(lost(&what, &root_file, first));
     }
     let trust = services::open_trust(shared, deployment, of).await?;
     let root = trust.repository.root_json();

@@ -256,3 +256,145 @@ async fn a_log_that_is_new_and_frozen_is_made_so() {
     house.change("http://127.0.0.2:3003", "http://127.0.0.4:3003");
     assert!(house.init().await.is_ok());
 }
+
+/// The first tenant's CA, TSA and repository under another name, with their files of before.
+fn renamed(house: House) -> House {
+    house
+        .with("ca.default", "ca.acme")
+        .with("[tsa.default]", "[tsa.acme]")
+        .with("[trust.default]", "[trust.acme]")
+}
+
+/// A second tenant with services of its own, of which `kind` has the name that `trial.toml` gives.
+fn with_globex(house: House, kind: &str) -> House {
+    let mut house = house;
+    for table in ["[ca.acme]", "[tsa.acme]", "[trust.acme]"] {
+        house.change(table, &format!("{table}\ntenant = \"default\""));
+    }
+    house.change(
+        "organization = \"Trial\"",
+        "organization = \"Trial\"\naudience = \"https://localhost\"",
+    );
+    let mut text =
+        "[tenant.globex]\norganization = \"Globex\"\naudience = \"https://127.0.0.3\"\n".to_owned();
+    for (own, port) in [("ca", 5555), ("tsa", 3004), ("trust", 3005)] {
+        let name = if own == kind { "default" } else { "globex" };
+        let url = format!("url = \"http://127.0.0.3:{port}\"\ntenant = \"globex\"");
+        text += &format!("[{own}.{name}]\n{url}\n");
+        if own == "ca" {
+            text += &format!(
+                "[[ca.{name}.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"\n"
+            );
+        }
+    }
+    house.text += &text;
+    house.write();
+    house
+}
+
+/// The files of the first tenant have names that the second one's table would have: Globex's CA signed
+/// with what Acme's verifiers trust.
+#[tokio::test]
+async fn files_of_before_are_never_given_to_another_tenant() {
+    for (kind, file) in [("ca", "ca_chain.pem"), ("tsa", "tsa_chain.pem"), ("trust", "trust/tuf")] {
+        let mut house = with_globex(renamed(House::new().made().await), kind);
+        // Of the other two nobody's table has the name: those are renamed, as the advice has it.
+        for other in ["ca", "tsa", "trust"].into_iter().filter(|other| *other != kind) {
+            rename_files_of(&house, other);
+        }
+        let before = files(&house.data("public"));
+        let said = format!("{:#}", house.init().await.unwrap_err());
+        assert!(said.contains("`acme` is lost"), "{said}");
+        assert!(said.contains(file) && said.contains("rename its files"), "{said}");
+        assert_eq!(files(&house.data("public")), before, "nothing was made");
+        rename_files_of(&house, kind);
+        house = house.made().await;
+        assert!(
+            house
+                .data(if kind == "trust" { "trust/tuf" } else { "public/tuf-globex-root.json" })
+                .exists()
+        );
+    }
+}
+
+fn rename_files_of(house: &House, kind: &str) {
+    let renamed: &[(&str, &str)] = match kind {
+        "ca" => &[
+            ("ca/keys/ca.pem", "ca/keys/acme.pem"),
+            ("public/ca_chain.pem", "public/ca-acme_chain.pem"),
+        ],
+        "tsa" => &[
+            ("tsa/keys/tsa.pem", "tsa/keys/acme.pem"),
+            ("public/tsa_chain.pem", "public/tsa-acme_chain.pem"),
+        ],
+        _ => &[
+            ("trust/keys/tuf-root.pem", "trust/keys/tuf-acme-root.pem"),
+            ("trust/keys/tuf-online.pem", "trust/keys/tuf-acme-online.pem"),
+            ("trust/tuf", "trust/tuf-acme"),
+            ("public/root.json", "public/tuf-acme-root.json"),
+        ],
+    };
+    for (from, to) in renamed {
+        fs::rename(house.data(from), house.data(to)).unwrap();
+    }
+}
+
+/// `[log.rekor2]` beside a log that has the files `rekor2.pem`, `rekor2.pub`.
+#[tokio::test]
+async fn a_second_log_that_is_called_by_its_kind_does_not_get_the_files_of_the_first() {
+    let mut house = House::new().with("[log.rekor2]", "[log.2026]").made().await;
+    for (from, to) in
+        [("log/keys/2026.pem", "log/keys/rekor2.pem"), ("public/2026.pub", "public/rekor2.pub")]
+    {
+        fs::rename(house.data(from), house.data(to)).unwrap();
+    }
+    house.starts().await.unwrap();
+    house.change(
+        "[tsa.default]",
+        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://127.0.0.3:3003\"\n[tsa.default]",
+    );
+    let said = format!("{:#}", house.read().unwrap_err());
+    assert!(said.contains("public/rekor2.pub is of one of 2026, rekor2"), "{said}");
+}
+
+/// Clients that were given the first root were cut off for ever.
+#[tokio::test]
+async fn a_repository_whose_table_was_renamed_is_lost_and_no_new_root_is_made() {
+    let mut house = House::new().with("[trust.default]", "[trust.a]").made().await;
+    house.change("[trust.a]", "[trust.b]");
+    let before = files(&house.data("trust/keys"));
+    let said = format!("{:#}", house.init().await.unwrap_err());
+    assert!(
+        said.contains("the trust repository `b` is lost") && said.contains("trust/tuf-a is"),
+        "{said}"
+    );
+    assert!(said.contains("give the table its old name"), "{said}");
+    assert_eq!(files(&house.data("trust/keys")), before);
+    house.change("[trust.b]", "[trust.a]");
+    house.made().await;
+}
+
+/// `check` said "run init", and `init` "restore it from a backup", beside the very file.
+#[tokio::test]
+async fn a_file_that_is_there_under_another_name_is_named() {
+    let house = House::new().made().await;
+    for (own, other, what) in [
+        ("ca/keys/ca.pem", "ca/keys/old.pem", "the key of the CA"),
+        ("tsa/keys/tsa.pem", "tsa/keys/old.pem", "the key of the TSA"),
+        ("log/keys/rekor1-tiles.pem", "log/keys/old.pem", "the tiles' key of the Rekor v1 log"),
+        ("log/keys/rekor2.pem", "log/keys/old.pem", "the key of the Rekor v2 log"),
+        ("trust/keys/tuf-root.pem", "trust/keys/old.pem", "the root key of the trust repository"),
+        ("public/ca_chain.pem", "public/old.pem", "the certificate chain of the CA"),
+        ("trust/tuf", "trust/old", "the trust repository"),
+    ] {
+        fs::rename(house.data(own), house.data(other)).unwrap();
+        let said = format!("{:#}", house.init().await.unwrap_err());
+        assert!(said.contains(&format!("{what} `")) && said.contains("is lost"), "{said}");
+        assert!(said.contains(&format!("{} is the one", house.data(other).display())), "{said}");
+        assert!(!said.contains("backup"), "{said}");
+        let lost = super::lost::refuse_lost(&house.read().unwrap()).unwrap_err();
+        assert_eq!(said, format!("{lost:#}"), "`check` says the same");
+        fs::rename(house.data(other), house.data(own)).unwrap();
+    }
+    house.made().await;
+}
