@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 
 use crate::{
-    data_dir::{Access, read_if_present, replace},
+    data_dir::{Access, create, read_if_present},
     keys,
 };
 
@@ -59,7 +59,7 @@ impl Key {
     pub(crate) fn publish(&self, key: &LocalSigner) -> anyhow::Result<()> {
         let Some(path) = &self.public_file else { return Ok(()) };
         match self.published()? {
-            None => replace(path, key.public_key().to_pem().as_bytes(), Access::Everybody),
+            None => create(path, key.public_key().to_pem().as_bytes(), Access::Everybody),
             Some(known) if known == *key.public_key() => Ok(()),
             Some(_) => bail!(
                 "{} is not of the private key; a lost key cannot be replaced, only rotated",

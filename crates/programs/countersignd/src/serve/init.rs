@@ -1,4 +1,9 @@
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    fs::File,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use signing::SystemClock;
@@ -9,6 +14,7 @@ use super::{
     make::{self, Made},
 };
 use crate::{
+    data_dir::try_lock,
     deployment::{Authority, Deployment},
     deployment_dirs::open_to_others,
     fsck::EXIT_UNAVAILABLE,
@@ -25,6 +31,10 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
+    let Some(_lock) = alone(&deployment).await? else {
+        output::say("another `countersignd init` makes the same; run it again when that has ended");
+        return Ok(ExitCode::from(EXIT_UNAVAILABLE));
+    };
     let now = shared.clock.now().0;
     if secrets_only {
         make::keys(&deployment, now, &mut tell)?;
@@ -54,6 +64,23 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
         propose_audience(&deployment, authority);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long another `init` is waited for: making everything takes a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A lock by which this is the only `init` of the data, if it can be had: in the directory of the logs,
+/// since every `init` can write there, also where each directory is a volume of its own.
+async fn alone(deployment: &Deployment) -> anyhow::Result<Option<File>> {
+    let path = deployment.places.logs.join("init.lock");
+    let begin = Instant::now();
+    loop {
+        let lock = try_lock(&path)?;
+        if lock.is_some() || begin.elapsed() > PATIENCE {
+            return Ok(lock);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The database of the logs, none of which has another name there than in the configuration.

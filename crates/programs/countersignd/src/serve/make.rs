@@ -10,7 +10,7 @@ use trust::State;
 use super::lost::refuse_lost;
 use crate::{
     certificates::{ChainPlace, ca_chain, tsa_chain},
-    data_dir::{Access, DataDir, read_json, replace, write_json},
+    data_dir::{Access, DataDir, create, read_json, write_json},
     deployment::{self, Database, Deployment, Key, Repository},
     known_logs::{named, refuse_changed, refuse_renamed},
     logs,
@@ -155,7 +155,7 @@ pub(crate) fn database_password(
     if !was_there {
         let password = hex::encode(crypto::random_bytes::<32>());
         // The database runs as another user; who may see the directory is what protects it.
-        replace(path, password.as_bytes(), Access::Everybody)?;
+        create(path, password.as_bytes(), Access::Everybody)?;
     }
     tell(&Made::file("the database's password", was_there, path));
     Ok(())
@@ -260,6 +260,6 @@ pub(crate) async fn repository(
 fn keep_root(of: &Repository, root: &[u8]) -> anyhow::Result<()> {
     match of.first_root_file.as_deref().filter(|first| !first.exists()) {
         None => Ok(()),
-        Some(first) => replace(first, root, Access::Everybody),
+        Some(first) => create(first, root, Access::Everybody),
     }
 }

@@ -398,3 +398,27 @@ async fn a_file_that_is_there_under_another_name_is_named() {
     }
     house.made().await;
 }
+
+/// In each of twelve tries keys did not belong to their chains.
+#[tokio::test]
+async fn two_inits_at_once_make_one_deployment() {
+    let house = House::new();
+    let (first, second) = tokio::join!(house.init(), house.init());
+    assert_eq!((first.unwrap(), second.unwrap()), (ExitCode::SUCCESS, ExitCode::SUCCESS));
+    let deployment = house.read().unwrap();
+    super::authority_sound(&deployment.authorities[0]).unwrap();
+    super::timestamp_authority_sound(&deployment.timestamp_authorities[0]).unwrap();
+    house.starts().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_init_beside_one_that_does_not_end_makes_nothing() {
+    let house = House::new();
+    fs::create_dir_all(house.data("log")).unwrap();
+    let lock = crate::data_dir::try_lock(&house.data("log/init.lock")).unwrap();
+    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
+    assert!(!house.data("ca/keys/ca.pem").exists());
+    // As of a process that was killed: the file stays, the lock does not.
+    drop(lock);
+    house.made().await;
+}
