@@ -406,3 +406,28 @@ fn one_process_for_two_tenants_signs_and_verifies_on_postgres() {
     let database = Database::postgres("countersign_e2e_tenants_in_one").unwrap();
     signs_at_both_tenants(database, Cut::One);
 }
+
+/// By the command line in its first lines: a log that is new and `frozen` was made to take entries, and then
+/// nothing started.
+#[test]
+fn the_sample_as_it_is_written_inits_and_is_ready() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/samples/two-tenants.toml");
+    let sample = fs::read_to_string(sample).unwrap();
+    let mut services = Services::new().unwrap();
+    let (port, metrics) = (free_port(), free_port());
+    let database = sample.lines().skip_while(|line| *line != "[database]").skip(1).take(3);
+    let database: Vec<&str> = database.collect();
+    assert!(database[0].starts_with("kind = ") && database[2].starts_with("password_file"));
+    let text = sample
+        .replace(&database.join("\n"), "kind = \"sqlite\"")
+        .replace("/var/lib/countersign", &services.data("").display().to_string())
+        .replace("8080", &port.to_string())
+        .replace("metrics_port = 9100", &format!("metrics_port = {metrics}"));
+    fs::write(services.config(), text).unwrap();
+    for command in ["init", "check", "init"] {
+        let said = services.countersignd(&[command]).unwrap();
+        assert_eq!(said.code, Some(0), "{command}: {said:?}");
+    }
+    services.start("all", metrics).unwrap();
+    services.terminate().unwrap();
+}

@@ -15,7 +15,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    data_dir::{Access, read_if_present, replace},
+    data_dir::{Access, create, read_if_present},
     deployment::not_made,
     keys::load_or_make_file,
 };
@@ -92,7 +92,7 @@ fn load_or_make_chain(
     let lower = lower.signed_by(&CertificateKey(lower_key), &root)?;
     // One file for both: a crash cannot leave half a chain.
     let text = format!("{}{}", lower.pem(), root.pem());
-    replace(&place.file, text.as_bytes(), Access::Everybody)?;
+    create(&place.file, text.as_bytes(), Access::Everybody)?;
     Ok(vec![lower.der().to_vec(), root.der().to_vec()])
 }
 

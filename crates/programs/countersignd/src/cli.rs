@@ -128,6 +128,9 @@ pub(crate) struct FreezeArguments {
     /// Of the log's table: [log.NAME]
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
+    /// Freeze it also where it is the last one to which clients are sent, or whose SCTs a CA needs
+    #[arg(long)]
+    pub(crate) last: bool,
     /// Configuration of `countersignd serve`
     #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", conflicts_with_all = ["data_dir", "database_url"])]
     pub(crate) config: Option<PathBuf>,

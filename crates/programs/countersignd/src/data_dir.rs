@@ -44,18 +44,10 @@ impl DataDir {
     }
 
     /// Makes this process the only one that serves the directory, until the file is dropped.
-    ///
-    /// The kernel gives the lock up when the process dies, also by `kill -9`.
     pub(crate) fn lock(&self) -> anyhow::Result<File> {
-        let path = self.root.join("dev.lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another countersignd runs on {}; stop it first", self.root.display())
-            }
-            Err(TryLockError::Error(error)) => Err(error).context("cannot lock the data directory"),
-        }
+        try_lock(&self.root.join("dev.lock"))?.with_context(|| {
+            format!("another countersignd runs on {}; stop it first", self.root.display())
+        })
     }
 
     /// The directory itself, absolute.
@@ -114,6 +106,21 @@ impl DataDir {
     }
 }
 
+/// Locks a file, which is made where it is missing; `None` where another process has it.
+///
+/// The kernel gives the lock up when the process dies, also by `kill -9`.
+pub(crate) fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
+    let explain = || format!("cannot lock {}", path.display());
+    let mut options = OpenOptions::new();
+    let options = options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path).with_context(explain)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(explain),
+    }
+}
+
 /// Refuses a directory in which everybody could put keys, certificates or checkpoints of theirs.
 fn refuse_writable_by_all(directory: &Path) -> anyhow::Result<()> {
     if directory.metadata()?.permissions().mode() & 0o002 != 0 {
@@ -169,25 +176,58 @@ pub(crate) enum Access {
 /// The half-written one has a fixed name beside it and is overwritten by the next
 /// attempt, so a crash leaves no litter. Its mode is set before a byte is in it.
 pub(crate) fn replace(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
+    write(path, content, access, |unfinished| fs::rename(unfinished, path))
+}
+
+/// Makes a file as [`replace`] does, and never replaces one: two processes cannot both have made it.
+pub(crate) fn create(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
+    write(path, content, access, |unfinished| match fs::hard_link(unfinished, path) {
+        // The half-written one could be another process's.
+        Ok(()) if fs::read(path)? != content => Err(ErrorKind::AlreadyExists.into()),
+        Ok(()) => fs::remove_file(unfinished),
+        // A file system without links.
+        Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => {
+            fs::rename(unfinished, path)
+        }
+        Err(error) => Err(error),
+    })
+}
+
+fn write(
+    path: &Path,
+    content: &[u8],
+    access: Access,
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let unfinished = unfinished(path);
+    let mode = match access {
+        Access::Owner => 0o600,
+        Access::Everybody => 0o644,
+    };
     let write = || -> io::Result<()> {
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".new");
-        let unfinished = PathBuf::from(unfinished);
         // A left-over could have another mode.
         remove_if_present(&unfinished)?;
-        let mode = match access {
-            Access::Owner => 0o600,
-            Access::Everybody => 0o644,
-        };
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&unfinished, path)?;
+        place(&unfinished).inspect_err(|_| drop(remove_if_present(&unfinished)))?;
         // Durable from here: the name is on the disk too.
         path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Where a file is while it is written.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    PathBuf::from(unfinished)
+}
+
+/// Removes what a killed process left of [`create`], beside a file that is whole.
+pub(crate) fn remove_unfinished(path: &Path) -> io::Result<()> {
+    remove_if_present(&unfinished(path))
 }
 
 /// Makes an empty file that only its owner may read, unless there is one.
@@ -224,6 +264,17 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         replace(&path, b"public", Access::Everybody).unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("public", 0o644));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_there_is_never_created_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        create(&path, b"first", Access::Owner).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert!(create(&path, b"second", Access::Owner).is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 

@@ -119,8 +119,11 @@ impl DeploymentDirs {
     pub(crate) fn unclaimed(&self, kind: Kind, names: &[&str]) -> Option<PathBuf> {
         let stems: Vec<Stem> = names.iter().map(|name| Stem::of(kind, name, false)).collect();
         let word = Stem::word(kind);
-        if stems.len() < 2 || stems.iter().any(|stem| stem.own == word) {
+        if stems.len() < 2 {
             return None;
+        }
+        if stems.iter().any(|stem| stem.own == word) {
+            return self.ran_by_another_name(kind, &stems);
         }
         let ending = match kind {
             Kind::Ca | Kind::Tsa => "_chain.pem",
@@ -130,6 +133,17 @@ impl DeploymentDirs {
         let old = self.public().join(format!("{word}{ending}"));
         let lacks = |stem: &Stem| !self.public_file(stem, ending).exists();
         (old.exists() && stems.iter().any(lacks)).then_some(old)
+    }
+
+    /// The public key by which a log ran that has none of its own name, where another log is called by its
+    /// kind and would have it. Of chains what was published tells (`serve/lost.rs`).
+    fn ran_by_another_name(&self, kind: Kind, stems: &[Stem]) -> Option<PathBuf> {
+        let Kind::Log(_) = kind else { return None };
+        let old = self.public().join(format!("{}.pub", Stem::word(kind)));
+        let ran = |stem: &Stem| {
+            self.checkpoints().join(&stem.own).exists() && !self.public_file(stem, ".pub").exists()
+        };
+        stems.iter().any(ran).then_some(old).filter(|old| old.exists())
     }
 
     /// All directories, as `init` makes them.

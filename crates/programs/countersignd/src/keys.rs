@@ -1,9 +1,9 @@
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, anyhow, bail};
-use crypto::{KeyType, LocalSigner, Signer};
+use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 
-use crate::data_dir::{Access, DataDir, read_if_present, replace};
+use crate::data_dir::{Access, DataDir, create, read_if_present, remove_unfinished};
 
 /// Reads a key, or makes it.
 pub(crate) fn load_or_make_file(
@@ -12,11 +12,12 @@ pub(crate) fn load_or_make_file(
     key_type: KeyType,
 ) -> anyhow::Result<LocalSigner> {
     if let Some(key) = load_file(path, name, key_type)? {
+        remove_unfinished(path)?;
         return Ok(key);
     }
     let key = LocalSigner::generate(key_type, name)?;
     // Durable before anything is signed or certified with it.
-    replace(path, key.to_pkcs8_pem().as_bytes(), Access::Owner)?;
+    create(path, key.to_pkcs8_pem().as_bytes(), Access::Owner)?;
     Ok(key)
 }
 
@@ -35,6 +36,13 @@ pub(crate) fn load_file(
         bail!("{} holds a key of type {found:?}, not {key_type:?}", path.display());
     }
     Ok(Some(key))
+}
+
+/// The public half of whatever key is in a file, if it is one.
+pub(crate) fn public_half(path: &Path) -> Option<PublicKey> {
+    let pem = read_if_present(path).ok().flatten()?;
+    let key = LocalSigner::from_pkcs8_pem(&pem, "unnamed").ok()?;
+    Some(key.public_key().clone())
 }
 
 /// The development identity provider's key, for `token`.
@@ -62,6 +70,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::data_dir::replace;
 
     fn place() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();

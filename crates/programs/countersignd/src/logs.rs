@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use crypto::{KeyType, PublicKey};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
@@ -11,11 +11,11 @@ use signing::SigningKey;
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use trust::State;
 
 use crate::{
     data_dir::read_json,
-    deployment::{self, Deployment, Service, not_made},
+    deployment::{self, Deployment, not_made},
+    known_logs::{as_configured, refuse_renamed, unnamed},
     services::Shared,
 };
 
@@ -116,6 +116,10 @@ impl Logs {
         shared: &Shared,
     ) -> anyhow::Result<(Self, Vec<RunningLog<'a>>)> {
         let known = store.logs().await?;
+        refuse_renamed(deployment, &known)?;
+        for words in unnamed(deployment, &known) {
+            tracing::warn!("{words}");
+        }
         let mut logs = Self {
             all: Vec::new(),
             store,
@@ -134,30 +138,13 @@ impl Logs {
         known: &[LogRecord],
         shared: &Shared,
     ) -> anyhow::Result<RunningLog<'a>> {
-        let service = &of.service;
-        check_state(of, known)?;
-        let identity = of.identity()?;
+        as_configured(of, known)?;
         let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
-        let tiles = match &of.rekor1 {
-            None => None,
-            Some(places) => Some(TilesSigner {
-                origin: identity.tiles_origin(),
-                key: SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone()),
-            }),
-        };
-        // Large: it is every check of a log's start.
-        let log = Box::pin(Log::start(LogParts {
-            config: of.config(identity.spec(key.public_key()), key.public_key()),
-            store: Arc::clone(&self.store),
-            key: key.clone(),
-            tiles,
-            clock: Arc::clone(&shared.clock),
-            tasks: self.tasks.clone(),
-            shutdown: self.shutdown.clone(),
-        }));
-        let log = log.await.with_context(|| format!("cannot start {service}"))?;
+        let ends = (self.tasks.clone(), self.shutdown.clone());
+        let log = open(of, (&self.store, shared), &key, ends).await?;
         if log.is_frozen() {
-            tracing::info!(log.name = %service.name, "the log is frozen: it is read, and takes nothing");
+            let name = &of.service.name;
+            tracing::info!(log.name = %name, "the log is frozen: it is read, and takes nothing");
         } else {
             ensure_first_entry(&log).await?;
         }
@@ -194,6 +181,51 @@ impl Logs {
     }
 }
 
+/// Opens a log, whose tasks are among the first of `ends` and end with the second.
+async fn open(
+    of: &deployment::Log,
+    (store, shared): (&Arc<dyn LogStore>, &Shared),
+    key: &SigningKey,
+    (tasks, shutdown): (TaskTracker, CancellationToken),
+) -> anyhow::Result<Arc<Log>> {
+    let identity = of.identity()?;
+    let tiles = match &of.rekor1 {
+        None => None,
+        Some(places) => Some(TilesSigner {
+            origin: identity.tiles_origin(),
+            key: SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone()),
+        }),
+    };
+    // Large: it is every check of a log's start.
+    let log = Box::pin(Log::start(LogParts {
+        config: of.config(identity.spec(key.public_key()), key.public_key()),
+        store: Arc::clone(store),
+        key: key.clone(),
+        tiles,
+        clock: Arc::clone(&shared.clock),
+        tasks,
+        shutdown,
+    }));
+    log.await.with_context(|| format!("cannot start {}", of.service))
+}
+
+/// Ends a log that was only just made, after the entry that every Rekor log begins with.
+pub(crate) async fn end_new(
+    of: &deployment::Log,
+    store: &Arc<dyn LogStore>,
+    shared: &Shared,
+) -> anyhow::Result<()> {
+    let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
+    let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+    let log = open(of, (store, shared), &key, (tasks.clone(), shutdown.clone())).await?;
+    let begun = ensure_first_entry(&log).await;
+    shutdown.cancel();
+    tasks.close();
+    tasks.wait().await;
+    begun?;
+    Ok(store.freeze(log.record().id).await?)
+}
+
 /// What fsck checks of the entries of a log of that kind.
 pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
     match kind {
@@ -202,39 +234,6 @@ pub(crate) fn entry_rules(kind: LogKind) -> &'static dyn EntryRules {
         // Its entries are what their leaf hashes say, and it signs no times.
         LogKind::Rekor2 => &engine::Leaves,
     }
-}
-
-/// The row of the log, which takes nothing where the configuration says so.
-/// The other way round is for readiness: the log is served, and takes nothing.
-pub(crate) fn check_state<'k>(
-    log: &deployment::Log,
-    known: &'k [LogRecord],
-) -> anyhow::Result<&'k LogRecord> {
-    let name = &log.service.name;
-    let Some(record) = known.iter().find(|record| record.spec.name == *name) else {
-        bail!(
-            "the database has no log `{name}`: run `countersignd init`, unless this is the wrong database"
-        );
-    };
-    if log.service.state == State::Frozen && !record.frozen {
-        // For good: not because of a word in a file, which may be of another log.
-        bail!(
-            "the log `{name}` is `frozen` in the configuration and takes entries in the database: run \
-             `countersignd log freeze {name}`, or correct its `state`"
-        );
-    }
-    Ok(record)
-}
-
-/// Why a log that takes nothing is not as the configuration has it.
-pub(crate) fn frozen_and_not_said(log: &deployment::Log) -> Option<String> {
-    let Service { name, state, .. } = &log.service;
-    state.signs().then(|| {
-        format!(
-            "the log `{name}` is frozen in the database and `{state}` in the configuration: write \
-             `state = \"frozen\"`, so that no client is sent to it"
-        )
-    })
 }
 
 /// What clients take for the key of a log of that kind.

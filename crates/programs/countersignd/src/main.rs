@@ -14,7 +14,7 @@
 //! - `config`, `deployment_dirs`: that value from a file, and where `serve` keeps what it names.
 //! - `serve`: making what a deployment needs, checking it, starting it.
 //! - `services`: one service each, and how they run and end together.
-//! - `logs`, `log_orders`: the logs of a deployment, and the end of one.
+//! - `logs`, `known_logs`, `log_orders`: the logs of a deployment, those that the database has, and the end of one.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
@@ -35,6 +35,7 @@ mod explain;
 mod fsck;
 mod import;
 mod keys;
+mod known_logs;
 mod log_lines;
 mod log_orders;
 mod logs;

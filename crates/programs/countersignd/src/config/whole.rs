@@ -1,6 +1,9 @@
 //! What can only be wrong with several tables together.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use identity::IssuerConfig;
 use server::Host;
@@ -232,13 +235,14 @@ impl Whole<'_, '_> {
 
     /// Nobody's file is another's, and those of before are somebody's.
     fn check_files(&self) {
-        let mut seen: BTreeMap<&PathBuf, String> = BTreeMap::new();
+        let mut seen: BTreeMap<PathBuf, String> = BTreeMap::new();
         for (file, table) in self.files() {
-            match seen.get(file) {
+            let one = spelled_alike(file);
+            match seen.get(&one) {
                 Some(first) => self
                     .file
                     .wrong_at(&table, format!("{} is a file of {first} too", file.display())),
-                None => drop(seen.insert(file, table)),
+                None => drop(seen.insert(one, table)),
             }
         }
         let kinds = [Kind::Ca, Kind::Tsa, Kind::Trust].into_iter();
@@ -257,17 +261,20 @@ impl Whole<'_, '_> {
         }
     }
 
-    /// Files that one service alone may have, with its table.
+    /// Files and directories that one service alone may have, or has once, with its table.
     fn files(&self) -> Vec<(&PathBuf, String)> {
         let mut files = Vec::new();
         for OpenCa { authority, .. } in &self.authorities {
             let table = authority.service.place();
             files.push((&authority.key.file, table.clone()));
+            files.push((&authority.state_dir, table.clone()));
+            files.push((&authority.chain.root_key_file, table.clone()));
             files.push((&authority.chain.file, table));
         }
         for one in &self.timestamp_authorities {
             let table = one.service.place();
             files.push((&one.key.file, table.clone()));
+            files.push((&one.chain.root_key_file, table.clone()));
             files.push((&one.chain.file, table));
         }
         for OpenLog { log, .. } in &self.logs {
@@ -277,10 +284,29 @@ impl Whole<'_, '_> {
         }
         for OpenRepository { repository, .. } in &self.repositories {
             let table = repository.service.place();
+            files.push((&repository.root_key.file, table.clone()));
             files.push((&repository.online_key.file, table.clone()));
             files.push((&repository.tuf_dir, table));
         }
+        let provider = self.provider.iter().map(|one| (&one.key.file, "oidc-dev".to_owned()));
+        files.extend(provider);
         files
+    }
+}
+
+/// A path as every other spelling of it is written: without `..` and links, as far as it is there.
+fn spelled_alike(path: &Path) -> PathBuf {
+    if let Ok(there) = path.canonicalize() {
+        return there;
+    }
+    match (path.parent(), path.components().next_back()) {
+        (Some(parent), Some(Component::Normal(name))) => spelled_alike(parent).join(name),
+        (Some(parent), Some(Component::ParentDir)) => {
+            let mut above = spelled_alike(parent);
+            above.pop();
+            above
+        }
+        _ => path.to_owned(),
     }
 }
 

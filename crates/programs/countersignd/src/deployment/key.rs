@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 
 use crate::{
-    data_dir::{Access, read_if_present, replace},
+    data_dir::{Access, create, read_if_present},
     keys,
 };
 
@@ -51,11 +51,20 @@ impl Key {
         self.public_file.as_ref().is_some_and(|path| path.exists())
     }
 
+    /// The public half, where any half is there.
+    pub(crate) fn known(&self) -> anyhow::Result<Option<PublicKey>> {
+        if let Some(public) = self.published()? {
+            return Ok(Some(public));
+        }
+        let key = keys::load_file(&self.file, &self.name, self.kind)?;
+        Ok(key.map(|key| key.public_key().clone()))
+    }
+
     /// Keeps the public half of `key`, or makes sure that the one that is there is the same.
     pub(crate) fn publish(&self, key: &LocalSigner) -> anyhow::Result<()> {
         let Some(path) = &self.public_file else { return Ok(()) };
         match self.published()? {
-            None => replace(path, key.public_key().to_pem().as_bytes(), Access::Everybody),
+            None => create(path, key.public_key().to_pem().as_bytes(), Access::Everybody),
             Some(known) if known == *key.public_key() => Ok(()),
             Some(_) => bail!(
                 "{} is not of the private key; a lost key cannot be replaced, only rotated",

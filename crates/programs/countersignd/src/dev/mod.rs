@@ -6,8 +6,9 @@ mod value;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use signing::{Clock, OffsetClock, SystemClock};
+use store::LogKind;
 use tracing::warn;
 
 pub(crate) use self::{
@@ -111,7 +112,7 @@ async fn complete(
     let (made, store) = tokio::join!(making, serve::open_database(&deployment));
     made.context("making keys panicked")??;
     let store = store?.context("cannot open the log's database")?;
-    make::logs(&deployment, &store, now, &mut |_| {}).await?;
+    make::logs(&deployment, &store, &opened.shared, &mut |_| {}).await?;
     let records = store.logs().await?;
     start.frozen =
         records.into_iter().filter(|record| record.frozen).map(|record| record.spec.name).collect();
@@ -120,10 +121,28 @@ async fn complete(
     let mut deployment =
         Arc::into_inner(deployment).context("a task that made keys did not end")?;
     deployment.freeze(&start.frozen);
+    refuse_ended(&deployment)?;
     for repository in &deployment.repositories {
         make::repository(&deployment, repository, &opened.shared).await?;
     }
     Ok((deployment, Opened { store: Some(store), ..opened }))
+}
+
+/// Nothing can be signed any more where `log freeze --last` ended all logs of a kind.
+fn refuse_ended(deployment: &Deployment) -> anyhow::Result<()> {
+    let signs = |wanted: &[LogKind]| {
+        let mut logs = deployment.logs.iter();
+        logs.any(|log| wanted.contains(&log.kind) && log.service.state.signs())
+    };
+    let what = match (signs(&[LogKind::Ct]), signs(&[LogKind::Rekor1, LogKind::Rekor2])) {
+        (true, true) => return Ok(()),
+        (false, _) => "the CT log is",
+        (true, false) => "all Rekor logs are",
+    };
+    bail!(
+        "{what} frozen for good, by `log freeze`: nothing can be signed with this data directory any more; \
+         begin another one by --data-dir (`fsck` still reads this one)"
+    );
 }
 
 #[cfg(test)]

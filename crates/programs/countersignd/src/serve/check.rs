@@ -6,15 +6,16 @@ use signing::{Clock, SystemClock};
 use store::{LogRecord, LogStore, StoreError};
 use tsp::TsaChain;
 
-use super::{database, issuers};
+use super::{database, issuers, lost::Lost};
 use crate::{
     cli::CheckArguments,
     deployment::{
-        self, Authority, Deployment, Repository, TimestampAuthority, not_made, trust_files,
+        self, Authority, Database, Deployment, Repository, TimestampAuthority, not_made,
+        trust_files,
     },
     deployment_dirs::open_to_others,
     fsck::report,
-    logs::{check_state, frozen_and_not_said},
+    known_logs::{as_configured, frozen_and_not_said, refuse_renamed, unnamed},
     output,
     services::ct_chains,
 };
@@ -45,15 +46,21 @@ pub(crate) async fn check(
     for words in ends(&deployment, SystemClock.now().0) {
         output::print(&format!("warning: {words}"));
     }
+    let lost = Lost::new(&deployment)?;
     for authority in &deployment.authorities {
-        sound &= report(&authority.service.label, &authority_sound(authority));
+        let found = lost.authority(authority).and_then(|()| authority_sound(authority));
+        sound &= report(&authority.service.label, &found);
     }
     for authority in &deployment.timestamp_authorities {
-        sound &= report(&authority.service.label, &timestamp_authority_sound(authority));
+        let found = lost.timestamp_authority(authority);
+        let found = found.and_then(|()| timestamp_authority_sound(authority));
+        sound &= report(&authority.service.label, &found);
     }
     sound &= report("log", &logs(&deployment).await);
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
-        sound &= report(&repository.service.label, &repository_sound(&deployment, repository));
+        let found = lost.repository(repository);
+        let found = found.and_then(|()| repository_sound(&deployment, repository));
+        sound &= report(&repository.service.label, &found);
     }
     Ok(exit_code(sound))
 }
@@ -133,19 +140,36 @@ pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyho
 }
 
 async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
-    for log in &deployment.logs {
-        keys(deployment, log).with_context(|| log.service.to_string())?;
+    if let Database::Sqlite { file } = &deployment.database
+        && !file.exists()
+    {
+        all_keys(deployment)?;
+        bail!("{}", not_made(file));
     }
     let store = match database::open(deployment).await? {
-        // SQLite has one user: where the deployment runs, its own start has checked the logs.
-        Err(StoreError::AlreadyOpen { .. }) => {
-            return Ok("keys; the database is in use by a running process, not checked".to_owned());
+        Ok(store) => store,
+        Err(error) => {
+            all_keys(deployment)?;
+            // SQLite has one user: where the deployment runs, its own start has checked the logs.
+            if matches!(error, StoreError::AlreadyOpen { .. }) {
+                let said = "keys; the database is in use by a running process, not checked";
+                return Ok(said.to_owned());
+            }
+            return Err(error).context("cannot open the database");
         }
-        opened => opened.context("cannot open the database")?,
     };
     let outcome = logs_in(deployment, store.as_ref()).await;
     store.close().await;
     outcome
+}
+
+fn all_keys(deployment: &Deployment) -> anyhow::Result<()> {
+    let lost = Lost::new(deployment)?;
+    deployment.running_logs().try_for_each(|log| lost.log(log))?;
+    for log in &deployment.logs {
+        keys(deployment, log).with_context(|| log.service.to_string())?;
+    }
+    Ok(())
 }
 
 /// The keys of a log that runs; of one that does not, what clients verify by.
@@ -161,32 +185,27 @@ fn keys(deployment: &Deployment, log: &deployment::Log) -> anyhow::Result<()> {
 }
 
 /// The logs are there, with the keys and origins of the configuration.
-async fn logs_in(deployment: &Deployment, store: &dyn LogStore) -> anyhow::Result<String> {
+pub(super) async fn logs_in(
+    deployment: &Deployment,
+    store: &dyn LogStore,
+) -> anyhow::Result<String> {
     let known = store.logs().await?;
+    // Before the keys: one that was never made may be that of a log by another name.
+    refuse_renamed(deployment, &known)?;
+    all_keys(deployment)?;
     for log in deployment.running_logs() {
-        as_configured(log, &known)?;
+        let record = as_configured(log, &known)?;
+        if let Some(why) = frozen_and_not_said(log).filter(|_| record.frozen) {
+            bail!("{why}");
+        }
+    }
+    for words in unnamed(deployment, &known) {
+        output::print(&format!("warning: {words}"));
     }
     for log in deployment.logs.iter().filter(|log| !log.service.state.runs()) {
         has_ended(log, &known)?;
     }
     Ok(format!("{} logs and their keys", known.len()))
-}
-
-fn as_configured(log: &deployment::Log, known: &[LogRecord]) -> anyhow::Result<()> {
-    let name = &log.service.name;
-    let expected = log.identity()?.spec(&log.key.public_key()?);
-    let record = check_state(log, known)?;
-    if record.spec.origin != expected.origin {
-        let (is, wanted) = (&record.spec.origin, &expected.origin);
-        bail!("the origin of log `{name}` is `{is}` for ever, not `{wanted}`");
-    }
-    if record.spec.public_key_der != expected.public_key_der {
-        bail!("the log `{name}` was made with another key");
-    }
-    match frozen_and_not_said(log).filter(|_| record.frozen) {
-        Some(why) => bail!("{why}"),
-        None => Ok(()),
-    }
 }
 
 /// A process that has not read the file again goes on taking entries, of which verifiers will know nothing.

@@ -1,17 +1,24 @@
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    fs::File,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
-use moment::UnixSeconds;
 use signing::SystemClock;
-use store::StoreError;
+use store::{LogStore, StoreError};
 
 use super::{
     database,
     make::{self, Made},
 };
 use crate::{
+    data_dir::try_lock,
     deployment::{Authority, Deployment},
     deployment_dirs::open_to_others,
+    fsck::EXIT_UNAVAILABLE,
+    known_logs::refuse_renamed,
     output,
     services::Shared,
 };
@@ -24,12 +31,32 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
-    make::keys(&deployment, shared.clock.now().0, &mut tell)?;
+    let Some(_lock) = alone(&deployment).await? else {
+        output::say("another `countersignd init` makes the same; run it again when that has ended");
+        return Ok(ExitCode::from(EXIT_UNAVAILABLE));
+    };
+    let now = shared.clock.now().0;
     if secrets_only {
+        make::keys(&deployment, now, &mut tell)?;
         make::database_password(&deployment, &mut tell)?;
         return Ok(ExitCode::SUCCESS);
     }
-    logs(&deployment, shared.clock.now(), &mut tell).await?;
+    // First: a log by another name must not get another key either.
+    let Some(database) = known_logs(&deployment).await? else {
+        return Ok(ExitCode::from(EXIT_UNAVAILABLE));
+    };
+    let made = async {
+        make::keys(&deployment, now, &mut tell)?;
+        match &database {
+            Known::Opened(store) => make::logs(&deployment, store, &shared, &mut tell).await,
+            Known::Served => Ok(tell(&Made::new("the logs", "kept", "in use".to_owned()))),
+        }
+    };
+    let made = made.await;
+    if let Known::Opened(store) = database {
+        store.close().await;
+    }
+    made?;
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
         tell(&make::repository(&deployment, repository, &shared).await?);
     }
@@ -39,22 +66,54 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-async fn logs(
-    deployment: &Deployment,
-    now: UnixSeconds,
-    tell: &mut dyn FnMut(&Made),
-) -> anyhow::Result<()> {
+/// How long another `init` is waited for: making everything takes a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A lock by which this is the only `init` of the data, if it can be had: in the directory of the logs,
+/// since every `init` can write there, also where each directory is a volume of its own.
+async fn alone(deployment: &Deployment) -> anyhow::Result<Option<File>> {
+    let path = deployment.places.logs.join("init.lock");
+    let begin = Instant::now();
+    loop {
+        let lock = try_lock(&path)?;
+        if lock.is_some() || begin.elapsed() > PATIENCE {
+            return Ok(lock);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The database of the logs, none of which has another name there than in the configuration.
+enum Known {
+    Opened(Arc<dyn LogStore>),
+    /// A running process has it, and has served every log.
+    Served,
+}
+
+/// `None` where a running process has the database and must be stopped first, which is said.
+async fn known_logs(deployment: &Deployment) -> anyhow::Result<Option<Known>> {
     let store = match database::open(deployment).await? {
-        // SQLite, while the log runs: then there are logs.
-        Err(StoreError::AlreadyOpen { .. }) if make::knows_logs(deployment) => {
-            tell(&Made::new("the logs", "kept", "in use".to_owned()));
-            return Ok(());
+        // SQLite, while the logs run.
+        Err(error @ StoreError::AlreadyOpen { .. }) => {
+            let new = make::never_served(deployment);
+            if new.is_empty() {
+                return Ok(Some(Known::Served));
+            }
+            output::say(&format!(
+                "the database is in use by a running countersignd, and not made are the logs {}: stop it, \
+                 then run `init` again ({error})",
+                new.join(", ")
+            ));
+            return Ok(None);
         }
         opened => opened.context("cannot open the log's database")?,
     };
-    let outcome = make::logs(deployment, &store, now, tell).await;
-    store.close().await;
-    outcome
+    let known = store.logs().await.map_err(anyhow::Error::from);
+    if let Err(error) = known.and_then(|known| refuse_renamed(deployment, &known)) {
+        store.close().await;
+        return Err(error);
+    }
+    Ok(Some(Known::Opened(store)))
 }
 
 /// Tokens to `sigstore` are tokens to every instance: whoever takes one there can use it here.

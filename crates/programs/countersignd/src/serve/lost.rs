@@ -1,80 +1,281 @@
-//! What was published is never made anew: a lost volume must not become another authority.
+//! What was published is never made anew: a lost volume must not become another authority, and files that
+//! have another name now must not become somebody else's.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
+use crypto::PublicKey;
 use wire::trust::TrustedRoot;
 
-use super::make::lost;
 use crate::{
     certificates::{ChainPlace, load_chain},
     data_dir::read_if_present,
-    deployment::{Deployment, Service},
+    deployment::{self, Authority, Deployment, Key, Repository, Service, TimestampAuthority},
+    keys,
 };
 
-/// Refuses a deployment that lacks a chain which clients trust.
-///
-/// What was published is read when a chain is missing only: at every other start its repository does,
-/// and checks it.
+/// Refuses a deployment that lacks what clients trust.
 pub(super) fn refuse_lost(deployment: &Deployment) -> anyhow::Result<()> {
-    let authorities = deployment.authorities.iter();
-    let authorities =
-        authorities.map(|one| (&one.service, &one.chain, one.service.url.to_string()));
-    let stamping = deployment.timestamp_authorities.iter();
-    let stamping = stamping.map(|one| (&one.service, &one.chain, one.stamps_at()));
-    let all: Vec<(&Service, &ChainPlace, String)> = authorities.chain(stamping).collect();
-    let missing: Vec<_> = all.iter().filter(|(_, place, _)| !place.file.exists()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let Published { chains } = Published::read(deployment)?;
-    for (service, place, url) in missing {
-        for (_, chain, evidence) in chains.iter().filter(|(of, ..)| of == url) {
-            // Another generation at the same URL may have it.
-            let mut present =
-                all.iter().filter_map(|(_, place, _)| load_chain(&place.file).ok()?);
-            if !present.any(|known| known == *chain) {
-                let what = format!("the certificate chain of {service}");
-                bail!(lost(&what, &place.file, evidence));
-            }
-        }
-    }
-    Ok(())
+    let lost = Lost::new(deployment)?;
+    deployment.authorities.iter().try_for_each(|one| lost.authority(one))?;
+    deployment.timestamp_authorities.iter().try_for_each(|one| lost.timestamp_authority(one))?;
+    deployment.running_logs().try_for_each(|one| lost.log(one))?;
+    deployment.repositories.iter().try_for_each(|one| lost.repository(one))
 }
 
-/// The chains that the repositories of a deployment have ever vouched for and still keep.
+/// Whether something of a deployment is lost, service by service.
+pub(super) struct Lost<'a> {
+    deployment: &'a Deployment,
+    published: Vec<Published>,
+}
+
+/// What the repository in a directory vouches for.
 struct Published {
-    /// URL, chain, and the file that has it.
-    chains: Vec<(String, Vec<Vec<u8>>, PathBuf)>,
+    directory: PathBuf,
+    chains: Vec<PublishedChain>,
+}
+
+struct PublishedChain {
+    url: String,
+    chain: Vec<Vec<u8>>,
+    /// Says so.
+    file: PathBuf,
+}
+
+impl<'a> Lost<'a> {
+    /// What was published is read when something is missing only: at every other start its repository
+    /// does, and checks it.
+    pub(super) fn new(deployment: &'a Deployment) -> anyhow::Result<Self> {
+        let mut lost = Self { deployment, published: Vec::new() };
+        let running = deployment.repositories.iter().filter(|one| one.service.state.runs());
+        let no_chain = lost.chains().iter().any(|(_, place, _)| !place.file.exists());
+        if no_chain || running.clone().any(|one| !one.root_file().exists()) {
+            lost.published = Published::read(deployment)?;
+        }
+        Ok(lost)
+    }
+
+    pub(super) fn authority(&self, one: &Authority) -> anyhow::Result<()> {
+        self.key_of_chain(&one.service, &one.key, &one.chain)?;
+        self.chain(&one.service, &one.chain, &one.service.url.to_string())
+    }
+
+    pub(super) fn timestamp_authority(&self, one: &TimestampAuthority) -> anyhow::Result<()> {
+        self.key_of_chain(&one.service, &one.key, &one.chain)?;
+        self.chain(&one.service, &one.chain, &one.stamps_at())
+    }
+
+    pub(super) fn log(&self, log: &deployment::Log) -> anyhow::Result<()> {
+        let tiles = log.rekor1.as_ref().map(|places| ("the tiles' key", &places.tiles_key));
+        for (what, key) in [("the key", &log.key)].into_iter().chain(tiles) {
+            let Some(published) = key.public_file.as_deref().filter(|path| path.exists()) else {
+                continue;
+            };
+            let public = key.public_key()?;
+            key_lost(&format!("{what} of {}", log.service), key, published, |one| *one == public)?;
+        }
+        Ok(())
+    }
+
+    /// Its keys and its root, by which clients began.
+    pub(super) fn repository(&self, of: &Repository) -> anyhow::Result<()> {
+        if !of.service.state.runs() {
+            return Ok(());
+        }
+        let evidence = of.evidence();
+        if let Some(root) = read_if_present(&evidence)? {
+            let has = |key: &PublicKey| names(&root, key);
+            for (name, key) in [("root", &of.root_key), ("online", &of.online_key)] {
+                key_lost(&format!("the {name} key of {}", of.service), key, &evidence, has)?;
+            }
+        }
+        let root = of.root_file();
+        if root.exists() {
+            return Ok(());
+        }
+        let what = of.service.to_string();
+        if let Some(first) = of.first_root_file.as_deref().filter(|first| first.exists()) {
+            let is_first = |directory: &&Published| {
+                let began = fs::read(directory.directory.join("1.root.json"));
+                began.ok().is_some_and(|began| fs::read(first).is_ok_and(|first| first == began))
+            };
+            let there = self.published.iter().find(is_first).map(|one| one.directory.as_path());
+            bail!(lost(&what, &root, first, there));
+        }
+        match self.repository_by_another_name(of) {
+            None => Ok(()),
+            Some(other) => bail!(
+                "{what} is lost: {} is missing, and {} is the repository of the same CAs, whose root clients \
+                 were given: give the table its old name, or {RENAME}; {KEEP}",
+                root.display(),
+                other.display()
+            ),
+        }
+    }
+
+    /// One that vouches for a CA of the same tenant, and is no other table's of this tenant.
+    fn repository_by_another_name(&self, of: &Repository) -> Option<&Path> {
+        let tenant = |service: &Service| service.tenant == of.service.tenant;
+        let all = self.deployment.authorities.iter();
+        let urls: Vec<String> =
+            all.filter(|one| tenant(&one.service)).map(|one| one.service.url.to_string()).collect();
+        let is_another = |directory: &Path| {
+            let mut own = self.deployment.repositories.iter().filter(|one| tenant(&one.service));
+            !own.any(|one| one.tuf_dir == directory)
+        };
+        let mut others = self.published.iter().filter(|one| is_another(&one.directory));
+        let found = others.find(|one| one.chains.iter().any(|chain| urls.contains(&chain.url)));
+        found.map(|one| one.directory.as_path())
+    }
+
+    fn key_of_chain(&self, service: &Service, key: &Key, chain: &ChainPlace) -> anyhow::Result<()> {
+        if !service.state.runs() || key.file.exists() || !chain.file.exists() {
+            return Ok(());
+        }
+        let lowest = chain.load()?.into_iter().next().unwrap_or_default();
+        let is = |key: &PublicKey| contains(&lowest, key.spki_der());
+        key_lost(&format!("the key of {service}"), key, &chain.file, is)
+    }
+
+    /// A chain that clients trust at `url` is there, in the place of a service of this very URL: another
+    /// generation may have it, and nobody else.
+    fn chain(&self, service: &Service, place: &ChainPlace, url: &str) -> anyhow::Result<()> {
+        if place.file.exists() {
+            return Ok(());
+        }
+        let all = self.chains();
+        let published = self.published.iter().flat_map(|one| &one.chains);
+        for PublishedChain { chain, file, .. } in published.filter(|one| one.url == url) {
+            let has =
+                |path: &Path| load_chain(path).ok().flatten().is_some_and(|one| one == *chain);
+            if all.iter().any(|(_, place, at)| at == url && has(&place.file)) {
+                continue;
+            }
+            let what = format!("the certificate chain of {service}");
+            let there = found(place.file.parent(), has);
+            let taken = all.iter().find(|(_, place, _)| Some(&place.file) == there.as_ref());
+            let said = lost(&what, &place.file, file, there.as_deref());
+            match taken {
+                Some((other, ..)) => bail!("{said}; {} would have it else", other.table()),
+                None => bail!(said),
+            }
+        }
+        Ok(())
+    }
+
+    /// Every chain's service, place, and URL in trusted roots.
+    fn chains(&self) -> Vec<(&'a Service, &'a ChainPlace, String)> {
+        let authorities = self.deployment.authorities.iter();
+        let authorities =
+            authorities.map(|one| (&one.service, &one.chain, one.service.url.to_string()));
+        let stamping = self.deployment.timestamp_authorities.iter();
+        let stamping = stamping.map(|one| (&one.service, &one.chain, one.stamps_at()));
+        authorities.chain(stamping).collect()
+    }
+}
+
+/// What to do about files of before.
+const RENAME: &str =
+    "rename its files as docs/deployment.md has it (\"Files\" and \"Files of before\")";
+
+const KEEP: &str = "one that nobody needs any more has to go elsewhere first";
+
+fn lost(what: &str, path: &Path, published: &Path, there: Option<&Path>) -> String {
+    missing(what, &path.display().to_string(), published, there, "")
+}
+
+/// `or` is what else may be done where the file is nowhere.
+fn missing(what: &str, path: &str, published: &Path, there: Option<&Path>, or: &str) -> String {
+    let remedy = match there {
+        None => format!("restore it from a backup{or}"),
+        Some(there) => {
+            format!("{} is the one, under another name: {RENAME}{or}", there.display())
+        }
+    };
+    let published = published.display();
+    format!("{what} is lost: {path} is missing, and {published} was made with it; {remedy}")
+}
+
+/// Refuses a key that is missing and was `published` with.
+fn key_lost(
+    what: &str,
+    key: &Key,
+    published: &Path,
+    is: impl Fn(&PublicKey) -> bool,
+) -> anyhow::Result<()> {
+    if key.file.exists() {
+        return Ok(());
+    }
+    let there =
+        found(key.file.parent(), |path| keys::public_half(path).is_some_and(|key| is(&key)));
+    let path = format!("{} (`{}`)", key.file.display(), key.name);
+    let or = format!(", or name the file by {}", key.setting);
+    bail!(missing(what, &path, published, there.as_deref(), &or))
+}
+
+/// The first PEM file of a directory that is the one.
+fn found(directory: Option<&Path>, is: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory?).ok()?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    files.into_iter().find(|path| path.extension().is_some_and(|is| is == "pem") && is(path))
+}
+
+/// A certificate has the whole `SubjectPublicKeyInfo` in it.
+fn contains(certificate: &[u8], spki: &[u8]) -> bool {
+    certificate.windows(spki.len().max(1)).any(|part| part == spki)
+}
+
+/// Whether TUF metadata names the key.
+fn names(metadata: &str, key: &PublicKey) -> bool {
+    let pem = serde_json::to_string(key.to_pem().trim_end()).unwrap_or_default();
+    metadata.contains(pem.trim_matches('"'))
 }
 
 impl Published {
-    fn read(deployment: &Deployment) -> anyhow::Result<Self> {
-        let mut chains = Vec::new();
-        for repository in &deployment.repositories {
-            let directory = repository.tuf_dir.join("targets");
-            let targets = match fs::read_dir(&directory) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                read => read.with_context(|| format!("cannot read {}", directory.display()))?,
-            };
-            for path in targets.filter_map(Result::ok).map(|entry| entry.path()) {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                if !name.ends_with(".trusted_root.json") {
-                    continue;
+    /// Of every repository beside each other, whatever table is theirs today.
+    fn read(deployment: &Deployment) -> anyhow::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for directory in entries(&deployment.places.trust)? {
+            let mut chains = Vec::new();
+            for file in entries(&directory.join("targets"))? {
+                let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                if name.ends_with(".trusted_root.json") {
+                    chains.extend(PublishedChain::read(&file)?);
                 }
-                let text = read_if_present(&path)?.unwrap_or_default();
-                let root: TrustedRoot = serde_json::from_str(&text).with_context(|| {
-                    format!("{} is not what countersignd wrote", path.display())
-                })?;
-                let all =
-                    root.certificate_authorities.into_iter().chain(root.timestamp_authorities);
-                chains.extend(all.map(|authority| {
-                    let certificates = authority.cert_chain.certificates.into_iter();
-                    let chain = certificates.map(|one| one.raw_bytes.0).collect();
-                    (authority.uri, chain, path.clone())
-                }));
             }
+            all.push(Self { directory, chains });
         }
-        Ok(Self { chains })
+        Ok(all)
     }
+}
+
+impl PublishedChain {
+    fn read(file: &Path) -> anyhow::Result<Vec<Self>> {
+        let text = read_if_present(file)?.unwrap_or_default();
+        let root: TrustedRoot = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not what countersignd wrote", file.display()))?;
+        let all = root.certificate_authorities.into_iter().chain(root.timestamp_authorities);
+        let chains = all.map(|authority| {
+            let certificates = authority.cert_chain.certificates.into_iter();
+            let chain = certificates.map(|one| one.raw_bytes.0).collect();
+            Self { url: authority.uri, chain, file: file.to_owned() }
+        });
+        Ok(chains.collect())
+    }
+}
+
+/// What is in a directory, if it is one.
+fn entries(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let read = match fs::read_dir(directory) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        read => read.with_context(|| format!("cannot read {}", directory.display()))?,
+    };
+    Ok(read.filter_map(|entry| Some(entry.ok()?.path())).collect())
 }

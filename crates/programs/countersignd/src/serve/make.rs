@@ -4,14 +4,16 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
 use crypto::LocalSigner;
-use moment::UnixSeconds;
 use store::{LogKind, LogRecord, LogStore};
+use trust::State;
 
 use super::lost::refuse_lost;
 use crate::{
     certificates::{ChainPlace, ca_chain, tsa_chain},
-    data_dir::{Access, DataDir, read_json, replace, write_json},
+    data_dir::{Access, DataDir, create, read_json, write_json},
     deployment::{self, Database, Deployment, Key, Repository},
+    known_logs::{named, refuse_changed, refuse_renamed},
+    logs,
     services::{self, Shared},
 };
 
@@ -98,15 +100,11 @@ fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
         for (name, key) in [("root", &repository.root_key), ("online", &repository.online_key)] {
             let what = format!("the {name} key of {}", repository.service);
-            jobs.push(Box::new(move || {
-                Ok(vec![made(&what, key, Some(&repository.evidence()))?.1])
-            }));
+            jobs.push(Box::new(move || Ok(vec![made(&what, key)?.1])));
         }
     }
     if let Some(provider) = &deployment.provider {
-        jobs.push(Box::new(|| {
-            Ok(vec![made("the development provider's key", &provider.key, None)?.1])
-        }));
+        jobs.push(Box::new(|| Ok(vec![made("the development provider's key", &provider.key)?.1])));
     }
     jobs
 }
@@ -118,7 +116,7 @@ fn chain(
     place: &ChainPlace,
     make: impl FnOnce(&LocalSigner) -> anyhow::Result<Vec<Vec<u8>>>,
 ) -> anyhow::Result<Vec<Made>> {
-    let (signer, key) = made(&format!("the key of {what}"), key, Some(&place.file))?;
+    let (signer, key) = made(&format!("the key of {what}"), key)?;
     let was_there = place.file.exists();
     make(&signer)?;
     Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
@@ -134,27 +132,17 @@ fn log_keys(log: &deployment::Log, now: u64) -> anyhow::Result<Vec<Made>> {
         (format!("the tiles' key of {service}"), tiles),
     ] {
         let Some(key) = key else { continue };
-        let (signer, made) = made(&what, key, key.public_file.as_deref())?;
+        let (signer, made) = made(&what, key)?;
         key.publish(&signer)?;
         all.push(made);
     }
     Ok(all)
 }
 
-/// Makes a key, unless it is there or something was `published` with it already.
-fn made(what: &str, key: &Key, published: Option<&Path>) -> anyhow::Result<(LocalSigner, Made)> {
+/// Makes a key, unless it is there. That it was not lost is known.
+fn made(what: &str, key: &Key) -> anyhow::Result<(LocalSigner, Made)> {
     let was_there = key.file.exists();
-    if let Some(published) = published.filter(|path| !was_there && path.exists()) {
-        bail!(lost(what, &key.file, published));
-    }
     Ok((key.load_or_make()?, Made::file(what, was_there, &key.file)))
-}
-
-pub(super) fn lost(what: &str, path: &Path, published: &Path) -> String {
-    let (path, published) = (path.display(), published.display());
-    format!(
-        "{what} is lost: {path} is missing, and {published} was made with it; restore it from a backup"
-    )
 }
 
 /// A password, for a database that is only about to be made.
@@ -169,51 +157,73 @@ pub(crate) fn database_password(
     if !was_there {
         let password = hex::encode(crypto::random_bytes::<32>());
         // The database runs as another user; who may see the directory is what protects it.
-        replace(path, password.as_bytes(), Access::Everybody)?;
+        create(path, password.as_bytes(), Access::Everybody)?;
     }
     tell(&Made::file("the database's password", was_there, path));
     Ok(())
 }
 
-/// Whether all logs were made once, as far as can be told without the database.
-pub(crate) fn knows_logs(deployment: &Deployment) -> bool {
-    let mut places = deployment.running_logs().filter_map(|log| log.rekor1.as_ref());
-    places.all(|places| places.tree_id_file.exists())
+/// Logs that no process has served yet: whether the database has them, it alone knows.
+pub(crate) fn never_served(deployment: &Deployment) -> Vec<&str> {
+    let never = deployment.running_logs().filter(|log| !log.checkpoint_file.exists());
+    never.map(|log| log.service.name.as_str()).collect()
 }
 
 /// The logs' rows in the database.
 pub(crate) async fn logs(
     deployment: &Deployment,
     store: &Arc<dyn LogStore>,
-    now: UnixSeconds,
+    shared: &Shared,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     let known = store.logs().await?;
+    refuse_renamed(deployment, &known)?;
     for log in deployment.running_logs() {
-        tell(&one_log(log, store.as_ref(), &known, now).await?);
+        tell(&one_log(log, store, &known, shared).await?);
     }
     Ok(())
 }
 
 async fn one_log(
     log: &deployment::Log,
-    store: &dyn LogStore,
+    store: &Arc<dyn LogStore>,
     known: &[LogRecord],
-    now: UnixSeconds,
+    shared: &Shared,
 ) -> anyhow::Result<Made> {
     let name = &log.service.name;
-    let tree_id = if log.kind == LogKind::Rekor1 { rekor::tree_id(store, name).await? } else { 0 };
+    let tree_id = match log.kind {
+        LogKind::Rekor1 => rekor::tree_id(store.as_ref(), name).await?,
+        LogKind::Ct | LogKind::Rekor2 => 0,
+    };
     // Before the log is there: a database that was lost is noticed here.
     check_tree_id(log, tree_id)?;
     let spec = log.identified(tree_id).spec(&log.key.public_key()?);
-    store.ensure_log(&spec, now).await?;
+    let present = named(log, known);
+    if let Some(record) = present {
+        refuse_changed(log, record, &spec)?;
+    }
+    let record = store.ensure_log(&spec, shared.clock.now()).await?;
     // Afterwards: a database that took no log is not the one to ask for ever.
     if let Some(places) = log.rekor1.as_ref().filter(|places| !places.tree_id_file.exists()) {
         write_json(&places.tree_id_file, &tree_id)?;
     }
-    let present = known.iter().any(|record| record.spec.name == *name);
-    let happened = if present { "kept" } else { "made" };
+    let happened = if present.is_some() { "kept" } else { "made" };
+    if log.service.state == State::Frozen && !record.frozen && is_new(store, &record).await? {
+        logs::end_new(log, store, shared).await?;
+        return Ok(Made::new(
+            log.service.to_string(),
+            happened,
+            format!("{}, frozen", spec.origin),
+        ));
+    }
     Ok(Made::new(log.service.to_string(), happened, spec.origin))
+}
+
+/// Whether nobody has signed to it: it has nothing but the entry that every Rekor log begins with. Also
+/// what an `init` left that was killed.
+async fn is_new(store: &Arc<dyn LogStore>, record: &LogRecord) -> anyhow::Result<bool> {
+    let first = u64::from(record.spec.kind != LogKind::Ct);
+    Ok(store.state(record.id).await?.edge.size().0 <= first)
 }
 
 /// Makes sure that no other tree id of the log was kept.
@@ -242,9 +252,6 @@ pub(crate) async fn repository(
         keep_root(of, &root)?;
         return Ok(Made::new(what, "kept", of.tuf_dir.display().to_string()));
     }
-    if let Some(first) = of.first_root_file.as_deref().filter(|first| first.exists()) {
-        bail!(lost(&what, &root_file, first));
-    }
     let trust = services::open_trust(shared, deployment, of).await?;
     let root = trust.repository.root_json();
     keep_root(of, &root)?;
@@ -255,6 +262,6 @@ pub(crate) async fn repository(
 fn keep_root(of: &Repository, root: &[u8]) -> anyhow::Result<()> {
     match of.first_root_file.as_deref().filter(|first| !first.exists()) {
         None => Ok(()),
-        Some(first) => replace(first, root, Access::Everybody),
+        Some(first) => create(first, root, Access::Everybody),
     }
 }

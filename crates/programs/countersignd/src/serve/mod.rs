@@ -10,6 +10,8 @@ mod issuers;
 mod lost;
 pub(crate) mod make;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::{process::ExitCode, sync::Arc};
 

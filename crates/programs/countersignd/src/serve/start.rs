@@ -17,7 +17,8 @@ use crate::{
     data_dir::DataDir,
     deployment::{Address, Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
-    logs::{Logs, RunningLog, frozen_and_not_said},
+    known_logs::frozen_and_not_said,
+    logs::{Logs, RunningLog},
     services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared},
 };
 

@@ -24,7 +24,8 @@ use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
     deployment::{self, Authority, Deployment, Provider, TimestampAuthority},
-    logs::{Logs, RunningLog, frozen_and_not_said},
+    known_logs::frozen_and_not_said,
+    logs::{Logs, RunningLog},
 };
 
 /// A certificate authority; `ct` verifies the promises of its log.

@@ -230,6 +230,39 @@ async fn a_log_that_was_frozen_is_served_and_nobody_is_sent_to_it() {
     assert!(fsck.status.success(), "{fsck:?}");
 }
 
+/// It was done without a word, and nothing started any more.
+#[test]
+fn the_last_log_of_a_kind_is_frozen_by_an_order_that_says_so_alone() {
+    let mut dev = Dev::started();
+    dev.terminate();
+    let freeze = |words: &[&str]| {
+        let frozen = dev.run_words(&[["log", "freeze"].as_slice(), words].concat());
+        let all = [frozen.stdout, frozen.stderr].concat();
+        (frozen.status.code(), String::from_utf8(all).unwrap())
+    };
+    let (code, said) = freeze(&["ct"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no active CT log") && said.contains("`default` gets no SCTs"), "{said}");
+    assert!(said.contains("`--last`"), "{said}");
+    assert_eq!(freeze(&["rekor2"]).0, Some(0), "there is the other one");
+    assert_eq!(freeze(&["rekor2"]).0, Some(0), "again changes nothing");
+    let (code, said) = freeze(&["rekor1"]);
+    assert!(code == Some(1) && said.contains("has no active Rekor log"), "{said}");
+    let (code, said) = freeze(&["rekor1", "--last"]);
+    assert!(
+        code == Some(0) && said.contains("no active Rekor log, and no service starts"),
+        "{said}"
+    );
+    assert!(!said.contains("sends no client"), "{said}");
+    let start = dev.run("dev", &["--port-base", "auto"]);
+    let said = String::from_utf8(start.stderr).unwrap();
+    assert_eq!(start.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("all Rekor logs are frozen for good") && said.contains("--data-dir"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_data_directory_is_served_once() {
     let mut dev = Dev::started();

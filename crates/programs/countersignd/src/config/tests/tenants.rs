@@ -149,6 +149,40 @@ fn what_does_not_go_together_is_told_at_its_place() {
     ]);
 }
 
+/// Orders to one CA were carried out by another; a root that signs what the online key signs is no root.
+#[test]
+fn nothing_that_a_service_writes_or_signs_with_is_anothers_however_it_is_spelled() {
+    let data = "/var/lib/countersign";
+    let both = tenants_with("[ca.acme]\n", "[ca.acme]\nstate_dir = \"/run/state\"\n")
+        .replace("[ca.globex]\n", "[ca.globex]\nstate_dir = \"/run/x/../state\"\n");
+    let said = problems(&both);
+    assert!(said.contains("ca.globex: /run/x/../state is a file of ca.acme too"), "{said}");
+    told(&[
+        (
+            "[ca.globex]\n",
+            &format!("[ca.globex]\nstate_dir = \"{data}/ca-state/acme\"\n"),
+            "ca.globex: /var/lib/countersign/ca-state/acme is a file of ca.acme too",
+        ),
+        (
+            "[log.globex-ct]\n",
+            &format!("[log.globex-ct]\nkey = \"file:{data}/log/../log/keys/acme-ct.pem\"\n"),
+            "log.globex-ct: /var/lib/countersign/log/../log/keys/acme-ct.pem is a file of log.acme-ct too",
+        ),
+        (
+            "[trust.globex]\n",
+            &format!(
+                "[trust.globex]\nroot_key = \"file:{data}/trust/keys/tuf-globex-online.pem\"\n"
+            ),
+            "trust.globex: /var/lib/countersign/trust/keys/tuf-globex-online.pem is a file of trust.globex",
+        ),
+        (
+            "[trust.globex]\n",
+            &format!("[trust.globex]\nroot_key = \"file:{data}/trust/keys/tuf-acme-online.pem\"\n"),
+            "tuf-acme-online.pem is a file of trust.acme too",
+        ),
+    ]);
+}
+
 #[test]
 fn a_switch_with_another_word_or_number_is_told() {
     told(&[

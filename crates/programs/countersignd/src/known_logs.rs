@@ -1,0 +1,145 @@
+//! The logs that a database has, against those that a deployment names.
+//!
+//! A log is its origin and its key: under these it must have one history. What its table is called is
+//! a label, and a label that was changed must not begin a second history.
+
+use anyhow::bail;
+use crypto::PublicKey;
+use store::{LogKind, LogRecord, LogSpec};
+use tlog::Rekor1Origin;
+use trust::State;
+
+use crate::deployment::{Deployment, Log, Service};
+
+/// Refuses logs that the database has under another name, and two tables that are one log. Keys that are
+/// not there yet are nobody's.
+pub(crate) fn refuse_renamed(deployment: &Deployment, known: &[LogRecord]) -> anyhow::Result<()> {
+    for log in deployment.running_logs() {
+        let key = log.key.known()?;
+        refuse_twin(deployment, log, key.as_ref())?;
+        let name = &log.service.name;
+        let others = || known.iter().filter(|record| record.spec.name != *name);
+        let shared = |record: &&LogRecord| shared(log, key.as_ref(), record).is_some();
+        let Some(other) = others().find(shared) else { continue };
+        let (what, old) =
+            (self::shared(log, key.as_ref(), other).unwrap_or_default(), &other.spec.name);
+        if known.iter().any(|record| record.spec.name == *name) {
+            bail!(
+                "the database has {what} twice, as the log `{name}` and as `{old}`: to clients they are one \
+                 log that contradicts itself; none of them is served while both are there"
+            );
+        }
+        bail!(
+            "the log `{name}` is in the database as `{old}`, with {what}, and would begin there a second \
+             time: a log is its origin and its key, and its table a label. Call the table [log.{old}] again, or \
+             give a new log a `url` with another host and another key"
+        );
+    }
+    Ok(())
+}
+
+/// What a log has in common with another one of the database.
+fn shared(log: &Log, key: Option<&PublicKey>, record: &LogRecord) -> Option<String> {
+    let spec = &record.spec;
+    // A Rekor v1 log that is made has a tree id of its own, and signs by its host all the same.
+    let same_origin =
+        match Rekor1Origin::parse(&spec.origin).filter(|_| spec.kind == LogKind::Rekor1) {
+            Some(origin) => log.kind == LogKind::Rekor1 && origin.host == log.service.url.host(),
+            None => log.kind != LogKind::Rekor1 && log.identified(0).origin() == spec.origin,
+        };
+    let same_key = key.is_some_and(|key| key.spki_der() == spec.public_key_der);
+    match (same_origin, same_key) {
+        (true, true) => Some(format!("the origin `{}` and its key", spec.origin)),
+        (true, false) => Some(format!("the origin `{}`", spec.origin)),
+        (false, true) => Some("its key".to_owned()),
+        (false, false) => None,
+    }
+}
+
+/// The origins of two tables are compared when they are read; a key may be a copy.
+fn refuse_twin(deployment: &Deployment, log: &Log, key: Option<&PublicKey>) -> anyhow::Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    for other in deployment.logs.iter().filter(|one| one.service.name != log.service.name) {
+        if other.key.known()?.as_ref() == Some(key) {
+            let (table, other) = (log.service.table(), other.service.table());
+            bail!("the key of {table} is that of {other} too: each log has a key of its own");
+        }
+    }
+    Ok(())
+}
+
+/// The log's row, which must be of this origin and key, and take nothing where the configuration says so.
+/// The other way round is for readiness: the log is served, and takes nothing.
+pub(crate) fn as_configured<'k>(
+    log: &Log,
+    known: &'k [LogRecord],
+) -> anyhow::Result<&'k LogRecord> {
+    let name = &log.service.name;
+    let Some(record) = named(log, known) else {
+        bail!(
+            "the database has no log `{name}`: run `countersignd init`, unless this is the wrong database"
+        );
+    };
+    refuse_changed(log, record, &log.identity()?.spec(&log.key.public_key()?))?;
+    if log.service.state == State::Frozen && !record.frozen {
+        // For good: not because of a word in a file, which may be of another log.
+        bail!(
+            "the log `{name}` is `frozen` in the configuration and takes entries in the database: run \
+             `countersignd log freeze {name}`, or correct its `state`"
+        );
+    }
+    Ok(record)
+}
+
+/// The log's row, where there is one.
+pub(crate) fn named<'k>(log: &Log, known: &'k [LogRecord]) -> Option<&'k LogRecord> {
+    known.iter().find(|record| record.spec.name == log.service.name)
+}
+
+/// Origin and key are for ever: no other try helps.
+pub(crate) fn refuse_changed(
+    log: &Log,
+    record: &LogRecord,
+    expected: &LogSpec,
+) -> anyhow::Result<()> {
+    let (name, is) = (&log.service.name, &record.spec);
+    if is.kind != expected.kind {
+        bail!("the log `{name}` was made as a {} log, and stays one", is.kind);
+    }
+    if is.origin != expected.origin {
+        bail!(
+            "the origin of the log `{name}` is `{}` for ever, and its `url` would make it `{}`: give the \
+             `url` the host of before, or leave this table and make the next log by another",
+            is.origin,
+            expected.origin
+        );
+    }
+    if is.public_key_der != expected.public_key_der {
+        bail!("the log `{name}` was made with another key, which is its key for ever");
+    }
+    Ok(())
+}
+
+/// Logs of the database that no table names, each in words.
+pub(crate) fn unnamed(deployment: &Deployment, known: &[LogRecord]) -> Vec<String> {
+    let names = known.iter().map(|record| &record.spec.name);
+    let unnamed = names.filter(|name| deployment.log(name).is_none());
+    let words = |name: &String| {
+        format!(
+            "the database has the log `{name}`, and the configuration has no [log.{name}]: bundles with \
+             its entries are verified only while there is one; with `state = \"retired\"` it needs no process"
+        )
+    };
+    unnamed.map(words).collect()
+}
+
+/// Why a log that takes nothing is not as the configuration has it.
+pub(crate) fn frozen_and_not_said(log: &Log) -> Option<String> {
+    let Service { name, state, .. } = &log.service;
+    state.signs().then(|| {
+        format!(
+            "the log `{name}` is frozen in the database and `{state}` in the configuration: write \
+             `state = \"frozen\"`, so that no client is sent to it"
+        )
+    })
+}

@@ -1,0 +1,424 @@
+//! A deployment whose file changes: what was made under another name is not made anew.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use signing::SystemClock;
+use store::{LogRecord, LogStore};
+
+use super::{check::logs_in, database, init};
+use crate::{config, deployment::Deployment, logs::Logs, services::Shared};
+
+const TRIAL: &str = include_str!("../../../../../docs/samples/trial.toml");
+
+struct House {
+    directory: tempfile::TempDir,
+    text: String,
+}
+
+impl House {
+    /// As `trial.toml` has it, in a directory of its own.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("data").display().to_string();
+        let house = Self { text: TRIAL.replace("/var/tmp/countersign", &data_dir), directory };
+        house.write();
+        house
+    }
+
+    /// Another word in the file, which must be there.
+    fn with(mut self, from: &str, to: &str) -> Self {
+        self.change(from, to);
+        self
+    }
+
+    fn change(&mut self, from: &str, to: &str) {
+        assert!(self.text.contains(from), "{from}");
+        self.text = self.text.replace(from, to);
+        self.write();
+    }
+
+    fn write(&self) {
+        fs::write(self.directory.path().join("countersign.toml"), &self.text).unwrap();
+    }
+
+    fn data(&self, path: &str) -> PathBuf {
+        self.directory.path().join("data").join(path)
+    }
+
+    fn read(&self) -> anyhow::Result<Deployment> {
+        config::load(&self.directory.path().join("countersign.toml"))
+    }
+
+    async fn init(&self) -> anyhow::Result<ExitCode> {
+        init(false, self.read()?).await
+    }
+
+    async fn made(self) -> Self {
+        assert_eq!(self.init().await.unwrap(), ExitCode::SUCCESS);
+        self
+    }
+
+    async fn store(&self) -> Arc<dyn LogStore> {
+        database::open(&self.read().unwrap()).await.unwrap().unwrap()
+    }
+
+    async fn rows(&self) -> Vec<LogRecord> {
+        let store = self.store().await;
+        let rows = store.logs().await.unwrap();
+        store.close().await;
+        rows
+    }
+
+    /// The start of the logs, and their end.
+    async fn starts(&self) -> anyhow::Result<()> {
+        let deployment = self.read()?;
+        let shared = Shared::new(Arc::new(SystemClock));
+        let store = self.store().await;
+        match Logs::start(&deployment, Arc::clone(&store), &shared).await {
+            Ok((logs, _)) => logs.stop(std::time::Duration::from_secs(20)).await,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// What `check` says of the logs.
+    async fn checked(&self) -> anyhow::Result<String> {
+        let store = self.store().await;
+        let checked = logs_in(&self.read()?, store.as_ref()).await;
+        store.close().await;
+        checked
+    }
+
+    /// What `init`, `check` and a start say of logs that they refuse alike.
+    async fn refused(&self) -> String {
+        let said = format!("{:#}", self.init().await.unwrap_err());
+        let starts = format!("{:#}", self.starts().await.unwrap_err());
+        let check = format!("{:#}", self.checked().await.unwrap_err());
+        assert!(starts.contains(&said) && check.contains(&said), "{said}\n{starts}\n{check}");
+        said
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// `init` was what `check` advised, and made a second log of the same origin; of files of before with
+/// the same key too.
+#[tokio::test]
+async fn a_log_whose_table_was_renamed_is_not_made_again() {
+    for kind in ["ct", "rekor1", "rekor2"] {
+        for name in [kind, "old"] {
+            let mut house = House::new();
+            if name != kind {
+                house.change(&format!("[log.{kind}]"), "[log.old]");
+            }
+            let mut house = house.made().await;
+            house.starts().await.unwrap();
+            house.change(&format!("[log.{name}]"), "[log.main]");
+            let before = (house.rows().await, files(&house.data("log/keys")));
+            let said = house.refused().await;
+            let told = format!(
+                "the log `main` is in the database as `{name}`, with the origin `localhost"
+            );
+            assert!(
+                said.contains(&told) && said.contains(&format!("[log.{name}] again")),
+                "{said}"
+            );
+            assert_eq!((house.rows().await, files(&house.data("log/keys"))), before);
+            // The advice helps.
+            house.change("[log.main]", &format!("[log.{name}]"));
+            house.made().await.starts().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_log_with_the_key_of_another_is_refused_whatever_its_host() {
+    let house = House::new().made().await;
+    let key = house.data("log/keys/rekor2.pem");
+    let mut house = house.with("[log.rekor2]", "[log.main]");
+    house.change("http://localhost:3003", "http://127.0.0.2:3003");
+    let said = house.refused().await;
+    assert!(said.contains("the log `main` is in the database as `rekor2`, with its key"), "{said}");
+    // A copy, beside the first.
+    let copy = house.data("copy.pem");
+    fs::copy(key, &copy).unwrap();
+    let table = format!(
+        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://localhost:3003\"\n[log.next]\nkey = \"file:{}\"",
+        copy.display()
+    );
+    house.change("[log.main]", &table);
+    let said = house.refused().await;
+    assert!(said.contains("the key of [log.next] is that of [log.rekor2] too"), "{said}");
+}
+
+/// What an `init` before this one may have left.
+#[tokio::test]
+async fn two_rows_of_one_origin_are_not_served() {
+    let house = House::new().made().await;
+    let store = house.store().await;
+    let mut spec = store.logs().await.unwrap().pop().unwrap().spec;
+    spec.name = "main".to_owned();
+    store.ensure_log(&spec, moment::UnixSeconds(7)).await.unwrap();
+    store.close().await;
+    let said = house.refused().await;
+    assert!(said.contains("twice, as the log `rekor2` and as `main`"), "{said}");
+}
+
+/// It was "the log's store is unavailable".
+#[tokio::test]
+async fn a_log_whose_host_changed_is_told_that_this_is_for_ever() {
+    for (kind, port, origin) in [("ct", 6962, "127.0.0.2/ct"), ("rekor2", 3003, "127.0.0.2")] {
+        let mut house = House::new().made().await;
+        house.change(&format!("http://localhost:{port}"), &format!("http://127.0.0.2:{port}"));
+        let said = house.refused().await;
+        assert!(said.contains(&format!("the origin of the log `{kind}` is `localhost")), "{said}");
+        assert!(said.contains("for ever") && said.contains(&format!("it `{origin}`")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_no_table_names_is_told() {
+    let house = House::new().made().await;
+    let rows = house.rows().await;
+    let house =
+        house.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
+    let told = crate::known_logs::unnamed(&house.read().unwrap(), &rows);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("has no [log.rekor1]") && told[0].contains("retired"), "{told:?}");
+    house.made().await.starts().await.unwrap();
+}
+
+/// It said "kept: the logs, in use", and after the next stop nothing started.
+#[tokio::test]
+async fn a_new_log_is_not_passed_over_while_the_others_are_served() {
+    let mut house = House::new().made().await;
+    house.starts().await.unwrap();
+    let running = house.store().await;
+    assert_eq!(house.init().await.unwrap(), ExitCode::SUCCESS, "nothing is new");
+    house.change(
+        "[tsa.default]",
+        "[log.2028]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n[tsa.default]",
+    );
+    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
+    assert!(!house.data("log/keys/2028.pem").exists(), "all of it, or nothing");
+    running.close().await;
+    house.made().await.starts().await.unwrap();
+}
+
+/// The sample with a frozen log did not start where it was new.
+#[tokio::test]
+async fn a_log_that_is_new_and_frozen_is_made_so() {
+    let ended = "state = \"frozen\"\nvalid_until = \"2026-01-07T00:00:00Z\"\n";
+    let mut house = House::new();
+    for (name, kind) in [("a", "ct"), ("b", "rekor1"), ("c", "rekor2")] {
+        let port = house
+            .read()
+            .unwrap()
+            .logs
+            .iter()
+            .find(|log| log.kind.as_str() == kind)
+            .unwrap()
+            .service
+            .port;
+        let table =
+            format!("[log.{name}]\nkind = \"{kind}\"\nurl = \"http://127.0.0.2:{port}\"\n{ended}");
+        house.change("[tsa.default]", &format!("{table}[tsa.default]"));
+    }
+    let house = house.made().await;
+    house.starts().await.unwrap();
+    let store = house.store().await;
+    for record in store.logs().await.unwrap() {
+        let state = store.state(record.id).await.unwrap();
+        let (name, size) = (record.spec.name.as_str(), state.edge.size().0);
+        assert_eq!(state.frozen, ["a", "b", "c"].contains(&name), "{name}");
+        assert_eq!(
+            size,
+            u64::from(record.spec.kind != store::LogKind::Ct),
+            "{name}: its first entry"
+        );
+    }
+    store.close().await;
+    // A word in the file ends no log that is used.
+    let mut house = house.with("[log.c]", "[log.d]");
+    house.change("http://127.0.0.2:3003", "http://127.0.0.4:3003");
+    assert!(house.init().await.is_ok());
+}
+
+/// The first tenant's CA, TSA and repository under another name, with their files of before.
+fn renamed(house: House) -> House {
+    house
+        .with("ca.default", "ca.acme")
+        .with("[tsa.default]", "[tsa.acme]")
+        .with("[trust.default]", "[trust.acme]")
+}
+
+/// A second tenant with services of its own, of which `kind` has the name that `trial.toml` gives.
+fn with_globex(house: House, kind: &str) -> House {
+    let mut house = house;
+    for table in ["[ca.acme]", "[tsa.acme]", "[trust.acme]"] {
+        house.change(table, &format!("{table}\ntenant = \"default\""));
+    }
+    house.change(
+        "organization = \"Trial\"",
+        "organization = \"Trial\"\naudience = \"https://localhost\"",
+    );
+    let mut text =
+        "[tenant.globex]\norganization = \"Globex\"\naudience = \"https://127.0.0.3\"\n".to_owned();
+    for (own, port) in [("ca", 5555), ("tsa", 3004), ("trust", 3005)] {
+        let name = if own == kind { "default" } else { "globex" };
+        let url = format!("url = \"http://127.0.0.3:{port}\"\ntenant = \"globex\"");
+        text += &format!("[{own}.{name}]\n{url}\n");
+        if own == "ca" {
+            text += &format!(
+                "[[ca.{name}.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"\n"
+            );
+        }
+    }
+    house.text += &text;
+    house.write();
+    house
+}
+
+/// The files of the first tenant have names that the second one's table would have: Globex's CA signed
+/// with what Acme's verifiers trust.
+#[tokio::test]
+async fn files_of_before_are_never_given_to_another_tenant() {
+    for (kind, file) in [("ca", "ca_chain.pem"), ("tsa", "tsa_chain.pem"), ("trust", "trust/tuf")] {
+        let mut house = with_globex(renamed(House::new().made().await), kind);
+        // Of the other two nobody's table has the name: those are renamed, as the advice has it.
+        for other in ["ca", "tsa", "trust"].into_iter().filter(|other| *other != kind) {
+            rename_files_of(&house, other);
+        }
+        let before = files(&house.data("public"));
+        let said = format!("{:#}", house.init().await.unwrap_err());
+        assert!(said.contains("`acme` is lost"), "{said}");
+        assert!(said.contains(file) && said.contains("rename its files"), "{said}");
+        assert_eq!(files(&house.data("public")), before, "nothing was made");
+        rename_files_of(&house, kind);
+        house = house.made().await;
+        assert!(
+            house
+                .data(if kind == "trust" { "trust/tuf" } else { "public/tuf-globex-root.json" })
+                .exists()
+        );
+    }
+}
+
+fn rename_files_of(house: &House, kind: &str) {
+    let renamed: &[(&str, &str)] = match kind {
+        "ca" => &[
+            ("ca/keys/ca.pem", "ca/keys/acme.pem"),
+            ("public/ca_chain.pem", "public/ca-acme_chain.pem"),
+        ],
+        "tsa" => &[
+            ("tsa/keys/tsa.pem", "tsa/keys/acme.pem"),
+            ("public/tsa_chain.pem", "public/tsa-acme_chain.pem"),
+        ],
+        _ => &[
+            ("trust/keys/tuf-root.pem", "trust/keys/tuf-acme-root.pem"),
+            ("trust/keys/tuf-online.pem", "trust/keys/tuf-acme-online.pem"),
+            ("trust/tuf", "trust/tuf-acme"),
+            ("public/root.json", "public/tuf-acme-root.json"),
+        ],
+    };
+    for (from, to) in renamed {
+        fs::rename(house.data(from), house.data(to)).unwrap();
+    }
+}
+
+/// `[log.rekor2]` beside a log that has the files `rekor2.pem`, `rekor2.pub`.
+#[tokio::test]
+async fn a_second_log_that_is_called_by_its_kind_does_not_get_the_files_of_the_first() {
+    let mut house = House::new().with("[log.rekor2]", "[log.2026]").made().await;
+    for (from, to) in
+        [("log/keys/2026.pem", "log/keys/rekor2.pem"), ("public/2026.pub", "public/rekor2.pub")]
+    {
+        fs::rename(house.data(from), house.data(to)).unwrap();
+    }
+    house.starts().await.unwrap();
+    house.change(
+        "[tsa.default]",
+        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://127.0.0.3:3003\"\n[tsa.default]",
+    );
+    let said = format!("{:#}", house.read().unwrap_err());
+    assert!(said.contains("public/rekor2.pub is of one of 2026, rekor2"), "{said}");
+}
+
+/// Clients that were given the first root were cut off for ever.
+#[tokio::test]
+async fn a_repository_whose_table_was_renamed_is_lost_and_no_new_root_is_made() {
+    let mut house = House::new().with("[trust.default]", "[trust.a]").made().await;
+    house.change("[trust.a]", "[trust.b]");
+    let before = files(&house.data("trust/keys"));
+    let said = format!("{:#}", house.init().await.unwrap_err());
+    assert!(
+        said.contains("the trust repository `b` is lost") && said.contains("trust/tuf-a is"),
+        "{said}"
+    );
+    assert!(said.contains("give the table its old name"), "{said}");
+    assert_eq!(files(&house.data("trust/keys")), before);
+    house.change("[trust.b]", "[trust.a]");
+    house.made().await;
+}
+
+/// `check` said "run init", and `init` "restore it from a backup", beside the very file.
+#[tokio::test]
+async fn a_file_that_is_there_under_another_name_is_named() {
+    let house = House::new().made().await;
+    for (own, other, what) in [
+        ("ca/keys/ca.pem", "ca/keys/old.pem", "the key of the CA"),
+        ("tsa/keys/tsa.pem", "tsa/keys/old.pem", "the key of the TSA"),
+        ("log/keys/rekor1-tiles.pem", "log/keys/old.pem", "the tiles' key of the Rekor v1 log"),
+        ("log/keys/rekor2.pem", "log/keys/old.pem", "the key of the Rekor v2 log"),
+        ("trust/keys/tuf-root.pem", "trust/keys/old.pem", "the root key of the trust repository"),
+        ("public/ca_chain.pem", "public/old.pem", "the certificate chain of the CA"),
+        ("trust/tuf", "trust/old", "the trust repository"),
+    ] {
+        fs::rename(house.data(own), house.data(other)).unwrap();
+        let said = format!("{:#}", house.init().await.unwrap_err());
+        assert!(said.contains(&format!("{what} `")) && said.contains("is lost"), "{said}");
+        assert!(said.contains(&format!("{} is the one", house.data(other).display())), "{said}");
+        assert!(!said.contains("backup"), "{said}");
+        let lost = super::lost::refuse_lost(&house.read().unwrap()).unwrap_err();
+        assert_eq!(said, format!("{lost:#}"), "`check` says the same");
+        fs::rename(house.data(other), house.data(own)).unwrap();
+    }
+    house.made().await;
+}
+
+/// In each of twelve tries keys did not belong to their chains.
+#[tokio::test]
+async fn two_inits_at_once_make_one_deployment() {
+    let house = House::new();
+    let (first, second) = tokio::join!(house.init(), house.init());
+    assert_eq!((first.unwrap(), second.unwrap()), (ExitCode::SUCCESS, ExitCode::SUCCESS));
+    let deployment = house.read().unwrap();
+    super::authority_sound(&deployment.authorities[0]).unwrap();
+    super::timestamp_authority_sound(&deployment.timestamp_authorities[0]).unwrap();
+    house.starts().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_init_beside_one_that_does_not_end_makes_nothing() {
+    let house = House::new();
+    fs::create_dir_all(house.data("log")).unwrap();
+    let lock = crate::data_dir::try_lock(&house.data("log/init.lock")).unwrap();
+    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
+    assert!(!house.data("ca/keys/ca.pem").exists());
+    // As of a process that was killed: the file stays, the lock does not.
+    drop(lock);
+    house.made().await;
+}
