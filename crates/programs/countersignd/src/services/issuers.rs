@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_secs(30);
 /// How often the age of keys is shown anew; changes are shown at once.
 const SHOW: Duration = Duration::from_secs(10);
 
+/// How often the CT log is asked who it is; not at once, since it may start beside the CA.
+const CT_TICK: Duration = Duration::from_secs(15);
+
 /// Most entries that anybody is told of.
 const MAX_PUBLIC: usize = 16;
 
@@ -43,9 +46,15 @@ pub(crate) fn keep(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
                 tokio::time::sleep(SHOW).await;
             }
         };
+        let log = async {
+            loop {
+                tokio::time::sleep(CT_TICK).await;
+                ca.tick_ct_log().await;
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = async { tokio::join!(asking, showing); } => {}
+            () = async { tokio::join!(asking, showing, log); } => {}
         }
     });
 }

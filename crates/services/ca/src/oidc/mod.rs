@@ -22,6 +22,7 @@ pub use cache::KeysError;
 pub(crate) use cache::{Doubt, IssuerKeys};
 pub use discovery::SourceError;
 pub use files::{check_files, expired_tokens};
+pub(crate) use health::words;
 pub use health::{IssuerHealth, IssuerRefresh, IssuerTrouble};
 pub(crate) use jwks::VerifyingKey;
 pub use jwks::{KeyName, KeySetFault};

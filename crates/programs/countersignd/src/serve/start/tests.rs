@@ -149,3 +149,43 @@ fn two_services_of_one_address_run_in_two_processes_and_not_in_one() {
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("localhost at port 5555 is the address of"), "{refused}");
 }
+
+/// A port of nobody's, a path too many, and another log: each is told with the setting and the URL.
+#[tokio::test]
+async fn a_ct_url_that_is_not_the_log_is_found_by_asking() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut deployment = made(directory.path()).await;
+    let opened = opened(Arc::new(SystemClock), None);
+    let (running, _locks) = start(&[Part::Log], &deployment, opened).await.unwrap();
+    let url = |name: &str| {
+        let port = deployment.log(name).unwrap().service.port;
+        format!("http://localhost:{port}/")
+    };
+    let (ct, rekor1) = (url("ct"), url("rekor1"));
+    let other_key = deployment.log("rekor1").unwrap().key.public_file.clone();
+    for (url, expected) in [
+        (ct.clone(), Ok(format!("{ct} is `ct`"))),
+        (format!("{ct}path"), Err("the log answered with status 404")),
+        (rekor1, Err("the log answered with status 404")),
+        ("http://localhost:1/".to_owned(), Err("no answer")),
+    ] {
+        deployment.authorities[0].settings.ct.url = url.parse().unwrap();
+        let said = crate::serve::issuers::ct_log(&deployment, &deployment.authorities[0]).await;
+        match expected {
+            Ok(words) => assert_eq!(said.unwrap(), words),
+            Err(why) => {
+                let said = format!("{:#}", said.unwrap_err());
+                let setting =
+                    format!("`ct_url` of [ca.default], {url}, is not where [log.ct] answers");
+                assert!(said.starts_with(&setting) && said.contains(why), "{said}");
+            }
+        }
+    }
+    deployment.authorities[0].settings.ct.url = ct.parse().unwrap();
+    deployment.logs.iter_mut().find(|log| log.service.name == "ct").unwrap().key.public_file =
+        other_key;
+    let said = crate::serve::issuers::ct_log(&deployment, &deployment.authorities[0]).await;
+    let said = format!("{:#}", said.unwrap_err());
+    assert!(said.contains("[log.ct] answers: "), "of another key: {said}");
+    running.stop(None).await.unwrap();
+}
