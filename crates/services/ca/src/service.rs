@@ -31,6 +31,8 @@ const MAX_LOG_AHEAD_MS: u64 = 60_000;
 ///
 /// Holds no state that an issuance leaves behind: what was issued is in the log.
 pub struct Ca {
+    /// As metrics have it.
+    pub(crate) name: String,
     issuers: Issuers,
     authority: Arc<Authority>,
     ct: CtClient,
@@ -80,12 +82,13 @@ impl Ca {
             },
             configuration: configuration_of(&issuers),
             frozen: config.frozen,
-            issuers: Issuers::new(&issuers, &config.oidc, &parts.clock)?,
+            issuers: Issuers::new((&config.name, &issuers), &config.oidc, &parts.clock)?,
             authority: Arc::new(authority),
             ct,
             key,
             clock: parts.clock,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            name: config.name,
         })
     }
 

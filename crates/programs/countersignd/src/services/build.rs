@@ -42,7 +42,8 @@ pub(crate) fn ca(
     };
     let service = &authority.service;
     server::show_chain_end(service.place(), parts.chain.not_after());
-    let mut settings = CaConfig { frozen: !service.state.signs(), ..authority.settings.clone() };
+    let (frozen, name) = (!service.state.signs(), service.name.clone());
+    let mut settings = CaConfig { frozen, name, ..authority.settings.clone() };
     settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
     let ca = Arc::new(ca);
@@ -57,11 +58,14 @@ pub(crate) fn ca(
             .notes
             .push(ct_notes(&ca, |trouble| ("ct log".to_owned(), trouble.name().to_owned())));
         let label = service.label.clone();
+        let several = (label != service.kind.word()).then(|| label.clone());
         served.details.push(ct_notes(&ca, move |CtTrouble { url, words, .. }| {
             (format!("{label}: ct_url {url}"), words.clone())
         }));
         served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
-        served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
+        served.details.push(Arc::new(move || {
+            issuers::in_detail(several.as_deref(), &detailed.issuer_health())
+        }));
     }
     Ok((served, ca))
 }
