@@ -86,14 +86,20 @@ impl Ca {
         let facts = line.noted.facts.clone().unwrap_or_default();
         line.end(issued.as_ref().err());
         let api = api.as_str();
-        issued.inspect(|_| counter!("ca_certificates_total", "api" => api).increment(1)).map_err(
-            |error| {
+        let ca = self.name.clone();
+        match issued {
+            Ok(chain) => {
+                counter!("ca_certificates_total", "api" => api, "ca" => ca).increment(1);
+                Ok(chain)
+            }
+            Err(error) => {
                 let reason = error.reason().word();
-                counter!("ca_refusals_total", "api" => api, "reason" => reason).increment(1);
+                counter!("ca_refusals_total", "api" => api, "reason" => reason, "ca" => ca)
+                    .increment(1);
                 let message = explain::message(&error, &facts, &self.audiences_of(&facts.issuer));
-                Refusal { error, message }
-            },
-        )
+                Err(Refusal { error, message })
+            }
+        }
     }
 }
 

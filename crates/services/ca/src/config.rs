@@ -41,6 +41,9 @@ pub struct CaConfig {
     /// Whether it only tells what it has been, and issues nothing.
     #[serde(default)]
     pub frozen: bool,
+    /// How metrics call it, where there are several.
+    #[serde(skip)]
+    pub name: String,
 }
 
 impl CaConfig {
@@ -54,6 +57,7 @@ impl CaConfig {
             backdate_s: default_backdate_s(),
             oidc: OidcConfig::default(),
             frozen: false,
+            name: String::new(),
         }
     }
 

@@ -33,7 +33,7 @@ mod record;
 mod request;
 mod service;
 
-pub use self::ct::CtError;
+pub use self::ct::{CtError, CtTrouble, probe_ct_log};
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
 pub use error::IssueError;
 pub use explain::audience_refusal;

@@ -14,7 +14,7 @@ use crate::{
     CaConfig, CaConfigError, CaParts, ClaimedKey, IssueError, IssueRequest,
     admission::{Admitted, Decision, Inquiry},
     audit::Trail,
-    ct::{CtClient, CtError},
+    ct::{CtClient, CtError, CtTrouble},
     oidc::{IssuerHealth, IssuerRefresh, Issuers},
     record::Noted,
 };
@@ -31,6 +31,8 @@ const MAX_LOG_AHEAD_MS: u64 = 60_000;
 ///
 /// Holds no state that an issuance leaves behind: what was issued is in the log.
 pub struct Ca {
+    /// As metrics have it.
+    pub(crate) name: String,
     issuers: Issuers,
     authority: Arc<Authority>,
     ct: CtClient,
@@ -80,12 +82,13 @@ impl Ca {
             },
             configuration: configuration_of(&issuers),
             frozen: config.frozen,
-            issuers: Issuers::new(&issuers, &config.oidc, &parts.clock)?,
+            issuers: Issuers::new((&config.name, &issuers), &config.oidc, &parts.clock)?,
             authority: Arc::new(authority),
             ct,
             key,
             clock: parts.clock,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            name: config.name,
         })
     }
 
@@ -114,8 +117,27 @@ impl Ca {
 
         noted.facts = Some(token.facts());
         let (precertificate, trail) = self.admit(token, request.key, noted).await?;
-        let certificate = self.log(precertificate, trail).await?;
+        let logged = self.log(precertificate, trail).await;
+        match &logged {
+            Ok(_) => self.ct.note(Ok(())),
+            Err(IssueError::CtUnavailable(error) | IssueError::CtBroken(error)) => {
+                self.ct.note(Err(error));
+            }
+            Err(_) => {}
+        }
+        let certificate = logged?;
         Ok(self.authority.issued(&certificate))
+    }
+
+    /// What is wrong with the CT log, as of its last answer; `None` when nothing is known to be.
+    #[must_use]
+    pub fn ct_trouble(&self) -> Option<CtTrouble> {
+        self.ct.trouble()
+    }
+
+    /// Asks the CT log who it is; to be called every half a minute.
+    pub async fn tick_ct_log(&self) {
+        self.ct.probe(&self.authority.ct_public_key).await;
     }
 
     /// Says whether certificates can be issued now, as far as the authority's own chain goes.

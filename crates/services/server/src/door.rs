@@ -81,7 +81,7 @@ mod tests {
             })
         };
         let render = |failure: &Failure| (failure.status(), failure.to_string()).into_response();
-        let timeout = Duration::from_secs(60);
+        let timeout = Duration::from_mins(1);
         let protocol = Protocol { name: "test", body_limit: 1, timeout, render };
         let router = harden(door.before(Router::new().route("/slow", slow)), protocol);
         let ask = || router.clone().oneshot(Request::get("/slow").body(Body::empty()).unwrap());

@@ -43,6 +43,10 @@ pub(crate) async fn check(
     for authority in issuing() {
         sound &= issuers::check_state(authority);
     }
+    for authority in issuing().filter(|_| online) {
+        let what = format!("{} ct log", authority.service.label);
+        sound &= report(&what, &issuers::ct_log(&deployment, authority).await);
+    }
     for words in ends(&deployment, SystemClock.now().0) {
         output::print(&format!("warning: {words}"));
     }

@@ -1,6 +1,6 @@
 //! `countersignd check`: the issuers, as far as this machine tells, and as they answer.
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use ca::{IssuerProbe, Probed};
 
 use crate::{
@@ -43,6 +43,20 @@ pub(super) async fn check(
         sound &= report("issuers", &outcome.map_err(|problem| anyhow!(problem)));
     }
     Ok(sound)
+}
+
+/// Whether the CT log answers where the CA asks it, and is the one that it is told to believe.
+pub(super) async fn ct_log(
+    deployment: &Deployment,
+    authority: &Authority,
+) -> anyhow::Result<String> {
+    let (name, url) = (&authority.ct_log, &authority.settings.ct.url);
+    let log = deployment.log(name).with_context(|| format!("there is no [log.{name}]"))?;
+    let asked = ca::probe_ct_log(&authority.settings.ct, &log.key.public_key()?).await?;
+    let table = authority.service.table();
+    let mend = || format!("`ct_url` of {table}, {url}, is not where [log.{name}] answers");
+    asked.with_context(mend)?;
+    Ok(format!("{url} is `{name}`"))
 }
 
 /// Where the CA keeps what it may lose. It would start without, and lack it when it is needed.

@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -59,11 +62,8 @@ pub(crate) async fn start(
     let includes = |part| parts.iter().any(|one| one.includes(part));
     refuse_shared_addresses(deployment, includes)?;
     lock(deployment, &mut locks, includes)?;
-    let (logs, repositories) = tokio::join!(
-        Box::pin(start_logs(deployment, &shared, includes(Part::Log), store)),
-        Box::pin(open_repositories(deployment, &shared, includes(Part::Trust)))
-    );
-    let (logs, repositories) = (logs.context("log")?, repositories.context("trust")?);
+    let logs = Box::pin(start_logs(deployment, &shared, includes(Part::Log), store));
+    let logs = logs.await.context("log")?;
     let mut start = Start::new(deployment, shared);
     start.logs(logs.as_ref()).context("log")?;
     // Afterwards: a CA asks whether the log beside it is ready.
@@ -74,12 +74,15 @@ pub(crate) async fn start(
     if includes(Part::Tsa) {
         start.timestamp_authorities().context("tsa")?;
     }
-    start.repositories(repositories).context("trust")?;
     if includes(Part::OidcDev) {
         start.provider().context("oidc-dev")?;
     }
+    require_ready(&start.served)?;
+    // Last: what they sign reaches all clients, also where the rest would not have started.
+    let repositories = open_repositories(deployment, &start.shared, includes(Part::Trust));
+    let repositories = Box::pin(repositories).await.context("trust")?;
+    start.repositories(repositories).context("trust")?;
     let Start { served, background, .. } = start;
-    require_ready(&served)?;
     let servers = listen((deployment, parts), served, sockets).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
@@ -214,7 +217,9 @@ impl<'a> Start<'a> {
             if let Some(directory) = &of.files_dir {
                 trust.write_to(directory)?;
             }
-            self.served.push(services::trust(of, &trust));
+            let served = services::trust(of, &trust);
+            require_ready(std::slice::from_ref(&served))?;
+            self.served.push(served);
             self.background.spawn(|shutdown| trust.keep_fresh(shutdown));
         }
         Ok(())
@@ -277,124 +282,4 @@ async fn listen(
     let servers = Servers::start(listening, &deployment.listen.trusted_proxies)?;
     services::all_answer(&ready).await?;
     Ok(servers)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use serde_json::Value;
-    use signing::{Clock, FixedClock, SystemClock};
-
-    use super::*;
-    use crate::serve::init;
-
-    /// The sample for trying out, made, on ports that were free a moment ago.
-    async fn made(directory: &Path) -> Deployment {
-        let file = directory.join("countersign.toml");
-        let trial = include_str!("../../../../../docs/samples/trial.toml");
-        let data = format!("\"{}\"", directory.join("data").display());
-        std::fs::write(&file, trial.replace("\"/var/tmp/countersign\"", &data)).unwrap();
-        let mut deployment = crate::config::load(&file).unwrap();
-        let held: Vec<_> =
-            (0..7).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let mut ports = held.iter().map(|socket| socket.local_addr().unwrap().port());
-        let mut port = || ports.next().unwrap();
-        deployment.authorities[0].service.port = port();
-        deployment.logs.iter_mut().for_each(|log| log.service.port = port());
-        deployment.timestamp_authorities[0].service.port = port();
-        deployment.repositories[0].service.port = port();
-        deployment.listen.metrics_port = port();
-        init(false, crate::config::load(&file).unwrap()).await.unwrap();
-        deployment
-    }
-
-    fn opened(clock: Arc<dyn Clock>, store: Option<Arc<dyn LogStore>>) -> Opened {
-        let (locks, sockets) = (Locks::default(), Vec::new());
-        Opened { shared: Shared::new(clock), locks, store, sockets }
-    }
-
-    /// Status and body of `/readyz`.
-    async fn readiness(port: u16) -> (u16, Value) {
-        let answer = reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_chain_that_is_not_valid_now_keeps_nobody_else_from_starting() {
-        const TEN_YEARS_S: u64 = 3_655 * 86_400;
-        let directory = tempfile::tempdir().unwrap();
-        let deployment = made(directory.path()).await;
-        let clock = Arc::new(FixedClock::at(SystemClock.now().0 + TEN_YEARS_S));
-        let opened = opened(Arc::clone(&clock) as Arc<dyn Clock>, None);
-        let (running, _locks) = start(&[Part::All], &deployment, opened).await.unwrap();
-        for (port, name) in [
-            (deployment.authorities[0].service.port, "ca"),
-            (deployment.timestamp_authorities[0].service.port, "tsa"),
-            (deployment.listen.metrics_port, "ca"),
-            (deployment.listen.metrics_port, "tsa"),
-        ] {
-            let (status, report) = readiness(port).await;
-            let why = report["checks"][name].as_str().unwrap();
-            assert!(status == 503 && why.contains("not valid"), "{name}: {report}");
-        }
-        for port in deployment.logs.iter().map(|log| log.service.port) {
-            assert_eq!(readiness(port).await.0, 200);
-        }
-        assert_eq!(readiness(deployment.repositories[0].service.port).await.0, 200);
-        clock.set(SystemClock.now().0);
-        assert_eq!(readiness(deployment.listen.metrics_port).await.0, 200);
-        running.stop(None).await.unwrap();
-    }
-
-    /// Between its two steps, the database and the file, what the log has is read.
-    #[tokio::test]
-    async fn a_log_that_is_ended_while_it_runs_is_degraded_and_ready() {
-        let directory = tempfile::tempdir().unwrap();
-        let deployment = made(directory.path()).await;
-        let store = database::open(&deployment).await.unwrap().unwrap();
-        let opened = opened(Arc::new(SystemClock), Some(Arc::clone(&store)));
-        let (running, _locks) = start(&[Part::Log], &deployment, opened).await.unwrap();
-        let known = store.logs().await.unwrap();
-        let record = known.iter().find(|record| record.spec.name == "rekor2").unwrap();
-        store.freeze(record.id).await.unwrap();
-        let note = "the log `rekor2` is frozen in the database and `active` in the configuration";
-        let port = |name| deployment.log(name).unwrap().service.port;
-        for port in [port("rekor2"), deployment.listen.metrics_port] {
-            let told = async {
-                loop {
-                    let (status, report) = readiness(port).await;
-                    assert_eq!(status, 200, "{report}");
-                    let degraded = report["degraded"]["rekor2"].as_str().unwrap_or_default();
-                    if degraded.starts_with(note) {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
-        }
-        assert_eq!(readiness(port("rekor1")).await.1.get("degraded"), None);
-        running.stop(None).await.unwrap();
-    }
-
-    /// As in containers, which have their ports to themselves.
-    #[test]
-    fn two_services_of_one_address_run_in_two_processes_and_not_in_one() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("countersign.toml");
-        let trial = include_str!("../../../../../docs/samples/trial.toml");
-        std::fs::write(&file, trial.replace("[tsa.default]", "[tsa.default]\nport = 5555"))
-            .unwrap();
-        let deployment = crate::config::load(&file).unwrap();
-        let told = "tsa.default: localhost at port 5555 is ca.default's too: no process can serve both \
-                    `ca` and `tsa`";
-        assert!(deployment.warnings.iter().any(|warning| warning == told), "{deployment:?}");
-        for part in [Part::Ca, Part::Tsa] {
-            refuse_shared_addresses(&deployment, |one| part.includes(one)).unwrap();
-        }
-        let refused = refuse_shared_addresses(&deployment, |one| Part::All.includes(one));
-        let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains("localhost at port 5555 is the address of"), "{refused}");
-    }
 }

@@ -2,7 +2,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, response::IntoResponse};
-use ca::{Ca, CaConfig, CaParts};
+use ca::{Ca, CaConfig, CaParts, CtTrouble};
 use crypto::{PublicKey, Signer};
 use ctlog::CtLog;
 use oidc::{self as provider, Login, Minter};
@@ -43,7 +43,8 @@ pub(crate) fn ca(
     };
     let service = &authority.service;
     server::show_chain_end(service.place(), parts.chain.not_after());
-    let mut settings = CaConfig { frozen: !service.state.signs(), ..authority.settings.clone() };
+    let (frozen, name) = (!service.state.signs(), service.name.clone());
+    let mut settings = CaConfig { frozen, name, ..authority.settings.clone() };
     settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
     let ca = Arc::new(ca);
@@ -54,10 +55,29 @@ pub(crate) fn ca(
         let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
         served.checks.push(check);
         let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
+        served
+            .notes
+            .push(ct_notes(&ca, |trouble| ("ct log".to_owned(), trouble.name().to_owned())));
+        let label = service.label.clone();
+        let several = (label != service.kind.word()).then(|| label.clone());
+        served.details.push(ct_notes(&ca, move |CtTrouble { url, words, .. }| {
+            (format!("{label}: ct_url {url}"), words.clone())
+        }));
         served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
-        served.details.push(Arc::new(move || issuers::in_detail(&detailed.issuer_health())));
+        served.details.push(Arc::new(move || {
+            issuers::in_detail(several.as_deref(), &detailed.issuer_health())
+        }));
     }
     Ok((served, ca))
+}
+
+/// What is told while the CT log gives no SCTs: nothing here changes it, so the CA stays where it is asked.
+fn ct_notes(
+    ca: &Arc<Ca>,
+    told: impl Fn(&CtTrouble) -> (String, String) + Send + Sync + 'static,
+) -> Notes {
+    let ca = Arc::clone(ca);
+    Arc::new(move || ca.ct_trouble().iter().map(&told).collect())
 }
 
 /// A log, by the protocol of its kind.

@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_secs(30);
 /// How often the age of keys is shown anew; changes are shown at once.
 const SHOW: Duration = Duration::from_secs(10);
 
+/// How often the CT log is asked who it is; not at once, since it may start beside the CA.
+const CT_TICK: Duration = Duration::from_secs(15);
+
 /// Most entries that anybody is told of.
 const MAX_PUBLIC: usize = 16;
 
@@ -43,9 +46,15 @@ pub(crate) fn keep(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
                 tokio::time::sleep(SHOW).await;
             }
         };
+        let log = async {
+            loop {
+                tokio::time::sleep(CT_TICK).await;
+                ca.tick_ct_log().await;
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = async { tokio::join!(asking, showing); } => {}
+            () = async { tokio::join!(asking, showing, log); } => {}
         }
     });
 }
@@ -63,10 +72,12 @@ pub(super) fn for_everybody(health: &[IssuerHealth]) -> BTreeMap<String, String>
     bounded(notes, MAX_PUBLIC)
 }
 
-/// The same by source, with what is known of it, for those who run the CA.
-pub(super) fn in_detail(health: &[IssuerHealth]) -> BTreeMap<String, String> {
+/// The same by source, with what is known of it, for those who run the CA: `label` says which, where there are
+/// several.
+pub(super) fn in_detail(label: Option<&str>, health: &[IssuerHealth]) -> BTreeMap<String, String> {
+    let ca = label.map(|label| format!("{label}: ")).unwrap_or_default();
     let problem = |health: &IssuerHealth| {
-        Some((format!("issuer {} ({})", health.issuer, health.source), health.summary()?))
+        Some((format!("{ca}issuer {} ({})", health.issuer, health.source), health.summary()?))
     };
     bounded(health.iter().filter_map(problem), MAX_DETAILED)
 }
@@ -97,6 +108,7 @@ mod tests {
 
     fn health(number: usize, failure: Option<SourceError>) -> IssuerHealth {
         IssuerHealth {
+            ca: "acme".to_owned(),
             issuer: format!("https://i.example/{number:03}"),
             entry: "https://i.example/*".to_owned(),
             source: format!("file /etc/secret/{number}"),
@@ -113,7 +125,10 @@ mod tests {
         let told = for_everybody(&all);
         let expected = ("issuer https://i.example/*".to_owned(), "misconfigured".to_owned());
         assert_eq!(told, BTreeMap::from([expected]));
-        let detail = in_detail(&all);
+        // Two CAs may believe one issuer, and their notes stand beside each other.
+        let of_one = in_detail(Some("ca acme"), &all);
+        assert!(of_one.contains_key("ca acme: issuer https://i.example/001 (file /etc/secret/1)"));
+        let detail = in_detail(None, &all);
         assert_eq!(
             detail["issuer https://i.example/001 (file /etc/secret/1)"],
             "not_asked: no keys"
@@ -134,7 +149,7 @@ mod tests {
         let told = for_everybody(&all);
         assert_eq!((told.len(), told["further"].as_str()), (MAX_PUBLIC + 1, "984"));
         assert!(told.keys().all(|name| name.len() <= MAX_NAME_LEN));
-        let told = in_detail(&all);
+        let told = in_detail(None, &all);
         assert_eq!((told.len(), told["further"].as_str()), (MAX_DETAILED + 1, "744"));
     }
 }

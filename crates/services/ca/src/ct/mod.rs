@@ -1,6 +1,7 @@
 //! The client of the Certificate Transparency log.
 
 mod breaker;
+mod health;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,8 @@ use crate::{
     fetch::{self, Clients},
 };
 use breaker::Breaker;
+use health::Health;
+pub use health::{CtTrouble, probe_ct_log};
 
 /// Longest answer of the log, in bytes. An SCT takes 300.
 const MAX_ANSWER_LEN: usize = 16 * 1024;
@@ -27,7 +30,11 @@ const MAX_ANSWER_LEN: usize = 16 * 1024;
 /// Submits precertificates (RFC 6962 §4.2) over kept connections.
 pub(crate) struct CtClient {
     client: Client,
+    /// As configured.
+    base: Url,
     url: Url,
+    head_url: Url,
+    health: Health,
     deadline: Duration,
     breaker: Breaker,
     /// The end of every request body: the CA's certificates in base64, encoded once.
@@ -41,17 +48,17 @@ impl CtClient {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CaConfigError> {
         let deadline = Duration::from_millis(config.timeout_ms);
-        let base = config.url.as_str().trim_end_matches('/');
-        let url = Url::parse(&format!("{base}/ct/v1/add-pre-chain"))
-            .map_err(|_| CaConfigError::CtUrl(config.url.to_string()))?;
+        let url = address(config, "add-pre-chain")?;
+        let head_url = address(config, "get-sth")?;
         let mut chain_json = String::new();
         for certificate in chain.certificates() {
             chain_json.push_str("\",\"");
             STANDARD.encode_string(certificate, &mut chain_json);
         }
         chain_json.push_str("\"]}");
-        let client = Clients::new(deadline).get(&url)?;
-        Ok(Self { client, url, deadline, breaker: Breaker::new(clock), chain_json })
+        let client = client_of(config, &url)?;
+        let (base, health, breaker) = (config.url.clone(), Health::default(), Breaker::new(clock));
+        Ok(Self { client, base, url, head_url, health, deadline, breaker, chain_json })
     }
 
     /// The body that submits `precertificate`: its chain in base64.
@@ -100,6 +107,17 @@ impl CtClient {
         }
         parse(&fetch::read(response, MAX_ANSWER_LEN).await?)
     }
+}
+
+/// Where the log answers `what` (RFC 6962 §4).
+fn address(config: &CtConfig, what: &str) -> Result<Url, CaConfigError> {
+    let base = config.url.as_str().trim_end_matches('/');
+    Url::parse(&format!("{base}/ct/v1/{what}"))
+        .map_err(|_| CaConfigError::CtUrl(config.url.to_string()))
+}
+
+fn client_of(config: &CtConfig, url: &Url) -> Result<Client, FetchError> {
+    Clients::new(Duration::from_millis(config.timeout_ms)).get(url)
 }
 
 /// The beginning of what the log said of a refusal, on one line: it names the reason.

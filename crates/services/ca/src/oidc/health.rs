@@ -10,6 +10,8 @@ use super::{KeyName, SourceError};
 /// What is known of one source of keys.
 #[derive(Clone, Debug)]
 pub struct IssuerHealth {
+    /// The CA that believes it.
+    pub ca: String,
     /// The issuer's URL.
     pub issuer: String,
     /// Its `url` or `url_pattern` in the configuration, which hides who of a pattern it is.
@@ -71,9 +73,15 @@ impl IssuerHealth {
         Some(format!("{trouble}{reason}: {keys}"))
     }
 
-    /// Shows it as metrics, by issuer and source.
+    /// By these it is shown: two CAs may believe one issuer, and one has its keys while the other has not.
+    fn labels(&self) -> [(&'static str, String); 3] {
+        [("issuer", &self.issuer), ("source", &self.source), ("ca", &self.ca)]
+            .map(|(label, value)| (label, value.clone()))
+    }
+
+    /// Shows it as metrics.
     pub(super) fn record(&self) {
-        let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
+        let labels = self.labels();
         let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         gauge!("ca_issuer_keys", &labels).set(count);
         // What is not there has no age: the last one would look like keys that are used.
@@ -84,7 +92,7 @@ impl IssuerHealth {
 
     /// Takes it out of the metrics, as far as that can be done.
     pub(super) fn withdraw(&self) {
-        let labels = [("issuer", self.issuer.clone()), ("source", self.source.clone())];
+        let labels = self.labels();
         for name in ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"] {
             gauge!(name, &labels).set(f64::NAN);
         }

@@ -22,6 +22,7 @@ pub use cache::KeysError;
 pub(crate) use cache::{Doubt, IssuerKeys};
 pub use discovery::SourceError;
 pub use files::{check_files, expired_tokens};
+pub(crate) use health::words;
 pub use health::{IssuerHealth, IssuerRefresh, IssuerTrouble};
 pub(crate) use jwks::VerifyingKey;
 pub use jwks::{KeyName, KeySetFault};
@@ -45,11 +46,11 @@ const MAX_ASKED_AT_ONCE: usize = 16;
 
 /// A directory that cannot be written to is no reason not to start: nothing depends on it but the
 /// next start.
-fn open_keys_dir(path: &Path) -> Option<KeysDir> {
+fn open_keys_dir(path: &Path, ca: &str) -> Option<KeysDir> {
     match KeysDir::open(path) {
         Ok(directory) => Some(directory),
         Err(error) => {
-            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            counter!("ca_issuer_keys_not_kept_total", "ca" => ca.to_owned()).increment(1);
             warn!(
                 directory = %path.display(),
                 %error,
@@ -82,15 +83,16 @@ enum Keys {
 
 impl Issuers {
     pub(crate) fn new(
-        set: &IssuerSet,
+        (ca, set): (&str, &IssuerSet),
         settings: &OidcConfig,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, CaConfigError> {
         let mut clients = Clients::new(Duration::from_millis(settings.timeout_ms));
         let context = Context {
             settings: settings.clone(),
+            ca: ca.to_owned(),
             clock: Arc::clone(clock),
-            keys_dir: settings.keys_dir.as_deref().and_then(open_keys_dir),
+            keys_dir: settings.keys_dir.as_deref().and_then(|path| open_keys_dir(path, ca)),
             waiting: Waiting::default(),
             series: Series::default(),
         };

@@ -276,6 +276,7 @@ mod tests {
         let clock = Arc::new(FixedClock::at(1_790_000_000));
         let context = Context {
             settings: OidcConfig::default(),
+            ca: String::new(),
             clock: clock.clone(),
             keys_dir: None,
             waiting: Waiting::default(),

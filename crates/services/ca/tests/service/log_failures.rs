@@ -144,3 +144,26 @@ async fn a_queue_full_of_new_work_does_not_refuse_what_is_logged() {
     drop(flood);
     stack.verified_leaf(&asking.await);
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_the_log_is_told_until_it_answers() {
+    let stack = Stack::start().await;
+    assert_eq!(stack.ca.ct_trouble(), None);
+    for (answer, word) in [
+        (LogAnswer::Status(404), "misconfigured"),
+        (LogAnswer::OtherLog, "misconfigured"),
+        (LogAnswer::Status(503), "away"),
+    ] {
+        stack.log.answer(answer);
+        stack.ask(&stack.token()).await;
+        let trouble = stack.ca.ct_trouble().unwrap();
+        assert_eq!((trouble.name(), trouble.url.trim_end_matches('/')), (word, &*stack.log.url));
+    }
+    stack.log.answer(LogAnswer::Sct);
+    let reply = stack.ask(&stack.token()).await;
+    stack.verified_leaf(&reply);
+    assert_eq!(stack.ca.ct_trouble(), None);
+    // It is asked also while nobody wants a certificate; this one has no such route.
+    stack.ca.tick_ct_log().await;
+    assert!(stack.ca.ct_trouble().unwrap().words.contains("404"));
+}

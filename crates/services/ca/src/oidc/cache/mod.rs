@@ -53,6 +53,8 @@ pub(crate) struct IssuerKeys {
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) settings: OidcConfig,
+    /// The CA's name.
+    pub(super) ca: String,
     pub(crate) clock: Arc<dyn Clock>,
     /// Where fetched keys are kept for the next start.
     pub(super) keys_dir: Option<KeysDir>,
@@ -283,7 +285,9 @@ impl IssuerKeys {
         }
         if let Err(error) = outcome {
             // Issuers of a pattern are named by tokens: they are not told apart here.
-            counter!("ca_issuer_fetch_failures_total", "reason" => error.reason()).increment(1);
+            let ca = self.context.ca.clone();
+            counter!("ca_issuer_fetch_failures_total", "reason" => error.reason(), "ca" => ca)
+                .increment(1);
         }
     }
 

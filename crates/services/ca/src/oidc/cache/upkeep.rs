@@ -55,7 +55,8 @@ impl IssuerKeys {
             let _ = directory.forget(&self.source);
         }
         if let Err(error) = written {
-            counter!("ca_issuer_keys_not_kept_total").increment(1);
+            let ca = self.context.ca.clone();
+            counter!("ca_issuer_keys_not_kept_total", "ca" => ca).increment(1);
             warn!(
                 oidc.issuer = self.source.issuer(),
                 %error,
@@ -147,6 +148,7 @@ impl IssuerKeys {
         let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
         let age_ms = self.context.clock.now_ms().0.saturating_sub(known.fetched_at_ms);
         IssuerHealth {
+            ca: self.context.ca.clone(),
             issuer: self.source.issuer().to_owned(),
             entry: self.source.entry().to_owned(),
             source: self.source.describe(),

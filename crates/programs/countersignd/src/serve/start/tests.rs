@@ -1,0 +1,191 @@
+//! Starts within this process.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use signing::{Clock, FixedClock, SystemClock};
+
+use super::*;
+use crate::serve::init;
+
+/// The sample for trying out, made, on ports that were free a moment ago.
+async fn made(directory: &Path) -> Deployment {
+    let file = directory.join("countersign.toml");
+    let trial = include_str!("../../../../../../docs/samples/trial.toml");
+    let data = format!("\"{}\"", directory.join("data").display());
+    std::fs::write(&file, trial.replace("\"/var/tmp/countersign\"", &data)).unwrap();
+    let mut deployment = crate::config::load(&file).unwrap();
+    let held: Vec<_> =
+        (0..7).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let mut ports = held.iter().map(|socket| socket.local_addr().unwrap().port());
+    let mut port = || ports.next().unwrap();
+    deployment.authorities[0].service.port = port();
+    deployment.logs.iter_mut().for_each(|log| log.service.port = port());
+    deployment.timestamp_authorities[0].service.port = port();
+    deployment.repositories[0].service.port = port();
+    deployment.listen.metrics_port = port();
+    init(false, crate::config::load(&file).unwrap()).await.unwrap();
+    deployment
+}
+
+fn opened(clock: Arc<dyn Clock>, store: Option<Arc<dyn LogStore>>) -> Opened {
+    let (locks, sockets) = (Locks::default(), Vec::new());
+    Opened { shared: Shared::new(clock), locks, store, sockets }
+}
+
+/// Status and body of `/readyz`.
+async fn readiness(port: u16) -> (u16, Value) {
+    let answer = reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_chain_that_is_not_valid_now_keeps_nobody_else_from_starting() {
+    const TEN_YEARS_S: u64 = 3_655 * 86_400;
+    let directory = tempfile::tempdir().unwrap();
+    let deployment = made(directory.path()).await;
+    let clock = Arc::new(FixedClock::at(SystemClock.now().0 + TEN_YEARS_S));
+    let opened = opened(Arc::clone(&clock) as Arc<dyn Clock>, None);
+    let (running, _locks) = start(&[Part::All], &deployment, opened).await.unwrap();
+    for (port, name) in [
+        (deployment.authorities[0].service.port, "ca"),
+        (deployment.timestamp_authorities[0].service.port, "tsa"),
+        (deployment.listen.metrics_port, "ca"),
+        (deployment.listen.metrics_port, "tsa"),
+    ] {
+        let (status, report) = readiness(port).await;
+        let why = report["checks"][name].as_str().unwrap();
+        assert!(status == 503 && why.contains("not valid"), "{name}: {report}");
+    }
+    for port in deployment.logs.iter().map(|log| log.service.port) {
+        assert_eq!(readiness(port).await.0, 200);
+    }
+    assert_eq!(readiness(deployment.repositories[0].service.port).await.0, 200);
+    clock.set(SystemClock.now().0);
+    assert_eq!(readiness(deployment.listen.metrics_port).await.0, 200);
+    running.stop(None).await.unwrap();
+}
+
+/// Each file below, with what is in it.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: PathBuf| {
+        if path.is_dir() {
+            contents(&path)
+        } else {
+            BTreeMap::from([(path.clone(), std::fs::read(&path).unwrap())])
+        }
+    };
+    entries.flat_map(read).collect()
+}
+
+#[tokio::test]
+async fn a_start_that_fails_publishes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut deployment = made(directory.path()).await;
+    let valid_from = wire::Timestamp::from_unix_seconds(1_767_744_000);
+    deployment.logs.iter_mut().for_each(|log| log.service.valid_from = valid_from);
+    let before = contents(&deployment.repositories[0].tuf_dir);
+    let key = &deployment.timestamp_authorities[0].key.file;
+    std::fs::remove_file(key).unwrap();
+    let shared = Shared::new(Arc::new(SystemClock));
+    let starting = start(&[Part::All], &deployment, opened(Arc::clone(&shared.clock), None));
+    let Err(failed) = starting.await else { panic!("started without a key") };
+    assert!(format!("{failed:#}").starts_with("tsa: the key "), "{failed:#}");
+    assert!(contents(&deployment.repositories[0].tuf_dir) == before);
+    open_repositories(&deployment, &shared, true).await.unwrap();
+    assert!(
+        contents(&deployment.repositories[0].tuf_dir) != before,
+        "there was something to publish"
+    );
+}
+
+/// Between its two steps, the database and the file, what the log has is read.
+#[tokio::test]
+async fn a_log_that_is_ended_while_it_runs_is_degraded_and_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let deployment = made(directory.path()).await;
+    let store = database::open(&deployment).await.unwrap().unwrap();
+    let opened = opened(Arc::new(SystemClock), Some(Arc::clone(&store)));
+    let (running, _locks) = start(&[Part::Log], &deployment, opened).await.unwrap();
+    let known = store.logs().await.unwrap();
+    let record = known.iter().find(|record| record.spec.name == "rekor2").unwrap();
+    store.freeze(record.id).await.unwrap();
+    let note = "the log `rekor2` is frozen in the database and `active` in the configuration";
+    let port = |name| deployment.log(name).unwrap().service.port;
+    for port in [port("rekor2"), deployment.listen.metrics_port] {
+        let told = async {
+            loop {
+                let (status, report) = readiness(port).await;
+                assert_eq!(status, 200, "{report}");
+                let degraded = report["degraded"]["rekor2"].as_str().unwrap_or_default();
+                if degraded.starts_with(note) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    }
+    assert_eq!(readiness(port("rekor1")).await.1.get("degraded"), None);
+    running.stop(None).await.unwrap();
+}
+
+/// As in containers, which have their ports to themselves.
+#[test]
+fn two_services_of_one_address_run_in_two_processes_and_not_in_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("countersign.toml");
+    let trial = include_str!("../../../../../../docs/samples/trial.toml");
+    std::fs::write(&file, trial.replace("[tsa.default]", "[tsa.default]\nport = 5555")).unwrap();
+    let deployment = crate::config::load(&file).unwrap();
+    let told = "tsa.default: localhost at port 5555 is ca.default's too: no process can serve both \
+                `ca` and `tsa`";
+    assert!(deployment.warnings.iter().any(|warning| warning == told), "{deployment:?}");
+    for part in [Part::Ca, Part::Tsa] {
+        refuse_shared_addresses(&deployment, |one| part.includes(one)).unwrap();
+    }
+    let refused = refuse_shared_addresses(&deployment, |one| Part::All.includes(one));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("localhost at port 5555 is the address of"), "{refused}");
+}
+
+/// A port of nobody's, a path too many, and another log: each is told with the setting and the URL.
+#[tokio::test]
+async fn a_ct_url_that_is_not_the_log_is_found_by_asking() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut deployment = made(directory.path()).await;
+    let opened = opened(Arc::new(SystemClock), None);
+    let (running, _locks) = start(&[Part::Log], &deployment, opened).await.unwrap();
+    let url = |name: &str| {
+        let port = deployment.log(name).unwrap().service.port;
+        format!("http://localhost:{port}/")
+    };
+    let (ct, rekor1) = (url("ct"), url("rekor1"));
+    let other_key = deployment.log("rekor1").unwrap().key.public_file.clone();
+    for (url, expected) in [
+        (ct.clone(), Ok(format!("{ct} is `ct`"))),
+        (format!("{ct}path"), Err("the log answered with status 404")),
+        (rekor1, Err("the log answered with status 404")),
+        ("http://localhost:1/".to_owned(), Err("no answer")),
+    ] {
+        deployment.authorities[0].settings.ct.url = url.parse().unwrap();
+        let said = crate::serve::issuers::ct_log(&deployment, &deployment.authorities[0]).await;
+        match expected {
+            Ok(words) => assert_eq!(said.unwrap(), words),
+            Err(why) => {
+                let said = format!("{:#}", said.unwrap_err());
+                let setting =
+                    format!("`ct_url` of [ca.default], {url}, is not where [log.ct] answers");
+                assert!(said.starts_with(&setting) && said.contains(why), "{said}");
+            }
+        }
+    }
+    deployment.authorities[0].settings.ct.url = ct.parse().unwrap();
+    deployment.logs.iter_mut().find(|log| log.service.name == "ct").unwrap().key.public_file =
+        other_key;
+    let said = crate::serve::issuers::ct_log(&deployment, &deployment.authorities[0]).await;
+    let said = format!("{:#}", said.unwrap_err());
+    assert!(said.contains("[log.ct] answers: "), "of another key: {said}");
+    running.stop(None).await.unwrap();
+}
