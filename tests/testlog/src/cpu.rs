@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::mpsc, time::Duration};
 
-use signing::{CpuPool, Overloaded};
+use signing::{CpuPool, Lane, Overloaded};
 use tokio::{sync::oneshot, task::JoinSet};
 
 /// One thread for computing.
@@ -38,7 +38,7 @@ impl Flood {
         }
         for _ in 0..jobs.len() {
             let of_jobs = pool.clone();
-            jobs.spawn(async move { Ok(of_jobs.run_next(|| ()).await) });
+            jobs.spawn(async move { of_jobs.run_in(&mut Lane::Next, || ()).await });
             tokio::task::yield_now().await;
         }
         Self { release, jobs }

@@ -101,7 +101,7 @@ fn lacks(deployment: &Deployment, known: &[LogRecord], name: &str) -> Vec<String
     let mut lacks = Vec::new();
     for tenant in deployment.tenants.iter().map(|tenant| tenant.name.as_str()) {
         let is_of = |one: &Log| one.service.is_of(tenant);
-        if log.service.state == State::Active && is_of(log) && !others().any(|one| is_of(one)) {
+        if log.service.state == State::Active && is_of(log) && !others().any(is_of) {
             lacks
                 .push(format!("the tenant `{tenant}` has no active {what}, and no service starts"));
         }

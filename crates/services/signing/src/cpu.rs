@@ -296,12 +296,11 @@ mod tests {
         let release = occupy(&pool).await;
         let (done, order) = mpsc::channel();
         let mut callers = Vec::new();
-        for (name, next) in [("new", false), ("first", true), ("second", true)] {
+        for (name, mut lane) in [("new", Lane::New), ("first", Lane::Next), ("second", Lane::Next)]
+        {
             let (caller, done) = (pool.clone(), done.clone());
             let job = move || done.send(name).unwrap();
-            callers.push(tokio::spawn(async move {
-                if next { Ok(caller.run_next(job).await) } else { caller.run(job).await }
-            }));
+            callers.push(tokio::spawn(async move { caller.run_in(&mut lane, job).await }));
             let waiting = || {
                 let waiting = pool.handle.queue.lock();
                 waiting.new.len() + waiting.next.len()

@@ -6,7 +6,10 @@ use signing::{Clock, SystemClock};
 use store::{LogRecord, LogStore, StoreError};
 use tsp::TsaChain;
 
-use super::{database, issuers, lost::Lost};
+use super::{
+    database, issuers,
+    lost::{Lost, log_keys},
+};
 use crate::{
     cli::CheckArguments,
     deployment::{
@@ -168,8 +171,7 @@ async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
 }
 
 fn all_keys(deployment: &Deployment) -> anyhow::Result<()> {
-    let lost = Lost::new(deployment)?;
-    deployment.running_logs().try_for_each(|log| lost.log(log))?;
+    deployment.running_logs().try_for_each(log_keys)?;
     for log in &deployment.logs {
         keys(deployment, log).with_context(|| log.service.to_string())?;
     }

@@ -49,7 +49,10 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
         make::keys(&deployment, now, &mut tell)?;
         match &database {
             Known::Opened(store) => make::logs(&deployment, store, &shared, &mut tell).await,
-            Known::Served => Ok(tell(&Made::new("the logs", "kept", "in use".to_owned()))),
+            Known::Served => {
+                tell(&Made::new("the logs", "kept", "in use".to_owned()));
+                Ok(())
+            }
         }
     };
     let made = made.await;

@@ -23,7 +23,7 @@ pub(super) fn refuse_lost(deployment: &Deployment) -> anyhow::Result<()> {
     let lost = Lost::new(deployment)?;
     deployment.authorities.iter().try_for_each(|one| lost.authority(one))?;
     deployment.timestamp_authorities.iter().try_for_each(|one| lost.timestamp_authority(one))?;
-    deployment.running_logs().try_for_each(|one| lost.log(one))?;
+    deployment.running_logs().try_for_each(log_keys)?;
     deployment.repositories.iter().try_for_each(|one| lost.repository(one))
 }
 
@@ -60,25 +60,13 @@ impl<'a> Lost<'a> {
     }
 
     pub(super) fn authority(&self, one: &Authority) -> anyhow::Result<()> {
-        self.key_of_chain(&one.service, &one.key, &one.chain)?;
+        key_of_chain(&one.service, &one.key, &one.chain)?;
         self.chain(&one.service, &one.chain, &one.service.url.to_string())
     }
 
     pub(super) fn timestamp_authority(&self, one: &TimestampAuthority) -> anyhow::Result<()> {
-        self.key_of_chain(&one.service, &one.key, &one.chain)?;
+        key_of_chain(&one.service, &one.key, &one.chain)?;
         self.chain(&one.service, &one.chain, &one.stamps_at())
-    }
-
-    pub(super) fn log(&self, log: &deployment::Log) -> anyhow::Result<()> {
-        let tiles = log.rekor1.as_ref().map(|places| ("the tiles' key", &places.tiles_key));
-        for (what, key) in [("the key", &log.key)].into_iter().chain(tiles) {
-            let Some(published) = key.public_file.as_deref().filter(|path| path.exists()) else {
-                continue;
-            };
-            let public = key.public_key()?;
-            key_lost(&format!("{what} of {}", log.service), key, published, |one| *one == public)?;
-        }
-        Ok(())
     }
 
     /// Its keys and its root, by which clients began.
@@ -132,15 +120,6 @@ impl<'a> Lost<'a> {
         found.map(|one| one.directory.as_path())
     }
 
-    fn key_of_chain(&self, service: &Service, key: &Key, chain: &ChainPlace) -> anyhow::Result<()> {
-        if !service.state.runs() || key.file.exists() || !chain.file.exists() {
-            return Ok(());
-        }
-        let lowest = chain.load()?.into_iter().next().unwrap_or_default();
-        let is = |key: &PublicKey| contains(&lowest, key.spki_der());
-        key_lost(&format!("the key of {service}"), key, &chain.file, is)
-    }
-
     /// A chain that clients trust at `url` is there, in the place of a service of this very URL: another
     /// generation may have it, and nobody else.
     fn chain(&self, service: &Service, place: &ChainPlace, url: &str) -> anyhow::Result<()> {
@@ -176,6 +155,28 @@ impl<'a> Lost<'a> {
         let stamping = stamping.map(|one| (&one.service, &one.chain, one.stamps_at()));
         authorities.chain(stamping).collect()
     }
+}
+
+/// Refuses a log whose public keys are there, and a private one is not.
+pub(super) fn log_keys(log: &deployment::Log) -> anyhow::Result<()> {
+    let tiles = log.rekor1.as_ref().map(|places| ("the tiles' key", &places.tiles_key));
+    for (what, key) in [("the key", &log.key)].into_iter().chain(tiles) {
+        let Some(published) = key.public_file.as_deref().filter(|path| path.exists()) else {
+            continue;
+        };
+        let public = key.public_key()?;
+        key_lost(&format!("{what} of {}", log.service), key, published, |one| *one == public)?;
+    }
+    Ok(())
+}
+
+fn key_of_chain(service: &Service, key: &Key, chain: &ChainPlace) -> anyhow::Result<()> {
+    if !service.state.runs() || key.file.exists() || !chain.file.exists() {
+        return Ok(());
+    }
+    let lowest = chain.load()?.into_iter().next().unwrap_or_default();
+    let is = |key: &PublicKey| contains(&lowest, key.spki_der());
+    key_lost(&format!("the key of {service}"), key, &chain.file, is)
 }
 
 /// What to do about files of before.

@@ -1,6 +1,7 @@
 //! A deployment whose file changes: what was made under another name is not made anew.
 
 use std::{
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -280,11 +281,13 @@ fn with_globex(house: House, kind: &str) -> House {
     for (own, port) in [("ca", 5555), ("tsa", 3004), ("trust", 3005)] {
         let name = if own == kind { "default" } else { "globex" };
         let url = format!("url = \"http://127.0.0.3:{port}\"\ntenant = \"globex\"");
-        text += &format!("[{own}.{name}]\n{url}\n");
+        write!(text, "[{own}.{name}]\n{url}\n").unwrap();
         if own == "ca" {
-            text += &format!(
+            write!(
+                text,
                 "[[ca.{name}.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"\n"
-            );
+            )
+            .unwrap();
         }
     }
     house.text += &text;

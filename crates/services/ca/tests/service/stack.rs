@@ -12,7 +12,7 @@ use crypto::{KeyType, LocalSigner, Signer};
 use http::{HeaderMap, Request, StatusCode, header};
 use identity::{IssuerConfig, IssuerKind, SubjectDomain};
 use serde_json::{Value, json};
-use signing::{CpuPool, FixedClock, Overloaded};
+use signing::{CpuPool, FixedClock, Lane, Overloaded};
 use tokio::{sync::oneshot, task::JoinSet};
 use tower::ServiceExt;
 use x509::{CertificateChain, LeafView, verify_leaf_chain};
@@ -135,7 +135,7 @@ impl Stack {
         }
         for _ in 0..jobs.len() {
             let pool = self.cpu.clone();
-            jobs.spawn(async move { Ok(pool.run_next(|| ()).await) });
+            jobs.spawn(async move { pool.run_in(&mut Lane::Next, || ()).await });
             tokio::task::yield_now().await;
         }
         Flood { _release: release, _jobs: jobs }
