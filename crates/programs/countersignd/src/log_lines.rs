@@ -19,7 +19,7 @@ pub(crate) fn with_audit(filter: &str) -> String {
     if filter.split(',').any(is_named) {
         filter.to_owned()
     } else {
-        let of_all = filter.split(',').filter_map(|directive| directive.parse().ok()).last();
+        let of_all = filter.split(',').filter_map(|directive| directive.parse().ok()).next_back();
         let level = of_all.unwrap_or(LevelFilter::OFF).max(LevelFilter::INFO);
         format!("{filter},{TARGET}={level}")
     }
