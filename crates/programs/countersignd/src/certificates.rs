@@ -183,7 +183,7 @@ mod tests {
         let chain = ca_chain(&place, &key, NOW).unwrap();
         let checked = x509::CertificateChain::from_der(chain.clone()).unwrap();
         checked.check_key(key.public_key()).unwrap();
-        assert_eq!(checked.not_before(), NOW - 86_400);
+        assert_eq!(checked.not_before().0, NOW - 86_400);
         assert_eq!(ca_chain(&place, &key, NOW + 9_999).unwrap(), chain);
         assert_eq!(place.load().unwrap(), chain);
     }

@@ -1,6 +1,7 @@
 //! The trust files of a tenant, derived from all services that it ever used.
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use store::LogKind;
 use trust::{LogKey, State, TilesKey, TrustFiles};
 use tsp::TsaChain;
@@ -127,6 +128,6 @@ fn valid_for(service: &Service, since: Timestamp) -> TimeRange {
     TimeRange { start: Some(service.valid_from.unwrap_or(since)), end: service.valid_until }
 }
 
-fn moment(seconds: u64) -> anyhow::Result<Timestamp> {
-    Timestamp::from_unix_seconds(seconds).context("a time beyond the year 9999")
+fn moment(at: UnixSeconds) -> anyhow::Result<Timestamp> {
+    Timestamp::from_unix_seconds(at.0).context("a time beyond the year 9999")
 }

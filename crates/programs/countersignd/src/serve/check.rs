@@ -82,7 +82,7 @@ pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
         return Ok(format!("{certificates} certificates, {state}"));
     }
     chain.check_key(authority.key.load()?.public_key())?;
-    let now = SystemClock.now().0;
+    let now = SystemClock.now();
     if state.signs() && !(chain.not_before()..=chain.not_after()).contains(&now) {
         bail!("the chain is not valid now");
     }
@@ -98,7 +98,7 @@ pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyho
     }
     let key = authority.key.load()?;
     checked.require_issuable(key.public_key(), authority.settings.intermediate_usage)?;
-    if state.signs() && !checked.validity().contains(SystemClock.now().0) {
+    if state.signs() && !checked.validity().contains(SystemClock.now()) {
         bail!("the chain is not valid now");
     }
     Ok(format!("{} certificates and their key", chain.len()))

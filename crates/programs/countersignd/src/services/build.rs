@@ -136,9 +136,9 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
         accepted_policies: settings.accepted_policies.clone(),
         intermediate_usage: settings.intermediate_usage,
         verify_every: settings.verify_every.unwrap_or(usual.verify_every),
-        max_clock_step_back_s: settings
+        max_clock_step_back: settings
             .max_clock_step_back_s
-            .unwrap_or(usual.max_clock_step_back_s),
+            .map_or(usual.max_clock_step_back, Duration::from_secs),
         frozen: !service.state.signs(),
         ..usual
     };
