@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ct", &["crypto", "moment"]),
     ("x509", &["crypto", "ct", "moment", "wire"]),
     ("tsp", &["crypto", "moment"]),
-    ("identity", &["wire", "x509"]),
+    ("identity", &["moment", "wire", "x509"]),
     ("provenance", &["crypto", "wire"]),
     ("entry", &["crypto", "moment", "tlog", "wire"]),
     ("verify", &["crypto", "entry", "moment", "provenance", "tlog", "tsp", "wire", "x509"]),
@@ -36,7 +36,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ca", &["crypto", "ct", "identity", "moment", "server", "signing", "wire", "x509"]),
     ("tsa", &["crypto", "moment", "server", "signing", "tsp", "wire"]),
     ("trust", &["crypto", "provenance", "server", "signing", "tlog", "wire"]),
-    ("oidc", &["crypto", "identity", "server", "signing", "wire"]),
+    ("oidc", &["crypto", "identity", "moment", "server", "signing", "wire"]),
     (
         "countersignd",
         &[

@@ -82,6 +82,12 @@ impl UnixMillis {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// How long ago `earlier` was, seen from here; `None` where it is later: a clock was set back.
+    #[must_use]
+    pub fn checked_since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0).map(Duration::from_millis)
+    }
 }
 
 /// A length of time in milliseconds, at most as many as a moment can have.
@@ -128,6 +134,9 @@ mod tests {
         assert_eq!(UnixSeconds(9).saturating_since(UnixSeconds(7)), Duration::from_secs(2));
         assert_eq!(UnixSeconds(7).saturating_since(UnixSeconds(9)), Duration::ZERO);
         assert_eq!(UnixMillis(9).saturating_since(UnixMillis(7)), Duration::from_millis(2));
+        assert_eq!(UnixMillis(9).checked_since(UnixMillis(7)), Some(Duration::from_millis(2)));
+        assert_eq!(UnixMillis(7).checked_since(UnixMillis(7)), Some(Duration::ZERO));
+        assert_eq!(UnixMillis(7).checked_since(UnixMillis(9)), None);
         let length = Duration::from_millis(7_999);
         assert_eq!(UnixSeconds::from_epoch(length).since_epoch(), Duration::from_secs(7));
         assert_eq!(UnixMillis::from_epoch(length), UnixMillis(7_999));

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use oidc::{AUDIENCE, Ci, Minter, TokenRequest};
 use serde::{Deserialize, Serialize};
 use signing::{Clock, OffsetClock, SystemClock};
@@ -49,10 +50,10 @@ impl LastStart {
     }
 
     /// The time of the clock that it had.
-    pub(crate) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> UnixSeconds {
         match &self.clock_offset_file {
-            None => SystemClock.now().0,
-            Some(file) => OffsetClock::new(file).now().0,
+            None => SystemClock.now(),
+            Some(file) => OffsetClock::new(file).now(),
         }
     }
 }
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         overrides: arguments.claims.clone(),
         lifetime_s: arguments.expires_in,
     };
-    let token = Minter::new(key).mint(request.claims(&last.provider()?, last.now()))?;
+    let token = Minter::new(key).mint(request.claims(&last.provider()?, last.now().0))?;
     output::print_exact(&token).context("cannot print")
 }
 

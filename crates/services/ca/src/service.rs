@@ -196,7 +196,7 @@ impl Ca {
         let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
         let certificate = Arc::clone(&noted.certificate);
         move || {
-            let admitted = match inquiry.decide(now.0)? {
+            let admitted = match inquiry.decide(now)? {
                 Decision::Admitted(admitted) => *admitted,
                 Decision::NoKey(inquiry) => return Err(Undecided::NoKey(inquiry)),
             };

@@ -189,7 +189,7 @@ mod tests {
             let claims = serde_json::to_vec(&request.claims(BASE, NOW)).unwrap();
             let token = format!("{}.{}.AA", encode(br#"{"alg":"RS256"}"#), encode(&claims));
             let token = identity::UnverifiedClaims::parse(&token).unwrap();
-            let verified = token.verify(&issuer, NOW, |_, _| true).unwrap();
+            let verified = token.verify(&issuer, moment::UnixSeconds(NOW), |_, _| true).unwrap();
             let principal = verified.principal(&issuer).unwrap();
             assert!(principal.san.as_str().starts_with("https://"), "{}", ci.name());
         }

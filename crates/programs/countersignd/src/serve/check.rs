@@ -34,7 +34,7 @@ pub(crate) async fn check(
     }
     let mut sound = true;
     for authority in issuing() {
-        sound &= issuers::check(&deployment, authority, online, SystemClock.now().0).await?;
+        sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
     }
     if only_issuers {
         return Ok(exit_code(sound));
