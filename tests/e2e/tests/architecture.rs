@@ -35,7 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("ca", &["crypto", "ct", "identity", "moment", "server", "signing", "wire", "x509"]),
     ("tsa", &["crypto", "moment", "server", "signing", "tsp", "wire"]),
-    ("trust", &["crypto", "provenance", "server", "signing", "tlog", "wire"]),
+    ("trust", &["crypto", "moment", "provenance", "server", "signing", "tlog", "wire"]),
     ("oidc", &["crypto", "identity", "moment", "server", "signing", "wire"]),
     (
         "countersignd",

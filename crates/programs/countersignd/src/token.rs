@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &TokenArguments) -> anyhow::Result<()> {
         overrides: arguments.claims.clone(),
         lifetime_s: arguments.expires_in,
     };
-    let token = Minter::new(key).mint(request.claims(&last.provider()?, last.now().0))?;
+    let token = Minter::new(key).mint(request.claims(&last.provider()?, last.now()))?;
     output::print_exact(&token).context("cannot print")
 }
 

@@ -16,7 +16,7 @@ use super::{Authority, Deployment, Log, Repository, Service, Tenant, TimestampAu
 pub(crate) fn trust_files(
     deployment: &Deployment,
     repository: &Repository,
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<TrustFiles> {
     let of_tenant = repository.service.tenant.as_deref().and_then(|name| deployment.tenant(name));
     let tenant = of_tenant.context("the trust repository is of no tenant")?;

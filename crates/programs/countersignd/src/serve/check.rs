@@ -165,7 +165,7 @@ pub(crate) fn repository_sound(
 ) -> anyhow::Result<String> {
     repository.root_key.load()?;
     repository.online_key.load()?;
-    let files = trust_files(deployment, repository, SystemClock.now().0)?;
+    let files = trust_files(deployment, repository, SystemClock.now())?;
     let root = repository.root_file();
     if !root.exists() {
         bail!("{}", not_made(&root));

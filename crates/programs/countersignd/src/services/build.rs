@@ -176,7 +176,7 @@ pub(crate) async fn open_trust(
     deployment: &Deployment,
     of: &deployment::Repository,
 ) -> anyhow::Result<OpenTrust> {
-    let files = deployment::trust_files(deployment, of, shared.clock.now().0)?;
+    let files = deployment::trust_files(deployment, of, shared.clock.now())?;
     let parts = TufParts {
         directory: of.tuf_dir.clone(),
         root_signer: Arc::new(of.root_key.load()?),

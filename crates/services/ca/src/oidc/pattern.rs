@@ -172,7 +172,7 @@ impl PatternKeys {
         let burst = NEW_INTERVAL * NEW_BURST;
         // Likewise.
         let due = if state.next_new > now.saturating_add(burst) { now } else { state.next_new };
-        if due.saturating_since(now) > burst - NEW_INTERVAL {
+        if due.saturating_since(now) > NEW_INTERVAL * (NEW_BURST - 1) {
             return Err(KeysError::TooManyNew);
         }
         state.next_new = due.max(now).saturating_add(NEW_INTERVAL);
