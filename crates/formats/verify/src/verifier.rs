@@ -368,14 +368,22 @@ impl Evidence {
         }
         let least = usize::from(matches!(expected, ExpectedSigner::Keyless { .. }));
         let logs = conditions.min_logs.unwrap_or(least).max(least);
-        demand(Check::LogEntry, "trusted log", logs, evidence.logged.len())?;
-        let stamps = conditions.min_timestamps.unwrap_or(0);
-        demand(Check::Timestamp, "trusted timestamp authority", stamps, authorities)?;
+        let logs = Count { demanded: logs, found: evidence.logged.len() };
+        demand(Check::LogEntry, "trusted log", logs)?;
+        let demanded = conditions.min_timestamps.unwrap_or(0);
+        let stamps = Count { demanded, found: authorities };
+        demand(Check::Timestamp, "trusted timestamp authority", stamps)?;
         Ok(evidence)
     }
 }
 
-fn demand(check: Check, what: &str, demanded: usize, found: usize) -> Result<(), VerifyError> {
+/// How many proofs of one kind there must be, and are.
+struct Count {
+    demanded: usize,
+    found: usize,
+}
+
+fn demand(check: Check, what: &str, Count { demanded, found }: Count) -> Result<(), VerifyError> {
     if found >= demanded {
         return Ok(());
     }

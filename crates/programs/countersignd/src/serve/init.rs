@@ -24,7 +24,7 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
-    make::keys(&deployment, shared.clock.now().0, &mut tell)?;
+    make::keys(&deployment, shared.clock.now(), &mut tell)?;
     if secrets_only {
         make::database_password(&deployment, &mut tell)?;
         return Ok(ExitCode::SUCCESS);

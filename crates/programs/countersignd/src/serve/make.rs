@@ -61,7 +61,7 @@ type Job<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<Made>> + Send + 'a>;
 /// Keys, and certificates for them. `tell` is called for each as it is known.
 pub(crate) fn keys(
     deployment: &Deployment,
-    now: u64,
+    now: UnixSeconds,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     refuse_lost(deployment)?;
@@ -77,7 +77,7 @@ pub(crate) fn keys(
     })
 }
 
-fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
+fn jobs(deployment: &Deployment, now: UnixSeconds) -> Vec<Job<'_>> {
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for one in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
         let what = one.service.to_string();
