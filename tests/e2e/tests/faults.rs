@@ -18,6 +18,7 @@ use countersign::{
     trust::{LoadedTrust, TrustFiles, UrlOverrides},
 };
 use e2e::{Database, Stack, bundle_path, bundled_entries, unhex};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle};
@@ -40,8 +41,8 @@ struct Answered {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge of the test: clock and settings")]
-fn clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+fn clock() -> UnixSeconds {
+    UnixSeconds::from_epoch(SystemTime::now().duration_since(UNIX_EPOCH).unwrap())
 }
 
 #[expect(clippy::disallowed_methods, reason = "how `cargo xtask test` hands over --kills")]

@@ -4,12 +4,13 @@
 
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer, sha256};
 use e2e::{Database, Stack, hex, unhex};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::JoinSet};
 use verify::{Artifact, Conditions, ExpectedSigner, Trust, UnverifiedBundle};
@@ -23,8 +24,9 @@ fn bytes_of(digits: &Value) -> Vec<u8> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge of the test")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 5
+fn now() -> UnixSeconds {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixSeconds::from_epoch(since_epoch).saturating_add(Duration::from_secs(5))
 }
 
 /// A log, and one key whose signatures it gets.

@@ -9,6 +9,7 @@ use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{Database, Stack, said};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use verify::{
     Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle, Verified,
@@ -22,7 +23,7 @@ struct Signed {
     artifact: PathBuf,
     bundle: Value,
     trust: Trust,
-    now: u64,
+    now: UnixSeconds,
 }
 
 /// Which log signs the entry.
@@ -60,7 +61,7 @@ impl Signed {
         let modified = fs::metadata(&artifact).unwrap().modified().unwrap();
         // The verifier only needs a time that is not before the signature.
         let now = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 60;
-        Self { stack, artifact, bundle, trust, now }
+        Self { stack, artifact, bundle, trust, now: UnixSeconds(now) }
     }
 
     fn verify(&self, bundle: &Value) -> Result<Verified, VerifyError> {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use const_oid::ObjectIdentifier;
 use crypto::{Signer, Unsigned, sha256};
 use ct::Sct;
-use moment::UnixMillis;
+use moment::{UnixMillis, UnixSeconds};
 use wire::bundle::{Bundle, VerificationContent};
 use x509::{
     CertificateChain, FulcioExtensions, LeafProfile, LeafView, SubjectAlternativeName,
@@ -37,7 +37,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Within the validity of [`ROOT`].
-pub(crate) const NOW: u64 = 1_790_000_000;
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
 
 /// The CA of every certificate here; the same bytes in every run.
 pub(crate) static ROOT: LazyLock<Vec<u8>> = LazyLock::new(|| der::root(&ED25519));
@@ -70,14 +70,14 @@ fn issue(name: &SubjectAlternativeName) -> Issued {
         },
         public_key: P256.public_key().clone(),
         not_before: NOW,
-        not_after: NOW + 600,
+        not_after: UnixSeconds(NOW.0 + 600),
         serial_number: positive_serial_number([7; 20]),
     };
     let unsigned = UnsignedPrecertificate::new(&profile, &chain).unwrap();
     let signature = ED25519.sign_now(unsigned.bytes_to_sign()).unwrap();
     let made = unsigned.with_signature(&signature, ED25519.public_key()).unwrap();
     let precertificate = made.der().to_vec();
-    let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), UnixMillis(NOW * 1000)).unwrap();
+    let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), NOW.to_millis()).unwrap();
     let signature = P256.sign_now(unsigned.bytes_to_sign()).unwrap();
     let sct = unsigned.with_signature(&signature, P256.public_key()).unwrap();
     let unsigned = made.with_sct(&sct, P256.public_key()).unwrap();
@@ -120,7 +120,7 @@ fn embedded(der: &[u8]) {
     if let Ok(sct) = x509::single_embedded_sct(der) {
         assert_eq!(x509::embedded_scts(der), Ok(vec![sct.clone()]));
         if let Ok(verified) = x509::verify_embedded_sct(der, &ROOT, P256.public_key()) {
-            assert_eq!((&verified, verified.timestamp), (&sct, UnixMillis(NOW * 1000)));
+            assert_eq!((&verified, verified.timestamp), (&sct, NOW.to_millis()));
         }
     }
 }
@@ -133,8 +133,8 @@ fn precertificate(der: &[u8]) {
     assert!(entry.tbs.len() + 20 < der.len());
     assert!(x509::pre_entry(&entry.tbs, issuer).is_err());
     let entry = ct::LogEntry::Precertificate(entry);
-    let leaf = ct::merkle_tree_leaf(&entry, UnixMillis(NOW), &[]).unwrap();
-    assert_eq!(leaf, ct::signed_data(&entry, UnixMillis(NOW), &[]).unwrap());
+    let leaf = ct::merkle_tree_leaf(&entry, UnixMillis(NOW.0), &[]).unwrap();
+    assert_eq!(leaf, ct::signed_data(&entry, UnixMillis(NOW.0), &[]).unwrap());
     assert_eq!(ct::TimestampedEntry::of_leaf(&leaf).unwrap().entry, entry);
 }
 
@@ -160,7 +160,7 @@ fn submissions() -> Vec<Vec<u8>> {
 fn path(input: &[u8]) {
     let mut input = Input(input);
     let (leaf, more) = (input.bytes(), parts(input.0));
-    for at in [NOW, NOW + 601, 0] {
+    for at in [NOW, UnixSeconds(NOW.0 + 601), UnixSeconds(0)] {
         if let Ok(chain) = verify_leaf_chain(leaf, &more, &[&*ROOT], at) {
             assert_eq!(chain.certificates().last(), Some(&*ROOT));
             assert_eq!(at, NOW);
@@ -245,7 +245,7 @@ fn signed_name(bytes: &[u8]) {
 fn some_sct() -> Sct {
     Sct {
         log_id: [7; 32],
-        timestamp: UnixMillis(NOW),
+        timestamp: UnixMillis(NOW.0),
         extensions: vec![1],
         algorithm: ct::SHA256_WITH_ECDSA,
         signature: vec![0x30, 6, 2, 1, 1, 2, 1, 1],

@@ -3,7 +3,8 @@
 use crypto::Unsigned as _;
 use provenance::{
     BareNames, BuildLevel, CertificateClaims, Forge, GITHUB_WORKFLOW_BUILD_TYPE,
-    PREDICATE_TYPE_SLSA_V1, Provenance, STATEMENT_V1, SourceDemand, Statement, UnsignedEnvelope,
+    PREDICATE_TYPE_SLSA_V1, Provenance, STATEMENT_V1, SourceDemand, SourceWords, Statement,
+    UnsignedEnvelope,
 };
 use serde_json::json;
 use wire::dsse::{IN_TOTO_PAYLOAD_TYPE, pae};
@@ -65,7 +66,12 @@ fn policy(input: &[u8]) {
     let forge = Forge::new("https://github.com", None).unwrap();
     let names = BareNames { forge: Some(&forge), issuer: None };
     for demanded in ["my-org/my-secure-repo", REPOSITORY] {
-        let demand = SourceDemand::new(Some(demanded), None, Some("main")).unwrap();
+        let demand = SourceDemand::new(SourceWords {
+            repository: Some(demanded),
+            reference: Some("main"),
+            ..SourceWords::default()
+        })
+        .unwrap();
         let policy = demand.resolve(&names).unwrap();
         if policy.check(&certificate, provenance.as_ref()).is_ok() {
             let found = certificate.source_repository_uri.as_deref().unwrap();
@@ -75,7 +81,11 @@ fn policy(input: &[u8]) {
             assert_eq!(certificate.source_repository_ref.as_deref(), Some("refs/heads/main"));
         }
     }
-    let demand = SourceDemand::new(None, Some("https://github.com/my-org"), None).unwrap();
+    let demand = SourceDemand::new(SourceWords {
+        organisation: Some("https://github.com/my-org"),
+        ..SourceWords::default()
+    })
+    .unwrap();
     let policy = demand.resolve(&names).unwrap();
     if policy.check(&certificate, None).is_ok() {
         let found = certificate.source_repository_uri.as_deref().unwrap();

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crypto::{HashAlgorithm, Signer, Unsigned};
+use moment::UnixSeconds;
 use tsp::{
     MessageImprint, Nonce, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain,
     VerifiedTimestamp, VerifyError, rejection, verify_response, verify_response_by,
@@ -51,7 +52,7 @@ fn requests() -> [TimestampRequest; 2] {
     [plain, full.with_policy(PolicyOid::SIGSTORE)]
 }
 
-fn answer(request: &TimestampRequest, gen_time: u64) -> Vec<u8> {
+fn answer(request: &TimestampRequest, gen_time: UnixSeconds) -> Vec<u8> {
     let policy = request.policy().copied().unwrap_or(PolicyOid::SIGSTORE);
     let unsigned = PROFILE.prepare(request, &policy, gen_time, SERIAL).unwrap();
     let signature = P256.sign_now(unsigned.bytes_to_sign()).unwrap();
@@ -64,9 +65,9 @@ fn request(der: &[u8]) {
         Ok(request) => {
             assert_eq!(request.to_der(), der);
             // Another time than that of the responses, so that no token of this kind passes there.
-            let response = answer(&request, NOW - 1);
+            let response = answer(&request, UnixSeconds(NOW.0 - 1));
             let stamp = verify_response(&response, request.imprint(), &*CHAIN).unwrap();
-            assert_eq!((stamp.answers(&request), stamp.gen_time), (Ok(()), NOW - 1));
+            assert_eq!((stamp.answers(&request), stamp.gen_time), (Ok(()), UnixSeconds(NOW.0 - 1)));
         }
         Err(error) => {
             let refusal = rejection(error.fail_info(), &error.to_string());

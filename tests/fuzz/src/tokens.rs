@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::{Claims, IssuerConfig, UnverifiedClaims};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,7 +25,7 @@ pub(crate) const CASES: &[Case] = &[
 
 const HEADER: &[u8] = br#"{"alg":"RS256","kid":"k1","typ":"JWT"}"#;
 
-const NOW: u64 = 1_790_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
 
 /// One issuer of each kind, in the order of [`kinds`].
 static ISSUERS: LazyLock<Vec<IssuerConfig>> = LazyLock::new(|| {
@@ -107,7 +108,7 @@ fn principal(input: &[u8]) {
 fn claim_sets() -> Vec<Vec<u8>> {
     let registered = json!({
         "iss": ISSUER, "aud": [AUDIENCE], "sub": "https://issuer.example/me",
-        "iat": NOW - 1, "nbf": NOW - 1, "exp": NOW + 300
+        "iat": NOW.0 - 1, "nbf": NOW.0 - 1, "exp": NOW.0 + 300
     });
     let set = |kind: &Value| {
         let mut claims = registered.clone();

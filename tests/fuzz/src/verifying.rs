@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{Signer, Unsigned, sha256};
+use moment::UnixSeconds;
 use provenance::{Statement, UnsignedEnvelope};
 use serde_json::Value;
 use tlog::SignedNote;
@@ -36,7 +37,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// After all of the vectors were made.
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 const ARTIFACT: &[u8] = b"artifact";
 

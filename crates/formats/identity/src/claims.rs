@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fmt};
 
+use moment::UnixSeconds;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _, MapAccess, Visitor},
@@ -90,7 +91,7 @@ impl Claims {
     ///
     /// # Errors
     /// [`ClaimError::WrongType`] for anything but a non-negative number without exponent.
-    pub fn seconds(&self, name: &'static str) -> Result<Option<u64>, ClaimError> {
+    pub fn time(&self, name: &'static str) -> Result<Option<UnixSeconds>, ClaimError> {
         let Some(raw) = self.0.get(name).filter(|raw| raw.get() != "null") else {
             return Ok(None);
         };
@@ -98,7 +99,10 @@ impl Claims {
         if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ClaimError::WrongType(name));
         }
-        whole.parse().map(Some).map_err(|_| ClaimError::WrongType(name))
+        whole
+            .parse()
+            .map(|seconds| Some(UnixSeconds(seconds)))
+            .map_err(|_| ClaimError::WrongType(name))
     }
 
     /// A claim that is one string or a list of strings, as `aud` is (RFC 7519 §4.1.3).
@@ -242,7 +246,7 @@ mod tests {
         let claims = claims(r#"{"a":null,"b":""}"#);
         assert_eq!(claims.text("a"), Ok(None));
         assert_eq!(claims.text("b"), Ok(None));
-        assert_eq!(claims.seconds("a"), Ok(None));
+        assert_eq!(claims.time("a"), Ok(None));
         assert_eq!(claims.strings("a"), Ok(vec![]));
         assert_eq!(claims.required_text("a"), Err(ClaimError::Missing("a")));
         assert_eq!(claims.required_text("c"), Err(ClaimError::Missing("c")));
@@ -297,10 +301,10 @@ mod tests {
     fn reads_times_in_whole_seconds() {
         let claims =
             claims(r#"{"a":17,"b":17.9,"c":-1,"d":"17","e":1e9,"f":18446744073709551616}"#);
-        assert_eq!(claims.seconds("a"), Ok(Some(17)));
-        assert_eq!(claims.seconds("b"), Ok(Some(17)));
+        assert_eq!(claims.time("a"), Ok(Some(UnixSeconds(17))));
+        assert_eq!(claims.time("b"), Ok(Some(UnixSeconds(17))));
         for name in ["c", "d", "e", "f"] {
-            assert_eq!(claims.seconds(name), Err(ClaimError::WrongType(name)));
+            assert_eq!(claims.time(name), Err(ClaimError::WrongType(name)));
         }
     }
 

@@ -1,3 +1,5 @@
+use moment::UnixSeconds;
+
 use crate::{
     IssuerConfig, IssuerSet, Principal, PrincipalError, UnverifiedClaims, VerificationError,
 };
@@ -27,10 +29,8 @@ impl IssuerSet {
     /// Asks every issuer whose URL is the token's `iss`, and stops at nothing: for people who want
     /// to know what a token would get and why. Signatures are not looked at, and no verdict can be
     /// turned into a certificate.
-    ///
-    /// `now` is in seconds of Unix time.
     #[must_use]
-    pub fn explain(&self, token: &UnverifiedClaims, now: u64) -> Vec<Verdict<'_>> {
+    pub fn explain(&self, token: &UnverifiedClaims, now: UnixSeconds) -> Vec<Verdict<'_>> {
         self.iter()
             .filter(|issuer| issuer.is_of(token.issuer()))
             .map(|issuer| issuer.explain(token, now))
@@ -41,7 +41,7 @@ impl IssuerSet {
 impl IssuerConfig {
     /// What this configuration makes of `token`, as [`IssuerSet::explain`] says.
     #[must_use]
-    pub fn explain(&self, token: &UnverifiedClaims, now: u64) -> Verdict<'_> {
+    pub fn explain(&self, token: &UnverifiedClaims, now: UnixSeconds) -> Verdict<'_> {
         Verdict {
             issuer: self,
             token: token.faults(self, now),
@@ -79,7 +79,7 @@ mod tests {
         let claims = json!({"iss": ISSUER, "aud": "sigstore", "exp": 2000, "email": "a@b.example",
             "email_verified": true});
         let set = set();
-        let verdicts = set.explain(&token("RS256", &claims), 1000);
+        let verdicts = set.explain(&token("RS256", &claims), UnixSeconds(1000));
         assert!(verdicts.len() == 1 && verdicts[0].grants(), "{verdicts:?}");
     }
 
@@ -87,7 +87,9 @@ mod tests {
     fn everything_that_is_wrong_is_said_at_once() {
         let claims = json!({"iss": ISSUER, "aud": "other", "exp": 500, "email": "a@b.example"});
         let set = set();
-        let [verdict] = &set.explain(&token("RS512", &claims), 1000)[..] else { panic!() };
+        let [verdict] = &set.explain(&token("RS512", &claims), UnixSeconds(1000))[..] else {
+            panic!()
+        };
         assert_eq!(
             verdict.token,
             [
@@ -103,6 +105,6 @@ mod tests {
     #[test]
     fn a_token_of_nobody_has_no_verdict() {
         let claims = json!({"iss": "https://issuer.example/", "aud": "sigstore", "exp": 2000});
-        assert!(set().explain(&token("RS256", &claims), 1000).is_empty());
+        assert!(set().explain(&token("RS256", &claims), UnixSeconds(1000)).is_empty());
     }
 }

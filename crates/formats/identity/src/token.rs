@@ -1,4 +1,5 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use moment::UnixSeconds;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use thiserror::Error;
 
@@ -65,11 +66,11 @@ impl UnverifiedClaims {
         self.key_id.as_deref()
     }
 
-    /// The `iat` claim, in seconds of Unix time, as far as the token has a sound one: what anybody
+    /// The `iat` claim, as far as the token has a sound one: what anybody
     /// may write, good for nothing but to choose between "not" and "not yet".
     #[must_use]
-    pub fn issued_at(&self) -> Option<u64> {
-        self.claims.seconds("iat").ok().flatten()
+    pub fn issued_at(&self) -> Option<UnixSeconds> {
+        self.claims.time("iat").ok().flatten()
     }
 
     /// Whether `is_valid` says so of the signing input and the signature. No more than that: the

@@ -11,7 +11,7 @@
 //! - [`Statement`], [`ResourceDescriptor`]: what is said about which artifacts.
 //! - [`UnsignedEnvelope`]: how it is signed; [`GivenStatement`]: as it is.
 //! - [`Provenance`]: how an artifact was built; [`BuildEnvironment`] makes one.
-//! - [`SourceDemand`], [`SourcePolicy`], [`CertificateClaims`]: from which repository, at which ref.
+//! - [`SourceWords`], [`SourceDemand`], [`SourcePolicy`], [`CertificateClaims`]: from which repository, at which ref.
 //! - [`Forge`], [`BareNames`]: on which forge, where a name does not say so.
 //! - [`BuildLevel`]: the SLSA level that the evidence carries.
 
@@ -30,7 +30,7 @@ pub use environment::{
 pub use level::BuildLevel;
 pub use policy::{
     BareNames, CertificateClaims, Forge, ForgeError, ForgeKind, PolicyError, SourceDemand,
-    SourcePolicy, SourceViolation,
+    SourcePolicy, SourceViolation, SourceWords,
 };
 pub use slsa::{
     BuildDefinition, BuildMetadata, Builder, CI_BUILD_TYPE, GITHUB_WORKFLOW_BUILD_TYPE,

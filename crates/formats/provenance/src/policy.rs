@@ -37,6 +37,18 @@ pub struct CertificateClaims {
     pub build_config_uri: Option<String>,
 }
 
+/// From where an artifact must come, in the words of the user: `--verify-repo`, `--verify-org` and
+/// `--verify-ref`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SourceWords<'a> {
+    /// `org/repo`, `host/org/repo` or its whole URL.
+    pub repository: Option<&'a str>,
+    /// `org`, `host/org` or its URL.
+    pub organisation: Option<&'a str>,
+    /// A branch name (`main` is exactly `refs/heads/main`) or a full ref (`refs/tags/v1`).
+    pub reference: Option<&'a str>,
+}
+
 /// From where an artifact must come, as the user said it: names may still lack their forge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceDemand {
@@ -46,19 +58,12 @@ pub struct SourceDemand {
 }
 
 impl SourceDemand {
-    /// Reads `--verify-repo`, `--verify-org` and `--verify-ref`.
-    ///
-    /// A repository is `org/repo`, `host/org/repo` or its whole URL, an organisation `org`,
-    /// `host/org` or its URL. A ref is a branch name (`main` is exactly `refs/heads/main`) or a
-    /// full ref (`refs/tags/v1`).
+    /// Reads the words.
     ///
     /// # Errors
     /// [`PolicyError::Repository`], [`PolicyError::Organisation`], [`PolicyError::Reference`].
-    pub fn new(
-        repository: Option<&str>,
-        organisation: Option<&str>,
-        reference: Option<&str>,
-    ) -> Result<Self, PolicyError> {
+    pub fn new(words: SourceWords<'_>) -> Result<Self, PolicyError> {
+        let SourceWords { repository, organisation, reference } = words;
         let repository = repository.map(|text| {
             let named = Named::parse(text, 2).filter(Named::is_repository);
             named.ok_or_else(|| PolicyError::Repository(text.to_owned()))

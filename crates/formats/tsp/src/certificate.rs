@@ -1,6 +1,7 @@
 use const_oid::{AssociatedOid, ObjectIdentifier};
 use crypto::{AuthorityKey, SignatureAlgorithm};
 use der::Decode;
+use moment::UnixSeconds;
 use x509_cert::{
     Certificate,
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
@@ -62,8 +63,8 @@ impl TsaCertificate {
             subject: raw.subject.to_vec(),
             serial_number: raw.serial_number.to_vec(),
             validity: ValidityPeriod {
-                not_before: validity.not_before.to_unix_duration().as_secs(),
-                not_after: validity.not_after.to_unix_duration().as_secs(),
+                not_before: UnixSeconds::from_epoch(validity.not_before.to_unix_duration()),
+                not_after: UnixSeconds::from_epoch(validity.not_after.to_unix_duration()),
             },
             public_key: AuthorityKey::from_spki_der(raw.public_key).map_err(ChainError::Key)?,
             basic_constraints: extension(&parsed)?.map(|(_, constraints)| constraints),

@@ -1,5 +1,6 @@
 use const_oid::ObjectIdentifier;
 use crypto::{AuthorityKey, KeyError, PublicKey};
+use moment::UnixSeconds;
 use thiserror::Error;
 use x509_cert::ext::pkix::KeyUsage;
 
@@ -152,19 +153,19 @@ fn signs_only(usage: KeyUsage) -> bool {
             || usage.crl_sign())
 }
 
-/// From when to when, in Unix seconds, both included.
+/// From when to when, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidityPeriod {
     /// First second.
-    pub not_before: u64,
+    pub not_before: UnixSeconds,
     /// Last second.
-    pub not_after: u64,
+    pub not_after: UnixSeconds,
 }
 
 impl ValidityPeriod {
-    /// Whether `at` (Unix seconds) lies inside.
+    /// Whether `at` lies inside.
     #[must_use]
-    pub const fn contains(&self, at: u64) -> bool {
+    pub fn contains(&self, at: UnixSeconds) -> bool {
         self.not_before <= at && at <= self.not_after
     }
 }

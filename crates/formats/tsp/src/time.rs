@@ -1,17 +1,16 @@
 //! `GeneralizedTime` as RFC 3161 §2.4.2 wants it: UTC, ending in `Z`, DER fractions.
 
-use std::time::Duration;
-
 use der::{Decode, asn1::GeneralizedTime};
+use moment::UnixSeconds;
 
 use crate::der_writer::element;
 
 /// Content octets of a whole second, `YYYYMMDDHHMMSSZ`.
 pub(crate) const GENERALIZED_TIME_LEN: usize = 15;
 
-/// Encodes Unix seconds; `None` after the year 9999.
-pub(crate) fn encode(unix_seconds: u64) -> Option<[u8; GENERALIZED_TIME_LEN]> {
-    let time = der::DateTime::from_unix_duration(Duration::from_secs(unix_seconds)).ok()?;
+/// Encodes; `None` after the year 9999.
+pub(crate) fn encode(second: UnixSeconds) -> Option<[u8; GENERALIZED_TIME_LEN]> {
+    let time = der::DateTime::from_unix_duration(second.since_epoch()).ok()?;
     let mut text = [b'Z'; GENERALIZED_TIME_LEN];
     let [century, year] = [time.year() / 100, time.year() % 100].map(two_digit);
     let fields =
@@ -28,11 +27,11 @@ fn two_digit(part: u16) -> u8 {
     low
 }
 
-/// Decodes to Unix seconds, rounded down; `None` when it is not DER.
+/// Decodes, rounded down; `None` when it is not DER.
 ///
 /// A fraction is allowed, as other authorities than ours write one: at least one digit, no
 /// zero at its end.
-pub(crate) fn decode(content: &[u8]) -> Option<u64> {
+pub(crate) fn decode(content: &[u8]) -> Option<UnixSeconds> {
     let (whole, rest) = content.split_at_checked(GENERALIZED_TIME_LEN - 1)?;
     match rest {
         b"Z" => {}
@@ -41,7 +40,7 @@ pub(crate) fn decode(content: &[u8]) -> Option<u64> {
     }
     let der = element(crate::der_reader::GENERALIZED_TIME, &[whole, b"Z"]);
     let time = GeneralizedTime::from_der(&der).ok()?;
-    Some(time.to_unix_duration().as_secs())
+    Some(UnixSeconds::from_epoch(time.to_unix_duration()))
 }
 
 #[cfg(test)]
@@ -54,7 +53,7 @@ mod tests {
     #[test]
     fn accepts_der_fractions_and_rounds_down() {
         for text in ["20260604174329Z", "20260604174329.5Z", "20260604174329.000001Z"] {
-            assert_eq!(decode(text.as_bytes()), Some(1_780_595_009), "{text}");
+            assert_eq!(decode(text.as_bytes()), Some(UnixSeconds(1_780_595_009)), "{text}");
         }
     }
 
@@ -80,18 +79,19 @@ mod tests {
 
     #[test]
     fn ends_with_the_year_9999() {
-        assert_eq!(encode(253_402_300_799).unwrap(), *b"99991231235959Z");
-        assert_eq!(encode(253_402_300_800), None);
-        assert_eq!(encode(0).unwrap(), *b"19700101000000Z");
+        assert_eq!(encode(UnixSeconds(253_402_300_799)).unwrap(), *b"99991231235959Z");
+        assert_eq!(encode(UnixSeconds(253_402_300_800)), None);
+        assert_eq!(encode(UnixSeconds(0)).unwrap(), *b"19700101000000Z");
     }
 
     proptest! {
         #[test]
         fn encodes_as_the_der_crate_does(seconds in 0u64..253_402_300_800) {
-            let text = encode(seconds).unwrap();
-            let theirs = GeneralizedTime::from_unix_duration(Duration::from_secs(seconds)).unwrap();
+            let second = UnixSeconds(seconds);
+            let text = encode(second).unwrap();
+            let theirs = GeneralizedTime::from_unix_duration(second.since_epoch()).unwrap();
             prop_assert_eq!(&text[..], &theirs.to_der().unwrap()[2..]);
-            prop_assert_eq!(decode(&text), Some(seconds));
+            prop_assert_eq!(decode(&text), Some(second));
         }
     }
 }

@@ -4,6 +4,7 @@ use const_oid::ObjectIdentifier;
 use crypto::{
     HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, Unsigned, digest, sha256,
 };
+use moment::UnixSeconds;
 use thiserror::Error;
 
 use crate::{
@@ -88,7 +89,7 @@ impl TokenProfile {
         self.public_key.default_algorithm()
     }
 
-    /// Prepares the token that answers `request`. `gen_time` is in Unix seconds.
+    /// Prepares the token that answers `request`.
     ///
     /// # Errors
     /// [`TokenError::Time`] after the year 9999.
@@ -96,7 +97,7 @@ impl TokenProfile {
         self: &Arc<Self>,
         request: &TimestampRequest,
         policy: &PolicyOid,
-        gen_time: u64,
+        gen_time: UnixSeconds,
         serial: SerialNumber,
     ) -> Result<UnsignedToken, TokenError> {
         let gen_time = time::encode(gen_time).ok_or(TokenError::Time)?;

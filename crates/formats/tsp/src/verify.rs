@@ -1,4 +1,5 @@
 use crypto::{SignatureAlgorithm, SignatureError, digest};
+use moment::UnixSeconds;
 use thiserror::Error;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedTimestamp {
     /// When the imprint existed: Unix seconds, rounded down.
-    pub gen_time: u64,
+    pub gen_time: UnixSeconds,
     /// The token's serial number: content octets of its INTEGER, big-endian.
     pub serial_number: Vec<u8>,
     /// The policy under which the token was issued.

@@ -1,10 +1,11 @@
+use moment::UnixSeconds;
 use provenance::CertificateClaims;
 use thiserror::Error;
 use x509::{FulcioExtensions, LeafView, PathError, verify_leaf_chain};
 
 use crate::{
     Cause, Check, InstanceKind, SignerIdentity, SigningTime, Trust, VerifyError,
-    check::{Failing, in_full, moment},
+    check::{Failing, in_full, rfc3339},
     trust::TrustedCa,
 };
 
@@ -40,7 +41,7 @@ impl PinnedCertificate {
     }
 
     /// Checks the chain at every one of `times`.
-    pub(crate) fn check_at(&self, times: &[u64]) -> Result<(), VerifyError> {
+    pub(crate) fn check_at(&self, times: &[UnixSeconds]) -> Result<(), VerifyError> {
         for at in times {
             verify_leaf_chain(self.leaf.der(), &self.intermediates, &[&self.root], *at).map_err(
                 |error| {
@@ -104,8 +105,8 @@ pub(crate) fn check_at_times<'a>(
     for time in times {
         let at = time.at;
         if !(leaf.not_before()..=leaf.not_after()).contains(&at) {
-            let (from, to) = (moment(leaf.not_before()), moment(leaf.not_after()));
-            let at = moment(at);
+            let (from, to) = (rfc3339(leaf.not_before()), rfc3339(leaf.not_after()));
+            let at = rfc3339(at);
             return Err(Check::Certificate.failed_by(
                 Cause::OutsideValidity,
                 format!(
@@ -115,7 +116,7 @@ pub(crate) fn check_at_times<'a>(
         }
         let issuers = issuers_of(leaf, trust, at)?;
         let issuer = issuers.iter().find(|issuer| issuer.window.contains(at)).ok_or_else(|| {
-            let reason = format!("the CA was not to be trusted at {}", moment(at));
+            let reason = format!("the CA was not to be trusted at {}", rfc3339(at));
             Check::Certificate.failed_by(Cause::OutsideValidity, reason)
         })?;
         issuing = issuer.chain.first();
@@ -144,7 +145,7 @@ pub(crate) fn check_sct(leaf: &LeafView, issuer: &[u8], trust: &Trust) -> Result
         let reason = "the SCT is by a CT log that is not trusted";
         trust.lacks(InstanceKind::CtLog, Check::Sct, reason)
     })?;
-    if !log.window.contains(sct.timestamp.to_seconds().0) {
+    if !log.window.contains(sct.timestamp.to_seconds()) {
         let reason = "the CT log was not to be trusted at the time of its SCT";
         return Err(Check::Sct.failed_by(Cause::OutsideValidity, reason));
     }
@@ -191,7 +192,7 @@ pub(crate) fn claims_of(extensions: &FulcioExtensions) -> CertificateClaims {
 fn issuers_of<'a>(
     leaf: &LeafView,
     trust: &'a Trust,
-    at: u64,
+    at: UnixSeconds,
 ) -> Result<Vec<&'a TrustedCa>, VerifyError> {
     let mut issuers = Vec::new();
     let mut failed = None;
@@ -216,7 +217,7 @@ fn issuers_of<'a>(
     }
 }
 
-fn check_path(leaf: &LeafView, ca: &TrustedCa, at: u64) -> Result<(), VerifyError> {
+fn check_path(leaf: &LeafView, ca: &TrustedCa, at: UnixSeconds) -> Result<(), VerifyError> {
     let Some((root, intermediates)) = ca.chain.split_last() else {
         return Err(Check::Certificate.failed("the CA has no certificate"));
     };
@@ -231,9 +232,9 @@ fn check_path(leaf: &LeafView, ca: &TrustedCa, at: u64) -> Result<(), VerifyErro
 }
 
 /// Why there is no path, for people.
-fn reason_of(error: &PathError, at: u64) -> String {
+fn reason_of(error: &PathError, at: UnixSeconds) -> String {
     if error.is_about_time() {
-        return format!("a certificate of the chain was not valid at {}", moment(at));
+        return format!("a certificate of the chain was not valid at {}", rfc3339(at));
     }
     in_full(error)
 }

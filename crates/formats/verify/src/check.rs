@@ -1,5 +1,6 @@
 use std::{error::Error, fmt};
 
+use moment::UnixSeconds;
 use thiserror::Error;
 
 use crate::Cause;
@@ -135,8 +136,8 @@ pub(crate) fn in_full(error: &dyn Error) -> String {
     text
 }
 
-/// A time as people read it, RFC 3339.
-pub(crate) fn moment(unix_seconds: u64) -> String {
-    wire::Timestamp::from_unix_seconds(unix_seconds)
-        .map_or_else(|| unix_seconds.to_string(), |time| time.to_string())
+/// A time as people read it, RFC 3339; past the year 9999, the seconds.
+#[must_use]
+pub fn rfc3339(at: UnixSeconds) -> String {
+    wire::Timestamp::from_unix_seconds(at.0).map_or_else(|| at.to_string(), |time| time.to_string())
 }

@@ -36,7 +36,7 @@ pub use artifact::Artifact;
 pub use bundle::{MAX_BUNDLE_LEN, UnverifiedBundle};
 pub use cause::Cause;
 pub use certificate::{PinnedCertificate, PinnedCertificateError, check_issued};
-pub use check::{Check, VerifyError};
+pub use check::{Check, VerifyError, rfc3339};
 pub use format::OtherFormat;
 pub use identity::{IdentityPolicy, Matcher, PatternError, SignerIdentity};
 pub use log::LoggedAt;
@@ -44,6 +44,5 @@ pub use signature::states;
 pub use timestamp::{SigningTime, TimeSource};
 pub use trust::{InstanceKind, MAX_TRUSTED_ROOT_LEN, Trust, TrustError, Unusable};
 pub use verifier::{
-    Conditions, ExpectedSigner, MAX_CLOCK_SKEW_S, PassedOver, Verified, needs_artifact_bytes,
-    verify,
+    Conditions, ExpectedSigner, MAX_CLOCK_SKEW, PassedOver, Verified, needs_artifact_bytes, verify,
 };

@@ -1,13 +1,14 @@
 use entry::rekor2;
+use moment::UnixSeconds;
 use tlog::{LeafHash, LeafIndex, NodeHash, Rekor1Origin, SignedNote, TreeSize};
 use wire::bundle::{InclusionProof, TransparencyLogEntry};
 
 use crate::{
     Cause, Check, InstanceKind, SigningTime, TimeSource, Trust, UnverifiedBundle, VerifyError,
     bundle::is_rekor_v2,
-    check::{Failing, moment},
+    check::{Failing, rfc3339},
     rekor1, set,
-    timestamp::check_not_future,
+    timestamp::{Told, check_not_future},
     trust::TrustedLog,
 };
 
@@ -52,7 +53,7 @@ pub(crate) struct Shown {
 pub(crate) fn check(
     logged: &Logged<'_>,
     trust: &Trust,
-    now: u64,
+    now: UnixSeconds,
     passed: &mut Vec<Check>,
 ) -> Result<Shown, VerifyError> {
     let mut shown = Shown::default();
@@ -85,16 +86,16 @@ pub(crate) fn check_at_times(
     bundle: &UnverifiedBundle,
     trust: &Trust,
     times: &[SigningTime],
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<(), VerifyError> {
-    let mut times: Vec<u64> = times.iter().map(|time| time.at).collect();
+    let mut times: Vec<UnixSeconds> = times.iter().map(|time| time.at).collect();
     if times.is_empty() {
         times.push(now);
     }
     let ids = bundle.log_entries().iter().map(|entry| entry.log_id.key_id.as_slice());
     for log in ids.filter_map(|id| trust.log(id)) {
         if let Some(at) = times.iter().find(|at| !log.window.contains(**at)) {
-            let reason = format!("the log was not to be trusted at {}", moment(*at));
+            let reason = format!("the log was not to be trusted at {}", rfc3339(*at));
             return Err(Check::LogEntry.failed_by(Cause::OutsideValidity, reason));
         }
     }
@@ -146,16 +147,16 @@ fn pass(passed: &mut Vec<Check>, check: Check) {
 /// The time that a v1 log signed; the SET itself is verified.
 fn integrated_time(
     entry: &TransparencyLogEntry,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<Option<SigningTime>, VerifyError> {
     if entry.inclusion_promise.is_none() {
         return Ok(None);
     }
-    let at = u64::try_from(entry.integrated_time).failing(Check::Set)?;
-    if at == 0 {
+    let at = UnixSeconds(u64::try_from(entry.integrated_time).failing(Check::Set)?);
+    if at == UnixSeconds(0) {
         return Err(Check::Set.failed("the integrated time is absent"));
     }
-    check_not_future(Check::Set, at, now)?;
+    check_not_future(Check::Set, Told { at, now })?;
     Ok(Some(SigningTime { at, source: TimeSource::Log }))
 }
 

@@ -1,15 +1,16 @@
+use moment::UnixSeconds;
 use tsp::{VerifiedTimestamp, VerifyError as TokenError, verify_response_by};
 
 use crate::{
-    Cause, Check, InstanceKind, MAX_CLOCK_SKEW_S, Trust, UnverifiedBundle, VerifyError,
-    check::moment, trust::TrustedTsa,
+    Cause, Check, InstanceKind, MAX_CLOCK_SKEW, Trust, UnverifiedBundle, VerifyError,
+    check::rfc3339, trust::TrustedTsa,
 };
 
 /// A moment at which the signature is proved to have existed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SigningTime {
-    /// Unix seconds, rounded down.
-    pub at: u64,
+    /// Rounded down.
+    pub at: UnixSeconds,
     /// Who says so.
     pub source: TimeSource,
 }
@@ -40,7 +41,7 @@ pub(crate) struct Stamped {
 pub(crate) fn check(
     bundle: &UnverifiedBundle,
     trust: &Trust,
-    now: u64,
+    now: UnixSeconds,
 ) -> Result<Stamped, VerifyError> {
     let mut stamped = Stamped::default();
     let mut seen: Vec<&[u8]> = Vec::new();
@@ -50,7 +51,7 @@ pub(crate) fn check(
             continue;
         };
         let at = stamp.gen_time;
-        check_not_future(Check::Timestamp, at, now)?;
+        check_not_future(Check::Timestamp, Told { at, now })?;
         stamped.times.push(SigningTime { at, source: TimeSource::TimestampAuthority });
         let key = authority.chain.public_key().spki_der();
         if !seen.contains(&key) {
@@ -71,13 +72,19 @@ pub(crate) fn all_unknown(trust: &Trust) -> VerifyError {
     trust.lacks(InstanceKind::TimestampAuthority, Check::Timestamp, reason)
 }
 
-/// Refuses a time that this machine's clock has not reached, but for [`MAX_CLOCK_SKEW_S`].
-pub(crate) fn check_not_future(check: Check, at: u64, now: u64) -> Result<(), VerifyError> {
-    if at <= now.saturating_add(MAX_CLOCK_SKEW_S) {
+/// A time that a proof tells, beside this machine's.
+pub(crate) struct Told {
+    pub(crate) at: UnixSeconds,
+    pub(crate) now: UnixSeconds,
+}
+
+/// Refuses a time that this machine's clock has not reached, but for [`MAX_CLOCK_SKEW`].
+pub(crate) fn check_not_future(check: Check, Told { at, now }: Told) -> Result<(), VerifyError> {
+    if at <= now.saturating_add(MAX_CLOCK_SKEW) {
         return Ok(());
     }
-    let ahead = at - now;
-    let at = moment(at);
+    let ahead = at.saturating_since(now).as_secs();
+    let at = rfc3339(at);
     let reason = format!("its time {at} is {ahead} seconds ahead of this machine's clock");
     Err(check.failed_by(Cause::Clocks, reason))
 }
@@ -95,7 +102,7 @@ fn check_one<'a>(
                 return Ok(Some((stamp, authority)));
             }
             Ok(stamp) => {
-                let at = moment(stamp.gen_time);
+                let at = rfc3339(stamp.gen_time);
                 let reason = format!("the timestamp authority was not to be trusted at {at}");
                 failed = Some(Check::Timestamp.failed_by(Cause::OutsideValidity, reason));
             }

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use thiserror::Error;
 use tsp::TsaChain;
 use wire::trust::{CertificateAuthority, TimeRange, TransparencyLogInstance, TrustedRoot};
@@ -302,7 +303,9 @@ fn chain_of(authority: &CertificateAuthority) -> Vec<Vec<u8>> {
     certificates.iter().map(|certificate| certificate.raw_bytes.0.clone()).collect()
 }
 
-/// When something is to be trusted; unix seconds, both ends included.
+/// When something is to be trusted, both ends included.
+///
+/// Unix seconds with a sign: what a trusted root says may lie before 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     start: i64,
@@ -323,8 +326,8 @@ impl Window {
         Ok(Self { start, end })
     }
 
-    pub(crate) fn contains(&self, at: u64) -> bool {
-        i64::try_from(at).is_ok_and(|at| self.start <= at && self.end.is_none_or(|end| at <= end))
+    pub(crate) fn contains(&self, at: UnixSeconds) -> bool {
+        i64::try_from(at.0).is_ok_and(|at| self.start <= at && self.end.is_none_or(|end| at <= end))
     }
 }
 

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
 use crypto::{KeyType, PublicKey};
 use entry::rekor2;
+use moment::UnixSeconds;
 use provenance::{CertificateClaims, Statement};
 use wire::bundle::BundleContent;
 use x509::{FulcioExtensions, LeafView};
@@ -55,8 +58,8 @@ impl<'a> ExpectedSigner<'a> {
 /// Under what conditions a bundle is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions<'a> {
-    /// Unix seconds, by this machine's clock; it may be [`MAX_CLOCK_SKEW_S`] behind others'.
-    pub now: u64,
+    /// The time by this machine's clock; it may be [`MAX_CLOCK_SKEW`] behind others'.
+    pub now: UnixSeconds,
     /// How many timestamp authorities must have stamped the signature. When it is not said, one
     /// proof of time is demanded for a certificate of Fulcio's kind, by an authority or a log.
     pub min_timestamps: Option<usize>,
@@ -68,16 +71,16 @@ pub struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    /// The usual ones, at unix second `now`.
+    /// The usual ones, at `now`.
     #[must_use]
-    pub const fn at(now: u64) -> Self {
+    pub const fn at(now: UnixSeconds) -> Self {
         Self { now, min_timestamps: None, min_logs: None, key_name: None }
     }
 }
 
-/// How far another's clock may be ahead of this machine's, in seconds: else what was signed just
+/// How far another's clock may be ahead of this machine's: else what was signed just
 /// now would fail where the clock is a little behind.
-pub const MAX_CLOCK_SKEW_S: u64 = 60;
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// What a bundle proves.
 #[derive(Clone, Debug)]
@@ -232,12 +235,12 @@ impl Signer {
         &self,
         times: &[SigningTime],
         expected: &ExpectedSigner<'_>,
-        now: u64,
+        now: UnixSeconds,
         passed: &mut Vec<Check>,
     ) -> Result<(), VerifyError> {
         match (expected, &self.leaf) {
             (ExpectedSigner::Certificate { certificate, .. }, _) => {
-                let mut at: Vec<u64> = times.iter().map(|time| time.at).collect();
+                let mut at: Vec<UnixSeconds> = times.iter().map(|time| time.at).collect();
                 if at.is_empty() {
                     // Nothing proves when it was made, so the certificate must hold today.
                     at.push(now);
@@ -365,14 +368,22 @@ impl Evidence {
         }
         let least = usize::from(matches!(expected, ExpectedSigner::Keyless { .. }));
         let logs = conditions.min_logs.unwrap_or(least).max(least);
-        demand(Check::LogEntry, "trusted log", logs, evidence.logged.len())?;
-        let stamps = conditions.min_timestamps.unwrap_or(0);
-        demand(Check::Timestamp, "trusted timestamp authority", stamps, authorities)?;
+        let logs = Count { demanded: logs, found: evidence.logged.len() };
+        demand(Check::LogEntry, "trusted log", logs)?;
+        let demanded = conditions.min_timestamps.unwrap_or(0);
+        let stamps = Count { demanded, found: authorities };
+        demand(Check::Timestamp, "trusted timestamp authority", stamps)?;
         Ok(evidence)
     }
 }
 
-fn demand(check: Check, what: &str, demanded: usize, found: usize) -> Result<(), VerifyError> {
+/// How many proofs of one kind there must be, and are.
+struct Count {
+    demanded: usize,
+    found: usize,
+}
+
+fn demand(check: Check, what: &str, Count { demanded, found }: Count) -> Result<(), VerifyError> {
     if found >= demanded {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use der::{
     Any, Decode, Encode, Sequence,
     asn1::{BitString, Int, ObjectIdentifier},
 };
+use moment::UnixSeconds;
 use spki::AlgorithmIdentifierOwned;
 use thiserror::Error;
 use x509_cert::{
@@ -115,10 +116,11 @@ impl Certificate {
         Ok(Self { der: der.to_vec(), signature: signature.to_vec(), tbs_der, tbs })
     }
 
-    /// First and last second of validity, in unix time.
-    pub(crate) fn validity(&self) -> Result<RangeInclusive<u64>, CertificateError> {
+    /// First and last second of validity.
+    pub(crate) fn validity(&self) -> Result<RangeInclusive<UnixSeconds>, CertificateError> {
         let validity: Validity = self.tbs.validity.decode_as()?;
-        let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        let seconds =
+            |time: x509_cert::time::Time| UnixSeconds::from_epoch(time.to_unix_duration());
         Ok(seconds(validity.not_before)..=seconds(validity.not_after))
     }
 

@@ -3,6 +3,7 @@ use std::ops::RangeInclusive;
 use const_oid::db::rfc5280;
 use crypto::PublicKey;
 use der::{Any, asn1::ObjectIdentifier};
+use moment::UnixSeconds;
 use thiserror::Error;
 use x509_cert::{
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
@@ -36,8 +37,8 @@ pub struct CertificateChain {
     issuer_name: Any,
     subject_key_identifier: Vec<u8>,
     public_key: PublicKey,
-    not_before: u64,
-    not_after: u64,
+    not_before: UnixSeconds,
+    not_after: UnixSeconds,
 }
 
 impl CertificateChain {
@@ -110,15 +111,15 @@ impl CertificateChain {
         &self.subject_key_identifier
     }
 
-    /// First second, in unix time, at which every certificate of the chain is valid.
+    /// First second at which every certificate of the chain is valid.
     #[must_use]
-    pub fn not_before(&self) -> u64 {
+    pub fn not_before(&self) -> UnixSeconds {
         self.not_before
     }
 
-    /// Last second, in unix time, at which every certificate of the chain is valid.
+    /// Last second at which every certificate of the chain is valid.
     #[must_use]
-    pub fn not_after(&self) -> u64 {
+    pub fn not_after(&self) -> UnixSeconds {
         self.not_after
     }
 
@@ -282,8 +283,8 @@ fn organization(certificate: &Certificate, position: usize) -> Result<Vec<u8>, C
     }
 }
 
-fn common_validity(chain: &[Certificate]) -> Result<RangeInclusive<u64>, ChainError> {
-    let mut common = 0..=u64::MAX;
+fn common_validity(chain: &[Certificate]) -> Result<RangeInclusive<UnixSeconds>, ChainError> {
+    let mut common = UnixSeconds(0)..=UnixSeconds::MAX;
     for (position, certificate) in chain.iter().enumerate() {
         let own = certificate
             .validity()

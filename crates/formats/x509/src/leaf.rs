@@ -1,6 +1,7 @@
 use const_oid::db::rfc5280;
 use crypto::PublicKey;
 use der::Any;
+use moment::UnixSeconds;
 use thiserror::Error;
 use x509_cert::{
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage},
@@ -19,8 +20,8 @@ pub struct LeafView {
     public_key: PublicKey,
     extensions: FulcioExtensions,
     authority_key_identifier: Option<Vec<u8>>,
-    not_before: u64,
-    not_after: u64,
+    not_before: UnixSeconds,
+    not_after: UnixSeconds,
 }
 
 impl LeafView {
@@ -101,15 +102,15 @@ impl LeafView {
         &self.public_key
     }
 
-    /// First second of validity, unix time.
+    /// First second of validity.
     #[must_use]
-    pub fn not_before(&self) -> u64 {
+    pub fn not_before(&self) -> UnixSeconds {
         self.not_before
     }
 
-    /// Last second of validity, unix time.
+    /// Last second of validity.
     #[must_use]
-    pub fn not_after(&self) -> u64 {
+    pub fn not_after(&self) -> UnixSeconds {
         self.not_after
     }
 

@@ -66,8 +66,8 @@ fn rsa(rsa_public_key_der: &[u8]) -> Result<(), WeakKey> {
     }
     let modulus = BigUint::from_bytes_be(key.modulus.as_bytes());
     let residues = small_residues(&modulus);
-    if let Some((prime, _)) = residues.iter().find(|(_, residue)| *residue == 0) {
-        return Err(WeakKey::SmallFactor(*prime));
+    if let Some(factor) = residues.iter().find(|of| of.residue == 0) {
+        return Err(WeakKey::SmallFactor(factor.prime));
     }
     if has_roca_fingerprint(&residues) {
         return Err(WeakKey::Roca);
@@ -75,14 +75,20 @@ fn rsa(rsa_public_key_der: &[u8]) -> Result<(), WeakKey> {
     if has_close_factors(&modulus) { Err(WeakKey::CloseFactors) } else { Ok(()) }
 }
 
+/// What is left of the modulus modulo a small prime.
+struct Residue {
+    prime: u32,
+    residue: u32,
+}
+
 /// The modulus modulo every small prime.
-fn small_residues(modulus: &BigUint) -> Vec<(u32, u32)> {
+fn small_residues(modulus: &BigUint) -> Vec<Residue> {
     let is_prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     (2..=SMALL_PRIME_BOUND)
         .filter(is_prime)
         .map(|prime| {
             let residue = (modulus % prime).to_u32_digits().first().copied().unwrap_or(0);
-            (prime, residue)
+            Residue { prime, residue }
         })
         .collect()
 }
@@ -90,11 +96,11 @@ fn small_residues(modulus: &BigUint) -> Vec<(u32, u32)> {
 /// Affected primes are 65537 to some power modulo a product of small primes; so is the modulus.
 ///
 /// Nemec et al., "The Return of Coppersmith's Attack", section 2.2. Chance hits: below 2^-27.
-fn has_roca_fingerprint(residues: &[(u32, u32)]) -> bool {
+fn has_roca_fingerprint(residues: &[Residue]) -> bool {
     residues
         .iter()
-        .take_while(|(prime, _)| *prime <= ROCA_PRIME_BOUND)
-        .all(|(prime, residue)| powers_of_65537(*prime).any(|power| power == *residue))
+        .take_while(|of| of.prime <= ROCA_PRIME_BOUND)
+        .all(|of| powers_of_65537(of.prime).any(|power| power == of.residue))
 }
 
 fn powers_of_65537(prime: u32) -> impl Iterator<Item = u32> {
@@ -162,7 +168,7 @@ mod tests {
     }
 
     fn has_small_factor(modulus: &BigUint) -> bool {
-        small_residues(modulus).iter().any(|(_, residue)| *residue == 0)
+        small_residues(modulus).iter().any(|of| of.residue == 0)
     }
 
     /// The product of two odd numbers with `distance` rounds of Fermat between them and their mean.
@@ -242,8 +248,8 @@ mod tests {
     fn refuses_the_roca_fingerprint() {
         let product: BigUint = small_residues(&BigUint::from(1u32))
             .iter()
-            .take_while(|(prime, _)| *prime <= ROCA_PRIME_BOUND)
-            .map(|(prime, _)| *prime)
+            .take_while(|of| of.prime <= ROCA_PRIME_BOUND)
+            .map(|of| of.prime)
             .product();
         let power = BigUint::from(65537u32).modpow(&BigUint::from(123_456_789u32), &product);
         let mut modulus = ((BigUint::from(1u32) << 2047) / &product + 1u32) * &product + power;

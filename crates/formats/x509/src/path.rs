@@ -1,5 +1,4 @@
-use std::time::Duration;
-
+use moment::UnixSeconds;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -33,7 +32,7 @@ impl VerifiedChain {
     }
 }
 
-/// Verifies that `leaf` was a code-signing certificate below one of `roots` at unix second `at`.
+/// Verifies that `leaf` was a code-signing certificate below one of `roots` at `at`.
 ///
 /// RFC 5280 §6: signatures, validity of every certificate including the root, CA flags, path
 /// lengths, name constraints, and extended key usage code signing, demanded of the leaf and of
@@ -46,7 +45,7 @@ pub fn verify_leaf_chain<I: AsRef<[u8]>, R: AsRef<[u8]>>(
     leaf: &[u8],
     intermediates: &[I],
     roots: &[R],
-    at: u64,
+    at: UnixSeconds,
 ) -> Result<VerifiedChain, PathError> {
     if intermediates.len() > MAX_CANDIDATES || roots.len() > MAX_CANDIDATES {
         return Err(PathError::TooManyCertificates);
@@ -66,7 +65,7 @@ pub fn verify_leaf_chain<I: AsRef<[u8]>, R: AsRef<[u8]>>(
             path_algorithms(),
             &anchors,
             &intermediates,
-            UnixTime::since_unix_epoch(Duration::from_secs(at)),
+            UnixTime::since_unix_epoch(at.since_epoch()),
             // "If present": the leaf's own was demanded above, CAs may leave it out.
             KeyUsage::required_if_present(CODE_SIGNING_DER),
             None,
@@ -116,7 +115,10 @@ impl PathError {
 }
 
 /// The roots that are valid at `at`, which path building would not look at.
-fn valid_roots<R: AsRef<[u8]>>(roots: &[R], at: u64) -> Result<Vec<CertificateDer<'_>>, PathError> {
+fn valid_roots<R: AsRef<[u8]>>(
+    roots: &[R],
+    at: UnixSeconds,
+) -> Result<Vec<CertificateDer<'_>>, PathError> {
     let mut valid = Vec::new();
     for der in roots {
         let root = Certificate::from_der(der.as_ref()).map_err(PathError::Authority)?;

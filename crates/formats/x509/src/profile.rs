@@ -1,11 +1,10 @@
-use std::time::Duration;
-
 use const_oid::db::rfc5280;
 use crypto::PublicKey;
 use der::{
     Any, DateTime, Decode, Encode,
     asn1::{Int, ObjectIdentifier, OctetString, Uint},
 };
+use moment::UnixSeconds;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 use x509_cert::{
@@ -33,10 +32,10 @@ pub struct LeafProfile {
     pub extensions: FulcioExtensions,
     /// The client's key; [`crate::lint::client_key`] is the caller's to run.
     pub public_key: PublicKey,
-    /// First second of validity, unix time.
-    pub not_before: u64,
-    /// Last second of validity, unix time (inclusive, RFC 5280 §4.1.2.5).
-    pub not_after: u64,
+    /// First second of validity.
+    pub not_before: UnixSeconds,
+    /// Last second of validity (inclusive, RFC 5280 §4.1.2.5).
+    pub not_after: UnixSeconds,
     /// Serial number, big-endian, made by [`positive_serial_number`].
     pub serial_number: [u8; 20],
 }
@@ -153,6 +152,6 @@ pub enum ProfileError {
 }
 
 /// `UTCTime` through 2049, `GeneralizedTime` after (RFC 5280 §4.1.2.5).
-fn time(unix_seconds: u64) -> der::Result<Time> {
-    Ok(Time::from(DateTime::from_unix_duration(Duration::from_secs(unix_seconds))?))
+fn time(second: UnixSeconds) -> der::Result<Time> {
+    Ok(Time::from(DateTime::from_unix_duration(second.since_epoch())?))
 }

@@ -6,6 +6,7 @@ mod values;
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use moment::UnixSeconds;
 use url::Url;
 
 use self::values::{ServiceUrlParser, path_or_nothing, sha256, text, token_source};
@@ -374,7 +375,7 @@ impl EvidenceArgs {
     }
 
     /// As the verifier wants them, at unix second `now`.
-    pub(crate) fn conditions(&self, now: u64) -> verify::Conditions<'_> {
+    pub(crate) fn conditions(&self, now: UnixSeconds) -> verify::Conditions<'_> {
         verify::Conditions {
             now,
             min_timestamps: self.min_timestamps.map(usize::from),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use countersign::{World, output, run};
+use moment::UnixSeconds;
 
 fn main() -> ExitCode {
     output::report_panics();
@@ -34,8 +35,8 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where this program reads its clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn now() -> UnixSeconds {
+    UnixSeconds::from_epoch(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 fn read_stdin(limit: usize) -> io::Result<Vec<u8>> {

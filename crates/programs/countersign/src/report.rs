@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use verify::{Check, LoggedAt, Verified};
 use wire::inert;
 use x509::FulcioExtensions;
@@ -260,7 +259,7 @@ impl Evidence {
             tree_size: logged.and_then(|at| at.tree_size).map(|size| size.0),
             more_logs: verified.logged.iter().skip(1).map(LogPlace::of).collect(),
             passed_over: verified.passed_over.timestamps + verified.passed_over.log_entries,
-            timestamps: verified.times.iter().map(|time| rfc3339(time.at)).collect(),
+            timestamps: verified.times.iter().map(|time| verify::rfc3339(time.at)).collect(),
             checks: verified.checks.iter().copied().map(Check::name).collect(),
         }
     }
@@ -324,14 +323,6 @@ fn said(extensions: &FulcioExtensions) -> BTreeMap<&'static str, String> {
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{name:<10} {}", inert::escape(value));
-}
-
-pub(crate) fn rfc3339(unix_seconds: u64) -> String {
-    i64::try_from(unix_seconds)
-        .ok()
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| unix_seconds.to_string())
 }
 
 #[cfg(test)]

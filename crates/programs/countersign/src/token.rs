@@ -162,13 +162,14 @@ async fn ask(client: &Client, url: &Url, bearer: &str) -> Result<Token, Failure>
 
 #[cfg(test)]
 mod tests {
+    use moment::UnixSeconds;
     use serde_json::json;
 
     use super::*;
 
     fn world(variables: &[(&str, &str)]) -> World {
         World {
-            clock: || 0,
+            clock: || UnixSeconds(0),
             stdin: |_| Ok(Vec::new()),
             variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             trust_directory: None,

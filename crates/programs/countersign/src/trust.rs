@@ -12,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use moment::UnixSeconds;
 use provenance::Forge;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -154,7 +155,7 @@ impl LoadedTrust {
     pub fn endpoints(
         &self,
         overrides: &UrlOverrides,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<Endpoints, TrustFileError> {
         let none = SigningConfig::default();
         let config = self.signing_config.as_ref().unwrap_or(&none);
@@ -184,7 +185,7 @@ impl LoadedTrust {
     fn log_endpoint(
         &self,
         given: Option<&str>,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<Option<LogEndpoint>, TrustFileError> {
         let kind = ServiceKind::TransparencyLog;
         if let Some(url) = given {
@@ -242,7 +243,11 @@ struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    fn choose(&self, kind: ServiceKind, now: u64) -> Result<Vec<&'a Service>, TrustFileError> {
+    fn choose(
+        &self,
+        kind: ServiceKind,
+        now: UnixSeconds,
+    ) -> Result<Vec<&'a Service>, TrustFileError> {
         if self.services.is_empty() {
             return Ok(Vec::new());
         }
@@ -266,7 +271,7 @@ impl<'a> Listed<'a> {
 
     /// Valid now, of a version that we know, one for each operator; the highest version first,
     /// and of one version in the order of the list.
-    fn usable(&self, now: u64) -> Vec<&'a Service> {
+    fn usable(&self, now: UnixSeconds) -> Vec<&'a Service> {
         let fits = |service: &&Service| {
             self.versions.contains(&service.major_api_version) && is_valid(service, now)
         };
@@ -283,9 +288,9 @@ impl<'a> Listed<'a> {
 }
 
 /// Whether the service may be used at `now`; one without a period always may.
-fn is_valid(service: &Service, now: u64) -> bool {
+fn is_valid(service: &Service, now: UnixSeconds) -> bool {
     let TimeRange { start, end } = service.valid_for.unwrap_or_default();
-    let Ok(now) = i64::try_from(now) else { return false };
+    let Ok(now) = i64::try_from(now.0) else { return false };
     start.is_none_or(|start| start.unix_seconds() <= now)
         && end.is_none_or(|end| now <= end.unix_seconds())
 }

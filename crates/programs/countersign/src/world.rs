@@ -1,12 +1,14 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
+use moment::UnixSeconds;
+
 use crate::{Failure, trust::TrustDirectory};
 
 /// What a command needs of its surroundings, so that the library itself reads none of it.
 #[derive(Debug)]
 pub struct World {
-    /// Unix seconds.
-    pub clock: fn() -> u64,
+    /// What time it is.
+    pub clock: fn() -> UnixSeconds,
     /// The CI's variables.
     pub variables: BTreeMap<String, String>,
     /// All of standard input, at most as many bytes as given.
@@ -18,8 +20,8 @@ pub struct World {
 }
 
 impl World {
-    /// Unix seconds.
-    pub(crate) fn now(&self) -> u64 {
+    /// What time it is.
+    pub(crate) fn now(&self) -> UnixSeconds {
         (self.clock)()
     }
 

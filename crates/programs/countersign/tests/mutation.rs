@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use clap::Parser;
 use countersign::{Exit, World, cli::Cli, run};
+use moment::UnixSeconds;
 use serde_json::Value;
 use verify::{Artifact, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle};
 
@@ -26,8 +27,8 @@ use mutation::{difference, mutate::Mutator, sample::Sample};
 const MUTATIONS: usize = 4_000;
 
 /// After all of the vectors were made.
-fn now() -> u64 {
-    1_800_000_000
+fn now() -> UnixSeconds {
+    UnixSeconds(1_800_000_000)
 }
 
 fn world() -> World {

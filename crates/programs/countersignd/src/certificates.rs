@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use crypto::{KeyType, LocalSigner, Signer, SignerError};
+use moment::UnixSeconds;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm,
@@ -42,7 +43,7 @@ impl ChainPlace {
 pub(crate) fn ca_chain(
     place: &ChainPlace,
     issuing_key: &LocalSigner,
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
     load_or_make_chain(place, issuing_key, |root| {
         let mut issuing = params(&place.organization, "CA", now)?;
@@ -50,7 +51,8 @@ pub(crate) fn ca_chain(
         issuing.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         // Not critical: sigstore-python refuses a critical one.
         issuing.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
-        Ok((root_params(&place.organization, "root", now)?, issuing, root))
+        let above = root_params(&place.organization, "root", now)?;
+        Ok(Plan { root: above, root_key: root, lower: issuing })
     })
 }
 
@@ -58,14 +60,15 @@ pub(crate) fn ca_chain(
 pub(crate) fn tsa_chain(
     place: &ChainPlace,
     signing_key: &LocalSigner,
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
     load_or_make_chain(place, signing_key, |root| {
         let mut signing = params(&place.organization, "TSA", now)?;
         signing.is_ca = IsCa::ExplicitNoCa;
         signing.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         signing.custom_extensions = vec![critical_time_stamping()];
-        Ok((root_params(&place.organization, "TSA root", now)?, signing, root))
+        let above = root_params(&place.organization, "TSA root", now)?;
+        Ok(Plan { root: above, root_key: root, lower: signing })
     })
 }
 
@@ -75,7 +78,12 @@ const LIFETIME: Duration = Duration::days(10 * 365);
 /// How far they reach back, for clocks that tests move.
 pub(crate) const BACKDATING: Duration = Duration::days(1);
 
-type Plan = (CertificateParams, CertificateParams, LocalSigner);
+/// What goes into a new chain.
+struct Plan {
+    root: CertificateParams,
+    root_key: LocalSigner,
+    lower: CertificateParams,
+}
 
 /// The chain that is there, or a new one.
 fn load_or_make_chain(
@@ -87,7 +95,7 @@ fn load_or_make_chain(
         return Ok(chain);
     }
     let root_key = load_or_make_file(&place.root_key_file, "root", KeyType::EcdsaP384)?;
-    let (root, lower, root_key) = plan(root_key)?;
+    let Plan { root, root_key, lower } = plan(root_key)?;
     let root = CertifiedIssuer::self_signed(root, CertificateKey(&root_key))?;
     let lower = lower.signed_by(&CertificateKey(lower_key), &root)?;
     // One file for both: a crash cannot leave half a chain.
@@ -103,8 +111,8 @@ pub(crate) fn load_chain(path: &Path) -> anyhow::Result<Option<Vec<Vec<u8>>>> {
     chain.map(Some).with_context(|| format!("{} holds no certificates", path.display()))
 }
 
-fn params(organization: &str, role: &str, now: u64) -> anyhow::Result<CertificateParams> {
-    let now = OffsetDateTime::from_unix_timestamp(now.try_into()?)?;
+fn params(organization: &str, role: &str, now: UnixSeconds) -> anyhow::Result<CertificateParams> {
+    let now = OffsetDateTime::from_unix_timestamp(now.0.try_into()?)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, organization);
@@ -115,7 +123,11 @@ fn params(organization: &str, role: &str, now: u64) -> anyhow::Result<Certificat
     Ok(params)
 }
 
-fn root_params(organization: &str, role: &str, now: u64) -> anyhow::Result<CertificateParams> {
+fn root_params(
+    organization: &str,
+    role: &str,
+    now: UnixSeconds,
+) -> anyhow::Result<CertificateParams> {
     let mut params = params(organization, role, now)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -164,7 +176,8 @@ mod tests {
 
     use super::*;
 
-    const NOW: u64 = 1_767_225_600;
+    const LATER: UnixSeconds = UnixSeconds(1_767_235_599);
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 
     /// A place in an empty directory, and the key of its lowest certificate.
     fn place() -> (tempfile::TempDir, ChainPlace, LocalSigner) {
@@ -183,8 +196,8 @@ mod tests {
         let chain = ca_chain(&place, &key, NOW).unwrap();
         let checked = x509::CertificateChain::from_der(chain.clone()).unwrap();
         checked.check_key(key.public_key()).unwrap();
-        assert_eq!(checked.not_before(), NOW - 86_400);
-        assert_eq!(ca_chain(&place, &key, NOW + 9_999).unwrap(), chain);
+        assert_eq!(checked.not_before().0, NOW.0 - 86_400);
+        assert_eq!(ca_chain(&place, &key, LATER).unwrap(), chain);
         assert_eq!(place.load().unwrap(), chain);
     }
 
@@ -194,7 +207,7 @@ mod tests {
         let chain = tsa_chain(&place, &key, NOW).unwrap();
         let checked = TsaChain::from_ders(&chain).unwrap();
         checked.require_issuable(key.public_key(), IntermediateUsage::Required).unwrap();
-        assert_eq!(tsa_chain(&place, &key, NOW + 9_999).unwrap(), chain);
+        assert_eq!(tsa_chain(&place, &key, LATER).unwrap(), chain);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use identity::{
     IssuerConfig, IssuerSet, MAX_TOKEN_LEN, Principal, PrincipalError, UnverifiedClaims, Verdict,
     VerificationError,
 };
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use server::bounded;
 use signing::{Clock, SystemClock};
@@ -129,10 +130,10 @@ impl Signature {
 fn issuers(
     arguments: &ExplainArguments,
     configured: Option<Deployment>,
-) -> anyhow::Result<(IssuerSet, u64)> {
+) -> anyhow::Result<(IssuerSet, UnixSeconds)> {
     if let Some(deployment) = configured {
         let authority = deployment.chosen_authority(arguments.ca.as_deref())?;
-        return Ok((IssuerSet::new(authority.settings.issuers.clone())?, SystemClock.now().0));
+        return Ok((IssuerSet::new(authority.settings.issuers.clone())?, SystemClock.now()));
     }
     let data_dir = DataDir::open(&arguments.data_dir)?;
     let last = LastStart::read(&data_dir)?;
@@ -320,7 +321,7 @@ mod tests {
         )
     }
 
-    fn explained(claims: &Value, now: u64) -> (String, Value) {
+    fn explained(claims: &Value, now: UnixSeconds) -> (String, Value) {
         let text_of_token = token(claims);
         let token = UnverifiedClaims::parse(&text_of_token).unwrap();
         let issuers = forgejo();
@@ -335,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_forgejo_job_gets_what_the_page_says() {
-        let (text, report) = explained(&claims(), 1_500);
+        let (text, report) = explained(&claims(), UnixSeconds(1_500));
         let name =
             "https://git.acme.example/acme/app/.forgejo/workflows/release.yml@refs/heads/main";
         for line in [
@@ -355,7 +356,7 @@ mod tests {
 
     #[test]
     fn an_expired_sample_is_explained_and_said_to_be() {
-        let (text, report) = explained(&claims(), 9_000);
+        let (text, report) = explained(&claims(), UnixSeconds(9_000));
         assert!(text.contains("refused: the token has expired; as a sample"), "{text}");
         assert!(text.contains("  if it counted") && !text.contains("granted"), "{text}");
         assert_eq!(report["candidates"][0]["granted"], false);
@@ -382,7 +383,7 @@ mod tests {
         ] {
             let mut claims = claims();
             claims[claim] = value;
-            let (text, report) = explained(&claims, 1_500);
+            let (text, report) = explained(&claims, UnixSeconds(1_500));
             assert!(text.contains(said) && !text.contains("granted"), "{said}: {text}");
             let refusals = &report["candidates"][0]["refusals"];
             let told = |refusals: &Vec<Value>| {
@@ -402,7 +403,7 @@ mod tests {
             (Signature::Unknown("away".to_owned()), "unknown"),
         ] {
             let is_valid = matches!(signature, Signature::Valid);
-            let verdict = issuers.explain(&token, 1_500).remove(0);
+            let verdict = issuers.explain(&token, UnixSeconds(1_500)).remove(0);
             let report = report(&token, &[Candidate { verdict, signature }]);
             assert_eq!(report["candidates"][0]["signature"], name);
             assert_eq!(report["granted"], is_valid);
@@ -414,7 +415,7 @@ mod tests {
         let token = UnverifiedClaims::parse(&token(&claims())).unwrap();
         let issuers = forgejo();
         let candidate = || Candidate {
-            verdict: issuers.explain(&token, 1_500).remove(0),
+            verdict: issuers.explain(&token, UnixSeconds(1_500)).remove(0),
             signature: Signature::Valid,
         };
         let candidates = [candidate(), candidate()];
@@ -426,7 +427,7 @@ mod tests {
     fn text_of_a_token_is_inert() {
         let mut claims = claims();
         claims["iss"] = json!("https://git.acme.example\n  granted\u{1b}[2J\u{202e}");
-        let (text, _) = explained(&claims, 1_500);
+        let (text, _) = explained(&claims, UnixSeconds(1_500));
         assert!(!text.lines().any(|line| line == "  granted"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']));
     }

@@ -1,6 +1,6 @@
 //! `countersignd log`: what is decided about a log once.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use signing::{Clock, SystemClock};
@@ -113,14 +113,15 @@ fn lacks(deployment: &Deployment, known: &[LogRecord], name: &str) -> Vec<String
     lacks
 }
 
-/// Timestamps of signatures that the log took last may still be asked for, in seconds: no certificate of
-/// theirs is valid for longer. The log itself takes nothing, so a later end promises nothing.
-const LAST_TIMESTAMPS_S: u64 = 600;
+/// Timestamps of signatures that the log took last may still be asked for: no certificate of theirs
+/// is valid for longer. The log itself takes nothing, so a later end promises nothing.
+const LAST_TIMESTAMPS: Duration = Duration::from_mins(10);
 
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";
 
 fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
-    let until = Timestamp::from_unix_seconds(SystemClock.now().0 + LAST_TIMESTAMPS_S);
+    let until = SystemClock.now().saturating_add(LAST_TIMESTAMPS);
+    let until = Timestamp::from_unix_seconds(until.0);
     let until = until.map(|until| until.to_string()).unwrap_or_default();
     let is_new = deployment.log(name).is_some_and(|log| log.service.state.signs());
     let advice = if is_new {

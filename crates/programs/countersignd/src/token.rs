@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use oidc::{AUDIENCE, Ci, Minter, TokenRequest};
 use serde::{Deserialize, Serialize};
 use signing::{Clock, OffsetClock, SystemClock};
@@ -49,10 +50,10 @@ impl LastStart {
     }
 
     /// The time of the clock that it had.
-    pub(crate) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> UnixSeconds {
         match &self.clock_offset_file {
-            None => SystemClock.now().0,
-            Some(file) => OffsetClock::new(file).now().0,
+            None => SystemClock.now(),
+            Some(file) => OffsetClock::new(file).now(),
         }
     }
 }

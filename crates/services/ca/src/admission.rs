@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use crypto::PublicKey;
 use futures::future::join_all;
 use identity::{Principal, UnverifiedClaims, VerificationError};
+use moment::UnixSeconds;
 use x509::{lint, proof};
 
 use crate::{
@@ -62,7 +63,7 @@ impl Inquiry {
     }
 
     /// Verifies the token, then that the key is sound and held by whoever holds the token.
-    pub(crate) fn decide(mut self, now: u64) -> Result<Decision, IssueError> {
+    pub(crate) fn decide(mut self, now: UnixSeconds) -> Result<Decision, IssueError> {
         let Some(principal) = self.principal(now)? else {
             return Ok(Decision::NoKey(Box::new(self)));
         };
@@ -81,7 +82,7 @@ impl Inquiry {
 
     /// Whose the token is: exactly one entry must grant it, or nothing would tell which of two
     /// identities was meant. `None` when a key is all that is missing.
-    fn principal(&mut self, now: u64) -> Result<Option<Principal>, IssueError> {
+    fn principal(&mut self, now: UnixSeconds) -> Result<Option<Principal>, IssueError> {
         let mut granted: Option<(Principal, Arc<Issuer>)> = None;
         let mut refusal: Option<IssueError> = None;
         // Entries of one source have the same keys, each of which is tried once.
@@ -157,7 +158,7 @@ impl Entry {
     fn ask(
         &mut self,
         token: &UnverifiedClaims,
-        now: u64,
+        now: UnixSeconds,
         tried: &mut HashMap<[u8; 32], bool>,
     ) -> Result<Principal, IssueError> {
         let algorithm = token.algorithm();

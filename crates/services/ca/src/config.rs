@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::{PublicKey, Signer};
 use identity::{IssuerConfig, IssuerConfigError, IssuerSet};
@@ -136,6 +136,22 @@ impl Default for OidcConfig {
 }
 
 impl OidcConfig {
+    pub(crate) const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    pub(crate) const fn refresh_after(&self) -> Duration {
+        Duration::from_secs(self.refresh_after_s)
+    }
+
+    pub(crate) const fn min_refresh_interval(&self) -> Duration {
+        Duration::from_secs(self.min_refresh_interval_s)
+    }
+
+    pub(crate) const fn keep_last_good(&self) -> Duration {
+        Duration::from_secs(self.keep_last_good_s)
+    }
+
     /// Refuses settings of which one takes away another's effect.
     fn check(&self) -> Result<(), CaConfigError> {
         let wrong = [

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crypto::{KeyError, SignerError};
 use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
 use signing::{Overloaded, SignError};
@@ -181,6 +183,11 @@ impl IssueError {
             _ => None,
         }
     }
+}
+
+/// A wait as it is told: in whole seconds, that nobody comes back too early.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 const fn reason_of_verification(error: &VerificationError) -> Reason {

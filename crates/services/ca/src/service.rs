@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crypto::{KeyType, PublicKey};
 use identity::{IssuerSet, UnverifiedClaims};
+use moment::UnixSeconds;
 use signing::{Clock, SigningKey};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
@@ -23,9 +24,9 @@ use crate::{
 /// checkpoint interval does. Each holds some 20 KiB.
 const MAX_IN_FLIGHT: usize = 4096;
 
-/// How far the log's clock may run ahead of ours, in milliseconds. Verifiers refuse an SCT
+/// How far the log's clock may run ahead of ours. Verifiers refuse an SCT
 /// from the future (RFC 6962 §5.2), so a certificate with one would be good for nothing.
-const MAX_LOG_AHEAD_MS: u64 = 60_000;
+const MAX_LOG_AHEAD: Duration = Duration::from_mins(1);
 
 /// A certificate authority.
 ///
@@ -50,8 +51,8 @@ struct Authority {
     /// The chain as the answer carries it.
     chain_pem: Vec<String>,
     ct_public_key: PublicKey,
-    lifetime_s: u64,
-    backdate_s: u64,
+    lifetime: Duration,
+    backdate: Duration,
 }
 
 /// A leaf and its issuers as PEM without final newline, leaf first, root last.
@@ -73,8 +74,8 @@ impl Ca {
             chain_pem: pem_chain(&parts.chain).map(|pem| pem.trim_end().to_owned()).collect(),
             chain: parts.chain,
             ct_public_key: parts.ct_public_key,
-            lifetime_s: config.lifetime_s,
-            backdate_s: config.backdate_s,
+            lifetime: Duration::from_secs(config.lifetime_s),
+            backdate: Duration::from_secs(config.backdate_s),
         };
         Ok(Self {
             trust_bundle: TrustBundle {
@@ -146,7 +147,7 @@ impl Ca {
     /// [`IssueError::AuthorityNotValid`].
     pub fn readiness(&self) -> Result<(), IssueError> {
         // A frozen one needs no time.
-        if self.frozen { Ok(()) } else { self.authority.check_validity(self.clock.now().0) }
+        if self.frozen { Ok(()) } else { self.authority.check_validity(self.clock.now()) }
     }
 
     /// The chains that verifiers may trust, with final newlines.
@@ -223,7 +224,7 @@ impl Ca {
         inquiry: Inquiry,
         noted: &Noted,
     ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
-        let (authority, now) = (Arc::clone(&self.authority), self.clock.now().0);
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
         let certificate = Arc::clone(&noted.certificate);
         move || {
             let admitted = match inquiry.decide(now)? {
@@ -246,7 +247,7 @@ impl Ca {
         trail: Trail,
     ) -> Result<IssuedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
-        if sct.timestamp.0 > self.clock.now_ms().0.saturating_add(MAX_LOG_AHEAD_MS) {
+        if sct.timestamp > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD) {
             return Err(CtError::Future.into());
         }
         let authority = Arc::clone(&self.authority);
@@ -267,7 +268,7 @@ impl Authority {
         IssuedChain(certificates)
     }
 
-    fn check_validity(&self, now: u64) -> Result<(), IssueError> {
+    fn check_validity(&self, now: UnixSeconds) -> Result<(), IssueError> {
         if now < self.chain.not_before() || now >= self.chain.not_after() {
             return Err(IssueError::AuthorityNotValid);
         }
@@ -275,10 +276,10 @@ impl Authority {
     }
 
     /// Validity in whole seconds, cut to that of the chain.
-    fn profile_of(&self, admitted: Admitted, now: u64) -> Result<LeafProfile, IssueError> {
+    fn profile_of(&self, admitted: Admitted, now: UnixSeconds) -> Result<LeafProfile, IssueError> {
         self.check_validity(now)?;
-        let not_before = now.saturating_sub(self.backdate_s).max(self.chain.not_before());
-        let not_after = not_before.saturating_add(self.lifetime_s).min(self.chain.not_after());
+        let not_before = now.saturating_sub(self.backdate).max(self.chain.not_before());
+        let not_after = not_before.saturating_add(self.lifetime).min(self.chain.not_after());
         Ok(LeafProfile {
             subject_alternative_name: admitted.principal.san,
             extensions: admitted.principal.extensions,

@@ -1,5 +1,6 @@
 use std::str::FromStr;
 
+use moment::UnixSeconds;
 use serde_json::{Map, Value, json};
 
 use super::{Ci, jobs};
@@ -42,17 +43,17 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// The claims of the token, at `now` (Unix seconds), from the provider at `base_url`.
+    /// The claims of the token, at `now`, from the provider at `base_url`.
     #[must_use]
-    pub fn claims(&self, base_url: &str, now: u64) -> Map<String, Value> {
+    pub fn claims(&self, base_url: &str, now: UnixSeconds) -> Map<String, Value> {
         let mut claims = object(match self.ci {
             None => self.plain(base_url),
             Some(ci) => jobs::claims(ci, self, now),
         });
         set(&mut claims, "iss", self.ci.map_or(base_url.to_owned(), |ci| ci.issuer(base_url)));
-        set(&mut claims, "iat", now);
-        claims.entry("nbf").or_insert_with(|| now.into());
-        set(&mut claims, "exp", now.saturating_add_signed(self.lifetime_s));
+        set(&mut claims, "iat", now.0);
+        claims.entry("nbf").or_insert_with(|| now.0.into());
+        set(&mut claims, "exp", now.0.saturating_add_signed(self.lifetime_s));
         set(&mut claims, "jti", unique_id());
         if let Some(ci) = self.ci {
             jobs::drop_foreign(ci, &mut claims);
@@ -141,7 +142,7 @@ mod tests {
     use crate::issuers;
 
     const BASE: &str = "http://localhost:3006";
-    const NOW: u64 = 1_767_225_600;
+    const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 
     fn claims(ci: Option<Ci>, overrides: &[&str]) -> Map<String, Value> {
         let overrides = overrides.iter().map(|text| text.parse().unwrap()).collect();
@@ -163,8 +164,8 @@ mod tests {
     fn every_token_has_the_registered_claims_that_its_ci_writes() {
         for ci in Ci::ALL.map(Some).into_iter().chain([None]) {
             let claims = claims(ci, &[]);
-            assert_eq!(claims["iat"], NOW);
-            assert_eq!(claims["exp"], NOW + 600);
+            assert_eq!(claims["iat"], NOW.0);
+            assert_eq!(claims["exp"], NOW.0 + 600);
             assert!(claims["sub"].is_string());
             let name = ci.map_or("", Ci::name);
             assert_eq!(claims.contains_key("jti"), name != "jenkins", "{name}");
@@ -173,7 +174,7 @@ mod tests {
             let path = if name.is_empty() { String::new() } else { format!("/{name}") };
             assert_eq!(claims["iss"], format!("{BASE}{path}"));
         }
-        assert_eq!(claims(Some(Ci::Azure), &[])["nbf"], NOW - 600);
+        assert_eq!(claims(Some(Ci::Azure), &[])["nbf"], NOW.0 - 600);
     }
 
     #[test]
@@ -360,6 +361,6 @@ mod tests {
     fn makes_expired_tokens_when_asked() {
         let mut request = request(None, Vec::new());
         request.lifetime_s = -60;
-        assert_eq!(request.claims(BASE, NOW)["exp"], NOW - 60);
+        assert_eq!(request.claims(BASE, NOW)["exp"], NOW.0 - 60);
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use moment::UnixSeconds;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -22,7 +23,7 @@ const COMMIT: &str = "3c5e2f0d6b1a49788e7d4c2b1f0a9e8d7c6b5a40";
 /// texts. Claims that others are made of can be overridden, and those others follow.
 ///
 /// Not among them are `iss`, `iat`, `exp` and `jti`, and `nbf` where it is the same as `iat`.
-pub(super) fn claims(ci: Ci, request: &TokenRequest, now: u64) -> Value {
+pub(super) fn claims(ci: Ci, request: &TokenRequest, now: UnixSeconds) -> Value {
     let job = Job { request, now };
     match ci {
         Ci::Github => job.github(),
@@ -51,7 +52,7 @@ pub(super) fn drop_foreign(ci: Ci, claims: &mut Map<String, Value>) {
 
 struct Job<'a> {
     request: &'a TokenRequest,
-    now: u64,
+    now: UnixSeconds,
 }
 
 impl Job<'_> {
@@ -149,7 +150,7 @@ impl Job<'_> {
         json!({
             "sub": subject,
             "aud": self.request.audience,
-            "nbf": self.now.saturating_sub(AZURE_BACKDATE.as_secs()),
+            "nbf": self.now.saturating_sub(AZURE_BACKDATE).0,
             "org_id": AZURE_ORGANIZATION,
             "prj_id": "271ef6f7-5998-4b0f-86fb-4b54d9129990",
             "def_id": "12",
@@ -257,7 +258,7 @@ impl Job<'_> {
                     "name": account,
                     "uid": "d3f0c9d4-6f0e-4c3a-9b51-7e1f2a3b4c33",
                 },
-                "warnafter": self.now.saturating_add(WARN_AFTER.as_secs()),
+                "warnafter": self.now.saturating_add(WARN_AFTER).0,
             },
         })
     }

@@ -1,6 +1,7 @@
 use std::{fs, io, path::Path};
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use serde::Serialize;
 use thiserror::Error;
 use tlog::KeyIdKind;
@@ -60,7 +61,7 @@ impl TrustFiles {
     /// # Errors
     /// [`TrustError::Findings`] with everything that [`lint`] found,
     /// [`TrustError::NothingInUse`], [`TrustError::Path`].
-    pub fn build(deployment: &Deployment, now: u64) -> Result<Self, TrustError> {
+    pub fn build(deployment: &Deployment, now: UnixSeconds) -> Result<Self, TrustError> {
         let root = trusted_root(deployment);
         let config = signing_config(deployment, Rekor::All);
         let rekor1 = signing_config(deployment, Rekor::OnlyV1);

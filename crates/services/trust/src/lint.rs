@@ -9,6 +9,7 @@ use ::http::Uri;
 use const_oid::db::rfc4519;
 use crypto::{KeyType, PublicKey};
 use der::{Decode, asn1::AnyRef};
+use moment::UnixSeconds;
 use provenance::{Forge, ForgeKind};
 use thiserror::Error;
 use tlog::KeyIdKind;
@@ -102,14 +103,24 @@ pub enum Finding {
     #[error("the trusted root does not know the service {0}")]
     Untrusted(String),
     /// Our own client refuses to verify by repository then.
-    #[error("the forge {0} cannot be used: {1}")]
-    Forge(String, String),
+    #[error("the forge {url} cannot be used: {why}")]
+    Forge {
+        /// Where it would be.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Our own client would not ask for it.
     #[error(
-        "the audience {0} cannot be used: clients take `sigstore`, or an https URL of the host of the \
-         CA {1} or of a domain that both are in"
+        "the audience {audience} cannot be used: clients take `sigstore`, or an https URL of the host of the \
+         CA {ca} or of a domain that both are in"
     )]
-    Audience(String, String),
+    Audience {
+        /// What tokens would be for.
+        audience: String,
+        /// URL of the CA.
+        ca: String,
+    },
 }
 
 /// Checks a trusted root.
@@ -153,7 +164,11 @@ pub fn trusted_root(root: &TrustedRoot) -> Vec<Finding> {
 
 /// Checks a signing config, at `now` (Unix seconds), beside the trusted root that verifies what it makes.
 #[must_use]
-pub fn signing_config(config: &SigningConfig, root: &TrustedRoot, now: u64) -> Vec<Finding> {
+pub fn signing_config(
+    config: &SigningConfig,
+    root: &TrustedRoot,
+    now: UnixSeconds,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (list, services, configuration) in [
         ("rekorTlogUrls", &config.rekor_tlog_urls, config.rekor_tlog_config),
@@ -202,13 +217,13 @@ pub(crate) fn tiles_key(tiles: &TilesKey) -> Option<Finding> {
 #[must_use]
 pub fn audience(audience: &str, url: &str) -> Option<Finding> {
     let good = wire::countersign::may_ask_for(audience, url);
-    (!good).then(|| Finding::Audience(audience.to_owned(), url.to_owned()))
+    (!good).then(|| Finding::Audience { audience: audience.to_owned(), ca: url.to_owned() })
 }
 
 /// Checks the forge that names of repositories without a host mean.
 #[must_use]
 pub fn forge(forge: &wire::countersign::Forge) -> Option<Finding> {
-    let finding = |why: String| Finding::Forge(forge.url.clone(), why);
+    let finding = |why: String| Finding::Forge { url: forge.url.clone(), why };
     let named = forge.kind.as_deref();
     let kind = named.and_then(ForgeKind::named);
     if let Some(name) = named.filter(|_| kind.is_none()) {
@@ -333,13 +348,13 @@ fn check_selection(
     }
 }
 
-fn check_service(service: &Service, now: u64, findings: &mut Vec<Finding>) {
+fn check_service(service: &Service, now: UnixSeconds, findings: &mut Vec<Finding>) {
     if host_of(&service.url).is_none() {
         findings.push(Finding::Url(service.url.clone()));
     }
     check_start(service.valid_for, &service.url, findings);
     let start = service.valid_for.and_then(|range| range.start);
-    if start.is_some_and(|start| u64::try_from(start.unix_seconds()).is_ok_and(|s| s > now)) {
+    if start.is_some_and(|start| u64::try_from(start.unix_seconds()).is_ok_and(|s| s > now.0)) {
         findings.push(Finding::FutureStart(service.url.clone()));
     }
 }

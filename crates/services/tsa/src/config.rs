@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crypto::Signer;
 use thiserror::Error;
@@ -19,9 +19,9 @@ pub struct TsaConfig {
     pub verify_every: u32,
     /// Whether intermediates must be marked for timestamping.
     pub intermediate_usage: IntermediateUsage,
-    /// How far the clock may be behind the latest time stamped, in seconds, before nothing is
-    /// stamped any more.
-    pub max_clock_step_back_s: u64,
+    /// How far the clock may be behind the latest time stamped, before nothing is stamped
+    /// any more.
+    pub max_clock_step_back: Duration,
     /// Whether it only tells its chain, and stamps nothing.
     pub frozen: bool,
 }
@@ -38,7 +38,7 @@ impl TsaConfig {
             accepted_policies: Vec::new(),
             verify_every: 256,
             intermediate_usage: IntermediateUsage::Required,
-            max_clock_step_back_s: 1,
+            max_clock_step_back: Duration::from_secs(1),
             frozen: false,
         }
     }

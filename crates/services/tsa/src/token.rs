@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use crypto::{PublicKey, Unsigned};
+use moment::UnixSeconds;
 use signing::{KeyUse, Phase, Record};
 use tracing::{debug, info};
 use tsp::{SerialNumber, TimestampResponse, TokenError, UnsignedToken};
@@ -74,8 +75,7 @@ impl Sampling {
 /// What the audit trail says of a token.
 pub(crate) struct Issuance {
     pub(crate) serial: SerialNumber,
-    /// Unix seconds.
-    pub(crate) gen_time: u64,
+    pub(crate) gen_time: UnixSeconds,
 }
 
 impl Record for Issuance {
@@ -88,7 +88,7 @@ impl Record for Issuance {
             }
             Phase::Signed => info!(
                 target: "audit",
-                { tsa.serial = %serial, tsa.gen_time = gen_time, key.id = key_id },
+                { tsa.serial = %serial, tsa.gen_time = gen_time.0, key.id = key_id },
                 "issued a timestamp"
             ),
         }

@@ -57,7 +57,7 @@ impl Tsa {
             policy: config.policy,
             accepted_policies: config.accepted_policies,
             sampling: Arc::new(Sampling::new(verify_every)),
-            gate: ClockGate::new(chain.validity(), config.max_clock_step_back_s),
+            gate: ClockGate::new(chain.validity(), config.max_clock_step_back),
             clock,
             certificate_chain: CertificateChain::new(chain.ders()),
             frozen: config.frozen,
@@ -70,7 +70,7 @@ impl Tsa {
     /// [`NotReady`].
     pub fn readiness(&self) -> Result<(), NotReady> {
         // A frozen one needs no time.
-        if self.frozen { Ok(()) } else { self.gate.check(self.clock.now().0) }
+        if self.frozen { Ok(()) } else { self.gate.check(self.clock.now()) }
     }
 
     pub(crate) const fn certificate_chain(&self) -> &CertificateChain {
@@ -98,7 +98,7 @@ impl Tsa {
             return Err(RequestError::UnacceptedPolicy(policy).into());
         }
         let serial = SerialNumber::from_random(random_bytes());
-        let gen_time = self.gate.admit(self.clock.now().0)?;
+        let gen_time = self.gate.admit(self.clock.now())?;
         let token = self.profile.prepare(request, &policy, gen_time, serial)?;
         let prepared = PreparedToken { token, sampling: Arc::clone(&self.sampling) };
         Ok((prepared, Issuance { serial, gen_time }))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ca::{Ca, CaConfig, CaParts, ClaimedKey, EncodedKey, IssueError, IssueRequest};
 use crypto::{KeyType, LocalSigner, Signer};
+use moment::UnixSeconds;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, date_time_ymd,
@@ -149,7 +150,7 @@ impl Service for Issuing {
         };
         let leaf = x509::from_pem(&issued.0[0]).unwrap().remove(0);
         let [intermediate, root] = self.chain.certificates() else { panic!("two certificates") };
-        x509::verify_leaf_chain(&leaf, &[intermediate], &[root], NOW).unwrap();
+        x509::verify_leaf_chain(&leaf, &[intermediate], &[root], UnixSeconds(NOW)).unwrap();
         let log_key = self.ct.running.log.public_key();
         x509::verify_embedded_sct(&leaf, intermediate, log_key).unwrap();
         Outcome::Signed

@@ -30,7 +30,7 @@ impl Trusting {
             directory: tempfile::tempdir().unwrap(),
             key: Arc::clone(&key),
             clock: Arc::new(FixedClock::at(NOW)),
-            files: TrustFiles::build(&deployment(), NOW).unwrap(),
+            files: TrustFiles::build(&deployment(), moment::UnixSeconds(NOW)).unwrap(),
         };
         (trusting, key)
     }

@@ -1,20 +1,27 @@
 //! Settings of time that contradict each other, or leave no token to accept.
 
+use std::time::Duration;
+
 use crate::{IssuerConfig, IssuerConfigError};
 
-/// Furthest that an issuer's clock may be ahead, in seconds: more is no clock, but tokens made for later.
-const MAX_CLOCK_SKEW_S: u64 = 60 * 60;
+/// Furthest that an issuer's clock may be ahead: more is no clock, but tokens made for later.
+const MAX_CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 pub(super) fn check(issuer: &IssuerConfig) -> Result<(), IssuerConfigError> {
-    let wrong =
-        |setting, value: u64| Err(IssuerConfigError::Setting { setting, value: value.to_string() });
-    match (issuer.clock_skew_s, issuer.max_lifetime_s, issuer.max_age_s) {
-        (skew, ..) if skew > MAX_CLOCK_SKEW_S => wrong("clock_skew_s", skew),
-        // Every token would be refused.
-        (_, 0, _) => wrong("max_lifetime_s", 0),
-        (_, _, Some(0)) => wrong("max_age_s", 0),
+    let wrong = |setting, value: Duration| {
+        Err(IssuerConfigError::Setting { setting, value: value.as_secs().to_string() })
+    };
+    if issuer.clock_skew > MAX_CLOCK_SKEW {
+        return wrong("clock_skew_s", issuer.clock_skew);
+    }
+    // Every token would be refused.
+    if issuer.max_lifetime.is_zero() {
+        return wrong("max_lifetime_s", issuer.max_lifetime);
+    }
+    match issuer.max_age {
+        Some(age) if age.is_zero() => wrong("max_age_s", age),
         // A token that old has expired: `exp` is at most that far from `iat`.
-        (_, lifetime, Some(age)) if age > lifetime => wrong("max_age_s", age),
+        Some(age) if age > issuer.max_lifetime => wrong("max_age_s", age),
         _ => Ok(()),
     }
 }

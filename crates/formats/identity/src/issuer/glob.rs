@@ -17,7 +17,7 @@ pub(super) fn covers(whole: &str, pattern: &str) -> bool {
 
 /// Whether some text is of both; either may have any number of wildcards, or none.
 pub(super) fn meet(one: &str, other: &str) -> bool {
-    meeting_points(one, other).contains(&(one.len(), other.len()))
+    meeting_points(one, other).contains(&Lengths { of_one: one.len(), of_other: other.len() })
 }
 
 /// Whether `pattern` takes all of `text`, its wildcards whatever they stand for.
@@ -44,20 +44,28 @@ fn is_wild(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
+/// How much of two patterns is consumed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lengths {
+    pub(super) of_one: usize,
+    pub(super) of_other: usize,
+}
+
 /// How much of two patterns one text can have consumed: every pair of lengths that some text, which
 /// begins as both allow, leads to. Texts without `*` are patterns of themselves.
-pub(super) fn meeting_points(one: &str, other: &str) -> BTreeSet<(usize, usize)> {
-    let mut reached = BTreeSet::from([(0, 0)]);
-    let mut open = vec![(0, 0)];
-    while let Some((position, other_position)) = open.pop() {
-        for (next, byte) in steps(one.as_bytes(), position) {
-            for (other_next, other_byte) in steps(other.as_bytes(), other_position) {
+pub(super) fn meeting_points(one: &str, other: &str) -> BTreeSet<Lengths> {
+    let mut reached = BTreeSet::from([Lengths::default()]);
+    let mut open = vec![Lengths::default()];
+    while let Some(at) = open.pop() {
+        for (of_one, byte) in steps(one.as_bytes(), at.of_one) {
+            for (of_other, other_byte) in steps(other.as_bytes(), at.of_other) {
                 let wild = |byte: u8| byte == WILDCARD;
                 let fits = byte == other_byte
                     || wild(byte) && is_wild(other_byte)
                     || wild(other_byte) && is_wild(byte);
-                if fits && reached.insert((next, other_next)) {
-                    open.push((next, other_next));
+                let next = Lengths { of_one, of_other };
+                if fits && reached.insert(next) {
+                    open.push(next);
                 }
             }
         }

@@ -19,6 +19,8 @@ mod settings;
 mod strangers;
 mod subject_template;
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use url::Url;
 use wire::host::is_loopback;
@@ -44,11 +46,11 @@ pub use set::IssuerSet;
 use settings::Settings;
 pub use subject_template::SubjectTemplate;
 
-/// Longest time from issue to expiry, in seconds, unless configured: no CI job runs longer than a day.
-const DEFAULT_MAX_LIFETIME_S: u64 = 24 * 60 * 60;
+/// Longest time from issue to expiry, unless configured: no CI job runs longer than a day.
+const DEFAULT_MAX_LIFETIME: Duration = Duration::from_hours(24);
 
-/// How far an issuer's clock may run ahead, in seconds, unless configured; what Fulcio allows.
-const DEFAULT_CLOCK_SKEW_S: u64 = 5 * 60;
+/// How far an issuer's clock may run ahead, unless configured; what Fulcio allows.
+const DEFAULT_CLOCK_SKEW: Duration = Duration::from_mins(5);
 
 /// A trusted issuer of identity tokens, and how its claims become a certificate.
 ///
@@ -71,9 +73,9 @@ pub struct IssuerConfig {
     kind: IssuerKind,
     algorithms: Vec<JwsAlgorithm>,
     keys: KeyLocation,
-    clock_skew_s: u64,
-    max_age_s: Option<u64>,
-    max_lifetime_s: u64,
+    clock_skew: Duration,
+    max_age: Option<Duration>,
+    max_lifetime: Duration,
     required_claims: ClaimRules,
     dry_run_claims: ClaimRules,
     people: People,
@@ -175,22 +177,22 @@ impl IssuerConfig {
         self.keys.jwks_uri()
     }
 
-    /// How far the issuer's clock may run ahead of ours, in seconds (`nbf`, `iat`).
+    /// How far the issuer's clock may run ahead of ours (`nbf`, `iat`).
     #[must_use]
-    pub fn clock_skew_s(&self) -> u64 {
-        self.clock_skew_s
+    pub fn clock_skew(&self) -> Duration {
+        self.clock_skew
     }
 
-    /// Oldest token accepted, in seconds since `iat`; `None` leaves it to `exp`.
+    /// Oldest token accepted, since `iat`; `None` leaves it to `exp`.
     #[must_use]
-    pub fn max_age_s(&self) -> Option<u64> {
-        self.max_age_s
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age
     }
 
-    /// Longest time from `iat` to `exp`, in seconds.
+    /// Longest time from `iat` to `exp`.
     #[must_use]
-    pub fn max_lifetime_s(&self) -> u64 {
-        self.max_lifetime_s
+    pub fn max_lifetime(&self) -> Duration {
+        self.max_lifetime
     }
 
     /// Claims that every token must have.
@@ -278,9 +280,9 @@ impl IssuerConfig {
             kind,
             algorithms: vec![JwsAlgorithm::Rs256, JwsAlgorithm::Es256],
             keys: KeyLocation::default(),
-            clock_skew_s: DEFAULT_CLOCK_SKEW_S,
-            max_age_s: None,
-            max_lifetime_s: DEFAULT_MAX_LIFETIME_S,
+            clock_skew: DEFAULT_CLOCK_SKEW,
+            max_age: None,
+            max_lifetime: DEFAULT_MAX_LIFETIME,
             required_claims: ClaimRules::default(),
             dry_run_claims: ClaimRules::default(),
             people: People::default(),

@@ -1,6 +1,6 @@
 //! Sets of certificate names, and whether two have one in common.
 
-use super::glob::meeting_points;
+use super::glob::{Lengths, meeting_points};
 use crate::mail::MailDomain;
 
 /// A set of names that may stand in certificates.
@@ -83,7 +83,7 @@ fn meet(one: &str, other: &str) -> bool {
     let goes_on = |text: &str, at: usize| {
         matches!(text.as_bytes().get(at), None | Some(b'/' | b':' | b'?' | b'#'))
     };
-    meeting_points(&one, &other).into_iter().any(|(of_one, of_other)| {
+    meeting_points(&one, &other).into_iter().any(|Lengths { of_one, of_other }| {
         of_one == one.len() && goes_on(&other, of_other)
             || of_other == other.len() && goes_on(&one, of_one)
     })

@@ -1,6 +1,6 @@
 mod kinds;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use url::Url;
@@ -95,13 +95,14 @@ impl TryFrom<Settings> for IssuerConfig {
             }
             issuer.algorithms = algorithms;
         }
-        issuer.clock_skew_s = settings.clock_skew_s.unwrap_or(issuer.clock_skew_s);
-        issuer.max_age_s = settings.max_age_s;
+        let seconds = |given: Option<u64>| given.map(Duration::from_secs);
+        issuer.clock_skew = seconds(settings.clock_skew_s).unwrap_or(issuer.clock_skew);
+        issuer.max_age = seconds(settings.max_age_s);
         issuer.required_claims = settings.required_claims;
         issuer.dry_run_claims = settings.dry_run_claims;
         issuer.people = people;
         issuer.shares_names_with = settings.shares_names_with;
-        issuer.max_lifetime_s = settings.max_lifetime_s.unwrap_or(issuer.max_lifetime_s);
+        issuer.max_lifetime = seconds(settings.max_lifetime_s).unwrap_or(issuer.max_lifetime);
         super::bounds::check(&issuer)?;
         Ok(issuer)
     }

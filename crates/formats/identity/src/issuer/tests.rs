@@ -40,9 +40,9 @@ fn settings(changes: &serde_json::Value) -> serde_json::Value {
 fn defaults_are_narrow() {
     let issuer = IssuerConfig::new(GITHUB, audiences(), email()).unwrap();
     assert_eq!(issuer.algorithms(), [JwsAlgorithm::Rs256, JwsAlgorithm::Es256]);
-    assert_eq!(issuer.clock_skew_s(), 300);
-    assert_eq!(issuer.max_lifetime_s(), 86_400);
-    assert_eq!((issuer.max_age_s(), issuer.jwks_uri()), (None, None));
+    assert_eq!(issuer.clock_skew(), Duration::from_mins(5));
+    assert_eq!(issuer.max_lifetime(), Duration::from_hours(24));
+    assert_eq!((issuer.max_age(), issuer.jwks_uri()), (None, None));
 }
 
 #[test]
@@ -55,8 +55,11 @@ fn reads_every_setting() {
     assert_eq!(*issuer.kind(), IssuerKind::Email { skip_verification: true });
     assert_eq!(issuer.jwks_uri().unwrap().as_str(), "https://keys.example.org/jwks");
     assert_eq!(issuer.algorithms(), [JwsAlgorithm::EdDsa]);
-    assert_eq!((issuer.clock_skew_s(), issuer.max_age_s()), (10, Some(600)));
-    assert_eq!(issuer.max_lifetime_s(), 900);
+    assert_eq!(
+        (issuer.clock_skew(), issuer.max_age()),
+        (Duration::from_secs(10), Some(Duration::from_mins(10)))
+    );
+    assert_eq!(issuer.max_lifetime(), Duration::from_mins(15));
 }
 
 #[test]

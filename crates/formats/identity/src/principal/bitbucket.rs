@@ -28,7 +28,7 @@ pub(super) fn identity(
     let id = bare_uuid(REPOSITORY, &repository)?;
     let subject = claims.text(SUBJECT)?;
     if !subject.strip_prefix(&repository).is_some_and(|rest| rest.starts_with(':')) {
-        return Err(PrincipalError::Contradiction(SUBJECT, REPOSITORY));
+        return Err(PrincipalError::Contradiction { claim: SUBJECT, other: REPOSITORY });
     }
     let owner = format!("{SERVER}/{}", workspace.slug);
     let name = format!("{owner}/%7B{id}%7D");

@@ -175,8 +175,8 @@ impl Job<'_> {
     }
 }
 
-fn refused(setting: &'static str, why: &'static str) -> PrincipalError {
-    PrincipalError::TemplateResult(setting, why)
+fn refused(template: &'static str, reason: &'static str) -> PrincipalError {
+    PrincipalError::TemplateResult { template, reason }
 }
 
 const fn why_not(shape: Shape) -> &'static str {

@@ -65,14 +65,14 @@ fn project(
         return Err(PrincipalError::Shape(SUBJECT));
     }
     if claims.optional(ORGANIZATION)?.is_some_and(|claimed| claimed != organization) {
-        return Err(PrincipalError::Contradiction(SUBJECT, ORGANIZATION));
+        return Err(PrincipalError::Contradiction { claim: SUBJECT, other: ORGANIZATION });
     }
     if !organizations.ids.iter().any(|listed| listed.eq_ignore_ascii_case(organization)) {
         return Err(PrincipalError::Owner(SUBJECT));
     }
     let claimed = claims.uuid(PROJECT)?;
     if claimed != project {
-        return Err(PrincipalError::Contradiction(SUBJECT, PROJECT));
+        return Err(PrincipalError::Contradiction { claim: SUBJECT, other: PROJECT });
     }
     Ok(claimed)
 }

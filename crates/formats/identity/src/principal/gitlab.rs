@@ -97,7 +97,7 @@ impl Job {
         };
         let owner = job.project_path.rsplit_once('/').map(|(owner, _)| owner);
         if owner != Some(&job.namespace_path) {
-            return Err(PrincipalError::Contradiction(PROJECT, "namespace_path"));
+            return Err(PrincipalError::Contradiction { claim: PROJECT, other: "namespace_path" });
         }
         if !job.is_of_the_project(claims)? {
             return Err(PrincipalError::Fork);
@@ -125,7 +125,7 @@ impl Job {
     /// `<project>//<file>@<ref>`: the claim without the server, which must be the configured one.
     fn definition(&self, base_url: &str) -> Result<Option<String>, PrincipalError> {
         let Some(config) = &self.config else { return Ok(None) };
-        let wrong = PrincipalError::Contradiction(CONFIG, PROJECT);
+        let wrong = PrincipalError::Contradiction { claim: CONFIG, other: PROJECT };
         let server = base_url.split_once("://").map_or(base_url, |(_, server)| server);
         let file_and_ref = config
             .strip_prefix(server)

@@ -36,7 +36,7 @@ pub(super) fn name(
         {
             let subject = verified.claims().required_text("sub")?;
             if subject.strip_prefix(SUBJECT) != Some(&format!("{namespace}:{account}")) {
-                return Err(PrincipalError::Contradiction("sub", CLAIM));
+                return Err(PrincipalError::Contradiction { claim: "sub", other: CLAIM });
             }
             let cluster = cluster.map(|name| format!("/clusters/{name}")).unwrap_or_default();
             Ok(SubjectAlternativeName::Uri(format!(

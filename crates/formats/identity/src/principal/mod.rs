@@ -185,8 +185,13 @@ pub enum PrincipalError {
     #[error("claim `{0}` names a repository on a host that this issuer is not configured for")]
     SourceHost(&'static str),
     /// Two claims that cannot both be true.
-    #[error("claims `{0}` and `{1}` contradict each other")]
-    Contradiction(&'static str, &'static str),
+    #[error("claims `{claim}` and `{other}` contradict each other")]
+    Contradiction {
+        /// The more telling one.
+        claim: &'static str,
+        /// The one that it does not fit.
+        other: &'static str,
+    },
     /// A claim that the controller's administrators defined.
     #[error("claim `{0}` does not hold what the configuration says")]
     DefinedClaim(String),
@@ -209,8 +214,13 @@ pub enum PrincipalError {
     #[error("claim `{0}` does not fit the template `{1}`")]
     TemplateClaim(String, &'static str),
     /// A result that no preset would let through.
-    #[error("the template `{0}` makes no value for a certificate: {1}")]
-    TemplateResult(&'static str, &'static str),
+    #[error("the template `{template}` makes no value for a certificate: {reason}")]
+    TemplateResult {
+        /// Which setting.
+        template: &'static str,
+        /// What is wrong with what it made.
+        reason: &'static str,
+    },
     /// Not a Kubernetes name.
     #[error("claim `kubernetes.io` names no service account in a namespace")]
     ServiceAccount,

@@ -13,6 +13,7 @@ mod people;
 mod spellings;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use super::*;
 use crate::{SubjectDomain, UnverifiedClaims};
 
 const ISSUER: &str = "https://issuer.example";
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 fn map(kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
     map_from(ISSUER, kind, claims)
@@ -28,7 +29,7 @@ fn map(kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
 
 fn map_from(url: &str, kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
     let issuer = IssuerConfig::new(url, vec!["sigstore".to_owned()], kind).unwrap();
-    let mut all = json!({"iss": url, "aud": "sigstore", "exp": NOW + 60});
+    let mut all = json!({"iss": url, "aud": "sigstore", "exp": NOW.0 + 60});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     verified(&all, &issuer).principal(&issuer)
 }
@@ -415,7 +416,11 @@ fn kubernetes_refuses_a_subject_that_is_another_account_than_the_nested_claims()
     ] {
         let claims = json!({"sub": subject, "kubernetes.io": nested});
         let refused = map(kind(), &claims).unwrap_err();
-        assert_eq!(refused, PrincipalError::Contradiction("sub", "kubernetes.io"), "{subject}");
+        assert_eq!(
+            refused,
+            PrincipalError::Contradiction { claim: "sub", other: "kubernetes.io" },
+            "{subject}"
+        );
     }
     let refused = map(kind(), &json!({"kubernetes.io": nested})).unwrap_err();
     assert_eq!(refused, PrincipalError::Claim(ClaimError::Missing("sub")));

@@ -23,7 +23,14 @@ pub(crate) enum Function {
     /// `default "x"` or `default $x`: for a claim that is missing.
     Default(String),
     /// `map "a" "x" "b" "y" else "z"`: by the whole text; without `else` any other is refused.
-    Map(Vec<(String, String)>, Option<String>),
+    Map(Vec<Mapping>, Option<String>),
+}
+
+/// One line of a `map`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    from: String,
+    to: String,
 }
 
 /// An argument of a function.
@@ -87,7 +94,7 @@ impl Function {
             Self::Path => is_path(&text).then_some(text),
             Self::Default(_) => return Ok(Some(text)),
             Self::Map(pairs, other) => {
-                let found = pairs.iter().find(|(from, _)| *from == text).map(|(_, to)| to);
+                let found = pairs.iter().find(|pair| pair.from == text).map(|pair| &pair.to);
                 return found.or(other.as_ref()).map(|to| Some(to.clone())).ok_or(());
             }
         };
@@ -109,7 +116,7 @@ fn map(arguments: Vec<Argument>) -> Option<Function> {
     while let Some(argument) = arguments.next() {
         match (argument, arguments.next()?) {
             _ if other.is_some() => return None,
-            (Argument::Text(from), Argument::Text(to)) => pairs.push((from, to)),
+            (Argument::Text(from), Argument::Text(to)) => pairs.push(Mapping { from, to }),
             (Argument::Else, Argument::Text(to)) => other = Some(to),
             _ => return None,
         }

@@ -1,3 +1,4 @@
+use moment::UnixSeconds;
 use thiserror::Error;
 
 use crate::{ClaimError, Claims, IssuerConfig, JwsAlgorithm, UnverifiedClaims};
@@ -7,14 +8,14 @@ use crate::{ClaimError, Claims, IssuerConfig, JwsAlgorithm, UnverifiedClaims};
 pub struct VerifiedClaims {
     issuer: String,
     claims: Claims,
-    expires_at: u64,
+    expires_at: UnixSeconds,
     token_type: Option<String>,
 }
 
 impl UnverifiedClaims {
     /// Checks everything about the token that does not depend on the kind of its issuer.
     ///
-    /// `now` is in seconds of Unix time. `signature_is_valid` gets the signing input and the
+    /// `signature_is_valid` gets the signing input and the
     /// signature, and says whether a key of the issuer that fits [`UnverifiedClaims::algorithm`]
     /// verifies them; it is called last.
     ///
@@ -23,7 +24,7 @@ impl UnverifiedClaims {
     pub fn verify(
         &self,
         issuer: &IssuerConfig,
-        now: u64,
+        now: UnixSeconds,
         signature_is_valid: impl FnOnce(&[u8], &[u8]) -> bool,
     ) -> Result<VerifiedClaims, VerificationError> {
         if !issuer.is_of(&self.issuer) {
@@ -47,7 +48,7 @@ impl UnverifiedClaims {
 
 impl UnverifiedClaims {
     /// All that [`UnverifiedClaims::verify`] would refuse about the token, but for its signature.
-    pub(crate) fn faults(&self, issuer: &IssuerConfig, now: u64) -> Vec<VerificationError> {
+    pub(crate) fn faults(&self, issuer: &IssuerConfig, now: UnixSeconds) -> Vec<VerificationError> {
         let audience = || {
             let audiences = self.claims.strings("aud")?;
             let known = audiences.iter().any(|audience| issuer.audiences().contains(audience));
@@ -73,7 +74,7 @@ impl UnverifiedClaims {
             issuer: self.issuer.clone(),
             claims: self.claims.clone(),
             token_type: self.token_type.clone(),
-            expires_at: 0,
+            expires_at: UnixSeconds(0),
         }
     }
 }
@@ -102,9 +103,9 @@ impl VerifiedClaims {
         issuer.dry_run_claims().broken_by(&self.claims)
     }
 
-    /// The `exp` claim, in seconds of Unix time.
+    /// The `exp` claim.
     #[must_use]
-    pub fn expires_at(&self) -> u64 {
+    pub fn expires_at(&self) -> UnixSeconds {
         self.expires_at
     }
 }
@@ -142,22 +143,26 @@ pub enum VerificationError {
 }
 
 /// Checks `exp`, `nbf` and `iat` (RFC 7519 §4.1.4 to §4.1.6), and returns `exp`.
-fn check_times(claims: &Claims, issuer: &IssuerConfig, now: u64) -> Result<u64, VerificationError> {
-    let expires_at = claims.seconds("exp")?.ok_or(ClaimError::Missing("exp"))?;
+fn check_times(
+    claims: &Claims,
+    issuer: &IssuerConfig,
+    now: UnixSeconds,
+) -> Result<UnixSeconds, VerificationError> {
+    let expires_at = claims.time("exp")?.ok_or(ClaimError::Missing("exp"))?;
     if expires_at <= now {
         return Err(VerificationError::Expired);
     }
-    let issued_at = claims.seconds("iat")?;
-    let latest_start = now.saturating_add(issuer.clock_skew_s());
-    let starts = [claims.seconds("nbf")?, issued_at];
+    let issued_at = claims.time("iat")?;
+    let latest_start = now.saturating_add(issuer.clock_skew());
+    let starts = [claims.time("nbf")?, issued_at];
     if starts.into_iter().flatten().any(|start| start > latest_start) {
         return Err(VerificationError::NotYetValid);
     }
-    if expires_at.saturating_sub(issued_at.unwrap_or(now)) > issuer.max_lifetime_s() {
+    if expires_at.saturating_since(issued_at.unwrap_or(now)) > issuer.max_lifetime() {
         return Err(VerificationError::LivesTooLong);
     }
-    match (issuer.max_age_s(), issued_at) {
-        (Some(max_age_s), Some(issued_at)) if now.saturating_sub(issued_at) <= max_age_s => {}
+    match (issuer.max_age(), issued_at) {
+        (Some(max_age), Some(issued_at)) if now.saturating_since(issued_at) <= max_age => {}
         (None, _) => {}
         _ => return Err(VerificationError::TooOld),
     }

@@ -1,4 +1,5 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ fn signed(algorithm: &str, payload: &str) -> UnverifiedClaims {
 }
 
 fn verify(token: &UnverifiedClaims) -> Result<VerifiedClaims, VerificationError> {
-    token.verify(&issuer(), NOW, |_, _| true)
+    token.verify(&issuer(), UnixSeconds(NOW), |_, _| true)
 }
 
 fn refusal(changes: &Value) -> VerificationError {
@@ -45,7 +46,7 @@ fn refusal(changes: &Value) -> VerificationError {
 fn accepts_a_token_in_force() {
     let verified = verify(&token(&json!({"sub": "me"}))).unwrap();
     assert_eq!(verified.issuer(), ISSUER);
-    assert_eq!(verified.expires_at(), NOW + 600);
+    assert_eq!(verified.expires_at(), UnixSeconds(NOW + 600));
     assert_eq!(verified.claims().text("sub").unwrap().unwrap(), "me");
 }
 
@@ -54,12 +55,12 @@ fn hands_the_exact_signing_input_to_the_signature_check() {
     let token = token(&json!({}));
     let expected = token.compact.signing_input().to_vec();
     let seen = |input: &[u8], signature: &[u8]| input == expected && signature == b"signature";
-    assert!(token.verify(&issuer(), NOW, seen).is_ok());
+    assert!(token.verify(&issuer(), UnixSeconds(NOW), seen).is_ok());
 }
 
 #[test]
 fn refuses_a_signature_that_does_not_verify() {
-    let refused = token(&json!({})).verify(&issuer(), NOW, |_, _| false).unwrap_err();
+    let refused = token(&json!({})).verify(&issuer(), UnixSeconds(NOW), |_, _| false).unwrap_err();
     assert_eq!(refused, VerificationError::Signature);
 }
 
@@ -111,7 +112,8 @@ fn clocks_may_differ_by_five_minutes() {
         assert_eq!(refusal(&json!({ claim: NOW + 301 })), VerificationError::NotYetValid);
     }
     let strict = issuer_with("clock_skew_s", 0);
-    let refused = token(&json!({"nbf": NOW + 1})).verify(&strict, NOW, |_, _| true).unwrap_err();
+    let refused =
+        token(&json!({"nbf": NOW + 1})).verify(&strict, UnixSeconds(NOW), |_, _| true).unwrap_err();
     assert_eq!(refused, VerificationError::NotYetValid);
 }
 
@@ -132,7 +134,8 @@ fn bounds_the_lifetime() {
 #[test]
 fn bounds_the_age_when_told() {
     let strict = issuer_with("max_age_s", 60);
-    let verify = |iat: Value| token(&json!({ "iat": iat })).verify(&strict, NOW, |_, _| true);
+    let verify =
+        |iat: Value| token(&json!({ "iat": iat })).verify(&strict, UnixSeconds(NOW), |_, _| true);
     assert!(verify(json!(NOW - 60)).is_ok());
     assert_eq!(verify(json!(NOW - 61)).unwrap_err(), VerificationError::TooOld);
     assert_eq!(verify(json!(null)).unwrap_err(), VerificationError::TooOld);
@@ -148,7 +151,7 @@ proptest! {
     #[test]
     fn nothing_is_in_force_after_exp_or_long_before_nbf(exp in any::<u64>(), nbf in any::<u64>(), now in any::<u64>()) {
         let token = token(&json!({"exp": exp, "nbf": nbf, "iat": null}));
-        if token.verify(&issuer(), now, |_, _| true).is_ok() {
+        if token.verify(&issuer(), UnixSeconds(now), |_, _| true).is_ok() {
             prop_assert!(now < exp && nbf <= now.saturating_add(300));
         }
     }

@@ -38,12 +38,25 @@ fn forge(url: &str) -> Forge {
     Forge::new(url, None).unwrap()
 }
 
+fn repository(repository: &str) -> SourceWords<'_> {
+    SourceWords { repository: Some(repository), ..SourceWords::default() }
+}
+
+fn organisation(organisation: &str) -> SourceWords<'_> {
+    SourceWords { organisation: Some(organisation), ..SourceWords::default() }
+}
+
+fn reference(reference: &str) -> SourceWords<'_> {
+    SourceWords { reference: Some(reference), ..SourceWords::default() }
+}
+
 fn resolved(
     (repo, org, reference): (Option<&str>, Option<&str>, Option<&str>),
     forge: Option<&Forge>,
     issuer: Option<&str>,
 ) -> Result<SourcePolicy, PolicyError> {
-    SourceDemand::new(repo, org, reference)?.resolve(&BareNames { forge, issuer })
+    SourceDemand::new(SourceWords { repository: repo, organisation: org, reference })?
+        .resolve(&BareNames { forge, issuer })
 }
 
 /// The policy where bare names mean github.com.
@@ -112,7 +125,7 @@ fn takes_a_tag_only_by_its_full_ref() {
     let accepts = |reference| policy(None, None, Some(reference)).check(&tagged, None);
     accepts("refs/tags/v1").unwrap();
     accepts("v1").unwrap_err();
-    assert!(SourceDemand::new(None, None, Some("tags/v1")).is_err());
+    assert!(SourceDemand::new(reference("tags/v1")).is_err());
 }
 
 #[test]
@@ -241,34 +254,30 @@ fn rejects_demands_that_cannot_be_meant() {
         "o/.git",
     ] {
         assert!(
-            matches!(SourceDemand::new(Some(repo), None, None), Err(PolicyError::Repository(_))),
+            matches!(SourceDemand::new(repository(repo)), Err(PolicyError::Repository(_))),
             "{repo}"
         );
     }
     for org in ["", "/", "a//", "..", "https://github.com", "https://github.com/", "github.com"] {
         assert!(
-            matches!(SourceDemand::new(None, Some(org), None), Err(PolicyError::Organisation(_))),
+            matches!(SourceDemand::new(organisation(org)), Err(PolicyError::Organisation(_))),
             "{org}"
         );
     }
-    for reference in ["", "/main", "main/", "heads/main", "tags/v1", "refs", "a..b", "a b", "refs/"]
-    {
+    for name in ["", "/main", "main/", "heads/main", "tags/v1", "refs", "a..b", "a b", "refs/"] {
         assert!(
-            matches!(
-                SourceDemand::new(None, None, Some(reference)),
-                Err(PolicyError::Reference(_))
-            ),
-            "{reference}"
+            matches!(SourceDemand::new(reference(name)), Err(PolicyError::Reference(_))),
+            "{name}"
         );
     }
 }
 
 proptest! {
     #[test]
-    fn no_other_branch_name_is_accepted(reference in "[a-z/]{1,12}") {
-        prop_assume!(reference != "main" && reference != "refs/heads/main");
-        if SourceDemand::new(None, None, Some(&reference)).is_ok() {
-            prop_assert!(check(None, None, Some(&reference)).is_err());
+    fn no_other_branch_name_is_accepted(name in "[a-z/]{1,12}") {
+        prop_assume!(name != "main" && name != "refs/heads/main");
+        if SourceDemand::new(reference(&name)).is_ok() {
+            prop_assert!(check(None, None, Some(&name)).is_err());
         }
     }
 

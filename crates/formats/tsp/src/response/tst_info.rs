@@ -1,4 +1,5 @@
 use const_oid::ObjectIdentifier;
+use moment::UnixSeconds;
 
 use super::{MalformedResponse, read_directory_name};
 use crate::{
@@ -17,7 +18,7 @@ pub(crate) struct TstInfo<'a> {
     /// Content octets of the INTEGER.
     pub(crate) serial_number: &'a [u8],
     /// Unix seconds.
-    pub(crate) gen_time: u64,
+    pub(crate) gen_time: UnixSeconds,
     /// Content octets of the INTEGER.
     pub(crate) nonce: Option<&'a [u8]>,
     /// DER of the `Name` that the authority gives as its own.

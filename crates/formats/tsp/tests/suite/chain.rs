@@ -1,4 +1,5 @@
 use crypto::{KeyType, LocalSigner, Signer};
+use moment::UnixSeconds;
 use rcgen::{BasicConstraints, CustomExtension, IsCa, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 use tsp::{ChainError, IntermediateUsage, TsaChain, ValidityPeriod};
 
@@ -45,10 +46,16 @@ fn is_valid_while_every_certificate_is() {
     plan.root.not_after = rcgen::date_time_ymd(2030, 1, 1);
     plan.intermediate.not_before = rcgen::date_time_ymd(2025, 1, 1);
     let validity = TsaChain::from_ders(&plan.chain()).unwrap().validity();
-    assert_eq!(validity, ValidityPeriod { not_before: 1_735_689_600, not_after: 1_893_456_000 });
+    assert_eq!(
+        validity,
+        ValidityPeriod {
+            not_before: UnixSeconds(1_735_689_600),
+            not_after: UnixSeconds(1_893_456_000)
+        }
+    );
     assert!(validity.contains(validity.not_before) && validity.contains(validity.not_after));
-    assert!(!validity.contains(validity.not_before - 1));
-    assert!(!validity.contains(validity.not_after + 1));
+    assert!(!validity.contains(UnixSeconds(validity.not_before.0 - 1)));
+    assert!(!validity.contains(UnixSeconds(validity.not_after.0 + 1)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned};
+use moment::UnixSeconds;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
@@ -23,13 +24,13 @@ pub(crate) fn verify_response_over(
 }
 
 /// 2026-06-04T17:43:29Z, inside the validity of every certificate made here.
-pub(crate) const GEN_TIME: u64 = 1_780_595_009;
+pub(crate) const GEN_TIME: UnixSeconds = UnixSeconds(1_780_595_009);
 
 /// 2024-01-01T00:00:00Z: the leaf's first second.
-pub(crate) const LEAF_NOT_BEFORE: u64 = 1_704_067_200;
+pub(crate) const LEAF_NOT_BEFORE: UnixSeconds = UnixSeconds(1_704_067_200);
 
 /// 2045-01-01T00:00:00Z: the leaf's last second.
-pub(crate) const LEAF_NOT_AFTER: u64 = 2_366_841_600;
+pub(crate) const LEAF_NOT_AFTER: UnixSeconds = UnixSeconds(2_366_841_600);
 
 /// `SEQUENCE OF` timestamping.
 pub(crate) const TIME_STAMPING: [u8; 12] =

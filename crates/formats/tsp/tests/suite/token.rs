@@ -1,5 +1,6 @@
 use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned, sha256};
 use der::{Encode, asn1::OctetString, oid::ObjectIdentifier};
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use tsp::{
     MessageImprint, Nonce, PolicyOid, SerialNumber, TimestampRequest, TokenError, TokenProfile,
@@ -22,7 +23,7 @@ fn grants_exactly_the_safe_profile() {
     let tst_info = &parts.tst_info;
     assert_eq!(tst_info.version, 1);
     assert_eq!(tst_info.policy.to_string(), "1.3.6.1.4.1.57264.2");
-    assert_eq!(tst_info.gen_time.to_unix_duration().as_secs(), GEN_TIME);
+    assert_eq!(tst_info.gen_time.to_unix_duration(), GEN_TIME.since_epoch());
     assert_eq!(tst_info.serial_number.as_bytes().len(), 20);
     let accuracy = tst_info.accuracy.as_ref().unwrap();
     assert_eq!((accuracy.seconds, accuracy.millis, accuracy.micros), (Some(1), None, None));
@@ -136,8 +137,12 @@ fn rejects_keys_that_some_client_cannot_verify() {
 fn rejects_a_time_after_the_year_9999() {
     let authority = Authority::p256();
     let (request, serial) = (TimestampRequest::new(imprint()), SerialNumber::from_random([0; 20]));
-    let prepared =
-        authority.profile.prepare(&request, &PolicyOid::SIGSTORE, 253_402_300_800, serial);
+    let prepared = authority.profile.prepare(
+        &request,
+        &PolicyOid::SIGSTORE,
+        UnixSeconds(253_402_300_800),
+        serial,
+    );
     assert_eq!(prepared.unwrap_err(), TokenError::Time);
 }
 
@@ -170,7 +175,7 @@ proptest! {
         digest in proptest::array::uniform32(any::<u8>()),
         nonce in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..63)),
         serial in proptest::array::uniform20(any::<u8>()),
-        gen_time in crate::support::LEAF_NOT_BEFORE..=crate::support::LEAF_NOT_AFTER,
+        gen_time in crate::support::LEAF_NOT_BEFORE.0..=crate::support::LEAF_NOT_AFTER.0,
         certificates: bool,
     ) {
         thread_local! {
@@ -184,14 +189,14 @@ proptest! {
         let serial = SerialNumber::from_random(serial);
         let (response, chain) = AUTHORITY.with(|authority| {
             let policy = PolicyOid::SIGSTORE;
-            let token = authority.profile.prepare(&request, &policy, gen_time, serial).unwrap();
+            let token = authority.profile.prepare(&request, &policy, UnixSeconds(gen_time), serial).unwrap();
             let signature = authority.signer.sign_now(token.bytes_to_sign()).unwrap();
             let key = authority.signer.public_key();
             (token.with_signature(&signature, key).unwrap(), authority.chain.clone())
         });
         prop_assert_eq!(Parts::of(response.as_der()).to_der(), response.as_der());
         let verified = verify_response(response.as_der(), request.imprint(), &chain).unwrap();
-        prop_assert_eq!(verified.gen_time, gen_time);
+        prop_assert_eq!(verified.gen_time.0, gen_time);
         prop_assert_eq!(&verified.serial_number, serial.as_bytes());
         verified.answers(&request).unwrap();
     }

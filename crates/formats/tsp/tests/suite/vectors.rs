@@ -79,7 +79,7 @@ fn verifies_tokens_of_other_authorities() {
         let stamped = stamped(&vectors::path(bundle));
         let chain = &chains(&vectors::path(trust))[0];
         let verified = verify_response_over(&stamped.timestamps[0], &stamped.signature, chain);
-        assert_eq!(verified.unwrap().gen_time, gen_time, "{bundle}");
+        assert_eq!(verified.unwrap().gen_time.0, gen_time, "{bundle}");
     }
 }
 
@@ -91,7 +91,7 @@ fn verifies_tokens_with_sha512_in_imprint_and_certificate_id() {
     for timestamp in &stamped.timestamps {
         // The bundle is broken on purpose: its timestamps are of this word, not of its signature.
         let verified = verify_response_over(timestamp, b"hello", chain).unwrap();
-        assert_eq!(verified.gen_time, 1_730_381_504);
+        assert_eq!(verified.gen_time.0, 1_730_381_504);
         assert_eq!(verified.imprint.algorithm(), HashAlgorithm::Sha512);
         assert_eq!(
             verify_response_over(timestamp, &stamped.signature, chain),

@@ -4,6 +4,7 @@ use der::{
     asn1::{Int, Null, OctetString},
     oid::ObjectIdentifier,
 };
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use tsp::{
     ChainError, FailInfo, MalformedResponse, MessageImprint, Nonce, Rejection, SerialNumber,
@@ -174,7 +175,7 @@ fn accepts_the_first_and_last_second_of_the_chain_and_no_other() {
     };
     at(LEAF_NOT_BEFORE).unwrap();
     at(LEAF_NOT_AFTER).unwrap();
-    for outside in [LEAF_NOT_BEFORE - 1, LEAF_NOT_AFTER + 1] {
+    for outside in [LEAF_NOT_BEFORE.0 - 1, LEAF_NOT_AFTER.0 + 1].map(UnixSeconds) {
         assert_eq!(at(outside).unwrap_err(), VerifyError::OutsideValidity);
     }
 }

@@ -1,3 +1,4 @@
+use moment::UnixSeconds;
 use serde_json::json;
 
 use super::*;
@@ -23,7 +24,8 @@ fn takes_host_and_window_of_a_log_with_both_ends() {
     let log = trust.log(&[7; 32]).unwrap();
     assert_eq!(log.host, "localhost");
     let start = 1_767_225_600;
-    let inside = [start - 1, start, start + 10, start + 11].map(|at| log.window.contains(at));
+    let inside = [start - 1, start, start + 10, start + 11];
+    let inside = inside.map(|at| log.window.contains(UnixSeconds(at)));
     assert_eq!(inside, [false, true, true, false]);
     assert!(trust.log(&[8; 32]).is_none());
 }

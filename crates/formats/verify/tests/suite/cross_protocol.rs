@@ -3,6 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
+use moment::UnixSeconds;
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Check, Conditions, ExpectedSigner, UnverifiedBundle, Verified, VerifyError, verify,
@@ -15,7 +16,7 @@ use wire::{
     dsse::{DsseEnvelope, DsseSignature, IN_TOTO_PAYLOAD_TYPE},
 };
 
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 const ARTIFACT: &[u8] = b"artifact";
 
 const KEY_TYPES: [(KeyType, wire::HashAlgorithm, crypto::HashAlgorithm); 5] = [

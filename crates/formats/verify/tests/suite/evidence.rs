@@ -1,15 +1,16 @@
 //! Logs and timestamp authorities: how many are demanded, and what counts as one.
 
 use crypto::{KeyType, LocalSigner};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use verify::{
     Artifact, Cause, Check, Conditions, ExpectedSigner, IdentityPolicy, Trust, UnverifiedBundle,
     Verified, VerifyError, verify,
 };
 
-use crate::support::{ARTIFACT, Ca, Instance, LOGGED, NOW, Tsa, base64_of, open, signer};
+use crate::support::{ARTIFACT, Ca, Instance, LOGGED, NOW, Tsa, after, base64_of, open, signer};
 
-const AT: u64 = LOGGED + 2;
+const AT: UnixSeconds = after(LOGGED, 2);
 
 struct Scene {
     root: Value,
@@ -65,13 +66,13 @@ impl Scene {
 fn passes_over_an_unknown_authority_beside_a_known_one() {
     let scene = Scene::new();
     let own = scene.tsa.stamp(scene.signature(), AT);
-    let unknown = Tsa::new("unknown").stamp(scene.signature(), AT + 1);
+    let unknown = Tsa::new("unknown").stamp(scene.signature(), after(AT, 1));
     for stamps in [[own.clone(), unknown.clone()], [unknown, own]] {
         let verified = scene.verify(&scene.with_stamps(&stamps)).unwrap();
         assert_eq!(verified.passed_over.timestamps, 1);
         // The log's SET and the known authority; never the unknown one.
-        let times: Vec<u64> = verified.times.iter().map(|time| time.at).collect();
-        assert_eq!(times, [AT, LOGGED + 1]);
+        let times: Vec<UnixSeconds> = verified.times.iter().map(|time| time.at).collect();
+        assert_eq!(times, [AT, after(LOGGED, 1)]);
     }
 }
 
@@ -122,7 +123,7 @@ fn counts_each_authority_once() {
     let mut scene = Scene::new();
     let second = Tsa::new("second");
     scene.root["timestampAuthorities"] = json!([scene.tsa.listed(), second.listed()]);
-    let stamps = |tsa: &Tsa| [0, 1].map(|later| tsa.stamp(scene.signature(), AT + later));
+    let stamps = |tsa: &Tsa| [0, 1].map(|later| tsa.stamp(scene.signature(), after(AT, later)));
     let two = Conditions { min_timestamps: Some(2), ..Conditions::at(NOW) };
     let error = scene.verify_under(&scene.with_stamps(&stamps(&scene.tsa)), &two).unwrap_err();
     assert_eq!((error.check, error.cause), (Check::Timestamp, Cause::Incomplete));
@@ -142,7 +143,7 @@ fn with_second_log(scene: &Scene, other: &Instance) -> Value {
         &base64_of(x509::to_pem(&scene.leaf)),
     );
     elsewhere["verificationMaterial"]["tlogEntries"] =
-        json!([other.log.entry(&body, LOGGED + 3, crate::support::ORIGIN)]);
+        json!([other.log.entry(&body, after(LOGGED, 3), crate::support::ORIGIN)]);
     let second = elsewhere["verificationMaterial"]["tlogEntries"][0].clone();
     bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap().push(second);
     bundle
@@ -205,11 +206,12 @@ fn a_clock_may_be_a_minute_behind_the_log_and_the_authority() {
     let stamped = scene.with_stamps(&[scene.tsa.stamp(scene.signature(), AT)]);
     let at = |bundle: &Value, now| scene.verify_under(bundle, &Conditions::at(now));
     // The log's SET is of LOGGED + 1, the authority says LOGGED + 2.
-    at(&scene.bundle, LOGGED + 1 - 60).unwrap();
-    at(&stamped, AT - 60).unwrap();
-    for (bundle, now, check) in
-        [(&scene.bundle, LOGGED - 60, Check::Set), (&stamped, AT - 61, Check::Timestamp)]
-    {
+    at(&scene.bundle, UnixSeconds(LOGGED.0 + 1 - 60)).unwrap();
+    at(&stamped, UnixSeconds(AT.0 - 60)).unwrap();
+    for (bundle, now, check) in [
+        (&scene.bundle, UnixSeconds(LOGGED.0 - 60), Check::Set),
+        (&stamped, UnixSeconds(AT.0 - 61), Check::Timestamp),
+    ] {
         let error = at(bundle, now).unwrap_err();
         assert_eq!((error.check, error.cause), (check, Cause::Clocks));
         assert!(error.to_string().contains("61 seconds ahead of this machine's clock"), "{error}");

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned};
+use moment::UnixSeconds;
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use verify::{
     Artifact, Cause, Check, Conditions, ExpectedSigner, PinnedCertificate, UnverifiedBundle,
@@ -15,7 +16,9 @@ use wire::{
     },
 };
 
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+/// When the certificates here have ended.
+const LATE: UnixSeconds = UnixSeconds(2_200_000_000);
 const ARTIFACT: &[u8] = b"artifact";
 
 const KEY_TYPES: [(KeyType, HashAlgorithm); 5] = [
@@ -291,8 +294,7 @@ fn accepts_the_holder_of_a_certificate_of_the_own_ca() {
         let verified = verify(&parsed, &artifact, &expected, &Conditions::at(NOW)).unwrap();
         assert_eq!(verified.identity.unwrap().subject, "release@acme.example");
         // Without a timestamp the certificate must be valid now.
-        let late =
-            verify(&parsed, &artifact, &expected, &Conditions::at(NOW + 400_000_000)).unwrap_err();
+        let late = verify(&parsed, &artifact, &expected, &Conditions::at(LATE)).unwrap_err();
         assert_eq!(late.check, Check::Certificate);
     }
 }

@@ -1,6 +1,7 @@
 //! Entries of a Rekor v1 log of one leaf, made here: what it logged must be what the bundle holds.
 
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use verify::{
     Artifact, Check, Conditions, ExpectedSigner, PinnedCertificate, Trust, UnverifiedBundle,
@@ -8,8 +9,8 @@ use verify::{
 };
 
 use crate::support::{
-    ARTIFACT, LOGGED, Log, NOW, ORIGIN, base64_of, bundle, dsse, envelope, hash, hashedrekord,
-    intoto, message, pem_of, signer,
+    ARTIFACT, LOGGED, Log, NOW, ORIGIN, after, base64_of, bundle, dsse, envelope, hash,
+    hashedrekord, intoto, message, pem_of, signer,
 };
 
 fn by_key(bundle: &Value, key: &PublicKey, trust: &Trust) -> Result<Verified, VerifyError> {
@@ -167,10 +168,10 @@ fn rejects_what_the_log_did_not_sign_or_prove() {
     let body = hashedrekord(&message, &pem_of(&signer));
     let good = log.entry(&body, LOGGED, ORIGIN);
     let other = Log::new().entry(&body, LOGGED, ORIGIN);
-    let late = log.entry(&body, LOGGED + 1, ORIGIN);
+    let late = log.entry(&body, after(LOGGED, 1), ORIGIN);
     let zeros = json!(base64_of([0; 32]));
     for (place, value, check) in [
-        ("/integratedTime", json!((LOGGED + 1).to_string()), Check::Set),
+        ("/integratedTime", json!(after(LOGGED, 1).to_string()), Check::Set),
         ("/logIndex", json!("8"), Check::Set),
         ("/inclusionPromise", other["inclusionPromise"].clone(), Check::Set),
         ("/inclusionPromise", late["inclusionPromise"].clone(), Check::Set),
@@ -193,12 +194,12 @@ fn rejects_what_the_log_did_not_sign_or_prove() {
         assert_eq!(error.check, check, "{place}: {error}");
     }
     for (entry, check) in [
-        (log.entry(&body, NOW + 61, ORIGIN), Check::Set),
-        (log.entry(&body, 0, ORIGIN), Check::Set),
+        (log.entry(&body, after(NOW, 61), ORIGIN), Check::Set),
+        (log.entry(&body, UnixSeconds(0), ORIGIN), Check::Set),
         (log.entry(&body, LOGGED, "localhost"), Check::Checkpoint),
         (log.entry(&body, LOGGED, "localhost - x"), Check::Checkpoint),
         // Before the log was to be trusted.
-        (log.entry(&body, 1_700_000_000, ORIGIN), Check::LogEntry),
+        (log.entry(&body, UnixSeconds(1_700_000_000), ORIGIN), Check::LogEntry),
     ] {
         let error = by_key(&bundle(key, &message, &entry), key, &trust).unwrap_err();
         assert_eq!(error.check, check, "{error}");

@@ -1,15 +1,23 @@
 //! A log, a CA and keys made here, and bundles by them.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned, sha256};
+use moment::UnixSeconds;
 use provenance::{ResourceDescriptor, Statement, UnsignedEnvelope};
 use serde_json::{Value, json};
 use verify::Trust;
 
-/// Of a verifier, unix seconds.
-pub(crate) const NOW: u64 = 1_800_000_000;
+/// Of a verifier.
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 /// When the bundles here were logged.
-pub(crate) const LOGGED: u64 = 1_780_000_000;
+pub(crate) const LOGGED: UnixSeconds = UnixSeconds(1_780_000_000);
+/// So many seconds after another.
+pub(crate) const fn after(moment: UnixSeconds, seconds: u64) -> UnixSeconds {
+    moment.saturating_add(Duration::from_secs(seconds))
+}
+
 pub(crate) const ARTIFACT: &[u8] = b"artifact";
 pub(crate) const ORIGIN: &str = "localhost - 1193050959916656506";
 
@@ -52,16 +60,11 @@ impl Log {
     }
 
     /// The entry of `body`, of a bundle.
-    pub(crate) fn entry(&self, body: &Value, at: u64, origin: &str) -> Value {
+    pub(crate) fn entry(&self, body: &Value, at: UnixSeconds, origin: &str) -> Value {
         let bytes = body.to_string().into_bytes();
         let key = self.0.public_key();
         let log_id = key.spki_sha256();
-        let payload = entry::rekor1::set_payload(
-            &bytes,
-            moment::UnixSeconds(at),
-            &log_id,
-            tlog::LeafIndex(7),
-        );
+        let payload = entry::rekor1::set_payload(&bytes, at, &log_id, tlog::LeafIndex(7));
         let root = tlog::leaf_hash(&bytes).into();
         let head = tlog::TreeHead { size: tlog::TreeSize(1), root };
         let checkpoint =
@@ -198,18 +201,14 @@ impl Ca {
             },
             public_key: signer.public_key().clone(),
             not_before: LOGGED,
-            not_after: LOGGED + 600,
+            not_after: after(LOGGED, 600),
             serial_number: x509::positive_serial_number([7; 20]),
         };
         let key = self.key.public_key();
         let unsigned = x509::UnsignedPrecertificate::new(&profile, &chain).unwrap();
         let signature = self.key.sign_now(unsigned.bytes_to_sign()).unwrap();
         let made = unsigned.with_signature(&signature, key).unwrap();
-        let unsigned = ct::UnsignedSct::new(
-            made.log_entry().unwrap(),
-            moment::UnixSeconds(LOGGED).to_millis(),
-        )
-        .unwrap();
+        let unsigned = ct::UnsignedSct::new(made.log_entry().unwrap(), LOGGED.to_millis()).unwrap();
         let signature = ct.sign_now(unsigned.bytes_to_sign()).unwrap();
         let sct = unsigned.with_signature(&signature, ct.public_key()).unwrap();
         let unsigned = made.with_sct(&sct, ct.public_key()).unwrap();
@@ -265,7 +264,7 @@ impl Instance {
             "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.2",
             "verificationMaterial": {
                 "x509CertificateChain": {"certificates": certificates},
-                "tlogEntries": [self.log.entry(&body, LOGGED + 1, ORIGIN)]},
+                "tlogEntries": [self.log.entry(&body, after(LOGGED, 1), ORIGIN)]},
             "messageSignature": message
         })
     }
@@ -303,7 +302,7 @@ impl Tsa {
     }
 
     /// DER of a response over `signature` (base64, of a bundle).
-    pub(crate) fn stamp(&self, signature: &Value, at: u64) -> Vec<u8> {
+    pub(crate) fn stamp(&self, signature: &Value, at: UnixSeconds) -> Vec<u8> {
         let signature = STANDARD.decode(signature.as_str().unwrap()).unwrap();
         let imprint = tsp::MessageImprint::of_message(crypto::HashAlgorithm::Sha256, &signature);
         let request = tsp::TimestampRequest::new(imprint).with_certificates(true);

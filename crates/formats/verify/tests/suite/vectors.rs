@@ -1,6 +1,7 @@
 //! Bundles that other implementations made, good and broken, against the roots that they are of.
 
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::Value;
 use verify::{
@@ -10,7 +11,7 @@ use verify::{
 use wire::bundle::BundleContent;
 
 /// After all of the vectors were made.
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 /// A trusted root by the name of its file, or `tsa`: staging with the authority of some vectors.
 pub(crate) fn trusted_root(name: &str) -> Vec<u8> {
@@ -159,7 +160,9 @@ fn rejects_a_bundle_from_the_future() {
     let bundle = UnverifiedBundle::parse(&json).unwrap();
     let identity = IdentityPolicy::default();
     let expected = ExpectedSigner::Keyless { trust: &trust, identity: &identity };
-    let at = |now| verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(now));
+    let at = |now| {
+        verify(&bundle, &claimed_artifact(&bundle), &expected, &Conditions::at(UnixSeconds(now)))
+    };
     // Its timestamp is 2025-06-09T11:57:38Z; clocks may differ by a minute.
     at(1_749_470_258 - 60).unwrap();
     assert_eq!(at(1_749_470_258 - 61).unwrap_err().check, Check::Timestamp);

@@ -1,8 +1,10 @@
 //! A CA hierarchy and a CT log in memory, and the steps by which they issue.
 
+use std::time::Duration;
+
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::Sct;
-use moment::UnixMillis;
+use moment::{UnixMillis, UnixSeconds};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm,
@@ -14,7 +16,12 @@ use x509::{
 };
 
 /// 2026-09-21T14:13:20Z.
-pub(crate) const NOW: u64 = 1_790_000_000;
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_790_000_000);
+
+/// So many seconds after [`NOW`].
+pub(crate) const fn after(seconds: u64) -> UnixSeconds {
+    NOW.saturating_add(Duration::from_secs(seconds))
+}
 
 /// One CA: what its certificate shall say, and its key.
 pub(crate) struct Authority {
@@ -96,7 +103,8 @@ impl Hierarchy {
         let roots = x509::AcceptedChains::from_der([self.chain.certificates()]).unwrap();
         let submission = x509::validate_chain(&sent, &roots).unwrap();
         let unsigned =
-            ct::UnsignedSct::new(submission.entry().clone(), UnixMillis(NOW * 1000 + 7)).unwrap();
+            ct::UnsignedSct::new(submission.entry().clone(), UnixMillis(NOW.to_millis().0 + 7))
+                .unwrap();
         let signature = self.log.sign_now(unsigned.bytes_to_sign()).unwrap();
         unsigned.with_signature(&signature, self.log.public_key()).unwrap()
     }
@@ -135,7 +143,7 @@ pub(crate) fn profile() -> LeafProfile {
         },
         public_key: client.public_key().clone(),
         not_before: NOW,
-        not_after: NOW + 600,
+        not_after: after(600),
         serial_number: positive_serial_number([0xa5; 20]),
     }
 }

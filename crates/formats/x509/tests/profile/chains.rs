@@ -1,5 +1,6 @@
 //! What a CA's chain must look like to be loaded.
 
+use moment::UnixSeconds;
 use rcgen::{BasicConstraints, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 use x509::{CertificateChain, CertificateError, ChainError, PemError, to_pem};
 
@@ -35,7 +36,10 @@ fn loads_a_chain_from_pem() {
     assert_eq!(chain.public_key(), hierarchy.chain.public_key());
     assert!(!chain.subject_key_identifier().is_empty());
     // 2026-01-01 and 2036-01-01.
-    assert_eq!((chain.not_before(), chain.not_after()), (1_767_225_600, 2_082_758_400));
+    assert_eq!(
+        (chain.not_before(), chain.not_after()),
+        (UnixSeconds(1_767_225_600), UnixSeconds(2_082_758_400))
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 use crypto::{KeyType, LocalSigner, Signer, Unsigned};
 use ct::SctError;
 use der::{Decode, Encode};
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use x509::{
     FulcioExtensions, IssuanceError, LeafProfile, LeafView, ProfileError, SanError,
@@ -13,7 +14,7 @@ use x509::{
 };
 use x509_cert::{Certificate, ext::Extension};
 
-use crate::authority::{Authority, Hierarchy, NOW, profile};
+use crate::authority::{Authority, Hierarchy, NOW, after, profile};
 
 fn refused(change: impl FnOnce(&mut LeafProfile, &Hierarchy)) -> IssuanceError {
     let hierarchy = Hierarchy::new();
@@ -30,7 +31,7 @@ fn issued_certificate_says_what_was_asked() {
     assert_eq!(leaf.subject_alternative_name(), Ok(profile.subject_alternative_name));
     assert_eq!(*leaf.extensions(), profile.extensions);
     assert_eq!(*leaf.public_key(), profile.public_key);
-    assert_eq!((leaf.not_before(), leaf.not_after()), (NOW, NOW + 600));
+    assert_eq!((leaf.not_before(), leaf.not_after()), (NOW, after(600)));
     assert_eq!(leaf.serial_number(), profile.serial_number);
     assert_eq!(leaf.check_usage(), Ok(()));
 }
@@ -120,8 +121,8 @@ fn openssl_accepts_issued_certificates() {
 #[test]
 fn never_outlives_its_issuers() {
     let beyond = IssuanceError::Profile(ProfileError::BeyondIssuer);
-    assert_eq!(refused(|leaf, ca| leaf.not_after = ca.chain.not_after() + 1), beyond);
-    assert_eq!(refused(|leaf, ca| leaf.not_before = ca.chain.not_before() - 1), beyond);
+    assert_eq!(refused(|leaf, ca| leaf.not_after.0 = ca.chain.not_after().0 + 1), beyond);
+    assert_eq!(refused(|leaf, ca| leaf.not_before.0 = ca.chain.not_before().0 - 1), beyond);
     let hierarchy = Hierarchy::new();
     let not_before = hierarchy.chain.not_before();
     let not_after = hierarchy.chain.not_after();
@@ -131,7 +132,7 @@ fn never_outlives_its_issuers() {
 
 #[test]
 fn refuses_to_end_before_it_starts() {
-    let error = refused(|leaf, _| leaf.not_after = leaf.not_before - 1);
+    let error = refused(|leaf, _| leaf.not_after.0 = leaf.not_before.0 - 1);
     assert_eq!(error, IssuanceError::Profile(ProfileError::NeverValid));
 }
 
@@ -165,12 +166,13 @@ fn years_after_2049_are_generalized_time() {
     intermediate.params.not_after = rcgen::date_time_ymd(2060, 1, 1);
     let hierarchy = Hierarchy::of(&root, &intermediate);
     // 2049-12-31T23:59:59Z and the second after.
-    let profile = LeafProfile { not_before: 2_524_607_999, not_after: 2_524_608_000, ..profile() };
+    let (not_before, not_after) = (UnixSeconds(2_524_607_999), UnixSeconds(2_524_608_000));
+    let profile = LeafProfile { not_before, not_after, ..profile() };
     let leaf = hierarchy.issue(&profile);
     let text = String::from_utf8_lossy(leaf.der()).into_owned();
     assert!(text.contains("\u{17}\r491231235959Z\u{18}\u{f}20500101000000Z"));
     let view = LeafView::from_der(leaf.der()).unwrap();
-    assert_eq!((view.not_before(), view.not_after()), (2_524_607_999, 2_524_608_000));
+    assert_eq!((view.not_before(), view.not_after()), (not_before, not_after));
 }
 
 #[test]
@@ -195,7 +197,7 @@ fn embeds_no_sct_that_does_not_verify() {
     let hierarchy = Hierarchy::new();
     let precertificate = hierarchy.precertificate(&profile());
     let sct = hierarchy.sct(&precertificate);
-    let other = hierarchy.precertificate(&LeafProfile { not_after: NOW + 601, ..profile() });
+    let other = hierarchy.precertificate(&LeafProfile { not_after: after(601), ..profile() });
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
 
     let error = other.with_sct(&sct, hierarchy.log.public_key()).unwrap_err();
@@ -214,7 +216,7 @@ fn embedded_sct_verifies_and_no_other_does() {
     let leaf = hierarchy.issue(&profile());
     let log_key = hierarchy.log.public_key();
     let sct = x509::verify_embedded_sct(leaf.der(), hierarchy.intermediate(), log_key).unwrap();
-    assert_eq!(sct.timestamp.0, NOW * 1000 + 7);
+    assert_eq!(sct.timestamp.0, NOW.to_millis().0 + 7);
     assert_eq!(x509::single_embedded_sct(leaf.der()), Ok(sct));
 
     let stranger = LocalSigner::generate(KeyType::EcdsaP256, "stranger").unwrap();
@@ -259,7 +261,7 @@ prop_compose! {
     fn some_profile()(
         name in some_name(),
         texts in proptest::collection::vec(some_text(), 5),
-        start in NOW..NOW + 100_000_000,
+        start in 0u64..100_000_000,
         lifetime in 0u64..100_000,
         serial in any::<[u8; 20]>(),
     ) -> LeafProfile {
@@ -274,8 +276,8 @@ prop_compose! {
                 token_subject: texts.next().flatten(),
                 ..FulcioExtensions::default()
             },
-            not_before: start,
-            not_after: start + lifetime,
+            not_before: after(start),
+            not_after: after(start + lifetime),
             serial_number: positive_serial_number(serial),
             ..profile()
         }

@@ -1,9 +1,10 @@
 //! Chains from a leaf to a trusted root, as verifiers see them.
 
+use moment::UnixSeconds;
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use x509::{LeafError, PathError, verify_leaf_chain};
 
-use crate::authority::{Authority, Hierarchy, NOW, profile};
+use crate::authority::{Authority, Hierarchy, NOW, after, profile};
 
 #[test]
 fn gives_the_chain_nearest_issuer_first() {
@@ -25,10 +26,10 @@ fn holds_at_every_second_of_the_leafs_validity_and_at_no_other() {
         verify_leaf_chain(leaf.der(), &[hierarchy.intermediate()], &[hierarchy.root()], second)
     };
     at(NOW).unwrap();
-    at(NOW + 600).unwrap();
-    let error = at(NOW - 1).unwrap_err();
+    at(after(600)).unwrap();
+    let error = at(UnixSeconds(NOW.0 - 1)).unwrap_err();
     assert!(matches!(error, PathError::Path(webpki::Error::CertNotValidYet { .. })), "{error:?}");
-    let error = at(NOW + 601).unwrap_err();
+    let error = at(after(601)).unwrap_err();
     assert!(matches!(error, PathError::Path(webpki::Error::CertExpired { .. })), "{error:?}");
 }
 
@@ -36,7 +37,7 @@ fn holds_at_every_second_of_the_leafs_validity_and_at_no_other() {
 fn refuses_a_root_that_was_not_valid() {
     let hierarchy = Hierarchy::new();
     let leaf = hierarchy.issue(&profile());
-    let late = hierarchy.chain.not_after() + 1;
+    let late = UnixSeconds(hierarchy.chain.not_after().0 + 1);
     let intermediates = [hierarchy.intermediate()];
     let error =
         verify_leaf_chain(leaf.der(), &intermediates, &[hierarchy.root()], late).unwrap_err();

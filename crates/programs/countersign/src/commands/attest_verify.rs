@@ -2,7 +2,7 @@ use std::path::Path;
 
 use provenance::{
     BareNames, BuildLevel, CertificateClaims, Provenance, ProvenanceError, SourceDemand,
-    SourcePolicy, Statement,
+    SourcePolicy, SourceWords, Statement,
 };
 use verify::{Artifact, Cause, Check, Conditions, VerifyError};
 use wire::bundle::BundleContent;
@@ -21,11 +21,11 @@ use crate::{
 
 /// `attest verify`.
 pub(super) fn run(args: &AttestVerifyArgs, world: &World) -> Result<Report, Failure> {
-    let source = SourceDemand::new(
-        args.verify_repo.as_deref(),
-        args.verify_org.as_deref(),
-        args.verify_ref.as_deref(),
-    )
+    let source = SourceDemand::new(SourceWords {
+        repository: args.verify_repo.as_deref(),
+        organisation: args.verify_org.as_deref(),
+        reference: args.verify_ref.as_deref(),
+    })
     .map_err(|error| Failure::usage(error.to_string()))?;
     let demand =
         Demand::of_key_or_certificate(&args.expected_key, (&args.trust, &args.services), world)?;

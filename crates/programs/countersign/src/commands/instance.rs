@@ -66,7 +66,7 @@ fn at_hand(
     let directory = TrustDirectory::new(path.clone());
     match directory.pinned()? {
         None => Ok(AtHand::Nothing),
-        Some(pinned) if !args.offline && pinned.expires <= world.now() => {
+        Some(pinned) if !args.offline && pinned.expires() <= world.now() => {
             Ok(AtHand::Expired(directory))
         }
         Some(pinned) => {

@@ -19,7 +19,7 @@ pub(super) fn run(command: &TrustCommand, world: &World) -> Result<Report, Failu
         }
     };
     let report = report(&pinned, &directory)?;
-    Ok(if pinned.expires <= world.now() {
+    Ok(if pinned.expires() <= world.now() {
         report.note("its metadata has expired: the next command that needs it renews it first")
     } else {
         report
@@ -49,7 +49,7 @@ fn report(pinned: &Pinned, directory: &TrustDirectory) -> Result<Report, Failure
         directory: directory.path().display().to_string(),
         root_version: pinned.root_version,
         root_sha256: pinned.root_sha256(),
-        expires: crate::report::rfc3339(pinned.expires),
+        expires: verify::rfc3339(pinned.expires()),
         logs: logs.collect(),
         certificate_authorities: authorities.collect(),
         timestamp_authorities: stamps.collect(),

@@ -1,3 +1,4 @@
+use moment::UnixSeconds;
 use tsp::{FailInfo, MessageImprint, Nonce, Rejection, TimestampRequest, VerifyError};
 use wire::trust::TrustedRoot;
 
@@ -15,8 +16,8 @@ pub struct TimestampAuthority {
 pub struct Timestamp {
     /// DER `TimeStampResp`.
     pub response_der: Vec<u8>,
-    /// Unix seconds.
-    pub gen_time: u64,
+    /// When it was made.
+    pub gen_time: UnixSeconds,
 }
 
 impl TimestampAuthority {
@@ -65,7 +66,7 @@ impl TimestampAuthority {
         response_der: &[u8],
         request: &TimestampRequest,
         trusted_root: &TrustedRoot,
-    ) -> Result<u64, ServiceError> {
+    ) -> Result<UnixSeconds, ServiceError> {
         let mut error = VerifyError::UntrustedSigner;
         for authority in &trusted_root.timestamp_authorities {
             let chain = &authority.cert_chain.certificates;

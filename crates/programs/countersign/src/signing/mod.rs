@@ -16,6 +16,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, Signer as _};
 use entry::rekor2::Verifier;
+use moment::UnixSeconds;
 use provenance::{GivenStatement, Statement};
 use verify::{Conditions, ExpectedSigner, Trust, UnverifiedBundle, Verified};
 use wire::bundle::{
@@ -67,8 +68,8 @@ pub struct SigningRequest<'a> {
     pub trust: Option<&'a Trust>,
     /// To be shared by all signings of a process.
     pub http: &'a HttpClient,
-    /// Unix seconds.
-    pub clock: fn() -> u64,
+    /// What time it is.
+    pub clock: fn() -> UnixSeconds,
 }
 
 /// A bundle that verifies.
@@ -216,7 +217,8 @@ async fn make_bundle(
     let signed = Signed { content: &content, signature: &signature, digest: &digest, verifier };
     let Evidence { log_entry, timestamps } = evidence::gather(request, log, &signed).await?;
     if let Some(entry) = &log_entry {
-        reach(entry.integrated_time.0, request.clock).await;
+        let integrated = UnixSeconds(u64::try_from(entry.integrated_time).unwrap_or(0));
+        reach(integrated, request.clock).await;
     }
     Ok(Bundle {
         media_type: BundleMediaType::V0_3,
@@ -231,11 +233,11 @@ async fn make_bundle(
 
 /// Waits until our clock shows the second that the log signed: no verifier takes a time from the
 /// future, and clocks differ by a little. More than a little is left to the verification.
-async fn reach(integrated_time: i64, clock: fn() -> u64) {
-    const MAX_SKEW_S: u64 = 3;
-    let ahead = u64::try_from(integrated_time).unwrap_or(0).saturating_sub(clock());
-    if (1..=MAX_SKEW_S).contains(&ahead) {
-        tokio::time::sleep(Duration::from_secs(ahead)).await;
+async fn reach(integrated: UnixSeconds, clock: fn() -> UnixSeconds) {
+    const MAX_SKEW: Duration = Duration::from_secs(3);
+    let ahead = integrated.saturating_since(clock());
+    if !ahead.is_zero() && ahead <= MAX_SKEW {
+        tokio::time::sleep(ahead).await;
     }
 }
 

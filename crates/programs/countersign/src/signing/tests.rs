@@ -1,5 +1,6 @@
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto::PublicKey;
+use moment::UnixSeconds;
 use provenance::ResourceDescriptor;
 use serde_json::json;
 use verify::Check;
@@ -9,8 +10,8 @@ use super::*;
 use crate::services::{LogEndpoint, ServiceUrl};
 
 /// After the vectors were made.
-fn now() -> u64 {
-    1_800_000_000
+fn now() -> UnixSeconds {
+    UnixSeconds(1_800_000_000)
 }
 
 fn token() -> IdentityToken {

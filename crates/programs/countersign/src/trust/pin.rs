@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use moment::UnixSeconds;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -57,8 +58,8 @@ pub struct Pinned {
     pub url: String,
     /// Version of the newest root that was verified.
     pub root_version: u64,
-    /// Unix second at which it has to be refreshed.
-    pub expires: u64,
+    /// Unix seconds; see [`Pinned::expires`].
+    expires: u64,
     metadata: Metadata,
     trusted_root: Box<RawValue>,
     signing_config: Box<RawValue>,
@@ -68,6 +69,12 @@ pub struct Pinned {
 }
 
 impl Pinned {
+    /// When it has to be refreshed.
+    #[must_use]
+    pub const fn expires(&self) -> UnixSeconds {
+        UnixSeconds(self.expires)
+    }
+
     /// Whom to trust, and the services to use.
     ///
     /// # Errors
@@ -166,13 +173,13 @@ impl TrustDirectory {
     }
 
     /// The pin, brought up to date unless another process did so since it was found expired at
-    /// unix second `now`.
+    /// `now`.
     ///
     /// # Errors
     /// [`PinError`]; [`PinError::Nothing`] when there is none.
-    pub async fn renewed(&self, http: &HttpClient, now: u64) -> Result<Pinned, PinError> {
+    pub async fn renewed(&self, http: &HttpClient, now: UnixSeconds) -> Result<Pinned, PinError> {
         let _locked = self.lock()?;
-        match self.pinned()?.filter(|pinned| now < pinned.expires) {
+        match self.pinned()?.filter(|pinned| now < pinned.expires()) {
             Some(pinned) => Ok(pinned),
             None => self.update_locked(http).await,
         }
@@ -197,7 +204,7 @@ impl TrustDirectory {
             format: FORMAT,
             url: url.to_owned(),
             root_version: refreshed.root_version,
-            expires: refreshed.expires,
+            expires: refreshed.expires.0,
             metadata: refreshed.metadata,
             trusted_root: raw(refreshed.trusted_root)?,
             signing_config: raw(refreshed.signing_config)?,

@@ -86,11 +86,13 @@ fn no_path() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use moment::UnixSeconds;
+
     use super::*;
     use crate::{services::LogProtocol, trust::UrlOverrides};
 
     /// 2026-09-01, after the files were taken.
-    const NOW: u64 = 1_788_220_800;
+    const NOW: UnixSeconds = UnixSeconds(1_788_220_800);
 
     #[test]
     fn knows_whom_to_trust_and_where_to_sign() {

@@ -1,12 +1,13 @@
 use std::fs;
 
+use moment::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
 
-const NOW: u64 = 1_767_225_600;
+const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 
 fn trusted_root() -> Value {
     json!({"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"})
@@ -306,7 +307,7 @@ proptest! {
         let text = |at: u64| serde_json::to_value(wire::Timestamp::from_unix_seconds(at)).unwrap();
         let valid_for = json!({"start": text(start), "end": text(start + length)});
         let config = json!({"caUrls": [{"url": "http://ca", "majorApiVersion": 1, "validFor": valid_for}]});
-        let chosen = loaded(&config).endpoints(&UrlOverrides::default(), now);
+        let chosen = loaded(&config).endpoints(&UrlOverrides::default(), UnixSeconds(now));
         prop_assert_eq!(chosen.is_ok(), (start..=start + length).contains(&now));
     }
 }

@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use moment::UnixSeconds;
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 use thiserror::Error;
@@ -51,8 +52,8 @@ pub(super) type Metadata = BTreeMap<String, Box<RawValue>>;
 pub(super) struct Refreshed {
     pub(super) metadata: Metadata,
     pub(super) root_version: u64,
-    /// Unix second at which the first of the roles expires.
-    pub(super) expires: u64,
+    /// When the first of the roles expires.
+    pub(super) expires: UnixSeconds,
     pub(super) trusted_root: Vec<u8>,
     pub(super) signing_config: Vec<u8>,
     /// Only of repositories of ours.
@@ -142,7 +143,7 @@ async fn target(
     content.into_vec().await.map_err(of).map(Some)
 }
 
-fn expiry(loaded: &Repository) -> u64 {
+fn expiry(loaded: &Repository) -> UnixSeconds {
     let all = [
         loaded.root().signed.expires,
         loaded.timestamp().signed.expires,
@@ -150,7 +151,7 @@ fn expiry(loaded: &Repository) -> u64 {
         loaded.targets().signed.expires,
     ];
     let seconds = all.iter().map(|at| u64::try_from(at.as_second()).unwrap_or(0));
-    seconds.min().unwrap_or(0)
+    UnixSeconds(seconds.min().unwrap_or(0))
 }
 
 /// Every file of a store.

@@ -62,7 +62,7 @@ impl<'p> Table<'p> {
         let shared = matches!(kind, Kind::Log(_) | Kind::Tsa);
         let tenant = around.tenants.owner(section, shared);
         let state = section.parsed("state").unwrap_or_default();
-        let (valid_from, valid_until) = times(section, state);
+        let Validity { from: valid_from, until: valid_until } = validity(section, state);
         let word = kind.word();
         let label = match kind {
             _ if *only => word.to_owned(),
@@ -109,8 +109,13 @@ impl<'p> Table<'p> {
     }
 }
 
-/// From when, and until when, verifiers take what it signed.
-fn times(section: &mut Section<'_>, state: State) -> (Option<Timestamp>, Option<Timestamp>) {
+/// From when, and until when, verifiers take what a service signed.
+struct Validity {
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+fn validity(section: &mut Section<'_>, state: State) -> Validity {
     let mut moment = |key: &'static str| {
         let text = section.text(key)?;
         let moment = Timestamp::parse(&text);
@@ -135,7 +140,7 @@ fn times(section: &mut Section<'_>, state: State) -> (Option<Timestamp>, Option<
         }
         _ => {}
     }
-    (from, until)
+    Validity { from, until }
 }
 
 /// Files are called by it.

@@ -1,6 +1,7 @@
 //! The trust files of a tenant, derived from all services that it ever used.
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use store::LogKind;
 use trust::{LogKey, TilesKey, TrustFiles};
 use tsp::TsaChain;
@@ -15,7 +16,7 @@ use super::{Authority, Deployment, Log, Repository, Service, Tenant, TimestampAu
 pub(crate) fn trust_files(
     deployment: &Deployment,
     repository: &Repository,
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<TrustFiles> {
     let of_tenant = repository.service.tenant.as_deref().and_then(|name| deployment.tenant(name));
     let tenant = of_tenant.context("the trust repository is of no tenant")?;
@@ -139,6 +140,6 @@ fn valid_for(service: &Service, since: Timestamp) -> TimeRange {
     TimeRange { start: Some(service.valid_from.unwrap_or(since)), end: service.valid_until }
 }
 
-fn moment(seconds: u64) -> anyhow::Result<Timestamp> {
-    Timestamp::from_unix_seconds(seconds).context("a time beyond the year 9999")
+fn moment(at: UnixSeconds) -> anyhow::Result<Timestamp> {
+    Timestamp::from_unix_seconds(at.0).context("a time beyond the year 9999")
 }

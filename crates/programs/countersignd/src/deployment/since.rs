@@ -4,6 +4,7 @@
 //! anything else it would change with that, and signatures of years would not verify any more.
 
 use anyhow::Context;
+use moment::UnixSeconds;
 use wire::Timestamp;
 
 use super::{Deployment, Log};
@@ -21,15 +22,15 @@ impl Log {
         since.map(Some).with_context(|| format!("{} holds no time", path.display()))
     }
 
-    /// Keeps `now`, Unix seconds, of a log that is about to be made: before its public key, by whose file it
+    /// Keeps `now` of a log that is about to be made: before its public key, by whose file it
     /// is known to be made.
-    pub(crate) fn begin(&self, now: u64) -> anyhow::Result<()> {
+    pub(crate) fn begin(&self, now: UnixSeconds) -> anyhow::Result<()> {
         if self.key.is_published() || self.checkpoint_file.exists() {
             return Ok(());
         }
         // As chains do: clocks differ.
-        let since = now.saturating_sub(BACKDATING.unsigned_abs().as_secs());
-        let since = Timestamp::from_unix_seconds(since).context("a time beyond the year 9999")?;
+        let since = now.saturating_sub(BACKDATING.unsigned_abs());
+        let since = Timestamp::from_unix_seconds(since.0).context("a time beyond the year 9999")?;
         self.keep_since(since)
     }
 

@@ -1,7 +1,8 @@
 //! Generations: what is said of each, and what stays when another table comes or goes.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use moment::UnixSeconds;
 use serde_json::Value;
 use trust::TrustFiles;
 
@@ -9,9 +10,8 @@ use super::*;
 use crate::serve::make;
 
 /// 2026-01-01T00:00:00Z.
-const MADE: u64 = 1_767_225_600;
-const DAY: u64 = 86_400;
-const LATER: u64 = MADE + 100 * DAY;
+const MADE: UnixSeconds = UnixSeconds(1_767_225_600);
+const LATER: UnixSeconds = MADE.saturating_add(days(100));
 
 /// `trial.toml` with `more` at its end, each of `changes` made.
 fn read(directory: &Path, changes: &[(&str, &str)], more: &str) -> Deployment {
@@ -28,14 +28,18 @@ fn read(directory: &Path, changes: &[(&str, &str)], more: &str) -> Deployment {
     crate::config::load(&file).unwrap()
 }
 
+const fn days(number: u64) -> Duration {
+    Duration::from_hours(number * 24)
+}
+
 /// As `init` does, at `now`; without the database, which no trust file needs.
-fn make(deployment: &Deployment, now: u64) {
+fn make(deployment: &Deployment, now: UnixSeconds) {
     make::directories(deployment).unwrap();
     make::keys(deployment, now, &mut |_| {}).unwrap();
 }
 
 fn files(deployment: &Deployment) -> TrustFiles {
-    trust_files(deployment, &deployment.repositories[0], LATER + 365 * DAY).unwrap()
+    trust_files(deployment, &deployment.repositories[0], LATER.saturating_add(days(365))).unwrap()
 }
 
 fn json(deployment: &Deployment, name: &str) -> Value {

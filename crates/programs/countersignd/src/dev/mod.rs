@@ -106,7 +106,7 @@ async fn complete(
         let deployment = Arc::clone(&deployment);
         move || {
             make::directories(&deployment)?;
-            make::keys(&deployment, now.0, &mut |_| {})
+            make::keys(&deployment, now, &mut |_| {})
         }
     });
     let (made, store) = tokio::join!(making, serve::open_database(&deployment));

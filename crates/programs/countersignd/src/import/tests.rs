@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::{Principal, PrincipalError, UnverifiedClaims};
+use moment::UnixSeconds;
 use serde_json::json;
 use toml::Value as Toml;
 
@@ -65,7 +66,7 @@ fn mapped(issuer: &IssuerConfig, claims: &Value) -> Result<Principal, PrincipalE
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let header = encode(r#"{"alg":"RS256"}"#);
     let token = format!("{header}.{}.{}", encode(&all.to_string()), encode("s"));
-    let verdict = issuer.explain(&UnverifiedClaims::parse(&token).unwrap(), NOW);
+    let verdict = issuer.explain(&UnverifiedClaims::parse(&token).unwrap(), UnixSeconds(NOW));
     assert_eq!(verdict.token, []);
     verdict.principal
 }

@@ -1,7 +1,8 @@
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use crypto::Signer;
+use moment::UnixSeconds;
 use signing::{Clock, SystemClock};
 use store::{LogRecord, LogStore, StoreError};
 use tsp::TsaChain;
@@ -38,7 +39,7 @@ pub(crate) async fn check(
     }
     let mut sound = true;
     for authority in issuing() {
-        sound &= issuers::check(&deployment, authority, online, SystemClock.now().0).await?;
+        sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
     }
     if only_issuers {
         return Ok(exit_code(sound));
@@ -50,7 +51,7 @@ pub(crate) async fn check(
         let what = format!("{} ct log", authority.service.label);
         sound &= report(&what, &issuers::ct_log(&deployment, authority).await);
     }
-    for words in ends(&deployment, SystemClock.now().0) {
+    for words in ends(&deployment, SystemClock.now()) {
         output::print(&format!("warning: {words}"));
     }
     let lost = Lost::new(&deployment)?;
@@ -86,11 +87,11 @@ fn warnings(deployment: &Deployment) -> Vec<String> {
     warnings
 }
 
-/// Before this, in seconds, a successor should be on its way to all verifiers.
-const SOON_S: u64 = 30 * 86_400;
+/// So long before an end a successor should be on its way to all verifiers.
+const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// Chains of those that sign that end soon. What cannot be read is reported with the rest.
-fn ends(deployment: &Deployment, now: u64) -> Vec<String> {
+fn ends(deployment: &Deployment, now: UnixSeconds) -> Vec<String> {
     let authorities = deployment.authorities.iter().filter_map(|one| {
         let chain = x509::CertificateChain::from_der(one.chain.load().ok()?).ok()?;
         Some((&one.service, chain.not_after()))
@@ -99,12 +100,12 @@ fn ends(deployment: &Deployment, now: u64) -> Vec<String> {
         let chain = TsaChain::from_ders(&one.chain.load().ok()?).ok()?;
         Some((&one.service, chain.validity().not_after))
     });
-    let soon = |end: u64| (now..now.saturating_add(SOON_S)).contains(&end);
+    let soon = |end: UnixSeconds| (now..now.saturating_add(SOON)).contains(&end);
     authorities
         .chain(timestamp_authorities)
         .filter(|(service, end)| service.state.signs() && soon(*end))
         .map(|(service, end)| {
-            let (table, end) = (service.table(), wire::Timestamp::from_unix_seconds(end));
+            let (table, end) = (service.table(), wire::Timestamp::from_unix_seconds(end.0));
             let end = end.map(|end| end.to_string()).unwrap_or_default();
             format!("the chain of {table} ends at {end}: let the next one begin before")
         })
@@ -124,7 +125,7 @@ pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
         return Ok(format!("{certificates} certificates, {state}"));
     }
     chain.check_key(authority.key.load()?.public_key())?;
-    let now = SystemClock.now().0;
+    let now = SystemClock.now();
     if state.signs() && !(chain.not_before()..=chain.not_after()).contains(&now) {
         bail!("the chain is not valid now");
     }
@@ -140,7 +141,7 @@ pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyho
     }
     let key = authority.key.load()?;
     checked.require_issuable(key.public_key(), authority.settings.intermediate_usage)?;
-    if state.signs() && !checked.validity().contains(SystemClock.now().0) {
+    if state.signs() && !checked.validity().contains(SystemClock.now()) {
         bail!("the chain is not valid now");
     }
     Ok(format!("{} certificates and their key", chain.len()))
@@ -234,7 +235,7 @@ pub(crate) fn repository_sound(
 ) -> anyhow::Result<String> {
     repository.root_key.load()?;
     repository.online_key.load()?;
-    let files = trust_files(deployment, repository, SystemClock.now().0)?;
+    let files = trust_files(deployment, repository, SystemClock.now())?;
     let root = repository.root_file();
     if !root.exists() {
         bail!("{}", not_made(&root));
@@ -306,8 +307,9 @@ mod tests {
         init(true, super::tests::deployment(directory.path())).await.unwrap();
         let chain = deployment.authorities[0].chain.load().unwrap();
         let end = x509::CertificateChain::from_der(chain).unwrap().not_after();
-        assert_eq!(ends(&deployment, end - 31 * 86_400), Vec::<String>::new());
-        let told = ends(&deployment, end - 29 * 86_400);
+        let before = |days: u64| end.saturating_sub(Duration::from_hours(days * 24));
+        assert_eq!(ends(&deployment, before(31)), Vec::<String>::new());
+        let told = ends(&deployment, before(29));
         assert!(told[0].starts_with("the chain of [ca.default] ends at 20"), "{told:?}");
         assert!(told[1].starts_with("the chain of [tsa.default] ends at 20"), "{told:?}");
     }

@@ -35,7 +35,7 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
         output::say("another `countersignd init` makes the same; run it again when that has ended");
         return Ok(ExitCode::from(EXIT_UNAVAILABLE));
     };
-    let now = shared.clock.now().0;
+    let now = shared.clock.now();
     if secrets_only {
         make::keys(&deployment, now, &mut tell)?;
         make::database_password(&deployment, &mut tell)?;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use ca::{IssuerProbe, Probed};
+use moment::UnixSeconds;
 
 use crate::{
     admin,
@@ -16,7 +17,7 @@ pub(super) async fn check(
     deployment: &Deployment,
     authority: &Authority,
     online: bool,
-    now: u64,
+    now: UnixSeconds,
 ) -> anyhow::Result<bool> {
     let settings = &authority.settings;
     for file in ca::expired_tokens(&settings.issuers, now) {

@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
 use crypto::LocalSigner;
+use moment::UnixSeconds;
 use store::{LogKind, LogRecord, LogStore};
 use trust::State;
 
@@ -63,7 +64,7 @@ type Job<'a> = Box<dyn FnOnce() -> anyhow::Result<Vec<Made>> + Send + 'a>;
 /// Keys, and certificates for them. `tell` is called for each as it is known.
 pub(crate) fn keys(
     deployment: &Deployment,
-    now: u64,
+    now: UnixSeconds,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
     refuse_lost(deployment)?;
@@ -80,7 +81,7 @@ pub(crate) fn keys(
     deployment.keep_beginnings()
 }
 
-fn jobs(deployment: &Deployment, now: u64) -> Vec<Job<'_>> {
+fn jobs(deployment: &Deployment, now: UnixSeconds) -> Vec<Job<'_>> {
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for one in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
         let what = one.service.to_string();
@@ -122,7 +123,7 @@ fn chain(
     Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
 }
 
-fn log_keys(log: &deployment::Log, now: u64) -> anyhow::Result<Vec<Made>> {
+fn log_keys(log: &deployment::Log, now: UnixSeconds) -> anyhow::Result<Vec<Made>> {
     log.begin(now)?;
     let service = &log.service;
     let tiles = log.rekor1.as_ref().map(|places| &places.tiles_key);

@@ -42,7 +42,7 @@ pub(crate) fn ca(
         cpu: shared.cpu.clone(),
     };
     let service = &authority.service;
-    server::show_chain_end(service.place(), parts.chain.not_after());
+    server::show_chain_end(service.place(), parts.chain.not_after().0);
     let (frozen, name) = (!service.state.signs(), service.name.clone());
     let mut settings = CaConfig { frozen, name, ..authority.settings.clone() };
     settings.oidc.keys_dir = Some(authority.state_dir.join(ISSUER_KEYS));
@@ -180,16 +180,16 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     // The key is in memory: a token is one job on the pool, with its signature.
     let signer: Arc<dyn Signer> = Arc::new(authority.key.load()?);
     let chain = authority.chain.load()?;
-    let end = tsp::TsaChain::from_ders(&chain).map(|chain| chain.validity().not_after);
+    let end = tsp::TsaChain::from_ders(&chain).map(|chain| chain.validity().not_after.0);
     let usual = TsaConfig::new(signer, chain);
     let config = TsaConfig {
         policy: settings.policy,
         accepted_policies: settings.accepted_policies.clone(),
         intermediate_usage: settings.intermediate_usage,
         verify_every: settings.verify_every.unwrap_or(usual.verify_every),
-        max_clock_step_back_s: settings
+        max_clock_step_back: settings
             .max_clock_step_back_s
-            .unwrap_or(usual.max_clock_step_back_s),
+            .map_or(usual.max_clock_step_back, Duration::from_secs),
         frozen: !service.state.signs(),
         ..usual
     };
@@ -229,7 +229,7 @@ pub(crate) async fn open_trust(
     deployment: &Deployment,
     of: &deployment::Repository,
 ) -> anyhow::Result<OpenTrust> {
-    let files = deployment::trust_files(deployment, of, shared.clock.now().0)?;
+    let files = deployment::trust_files(deployment, of, shared.clock.now())?;
     let parts = TufParts {
         name: of.service.name.clone(),
         directory: of.tuf_dir.clone(),

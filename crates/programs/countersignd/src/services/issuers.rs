@@ -113,7 +113,7 @@ mod tests {
             entry: "https://i.example/*".to_owned(),
             source: format!("file /etc/secret/{number}"),
             keys: Vec::new(),
-            age_s: None,
+            age: None,
             failure: failure.map(Arc::new),
         }
     }

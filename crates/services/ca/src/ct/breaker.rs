@@ -1,18 +1,23 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use moment::UnixMillis;
 use signing::Clock;
 
 use super::CtError;
+use crate::error::whole_seconds;
 
 /// Failures in a row after which the log is left alone.
 const THRESHOLD: u32 = 5;
 
-/// How long it is left alone, in milliseconds. Short: callers see 503 all that time.
-const PAUSE_MS: u64 = 2_000;
+/// How long it is left alone. Short: callers see 503 all that time.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Spares callers the wait for a log that does not answer, and the log the load of coming back.
 ///
-/// After [`THRESHOLD`] failures in a row everybody is refused at once for [`PAUSE_MS`]; then one
+/// After [`THRESHOLD`] failures in a row everybody is refused at once for [`PAUSE`]; then one
 /// caller may try, while the others wait out another pause. One success closes the circuit.
 pub(super) struct Breaker {
     clock: Arc<dyn Clock>,
@@ -22,7 +27,7 @@ pub(super) struct Breaker {
 #[derive(Default)]
 struct State {
     failures: u32,
-    refuse_until_ms: u64,
+    refuse_until: UnixMillis,
 }
 
 impl Breaker {
@@ -32,26 +37,26 @@ impl Breaker {
 
     /// Lets the caller try, or says when to come back.
     pub(super) fn check(&self) -> Result<Attempt<'_>, CtError> {
-        let now_ms = self.clock.now_ms().0;
+        let now = self.clock.now_ms();
         let mut state = self.lock();
         if state.failures < THRESHOLD {
             return Ok(Attempt { breaker: self, is_probe: false });
         }
-        let left_ms = state.refuse_until_ms.saturating_sub(now_ms);
+        let left = state.refuse_until.saturating_since(now);
         // More than a whole pause is left only when the clock was set back.
-        if (1..=PAUSE_MS).contains(&left_ms) {
-            return Err(CtError::CircuitOpen { retry_after_s: left_ms.div_ceil(1000) });
+        if !left.is_zero() && left <= PAUSE {
+            return Err(CtError::CircuitOpen { retry_after_s: whole_seconds(left) });
         }
-        state.refuse_until_ms = now_ms.saturating_add(PAUSE_MS);
+        state.refuse_until = now.saturating_add(PAUSE);
         Ok(Attempt { breaker: self, is_probe: true })
     }
 
     fn failed(&self) {
-        let now_ms = self.clock.now_ms().0;
+        let now = self.clock.now_ms();
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
         if state.failures >= THRESHOLD {
-            state.refuse_until_ms = now_ms.saturating_add(PAUSE_MS);
+            state.refuse_until = now.saturating_add(PAUSE);
         }
     }
 
@@ -83,7 +88,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if self.is_probe {
-            self.breaker.lock().refuse_until_ms = 0;
+            self.breaker.lock().refuse_until = UnixMillis(0);
         }
     }
 }
@@ -120,12 +125,12 @@ mod tests {
     #[test]
     fn lets_one_caller_try_after_the_pause() {
         let (breaker, clock) = breaker_after(THRESHOLD);
-        clock.advance_ms(PAUSE_MS);
+        clock.advance_ms(2_000);
         let first = breaker.check().unwrap();
         assert!(breaker.check().is_err(), "the others wait for the first");
         first.ended(false);
         assert!(breaker.check().is_err());
-        clock.advance_ms(PAUSE_MS);
+        clock.advance_ms(2_000);
         breaker.check().unwrap().ended(true);
         assert!(breaker.check().is_ok() && breaker.check().is_ok());
     }
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn a_caller_that_leaves_does_not_keep_the_circuit_open() {
         let (breaker, clock) = breaker_after(THRESHOLD);
-        clock.advance_ms(PAUSE_MS);
+        clock.advance_ms(2_000);
         drop(breaker.check().unwrap());
         let next = breaker.check().unwrap();
         assert!(breaker.check().is_err(), "still one at a time");

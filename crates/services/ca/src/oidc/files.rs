@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity::IssuerConfig;
+use moment::UnixSeconds;
 
 use super::{KeyName, SourceError, jwks::KeySet};
 use crate::fetch;
@@ -55,10 +56,10 @@ pub fn check_files(issuer: &IssuerConfig) -> Vec<SourceError> {
     checked.into_iter().flatten().filter_map(Result::err).collect()
 }
 
-/// Files of bearer tokens that say of themselves that they have expired at `now`, in seconds: most
+/// Files of bearer tokens that say of themselves that they have expired at `now`: most
 /// are renewed by others, so that may pass, and nobody renews them where `check` is run elsewhere.
 #[must_use]
-pub fn expired_tokens(issuers: &[IssuerConfig], now: u64) -> Vec<PathBuf> {
+pub fn expired_tokens(issuers: &[IssuerConfig], now: UnixSeconds) -> Vec<PathBuf> {
     let mut expired: Vec<PathBuf> = Vec::new();
     for file in issuers.iter().filter_map(|issuer| issuer.keys().bearer_token_file()) {
         let token = read_file(file).and_then(|content| bearer_token(&content, file));
@@ -70,12 +71,12 @@ pub fn expired_tokens(issuers: &[IssuerConfig], now: u64) -> Vec<PathBuf> {
     expired
 }
 
-/// The claim `exp` of a JWT (RFC 7519 §4.1.4), in whole seconds; nothing of it is verified.
-fn expires_at(token: &str) -> Option<u64> {
+/// The claim `exp` of a JWT (RFC 7519 §4.1.4), down to the second; nothing of it is verified.
+fn expires_at(token: &str) -> Option<UnixSeconds> {
     let payload = token.split('.').nth(1)?;
     let claims: serde_json::Value =
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    claims.get("exp")?.as_u64()
+    claims.get("exp")?.as_u64().map(UnixSeconds)
 }
 
 /// The keys of `issuer`'s file, by name; empty when it has none.

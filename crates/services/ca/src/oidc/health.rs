@@ -1,6 +1,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use metrics::gauge;
@@ -20,8 +21,8 @@ pub struct IssuerHealth {
     pub source: String,
     /// The keys that tokens are verified with now.
     pub keys: Vec<KeyName>,
-    /// Seconds since they were fetched; `None` while there are none.
-    pub age_s: Option<u64>,
+    /// How long ago they were fetched; `None` while there are none.
+    pub age: Option<Duration>,
     /// Why the last fetch failed; `None` when it did not, or there was none.
     pub failure: Option<Arc<SourceError>>,
 }
@@ -56,7 +57,7 @@ impl IssuerHealth {
         match &self.failure {
             Some(failure) if failure.is_permanent() => Some(IssuerTrouble::Misconfigured),
             Some(_) => Some(IssuerTrouble::Away),
-            None => self.age_s.is_none().then_some(IssuerTrouble::NotAsked),
+            None => self.age.is_none().then_some(IssuerTrouble::NotAsked),
         }
     }
 
@@ -66,9 +67,9 @@ impl IssuerHealth {
         let trouble = self.trouble()?.name();
         let reason = self.failure.as_ref().map(|failure| format!(" ({})", failure.reason()));
         let reason = reason.unwrap_or_default();
-        let keys = match self.age_s {
+        let keys = match self.age {
             None => "no keys".to_owned(),
-            Some(age_s) => format!("keys of {age_s} s ago"),
+            Some(age) => format!("keys of {} s ago", age.as_secs()),
         };
         Some(format!("{trouble}{reason}: {keys}"))
     }
@@ -85,7 +86,7 @@ impl IssuerHealth {
         let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
         gauge!("ca_issuer_keys", &labels).set(count);
         // What is not there has no age: the last one would look like keys that are used.
-        let age_s = self.age_s.map(|age_s| u32::try_from(age_s).unwrap_or(u32::MAX));
+        let age_s = self.age.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX));
         gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s.map_or(f64::NAN, f64::from));
         gauge!("ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
     }

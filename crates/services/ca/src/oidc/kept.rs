@@ -10,8 +10,10 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use moment::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -132,20 +134,20 @@ impl KeysDir {
         self.path.join(format!("{}.json", hex::encode(crypto::sha256(text.as_bytes()))))
     }
 
-    /// Keeps what was fetched at `fetched_at_ms`. A crash leaves the old file or the new one, or
+    /// Keeps what was fetched at `fetched_at`. A crash leaves the old file or the new one, or
     /// one that cannot be read: nothing waits for the disk.
     pub(super) fn write(
         &self,
         source: &KeySource,
         set: &KeySet,
-        fetched_at_ms: u64,
+        fetched_at: UnixMillis,
     ) -> io::Result<()> {
         let fingerprint = source.fingerprint().map_err(io::Error::other)?;
         let kept = Kept {
             version: VERSION,
             issuer: source.issuer().to_owned(),
             source_sha256: hex::encode(fingerprint),
-            fetched_at_ms,
+            fetched_at_ms: fetched_at.0,
             keys: String::from_utf8_lossy(set.document()).into_owned(),
         };
         let path = self.file_of(source);
@@ -158,21 +160,22 @@ impl KeysDir {
         fs::rename(&unfinished, &path)
     }
 
-    /// What was kept of `source`, if it may still be used at `now_ms`, and when it was fetched.
+    /// What was kept of `source`, if it may still be used at `now`, and when it was fetched.
     pub(super) fn read(
         &self,
         source: &KeySource,
-        now_ms: u64,
-        max_age_ms: u64,
-    ) -> Option<(KeySet, u64)> {
+        now: UnixMillis,
+        max_age: Duration,
+    ) -> Option<(KeySet, UnixMillis)> {
         let kept = self.read_file(&self.file_of(source))?;
         let same = kept.version == VERSION
             && kept.issuer == source.issuer()
             && kept.source_sha256 == hex::encode(source.fingerprint().ok()?);
         // A clock that was set back cannot tell how old they are.
-        let age_ms = now_ms.checked_sub(kept.fetched_at_ms)?;
+        let fetched_at = UnixMillis(kept.fetched_at_ms);
+        let age = now.checked_since(fetched_at)?;
         let set = KeySet::parse(kept.keys.as_bytes()).ok().filter(|set| !set.is_empty())?;
-        (same && age_ms < max_age_ms).then_some((set, kept.fetched_at_ms))
+        (same && age < max_age).then_some((set, fetched_at))
     }
 
     pub(super) fn forget(&self, source: &KeySource) -> io::Result<()> {

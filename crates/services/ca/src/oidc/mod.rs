@@ -10,7 +10,7 @@ mod pattern;
 mod probe;
 mod sample;
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use futures::{StreamExt, stream};
 use identity::{IssuerConfig, IssuerSet, JwsAlgorithm, KeyLocation};
@@ -87,7 +87,7 @@ impl Issuers {
         settings: &OidcConfig,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, CaConfigError> {
-        let mut clients = Clients::new(Duration::from_millis(settings.timeout_ms));
+        let mut clients = Clients::new(settings.timeout());
         let context = Context {
             settings: settings.clone(),
             ca: ca.to_owned(),
@@ -192,7 +192,7 @@ impl Keys {
         clients: &mut Clients,
         context: &Context,
     ) -> Result<Self, CaConfigError> {
-        let timeout = Duration::from_millis(context.settings.timeout_ms);
+        let timeout = context.settings.timeout();
         let source = KeySource::new(config, timeout, clients)?;
         let mut context = context.clone();
         if config.keys().keys_file().is_some() {

@@ -1,9 +1,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use identity::{IssuerConfig, JwsAlgorithm};
+use moment::UnixMillis;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -11,6 +13,7 @@ use super::{
     cache::{Context, Doubt},
     discovery::{KeySource, SourceError},
 };
+use crate::error::whole_seconds;
 
 /// Issuers of one pattern whose tokens became certificates: only these are kept through a flood.
 /// A key set has some 5 KiB, so a pattern holds little more than a megabyte.
@@ -22,13 +25,13 @@ const MAX_TRIED: usize = 64;
 /// Issuers that gave no keys, remembered so that they are not asked for every token.
 const MAX_FAILED: usize = 1024;
 
-/// How long such an issuer is not asked again, in milliseconds.
-const FAILED_FOR_MS: u64 = 60_000;
+/// How long such an issuer is not asked again.
+const FAILED_FOR: Duration = Duration::from_mins(1);
 
 /// New issuers that may be asked in a row, and the time in which one more may be: whoever sends
 /// made-up tokens can have one discovery document a second fetched from the pattern's hosts.
-const NEW_BURST: u64 = 16;
-const NEW_INTERVAL_MS: u64 = 1_000;
+const NEW_BURST: u32 = 16;
+const NEW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Most callers that wait for issuers without a certificate yet, all together.
 const MAX_WAITING: usize = 64;
@@ -48,12 +51,12 @@ struct State {
     tried: Recent<Arc<IssuerKeys>>,
     failed: Recent<Failed>,
     /// When the next new issuer would be due if each took its whole interval.
-    next_new_ms: u64,
+    next_new: UnixMillis,
 }
 
 #[derive(Clone)]
 struct Failed {
-    again_at_ms: u64,
+    again_at: UnixMillis,
     error: Arc<SourceError>,
 }
 
@@ -115,7 +118,7 @@ impl PatternKeys {
             let Ok(source) = self.template.of(&iss) else { continue };
             let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
             keys.restore();
-            if keys.health().age_s.is_some() {
+            if keys.health().age.is_some() {
                 self.lock().granted.put(&iss, keys, MAX_GRANTED);
             }
         }
@@ -152,29 +155,30 @@ impl PatternKeys {
 
     /// The keys of an issuer that has granted nothing yet, if it may be asked now.
     fn begin(&self, iss: &str) -> Result<Arc<IssuerKeys>, KeysError> {
-        let now_ms = self.context.clock.now_ms().0;
+        let now = self.context.clock.now_ms();
         let mut state = self.lock();
         if let Some(failed) = state.failed.get(iss)
-            && let Some(wait_ms) = failed.again_at_ms.checked_sub(now_ms).filter(|ms| *ms > 0)
+            && let Some(wait) = failed.again_at.checked_since(now)
             // A clock that was set back must not keep an issuer out.
-            && wait_ms <= FAILED_FOR_MS
+            && !wait.is_zero()
+            && wait <= FAILED_FOR
         {
-            let retry_after_s = wait_ms.div_ceil(1000);
+            let retry_after_s = whole_seconds(wait);
             return Err(KeysError::Unavailable { source: failed.error, retry_after_s });
         }
         if let Some(keys) = state.tried.get(iss) {
             return Ok(keys);
         }
-        let burst_ms = NEW_BURST * NEW_INTERVAL_MS;
+        let burst = NEW_INTERVAL * NEW_BURST;
         // Likewise.
-        let due_ms = if state.next_new_ms > now_ms + burst_ms { now_ms } else { state.next_new_ms };
-        if due_ms.saturating_sub(now_ms) > burst_ms - NEW_INTERVAL_MS {
+        let due = if state.next_new > now.saturating_add(burst) { now } else { state.next_new };
+        if due.saturating_since(now) > NEW_INTERVAL * (NEW_BURST - 1) {
             return Err(KeysError::TooManyNew);
         }
-        state.next_new_ms = due_ms.max(now_ms) + NEW_INTERVAL_MS;
+        state.next_new = due.max(now).saturating_add(NEW_INTERVAL);
         let source = self.template.of(iss).map_err(|error| KeysError::Unavailable {
             source: Arc::new(error),
-            retry_after_s: FAILED_FOR_MS / 1000,
+            retry_after_s: whole_seconds(FAILED_FOR),
         })?;
         let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
         state.tried.put(iss, Arc::clone(&keys), MAX_TRIED);
@@ -182,10 +186,10 @@ impl PatternKeys {
     }
 
     fn note_failure(&self, iss: &str, error: &Arc<SourceError>) {
-        let again_at_ms = self.context.clock.now_ms().0.saturating_add(FAILED_FOR_MS);
+        let again_at = self.context.clock.now_ms().saturating_add(FAILED_FOR);
         let mut state = self.lock();
         state.tried.take(iss);
-        state.failed.put(iss, Failed { again_at_ms, error: Arc::clone(error) }, MAX_FAILED);
+        state.failed.put(iss, Failed { again_at, error: Arc::clone(error) }, MAX_FAILED);
     }
 
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
@@ -250,8 +254,6 @@ mod gauges;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
     use signing::FixedClock;
 
@@ -289,7 +291,7 @@ mod tests {
             drop(pattern.begin(&iss).unwrap());
             pattern.note_granted(&iss);
             assert_eq!(shown(), if number < MAX_GRANTED { "0" } else { "NaN" }, "{number}");
-            clock.advance_ms(NEW_INTERVAL_MS);
+            clock.advance_ms(1_000);
         }
     }
 }

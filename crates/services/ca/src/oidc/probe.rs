@@ -1,6 +1,6 @@
 //! Asks issuers as `check --online` does: what is wrong, and which setting changes it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use futures::{StreamExt, stream};
 use identity::{IssuerConfig, JwsAlgorithm};
@@ -79,7 +79,7 @@ fn in_two_sources(issuer: &str, key: &KeyName, [one, other]: &[String; 2]) -> St
 /// # Errors
 /// When no HTTP client can be made.
 pub async fn probe_issuers(config: &CaConfig) -> Result<Vec<IssuerProbe>, CaConfigError> {
-    let timeout = Duration::from_millis(config.oidc.timeout_ms);
+    let timeout = config.oidc.timeout();
     let mut clients = Clients::new(timeout);
     let mut asked = Vec::new();
     for issuer in &config.issuers {

@@ -45,14 +45,14 @@ async fn a_domain_of_another_script_is_certified_in_a_labels_for_who_signed_it_a
 async fn is_valid_for_ten_minutes_from_shortly_before_now() {
     let stack = Stack::start().await;
     let leaf = stack.verified_leaf(&stack.ask(&stack.token()).await);
-    assert_eq!((leaf.not_before(), leaf.not_after()), (NOW - 5, NOW + 595));
+    assert_eq!((leaf.not_before().0, leaf.not_after().0), (NOW - 5, NOW + 595));
 }
 
 #[tokio::test]
 async fn never_exceeds_the_validity_of_the_ca() {
     let stack = Stack::with(Wishes { validity: (NOW - 1, NOW + 60), ..Wishes::default() }).await;
     let leaf = stack.verified_leaf(&stack.ask(&stack.token()).await);
-    assert_eq!((leaf.not_before(), leaf.not_after()), (NOW - 1, NOW + 60));
+    assert_eq!((leaf.not_before().0, leaf.not_after().0), (NOW - 1, NOW + 60));
 }
 
 #[tokio::test]

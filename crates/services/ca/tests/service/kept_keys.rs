@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
+    time::Duration,
 };
 
 use crypto::KeyType;
@@ -79,7 +80,7 @@ async fn kept_keys_of_another_source_are_not_believed() {
         let (cluster, keys_dir) = kept().await;
         let changes: Value = change(&cluster);
         let stack = cluster.stack(&changes, Some(&keys_dir), NOW + 60).await;
-        assert_eq!(stack.ca.issuer_health()[0].age_s, None, "{changes}");
+        assert_eq!(stack.ca.issuer_health()[0].age, None, "{changes}");
     }
 }
 
@@ -90,14 +91,14 @@ async fn spoilt_and_foreign_files_are_passed_over() {
     let sound = fs::read(&file).unwrap();
     let known = async || {
         let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW + 60).await;
-        stack.ca.issuer_health()[0].age_s
+        stack.ca.issuer_health()[0].age
     };
     for spoilt in [b"".as_slice(), b"{}", b"[]", &sound[..sound.len() / 2]] {
         fs::write(&file, spoilt).unwrap();
         assert_eq!(known().await, None);
     }
     fs::write(&file, &sound).unwrap();
-    assert_eq!(known().await, Some(60));
+    assert_eq!(known().await, Some(Duration::from_mins(1)));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(known().await, None, "anybody can have written it");
 }
@@ -196,14 +197,14 @@ async fn links_are_not_followed() {
     let (cluster, keys_dir) = kept().await;
     let known = async |keys_dir: &Path| {
         let stack = cluster.stack(&json!({}), Some(keys_dir), NOW + 60).await;
-        stack.ca.issuer_health()[0].age_s
+        stack.ca.issuer_health()[0].age
     };
     let link = cluster.file("link");
     symlink(&keys_dir, &link).unwrap();
     assert_eq!(known(&link).await, None);
     let said = ca::check_keys_dir(&link).unwrap_err();
     assert!(said.contains("is a symbolic link") && said.contains("keys of their own"), "{said}");
-    assert_eq!(known(&keys_dir).await, Some(60));
+    assert_eq!(known(&keys_dir).await, Some(Duration::from_mins(1)));
     let file = fs::read_dir(&keys_dir).unwrap().next().unwrap().unwrap().path();
     fs::rename(&file, cluster.file("elsewhere")).unwrap();
     symlink(cluster.file("elsewhere"), &file).unwrap();
@@ -371,8 +372,8 @@ async fn the_newest_of_a_patterns_kept_keys_are_taken_up() {
     let stack = start(NOW + 400).await;
     let taken_up = stack.ca.issuer_health();
     assert_eq!(taken_up.len(), 256);
-    let oldest = taken_up.iter().filter_map(|health| health.age_s).max();
-    assert!(oldest.unwrap() <= 400 - 44, "{oldest:?}");
+    let oldest = taken_up.iter().filter_map(|health| health.age).max();
+    assert!(oldest.unwrap().as_secs() <= 400 - 44, "{oldest:?}");
     assert_eq!(kept_files(directory.path()), 256, "the others are removed");
 }
 
@@ -382,7 +383,7 @@ async fn a_directory_of_others_is_not_used() {
     let (cluster, keys_dir) = kept().await;
     let known = async || {
         let stack = cluster.stack(&json!({}), Some(&keys_dir), NOW + 60).await;
-        stack.ca.issuer_health()[0].age_s
+        stack.ca.issuer_health()[0].age
     };
     let mode = |mode| fs::set_permissions(&keys_dir, fs::Permissions::from_mode(mode)).unwrap();
     mode(0o777);
@@ -390,7 +391,7 @@ async fn a_directory_of_others_is_not_used() {
     let said = ca::check_keys_dir(&keys_dir).unwrap_err();
     assert!(said.contains("chmod o-w"), "{said}");
     mode(0o770);
-    assert_eq!(known().await, Some(60));
+    assert_eq!(known().await, Some(Duration::from_mins(1)));
     // Only root can give it away.
     if std::os::unix::fs::chown(&keys_dir, Some(65534), None).is_ok() {
         assert_eq!(known().await, None);

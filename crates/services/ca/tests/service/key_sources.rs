@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ca::CaConfig;
 use crypto::KeyType;
 use identity::IssuerConfig;
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -303,7 +304,7 @@ fn check_tells_every_file_that_is_not_what_it_should_be() {
     {
         let path = file(name, &content);
         let entries = [entry_with(&path), entry_with(&path)];
-        let told = ca::expired_tokens(&entries, NOW);
+        let told = ca::expired_tokens(&entries, UnixSeconds(NOW));
         assert_eq!(told, if expired { vec![path] } else { vec![] });
     }
 }

@@ -11,6 +11,7 @@ use ca::{Ca, CaConfig, CaParts};
 use crypto::{KeyType, LocalSigner, Signer};
 use http::{HeaderMap, Request, StatusCode, header};
 use identity::{IssuerConfig, IssuerKind, SubjectDomain};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use signing::{CpuPool, FixedClock, Lane, Overloaded};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -187,7 +188,7 @@ impl Stack {
             [intermediate, root],
             [&self.chain.certificates()[0], &self.chain.certificates()[1]]
         );
-        verify_leaf_chain(leaf, &[intermediate], &[root], NOW).unwrap();
+        verify_leaf_chain(leaf, &[intermediate], &[root], UnixSeconds(NOW)).unwrap();
         x509::verify_embedded_sct(leaf, intermediate, self.log.public_key()).unwrap();
         LeafView::from_der(leaf).unwrap()
     }

@@ -53,7 +53,7 @@ pub(super) async fn show(State(login): State<Arc<Login>>, request: Request) -> R
     };
     let nonce = form.text("nonce").map(str::to_owned);
     let asked = Authorization { client, redirect, state, nonce, challenge };
-    let secret = login.waiting().pages.insert(login.clock.now().0, Asked::Authorization(asked));
+    let secret = login.waiting().pages.insert(login.clock.now(), Asked::Authorization(asked));
     page::choose(&choice, &secret)
 }
 

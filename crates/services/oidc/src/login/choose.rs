@@ -35,7 +35,7 @@ pub(super) async fn chosen(State(login): State<Arc<Login>>, request: Request) ->
             "write an e-mail address or a subject, and not both",
         ));
     }
-    let now = login.clock.now().0;
+    let now = login.clock.now();
     let asked = login.waiting().pages.take(now, form.text("page").unwrap_or_default());
     match asked {
         None => page::refused(&OAuthError::InvalidRequest(
@@ -54,7 +54,7 @@ fn authorize(login: &Login, asked: Authorization, who: Option<Who>) -> Response 
     };
     info!(oidc.client_id = client, oidc.subject = who.text(), "somebody logged in");
     let grant = Grant { client, redirect: redirect.clone(), challenge, nonce, who };
-    let code = login.waiting().codes.insert(login.clock.now().0, grant);
+    let code = login.waiting().codes.insert(login.clock.now(), grant);
     match redirect.with(&[("code", Some(code.as_str())), ("state", state.as_deref())]) {
         Some(location) => Redirect::to(&location).into_response(),
         None => page::code(&code),

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -6,11 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, header};
+use moment::{UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 use tracing::info;
 
 use super::{
-    Asked, DEVICE, Login, PATIENCE_S, Who,
+    Asked, DEVICE, Login, PATIENCE, Who,
     error::OAuthError,
     form::Form,
     guard,
@@ -19,11 +20,11 @@ use super::{
     token,
 };
 
-/// Seconds between two questions of a device (RFC 8628 §3.2).
-const INTERVAL_S: u64 = 2;
+/// The time between two questions of a device (RFC 8628 §3.2).
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// How much longer a device has to wait that asks too soon (RFC 8628 §3.5).
-const SLOW_DOWN_S: u64 = 5;
+const SLOW_DOWN: Duration = Duration::from_secs(5);
 
 /// No vowels, so that no words come out (RFC 8628 §6.1): 20^8 codes of eight letters.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
@@ -33,10 +34,10 @@ pub(super) struct Device {
     client: String,
     challenge: Option<Challenge>,
     user_code: String,
-    until: u64,
-    interval_s: u64,
-    /// Not before; in milliseconds.
-    next_question_ms: u64,
+    until: UnixSeconds,
+    interval: Duration,
+    /// Not before.
+    next_question: UnixMillis,
     outcome: Outcome,
 }
 
@@ -67,7 +68,7 @@ pub(super) async fn show(State(login): State<Arc<Login>>, request: Request) -> R
         Err(error) => return page::refused(&error),
     };
     let Some(typed) = typed else { return page::ask_user_code(None) };
-    let now = login.clock.now().0;
+    let now = login.clock.now();
     let mut waiting = login.waiting();
     let mut devices = waiting.devices.values(now);
     let device = devices.find(|device| device.user_code == typed && device.is_pending(now));
@@ -97,14 +98,14 @@ impl Login {
             return Err(OAuthError::InvalidScope);
         }
         let challenge = Challenge::of(&form)?;
-        let (now, user_code) = (self.clock.now().0, user_code());
+        let (now, user_code) = (self.clock.now(), user_code());
         let device = Device {
             client,
             challenge,
             user_code: user_code.clone(),
-            until: now.saturating_add(PATIENCE_S),
-            interval_s: INTERVAL_S,
-            next_question_ms: 0,
+            until: now.saturating_add(PATIENCE),
+            interval: INTERVAL,
+            next_question: UnixMillis(0),
             outcome: Outcome::Pending,
         };
         let device_code = self.waiting().devices.insert(now, device);
@@ -114,14 +115,14 @@ impl Login {
             "user_code": user_code,
             "verification_uri": page,
             "verification_uri_complete": format!("{page}?user_code={user_code}"),
-            "expires_in": PATIENCE_S,
-            "interval": INTERVAL_S,
+            "expires_in": PATIENCE.as_secs(),
+            "interval": INTERVAL.as_secs(),
         }))
     }
 
     /// What somebody said of the device with this code.
     pub(super) fn settle_device(&self, user_code: &str, who: Option<Who>) -> Response {
-        let now = self.clock.now().0;
+        let now = self.clock.now();
         let mut waiting = self.waiting();
         let mut devices = waiting.devices.values(now);
         let device = devices.find(|device| device.user_code == user_code && device.is_pending(now));
@@ -153,7 +154,7 @@ impl Login {
     ) -> Result<(String, Who), OAuthError> {
         const UNKNOWN: OAuthError = OAuthError::InvalidGrant("no such device code, or it was used");
         let device_code = form.text("device_code").unwrap_or_default();
-        let (now, now_ms) = (self.clock.now().0, self.clock.now_ms().0);
+        let (now, now_ms) = (self.clock.now(), self.clock.now_ms());
         let mut waiting = self.waiting();
         let device = waiting.devices.find(now, device_code).ok_or(UNKNOWN)?;
         let is_clients = client == Some(&device.client);
@@ -166,10 +167,10 @@ impl Login {
         if now >= device.until {
             return Err(OAuthError::ExpiredToken);
         }
-        let too_soon = now_ms < device.next_question_ms;
-        device.interval_s += if too_soon { SLOW_DOWN_S } else { 0 };
+        let too_soon = now_ms < device.next_question;
+        device.interval += if too_soon { SLOW_DOWN } else { Duration::ZERO };
         // Half of it: a network makes two questions come closer together than they were sent.
-        device.next_question_ms = now_ms.saturating_add(device.interval_s * 500);
+        device.next_question = now_ms.saturating_add(device.interval / 2);
         match device.outcome {
             _ if too_soon => Err(OAuthError::SlowDown),
             Outcome::Pending => Err(OAuthError::AuthorizationPending),
@@ -185,7 +186,7 @@ impl Login {
 }
 
 impl Device {
-    fn is_pending(&self, now: u64) -> bool {
+    fn is_pending(&self, now: UnixSeconds) -> bool {
         now < self.until && matches!(self.outcome, Outcome::Pending)
     }
 }

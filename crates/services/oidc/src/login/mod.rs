@@ -24,7 +24,10 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -41,10 +44,10 @@ use self::{
 use super::Minter;
 
 /// Time to fill in the page, and to type the code of a device: long enough to be called away.
-const PATIENCE_S: u64 = 10 * 60;
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// From the redirect to the client's request: a moment, as nobody types it, or somebody does, once.
-const CODE_LIFETIME_S: u64 = 2 * 60;
+const CODE_LIFETIME: Duration = Duration::from_mins(2);
 
 /// Pages, codes and devices that wait at a time, each kind; beyond, the oldest is forgotten. One person
 /// has a few, and each takes at most some KiB.
@@ -108,10 +111,10 @@ impl Login {
         (cpu, clock): (CpuPool, Arc<dyn Clock>),
     ) -> Self {
         let waiting = Waiting {
-            pages: Bounded::new(MAX_WAITING, PATIENCE_S),
-            codes: Bounded::new(MAX_WAITING, CODE_LIFETIME_S),
+            pages: Bounded::new(MAX_WAITING, PATIENCE),
+            codes: Bounded::new(MAX_WAITING, CODE_LIFETIME),
             // Remembered for longer than they are good, to say that they are not any more.
-            devices: Bounded::new(MAX_WAITING, 2 * PATIENCE_S),
+            devices: Bounded::new(MAX_WAITING, PATIENCE * 2),
         };
         let (base_url, minter) = (base_url.to_owned(), Arc::new(minter));
         Self { base_url, clients, minter, cpu, clock, waiting: Mutex::new(waiting) }

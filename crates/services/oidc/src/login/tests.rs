@@ -273,7 +273,7 @@ async fn a_code_is_good_once_soon_and_for_its_client_redirect_and_verifier() {
         }
     }
     let late = exchange(&provider.code("").await);
-    provider.clock.set(NOW + CODE_LIFETIME_S);
+    provider.clock.set(NOW + CODE_LIFETIME.as_secs());
     assert_eq!(redeem(&provider, &late).await.error(), "invalid_grant");
 }
 
@@ -386,7 +386,7 @@ async fn a_form_is_good_once_and_for_a_while() {
     assert_eq!(provider.post("/login", &form).await.status, StatusCode::SEE_OTHER);
     assert_eq!(provider.post("/login", &form).await.status, StatusCode::BAD_REQUEST);
     let page = provider.get(&authorization("")).await.page();
-    provider.clock.set(NOW + PATIENCE_S);
+    provider.clock.set(NOW + PATIENCE.as_secs());
     let form = [("page", page.as_str()), ("email", "a@example.com")];
     assert_eq!(provider.post("/login", &form).await.status, StatusCode::BAD_REQUEST);
 }
@@ -482,9 +482,9 @@ async fn a_device_is_told_to_wait_longer_and_that_it_waited_too_long() {
     assert_eq!(provider.poll(&device).await.error(), "slow_down", "longer each time");
     provider.clock.set(NOW + 60);
     assert_eq!(provider.poll(&device).await.error(), "authorization_pending");
-    provider.clock.set(NOW + PATIENCE_S);
+    provider.clock.set(NOW + PATIENCE.as_secs());
     assert_eq!(provider.poll(&device).await.error(), "expired_token");
-    provider.clock.set(NOW + 2 * PATIENCE_S);
+    provider.clock.set(NOW + 2 * PATIENCE.as_secs());
     assert_eq!(provider.poll(&device).await.error(), "invalid_grant");
 }
 

@@ -82,7 +82,7 @@ impl Login {
     /// Exchanges a code, which is gone with the first try, whoever made it (RFC 6749 §4.1.2).
     fn redeem(&self, client: Option<&str>, form: &Form) -> Result<Grant, OAuthError> {
         let code = form.text("code").unwrap_or_default();
-        let grant = self.waiting().codes.take(self.clock.now().0, code);
+        let grant = self.waiting().codes.take(self.clock.now(), code);
         let grant =
             grant.ok_or(OAuthError::InvalidGrant("no such code, or it was used or late"))?;
         if client != Some(&grant.client) {
@@ -116,7 +116,7 @@ impl Login {
             overrides: Vec::new(),
             lifetime_s: TOKEN_LIFETIME_S,
         };
-        let (base_url, now) = (self.base_url.clone(), self.clock.now().0);
+        let (base_url, now) = (self.base_url.clone(), self.clock.now());
         let access = request.claims(&base_url, now);
         let mut id = request.claims(&base_url, now);
         if let Some(nonce) = nonce {

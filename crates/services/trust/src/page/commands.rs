@@ -49,19 +49,28 @@ impl Endpoints {
         }
     }
 
-    /// Id, name and URL of each service.
-    pub(super) fn named(&self) -> Vec<(&'static str, &'static str, &str)> {
-        let mut services = vec![("ca", "Certificates (Fulcio)", self.ca.as_str())];
-        services.extend(self.rekor2.as_deref().map(|url| ("rekor2", "Log (Rekor v2)", url)));
-        services.extend(self.rekor1.as_deref().map(|url| ("rekor1", "Log (Rekor v1)", url)));
+    /// Each service.
+    pub(super) fn named(&self) -> Vec<Named<'_>> {
+        let named = |id, name, url| Named { id, name, url };
+        let mut services = vec![named("ca", "Certificates (Fulcio)", self.ca.as_str())];
+        services.extend(self.rekor2.as_deref().map(|url| named("rekor2", "Log (Rekor v2)", url)));
+        services.extend(self.rekor1.as_deref().map(|url| named("rekor1", "Log (Rekor v1)", url)));
         services.extend([
-            ("tsa", "Timestamps (RFC 3161)", self.tsa.as_str()),
-            ("ct", "Certificate log (CT)", self.ct.as_str()),
-            ("oidc", "Identity provider", self.oidc.as_str()),
-            ("trust", "Trust (TUF mirror)", self.trust.as_str()),
+            named("tsa", "Timestamps (RFC 3161)", self.tsa.as_str()),
+            named("ct", "Certificate log (CT)", self.ct.as_str()),
+            named("oidc", "Identity provider", self.oidc.as_str()),
+            named("trust", "Trust (TUF mirror)", self.trust.as_str()),
         ]);
         services
     }
+}
+
+/// A service as the page shows it.
+pub(super) struct Named<'a> {
+    pub(super) id: &'static str,
+    /// For people.
+    pub(super) name: &'static str,
+    pub(super) url: &'a str,
 }
 
 /// Every client that can use the deployment. `root` is the SHA-256 of `root.json`.

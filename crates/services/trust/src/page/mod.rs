@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use wire::Base64;
 
-use self::commands::{Client, Endpoints};
+use self::commands::{Client, Endpoints, Named};
 use crate::{Authority, Deployment, LogKey, State, TrustFile, deployment::Published};
 
 /// What the page shows of a deployment.
@@ -75,8 +75,8 @@ impl Page {
 
     fn services(&self) -> String {
         let services = self.endpoints.named().into_iter();
-        let rows =
-            services.map(|(id, name, url)| row("service", id, name, &format!("url-{id}"), url));
+        let rows = services
+            .map(|Named { id, name, url }| row("service", id, name, &format!("url-{id}"), url));
         format!(
             "<section id=\"services\" aria-labelledby=\"services-title\">\n\
              <h2 id=\"services-title\">Services</h2>\n\

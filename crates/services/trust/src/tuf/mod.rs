@@ -114,7 +114,7 @@ impl Repository {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            if self.published().fresh.contains(&role::to_signed(self.clock.now().0)) {
+            if self.published().fresh.contains(&self.clock.now()) {
                 continue;
             }
             wait = match self.renew().await {
@@ -154,9 +154,9 @@ impl Repository {
     /// For readiness: it says that renewal has failed for long.
     #[must_use]
     pub fn expired_role(&self) -> Option<&'static str> {
-        let now = role::to_signed(self.clock.now().0);
+        let now = self.clock.now();
         let published = self.published();
-        let expired = published.expiries.iter().find(|expiry| expiry.unix_seconds <= now);
+        let expired = published.expiries.iter().find(|expiry| expiry.at <= now);
         expired.map(|expiry| expiry.role)
     }
 
@@ -176,7 +176,7 @@ impl Repository {
             keys: &self.keys,
             targets: &self.targets,
             cpu: &self.cpu,
-            now: self.clock.now().0,
+            now: self.clock.now(),
         };
         let (state, writes) = renewal.of(current.clone()).await?;
         let changed = writes.iter().any(|group| !group.is_empty());
@@ -189,7 +189,7 @@ impl Repository {
             #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
             metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role,
                 "trust" => self.name.clone())
-            .set(expiry.unix_seconds as f64);
+            .set(expiry.at.0 as f64);
         }
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
         Ok(())

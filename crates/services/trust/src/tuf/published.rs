@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 
 use super::{
     directory::TARGETS,
@@ -15,8 +16,8 @@ pub(super) struct Published {
     /// By path below the base URL.
     pub(super) files: BTreeMap<String, PublishedFile>,
     pub(super) expiries: Vec<Expiry>,
-    /// Unix seconds at which nothing is due.
-    pub(super) fresh: Range<i64>,
+    /// When nothing is due.
+    pub(super) fresh: Range<UnixSeconds>,
 }
 
 impl Published {
@@ -35,7 +36,7 @@ impl Published {
             state.snapshots.last().map(|snapshot| ("snapshot", snapshot.expires())),
             state.timestamp.as_ref().map(|timestamp| ("timestamp", timestamp.expires())),
         ];
-        let expiry = |(role, unix_seconds)| Expiry { role, unix_seconds };
+        let expiry = |(role, at)| Expiry { role, at };
         let fresh = [
             state.roots.last().map(|root| root.fresh(Lifetime::ROOT)),
             state.targets.last().map(|targets| targets.fresh(Lifetime::TARGETS)),
@@ -43,7 +44,8 @@ impl Published {
             state.timestamp.as_ref().map(|timestamp| timestamp.fresh(Lifetime::TIMESTAMP)),
         ];
         let fresh = fresh.into_iter().flatten();
-        let all = |a: Range<i64>, b: Range<i64>| a.start.max(b.start)..a.end.min(b.end);
+        let all =
+            |a: Range<UnixSeconds>, b: Range<UnixSeconds>| a.start.max(b.start)..a.end.min(b.end);
         Self {
             fresh: fresh.reduce(all).unwrap_or_default(),
             files: state.files().into_iter().map(file).collect(),
@@ -64,5 +66,5 @@ pub(crate) struct PublishedFile {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expiry {
     pub(super) role: &'static str,
-    pub(super) unix_seconds: i64,
+    pub(super) at: UnixSeconds,
 }

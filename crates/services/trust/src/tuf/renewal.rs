@@ -3,6 +3,7 @@
 use std::{collections::HashMap, num::NonZeroU64};
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use signing::CpuPool;
 use tough::{
     TargetName,
@@ -35,7 +36,7 @@ pub(super) struct Renewal<'a> {
     pub(super) keys: &'a Keys,
     pub(super) targets: &'a [Target],
     pub(super) cpu: &'a CpuPool,
-    pub(super) now: u64,
+    pub(super) now: UnixSeconds,
 }
 
 impl Renewal<'_> {
@@ -95,7 +96,7 @@ impl Renewal<'_> {
         if state.roots.len() >= State::MAX_ROOTS {
             return Err(TufError::OutOfRange);
         }
-        let root = self.unsigned_root(next_version(newest.map_or(0, Document::version), 0)?)?;
+        let root = self.unsigned_root(next_version([newest.map_or(0, Document::version), 0])?)?;
         // Clients that know the one before must accept it, and those who are given it must know its key.
         let mut under: Vec<Root> =
             newest.map(|newest| newest.signed.signed.clone()).into_iter().collect();
@@ -140,7 +141,7 @@ impl Renewal<'_> {
         let version = newest.map_or(0, Document::version);
         let targets = Targets {
             spec_version: SPEC_VERSION.to_owned(),
-            version: next_version(version, state.highest_seen.targets)?,
+            version: next_version([version, state.highest_seen.targets])?,
             expires: Lifetime::TARGETS.expires(self.now)?,
             targets: wanted,
             delegations: None,
@@ -161,7 +162,7 @@ impl Renewal<'_> {
             return Ok(None);
         }
         let version = newest.map_or(0, Document::version);
-        let version = next_version(version, state.highest_seen.snapshot)?;
+        let version = next_version([version, state.highest_seen.snapshot])?;
         let expires = Lifetime::SNAPSHOT.expires(self.now)?;
         let mut snapshot = Snapshot::new(SPEC_VERSION.to_owned(), version, expires);
         snapshot.meta = meta;
@@ -179,7 +180,7 @@ impl Renewal<'_> {
         if !changed && !due {
             return Ok(None);
         }
-        let version = next_version(newest.map_or(0, Document::version), 0)?;
+        let version = next_version([newest.map_or(0, Document::version), 0])?;
         let expires = Lifetime::TIMESTAMP.expires(self.now)?;
         let mut timestamp = Timestamp::new(SPEC_VERSION.to_owned(), version, expires);
         timestamp.meta = meta;
@@ -218,7 +219,7 @@ struct Due {
 fn is_due<T: Role + Clone>(
     newest: Option<&Document<T>>,
     root: Option<&Document<Root>>,
-    (lifetime, now): (Lifetime, u64),
+    (lifetime, now): (Lifetime, UnixSeconds),
 ) -> bool {
     newest.is_none_or(|newest| {
         newest.is_due(lifetime, now) || root.is_none_or(|root| !newest.is_signed_under(root))

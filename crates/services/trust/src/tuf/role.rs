@@ -1,9 +1,12 @@
 //! Metadata of a role: how it is signed, encoded, read back and when it is due.
 
-use std::{collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync::Arc};
+use std::{
+    collections::HashMap, num::NonZeroU64, ops::Range, str::FromStr, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
 use crypto::{KeyType, PublicKey, Signer, Unsigned};
+use moment::UnixSeconds;
 use serde::{Serialize, de::DeserializeOwned};
 use signing::{CpuPool, KeyUse, Record, SigningKey};
 use tough::schema::{
@@ -138,78 +141,76 @@ impl<T: Role + Clone> Document<T> {
         root.signed.signed.verify_role(&self.signed).is_ok()
     }
 
-    /// When it was signed, as far as its expiry tells. Unix seconds.
-    pub(super) fn signed_at(&self, lifetime: Lifetime) -> i64 {
-        self.expires().saturating_sub(lifetime.seconds)
+    /// When it was signed, as far as its expiry tells.
+    pub(super) fn signed_at(&self, lifetime: Lifetime) -> UnixSeconds {
+        self.expires().saturating_sub(lifetime.whole)
     }
 
-    /// When it is not yet time for a new version. Unix seconds.
+    /// When it is not yet time for a new version.
     ///
     /// Nor is it before it was signed: a clock went back, and an old version would
     /// stay acceptable far longer than its life.
-    pub(super) fn fresh(&self, lifetime: Lifetime) -> Range<i64> {
+    pub(super) fn fresh(&self, lifetime: Lifetime) -> Range<UnixSeconds> {
         let signed_at = self.signed_at(lifetime);
         signed_at.saturating_sub(Lifetime::CLOCK_STEP)
             ..signed_at.saturating_add(lifetime.renewed_after)
     }
 
-    pub(super) fn is_due(&self, lifetime: Lifetime, now: u64) -> bool {
-        !self.fresh(lifetime).contains(&to_signed(now))
+    pub(super) fn is_due(&self, lifetime: Lifetime, now: UnixSeconds) -> bool {
+        !self.fresh(lifetime).contains(&now)
     }
 
-    /// When clients begin to refuse it. Unix seconds.
-    pub(super) fn expires(&self) -> i64 {
-        self.signed.signed.expires().as_second()
+    /// When clients begin to refuse it.
+    pub(super) fn expires(&self) -> UnixSeconds {
+        // Nothing of before 1970 counts today, whenever it ended.
+        UnixSeconds(u64::try_from(self.signed.signed.expires().as_second()).unwrap_or(0))
     }
 }
 
-/// How long a role's metadata counts, and when it is signed anew. Seconds.
+/// How long a role's metadata counts, and when it is signed anew.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
-    seconds: i64,
-    renewed_after: i64,
+    whole: Duration,
+    renewed_after: Duration,
 }
 
 impl Lifetime {
-    const DAY: i64 = 86_400;
-
     /// Clock corrections up to an hour are no reason to sign.
-    const CLOCK_STEP: i64 = 3_600;
+    const CLOCK_STEP: Duration = Duration::from_hours(1);
 
     /// Each version is one more step for all clients, so this one waits for two thirds.
-    pub(super) const ROOT: Self = Self { seconds: 365 * Self::DAY, renewed_after: 243 * Self::DAY };
+    pub(super) const ROOT: Self = Self { whole: days(365), renewed_after: days(243) };
 
     /// As the root: the same key signs it.
-    pub(super) const TARGETS: Self =
-        Self { seconds: 365 * Self::DAY, renewed_after: 121 * Self::DAY };
+    pub(super) const TARGETS: Self = Self { whole: days(365), renewed_after: days(121) };
 
     /// Its changes are bound by the timestamp's life, its own only bounds a forgotten mirror.
-    pub(super) const SNAPSHOT: Self =
-        Self { seconds: 90 * Self::DAY, renewed_after: 30 * Self::DAY };
+    pub(super) const SNAPSHOT: Self = Self { whole: days(90), renewed_after: days(30) };
 
     /// How long a mirror can withhold news. The public instance's value.
     pub(super) const TIMESTAMP: Self =
-        Self { seconds: 7 * Self::DAY, renewed_after: 7 * Self::DAY / 3 };
+        Self { whole: days(7), renewed_after: Duration::from_hours(7 * 24 / 3) };
 
     /// How long a replaced snapshot or targets version stays: who holds the timestamp
     /// that led to it has the time of two of them.
-    pub(super) const GRACE: i64 = 2 * Self::TIMESTAMP.seconds;
+    pub(super) const GRACE: Duration = Self::TIMESTAMP.whole.saturating_mul(2);
 
     /// The expiry of what is signed at `now`, in whole seconds: python-tuf refuses fractions.
-    pub(super) fn expires(self, now: u64) -> Result<jiff::Timestamp, TufError> {
-        let second = to_signed(now).saturating_add(self.seconds);
+    pub(super) fn expires(self, now: UnixSeconds) -> Result<jiff::Timestamp, TufError> {
+        let second = i64::try_from(now.saturating_add(self.whole).0);
+        let second = second.map_err(|_| TufError::OutOfRange)?;
         jiff::Timestamp::from_second(second).map_err(|_| TufError::OutOfRange)
     }
 }
 
-/// The next version after both.
-pub(super) fn next_version(newest: u64, highest_seen: u64) -> Result<NonZeroU64, TufError> {
-    let next = newest.max(highest_seen).checked_add(1).and_then(NonZeroU64::new);
-    next.ok_or(TufError::OutOfRange)
+const fn days(days: u64) -> Duration {
+    Duration::from_hours(24 * days)
 }
 
-pub(super) fn to_signed(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX)
+/// The next version after all that were used.
+pub(super) fn next_version(used: [u64; 2]) -> Result<NonZeroU64, TufError> {
+    let highest = used.into_iter().max().unwrap_or(0);
+    highest.checked_add(1).and_then(NonZeroU64::new).ok_or(TufError::OutOfRange)
 }
 
 /// For the members that tough keeps of metadata newer than itself.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use moment::UnixSeconds;
 use serde::de::DeserializeOwned;
 use tough::schema::{Metafile, Role, Root, Snapshot, Targets, Timestamp};
 use tracing::warn;
@@ -10,7 +11,7 @@ use tracing::warn;
 use super::{
     Damage, TufError,
     directory::{Directory, TARGETS},
-    role::{Document, Lifetime, to_signed},
+    role::{Document, Lifetime},
 };
 
 /// Everything that is served. Empty before the first start.
@@ -43,7 +44,7 @@ impl State {
     const MAX_KEPT: usize = 32;
 
     /// Drops what no client asks for any more.
-    pub(super) fn prune(&mut self, now: u64) {
+    pub(super) fn prune(&mut self, now: UnixSeconds) {
         drop_replaced(&mut self.targets, Lifetime::TARGETS, now);
         drop_replaced(&mut self.snapshots, Lifetime::SNAPSHOT, now);
         let named: Vec<String> = self.targets.iter().flat_map(file_names).collect();
@@ -104,10 +105,14 @@ fn file_names(targets: &Document<Targets>) -> impl Iterator<Item = String> + '_ 
 }
 
 /// Keeps the newest, and the others while somebody may hold a timestamp that leads to them.
-fn drop_replaced<T: Role + Clone>(all: &mut Vec<Document<T>>, lifetime: Lifetime, now: u64) {
+fn drop_replaced<T: Role + Clone>(
+    all: &mut Vec<Document<T>>,
+    lifetime: Lifetime,
+    now: UnixSeconds,
+) {
     let replaced_at = |index: usize| all.get(index + 1).map(|next| next.signed_at(lifetime));
     let wanted = |index: usize| {
-        let since = replaced_at(index).map(|at| to_signed(now).saturating_sub(at));
+        let since = replaced_at(index).map(|at| now.saturating_since(at));
         since.is_none_or(|since| since <= Lifetime::GRACE)
     };
     let beyond = all.len().saturating_sub(State::MAX_KEPT);

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
+use moment::UnixSeconds;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
 };
@@ -17,7 +18,7 @@ use wire::{Timestamp, countersign::Forge, trust::TimeRange};
 pub(crate) const START: u64 = 1_767_225_600;
 
 /// A moment in which everything is in use.
-pub(crate) const NOW: u64 = START + 86_400;
+pub(crate) const NOW: UnixSeconds = UnixSeconds(START + 86_400);
 
 /// One of everything, as `countersignd dev` has it.
 pub(crate) fn deployment() -> Deployment {

@@ -457,6 +457,6 @@ fn the_audience_of_tokens_is_there_too_and_of_the_cas_own_domain() {
         deployment.audience = Some(other.to_owned());
         let error = TrustFiles::build(&deployment, NOW).unwrap_err();
         let TrustError::Findings(findings) = error else { panic!("{error}") };
-        assert!(matches!(findings.as_slice(), [Finding::Audience(..)]), "{other}");
+        assert!(matches!(findings.as_slice(), [Finding::Audience { .. }]), "{other}");
     }
 }

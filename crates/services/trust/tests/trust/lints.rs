@@ -216,9 +216,9 @@ fn finds_api_versions_that_clients_do_not_know() {
 
 #[test]
 fn finds_services_of_the_future() {
-    let found = config_findings(|c| c.rekor_tlog_urls[0].valid_for = Some(since(NOW + 1)));
+    let found = config_findings(|c| c.rekor_tlog_urls[0].valid_for = Some(since(NOW.0 + 1)));
     assert_eq!(found, [Finding::FutureStart(REKOR.to_owned())]);
-    assert_eq!(config_findings(|c| c.rekor_tlog_urls[0].valid_for = Some(since(NOW))), []);
+    assert_eq!(config_findings(|c| c.rekor_tlog_urls[0].valid_for = Some(since(NOW.0))), []);
 }
 
 #[test]
@@ -279,7 +279,10 @@ fn finds_forges_that_our_own_client_would_not_take() {
     ] {
         let error = of(url, kind).unwrap_err();
         let TrustError::Findings(findings) = error else { panic!("{error}") };
-        assert!(matches!(findings.as_slice(), [Finding::Forge(found, _)] if found == url), "{url}");
+        assert!(
+            matches!(findings.as_slice(), [Finding::Forge { url: found, .. }] if found == url),
+            "{url}"
+        );
     }
 }
 

@@ -23,7 +23,7 @@ impl Served {
     async fn new(deployment: &Deployment) -> Self {
         let files = Arc::new(TrustFiles::build(deployment, NOW).unwrap());
         let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(FixedClock::at(NOW));
+        let clock = Arc::new(FixedClock::at(NOW.0));
         let repository = TufKeys::generate().open(directory.path(), &clock, &files).await.unwrap();
         let app = server::harden(router(Arc::clone(&files), repository), protocol());
         Self { files, app, _directory: directory }

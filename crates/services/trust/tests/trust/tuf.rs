@@ -188,7 +188,7 @@ async fn the_first_repository_is_exactly_this() {
 #[tokio::test]
 async fn expiries_are_whole_seconds_and_of_the_documented_lives() {
     let stored = Stored::empty();
-    stored.clock.set(NOW);
+    stored.clock.set(NOW.0);
     stored.clock.advance_ms(789);
     stored.open().await.unwrap();
     for (name, expires) in [
@@ -608,7 +608,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let stored = Stored::empty();
-        let mut now = i64::try_from(NOW).unwrap() + 3_000 * 86_400;
+        let mut now = i64::try_from(NOW.0).unwrap() + 3_000 * 86_400;
         let mut last = [0; 4];
         for days in jumps {
             now += days * 86_400;

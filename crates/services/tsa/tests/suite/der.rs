@@ -16,7 +16,7 @@ async fn grants_a_token_that_answers_the_request() {
     let answer = server.query(&request).await;
     let verified = answer.verified(&server.chain);
     verified.answers(&request).unwrap();
-    assert_eq!(verified.gen_time, NOW);
+    assert_eq!(verified.gen_time.0, NOW);
     assert_eq!(verified.policy, PolicyOid::SIGSTORE);
     assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
 }

@@ -33,14 +33,17 @@ async fn stamps_nothing_while_the_clock_is_behind_what_was_stamped() {
     server.query(&request()).await.verified(&server.chain);
     server.clock.set(NOW - 2);
     unavailable(&server.query(&request()).await, FailInfo::TimeNotAvailable);
-    assert_eq!(server.tsa.readiness(), Err(NotReady::ClockWentBack { behind_s: 2 }));
+    assert_eq!(
+        server.tsa.readiness(),
+        Err(NotReady::ClockWentBack { behind: Duration::from_secs(2) })
+    );
     let answer = server.post(JSON, JSON_BODY).await;
     let message = answer.problem(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(message, "the clock is 2 s behind the latest time stamped");
     assert_eq!(answer.header(header::RETRY_AFTER), "1");
 
     server.clock.set(NOW - 1);
-    assert_eq!(server.query(&request()).await.verified(&server.chain).gen_time, NOW - 1);
+    assert_eq!(server.query(&request()).await.verified(&server.chain).gen_time.0, NOW - 1);
     assert_eq!(server.tsa.readiness(), Ok(()));
 }
 

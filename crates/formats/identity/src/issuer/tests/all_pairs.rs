@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use moment::UnixSeconds;
 use serde_json::{Value, json};
 use x509::SubjectAlternativeName;
 
@@ -13,7 +14,7 @@ use crate::{IssuerConfig, IssuerKind, UnverifiedClaims, name_conflicts};
 const KINDS: usize = 15;
 const UUID: &str = "0ca3ddd9-f0b0-4635-a98c-5866526961b6";
 const OTHER_UUID: &str = "1ca3ddd9-f0b0-4635-a98c-5866526961b6";
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 /// Place in the table. No wildcard: a new kind must be given one, a maker and a name.
 const fn index(kind: &IssuerKind) -> usize {
@@ -277,7 +278,7 @@ fn giver(index_of_kind: usize, target: &str, nth: usize) -> Option<(IssuerConfig
     assert_eq!(index(issuer.kind()), index_of_kind, "the table is in order");
     claims["iss"] = json!(issuer.url());
     claims["aud"] = json!(issuer.audiences()[0]);
-    claims["exp"] = json!(NOW + 60);
+    claims["exp"] = json!(NOW.0 + 60);
     let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
     let header = encode(json!({"alg": "RS256"}).to_string());
     let token = format!("{header}.{}.{}", encode(claims.to_string()), encode("s".to_owned()));

@@ -66,7 +66,7 @@ fn refuses_other_workspaces_and_repositories_of_others() {
     let refused = map(kind(), &with(claims(), "workspaceUuid", json!(other))).unwrap_err();
     assert_eq!(refused, PrincipalError::Owner("workspaceUuid"));
     let refused = map(kind(), &with(claims(), "repositoryUuid", json!(other))).unwrap_err();
-    assert_eq!(refused, PrincipalError::Contradiction("sub", "repositoryUuid"));
+    assert_eq!(refused, PrincipalError::Contradiction { claim: "sub", other: "repositoryUuid" });
 }
 
 #[test]

@@ -77,7 +77,8 @@ fn refuses_every_organisation_that_is_not_listed() {
     let subject = format!("org/{other}/project/{PROJECT}/user/u");
     let claims = with(claims(), "sub", json!(subject));
     let refused = map(kind(), &claims).unwrap_err();
-    let contradiction = PrincipalError::Contradiction("sub", "oidc.circleci.com/org-id");
+    let contradiction =
+        PrincipalError::Contradiction { claim: "sub", other: "oidc.circleci.com/org-id" };
     assert_eq!(refused, contradiction);
     for org_id in [json!(other), json!(null)] {
         let refused = map(kind(), &with(claims.clone(), "oidc.circleci.com/org-id", org_id));
@@ -98,7 +99,8 @@ fn refuses_subjects_of_another_form_or_project() {
         assert_eq!(refused, PrincipalError::Shape("sub"), "{subject}");
     }
     let other = with(claims(), "oidc.circleci.com/project-id", json!(ORGANIZATION));
-    let expected = PrincipalError::Contradiction("sub", "oidc.circleci.com/project-id");
+    let expected =
+        PrincipalError::Contradiction { claim: "sub", other: "oidc.circleci.com/project-id" };
     assert_eq!(map(kind(), &other).unwrap_err(), expected);
 }
 

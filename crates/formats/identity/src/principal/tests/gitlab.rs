@@ -187,7 +187,8 @@ fn refuses_a_definition_of_another_project_server_or_ref() {
         "https://gitlab.com/my-group/sub/my-project//.gitlab-ci.yml@refs/heads/main",
     ] {
         let refused = map(public(), &with(claims(), "ci_config_ref_uri", json!(config)));
-        let expected = PrincipalError::Contradiction("ci_config_ref_uri", "project_path");
+        let expected =
+            PrincipalError::Contradiction { claim: "ci_config_ref_uri", other: "project_path" };
         assert_eq!(refused.unwrap_err(), expected, "{config}");
     }
     for config in [
@@ -208,7 +209,8 @@ fn refuses_paths_that_no_project_has_and_foreign_namespaces() {
     }
     for namespace in ["my-group", "other", "my-group/sub/my-project"] {
         let refused = map(public(), &with(claims(), "namespace_path", json!(namespace)));
-        let expected = PrincipalError::Contradiction("project_path", "namespace_path");
+        let expected =
+            PrincipalError::Contradiction { claim: "project_path", other: "namespace_path" };
         assert_eq!(refused.unwrap_err(), expected, "{namespace}");
     }
 }

@@ -15,7 +15,7 @@ fn machines(provider: MachineProvider, clients: &[&str]) -> IssuerKind {
 
 fn map_typed(typ: &str, kind: IssuerKind, claims: &Value) -> Result<Principal, PrincipalError> {
     let issuer = IssuerConfig::new(ISSUER, vec!["sigstore".to_owned()], kind).unwrap();
-    let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 60});
+    let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW.0 + 60});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let header = json!({"alg": "RS256", "typ": typ}).to_string();
@@ -99,7 +99,7 @@ fn a_persons_token_got_through_the_client_is_not_the_clients() {
             MachineProvider::Keycloak,
             "JWT",
             json!({"typ": "Bearer", "azp": "builder", "client_id": "builder", "sub": "91c0",
-                "auth_time": NOW, "preferred_username": "service-account-builder"}),
+                "auth_time": NOW.0, "preferred_username": "service-account-builder"}),
         ),
         (
             MachineProvider::Keycloak,
@@ -150,7 +150,7 @@ fn a_persons_token_got_through_the_client_is_not_the_clients() {
         (
             MachineProvider::Rfc9068,
             "at+jwt",
-            json!({"client_id": "builder", "sub": "builder", "auth_time": NOW}),
+            json!({"client_id": "builder", "sub": "builder", "auth_time": NOW.0}),
         ),
         // An ID token, which says what the client wants.
         (MachineProvider::Rfc9068, "JWT", json!({"client_id": "builder", "sub": "builder"})),

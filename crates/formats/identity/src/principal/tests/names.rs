@@ -96,7 +96,7 @@ fn a_claim_that_the_operator_chose_names_the_user() {
     .unwrap();
     let oid = "3b8e1f70-5a0f-4c2e-9d3b-7f1f2b6f9a11";
     let map = |claims: &Value| {
-        let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 60});
+        let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW.0 + 60});
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         verified(&all, &issuer).principal(&issuer)
     };

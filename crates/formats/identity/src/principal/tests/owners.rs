@@ -134,7 +134,7 @@ fn a_required_claim_keeps_the_rest_of_the_world_out() {
     }))
     .unwrap();
     let of = |claims: &Value| {
-        let base = json!({"iss": issuer.url(), "aud": "sigstore", "exp": NOW + 60});
+        let base = json!({"iss": issuer.url(), "aud": "sigstore", "exp": NOW.0 + 60});
         let claims = claims.as_object().unwrap().iter();
         let all = claims.fold(base, |all, (name, value)| with(all, name, value.clone()));
         verified(&all, &issuer).principal(&issuer)

@@ -14,7 +14,7 @@ fn map_people(
     let kind = IssuerKind::Email { skip_verification };
     let issuer = IssuerConfig::new(ISSUER, vec!["sigstore".to_owned()], kind).unwrap();
     let issuer = issuer.for_people(people);
-    let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW + 60, "sub": "17"});
+    let mut all = json!({"iss": ISSUER, "aud": "sigstore", "exp": NOW.0 + 60, "sub": "17"});
     all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
     verified(&all, &issuer).principal(&issuer)
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crypto::{LocalSigner, Signer, Unsigned};
+use moment::UnixSeconds;
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer, KeyPair};
 use tsp::{FailInfo, PolicyOid, SerialNumber, TimestampRequest, TokenProfile, TsaChain, rejection};
 use wire::trust::{TrustedRoot, X509Certificate, X509CertificateChain};
@@ -9,7 +10,7 @@ use super::{Seen, Server, quick_http, response};
 use crate::services::{ServiceError, Timestamp, TimestampAuthority};
 
 /// 2026-06-04T17:43:29Z, inside the validity of rcgen's certificates.
-const GEN_TIME: u64 = 1_780_595_009;
+const GEN_TIME: UnixSeconds = UnixSeconds(1_780_595_009);
 
 /// `SEQUENCE OF` timestamping.
 const TIME_STAMPING: [u8; 12] =

@@ -1,6 +1,7 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use identity::JwsAlgorithm;
+use moment::UnixMillis;
 use tokio::task::JoinSet;
 
 use crate::oidc::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
@@ -9,7 +10,7 @@ use crate::oidc::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
 #[derive(Clone, Default)]
 pub(super) struct Known {
     pub(super) keys: Option<Arc<KeySet>>,
-    pub(super) fetched_at_ms: u64,
+    pub(super) fetched_at: UnixMillis,
     /// They are of an earlier start: since then one may have been withdrawn or forgotten.
     pub(super) restored: bool,
     /// Fetches that ended, well or not.
@@ -23,7 +24,7 @@ pub(super) struct Known {
 pub(super) struct Fetches {
     pub(super) tasks: JoinSet<()>,
     pub(super) started: u64,
-    pub(super) last_start_ms: Option<u64>,
+    pub(super) last_start: Option<UnixMillis>,
 }
 
 impl Fetches {
@@ -34,10 +35,10 @@ impl Fetches {
     }
 
     /// How long no fetch may start; `None` when one may.
-    pub(super) fn wait_ms(&self, now_ms: u64, interval_ms: u64) -> Option<u64> {
+    pub(super) fn wait(&self, now: UnixMillis, interval: Duration) -> Option<Duration> {
         // A clock that was set back must not stop fetching: an earlier now counts as long after.
-        let elapsed_ms = now_ms.checked_sub(self.last_start_ms?)?;
-        interval_ms.checked_sub(elapsed_ms).filter(|wait_ms| *wait_ms > 0)
+        let elapsed = now.checked_since(self.last_start?)?;
+        interval.checked_sub(elapsed).filter(|wait| !wait.is_zero())
     }
 }
 
@@ -60,6 +61,15 @@ impl Known {
     ) -> Vec<VerifyingKey> {
         self.keys.as_ref().map(|keys| keys.candidates(key_id, algorithm)).unwrap_or_default()
     }
+}
+
+/// What a fetch was started as.
+#[derive(Clone, Copy)]
+pub(super) struct Started {
+    /// By which its callers wait for it.
+    pub(super) number: u64,
+    /// [`Known::forgotten`] of then.
+    pub(super) forgotten: u64,
 }
 
 /// How old the known keys are.

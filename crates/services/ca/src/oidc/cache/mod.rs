@@ -13,6 +13,7 @@ use std::{
 
 use identity::JwsAlgorithm;
 use metrics::counter;
+use moment::UnixSeconds;
 use signing::Clock;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -20,19 +21,19 @@ use tracing::{error, info, warn};
 pub use self::error::KeysError;
 pub(super) use self::places::Waiting;
 use self::{
-    known::{Age, Fetches, Known},
+    known::{Age, Fetches, Known, Started},
     places::Places,
 };
 use super::{KeySource, SourceError, VerifyingKey, health::Series, jwks::KeySet, kept::KeysDir};
-use crate::OidcConfig;
+use crate::{OidcConfig, error::whole_seconds};
 
-/// Shortest time between two fetches while no keys are known at all, in milliseconds: a service
+/// Shortest time between two fetches while no keys are known at all: a service
 /// that starts before its issuer must not wait out the long interval.
-const FIRST_KEYS_INTERVAL_MS: u64 = 1_000;
+const FIRST_KEYS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far the clock of a provider may be behind ours, in milliseconds, when its key's replacement
+/// How far the clock of a provider may be behind ours when its key's replacement
 /// is looked for; `iat` has whole seconds besides. Whoever is told "not" gives up for good.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// The keys of one issuer, fetched when needed and kept.
 ///
@@ -65,8 +66,8 @@ pub(crate) struct Context {
 /// Why an issuer is asked although keys of it may be known.
 #[derive(Clone, Copy)]
 pub(crate) struct Doubt {
-    /// The token's `iat`, in seconds. Keys that were fetched later would have its key.
-    pub(crate) issued_at: Option<u64>,
+    /// The token's `iat`. Keys that were fetched later would have its key.
+    pub(crate) issued_at: Option<UnixSeconds>,
     /// A known key does not verify the token's signature; it may have been replaced.
     pub(crate) has_key: bool,
 }
@@ -136,9 +137,9 @@ impl IssuerKeys {
     fn is_final(&self, known: &Known, doubt: Doubt) -> bool {
         // A key that replaces another is published before it is used, by the provider's clock; a new
         // one perhaps a little later.
-        let delay_ms = if doubt.has_key { CLOCKS_DIFFER_MS } else { self.interval_ms(known) };
-        let issued_at_ms = doubt.issued_at.map(|seconds| seconds.saturating_mul(1000));
-        issued_at_ms.is_some_and(|ms| ms.saturating_add(delay_ms) <= known.fetched_at_ms)
+        let delay = if doubt.has_key { CLOCKS_DIFFER } else { self.interval(known) };
+        let issued_at = doubt.issued_at.map(UnixSeconds::to_millis);
+        issued_at.is_some_and(|at| at.saturating_add(delay) <= known.fetched_at)
     }
 
     fn age_of(&self, known: &Known) -> Age {
@@ -146,19 +147,19 @@ impl IssuerKeys {
             return Age::None;
         }
         // A clock that was set back cannot tell.
-        let Some(age_ms) = self.context.clock.now_ms().0.checked_sub(known.fetched_at_ms) else {
+        let Some(age) = self.context.clock.now_ms().checked_since(known.fetched_at) else {
             return Age::Old;
         };
-        let refresh_after_ms = self.context.settings.refresh_after_s.saturating_mul(1000);
-        let keep_last_good_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
-        if known.restored && age_ms < keep_last_good_ms {
+        let refresh_after = self.context.settings.refresh_after();
+        let keep_last_good = self.context.settings.keep_last_good();
+        if known.restored && age < keep_last_good {
             // What an older copy of the directory holds may have been forgotten on order since.
             Age::Old
-        } else if age_ms < refresh_after_ms {
+        } else if age < refresh_after {
             Age::Fresh
-        } else if age_ms < refresh_after_ms.saturating_mul(2) {
+        } else if age < refresh_after.saturating_mul(2) {
             Age::Aging
-        } else if age_ms < keep_last_good_ms {
+        } else if age < keep_last_good {
             Age::Old
         } else {
             Age::TooOld
@@ -178,8 +179,7 @@ impl IssuerKeys {
     async fn ended(&self, number: u64) -> bool {
         let mut changes = self.known.subscribe();
         // Two documents, each with its own time-out, and a little for the scheduler.
-        let longest =
-            Duration::from_millis(self.context.settings.timeout_ms.saturating_mul(2) + 500);
+        let longest = self.context.settings.timeout() * 2 + Duration::from_millis(500);
         let ended = changes.wait_for(|known| known.ended >= number);
         matches!(tokio::time::timeout(longest, ended).await, Ok(Ok(known)) if known.failure.is_none())
     }
@@ -187,38 +187,39 @@ impl IssuerKeys {
     /// Starts a fetch unless one runs or the last one is too recent. The number of the fetch to
     /// wait for, if there is one.
     fn start_fetch(self: &Arc<Self>, known: &Known) -> Option<u64> {
-        let now_ms = self.context.clock.now_ms().0;
+        let now = self.context.clock.now_ms();
         let mut fetches = self.lock();
         if let Some(number) = fetches.running() {
             return Some(number);
         }
-        if fetches.wait_ms(now_ms, self.interval_ms(known)).is_some() {
+        if fetches.wait(now, self.interval(known)).is_some() {
             return None;
         }
         fetches.started += 1;
-        fetches.last_start_ms = Some(now_ms);
+        fetches.last_start = Some(now);
         let number = fetches.started;
-        fetches.tasks.spawn(Arc::clone(self).fetch(number, known.forgotten));
+        let started = Started { number, forgotten: known.forgotten };
+        fetches.tasks.spawn(Arc::clone(self).fetch(started));
         Some(number)
     }
 
     /// Shortest time between two fetches.
-    fn interval_ms(&self, known: &Known) -> u64 {
+    fn interval(&self, known: &Known) -> Duration {
         match known.keys {
-            None => FIRST_KEYS_INTERVAL_MS,
-            Some(_) => self.context.settings.min_refresh_interval_s.saturating_mul(1000),
+            None => FIRST_KEYS_INTERVAL,
+            Some(_) => self.context.settings.min_refresh_interval(),
         }
     }
 
     /// Whole seconds until a fetch may start; at least 1.
     fn retry_after_s(&self, known: &Known) -> u64 {
-        let wait_ms = self.lock().wait_ms(self.context.clock.now_ms().0, self.interval_ms(known));
-        wait_ms.unwrap_or_default().div_ceil(1000).max(1)
+        let wait = self.lock().wait(self.context.clock.now_ms(), self.interval(known));
+        whole_seconds(wait.unwrap_or_default()).max(1)
     }
 
-    async fn fetch(self: Arc<Self>, number: u64, forgotten: u64) {
+    async fn fetch(self: Arc<Self>, Started { number, forgotten }: Started) {
         let outcome = self.source.fetch().await.map(Arc::new);
-        let now_ms = self.context.clock.now_ms().0;
+        let now = self.context.clock.now_ms();
         self.record(&outcome);
         let mut taken = None;
         let withdrawn = matches!(&outcome, Ok(keys) if keys.is_empty());
@@ -233,7 +234,7 @@ impl IssuerKeys {
                 Ok(keys) => {
                     taken = Some(Arc::clone(&keys));
                     known.keys = Some(keys);
-                    known.fetched_at_ms = now_ms;
+                    known.fetched_at = now;
                     known.restored = false;
                     known.failure = None;
                 }
@@ -248,7 +249,7 @@ impl IssuerKeys {
             && self.kept.load(Ordering::Relaxed)
         {
             // Its end is not waited for: what is not written is fetched again.
-            tokio::task::spawn_blocking(move || self.write(&keys, now_ms, forgotten));
+            tokio::task::spawn_blocking(move || self.write(&keys, now, forgotten));
         }
     }
 

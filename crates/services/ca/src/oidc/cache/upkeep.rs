@@ -7,6 +7,7 @@ use std::{
 };
 
 use metrics::counter;
+use moment::UnixMillis;
 use tracing::{info, warn};
 
 use super::{Age, IssuerKeys, Known};
@@ -24,7 +25,7 @@ impl IssuerKeys {
         if !self.kept.swap(true, Ordering::Relaxed) {
             let known = self.known.borrow().clone();
             if let Some(keys) = &known.keys {
-                self.write(keys, known.fetched_at_ms, known.forgotten);
+                self.write(keys, known.fetched_at, known.forgotten);
             }
             self.show();
         }
@@ -34,23 +35,23 @@ impl IssuerKeys {
     pub(in crate::oidc) fn restore(&self) {
         self.kept.store(true, Ordering::Relaxed);
         let Some(directory) = &self.context.keys_dir else { return };
-        let max_age_ms = self.context.settings.keep_last_good_s.saturating_mul(1000);
-        let restored = directory.read(&self.source, self.context.clock.now_ms().0, max_age_ms);
-        let Some((keys, fetched_at_ms)) = restored else { return };
+        let max_age = self.context.settings.keep_last_good();
+        let restored = directory.read(&self.source, self.context.clock.now_ms(), max_age);
+        let Some((keys, fetched_at)) = restored else { return };
         info!(oidc.issuer = self.source.issuer(), "took up the issuer's keys of the last start");
         self.known.send_modify(|known| {
             known.keys = Some(Arc::new(keys));
-            known.fetched_at_ms = fetched_at_ms;
+            known.fetched_at = fetched_at;
             known.restored = true;
         });
     }
 
-    pub(super) fn write(&self, keys: &KeySet, fetched_at_ms: u64, forgotten: u64) {
+    pub(super) fn write(&self, keys: &KeySet, fetched_at: UnixMillis, forgotten: u64) {
         let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
         else {
             return;
         };
-        let written = directory.write(&self.source, keys, fetched_at_ms);
+        let written = directory.write(&self.source, keys, fetched_at);
         if self.known.borrow().forgotten != forgotten || !self.kept.load(Ordering::Relaxed) {
             let _ = directory.forget(&self.source);
         }
@@ -95,7 +96,7 @@ impl IssuerKeys {
         if let Some(number) = running {
             self.ended(number).await;
         }
-        self.lock().last_start_ms = None;
+        self.lock().last_start = None;
         let known = self.known.borrow().clone();
         let asked = self.fetch_and_wait(&known).await;
         let known = self.known.borrow().clone();
@@ -146,14 +147,14 @@ impl IssuerKeys {
     pub(in crate::oidc) fn health(&self) -> IssuerHealth {
         let known = self.known.borrow().clone();
         let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
-        let age_ms = self.context.clock.now_ms().0.saturating_sub(known.fetched_at_ms);
+        let age = self.context.clock.now_ms().saturating_since(known.fetched_at);
         IssuerHealth {
             ca: self.context.ca.clone(),
             issuer: self.source.issuer().to_owned(),
             entry: self.source.entry().to_owned(),
             source: self.source.describe(),
             keys: if usable { known.names() } else { Vec::new() },
-            age_s: usable.then_some(age_ms / 1000),
+            age: usable.then_some(age),
             failure: known.failure,
         }
     }
