@@ -46,7 +46,7 @@ impl Ports {
     }
 }
 
-struct House {
+struct Installation {
     services: Services,
     ports: Ports,
     cut: Cut,
@@ -56,12 +56,12 @@ struct House {
 /// State of the logs of 2025 and 2026.
 struct States(&'static str, &'static str);
 
-impl House {
+impl Installation {
     fn new(database: Database, cut: Cut) -> Self {
-        let house =
+        let installation =
             Self { services: Services::new().unwrap(), ports: Ports::free(), cut, database };
-        house.write_config(&States("active", "staged"), "");
-        house
+        installation.write_config(&States("active", "staged"), "");
+        installation
     }
 
     /// The log of 2025 has `frozen` in its table too.
@@ -221,42 +221,45 @@ fn get(base: &str, path: &str) -> (u16, String) {
 }
 
 fn signs_at_both_tenants(database: Database, cut: Cut) {
-    let mut house = House::new(database, cut);
-    house.succeeds(&["init"]);
-    house.succeeds(&["check"]);
-    house.start();
+    let mut installation = Installation::new(database, cut);
+    installation.succeeds(&["init"]);
+    installation.succeeds(&["check"]);
+    installation.start();
     let before: Vec<(Client, PathBuf)> = TENANTS
         .into_iter()
         .map(|tenant| {
-            let client = house.client(tenant);
-            let artifact = house.artifact(&format!("{}-before", tenant.0));
+            let client = installation.client(tenant);
+            let artifact = installation.artifact(&format!("{}-before", tenant.0));
             signs(&client, &artifact);
             (client, artifact)
         })
         .collect();
     let old_trust = fs::read(&before[0].0.trust).unwrap();
-    let frozen_size = house.size("127.0.0.4");
+    let frozen_size = installation.size("127.0.0.4");
     assert!(frozen_size >= 3, "{frozen_size}");
-    house.services.terminate().unwrap();
+    installation.services.terminate().unwrap();
 
-    freeze(&mut house);
-    house.start();
-    assert_eq!(house.size("127.0.0.4"), frozen_size, "it is read");
-    let staged_size = house.size("127.0.0.6");
+    freeze(&mut installation);
+    installation.start();
+    assert_eq!(installation.size("127.0.0.4"), frozen_size, "it is read");
+    let staged_size = installation.size("127.0.0.6");
     for (number, tenant) in TENANTS.into_iter().enumerate() {
-        let client = house.client(tenant);
+        let client = installation.client(tenant);
         verifies(&client, &before[number].1);
-        signs(&client, &house.artifact(tenant.0));
-        lists_of(&house, &client, tenant.1);
+        signs(&client, &installation.artifact(tenant.0));
+        lists_of(&installation, &client, tenant.1);
     }
-    assert!(house.size("127.0.0.5") >= 3);
-    assert_eq!((house.size("127.0.0.4"), house.size("127.0.0.6")), (frozen_size, staged_size));
+    assert!(installation.size("127.0.0.5") >= 3);
+    assert_eq!(
+        (installation.size("127.0.0.4"), installation.size("127.0.0.6")),
+        (frozen_size, staged_size)
+    );
 
-    nobody_signs_to_the_frozen_log(&house, &old_trust);
-    tenants_are_apart(&house);
-    hosts_of_nobody_are_misdirected(&house);
-    house.services.terminate().unwrap();
-    let fsck = house.succeeds(&["fsck"]);
+    nobody_signs_to_the_frozen_log(&installation, &old_trust);
+    tenants_are_apart(&installation);
+    hosts_of_nobody_are_misdirected(&installation);
+    installation.services.terminate().unwrap();
+    let fsck = installation.succeeds(&["fsck"]);
     for line in [
         "log 2025: ok",
         "log 2026: ok",
@@ -271,10 +274,10 @@ fn signs_at_both_tenants(database: Database, cut: Cut) {
 }
 
 /// As an operator does it: the database first, then the file; either alone is told.
-fn freeze(house: &mut House) {
+fn freeze(installation: &mut Installation) {
     let frozen = States("frozen", "active");
-    house.write_config(&frozen, "");
-    let services = &house.services;
+    installation.write_config(&frozen, "");
+    let services = &installation.services;
     for arguments in [["check"].as_slice(), &["serve", "log"]] {
         let told = services.countersignd(arguments).unwrap();
         assert_eq!(told.code, Some(1), "{told:?}");
@@ -285,38 +288,41 @@ fn freeze(house: &mut House) {
     assert_eq!(missing.code, Some(1), "{missing:?}");
     assert!(missing.stderr.contains("has no log `2024`, it has 2025, 2026"), "{missing:?}");
 
-    house.write_config(&States("active", "staged"), "");
-    let said = house.succeeds(&["log", "freeze", "2025"]);
-    let again = house.succeeds(&["log", "freeze", "2025"]);
+    installation.write_config(&States("active", "staged"), "");
+    let said = installation.succeeds(&["log", "freeze", "2025"]);
+    let again = installation.succeeds(&["log", "freeze", "2025"]);
     assert_eq!(again.lines().next(), said.lines().next(), "for good, and once");
-    let check = house.services.countersignd(&["check"]).unwrap();
+    let check = installation.services.countersignd(&["check"]).unwrap();
     assert_eq!(check.code, Some(1), "{check:?}");
     let mismatch = "`2025` is frozen in the database and `active` in the configuration";
     assert!(check.stdout.contains(mismatch), "{check:?}");
     // All logs are served all the same, and whoever watches them is told.
-    house.services.start("log", house.ports.metrics("log")).unwrap();
-    let metrics = format!("http://127.0.0.1:{}", house.ports.metrics("log"));
+    installation.services.start("log", installation.ports.metrics("log")).unwrap();
+    let metrics = format!("http://127.0.0.1:{}", installation.ports.metrics("log"));
     let (status, report) = get(&metrics, "readyz");
     let report: Value = serde_json::from_str(&report).unwrap();
     let degraded = report["degraded"]["log 2025"].as_str().unwrap_or_default();
     assert!(status == 200 && degraded.contains(mismatch), "{report}");
-    assert!(house.size("127.0.0.4") > 0 && house.size("127.0.0.6") > 0);
-    house.services.terminate().unwrap();
+    assert!(installation.size("127.0.0.4") > 0 && installation.size("127.0.0.6") > 0);
+    installation.services.terminate().unwrap();
 
     let until = said.lines().find(|line| line.starts_with("valid_until = ")).unwrap();
     assert!(said.contains("\n[log.2025]\nstate = \"frozen\"\n"), "{said}");
-    house.write_config(&frozen, until);
-    let kept = house.succeeds(&["init"]);
+    installation.write_config(&frozen, until);
+    let kept = installation.succeeds(&["init"]);
     assert!(kept.lines().all(|line| line.starts_with("kept: ")), "{kept}");
-    house.succeeds(&["check"]);
+    installation.succeeds(&["check"]);
 }
 
 /// Active services to sign with, all to verify by, and nobody else's.
-fn lists_of(house: &House, client: &Client, host: &str) {
-    assert_eq!(urls(client, "caUrls"), [house.url("ca", host)]);
-    let logs = [house.url("rekor2", "127.0.0.5"), house.url("rekor1", "127.0.0.4")];
+fn lists_of(installation: &Installation, client: &Client, host: &str) {
+    assert_eq!(urls(client, "caUrls"), [installation.url("ca", host)]);
+    let logs = [installation.url("rekor2", "127.0.0.5"), installation.url("rekor1", "127.0.0.4")];
     assert_eq!(urls(client, "rekorTlogUrls"), logs);
-    assert_eq!(urls(client, "tsaUrls"), [house.url("tsa", "127.0.0.4") + "/api/v1/timestamp"]);
+    assert_eq!(
+        urls(client, "tsaUrls"),
+        [installation.url("tsa", "127.0.0.4") + "/api/v1/timestamp"]
+    );
     for (list, count) in
         [("tlogs", 4), ("timestampAuthorities", 2), ("ctlogs", 1), ("certificateAuthorities", 1)]
     {
@@ -325,24 +331,24 @@ fn lists_of(house: &House, client: &Client, host: &str) {
 }
 
 /// Somebody whose signing config is of last year.
-fn nobody_signs_to_the_frozen_log(house: &House, old_trust: &[u8]) {
-    let mut client = house.client(TENANTS[0]);
-    client.trust = house.services.path().join("old.json");
+fn nobody_signs_to_the_frozen_log(installation: &Installation, old_trust: &[u8]) {
+    let mut client = installation.client(TENANTS[0]);
+    client.trust = installation.services.path().join("old.json");
     fs::write(&client.trust, old_trust).unwrap();
-    let signed = client.sign(&house.artifact("late")).unwrap();
+    let signed = client.sign(&installation.artifact("late")).unwrap();
     assert_ne!(signed.code, Some(0), "{signed:?}");
     assert!(signed.stderr.contains("frozen") && signed.stderr.contains("405"), "{signed:?}");
 }
 
 /// What is one tenant's is not taken at the other's host.
-fn tenants_are_apart(house: &House) {
-    let [acme, globex] = TENANTS.map(|tenant| house.client(tenant));
-    let stranger = Client { token: acme.token.clone(), ..house.client(TENANTS[1]) };
-    let refused = stranger.sign(&house.artifact("stranger")).unwrap();
+fn tenants_are_apart(installation: &Installation) {
+    let [acme, globex] = TENANTS.map(|tenant| installation.client(tenant));
+    let stranger = Client { token: acme.token.clone(), ..installation.client(TENANTS[1]) };
+    let refused = stranger.sign(&installation.artifact("stranger")).unwrap();
     assert_ne!(refused.code, Some(0), "{refused:?}");
     assert!(refused.stderr.contains("audience"), "{refused:?}");
 
-    let artifact = house.artifact("of-acme");
+    let artifact = installation.artifact("of-acme");
     signs(&acme, &artifact);
     let verified = globex.verify(&artifact).unwrap();
     assert_ne!(verified.code, Some(0), "another tenant's CA is not trusted: {verified:?}");
@@ -354,7 +360,7 @@ fn tenants_are_apart(house: &House) {
     all.extend(chain.as_array().unwrap().iter().map(|one| one["rawBytes"].clone()));
     assert!(STANDARD.decode(all[0].as_str().unwrap()).is_ok());
     let submit = |host: &str| {
-        let url = format!("{}/ct/v1/add-chain", house.url("ct", host));
+        let url = format!("{}/ct/v1/add-chain", installation.url("ct", host));
         ask(|client| client.post(url).body(json!({"chain": all}).to_string()))
     };
     assert_eq!(submit(TENANTS[0].1).0, 200);
@@ -363,8 +369,8 @@ fn tenants_are_apart(house: &House) {
 }
 
 /// Also by HTTP/2, as gRPC asks.
-fn hosts_of_nobody_are_misdirected(house: &House) {
-    let base = house.url("ca", TENANTS[0].1);
+fn hosts_of_nobody_are_misdirected(installation: &Installation) {
+    let base = installation.url("ca", TENANTS[0].1);
     for host in ["nobody.example", "localhost", "127.0.0.4"] {
         let asked =
             |path: &str| ask(|client| client.get(format!("{base}/{path}")).header("host", host));
@@ -379,7 +385,7 @@ fn hosts_of_nobody_are_misdirected(house: &House) {
     let known = ask(|client| client.get(format!("{base}/api/v2/configuration")));
     assert_eq!(known.0, 200);
     for (host, status) in [(TENANTS[0].1, 200), (TENANTS[1].1, 200), ("localhost", 421)] {
-        let url = house.url("ca", host) + "/api/v2/configuration";
+        let url = installation.url("ca", host) + "/api/v2/configuration";
         let h2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
         assert_eq!(ask(|_| h2.get(url)).0, status, "{host}");
     }

@@ -66,9 +66,9 @@ fn claims(json: &[u8]) {
     let Ok(claims) = Claims::parse(json) else { return };
     for name in ["iss", "sub", "aud", "exp", "email", "email_verified"] {
         let _ = (claims.string(name), claims.strings(name), claims.is_true(name));
-        if let Ok(Some(seconds)) = claims.seconds(name) {
+        if let Ok(Some(time)) = claims.time(name) {
             let text = claims.text(name).ok().flatten().unwrap_or_default();
-            assert!(text.is_empty() || text == seconds.to_string());
+            assert!(text.is_empty() || text == time.0.to_string());
         }
         if let Ok(text) = claims.required_text(name) {
             assert!(!text.is_empty());

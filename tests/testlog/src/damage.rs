@@ -2,11 +2,11 @@
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, sqlite::SqliteConnectOptions};
 
-use crate::Home;
+use crate::LogDir;
 
-/// Changes one row of the database of `home` behind the back of all triggers; nobody may have it open.
-pub async fn damage(home: &Home, statement: &str) {
-    let options = SqliteConnectOptions::new().filename(home.database()).foreign_keys(false);
+/// Changes one row of the database of `place` behind the back of all triggers; nobody may have it open.
+pub async fn damage(place: &LogDir, statement: &str) {
+    let options = SqliteConnectOptions::new().filename(place.database()).foreign_keys(false);
     let mut connection = options.connect().await.unwrap();
     let triggers: Vec<String> =
         sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'trigger'")

@@ -1,6 +1,6 @@
 //! A log with its key, clock and database file, for the tests of the engine and of the services on it.
 //!
-//! - [`Home`], [`Running`]: what outlives a running log, and the log.
+//! - [`LogDir`], [`Running`]: what outlives a running log, and the log.
 //! - [`Tampering`], [`Lie`]: a store that fails and lies on demand.
 //! - [`damage`]: changes its file behind the back of all triggers.
 //! - [`cpu`], [`Flood`]: threads for computing, and too much work for them.
@@ -21,6 +21,6 @@ mod tampering;
 pub use certificates::{Authority, bulky, for_names};
 pub use cpu::{Flood, cpu};
 pub use damage::damage;
-pub use log::{Home, NOW, ORIGIN, Running, TILES_ORIGIN, TREE_ID, body, copy_database, entry};
+pub use log::{LogDir, NOW, ORIGIN, Running, TILES_ORIGIN, TREE_ID, body, copy_database, entry};
 pub use requests::{Answer, get, hostile_bodies, post, send};
 pub use tampering::{Lie, Tampering, unavailable};

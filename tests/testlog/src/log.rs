@@ -29,7 +29,7 @@ pub const TILES_ORIGIN: &str = "log.test/rekor1";
 pub const TREE_ID: i64 = 0x108e_9186_e8c5_677a;
 
 /// What outlives a running log: its directory, key and clock.
-pub struct Home {
+pub struct LogDir {
     /// Holds the database and the checkpoint file.
     pub dir: TempDir,
     /// The log's key.
@@ -42,13 +42,13 @@ pub struct Home {
     pub tiles: Option<Arc<dyn Signer>>,
 }
 
-impl Default for Home {
+impl Default for LogDir {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Home {
+impl LogDir {
     /// A log of entries without timestamp signatures.
     pub fn new() -> Self {
         Self::with_key(LogKind::Rekor2, KeyType::Ed25519)
@@ -57,8 +57,8 @@ impl Home {
     /// A log with a tree id and a second origin.
     pub fn rekor1() -> Self {
         let tiles = LocalSigner::generate(KeyType::Ed25519, "tiles").unwrap();
-        let home = Self::with_key(LogKind::Rekor1, KeyType::EcdsaP256);
-        Self { tiles: Some(Arc::new(tiles)), ..home }
+        let place = Self::with_key(LogKind::Rekor1, KeyType::EcdsaP256);
+        Self { tiles: Some(Arc::new(tiles)), ..place }
     }
 
     /// A log with a P-256 key.

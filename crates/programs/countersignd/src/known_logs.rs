@@ -45,7 +45,7 @@ fn shared(log: &Log, key: Option<&PublicKey>, record: &LogRecord) -> Option<Stri
     let same_origin =
         match Rekor1Origin::parse(&spec.origin).filter(|_| spec.kind == LogKind::Rekor1) {
             Some(origin) => log.kind == LogKind::Rekor1 && origin.host == log.service.url.host(),
-            None => log.kind != LogKind::Rekor1 && log.identified(0).origin() == spec.origin,
+            None => log.kind != LogKind::Rekor1 && log.names_with(0).origin() == spec.origin,
         };
     let same_key = key.is_some_and(|key| key.spki_der() == spec.public_key_der);
     match (same_origin, same_key) {
@@ -80,7 +80,7 @@ pub(crate) fn as_configured<'k>(
             "the database has no log `{name}`: run `countersignd init`, unless this is the wrong database"
         );
     };
-    refuse_changed(log, record, &log.identity()?.spec(&log.key.public_key()?))?;
+    refuse_changed(log, record, &log.names()?.spec(&log.key.public_key()?))?;
     if log.service.state == State::Frozen && !record.frozen {
         // For good: not because of a word in a file, which may be of another log.
         bail!(

@@ -114,7 +114,7 @@ fn lacks(deployment: &Deployment, known: &[LogRecord], name: &str) -> Vec<String
 }
 
 /// Timestamps of signatures that the log took last may still be asked for: no certificate of theirs
-/// is valid for longer. The log itself takes nothing, so a later end promises nothing.
+/// is valid for longer. The log itself takes nothing, so a later end lets nothing in.
 const LAST_TIMESTAMPS: Duration = Duration::from_mins(10);
 
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";

@@ -21,7 +21,7 @@ use crate::{
 
 /// What a log is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogIdentity {
+pub(crate) struct LogNames {
     /// In the database, and of the checkpoint file.
     pub(crate) name: String,
     pub(crate) kind: LogKind,
@@ -31,7 +31,7 @@ pub(crate) struct LogIdentity {
     pub(crate) tree_id: i64,
 }
 
-impl LogIdentity {
+impl LogNames {
     /// First line of the checkpoints.
     ///
     /// Rekor v2's must be the bare host of the base URL, so CT's must be something else.
@@ -65,8 +65,8 @@ impl LogIdentity {
 
 impl deployment::Log {
     /// What it is called, where `tree_id` is its tree id: 0 but for Rekor v1.
-    pub(crate) fn identified(&self, tree_id: i64) -> LogIdentity {
-        LogIdentity {
+    pub(crate) fn names_with(&self, tree_id: i64) -> LogNames {
+        LogNames {
             name: self.service.name.clone(),
             kind: self.kind,
             host: self.service.url.host().to_owned(),
@@ -75,10 +75,10 @@ impl deployment::Log {
     }
 
     /// What it is called, once it was made.
-    pub(crate) fn identity(&self) -> anyhow::Result<LogIdentity> {
-        let Some(places) = &self.rekor1 else { return Ok(self.identified(0)) };
+    pub(crate) fn names(&self) -> anyhow::Result<LogNames> {
+        let Some(places) = &self.rekor1 else { return Ok(self.names_with(0)) };
         let tree_id = read_json(&places.tree_id_file)?;
-        Ok(self.identified(tree_id.with_context(|| not_made(&places.tree_id_file))?))
+        Ok(self.names_with(tree_id.with_context(|| not_made(&places.tree_id_file))?))
     }
 
     fn config(&self, spec: LogSpec, public_key: &PublicKey) -> LogConfig {
@@ -188,17 +188,17 @@ async fn open(
     key: &SigningKey,
     (tasks, shutdown): (TaskTracker, CancellationToken),
 ) -> anyhow::Result<Arc<Log>> {
-    let identity = of.identity()?;
+    let names = of.names()?;
     let tiles = match &of.rekor1 {
         None => None,
         Some(places) => Some(TilesSigner {
-            origin: identity.tiles_origin(),
+            origin: names.tiles_origin(),
             key: SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone()),
         }),
     };
     // Large: it is every check of a log's start.
     let log = Box::pin(Log::start(LogParts {
-        config: of.config(identity.spec(key.public_key()), key.public_key()),
+        config: of.config(names.spec(key.public_key()), key.public_key()),
         store: Arc::clone(store),
         key: key.clone(),
         tiles,

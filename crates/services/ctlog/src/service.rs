@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, SignedTreeHead, TimestampedEntry, UnsignedSct};
-use engine::Log;
+use engine::{Log, SubmitError};
 use moment::UnixMillis;
 use signing::{Clock, CpuPool, KeyUse, Record, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
@@ -79,6 +79,10 @@ impl CtLog {
         chain: Vec<Vec<u8>>,
         submitted: Submitted,
     ) -> Result<Sct, CtError> {
+        if self.inner.log.is_frozen() {
+            // Before its key is used: what is signed after the end should not exist, given out or not.
+            return Err(SubmitError::Frozen.into());
+        }
         let inner = Arc::clone(&self.inner);
         let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;

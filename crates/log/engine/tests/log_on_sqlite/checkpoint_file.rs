@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use engine::StartError;
 use store::LogStore;
-use testlog::{Home, Lie, Tampering, copy_database, entry};
+use testlog::{Lie, LogDir, Tampering, copy_database, entry};
 use tlog::{SignedNote, TreeSize};
 
 #[tokio::test]
 async fn the_file_holds_the_last_signed_checkpoint_after_a_shutdown() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(7).await;
     running.fill(9).await;
     let checkpoint = running.log.checkpoint();
     running.stop().await;
-    let kept = std::fs::read_to_string(home.checkpoint_file()).unwrap();
+    let kept = std::fs::read_to_string(place.checkpoint_file()).unwrap();
     assert_eq!(kept, checkpoint.note);
     kept.parse::<SignedNote>().unwrap();
-    assert_eq!(std::fs::read_dir(home.checkpoint_file().parent().unwrap()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(place.checkpoint_file().parent().unwrap()).unwrap().count(), 1);
 }
 
 #[tokio::test]
 async fn a_database_restored_from_an_old_copy_is_refused() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(5).await;
     running.stop().await;
-    let copy = home.dir.path().join("copy.db");
-    copy_database(&home.database(), &copy);
+    let copy = place.dir.path().join("copy.db");
+    copy_database(&place.database(), &copy);
 
-    let running = home.start().await;
+    let running = place.start().await;
     running.fill(3).await;
     running.stop().await;
-    copy_database(&copy, &home.database());
+    copy_database(&copy, &place.database());
 
-    let refused = home.start_on(home.open_store().await).await.err().unwrap();
+    let refused = place.start_on(place.open_store().await).await.err().unwrap();
     let StartError::BehindCheckpoint { found: TreeSize(5), signed: TreeSize(8), .. } = refused
     else {
         panic!("{refused}")
@@ -45,17 +45,17 @@ async fn a_database_restored_from_an_old_copy_is_refused() {
 
 #[tokio::test]
 async fn a_lost_database_is_refused() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(1).await;
     running.stop().await;
-    for entry in std::fs::read_dir(home.dir.path()).unwrap() {
+    for entry in std::fs::read_dir(place.dir.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
             std::fs::remove_file(path).unwrap();
         }
     }
-    let refused = home.start_on(home.open_store().await).await.err().unwrap();
+    let refused = place.start_on(place.open_store().await).await.err().unwrap();
     assert!(matches!(
         refused,
         StartError::BehindCheckpoint { found: TreeSize(0), signed: TreeSize(1), .. }
@@ -64,33 +64,33 @@ async fn a_lost_database_is_refused() {
 
 #[tokio::test]
 async fn another_history_of_the_same_log_is_refused() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(5).await;
     running.stop().await;
-    let other = Home { dir: tempfile::tempdir().unwrap(), ..home_like(&home) };
+    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..place_like(&place) };
     let running = other.start().await;
     running.log.submit(entry(b"another beginning")).await.unwrap();
     running.fill(6).await;
     running.stop().await;
 
-    std::fs::copy(home.checkpoint_file(), other.checkpoint_file()).unwrap();
+    std::fs::copy(place.checkpoint_file(), other.checkpoint_file()).unwrap();
     let refused = other.start_on(other.open_store().await).await.err().unwrap();
     assert!(matches!(refused, StartError::Forked { size: TreeSize(5), .. }), "{refused}");
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_this_logs_checkpoint_is_refused() {
-    let home = Home::new();
-    home.start().await.stop().await;
-    let stranger = Home::new();
+    let place = LogDir::new();
+    place.start().await.stop().await;
+    let stranger = LogDir::new();
     stranger.start().await.stop().await;
     let foreign = std::fs::read_to_string(stranger.checkpoint_file()).unwrap();
-    let own = std::fs::read_to_string(home.checkpoint_file()).unwrap();
+    let own = std::fs::read_to_string(place.checkpoint_file()).unwrap();
     for content in ["", "garbage", &foreign, &own.replacen("\n0\n", "\n1\n", 1)] {
-        std::fs::write(home.checkpoint_file(), content).unwrap();
-        let store = home.open_store().await;
-        let refused = home.start_on(store.clone()).await.err().unwrap();
+        std::fs::write(place.checkpoint_file(), content).unwrap();
+        let store = place.open_store().await;
+        let refused = place.start_on(store.clone()).await.err().unwrap();
         assert!(matches!(refused, StartError::CheckpointFileInvalid { .. }), "{refused}");
         store.close().await;
     }
@@ -98,88 +98,88 @@ async fn a_file_that_is_not_this_logs_checkpoint_is_refused() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_written_is_refused_at_the_start() {
-    let home = Home::new();
-    std::fs::write(home.checkpoint_file().parent().unwrap(), "not a directory").unwrap();
-    let store = home.open_store().await;
-    let refused = home.start_on(Arc::clone(&store)).await.err().unwrap();
+    let place = LogDir::new();
+    std::fs::write(place.checkpoint_file().parent().unwrap(), "not a directory").unwrap();
+    let store = place.open_store().await;
+    let refused = place.start_on(Arc::clone(&store)).await.err().unwrap();
     assert!(matches!(refused, StartError::CheckpointFile { .. }), "{refused}");
-    std::fs::remove_file(home.checkpoint_file().parent().unwrap()).unwrap();
+    std::fs::remove_file(place.checkpoint_file().parent().unwrap()).unwrap();
     // Without waiting for anything: nobody gets a checkpoint that is not kept.
-    let running = home.start_on(store).await.unwrap();
-    let kept = std::fs::read_to_string(home.checkpoint_file()).unwrap();
+    let running = place.start_on(store).await.unwrap();
+    let kept = std::fs::read_to_string(place.checkpoint_file()).unwrap();
     assert_eq!(kept, running.log.checkpoint().note);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_half_written_file_of_a_crash_does_not_matter() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(2).await;
     running.stop().await;
-    let mut temporary = home.checkpoint_file().into_os_string();
+    let mut temporary = place.checkpoint_file().into_os_string();
     temporary.push(".tmp");
     std::fs::write(&temporary, "log.te").unwrap();
-    let running = home.start().await;
+    let running = place.start().await;
     running.fill(2).await;
     let newest = running.log.checkpoint().note.clone();
     running.stop().await;
-    assert_eq!(std::fs::read_to_string(home.checkpoint_file()).unwrap(), newest);
+    assert_eq!(std::fs::read_to_string(place.checkpoint_file()).unwrap(), newest);
 }
 
 #[tokio::test]
 async fn a_store_that_hangs_delays_neither_the_file_nor_the_shutdown_for_ever() {
-    let home = Home::new();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     store.hang_checkpoints();
     running.fill(2).await;
     let newest = running.log.checkpoint().note.clone();
     running.stop().await;
-    assert_eq!(std::fs::read_to_string(home.checkpoint_file()).unwrap(), newest);
+    assert_eq!(std::fs::read_to_string(place.checkpoint_file()).unwrap(), newest);
 }
 
 #[tokio::test]
 async fn an_older_file_is_brought_forward() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(2).await;
     running.stop().await;
-    let old = std::fs::read(home.checkpoint_file()).unwrap();
-    let running = home.start().await;
+    let old = std::fs::read(place.checkpoint_file()).unwrap();
+    let running = place.start().await;
     running.fill(2).await;
     let newest = running.log.checkpoint().note.clone();
     running.stop().await;
-    std::fs::write(home.checkpoint_file(), old).unwrap();
-    home.start().await.stop().await;
+    std::fs::write(place.checkpoint_file(), old).unwrap();
+    place.start().await.stop().await;
     let kept: SignedNote =
-        std::fs::read_to_string(home.checkpoint_file()).unwrap().parse().unwrap();
+        std::fs::read_to_string(place.checkpoint_file()).unwrap().parse().unwrap();
     assert_eq!(kept.text, newest.parse::<SignedNote>().unwrap().text);
 }
 
 #[tokio::test]
 async fn a_damaged_tail_or_state_is_refused_at_start() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(300).await;
     running.stop().await;
     for lie in [Lie::Body(299), Lie::LeafHash(5), Lie::Missing(250), Lie::Edge] {
-        let store = Tampering::new(home.open_store().await);
+        let store = Tampering::new(place.open_store().await);
         store.tell(Some(lie));
-        let mut config = home.config();
+        let mut config = place.config();
         config.checkpoint_file = None;
-        let refused = home.start_with(store.clone(), config).await.err().unwrap();
+        let refused = place.start_with(store.clone(), config).await.err().unwrap();
         assert!(matches!(refused, StartError::Damaged(_)), "{lie:?}: {refused}");
         store::LogStore::close(store.as_ref()).await;
     }
 }
 
-fn home_like(home: &Home) -> Home {
-    Home {
+fn place_like(place: &LogDir) -> LogDir {
+    LogDir {
         tiles: None,
         dir: tempfile::tempdir().unwrap(),
-        signer: home.signer.clone(),
-        clock: home.clock.clone(),
-        kind: home.kind,
+        signer: place.signer.clone(),
+        clock: place.clock.clone(),
+        kind: place.kind,
     }
 }

@@ -18,38 +18,38 @@ use futures::future::{FutureExt, join_all};
 use moment::UnixSeconds;
 use proptest::prelude::*;
 use store::{Batch, IndexKey, LogStore};
-use testlog::{Flood, Home, Running, Tampering, body, entry, unavailable};
+use testlog::{Flood, LogDir, Running, Tampering, body, entry, unavailable};
 use tlog::{
     LeafIndex, MAX_ENTRY_LEN, TreeSize, empty_root, leaf_hash, root_of, verify_consistency,
 };
 
 #[tokio::test]
 async fn an_empty_log_has_a_signed_checkpoint() {
-    let home = Home::new();
-    let running = home.start().await;
-    let head = home.verified_head(&running.log.checkpoint());
+    let place = LogDir::new();
+    let running = place.start().await;
+    let head = place.verified_head(&running.log.checkpoint());
     assert_eq!((head.size, head.root), (TreeSize(0), empty_root()));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn answers_with_index_and_a_proof_that_verifies() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     for number in 0..20 {
         let integrated = running.log.submit(entry(&body(number))).await.unwrap();
         assert_eq!((integrated.index, integrated.fresh), (LeafIndex(number), true));
         assert_eq!(integrated.integrated_at, UnixSeconds(testlog::NOW));
         assert_eq!(integrated.checkpoint.head.size, TreeSize(number + 1));
-        home.verify(&integrated);
+        place.verify(&integrated);
     }
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_submitters_at_once_all_get_proofs_that_verify() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let submissions = (0..200).map(|number| {
         let log = Arc::clone(&running.log);
         tokio::spawn(async move { log.submit(entry(&body(number))).await.unwrap() })
@@ -57,7 +57,7 @@ async fn two_hundred_submitters_at_once_all_get_proofs_that_verify() {
     let mut indexes = HashSet::new();
     for integrated in join_all(submissions).await {
         let integrated = integrated.unwrap();
-        home.verify(&integrated);
+        place.verify(&integrated);
         assert!(integrated.fresh);
         indexes.insert(integrated.index);
     }
@@ -67,10 +67,10 @@ async fn two_hundred_submitters_at_once_all_get_proofs_that_verify() {
 
 #[tokio::test]
 async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
-    let home = CountingHome::new();
-    let store = Tampering::new(home.home.open_store().await);
-    let running = home.home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
-    let signed_before = home.signatures();
+    let place = CountingHome::new();
+    let store = Tampering::new(place.place.open_store().await);
+    let running = place.place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let signed_before = place.signatures();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
     let waiting = queued(log, 0..300);
@@ -80,7 +80,7 @@ async fn what_arrives_during_a_commit_is_one_batch_with_one_signature() {
     for answer in answers {
         assert_eq!(answer.unwrap().checkpoint.head.size, TreeSize(301));
     }
-    assert_eq!(home.signatures() - signed_before, 2);
+    assert_eq!(place.signatures() - signed_before, 2);
     running.stop().await;
 }
 
@@ -99,13 +99,13 @@ fn queued(
 
 #[tokio::test]
 async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(300).await;
     let first = running.log.submit(entry(&body(17))).await.unwrap();
     assert!(!first.fresh);
     assert_eq!(first.checkpoint.head.size, TreeSize(300));
-    home.verify(&first);
+    place.verify(&first);
     // In one batch with fresh entries, and twice in it.
     let log = &running.log;
     let together = join_all([
@@ -117,7 +117,7 @@ async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
     .await;
     let together: Vec<_> = together.into_iter().map(Result::unwrap).collect();
     for integrated in &together {
-        home.verify(integrated);
+        place.verify(integrated);
     }
     assert_eq!(together[1].index, first.index);
     assert_eq!(together[2].index, together[3].index);
@@ -128,24 +128,24 @@ async fn a_duplicate_gets_the_stored_index_and_a_proof_to_the_new_head() {
 
 #[tokio::test]
 async fn duplicates_alone_need_no_new_signature() {
-    let home = CountingHome::new();
-    let running = home.home.start().await;
+    let place = CountingHome::new();
+    let running = place.place.start().await;
     running.fill(3).await;
-    let signed = home.signatures();
+    let signed = place.signatures();
     let note = running.log.checkpoint().note.clone();
     for number in 0..3 {
         let integrated = running.log.submit(entry(&body(number))).await.unwrap();
         assert_eq!(integrated.checkpoint.note, note);
     }
-    assert_eq!(home.signatures(), signed);
+    assert_eq!(place.signatures(), signed);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_submitter_that_goes_away_loses_nothing() {
-    let home = Home::new();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let first = store.occupy(&running.log).await;
     for number in 0..10 {
         let log = Arc::clone(&running.log);
@@ -157,22 +157,22 @@ async fn a_submitter_that_goes_away_loses_nothing() {
     store.release();
     let last = running.log.submit(entry(b"stays")).await.unwrap();
     assert_eq!((first.await.unwrap().index, last.index), (LeafIndex(0), LeafIndex(11)));
-    home.verify(&last);
+    place.verify(&last);
     for number in 0..10 {
         let again = running.log.submit(entry(&body(number))).await.unwrap();
         assert!(!again.fresh);
-        home.verify(&again);
+        place.verify(&again);
     }
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_recovers() {
-    let home = Home::new();
-    let store = Tampering::new(home.open_store().await);
-    let mut config = home.config();
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let mut config = place.config();
     config.limits = LogLimits { queue_entries: 3, ..LogLimits::default() };
-    let running = home.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
+    let running = place.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = &running.log;
     let waiting = queued(log, 0..3);
@@ -181,18 +181,18 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
     store.release();
     first.await.unwrap();
     for answer in join_all(waiting).await {
-        home.verify(&answer.unwrap());
+        place.verify(&answer.unwrap());
     }
-    home.verify(&log.submit(entry(b"one too many")).await.unwrap());
+    place.verify(&log.submit(entry(b"one too many")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn refuses_what_no_store_can_hold_and_only_that() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let longest = running.log.submit(entry(&vec![b'x'; MAX_ENTRY_LEN])).await.unwrap();
-    home.verify(&longest);
+    place.verify(&longest);
     let refused = running.log.submit(entry(&vec![b'x'; MAX_ENTRY_LEN + 1])).await;
     assert!(matches!(refused, Err(SubmitError::Refused(_))));
     let mut bad_key = entry(b"bad key");
@@ -203,18 +203,18 @@ async fn refuses_what_no_store_can_hold_and_only_that() {
 
 #[tokio::test]
 async fn shutdown_finishes_what_was_accepted_and_accepts_no_more() {
-    let home = Home::new();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let first = store.occupy(&running.log).await;
     let log = Arc::clone(&running.log);
     let waiting = queued(&log, 0..5);
     let stop = tokio::spawn(running.stop());
     tokio::task::yield_now().await;
     store.release();
-    home.verify(&first.await.unwrap());
+    place.verify(&first.await.unwrap());
     for answer in join_all(waiting).await {
-        home.verify(&answer.unwrap());
+        place.verify(&answer.unwrap());
     }
     stop.await.unwrap();
     assert!(matches!(log.submit(entry(b"late")).await, Err(SubmitError::ShuttingDown)));
@@ -223,13 +223,13 @@ async fn shutdown_finishes_what_was_accepted_and_accepts_no_more() {
 
 #[tokio::test]
 async fn goes_on_after_a_restart_where_it_ended() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(260).await;
     let before = running.log.checkpoint().head;
     running.stop().await;
 
-    let running = home.start().await;
+    let running = place.start().await;
     assert_eq!(running.log.checkpoint().head, before);
     running.fill(5).await;
     let after = running.log.checkpoint().head;
@@ -240,11 +240,11 @@ async fn goes_on_after_a_restart_where_it_ended() {
 
 #[tokio::test]
 async fn two_replicas_on_one_database_make_one_log() {
-    let home = Home::new();
-    let one = home.start().await;
-    let mut config = home.config();
-    config.checkpoint_file = Some(home.dir.path().join("second"));
-    let two = home.start_with(Arc::clone(&one.store), config).await.unwrap();
+    let place = LogDir::new();
+    let one = place.start().await;
+    let mut config = place.config();
+    config.checkpoint_file = Some(place.dir.path().join("second"));
+    let two = place.start_with(Arc::clone(&one.store), config).await.unwrap();
     let submissions = (0..120).map(|number| {
         // Every body goes to both.
         let log = if number % 3 == 0 { &one.log } else { &two.log };
@@ -253,7 +253,7 @@ async fn two_replicas_on_one_database_make_one_log() {
     let mut heads = vec![];
     for integrated in join_all(submissions).await {
         let integrated = integrated.unwrap();
-        home.verify(&integrated);
+        place.verify(&integrated);
         heads.push(integrated.checkpoint.head);
     }
     // The one that rested longer catches up with its next batch.
@@ -273,18 +273,18 @@ async fn two_replicas_on_one_database_make_one_log() {
 }
 
 /// A second replica on the store of `one`.
-async fn replica(home: &Home, store: &Arc<dyn LogStore>) -> Running {
-    let mut config = home.config();
-    config.checkpoint_file = Some(home.dir.path().join("second"));
-    home.start_with(Arc::clone(store), config).await.unwrap()
+async fn replica(place: &LogDir, store: &Arc<dyn LogStore>) -> Running {
+    let mut config = place.config();
+    config.checkpoint_file = Some(place.dir.path().join("second"));
+    place.start_with(Arc::clone(store), config).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
-    let home = Home::new();
-    let one = home.start().await;
+    let place = LogDir::new();
+    let one = place.start().await;
     let store = Tampering::new(Arc::clone(&one.store));
-    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    let two = replica(&place, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
     let before = two.log.checkpoint().head;
     for thousand in 0..14 {
         let entries = (thousand * 1000..(thousand + 1) * 1000).map(|n| entry(&body(n))).collect();
@@ -297,22 +297,22 @@ async fn a_replica_far_behind_catches_up_although_every_other_read_fails() {
     }
     let integrated = two.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((before.size, integrated.index), (TreeSize(0), LeafIndex(14_000)));
-    home.verify(&integrated);
+    place.verify(&integrated);
     two.stop().await;
     one.stop().await;
 }
 
 #[tokio::test]
 async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
-    let home = Home::new();
-    let one = home.start().await;
-    let two = replica(&home, &one.store).await;
+    let place = LogDir::new();
+    let one = place.start().await;
+    let two = replica(&place, &one.store).await;
     one.fill(5).await;
     let newest = one.log.checkpoint().head;
     while two.log.checkpoint().head != newest {
         tokio::task::yield_now().await;
     }
-    home.verified_head(&two.log.checkpoint());
+    place.verified_head(&two.log.checkpoint());
     assert_eq!(two.log.entries(LeafIndex(0)..LeafIndex(5)).await.unwrap().len(), 5);
     // What another replica wrote last before the log was frozen is published as well.
     one.fill(2).await;
@@ -326,20 +326,20 @@ async fn a_replica_without_work_publishes_what_the_other_one_wrote() {
 
 #[tokio::test]
 async fn a_checkpoint_is_signed_whatever_waits_for_the_threads() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let flood = Flood::of(&running.cpu).await;
     let integrated = flood.outlast(running.log.submit(entry(b"x"))).await.unwrap();
-    home.verify(&integrated);
+    place.verify(&integrated);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_replica_that_meets_the_freezing_in_a_batch_publishes_what_the_other_one_wrote_last() {
-    let home = Home::new();
-    let one = home.start().await;
+    let place = LogDir::new();
+    let one = place.start().await;
     let store = Tampering::new(Arc::clone(&one.store));
-    let two = replica(&home, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
+    let two = replica(&place, &(Arc::clone(&store) as Arc<dyn LogStore>)).await;
     one.fill(5).await;
     one.store.freeze(one.log.record().id).await.unwrap();
     // Also when the store does not answer at first.
@@ -356,9 +356,9 @@ async fn a_replica_that_meets_the_freezing_in_a_batch_publishes_what_the_other_o
 
 #[tokio::test]
 async fn what_was_committed_unsigned_is_published_when_the_log_is_frozen_next() {
-    let home = Home::new();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     running.fill(3).await;
     // Committed, and not to be read back: nobody knows what became of it.
     for _ in 0..8 {
@@ -385,12 +385,12 @@ async fn until_frozen(running: &Running, size: TreeSize) {
 
 #[tokio::test]
 async fn integrated_time_never_goes_down_when_the_clock_does() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
-    home.clock.set(first.0 - 3600);
+    place.clock.set(first.0 - 3600);
     let second = running.log.submit(entry(b"2")).await.unwrap().integrated_at;
-    home.clock.set(first.0 + 60);
+    place.clock.set(first.0 + 60);
     let third = running.log.submit(entry(b"3")).await.unwrap().integrated_at;
     assert_eq!((second, third), (first, UnixSeconds(first.0 + 60)));
     running.stop().await;
@@ -398,8 +398,8 @@ async fn integrated_time_never_goes_down_when_the_clock_does() {
 
 #[tokio::test]
 async fn a_frozen_log_is_readable_and_refuses_entries() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(3).await;
     running.store.freeze(running.log.record().id).await.unwrap();
     for _ in 0..2 {
@@ -409,7 +409,7 @@ async fn a_frozen_log_is_readable_and_refuses_entries() {
     running.log.ready().unwrap();
     running.stop().await;
 
-    let running = home.start().await;
+    let running = place.start().await;
     assert!(matches!(running.log.submit(entry(b"x")).await, Err(SubmitError::Frozen)));
     assert_eq!(running.log.entries(LeafIndex(0)..LeafIndex(3)).await.unwrap().len(), 3);
     running.stop().await;
@@ -417,17 +417,17 @@ async fn a_frozen_log_is_readable_and_refuses_entries() {
 
 #[tokio::test]
 async fn refuses_to_start_with_another_key() {
-    let mut home = Home::new();
-    let config = home.config();
-    home.signer = Arc::new(LocalSigner::generate(KeyType::Ed25519, "other").unwrap());
-    let refused = home.start_with(home.open_store().await, config).await;
+    let mut place = LogDir::new();
+    let config = place.config();
+    place.signer = Arc::new(LocalSigner::generate(KeyType::Ed25519, "other").unwrap());
+    let refused = place.start_with(place.open_store().await, config).await;
     assert!(matches!(refused.err(), Some(StartError::WrongKey { .. })));
 }
 
 #[tokio::test]
 async fn reads_nothing_beyond_the_published_checkpoint() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(10).await;
     let log = &running.log;
     assert!(log.inclusion_path(LeafIndex(3), TreeSize(11)).await.is_err());
@@ -451,8 +451,8 @@ proptest! {
 }
 
 async fn check_history(rounds: &[u64]) {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let mut heads = vec![running.log.checkpoint().head];
     for count in rounds {
         running.fill(*count).await;
@@ -476,17 +476,17 @@ async fn stored_bodies(running: &Running) -> Vec<Vec<u8>> {
 
 /// Counts signatures.
 struct CountingHome {
-    home: Home,
+    place: LogDir,
     count: Arc<AtomicUsize>,
 }
 
 impl CountingHome {
     fn new() -> Self {
-        let mut home = Home::new();
+        let mut place = LogDir::new();
         let count = Arc::new(AtomicUsize::new(0));
-        let inner = Arc::clone(&home.signer);
-        home.signer = Arc::new(CountingSigner { inner, count: Arc::clone(&count) });
-        Self { home, count }
+        let inner = Arc::clone(&place.signer);
+        place.signer = Arc::new(CountingSigner { inner, count: Arc::clone(&count) });
+        Self { place, count }
     }
 
     fn signatures(&self) -> usize {

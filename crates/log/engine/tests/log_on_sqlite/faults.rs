@@ -10,50 +10,50 @@ use crypto::{PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{StartError, StopReason, SubmitError};
 use futures::future::join_all;
 use store::{Fault, FaultyStore, LogStore, StoreError};
-use testlog::{Home, Lie, Running, Tampering, body, entry, unavailable};
+use testlog::{Lie, LogDir, Running, Tampering, body, entry, unavailable};
 use tlog::{LeafIndex, TreeSize, verify_consistency};
 
-async fn faulty(home: &Home) -> (Arc<FaultyStore>, Running) {
-    let store = Arc::new(FaultyStore::new(home.open_store().await));
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+async fn faulty(place: &LogDir) -> (Arc<FaultyStore>, Running) {
+    let store = Arc::new(FaultyStore::new(place.open_store().await));
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     (store, running)
 }
 
-async fn tampered(home: &Home) -> (Arc<Tampering>, Running) {
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+async fn tampered(place: &LogDir) -> (Arc<Tampering>, Running) {
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     (store, running)
 }
 
 #[tokio::test]
 async fn a_failed_append_stores_nothing_and_can_be_repeated() {
-    let home = Home::new();
-    let (store, running) = faulty(&home).await;
+    let place = LogDir::new();
+    let (store, running) = faulty(&place).await;
     store.fail_append(Fault::Failed);
     let refused = running.log.submit(entry(b"x")).await;
     assert!(matches!(refused, Err(SubmitError::Unavailable(_))), "{refused:?}");
     let again = running.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((again.index, again.fresh), (LeafIndex(0), true));
-    home.verify(&again);
+    place.verify(&again);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_append_that_failed_yet_persisted_is_read_back_and_answered_once() {
-    let home = Home::new();
-    let (store, running) = faulty(&home).await;
+    let place = LogDir::new();
+    let (store, running) = faulty(&place).await;
     running.fill(5).await;
     store.fail_append(Fault::FailedYetPersisted);
     let integrated = running.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((integrated.index, integrated.fresh), (LeafIndex(5), true));
-    home.verify(&integrated);
+    place.verify(&integrated);
 
     store.fail_append(Fault::FailedYetPersisted);
     let log = &running.log;
     let bodies: [&[u8]; 4] = [b"y", b"x", b"z", b"z"];
     let answers = join_all(bodies.map(|body| log.submit(entry(body)))).await;
     for answer in answers {
-        home.verify(&answer.unwrap());
+        place.verify(&answer.unwrap());
     }
     assert_eq!(log.checkpoint().head.size, TreeSize(8));
     running.stop().await;
@@ -61,71 +61,71 @@ async fn an_append_that_failed_yet_persisted_is_read_back_and_answered_once() {
 
 #[tokio::test]
 async fn an_unknown_outcome_that_is_not_there_is_appended_again() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     store.fail_append(StoreError::OutcomeUnknown { source: "injected".into() });
     let integrated = running.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((integrated.index, integrated.fresh), (LeafIndex(0), true));
-    home.verify(&integrated);
+    place.verify(&integrated);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_unknown_outcome_stays_unknown_when_the_next_attempt_fails() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     store.fail_append(StoreError::OutcomeUnknown { source: "injected".into() });
     store.fail_append(unavailable());
     let unknown = running.log.submit(entry(b"x")).await;
     assert!(matches!(unknown, Err(SubmitError::OutcomeUnknown)), "{unknown:?}");
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn reading_an_outcome_back_waits_for_the_store() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     store.fail_append(StoreError::OutcomeUnknown { source: "injected".into() });
     for _ in 0..3 {
         store.fail_read(unavailable());
     }
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn conflicts_are_tried_again_a_bounded_number_of_times() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     for _ in 0..3 {
         store.fail_append(StoreError::Conflict);
     }
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     for _ in 0..6 {
         store.fail_append(StoreError::Conflict);
     }
     let refused = running.log.submit(entry(b"y")).await;
     assert!(matches!(refused, Err(SubmitError::Unavailable(_))), "{refused:?}");
-    home.verify(&running.log.submit(entry(b"y")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"y")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_commit_that_is_not_replicated_is_not_answered() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     store.fail_append(StoreError::Unreplicated);
     let refused = running.log.submit(entry(b"x")).await;
     assert!(matches!(refused, Err(SubmitError::OutcomeUnknown)), "{refused:?}");
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn what_was_read_back_is_not_signed_before_a_commit_covers_it() {
-    let home = Home::new();
-    let (store, running) = faulty(&home).await;
+    let place = LogDir::new();
+    let (store, running) = faulty(&place).await;
     running.fill(3).await;
     // The server ended our connection while the commit waited for its standby: visible, and not there.
     store.fail_append(Fault::FailedYetPersisted);
@@ -139,29 +139,29 @@ async fn what_was_read_back_is_not_signed_before_a_commit_covers_it() {
         (again.index, again.fresh, again.checkpoint.head.size),
         (LeafIndex(3), false, TreeSize(4))
     );
-    home.verify(&again);
+    place.verify(&again);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_unreplicated_entry_that_is_visible_is_not_signed_at_a_start() {
-    let home = Home::new();
-    let (store, running) = faulty(&home).await;
+    let place = LogDir::new();
+    let (store, running) = faulty(&place).await;
     running.fill(3).await;
     store.fail_append(Fault::Unreplicated);
     running.log.submit(entry(b"x")).await.unwrap_err();
     running.stop().await;
 
-    let store = Arc::new(FaultyStore::new(home.open_store().await));
+    let store = Arc::new(FaultyStore::new(place.open_store().await));
     store.fail_append(Fault::Unreplicated);
-    let refused = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.err().unwrap();
+    let refused = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.err().unwrap();
     assert!(matches!(refused, StartError::Store(StoreError::Unreplicated)), "{refused}");
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     assert_eq!(running.log.checkpoint().head.size, TreeSize(4));
     // A frozen log takes no append, and has to be made certain all the same.
     running.store.freeze(running.log.record().id).await.unwrap();
     running.stop().await;
-    let running = home.start().await;
+    let running = place.start().await;
     assert_eq!(running.log.checkpoint().head.size, TreeSize(4));
     running.stop().await;
 }
@@ -169,8 +169,8 @@ async fn an_unreplicated_entry_that_is_visible_is_not_signed_at_a_start() {
 #[tokio::test]
 async fn every_sequence_of_three_faults_ends_in_one_signed_history() {
     use Fault::{Conflict, Failed, FailedYetPersisted, Unreplicated};
-    let home = Home::new();
-    let (store, running) = faulty(&home).await;
+    let place = LogDir::new();
+    let (store, running) = faulty(&place).await;
     let faults = [Failed, FailedYetPersisted, Conflict, Unreplicated];
     let mut heads = Vec::new();
     for (number, code) in (0..64_usize).enumerate() {
@@ -184,7 +184,7 @@ async fn every_sequence_of_three_faults_ends_in_one_signed_history() {
             let before = format!("entry {}", number / 2);
             for body in [&name, &before] {
                 if let Ok(integrated) = running.log.submit(entry(body.as_bytes())).await {
-                    home.verify(&integrated);
+                    place.verify(&integrated);
                     heads.push(integrated.checkpoint.head);
                     answers += 1;
                 }
@@ -202,8 +202,8 @@ async fn every_sequence_of_three_faults_ends_in_one_signed_history() {
 
 /// Submits under a lie and expects that the log stops, signs nothing and stays readable.
 async fn stops_under(lie: Lie) -> Arc<StopReason> {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     running.fill(5).await;
     let before = running.log.checkpoint();
     store.tell(Some(lie));
@@ -253,8 +253,8 @@ async fn a_missing_row_stops_the_log() {
 
 #[tokio::test]
 async fn an_entry_submitted_with_another_leaf_hash_than_its_body_stops_the_log() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let mut wrong = entry(b"x");
     wrong.body = b"y".as_slice().into();
     let stopped = running.log.submit(wrong).await;
@@ -264,8 +264,8 @@ async fn an_entry_submitted_with_another_leaf_hash_than_its_body_stops_the_log()
 
 #[tokio::test]
 async fn a_database_that_goes_back_while_running_stops_the_log() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     running.fill(5).await;
     store.fail_append(StoreError::Rollback { stored: TreeSize(3), expected: TreeSize(5) });
     let stopped = running.log.submit(entry(b"x")).await;
@@ -276,18 +276,18 @@ async fn a_database_that_goes_back_while_running_stops_the_log() {
 
 #[tokio::test]
 async fn an_unreadable_store_after_the_commit_is_waited_for() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     store.fail_read(unavailable());
     store.fail_read(unavailable());
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_damaged_tile_gives_no_proof() {
-    let home = Home::new();
-    let (store, running) = tampered(&home).await;
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
     running.fill(300).await;
     store.tell(Some(Lie::StoredHash(0, 3)));
     let neighbour = running.log.entries(LeafIndex(2)..LeafIndex(3)).await.unwrap();
@@ -301,33 +301,33 @@ async fn a_damaged_tile_gives_no_proof() {
 
 #[tokio::test]
 async fn a_signer_that_comes_back_is_waited_for() {
-    let (home, signer) = home_with_flaky_signer();
-    let running = home.start().await;
+    let (place, signer) = home_with_flaky_signer();
+    let running = place.start().await;
     signer.fail(2);
-    home.verify(&running.log.submit(entry(b"x")).await.unwrap());
+    place.verify(&running.log.submit(entry(b"x")).await.unwrap());
     running.stop().await;
 }
 
 #[tokio::test]
 async fn entries_committed_without_a_signature_are_covered_by_the_next_one() {
-    let (home, signer) = home_with_flaky_signer();
-    let running = home.start().await;
+    let (place, signer) = home_with_flaky_signer();
+    let running = place.start().await;
     signer.fail(3);
     let unsigned = running.log.submit(entry(b"x")).await;
     assert!(matches!(unsigned, Err(SubmitError::Signing(_))), "{unsigned:?}");
     assert_eq!(running.log.checkpoint().head.size, TreeSize(0));
     let again = running.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((again.index, again.fresh), (LeafIndex(0), false));
-    home.verify(&again);
+    place.verify(&again);
     running.stop().await;
 }
 
-fn home_with_flaky_signer() -> (Home, Arc<FlakySigner>) {
-    let mut home = Home::new();
-    let inner = Arc::clone(&home.signer);
+fn home_with_flaky_signer() -> (LogDir, Arc<FlakySigner>) {
+    let mut place = LogDir::new();
+    let inner = Arc::clone(&place.signer);
     let signer = Arc::new(FlakySigner { inner, failures: Mutex::default() });
-    home.signer = Arc::clone(&signer) as Arc<dyn Signer>;
-    (home, signer)
+    place.signer = Arc::clone(&signer) as Arc<dyn Signer>;
+    (place, signer)
 }
 
 struct FlakySigner {

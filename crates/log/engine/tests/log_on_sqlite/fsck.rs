@@ -3,17 +3,17 @@
 use engine::{Finding, Leaves, fsck};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use store::{Batch, LogStore};
-use testlog::{Home, Lie, NOW, Running, Tampering, body, damage, entry};
+use testlog::{Lie, LogDir, NOW, Running, Tampering, body, damage, entry};
 use tlog::{LeafIndex, TreeSize};
 
 /// A log of that size, closed and opened again behind a lie.
 async fn findings(size: u64, lie: Option<Lie>) -> Vec<Finding> {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(size).await;
     let record = running.log.record().clone();
     running.stop().await;
-    let store = Tampering::new(home.open_store().await);
+    let store = Tampering::new(place.open_store().await);
     store.tell(lie);
     let report = fsck(store.as_ref(), &record, &Leaves).await.unwrap();
     store.close().await;
@@ -31,8 +31,8 @@ async fn a_sound_log_is_clean_at_every_kind_of_size() {
 
 #[tokio::test]
 async fn counts_what_it_compared() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(600).await;
     let report = fsck(running.store.as_ref(), running.log.record(), &Leaves).await.unwrap();
     assert_eq!(report.tiles, 2);
@@ -104,11 +104,11 @@ async fn finds_a_wrong_state() {
 }
 
 /// Stops the log, changes its file behind the back of all triggers, and gives the first finding or the failure.
-async fn damaged(home: &Home, running: Running, statement: &str) -> String {
+async fn damaged(place: &LogDir, running: Running, statement: &str) -> String {
     let record = running.log.record().clone();
     running.stop().await;
-    damage(home, statement).await;
-    let store = home.open_store().await;
+    damage(place, statement).await;
+    let store = place.open_store().await;
     let said = match fsck(store.as_ref(), &record, &Leaves).await {
         Ok(report) => report.findings.first().map_or("sound".to_owned(), ToString::to_string),
         Err(error) => std::error::Error::source(&error).unwrap().to_string(),
@@ -138,41 +138,41 @@ async fn finds_damage_in_the_columns_of_every_table_under_the_tree() {
         ("UPDATE log_state SET size = 301", "the edge of a tree of 301"),
     ];
     for (statement, expected) in cases {
-        let home = Home::new();
-        let running = home.start().await;
+        let place = LogDir::new();
+        let running = place.start().await;
         running.fill(300).await;
-        let said = damaged(&home, running, statement).await;
+        let said = damaged(&place, running, statement).await;
         assert!(said.starts_with(expected) || said.contains(expected), "{statement}: {said}");
     }
 }
 
 #[tokio::test]
 async fn finds_a_state_that_went_back_behind_its_entries() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.fill(4).await;
     let record = running.log.record().clone();
     let statement = sqlx::query_as("SELECT hex(root), hex(edge) FROM log_state");
-    let options = SqliteConnectOptions::new().filename(home.database());
+    let options = SqliteConnectOptions::new().filename(place.database());
     let (root, edge): (String, String) =
         statement.fetch_one(&mut options.connect().await.unwrap()).await.unwrap();
     let back = format!("UPDATE log_state SET size = 4, root = x'{root}', edge = x'{edge}'");
     running.fill(4).await;
     assert_eq!(running.store.state(record.id).await.unwrap().edge.size(), TreeSize(8));
-    let said = damaged(&home, running, &back).await;
+    let said = damaged(&place, running, &back).await;
     assert_eq!(said, "entry 4 is beyond the end that the log's state gives");
 }
 
 #[tokio::test]
 async fn finds_damage_in_a_tile_above_the_leaves() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     for batch in 0..8 {
         let entries = (batch * 8192..(batch + 1) * 8192).map(|n| entry(&body(n))).collect();
         let batch = Batch { entries, now: moment::UnixSeconds(NOW), minimum_size: TreeSize(0) };
         running.store.append(running.log.record().id, &batch).await.unwrap();
     }
     let statement = "UPDATE tile SET hashes = zeroblob(8192) WHERE level = 1";
-    let said = damaged(&home, running, statement).await;
+    let said = damaged(&place, running, statement).await;
     assert!(said.starts_with("stored hash 0 of level 1"), "{said}");
 }

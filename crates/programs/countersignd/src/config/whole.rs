@@ -91,8 +91,7 @@ impl Whole<'_, '_> {
             };
             if authority.service.state.signs() && !log.service.state.signs() {
                 let (name, state) = (&log.service.name, log.service.state);
-                section
-                    .wrong("ct_log", format!("`{name}` is {state}: it promises nothing any more"));
+                section.wrong("ct_log", format!("`{name}` is {state}: it gives no SCTs any more"));
             }
             authority.ct_log.clone_from(&log.service.name);
             let url = ct_url.take().or_else(|| Url::parse(&log.service.url.to_string()).ok());

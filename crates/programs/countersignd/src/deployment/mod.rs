@@ -64,7 +64,7 @@ pub(crate) struct Authority {
     pub(crate) key: Key,
     pub(crate) chain: ChainPlace,
     pub(crate) settings: CaConfig,
-    /// The CT log whose promises it waits for.
+    /// The CT log whose SCTs it waits for.
     pub(crate) ct_log: String,
     /// Fetched keys of issuers, and the socket for orders: what it may lose.
     pub(crate) state_dir: PathBuf,
@@ -104,7 +104,7 @@ pub(crate) struct TimestampAuthority {
     pub(crate) settings: TsaSettings,
 }
 
-/// The trust files of a tenant, and the TUF repository that vouches for them.
+/// The trust files of a tenant, and the TUF repository that signs them.
 #[derive(Debug)]
 pub(crate) struct Repository {
     pub(crate) service: Service,

@@ -99,10 +99,10 @@ impl TimestampAuthority {
 fn log_key(log: &Log, first_ca: Option<Timestamp>) -> anyhow::Result<LogKey> {
     let since = log.since()?.or(first_ca).context("a tenant without a CA")?;
     // Of a v1 log the origin has the tree id, which a retired one need not know any more, and no file the origin.
-    let identity = log.identified(0);
+    let names = log.names_with(0);
     let origin = match log.kind {
-        LogKind::Rekor1 => identity.host,
-        LogKind::Ct | LogKind::Rekor2 => identity.origin(),
+        LogKind::Rekor1 => names.host,
+        LogKind::Ct | LogKind::Rekor2 => names.origin(),
     };
     Ok(LogKey {
         base_url: log.service.url.to_string(),
@@ -120,7 +120,7 @@ fn tiles(log: &Log) -> anyhow::Result<Option<TilesKey>> {
     let Some(key) = key.filter(|key| log.service.state.runs() || key.is_published()) else {
         return Ok(None);
     };
-    let origin = log.identified(0).tiles_origin();
+    let origin = log.names_with(0).tiles_origin();
     Ok(Some(TilesKey { origin, public_key: key.public_key()? }))
 }
 

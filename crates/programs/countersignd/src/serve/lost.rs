@@ -33,7 +33,7 @@ pub(super) struct Lost<'a> {
     published: Vec<Published>,
 }
 
-/// What the repository in a directory vouches for.
+/// What the repository in a directory lists.
 struct Published {
     directory: PathBuf,
     chains: Vec<PublishedChain>,
@@ -105,7 +105,7 @@ impl<'a> Lost<'a> {
         }
     }
 
-    /// One that vouches for a CA of the same tenant, and is no other table's of this tenant.
+    /// One that lists a CA of the same tenant, and is no other table's of this tenant.
     fn repository_by_another_name(&self, of: &Repository) -> Option<&Path> {
         let tenant = |service: &Service| service.tenant == of.service.tenant;
         let all = self.deployment.authorities.iter();

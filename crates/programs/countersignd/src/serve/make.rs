@@ -198,7 +198,7 @@ async fn one_log(
     };
     // Before the log is there: a database that was lost is noticed here.
     check_tree_id(log, tree_id)?;
-    let spec = log.identified(tree_id).spec(&log.key.public_key()?);
+    let spec = log.names_with(tree_id).spec(&log.key.public_key()?);
     let present = named(log, known);
     if let Some(record) = present {
         refuse_changed(log, record, &spec)?;

@@ -191,7 +191,7 @@ impl<'a> Start<'a> {
             let log = log.with_context(|| format!("no log `{}`", authority.ct_log))?;
             let ct = log.key.public_key()?;
             let (mut served, ca) = services::ca(&self.shared, authority, ct)?;
-            // One that issues nothing needs nobody's promise and nobody's keys.
+            // One that issues nothing needs nobody's SCT and nobody's keys.
             if authority.service.state.signs() {
                 let beside = logs.iter().find(|one| one.of.service.name == authority.ct_log);
                 // No certificate without an SCT.

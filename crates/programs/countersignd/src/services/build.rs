@@ -28,7 +28,7 @@ use crate::{
     logs::{Logs, RunningLog},
 };
 
-/// A certificate authority; `ct` verifies the promises of its log.
+/// A certificate authority; `ct` verifies the SCTs of its log.
 pub(crate) fn ca(
     shared: &Shared,
     authority: &Authority,

@@ -187,8 +187,8 @@ mod tests {
                 entered.fetch_add(1, Ordering::SeqCst);
                 ending.cancelled().await;
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                let (status, promise) = ask(port, HOSTS[1]).await.unwrap_or_default();
-                (axum::http::StatusCode::from_u16(status).unwrap_or_default(), promise)
+                let (status, sct) = ask(port, HOSTS[1]).await.unwrap_or_default();
+                (axum::http::StatusCode::from_u16(status).unwrap_or_default(), sct)
             }
         };
         let ca = served(port, HOSTS[0], Router::new().route("/", get(issue)));

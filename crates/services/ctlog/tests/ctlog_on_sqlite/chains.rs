@@ -16,7 +16,7 @@ use server::harden;
 use signing::{Clock, SigningKey};
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
-    Answer, Authority, Flood, Home, NOW, Running, Tampering, get, hostile_bodies, post, send,
+    Answer, Authority, Flood, LogDir, NOW, Running, Tampering, get, hostile_bodies, post, send,
 };
 use tlog::{
     LeafIndex, NodeHash, TreeHead, TreeSize, leaf_hash, verify_consistency, verify_inclusion,
@@ -27,7 +27,7 @@ const ADD_CHAIN: &str = "/ct/v1/add-chain";
 const ADD_PRE_CHAIN: &str = "/ct/v1/add-pre-chain";
 
 pub(crate) struct CtBench {
-    pub(crate) home: Home,
+    pub(crate) place: LogDir,
     root: Authority,
     pub(crate) running: Running,
     router: Router,
@@ -35,16 +35,16 @@ pub(crate) struct CtBench {
 
 impl CtBench {
     pub(crate) async fn new() -> Self {
-        let home = Home::ct();
-        let store = home.open_store().await;
-        Self::on(home, store).await
+        let place = LogDir::ct();
+        let store = place.open_store().await;
+        Self::on(place, store).await
     }
 
-    async fn on(home: Home, store: Arc<dyn LogStore>) -> Self {
+    async fn on(place: LogDir, store: Arc<dyn LogStore>) -> Self {
         let root = Authority::new("root");
-        let running = home.start_on(store).await.unwrap();
-        let router = ct_on(&home, &running, &root);
-        Self { home, root, running, router }
+        let running = place.start_on(store).await.unwrap();
+        let router = ct_on(&place, &running, &root);
+        Self { place, root, running, router }
     }
 
     fn chain(&self, leaf: &[u8]) -> String {
@@ -84,7 +84,7 @@ impl CtBench {
             &bytes(&json["signature"]),
         )
         .unwrap();
-        sct.verify(self.submission(leaf).entry(), self.home.signer.public_key()).unwrap();
+        sct.verify(self.submission(leaf).entry(), self.place.signer.public_key()).unwrap();
         sct
     }
 
@@ -97,15 +97,15 @@ impl CtBench {
             tree_head_signed_data(moment::UnixMillis(timestamp), head.size.0, &head.root.0);
         let signature = bytes(&json["tree_head_signature"]);
         let (_, signature) = ct::decode_digitally_signed(&signature).unwrap();
-        self.home.signer.public_key().verify(&signed, signature).unwrap();
+        self.place.signer.public_key().verify(&signed, signature).unwrap();
         (head, timestamp)
     }
 }
 
-fn ct_on(home: &Home, running: &Running, root: &Authority) -> Router {
-    let clock = Arc::clone(&home.clock) as Arc<dyn Clock>;
+fn ct_on(place: &LogDir, running: &Running, root: &Authority) -> Router {
+    let clock = Arc::clone(&place.clock) as Arc<dyn Clock>;
     let (log, cpu) = (Arc::clone(&running.log), running.cpu.clone());
-    let key = SigningKey::of(Arc::clone(&home.signer), cpu.clone());
+    let key = SigningKey::of(Arc::clone(&place.signer), cpu.clone());
     let ct = CtLog::new(log, key, [[root.certificate()]], clock, cpu).unwrap();
     harden(router(ct), protocol())
 }
@@ -125,9 +125,9 @@ fn path(value: &Value) -> Vec<NodeHash> {
 
 #[tokio::test]
 async fn a_stored_sct_is_given_whatever_waits_for_the_threads() {
-    let home = Home::ct();
-    let store = Tampering::new(home.open_store().await);
-    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    let place = LogDir::ct();
+    let store = Tampering::new(place.open_store().await);
+    let bench = CtBench::on(place, Arc::clone(&store) as Arc<dyn LogStore>).await;
     let leaf = bench.root.precertificate();
     let first =
         bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf.clone());
@@ -189,7 +189,7 @@ async fn a_repeated_submission_gets_the_same_sct_bytes() {
     for (path, leaf) in submissions {
         first.push(post(&bench.router, path, bench.chain(leaf)).await.body);
     }
-    bench.home.clock.advance_ms(5_000);
+    bench.place.clock.advance_ms(5_000);
     for ((path, leaf), first) in submissions.iter().zip(&first) {
         let again = post(&bench.router, path, bench.chain(leaf)).await;
         bench.verify(&again, (*leaf).clone());
@@ -204,7 +204,7 @@ async fn equal_submissions_at_once_get_one_sct() {
     let bench = CtBench::new().await;
     let leaf = bench.root.precertificate();
     let answers = futures::future::join_all((0..20).map(|_| async {
-        bench.home.clock.advance_ms(1);
+        bench.place.clock.advance_ms(1);
         post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await
     }))
     .await;
@@ -218,9 +218,9 @@ async fn equal_submissions_at_once_get_one_sct() {
 
 #[tokio::test]
 async fn no_sct_leaves_before_its_entry_is_stored() {
-    let home = Home::ct();
-    let store = Arc::new(FaultyStore::new(home.open_store().await));
-    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    let place = LogDir::ct();
+    let store = Arc::new(FaultyStore::new(place.open_store().await));
+    let bench = CtBench::on(place, Arc::clone(&store) as Arc<dyn LogStore>).await;
     let leaf = bench.root.precertificate();
     store.fail_append(Fault::Failed);
     let refused = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
@@ -229,10 +229,10 @@ async fn no_sct_leaves_before_its_entry_is_stored() {
     assert!(!refused.text().contains("signature"), "{}", refused.text());
 
     // Persisted without an answer: the repetition gets the SCT of the stored entry.
-    bench.home.clock.advance_ms(10);
+    bench.place.clock.advance_ms(10);
     store.fail_append(Fault::FailedYetPersisted);
     let first = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
-    bench.home.clock.advance_ms(10);
+    bench.place.clock.advance_ms(10);
     let second = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
     assert_eq!(bench.verify(&first, leaf.clone()), bench.verify(&second, leaf));
     bench.running.stop().await;
@@ -240,9 +240,9 @@ async fn no_sct_leaves_before_its_entry_is_stored() {
 
 #[tokio::test]
 async fn a_held_commit_holds_the_sct() {
-    let home = Home::ct();
-    let store = Tampering::new(home.open_store().await);
-    let bench = CtBench::on(home, Arc::clone(&store) as Arc<dyn LogStore>).await;
+    let place = LogDir::ct();
+    let store = Tampering::new(place.open_store().await);
+    let bench = CtBench::on(place, Arc::clone(&store) as Arc<dyn LogStore>).await;
     store.hold();
     let leaf = bench.root.precertificate();
     let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf));
@@ -261,12 +261,12 @@ async fn tree_heads_are_signed_once_and_consistent() {
     let bench = CtBench::new().await;
     let mut heads = vec![bench.sth().await.0];
     for _ in 0..4 {
-        bench.home.clock.advance_ms(1_000);
+        bench.place.clock.advance_ms(1_000);
         let leaf = bench.root.precertificate();
         post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await;
         heads.push(bench.sth().await.0);
         let first = get(&bench.router, "/ct/v1/get-sth").await.body;
-        bench.home.clock.advance_ms(1_000);
+        bench.place.clock.advance_ms(1_000);
         assert_eq!(get(&bench.router, "/ct/v1/get-sth").await.body, first);
     }
     for old in &heads {
@@ -288,7 +288,7 @@ async fn times_never_go_back_when_the_clock_does() {
     let bench = CtBench::new().await;
     let leaf = bench.root.precertificate();
     let first = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
-    bench.home.clock.set(NOW - 3_600);
+    bench.place.clock.set(NOW - 3_600);
     let (_, timestamp) = bench.sth().await;
     assert!(timestamp >= first.timestamp.0);
     let leaf = bench.root.precertificate();
@@ -300,15 +300,15 @@ async fn times_never_go_back_when_the_clock_does() {
 #[tokio::test]
 async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_behind() {
     let bench = CtBench::new().await;
-    bench.home.clock.advance_ms(700);
+    bench.place.clock.advance_ms(700);
     let leaf = bench.root.precertificate();
     let sct = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
-    let CtBench { home, root, running, .. } = bench;
+    let CtBench { place, root, running, .. } = bench;
     running.stop().await;
-    home.clock.set(NOW - 3_600);
-    let running = home.start().await;
-    let router = ct_on(&home, &running, &root);
-    let bench = CtBench { home, root, running, router };
+    place.clock.set(NOW - 3_600);
+    let running = place.start().await;
+    let router = ct_on(&place, &running, &root);
+    let bench = CtBench { place, root, running, router };
     let (head, timestamp) = bench.sth().await;
     assert_eq!(head.size, TreeSize(1));
     assert!(timestamp >= sct.timestamp.0, "{timestamp} is before {}", sct.timestamp.0);
@@ -319,9 +319,9 @@ async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_
 async fn a_log_without_new_entries_signs_its_head_anew_each_hour() {
     let bench = CtBench::new().await;
     let (head, first) = bench.sth().await;
-    bench.home.clock.advance_ms(60 * 60 * 1000 - 1);
+    bench.place.clock.advance_ms(60 * 60 * 1000 - 1);
     assert_eq!(bench.sth().await, (head, first));
-    bench.home.clock.advance_ms(1);
+    bench.place.clock.advance_ms(1);
     assert_eq!(bench.sth().await, (head, first + 60 * 60 * 1000));
     bench.running.stop().await;
 }
@@ -393,6 +393,11 @@ async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
     let answer = post(&bench.router, ADD_PRE_CHAIN, chain).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(answer.text().contains("frozen"), "{}", answer.text());
+
+    // Known by now, it is said before a chain is looked at: nothing is signed for anybody.
+    let foreign = bench.root.subordinate("foreign");
+    let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&foreign.precertificate())).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{}", answer.text());
     assert_eq!(bench.sth().await.0.size, TreeSize(2));
     bench.running.stop().await;
 }

@@ -17,13 +17,13 @@ async fn finds_damage_in_an_sct_and_in_a_deduplication_hash() {
         ("UPDATE entry SET identity_hash = zeroblob(32) WHERE idx = 0", "entry 0 cannot be found"),
     ];
     for (statement, expected) in cases {
-        let CtBench { home, running, .. } = CtBench::filled().await;
+        let CtBench { place, running, .. } = CtBench::filled().await;
         let record = running.log.record().clone();
         let report = fsck(running.store.as_ref(), &record, &CtRules).await.unwrap();
         assert_eq!(report.findings, []);
         running.stop().await;
-        damage(&home, statement).await;
-        let store = home.open_store().await;
+        damage(&place, statement).await;
+        let store = place.open_store().await;
         let report = fsck(store.as_ref(), &record, &CtRules).await.unwrap();
         store.close().await;
         let said = report.findings.first().map(ToString::to_string).unwrap_or_default();

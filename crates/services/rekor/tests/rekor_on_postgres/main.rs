@@ -23,7 +23,7 @@ const HOST: &str = "log.test";
 const ENTRIES: &str = "/api/v1/log/entries";
 
 /// A database of its own, and the keys of a log.
-struct Home {
+struct LogDir {
     url: String,
     server: PgConnectOptions,
     name: String,
@@ -40,7 +40,7 @@ struct Replica {
     shutdown: CancellationToken,
 }
 
-impl Home {
+impl LogDir {
     #[expect(
         clippy::expect_used,
         reason = "the one mistake of a caller, told as what to do instead"
@@ -148,14 +148,14 @@ fn signed(entry: &Value) -> (&Value, &Value, &Value) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_set_of_one_replica_is_given_by_another() {
-    let home = Home::new().await;
-    let first = home.replica().await;
+    let place = LogDir::new().await;
+    let first = place.replica().await;
     let request = hashedrekord(b"artifact");
     let (id, entry) = first.create(&request).await;
     // Its end is the end of its writing.
     first.stop().await;
 
-    let second = home.replica().await;
+    let second = place.replica().await;
     let read = only(get(&second.router, &format!("{ENTRIES}/{id}")).await.json());
     assert_eq!((&read.0, signed(&read.1)), (&id, signed(&entry)));
     let again = second.create(&request).await;
@@ -167,13 +167,13 @@ async fn the_set_of_one_replica_is_given_by_another() {
         fsck(second.store.as_ref(), second.log.record(), &Rekor1Rules).await.unwrap().is_clean()
     );
     second.stop().await;
-    home.remove().await;
+    place.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
-    let home = Home::new().await;
-    let (first, second) = (home.replica().await, home.replica().await);
+    let place = LogDir::new().await;
+    let (first, second) = (place.replica().await, place.replica().await);
     let requests: Vec<Value> = (0..40u8).map(|number| hashedrekord(&[number])).collect();
     let created = join_all(
         requests.iter().flat_map(|request| [first.create(request), second.create(request)]),
@@ -189,11 +189,11 @@ async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
     first.stop().await;
     second.stop().await;
 
-    let third = home.replica().await;
+    let third = place.replica().await;
     assert!(fsck(third.store.as_ref(), third.log.record(), &Rekor1Rules).await.unwrap().is_clean());
     let rows =
         third.store.entries(third.log.record().id, LeafIndex(0)..LeafIndex(100)).await.unwrap();
     assert!(rows.iter().all(|row| !row.timestamp_signature.is_empty()));
     third.stop().await;
-    home.remove().await;
+    place.remove().await;
 }

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use http::StatusCode;
 use proptest::prelude::*;
 use rekor::Rekor2Options;
-use testlog::{Home, body, get};
+use testlog::{LogDir, body, get};
 use tlog::{NodeHash, leaf_hash, root_of, tile_root};
 
 use crate::v2::router;
 
 #[tokio::test]
 async fn the_checkpoint_is_served_under_both_paths_and_not_cached() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     running.fill(3).await;
     for path in ["/checkpoint", "/api/v2/checkpoint"] {
@@ -30,8 +30,8 @@ async fn the_checkpoint_is_served_under_both_paths_and_not_cached() {
 
 #[tokio::test]
 async fn the_root_can_be_recomputed_from_the_bundles_and_from_the_tiles() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     running.fill(600).await;
     let mut leaves = Vec::new();
@@ -55,8 +55,8 @@ async fn the_root_can_be_recomputed_from_the_bundles_and_from_the_tiles() {
 
 #[tokio::test]
 async fn what_is_not_published_is_404_and_not_cached() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     running.fill(300).await;
     for path in [
@@ -97,8 +97,8 @@ async fn what_is_not_published_is_404_and_not_cached() {
 
 #[tokio::test]
 async fn an_empty_log_has_no_tiles() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     for path in ["/tile/0/000", "/tile/0/000.p/1", "/tile/entries/000.p/1"] {
         assert_eq!(get(&router, path).await.status, StatusCode::NOT_FOUND, "{path}");
@@ -121,8 +121,8 @@ proptest! {
 }
 
 async fn check_immutability(growth: &[u64], widths: &[u64]) {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     let mut urls: Vec<String> = Vec::new();
     for tile in 0..4 {
@@ -176,8 +176,8 @@ fn bundle_entries(bundle: &[u8]) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn bundles_hold_the_bodies_as_submitted() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     running.fill(5).await;
     let entries = bundle_entries(&found(&router, "/tile/entries/000.p/5").await);

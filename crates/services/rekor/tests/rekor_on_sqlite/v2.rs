@@ -14,7 +14,7 @@ use rekor::{
 use serde_json::{Value, json};
 use server::harden;
 use store::{Fault, FaultyStore, LogStore};
-use testlog::{Home, ORIGIN, Running, bulky, cpu, get, hostile_bodies, post, send};
+use testlog::{LogDir, ORIGIN, Running, bulky, cpu, get, hostile_bodies, post, send};
 use tlog::{LeafIndex, NodeHash, SignedNote, TreeSize, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v2/log/entries";
@@ -50,11 +50,11 @@ pub(crate) fn hashedrekord(artifact: &[u8]) -> Value {
 }
 
 /// Verifies an answer as a client does.
-fn verify(home: &Home, answer: &Value) -> u64 {
+fn verify(place: &LogDir, answer: &Value) -> u64 {
     let proof = &answer["inclusionProof"];
     let note: SignedNote = proof["checkpoint"]["envelope"].as_str().unwrap().parse().unwrap();
     let key_id: [u8; 32] = bytes(&answer["logId"]["keyId"]).try_into().unwrap();
-    let checkpoint = note.verified_checkpoint(home.signer.public_key(), ORIGIN, &key_id).unwrap();
+    let checkpoint = note.verified_checkpoint(place.signer.public_key(), ORIGIN, &key_id).unwrap();
     assert_eq!(checkpoint.head.size.0, number(&proof["treeSize"]));
     assert_eq!(checkpoint.head.root.0.to_vec(), bytes(&proof["rootHash"]));
     let path: Vec<NodeHash> = proof["hashes"]
@@ -72,8 +72,8 @@ fn verify(home: &Home, answer: &Value) -> u64 {
 
 #[tokio::test]
 async fn creates_an_entry_and_shows_every_member() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     for expected in 0..3 {
         let artifact = format!("artifact {expected}");
@@ -81,7 +81,7 @@ async fn creates_an_entry_and_shows_every_member() {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
         assert_eq!(answer.header("content-type"), "application/json");
         let json = answer.json();
-        assert_eq!(verify(&home, &json), expected);
+        assert_eq!(verify(&place, &json), expected);
         let members: Vec<&String> = json.as_object().unwrap().keys().collect();
         let mut all = [
             "logIndex",
@@ -103,8 +103,8 @@ async fn creates_an_entry_and_shows_every_member() {
 
 #[tokio::test]
 async fn a_dsse_envelope_becomes_a_hashedrekord_when_that_is_on() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let signer = LocalSigner::generate(KeyType::EcdsaP256, "client").unwrap();
     let (payload_type, payload) = ("application/vnd.in-toto+json", "{}");
     let pae = format!("DSSEv1 {} {payload_type} {} {payload}", payload_type.len(), payload.len());
@@ -122,7 +122,7 @@ async fn a_dsse_envelope_becomes_a_hashedrekord_when_that_is_on() {
     .to_string();
     let on = post(&router(&running, Rekor2Options::default()), ENTRIES, request.clone()).await;
     assert_eq!(on.status, StatusCode::CREATED, "{}", on.text());
-    verify(&home, &on.json());
+    verify(&place, &on.json());
     let body: Value = serde_json::from_slice(&bytes(&on.json()["canonicalizedBody"])).unwrap();
     let digest = &body["spec"]["hashedRekordV002"]["data"]["digest"];
     assert_eq!(bytes(digest), sha256(pae.as_bytes()));
@@ -136,15 +136,15 @@ async fn a_dsse_envelope_becomes_a_hashedrekord_when_that_is_on() {
 
 #[tokio::test]
 async fn a_duplicate_is_created_again_or_a_conflict_as_configured() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let request = hashedrekord(b"artifact").to_string();
     let idempotent = router(&running, Rekor2Options::default());
     let first = post(&idempotent, ENTRIES, request.clone()).await;
     post(&idempotent, ENTRIES, hashedrekord(b"other").to_string()).await;
     let second = post(&idempotent, ENTRIES, request.clone()).await;
     assert_eq!(second.status, StatusCode::CREATED);
-    assert_eq!(verify(&home, &second.json()), 0);
+    assert_eq!(verify(&place, &second.json()), 0);
     assert_eq!(second.json()["canonicalizedBody"], first.json()["canonicalizedBody"]);
     assert_eq!(number(&second.json()["inclusionProof"]["treeSize"]), 2);
 
@@ -159,8 +159,8 @@ async fn a_duplicate_is_created_again_or_a_conflict_as_configured() {
 
 #[tokio::test]
 async fn hostile_bodies_are_refused_in_the_protocols_form() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     let valid = hashedrekord(b"x");
     for (what, body) in hostile_bodies(&valid.to_string()) {
@@ -192,8 +192,8 @@ fn is_status(json: &Value, code: u64, what: &str) {
 
 #[tokio::test]
 async fn oversized_bodies_are_413() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     let answer = post(&router, ENTRIES, vec![b'.'; 4 * 1024 * 1024 + 1]).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -204,8 +204,8 @@ async fn oversized_bodies_are_413() {
 
 #[tokio::test]
 async fn a_certificate_longer_than_any_is_refused_and_the_limit_named() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     let (certificate, key) = bulky(60_000);
     let signer = LocalSigner::from_pkcs8_der(key.serialized_der(), "bulky").unwrap();
@@ -228,9 +228,9 @@ async fn a_certificate_longer_than_any_is_refused_and_the_limit_named() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_503_with_retry_after_and_no_insides() {
-    let home = Home::new();
-    let store = Arc::new(FaultyStore::new(home.open_store().await));
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::new();
+    let store = Arc::new(FaultyStore::new(place.open_store().await));
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let router = router(&running, Rekor2Options::default());
     store.fail_append(Fault::Failed);
     let request = hashedrekord(b"x").to_string();
@@ -245,8 +245,8 @@ async fn a_store_that_fails_is_503_with_retry_after_and_no_insides() {
 
 #[tokio::test]
 async fn a_frozen_log_says_so() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     running.store.freeze(running.log.record().id).await.unwrap();
     let router = router(&running, Rekor2Options::default());
     let answer = post(&router, ENTRIES, hashedrekord(b"x").to_string()).await;
@@ -257,8 +257,8 @@ async fn a_frozen_log_says_so() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_in_the_protocols_form() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     for path in ["/", "/api/v2/log", "/api/v2/log/entries/1", "/checkpoints", "/tile", "/tile/"] {
         let answer = get(&router, path).await;
@@ -276,8 +276,8 @@ async fn unknown_paths_and_methods_are_in_the_protocols_form() {
 
 #[tokio::test]
 async fn tolerates_doubled_and_trailing_slashes() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     let router = router(&running, Rekor2Options::default());
     let answer = post(&router, "//api//v2/log/entries/", hashedrekord(b"x").to_string()).await;
     assert_eq!(answer.status, StatusCode::CREATED);
@@ -295,8 +295,8 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let home = Home::new();
-            let running = home.start().await;
+            let place = LogDir::new();
+            let running = place.start().await;
             let router = router(&running, Rekor2Options::default());
             let mut nearly = hashedrekord(b"x").to_string().into_bytes();
             let at = cut % nearly.len();
@@ -315,8 +315,8 @@ proptest! {
 
 #[tokio::test]
 async fn an_empty_log_gets_a_first_entry_so_that_no_client_has_index_0() {
-    let home = Home::new();
-    let running = home.start().await;
+    let place = LogDir::new();
+    let running = place.start().await;
     assert!(ensure_first_entry(&running.log).await.unwrap());
     assert!(!ensure_first_entry(&running.log).await.unwrap());
     assert_eq!(running.log.checkpoint().head.size, TreeSize(1));

@@ -5,7 +5,7 @@ use signing::{CpuPool, FixedClock};
 use tsa::{ConfigError, Tsa, TsaConfig};
 use tsp::{ChainError, TokenError};
 
-use crate::support::{Identity, NOW};
+use crate::support::{Authority, NOW};
 
 fn refusal(config: TsaConfig) -> ConfigError {
     Tsa::new(config, Arc::new(FixedClock::at(NOW)), CpuPool::new(1)).err().unwrap()
@@ -13,27 +13,27 @@ fn refusal(config: TsaConfig) -> ConfigError {
 
 #[test]
 fn refuses_the_key_of_another_certificate() {
-    let mut config = Identity::new().config();
+    let mut config = Authority::new().config();
     config.signer = Arc::new(LocalSigner::generate(KeyType::EcdsaP256, "other").unwrap());
     assert!(matches!(refusal(config), ConfigError::Chain(ChainError::OtherKey)));
 }
 
 #[test]
 fn refuses_a_chain_that_clients_would_not_accept() {
-    let mut config = Identity::new().config();
+    let mut config = Authority::new().config();
     config.chain.reverse();
     assert!(matches!(refusal(config), ConfigError::Chain(ChainError::LeafIsCa)));
-    let mut config = Identity::new().config();
+    let mut config = Authority::new().config();
     config.chain.truncate(1);
     assert!(matches!(refusal(config), ConfigError::Chain(ChainError::NoIssuer)));
     let unmarked =
-        Identity::with_leaf(&rcgen::PKCS_ECDSA_P256_SHA256, |leaf| leaf.custom_extensions.clear());
+        Authority::with_leaf(&rcgen::PKCS_ECDSA_P256_SHA256, |leaf| leaf.custom_extensions.clear());
     assert!(matches!(refusal(unmarked.config()), ConfigError::Chain(ChainError::LeafUsage)));
 }
 
 #[test]
 fn refuses_a_key_that_some_client_cannot_verify() {
-    let ed25519 = Identity::with_leaf(&rcgen::PKCS_ED25519, |_| {});
+    let ed25519 = Authority::with_leaf(&rcgen::PKCS_ED25519, |_| {});
     assert!(matches!(refusal(ed25519.config()), ConfigError::Key(TokenError::UnsupportedKey)));
 }
 
@@ -55,7 +55,7 @@ fn refuses_a_signer_of_another_algorithm_than_tokens_name() {
             self.0.key_id()
         }
     }
-    let Identity { chain, signer } = Identity::with_leaf(&rcgen::PKCS_ECDSA_P384_SHA384, |_| {});
+    let Authority { chain, signer } = Authority::with_leaf(&rcgen::PKCS_ECDSA_P384_SHA384, |_| {});
     let config = TsaConfig::new(Arc::new(Sha256(signer)), chain);
     assert!(matches!(refusal(config), ConfigError::Algorithm));
 }

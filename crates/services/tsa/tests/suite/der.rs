@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tsp::{FailInfo, Nonce, PolicyOid, verify_response};
 
-use crate::support::{Identity, NOW, PATH, QUERY, Server, request};
+use crate::support::{Authority, NOW, PATH, QUERY, Server, request};
 
 #[tokio::test]
 async fn grants_a_token_that_answers_the_request() {
@@ -23,8 +23,8 @@ async fn grants_a_token_that_answers_the_request() {
 
 #[tokio::test]
 async fn grants_tokens_of_a_p384_key() {
-    let identity = Identity::with_leaf(&rcgen::PKCS_ECDSA_P384_SHA384, |_| {});
-    let server = Server::of(identity.config());
+    let authority = Authority::with_leaf(&rcgen::PKCS_ECDSA_P384_SHA384, |_| {});
+    let server = Server::of(authority.config());
     server.query(&request()).await.verified(&server.chain);
 }
 
@@ -49,7 +49,7 @@ async fn answers_on_the_paths_of_other_authorities() {
 
 #[tokio::test]
 async fn accepts_the_default_policy_and_those_of_the_list_only() {
-    let mut config = Identity::new().config();
+    let mut config = Authority::new().config();
     config.policy = "1.2.3".parse().unwrap();
     config.accepted_policies = vec!["1.2.4".parse().unwrap()];
     let server = Server::of(config);

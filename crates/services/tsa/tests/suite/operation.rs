@@ -15,7 +15,7 @@ use http::{StatusCode, header};
 use tsa::{NotReady, TsaConfig};
 use tsp::FailInfo;
 
-use crate::support::{Answer, Identity, JSON, NOT_AFTER, NOW, Server, request};
+use crate::support::{Answer, Authority, JSON, NOT_AFTER, NOW, Server, request};
 
 #[track_caller]
 fn unavailable(answer: &Answer, fail_info: FailInfo) {
@@ -49,7 +49,7 @@ async fn stamps_nothing_while_the_clock_is_behind_what_was_stamped() {
 
 #[tokio::test]
 async fn a_frozen_authority_tells_its_chain_and_stamps_nothing() {
-    let config = TsaConfig { frozen: true, ..Identity::new().config() };
+    let config = TsaConfig { frozen: true, ..Authority::new().config() };
     let server = Server::of(config);
     server.clock.set(NOT_AFTER + 1);
     let answer = server.query(&request()).await;
@@ -156,7 +156,7 @@ async fn waits_for_a_remote_key() {
 
 #[tokio::test]
 async fn releases_no_token_that_was_verified_and_is_wrong() {
-    let Identity { chain, signer: inner } = Identity::new();
+    let Authority { chain, signer: inner } = Authority::new();
     let mut config = TsaConfig::new(Arc::new(Odd { inner, sign: WrongLater::default() }), chain);
     config.verify_every = 1;
     let server = Server::of(config);
@@ -210,7 +210,7 @@ async fn statuses(signer: Arc<dyn Signer>, chain: Vec<Vec<u8>>) -> [u16; 6] {
 
 #[tokio::test]
 async fn verifies_the_first_token_and_then_one_in_so_many() {
-    let Identity { chain, signer: inner } = Identity::new();
+    let Authority { chain, signer: inner } = Authority::new();
     let broken = Broken { inner, signatures: AtomicU32::default() };
     let statuses = statuses(Arc::new(broken), chain).await;
     assert_eq!(statuses, [200, 200, 200, 503, 503, 503], "and each after one that was wrong");
@@ -218,7 +218,7 @@ async fn verifies_the_first_token_and_then_one_in_so_many() {
 
 #[tokio::test]
 async fn verifies_each_token_of_a_key_that_is_elsewhere() {
-    let Identity { chain, signer: inner } = Identity::new();
+    let Authority { chain, signer: inner } = Authority::new();
     let odd = Odd { inner, sign: WrongLater::default() };
     assert_eq!(statuses(Arc::new(odd), chain).await, [200, 503, 503, 503, 503, 503]);
 }

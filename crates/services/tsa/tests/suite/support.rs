@@ -27,12 +27,12 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const PATH: &str = "/api/v1/timestamp";
 
 /// Key and certificates of an authority.
-pub(crate) struct Identity {
+pub(crate) struct Authority {
     pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) signer: LocalSigner,
 }
 
-impl Identity {
+impl Authority {
     pub(crate) fn new() -> Self {
         Self::with_leaf(&rcgen::PKCS_ECDSA_P256_SHA256, |_| {})
     }
@@ -93,7 +93,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new() -> Self {
-        Self::of(Identity::new().config())
+        Self::of(Authority::new().config())
     }
 
     pub(crate) fn of(config: TsaConfig) -> Self {
@@ -107,7 +107,7 @@ impl Server {
 
     /// An authority whose key is `signer`, made from the key of its certificate.
     pub(crate) fn signing_with<S: Signer>(make: impl FnOnce(LocalSigner) -> S) -> Self {
-        let Identity { chain, signer } = Identity::new();
+        let Authority { chain, signer } = Authority::new();
         Self::of(TsaConfig::new(Arc::new(make(signer)), chain))
     }
 

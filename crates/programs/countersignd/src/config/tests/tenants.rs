@@ -104,7 +104,7 @@ fn what_does_not_go_together_is_told_at_its_place() {
         (
             acme_ct,
             &format!("{acme_ct}\nstate = \"frozen\""),
-            "ca.acme.ct_log: `acme-ct` is frozen: it promises nothing any more",
+            "ca.acme.ct_log: `acme-ct` is frozen: it gives no SCTs any more",
         ),
         (
             acme_ct,
@@ -257,7 +257,7 @@ fn every_switch_of_a_log_and_a_timestamp_authority_is_in_the_file() {
 }
 
 #[test]
-fn a_retired_service_needs_no_port_of_its_own_and_no_log_that_promises() {
+fn a_retired_service_needs_no_port_of_its_own_and_no_log_that_gives_scts() {
     let old = "[ca.2025]\nstate = \"retired\"\nvalid_until = \"2026-01-07T00:00:00Z\"\n\
                url = \"http://localhost:5555\"\n";
     let config = parse(&format!("{}\n{old}", trial())).unwrap();

@@ -12,7 +12,7 @@ use rekor::{OnDuplicate, Rekor1Options, ensure_first_entry};
 use serde_json::{Value, json};
 use store::LogStore;
 use testlog::{
-    Home, NOW, TREE_ID, Tampering, bulky, cpu, for_names, hostile_bodies, post, send, unavailable,
+    LogDir, NOW, TREE_ID, Tampering, bulky, cpu, for_names, hostile_bodies, post, send, unavailable,
 };
 
 use super::{
@@ -23,15 +23,15 @@ use tlog::TreeSize;
 
 #[tokio::test]
 async fn creates_an_entry_with_timestamp_proof_and_headers() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for expected in 0..3 {
         let artifact = format!("artifact {expected}");
         let request = hashedrekord(artifact.as_bytes());
         let answer = post(&router, ENTRIES, request.to_string()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
-        let entry = Entry::verified(&home, &answer.json());
+        let entry = Entry::verified(&place, &answer.json());
         assert_eq!((entry.index, entry.integrated_at), (expected, NOW));
         assert_eq!(entry.tree_size, expected + 1);
         assert_eq!(answer.header("content-type"), "application/json");
@@ -46,8 +46,8 @@ async fn creates_an_entry_with_timestamp_proof_and_headers() {
 
 #[tokio::test]
 async fn logs_envelopes_and_attestations_too() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let signer = LocalSigner::generate(KeyType::EcdsaP256, "client").unwrap();
     let (payload_type, payload) = ("application/vnd.in-toto+json", r#"{"subject":[]}"#);
@@ -61,7 +61,7 @@ async fn logs_envelopes_and_attestations_too() {
     let dsse = json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {
         "proposedContent": {"envelope": envelope.to_string(), "verifiers": [b64(&pem)]},
     }});
-    let entry = create(&home, &router, &dsse).await;
+    let entry = create(&place, &router, &dsse).await;
     let body: Value = serde_json::from_slice(&entry.body).unwrap();
     assert_eq!((&body["kind"], &body["apiVersion"]), (&json!("dsse"), &json!("0.0.1")));
     running.stop().await;
@@ -69,17 +69,17 @@ async fn logs_envelopes_and_attestations_too() {
 
 #[tokio::test]
 async fn a_repeated_entry_is_the_stored_one() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    create_many(&home, &router, 2).await;
+    create_many(&place, &router, 2).await;
     let request = hashedrekord(b"twice");
-    let first = create(&home, &router, &request).await;
-    home.clock.set(NOW + 1000);
-    let again = create(&home, &router, &request).await;
+    let first = create(&place, &router, &request).await;
+    place.clock.set(NOW + 1000);
+    let again = create(&place, &router, &request).await;
     assert!(again.is_same(&first), "{again:?}\n{first:?}");
-    create_many(&home, &router, 1).await;
-    let later = create(&home, &router, &request).await;
+    create_many(&place, &router, 1).await;
+    let later = create(&place, &router, &request).await;
     assert!(later.is_same(&first));
     assert_eq!((later.tree_size, later.integrated_at), (4, NOW));
     running.stop().await;
@@ -87,12 +87,12 @@ async fn a_repeated_entry_is_the_stored_one() {
 
 #[tokio::test]
 async fn a_repeated_entry_is_a_conflict_when_that_is_asked_for() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let options = Rekor1Options { on_duplicate: OnDuplicate::Conflict, ..Rekor1Options::default() };
-    let router = router_of(rekor1_of(&running, Arc::clone(&home.signer), cpu(), options));
+    let router = router_of(rekor1_of(&running, Arc::clone(&place.signer), cpu(), options));
     let request = hashedrekord(b"twice");
-    let first = create(&home, &router, &request).await;
+    let first = create(&place, &router, &request).await;
     let conflict = post(&router, ENTRIES, request.to_string()).await;
     let message = format!(
         "an equivalent entry already exists in the transparency log with UUID {}",
@@ -100,15 +100,15 @@ async fn a_repeated_entry_is_a_conflict_when_that_is_asked_for() {
     );
     assert_error(&conflict, 409, 409, &message);
     assert_eq!(conflict.header("location"), format!("/api/v1/log/entries/{}", first.id));
-    let stored = get_entry(&home, &router, conflict.header("location")).await;
+    let stored = get_entry(&place, &router, conflict.header("location")).await;
     assert!(stored.is_same(&first));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_entry_submitted_many_times_at_once_enters_once() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let request = hashedrekord(b"at once").to_string();
     let answers = join_all((0..40).map(|_| post(&router, ENTRIES, request.clone()))).await;
@@ -116,7 +116,7 @@ async fn an_entry_submitted_many_times_at_once_enters_once() {
         .iter()
         .map(|answer| {
             assert_eq!(answer.status, 201, "{}", answer.text());
-            Entry::verified(&home, &answer.json())
+            Entry::verified(&place, &answer.json())
         })
         .collect();
     let first = entries.first().unwrap();
@@ -127,8 +127,8 @@ async fn an_entry_submitted_many_times_at_once_enters_once() {
 
 #[tokio::test]
 async fn refuses_what_does_not_verify() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let signer = LocalSigner::generate(KeyType::EcdsaP256, "client").unwrap();
     let other = LocalSigner::generate(KeyType::EcdsaP256, "other").unwrap();
@@ -159,8 +159,8 @@ async fn refuses_what_does_not_verify() {
 
 #[tokio::test]
 async fn unknown_kinds_and_versions_are_told_which_ones_are_known() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for (kind, version) in [("hashedrekord", "0.0.2"), ("rekord", "0.0.1"), ("", ""), ("x", "9")] {
         let mut request = hashedrekord(b"x");
@@ -182,8 +182,8 @@ async fn unknown_kinds_and_versions_are_told_which_ones_are_known() {
 
 #[tokio::test]
 async fn hostile_bodies_are_refused_in_the_protocols_form() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for (what, body) in hostile_bodies(&hashedrekord(b"x").to_string()) {
         let answer = post(&router, ENTRIES, body).await;
@@ -195,8 +195,8 @@ async fn hostile_bodies_are_refused_in_the_protocols_form() {
 
 #[tokio::test]
 async fn an_entry_that_no_tile_can_hold_is_413_and_names_the_limit() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     // The certificate is PEM in base64: 46 KB are more than 65,535 bytes.
     let (certificate, key) = bulky(37_000);
@@ -211,8 +211,8 @@ async fn an_entry_that_no_tile_can_hold_is_413_and_names_the_limit() {
 
 #[tokio::test]
 async fn a_request_beyond_the_limit_is_413_before_it_is_read() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let long = vec![b' '; 4 * 1024 * 1024 + 1];
     assert_error(&post(&router, ENTRIES, long).await, 413, 413, "4194304 bytes");
@@ -227,11 +227,11 @@ async fn a_request_beyond_the_limit_is_413_before_it_is_read() {
 
 #[tokio::test]
 async fn an_overloaded_log_says_when_to_come_back() {
-    let home = Home::rekor1();
-    let store = Tampering::new(home.open_store().await);
-    let mut config = home.config();
+    let place = LogDir::rekor1();
+    let store = Tampering::new(place.open_store().await);
+    let mut config = place.config();
     config.limits.queue_entries = 0;
-    let running = home.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
+    let running = place.start_with(Arc::clone(&store) as Arc<dyn LogStore>, config).await.unwrap();
     let answer = post(&router(&running), ENTRIES, hashedrekord(b"x").to_string()).await;
     assert_error(&answer, 503, 503, "queue is full");
     assert_eq!(answer.header("retry-after"), "1");
@@ -240,61 +240,61 @@ async fn an_overloaded_log_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_503_without_our_insides() {
-    let home = Home::rekor1();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::rekor1();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let router = router(&running);
     store.fail_append(unavailable());
     let answer = post(&router, ENTRIES, hashedrekord(b"x").to_string()).await;
     assert_error(&answer, 503, 503, "the log's store is unavailable");
     assert_eq!(answer.header("retry-after"), "1");
     assert!(!answer.text().contains("injected"), "{}", answer.text());
-    create(&home, &router, &hashedrekord(b"x")).await;
+    create(&place, &router, &hashedrekord(b"x")).await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_frozen_log_says_so_and_stays_readable() {
-    let home = Home::rekor1();
-    let running = home.start().await;
-    let entry = create(&home, &router(&running), &hashedrekord(b"x")).await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let entry = create(&place, &router(&running), &hashedrekord(b"x")).await;
     running.store.freeze(running.log.record().id).await.unwrap();
     running.stop().await;
 
-    let running = home.start().await;
+    let running = place.start().await;
     let router = router(&running);
     let answer = post(&router, ENTRIES, hashedrekord(b"y").to_string()).await;
     assert_error(&answer, 405, 405, "frozen");
-    let stored = get_entry(&home, &router, &format!("{ENTRIES}/{}", entry.id)).await;
+    let stored = get_entry(&place, &router, &format!("{ENTRIES}/{}", entry.id)).await;
     assert!(stored.is_same(&entry));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn the_first_entry_of_a_log_is_its_own() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     assert!(ensure_first_entry(&running.log).await.unwrap());
     assert!(!ensure_first_entry(&running.log).await.unwrap());
     let router = router(&running);
-    let first = get_entry(&home, &router, &format!("{ENTRIES}?logIndex=0")).await;
+    let first = get_entry(&place, &router, &format!("{ENTRIES}?logIndex=0")).await;
     let body: Value = serde_json::from_slice(&first.body).unwrap();
     assert_eq!((&body["kind"], &body["apiVersion"]), (&json!("hashedrekord"), &json!("0.0.1")));
-    assert_eq!(create(&home, &router, &hashedrekord(b"x")).await.index, 1);
+    assert_eq!(create(&place, &router, &hashedrekord(b"x")).await.index, 1);
     assert!(first.id.starts_with(&format!("{TREE_ID:016x}")));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn keys_of_every_client_algorithm_sign_entries() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let (der, key) = for_names(&["a@example.com"]);
     let signer = LocalSigner::from_pkcs8_pem(&key.serialize_pem(), "client").unwrap();
     assert_eq!(signer.algorithm(), SignatureAlgorithm::EcdsaP256Sha256);
     let request = hashedrekord_of(b"x", &signer.sign_now(b"x").unwrap(), &pem_of(&der));
-    let entry = create(&home, &router, &request).await;
+    let entry = create(&place, &router, &request).await;
     let body: Value = serde_json::from_slice(&entry.body).unwrap();
     assert_eq!(body["spec"]["signature"]["publicKey"]["content"], b64(pem_of(&der)));
     running.stop().await;
@@ -310,15 +310,15 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let home = Home::rekor1();
-            let running = home.start().await;
+            let place = LogDir::rekor1();
+            let running = place.start().await;
             let mut body = hashedrekord(b"x").to_string().into_bytes();
             let at = at % body.len();
             body[at] = byte;
             body.truncate(cut.unwrap_or(body.len()));
             let answer = post(&router(&running), ENTRIES, body).await;
             if answer.status == 201 {
-                Entry::verified(&home, &answer.json());
+                Entry::verified(&place, &answer.json());
             } else {
                 assert_error(&answer, 400, 400, "");
                 assert_eq!(running.log.checkpoint().head.size, TreeSize(0));

@@ -1,7 +1,7 @@
 //! `GET /api/v1/log`, its proofs and its key.
 
 use serde_json::json;
-use testlog::{Answer, Home, TREE_ID, get};
+use testlog::{Answer, LogDir, TREE_ID, get};
 use tlog::{NodeHash, TreeHead, verify_consistency};
 
 use super::{assert_error, create_many, router};
@@ -12,8 +12,8 @@ fn hash(text: &serde_json::Value) -> NodeHash {
 
 #[tokio::test]
 async fn says_size_root_and_checkpoint_of_one_head() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for size in 0..4 {
         let info = get(&router, "/api/v1/log").await.json();
@@ -28,20 +28,20 @@ async fn says_size_root_and_checkpoint_of_one_head() {
                 "inactiveShards": [],
             })
         );
-        home.verified_head(&published);
-        create_many(&home, &router, 1).await;
+        place.verified_head(&published);
+        create_many(&place, &router, 1).await;
     }
     running.stop().await;
 }
 
 #[tokio::test]
 async fn proves_consistency_between_all_sizes_with_the_latest_root() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let mut heads: Vec<TreeHead> = Vec::new();
     for _ in 0..9 {
-        create_many(&home, &router, 1).await;
+        create_many(&place, &router, 1).await;
         heads.push(running.log.checkpoint().head);
     }
     let latest = heads.last().unwrap();
@@ -64,10 +64,10 @@ async fn proves_consistency_between_all_sizes_with_the_latest_root() {
 
 #[tokio::test]
 async fn refuses_sizes_that_are_malformed_or_not_there() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    create_many(&home, &router, 3).await;
+    create_many(&place, &router, 3).await;
     for (query, status, code, message) in [
         ("", 422, 602, "lastSize in query is required"),
         ("?firstSize=1", 422, 602, "lastSize in query is required"),
@@ -90,10 +90,10 @@ async fn refuses_sizes_that_are_malformed_or_not_there() {
 
 #[tokio::test]
 async fn gives_its_key_as_pem_in_the_type_that_clients_decode() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    let pem = home.signer.public_key().to_pem();
+    let pem = place.signer.public_key().to_pem();
     for query in [String::new(), format!("?treeID={TREE_ID}")] {
         let answer: Answer = get(&router, &format!("/api/v1/log/publicKey{query}")).await;
         assert_eq!((answer.status.as_u16(), answer.text()), (200, pem.as_str()));

@@ -20,7 +20,7 @@ use rekor::{
 use serde_json::{Value, json};
 use server::harden;
 use signing::{CpuPool, SigningKey};
-use testlog::{Answer, Home, ORIGIN, Running, TREE_ID, cpu, get, post};
+use testlog::{Answer, LogDir, ORIGIN, Running, TREE_ID, cpu, get, post};
 use tlog::{LeafIndex, NodeHash, SignedNote, leaf_hash, verify_inclusion};
 
 const ENTRIES: &str = "/api/v1/log/entries";
@@ -91,18 +91,18 @@ fn hashedrekord(artifact: &[u8]) -> Value {
 }
 
 /// Creates an entry and gives the answer, verified.
-async fn create(home: &Home, router: &Router, proposed: &Value) -> Entry {
+async fn create(place: &LogDir, router: &Router, proposed: &Value) -> Entry {
     let answer = post(router, ENTRIES, proposed.to_string()).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
-    Entry::verified(home, &answer.json())
+    Entry::verified(place, &answer.json())
 }
 
 /// Creates `count` entries, one after the other.
-async fn create_many(home: &Home, router: &Router, count: u64) -> Vec<Entry> {
+async fn create_many(place: &LogDir, router: &Router, count: u64) -> Vec<Entry> {
     let mut entries = Vec::new();
     for number in 0..count {
         let artifact = format!("artifact {number} {}", entries.len());
-        entries.push(create(home, router, &hashedrekord(artifact.as_bytes())).await);
+        entries.push(create(place, router, &hashedrekord(artifact.as_bytes())).await);
     }
     entries
 }
@@ -120,7 +120,7 @@ struct Entry {
 
 impl Entry {
     /// Verifies a one-member object as a client does: SET, checkpoint, proof, id.
-    fn verified(home: &Home, answer: &Value) -> Self {
+    fn verified(place: &LogDir, answer: &Value) -> Self {
         let members = answer.as_object().unwrap();
         let (id, entry) = members.iter().next().unwrap();
         assert_eq!(members.len(), 1);
@@ -128,7 +128,7 @@ impl Entry {
         let leaf = leaf_hash(&body);
         assert_eq!(*id, format!("{TREE_ID:016x}{leaf}"));
 
-        let key = home.signer.public_key();
+        let key = place.signer.public_key();
         assert_eq!(entry["logID"], hex::encode(key.spki_sha256()));
         let set = bytes(&entry["verification"]["signedEntryTimestamp"]);
         let payload = format!(
@@ -177,9 +177,9 @@ impl Entry {
 }
 
 /// Entries of an answer of `entries/retrieve`.
-fn entries_of(home: &Home, answer: &Answer) -> Vec<Entry> {
+fn entries_of(place: &LogDir, answer: &Answer) -> Vec<Entry> {
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json().as_array().unwrap().iter().map(|entry| Entry::verified(home, entry)).collect()
+    answer.json().as_array().unwrap().iter().map(|entry| Entry::verified(place, entry)).collect()
 }
 
 /// Checks that an answer is `{"code","message"}`, and that its message says `what`.
@@ -192,8 +192,8 @@ fn assert_error(answer: &Answer, status: u16, code: u16, what: &str) {
     assert_eq!(json.as_object().unwrap().len(), 2);
 }
 
-async fn get_entry(home: &Home, router: &Router, path: &str) -> Entry {
+async fn get_entry(place: &LogDir, router: &Router, path: &str) -> Entry {
     let answer = get(router, path).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    Entry::verified(home, &answer.json())
+    Entry::verified(place, &answer.json())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Method, Request};
 use store::LogStore;
-use testlog::{Home, Lie, TREE_ID, Tampering, get, post, send, unavailable};
+use testlog::{Lie, LogDir, TREE_ID, Tampering, get, post, send, unavailable};
 use tower::ServiceExt;
 
 use super::{
@@ -14,10 +14,10 @@ use super::{
 
 #[tokio::test]
 async fn gives_an_entry_by_index_and_by_both_forms_of_its_id() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    for entry in create_many(&home, &router, 20).await {
+    for entry in create_many(&place, &router, 20).await {
         let zero_tree = format!("{:016x}{}", 0, entry.leaf_hash());
         for path in [
             format!("{ENTRIES}?logIndex={}", entry.index),
@@ -28,7 +28,7 @@ async fn gives_an_entry_by_index_and_by_both_forms_of_its_id() {
             format!("{ENTRIES}/{}", entry.leaf_hash()),
             format!("{ENTRIES}/{zero_tree}"),
         ] {
-            let found = get_entry(&home, &router, &path).await;
+            let found = get_entry(&place, &router, &path).await;
             assert!(found.is_same(&entry), "{path}");
             assert_eq!(found.tree_size, 20);
         }
@@ -38,10 +38,10 @@ async fn gives_an_entry_by_index_and_by_both_forms_of_its_id() {
 
 #[tokio::test]
 async fn what_is_not_in_the_log_is_404_with_nothing() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    let entry = create(&home, &router, &hashedrekord(b"x")).await;
+    let entry = create(&place, &router, &hashedrekord(b"x")).await;
     let another_tree = format!("{:016x}{}", TREE_ID + 1, entry.leaf_hash());
     for path in [
         format!("{ENTRIES}?logIndex=1"),
@@ -59,8 +59,8 @@ async fn what_is_not_in_the_log_is_404_with_nothing() {
 
 #[tokio::test]
 async fn malformed_parameters_are_422_with_the_codes_of_generated_servers() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for (path, code, message) in [
         (ENTRIES.to_owned(), 602, "logIndex in query is required"),
@@ -83,8 +83,8 @@ async fn malformed_parameters_are_422_with_the_codes_of_generated_servers() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_told_apart() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     assert_error(&get(&router, "/api/v1/nothing").await, 404, 404, "no such path");
     let answer = send(&router, Method::DELETE, ENTRIES, Body::empty()).await;
@@ -98,10 +98,10 @@ async fn unknown_paths_and_methods_are_told_apart() {
 
 #[tokio::test]
 async fn answers_are_not_cached_and_open_to_pages_of_any_origin() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    create(&home, &router, &hashedrekord(b"x")).await;
+    create(&place, &router, &hashedrekord(b"x")).await;
     let ask = async |method: Method, headers: &[(&str, &str)]| {
         let mut request = Request::builder().method(method).uri("/api/v1/log");
         for (name, value) in headers {
@@ -126,18 +126,18 @@ async fn answers_are_not_cached_and_open_to_pages_of_any_origin() {
 
 #[tokio::test]
 async fn a_damaged_proof_or_body_is_never_given_out() {
-    let home = Home::rekor1();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::rekor1();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let router = router(&running);
-    let entries = create_many(&home, &router, 5).await;
+    let entries = create_many(&place, &router, 5).await;
     for lie in [Lie::Body(2), Lie::BodyAndLeafHash(2), Lie::StoredHash(0, 3), Lie::Missing(2)] {
         store.tell(Some(lie));
         let answer = get(&router, &format!("{ENTRIES}?logIndex=2")).await;
         assert_error(&answer, 500, 500, "internal error");
         store.tell(None);
     }
-    let found = get_entry(&home, &router, &format!("{ENTRIES}?logIndex=2")).await;
+    let found = get_entry(&place, &router, &format!("{ENTRIES}?logIndex=2")).await;
     assert!(found.is_same(&entries[2]));
     store.fail_read(unavailable());
     let answer = get(&router, &format!("{ENTRIES}?logIndex=2")).await;
@@ -147,22 +147,22 @@ async fn a_damaged_proof_or_body_is_never_given_out() {
 
 #[tokio::test]
 async fn proof_and_checkpoint_fit_while_the_log_grows() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    let first = create(&home, &router, &hashedrekord(b"first")).await;
+    let first = create(&place, &router, &hashedrekord(b"first")).await;
     let grow = async {
-        create_many(&home, &router, 30).await;
+        create_many(&place, &router, 30).await;
     };
     let read = async {
         // Each of them is verified against the checkpoint that came with it (Rekor PR #956).
         for _ in 0..60 {
             let path = format!("{ENTRIES}/{}", first.id);
-            assert!(get_entry(&home, &router, &path).await.is_same(&first));
+            assert!(get_entry(&place, &router, &path).await.is_same(&first));
             let request = format!(r#"{{"logIndexes":[0,1,2],"entryUUIDs":["{}"]}}"#, first.id);
             let answer = post(&router, super::RETRIEVE, request).await;
             let sizes: Vec<u64> =
-                entries_of(&home, &answer).iter().map(|entry| entry.tree_size).collect();
+                entries_of(&place, &answer).iter().map(|entry| entry.tree_size).collect();
             assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
         }
     };

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rekor::Rekor1Options;
 use serde_json::{Value, json};
 use store::LogStore;
-use testlog::{Flood, Home, TREE_ID, Tampering, get, hostile_bodies, post};
+use testlog::{Flood, LogDir, TREE_ID, Tampering, get, hostile_bodies, post};
 
 use super::{
     ENTRIES, Entry, RETRIEVE, assert_error, create, create_many, entries_of, hashedrekord,
@@ -15,19 +15,19 @@ use super::{
 
 #[tokio::test]
 async fn finds_entries_by_id_index_and_proposal_at_either_path() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    let entries = create_many(&home, &router, 6).await;
+    let entries = create_many(&place, &router, 6).await;
     let proposal = hashedrekord(b"proposed");
-    let proposed = create(&home, &router, &proposal).await;
+    let proposed = create(&place, &router, &proposal).await;
     let query = json!({
         "entryUUIDs": [entries[4].id, entries[1].leaf_hash()],
         "entries": [proposal, hashedrekord(b"never logged")],
         "logIndexes": [3, 700, 0],
     });
     for path in [RETRIEVE.to_owned(), format!("{RETRIEVE}/")] {
-        let found = entries_of(&home, &post(&router, &path, query.to_string()).await);
+        let found = entries_of(&place, &post(&router, &path, query.to_string()).await);
         let expected = [&entries[4], &entries[1], &proposed, &entries[3], &entries[0]];
         assert_eq!(found.len(), expected.len());
         assert!(found.iter().zip(expected).all(|(found, expected)| found.is_same(expected)));
@@ -37,14 +37,14 @@ async fn finds_entries_by_id_index_and_proposal_at_either_path() {
 
 #[tokio::test]
 async fn a_question_is_new_work_until_its_first_job_and_let_in_from_then_on() {
-    let home = Home::rekor1();
-    let store = Tampering::new(home.open_store().await);
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::rekor1();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     let signer = Arc::clone(&running.signer);
     let rekor1 = rekor1_of(&running, signer, running.cpu.clone(), Rekor1Options::default());
     let router = router_of(rekor1);
     let proposal = hashedrekord(b"proposed");
-    let entry = create(&home, &router, &proposal).await;
+    let entry = create(&place, &router, &proposal).await;
 
     // Its SET is to be verified: that is no step of anything that was accepted.
     let flood = Flood::of(&running.cpu).await;
@@ -60,16 +60,16 @@ async fn a_question_is_new_work_until_its_first_job_and_let_in_from_then_on() {
     let flood = Flood::of(&running.cpu).await;
     store.release();
     let answer = flood.outlast(held).await.unwrap();
-    assert!(entries_of(&home, &answer)[0].is_same(&entry));
+    assert!(entries_of(&place, &answer)[0].is_same(&entry));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn nothing_found_is_an_empty_list() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    let entry = create(&home, &router, &hashedrekord(b"x")).await;
+    let entry = create(&place, &router, &hashedrekord(b"x")).await;
     let elsewhere = format!("{:016x}{}", TREE_ID - 1, entry.leaf_hash());
     for query in [
         json!({}),
@@ -87,8 +87,8 @@ async fn nothing_found_is_an_empty_list() {
 
 #[tokio::test]
 async fn refuses_more_than_ten_and_what_is_malformed() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let id = "0".repeat(80);
     let wrong = format!("8{}", "0".repeat(79));
@@ -170,15 +170,15 @@ fn query(items: &[Item], entries: &[Entry], proposals: &[Value]) -> Value {
 #[test]
 fn any_mixture_gives_exactly_the_entries_that_are_there() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let home = Home::rekor1();
+    let place = LogDir::rekor1();
     let (running, router, entries, proposals) = runtime.block_on(async {
-        let running = home.start().await;
+        let running = place.start().await;
         let router = router(&running);
         let proposals: Vec<Value> =
             (0..4).map(|n| hashedrekord(format!("artifact {n}").as_bytes())).collect();
         let mut entries = Vec::new();
         for proposal in &proposals {
-            entries.push(create(&home, &router, proposal).await);
+            entries.push(create(&place, &router, proposal).await);
         }
         (running, router, entries, proposals)
     });
@@ -188,7 +188,7 @@ fn any_mixture_gives_exactly_the_entries_that_are_there() {
             let query = query(&items, &entries, &proposals);
             let answer = runtime.block_on(post(&router, RETRIEVE, query.to_string()));
             let mut found: Vec<u64> =
-                entries_of(&home, &answer).iter().map(|entry| entry.index).collect();
+                entries_of(&place, &answer).iter().map(|entry| entry.index).collect();
             let mut expected: Vec<u64> = items
                 .iter()
                 .filter_map(|item| match item {

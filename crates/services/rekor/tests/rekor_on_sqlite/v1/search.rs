@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crypto::{LocalSigner, sha256};
 use rekor::Rekor1Options;
 use serde_json::{Value, json};
-use testlog::{Flood, Home, cpu, for_names, hostile_bodies, post};
+use testlog::{Flood, LogDir, cpu, for_names, hostile_bodies, post};
 
 use super::{
     ENTRIES, RETRIEVE, assert_error, b64, bytes, create, create_many, entries_of, get_entry,
@@ -31,13 +31,13 @@ fn by_certificate(names: &[&str], artifact: &[u8]) -> (Value, String) {
 
 #[tokio::test]
 async fn finds_entries_by_hash_key_address_and_name() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
-    create_many(&home, &router, 3).await;
+    create_many(&place, &router, 3).await;
     let names = ["Alice@Acme.example", "https://ci.example/Build.yml"];
     let (request, pem) = by_certificate(&names, b"x");
-    let entry = create(&home, &router, &request).await;
+    let entry = create(&place, &router, &request).await;
     let digest = hex::encode(sha256(b"x"));
     for query in [
         json!({"hash": digest}),
@@ -75,8 +75,8 @@ fn wrapped(base64: &str, length: usize, end: &str) -> String {
 
 #[tokio::test]
 async fn an_entry_that_was_submitted_in_wrapped_base64_is_found_by_the_same_text() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let (plain, pem) = by_certificate(&["a@acme.example"], b"wrapped");
     for (length, end) in [(64, "\n"), (76, "\r\n"), (1000, "\n")] {
@@ -87,13 +87,13 @@ async fn an_entry_that_was_submitted_in_wrapped_base64_is_found_by_the_same_text
         let bare = signature["content"].as_str().unwrap();
         signature["content"] = wrapped(bare, length, end).into();
         // One entry, however its request was written: the body is the canonical one.
-        let entry = create(&home, &router, &request).await;
+        let entry = create(&place, &router, &request).await;
         assert_eq!(entry.index, 0);
         let query = json!({"publicKey": {"format": "x509", "content": content}});
         assert_eq!(search(&router, query).await, [entry.id.as_str()]);
         for proposal in [&request, &plain] {
             let query = json!({"entries": [proposal]}).to_string();
-            let found = entries_of(&home, &post(&router, RETRIEVE, query).await);
+            let found = entries_of(&place, &post(&router, RETRIEVE, query).await);
             assert!(found.len() == 1 && found[0].is_same(&entry));
         }
         let body: Value = serde_json::from_slice(&entry.body).unwrap();
@@ -105,31 +105,31 @@ async fn an_entry_that_was_submitted_in_wrapped_base64_is_found_by_the_same_text
 
 #[tokio::test]
 async fn gives_the_newest_first_and_ids_that_lead_to_entries() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let mut ids = Vec::new();
     for number in 0..5 {
         let (request, _) = by_certificate(&["a@acme.example"], format!("{number}").as_bytes());
-        ids.push(create(&home, &router, &request).await.id);
+        ids.push(create(&place, &router, &request).await.id);
     }
     ids.reverse();
     let found = search(&router, json!({"email": "a@acme.example"})).await;
     assert_eq!(found, ids);
     for id in found {
-        get_entry(&home, &router, &format!("{ENTRIES}/{id}")).await;
+        get_entry(&place, &router, &format!("{ENTRIES}/{id}")).await;
     }
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_entry_is_found_as_soon_as_its_creation_is_answered() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     for number in 0..20 {
         let artifact = format!("{number}");
-        let entry = create(&home, &router, &hashedrekord(artifact.as_bytes())).await;
+        let entry = create(&place, &router, &hashedrekord(artifact.as_bytes())).await;
         let hash = hex::encode(sha256(artifact.as_bytes()));
         assert_eq!(search(&router, json!({ "hash": hash })).await, [entry.id]);
     }
@@ -138,11 +138,11 @@ async fn an_entry_is_found_as_soon_as_its_creation_is_answered() {
 
 #[tokio::test]
 async fn a_chain_is_read_on_the_threads_for_computing() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let pool = cpu();
     let rekor1 =
-        rekor1_of(&running, Arc::clone(&home.signer), pool.clone(), Rekor1Options::default());
+        rekor1_of(&running, Arc::clone(&place.signer), pool.clone(), Rekor1Options::default());
     let router = router_of(rekor1);
 
     let flood = Flood::of(&pool).await;
@@ -156,8 +156,8 @@ async fn a_chain_is_read_on_the_threads_for_computing() {
 
 #[tokio::test]
 async fn refuses_questions_without_a_word_or_in_another_form() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let router = router(&running);
     let hash = "0".repeat(64);
     for (query, status) in [

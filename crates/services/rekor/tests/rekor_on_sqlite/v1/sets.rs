@@ -10,7 +10,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use engine::{Finding, fsck};
 use rekor::{Rekor1Rules, tree_id};
 use store::{Fault, FaultyStore, LogStore, TimestampSignature};
-use testlog::{Home, Running, TREE_ID, post};
+use testlog::{LogDir, Running, TREE_ID, post};
 
 use super::{
     ENTRIES, assert_error, create, create_many, get_entry, hashedrekord, rekor1_signed_by, router,
@@ -64,26 +64,26 @@ async fn stored(running: &Running) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn a_timestamp_is_signed_once_and_survives_a_restart() {
-    let home = Home::rekor1();
-    let running = home.start().await;
-    let signer = Counting::new(Arc::clone(&home.signer));
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let signer = Counting::new(Arc::clone(&place.signer));
     let router = router_of(rekor1_signed_by(&running, signer.clone()));
-    let entries = create_many(&home, &router, 5).await;
+    let entries = create_many(&place, &router, 5).await;
     for entry in &entries {
-        let read = get_entry(&home, &router, &format!("{ENTRIES}/{}", entry.id)).await;
+        let read = get_entry(&place, &router, &format!("{ENTRIES}/{}", entry.id)).await;
         assert!(read.is_same(entry));
     }
     assert_eq!(signer.signed.load(Ordering::SeqCst), 5);
     // The end of the tasks is the end of all writes.
     running.stop().await;
 
-    let running = home.start().await;
+    let running = place.start().await;
     let kept: Vec<Vec<u8>> = entries.iter().map(|entry| entry.set.clone()).collect();
     assert_eq!(stored(&running).await, kept);
-    let signer = Counting::new(Arc::clone(&home.signer));
+    let signer = Counting::new(Arc::clone(&place.signer));
     let router = router_of(rekor1_signed_by(&running, signer.clone()));
     for entry in &entries {
-        let read = get_entry(&home, &router, &format!("{ENTRIES}/{}", entry.id)).await;
+        let read = get_entry(&place, &router, &format!("{ENTRIES}/{}", entry.id)).await;
         assert!(read.is_same(entry));
     }
     assert_eq!(signer.signed.load(Ordering::SeqCst), 0);
@@ -92,15 +92,15 @@ async fn a_timestamp_is_signed_once_and_survives_a_restart() {
 
 #[tokio::test]
 async fn a_timestamp_that_was_lost_is_signed_at_the_next_read() {
-    let home = Home::rekor1();
-    let store = Arc::new(FaultyStore::new(home.open_store().await));
-    let running = home.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    let place = LogDir::rekor1();
+    let store = Arc::new(FaultyStore::new(place.open_store().await));
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     store.fail_timestamp_signatures(Fault::Failed);
     store.fail_timestamp_signatures(Fault::FailedYetPersisted);
     let router = router(&running);
-    let entries = create_many(&home, &router, 3).await;
+    let entries = create_many(&place, &router, 3).await;
     running.stop().await;
-    let running = home.start().await;
+    let running = place.start().await;
     // A process that dies loses some of them; whatever is there is what was given out.
     for (kept, entry) in stored(&running).await.iter().zip(&entries) {
         assert!(kept.is_empty() || kept == &entry.set);
@@ -108,52 +108,52 @@ async fn a_timestamp_that_was_lost_is_signed_at_the_next_read() {
     let router = super::router(&running);
     for entry in &entries {
         let path = format!("{ENTRIES}/{}", entry.id);
-        let first = get_entry(&home, &router, &path).await;
+        let first = get_entry(&place, &router, &path).await;
         assert_eq!(first.body, entry.body);
-        assert!(get_entry(&home, &router, &path).await.is_same(&first));
+        assert!(get_entry(&place, &router, &path).await.is_same(&first));
     }
     running.stop().await;
-    let running = home.start().await;
+    let running = place.start().await;
     assert!(stored(&running).await.iter().all(|kept| !kept.is_empty()));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_key_that_does_not_answer_leaves_an_entry_that_a_repetition_finds() {
-    let home = Home::rekor1();
-    let running = home.start().await;
-    let signer = Counting::new(Arc::clone(&home.signer));
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let signer = Counting::new(Arc::clone(&place.signer));
     let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let request = hashedrekord(b"x");
     signer.refuses.store(1, Ordering::SeqCst);
     let refused = post(&router, ENTRIES, request.to_string()).await;
     assert_error(&refused, 503, 503, "the entry is stored");
     assert!(!refused.text().contains("injected"));
-    let entry = create(&home, &router, &request).await;
+    let entry = create(&place, &router, &request).await;
     assert_eq!((entry.index, entry.tree_size), (0, 1));
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_signature_of_another_key_never_leaves() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let other = LocalSigner::generate(KeyType::EcdsaP256, "wrong slot").unwrap();
     let router = router_of(rekor1_signed_by(&running, Arc::new(other)));
     let refused = post(&router, ENTRIES, hashedrekord(b"x").to_string()).await;
     assert_error(&refused, 500, 500, "internal error");
     running.stop().await;
-    let running = home.start().await;
+    let running = place.start().await;
     assert_eq!(stored(&running).await, [Vec::<u8>::new()]);
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_fsck() {
-    let home = Home::rekor1();
-    let running = home.start().await;
+    let place = LogDir::rekor1();
+    let running = place.start().await;
     let log = running.log.record().id;
-    let signer = Counting::new(Arc::clone(&home.signer));
+    let signer = Counting::new(Arc::clone(&place.signer));
     signer.refuses.store(1, Ordering::SeqCst);
     let router = router_of(rekor1_signed_by(&running, signer.clone()));
     let request = hashedrekord(b"x");
@@ -166,7 +166,7 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
         )
         .await
         .unwrap();
-    let entry = create(&home, &router, &request).await;
+    let entry = create(&place, &router, &request).await;
     assert_ne!(entry.set, b"forged");
     let report = fsck(running.store.as_ref(), running.log.record(), &Rekor1Rules).await.unwrap();
     assert_eq!(report.findings, [Finding::TimestampSignature { index: LeafIndex(0) }]);
@@ -175,14 +175,14 @@ async fn a_stored_timestamp_that_does_not_verify_is_not_given_out_and_found_by_f
 
 #[tokio::test]
 async fn a_tree_id_is_drawn_once() {
-    let home = Home::rekor1();
-    let store = home.open_store().await;
+    let place = LogDir::rekor1();
+    let store = place.open_store().await;
     let (first, second) = (
         tree_id(store.as_ref(), "log").await.unwrap(),
         tree_id(store.as_ref(), "log").await.unwrap(),
     );
     assert_ne!(first, second);
-    let running = home.start_on(store).await.unwrap();
+    let running = place.start_on(store).await.unwrap();
     for _ in 0..2 {
         assert_eq!(tree_id(running.store.as_ref(), "log").await.unwrap(), TREE_ID);
     }
