@@ -48,7 +48,8 @@ impl<'p> Table<'p> {
         if !is_file_name(&self.name) {
             let what = if self.kind.table() == "log" { "log" } else { "service" };
             self.section.wrong_here(format!(
-                "a {what}'s name has letters, digits, `-`, `_` and `.`, not at first"
+                "a {what}'s name has 1 to 64 letters, digits, `-`, `_` and `.`, not at first, and does not end \
+                 in `.tmp`"
             ));
         }
         Stem::of(self.kind, &self.name, self.only)
@@ -143,8 +144,9 @@ fn validity(section: &mut Section<'_>, state: State) -> Validity {
     Validity { from, until }
 }
 
-/// Files are called by it.
+/// Files are called by it, and temporary ones by it with `.tmp`.
 pub(super) fn is_file_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+    let good = (1..=64).contains(&name.len()) && name.bytes().all(plain);
+    good && !name.starts_with('.') && !name.ends_with(".tmp")
 }

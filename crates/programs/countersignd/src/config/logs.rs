@@ -146,12 +146,15 @@ fn on_duplicate(section: &mut Section<'_>) -> OnDuplicate {
 const MAX_QUEUE_ENTRIES: usize = 1 << 20;
 const MAX_QUEUE_BYTES: usize = 1 << 30;
 
+/// With less room the largest entry that a log takes, of a request of 4 MiB, would wait for ever.
+const MIN_QUEUE_BYTES: usize = 8 << 20;
+
 fn limits(mut section: Section<'_>) -> LogLimits {
     let usual = LogLimits::default();
     let limits = LogLimits {
         queue_entries: bounded(&mut section, "queue_entries", 1..=MAX_QUEUE_ENTRIES)
             .unwrap_or(usual.queue_entries),
-        queue_bytes: bounded(&mut section, "queue_bytes", 1..=MAX_QUEUE_BYTES)
+        queue_bytes: bounded(&mut section, "queue_bytes", MIN_QUEUE_BYTES..=MAX_QUEUE_BYTES)
             .unwrap_or(usual.queue_bytes),
         batch_entries: bounded(&mut section, "batch_entries", 1..=MAX_BATCH_ENTRIES)
             .unwrap_or(usual.batch_entries),

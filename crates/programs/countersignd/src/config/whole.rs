@@ -128,7 +128,8 @@ impl Whole<'_, '_> {
         }
     }
 
-    /// A tenant that names its hosts has no service elsewhere: a mistyped URL is found here.
+    /// A tenant that names its hosts has no service elsewhere, and nobody else has one there: a mistyped URL is
+    /// found here, and a log that became everybody's when the second tenant came.
     fn check_hosts(&self) {
         for tenant in &self.tenants.0 {
             let Some(hosts) = &tenant.hosts else { continue };
@@ -137,6 +138,18 @@ impl Whole<'_, '_> {
                 if !hosts.iter().any(|host| Host::new(host) == service.host()) {
                     let url = &service.url;
                     tenant.section.wrong("hosts", format!("do not name the host of {url}"));
+                }
+            }
+            let others = |service: &&Service| service.state.runs() && !own(service);
+            for service in self.services().filter(others) {
+                if hosts.iter().any(|host| Host::new(host) == service.host()) {
+                    let whose = match &service.tenant {
+                        Some(other) => format!("of the tenant `{other}`"),
+                        None => "of all tenants".to_owned(),
+                    };
+                    let (url, table) = (&service.url, service.table());
+                    let words = format!("name the host of {url}, and {table} is {whose}");
+                    tenant.section.wrong("hosts", words);
                 }
             }
         }

@@ -146,6 +146,21 @@ fn what_does_not_go_together_is_told_at_its_place() {
             "hosts = [",
             "tenant.globex.hosts: do not name the host of https://ca.globex.example",
         ),
+        (
+            "hosts = [\"ca.globex.example\", ",
+            "hosts = [\"ca.globex.example\", \"log2026.sign.example\", ",
+            "tenant.globex.hosts: name the host of https://log2026.sign.example, and [log.2026] is of all tenants",
+        ),
+        (
+            "hosts = [\"ca.globex.example\", ",
+            "hosts = [\"ca.globex.example\", \"CT.acme.example.\", ",
+            "tenant.globex.hosts: name the host of https://ct.acme.example, and [log.acme-ct] is of the tenant `acme`",
+        ),
+        (
+            "[log.2026]\n",
+            "[log.2026]\nlimits = { queue_bytes = 1 }\n",
+            "log.2026.limits.queue_bytes: 1 is not 8388608 to",
+        ),
     ]);
 }
 
