@@ -19,7 +19,7 @@
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
 //! - `admin`: orders to a running process.
-//! - `output`, `log_lines`: what is said and logged, in which text of others is inert.
+//! - `output`, `event_lines`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
 mod admin;
@@ -31,12 +31,12 @@ mod deployment;
 mod deployment_dirs;
 mod dev;
 mod endpoints;
+mod event_lines;
 mod explain;
 mod fsck;
 mod import;
 mod keys;
 mod known_logs;
-mod log_lines;
 mod log_orders;
 mod logs;
 mod output;
@@ -116,15 +116,15 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
     let filter =
-        EnvFilter::new(log_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
+        EnvFilter::new(event_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
     // A line that nobody can read any more is lost. The formatter would say so by `eprintln!`, which
     // panics where standard error is a closed pipe: at the signature whose trail it was to write.
     let lines = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     if telemetry.is_some_and(|telemetry| telemetry.json) {
-        lines.json().with_writer(log_lines::LogLines::Json).init();
+        lines.json().with_writer(event_lines::EventLines::Json).init();
     } else {
         // No colours: an escape sequence in the log would be a caller's.
-        lines.with_ansi(false).with_writer(log_lines::LogLines::Text).init();
+        lines.with_ansi(false).with_writer(event_lines::EventLines::Text).init();
     }
     output::report_panics();
 }

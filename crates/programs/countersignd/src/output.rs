@@ -1,4 +1,4 @@
-//! The one writer of this program beside its log ([`crate::log_lines`]).
+//! The one writer of this program beside its log ([`crate::event_lines`]).
 //!
 //! What a command says holds text of others: origins and names that a database or a file brought,
 //! words of other programs. Here it becomes inert ([`wire::inert`]): one value stays on its line.

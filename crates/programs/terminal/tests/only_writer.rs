@@ -21,7 +21,7 @@ fn nothing_else_of_the_programs_writes_to_the_terminal() {
     for (program, writers) in [
         // Asks whether standard error is a terminal.
         ("countersign", &["output.rs"][..]),
-        ("countersignd", &["log_lines.rs"]),
+        ("countersignd", &["event_lines.rs"]),
     ] {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(program).join("src");
         let mut found = Vec::new();

@@ -11,7 +11,7 @@ use x509::{lint, proof};
 
 use crate::{
     ClaimedKey, EncodedKey, IssueError, KeysError, audit,
-    oidc::{Doubt, Issuer, Issuers, VerifyingKey},
+    issuers::{Doubt, Issuer, Issuers, VerifyingKey},
 };
 
 /// An identity that showed a valid token and holds the key.

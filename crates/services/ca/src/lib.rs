@@ -14,7 +14,7 @@
 //! - [`IssueError`]: why there is no certificate, and whose fault it is.
 //! - `api`, `record`, `explain`: what all APIs do, the one log line of a request, and what a refusal says.
 //! - [`http`]: the routes of all APIs, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
-//! - `oidc`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
+//! - `issuers`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
 
 mod admission;
 #[cfg(test)]
@@ -28,7 +28,7 @@ mod explain;
 mod fetch;
 mod grpc;
 pub mod http;
-mod oidc;
+mod issuers;
 mod record;
 mod request;
 mod service;
@@ -39,7 +39,7 @@ pub use error::IssueError;
 pub use explain::audience_refusal;
 pub use fetch::{FetchError, FetchKind};
 pub use http::protocol;
-pub use oidc::{
+pub use issuers::{
     IssuerHealth, IssuerProbe, IssuerRefresh, IssuerTrouble, KeyName, KeySetFault, KeysError,
     Probed, SampleError, SourceError, check_files, check_issuers, check_keys_dir, expired_tokens,
     is_signed_by, is_signed_by_issuer, probe_issuers,

@@ -16,7 +16,7 @@ use crate::{
     admission::{Admitted, Decision, Inquiry},
     audit::Trail,
     ct::{CtClient, CtError, CtTrouble},
-    oidc::{IssuerHealth, IssuerRefresh, Issuers},
+    issuers::{IssuerHealth, IssuerRefresh, Issuers},
     record::Noted,
 };
 

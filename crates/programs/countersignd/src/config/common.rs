@@ -148,5 +148,5 @@ fn validity(section: &mut Section<'_>, state: State) -> Validity {
 pub(super) fn is_file_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let good = (1..=64).contains(&name.len()) && name.bytes().all(plain);
-    good && !name.starts_with('.') && !name.ends_with(".tmp")
+    good && !name.starts_with('.') && name.strip_suffix(".tmp").is_none()
 }

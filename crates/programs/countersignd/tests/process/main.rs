@@ -3,12 +3,12 @@
 
 mod closed_pipes;
 mod dev;
+mod event_lines;
 mod explain;
 mod fsck;
 mod harness;
 mod inert;
 mod issuer;
-mod log_lines;
 mod login;
 mod serve;
 mod token;

@@ -11,7 +11,7 @@ use url::Url;
 use wire::ct::GetSthResponse;
 
 use super::{CtClient, CtError, MAX_ANSWER_LEN, address, client_of};
-use crate::{CaConfigError, CtConfig, FetchError, fetch, oidc::words};
+use crate::{CaConfigError, CtConfig, FetchError, fetch, issuers::words};
 
 /// What is wrong with the log of a CA.
 #[derive(Clone, Debug, PartialEq, Eq)]

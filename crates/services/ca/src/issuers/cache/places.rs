@@ -16,7 +16,7 @@ const MAX_DOUBTING: usize = 64;
 
 /// The places of all sources together.
 #[derive(Clone)]
-pub(in crate::oidc) struct Waiting(Arc<Semaphore>);
+pub(in crate::issuers) struct Waiting(Arc<Semaphore>);
 
 impl Default for Waiting {
     fn default() -> Self {

@@ -11,17 +11,17 @@ use moment::UnixMillis;
 use tracing::{info, warn};
 
 use super::{Age, IssuerKeys, Known};
-use crate::oidc::{IssuerHealth, IssuerRefresh, KeyName, health::words, jwks::KeySet};
+use crate::issuers::{IssuerHealth, IssuerRefresh, KeyName, health::words, jwks::KeySet};
 
 /// An order to fetch, as far as it takes no time.
-pub(in crate::oidc) struct BeganRefresh {
+pub(in crate::issuers) struct BeganRefresh {
     before: Vec<KeyName>,
     forgotten: io::Result<()>,
 }
 
 impl IssuerKeys {
     /// Keeps the keys from now on, for the next start.
-    pub(in crate::oidc) fn keep(&self) {
+    pub(in crate::issuers) fn keep(&self) {
         if !self.kept.swap(true, Ordering::Relaxed) {
             let known = self.known.borrow().clone();
             if let Some(keys) = &known.keys {
@@ -32,7 +32,7 @@ impl IssuerKeys {
     }
 
     /// Takes up what an earlier start has kept, for as long as the provider cannot be asked.
-    pub(in crate::oidc) fn restore(&self) {
+    pub(in crate::issuers) fn restore(&self) {
         self.kept.store(true, Ordering::Relaxed);
         let Some(directory) = &self.context.keys_dir else { return };
         let max_age = self.context.settings.keep_last_good();
@@ -68,7 +68,7 @@ impl IssuerKeys {
 
     /// Fetches where it is due, and waits for it: without callers too, so that a provider that is
     /// away is noticed before it is needed.
-    pub(in crate::oidc) async fn tick(self: &Arc<Self>) {
+    pub(in crate::issuers) async fn tick(self: &Arc<Self>) {
         let known = self.known.borrow().clone();
         if !matches!(self.age_of(&known), Age::Fresh) {
             self.fetch_and_wait(&known).await;
@@ -76,20 +76,23 @@ impl IssuerKeys {
     }
 
     /// Whether it gave no keys the last time.
-    pub(in crate::oidc) fn is_failing(&self) -> bool {
+    pub(in crate::issuers) fn is_failing(&self) -> bool {
         self.known.borrow().failure.is_some()
     }
 
     /// What an order to fetch begins with; `forget` drops what is known, so that a key which must
     /// not be believed any more is not, though the provider may be down.
-    pub(in crate::oidc) fn begin_refresh(&self, forget: bool) -> BeganRefresh {
+    pub(in crate::issuers) fn begin_refresh(&self, forget: bool) -> BeganRefresh {
         let before = self.known.borrow().names();
         let forgotten = if forget { self.forget() } else { Ok(()) };
         BeganRefresh { before, forgotten }
     }
 
     /// Fetches now, whatever the interval says.
-    pub(in crate::oidc) async fn refresh(self: &Arc<Self>, began: BeganRefresh) -> IssuerRefresh {
+    pub(in crate::issuers) async fn refresh(
+        self: &Arc<Self>,
+        began: BeganRefresh,
+    ) -> IssuerRefresh {
         let BeganRefresh { before, forgotten } = began;
         // One that runs may have been answered before whatever made somebody ask.
         let running = self.lock().running();
@@ -132,7 +135,7 @@ impl IssuerKeys {
 
     /// Ends what [`keep`](Self::keep) began: orders do not reach it any more, so nothing of it may
     /// wait on disk, nor its last state in the metrics.
-    pub(in crate::oidc) fn retire(&self) {
+    pub(in crate::issuers) fn retire(&self) {
         self.kept.store(false, Ordering::Relaxed);
         if let Some(directory) = &self.context.keys_dir
             && let Err(error) = directory.forget(&self.source)
@@ -144,7 +147,7 @@ impl IssuerKeys {
         }
     }
 
-    pub(in crate::oidc) fn health(&self) -> IssuerHealth {
+    pub(in crate::issuers) fn health(&self) -> IssuerHealth {
         let known = self.known.borrow().clone();
         let usable = !matches!(self.age_of(&known), Age::None | Age::TooOld);
         let age = self.context.clock.now_ms().saturating_since(known.fetched_at);
@@ -161,7 +164,7 @@ impl IssuerKeys {
 
     /// Shows it as metrics, if it is an issuer of the configuration or one that granted something:
     /// others are named by tokens that nobody has verified.
-    pub(in crate::oidc) fn show(&self) {
+    pub(in crate::issuers) fn show(&self) {
         let kept = self.kept.load(Ordering::Relaxed);
         let of_pattern = self.source.issuer() != self.source.entry();
         if kept && (!of_pattern || self.context.series.has_room_for(self.source.issuer())) {
@@ -170,7 +173,7 @@ impl IssuerKeys {
     }
 
     /// The file that its keys are kept in.
-    pub(in crate::oidc) fn kept_in(&self) -> Option<std::path::PathBuf> {
+    pub(in crate::issuers) fn kept_in(&self) -> Option<std::path::PathBuf> {
         self.context.keys_dir.as_ref().map(|directory| directory.file_of(&self.source))
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::oidc::SourceError;
+use crate::issuers::SourceError;
 
 /// Why there is no key to verify a token with.
 #[derive(Debug, Error)]

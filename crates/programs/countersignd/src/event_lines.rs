@@ -30,14 +30,14 @@ pub(crate) fn with_audit(filter: &str) -> String {
 /// tracing quotes texts, and takes escape sequences out of errors, but leaves their line feeds, and
 /// marks that turn text around: an error that quotes a caller (a PEM label, say) would forge log lines.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum LogLines {
+pub(crate) enum EventLines {
     /// For people.
     Text,
     /// One JSON object an event.
     Json,
 }
 
-impl MakeWriter<'_> for LogLines {
+impl MakeWriter<'_> for EventLines {
     type Writer = OneLine<io::Stderr>;
 
     fn make_writer(&self) -> Self::Writer {
@@ -47,7 +47,7 @@ impl MakeWriter<'_> for LogLines {
 
 /// Makes each event inert, but for its last line feed.
 pub(crate) struct OneLine<W> {
-    form: LogLines,
+    form: EventLines,
     output: W,
 }
 
@@ -55,7 +55,7 @@ impl<W: io::Write> io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         // An event of JSON is UTF-8; were it not, it would not be JSON either.
         let line = match (self.form, std::str::from_utf8(event)) {
-            (LogLines::Json, Ok(json)) => {
+            (EventLines::Json, Ok(json)) => {
                 let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
                 format!("{}{end}", inert::escape_json(json)).into_bytes()
             }
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(let_through("off,rekor=debug"), ["signing"]);
     }
 
-    fn written(form: LogLines, event: &str) -> String {
+    fn written(form: EventLines, event: &str) -> String {
         let mut writer = OneLine { form, output: Vec::new() };
         writer.write_all(event.as_bytes()).unwrap();
         String::from_utf8(writer.output).unwrap()
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_whatever_is_in_it() {
-        let written = |event| written(LogLines::Text, event);
+        let written = |event| written(EventLines::Text, event);
         assert_eq!(written("INFO refused\n"), "INFO refused\n");
         assert_eq!(written("INFO a\nERROR forged\r\n"), "INFO a\\nERROR forged\\r\n");
         assert_eq!(written("\n\n"), "\\n\n");
@@ -146,10 +146,10 @@ mod tests {
             '\u{1b}', '\u{7}', '\t', '\u{7f}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}',
             '\u{2028}', '\u{feff}',
         ] {
-            let text = written(LogLines::Text, &format!("INFO a{c}b\n"));
+            let text = written(EventLines::Text, &format!("INFO a{c}b\n"));
             assert!(!text.contains(c) && text.ends_with("b\n"), "{text:?}");
             let event = serde_json::json!({"message": format!("a{c}b")});
-            let json = written(LogLines::Json, &format!("{event}\n"));
+            let json = written(EventLines::Json, &format!("{event}\n"));
             assert!(!json.contains(c) && json.ends_with("\"}\n"), "{json:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), event);
         }

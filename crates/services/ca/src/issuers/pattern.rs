@@ -261,7 +261,7 @@ mod tests {
     use crate::{
         OidcConfig,
         fetch::Clients,
-        oidc::{cache::Waiting, health::Series},
+        issuers::{cache::Waiting, health::Series},
     };
 
     #[test]

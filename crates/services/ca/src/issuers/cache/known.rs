@@ -4,7 +4,7 @@ use identity::JwsAlgorithm;
 use moment::UnixMillis;
 use tokio::task::JoinSet;
 
-use crate::oidc::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
+use crate::issuers::{KeyName, SourceError, VerifyingKey, jwks::KeySet};
 
 /// What is known after some number of fetches.
 #[derive(Clone, Default)]
