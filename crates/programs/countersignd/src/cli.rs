@@ -252,7 +252,7 @@ pub(crate) struct FsckArguments {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]
     pub(crate) data_dir: PathBuf,
     /// Configuration of `countersignd serve`, whose data it is then
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", conflicts_with_all = ["data_dir", "database_url"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data_dir", "database_url"])]
     pub(crate) config: Option<PathBuf>,
     /// PostgreSQL of the logs, when they are not in the data directory
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_DATABASE_URL", hide_env_values = true)]
@@ -272,7 +272,7 @@ pub(crate) struct ImportArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
     /// Configuration of `countersignd serve`, whose issuers are asked
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
     pub(crate) config: Option<PathBuf>,
     /// Data directory of `countersignd dev`
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR)]

@@ -25,7 +25,8 @@ use crate::{CallerAddress, Failure, GrpcError, Protocol, body, grpc, metrics};
 ///
 /// Panics are caught by tower-http's layer. Its others do not serve here: `TimeoutLayer` has one time for all
 /// requests, and gRPC's callers shorten theirs; `RequestBodyLimitLayer` closes on who still writes, who then sees no
-/// 413; `NormalizePathLayer` leaves `//` within a path; `SetRequestIdLayer` takes any id from a caller into the log;
+/// 413; `NormalizePathLayer` leaves `//` within a path; `SetRequestIdLayer` takes any id from a caller into the log, and a layer that keeps bad ones from it is as long as
+/// `RequestId`;
 /// `TraceLayer` would make the labels a second time that the metrics need.
 pub fn harden(router: Router, protocol: Protocol) -> Router {
     let refuse = move |failure: Failure| {

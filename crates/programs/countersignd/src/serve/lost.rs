@@ -50,13 +50,18 @@ impl<'a> Lost<'a> {
     /// What was published is read when something is missing only: at every other start its repository
     /// does, and checks it.
     pub(super) fn new(deployment: &'a Deployment) -> anyhow::Result<Self> {
-        let mut lost = Self { deployment, published: Vec::new() };
+        let mut lost = Self::unread(deployment);
         let running = deployment.repositories.iter().filter(|one| one.service.state.runs());
-        let no_chain = lost.chains().iter().any(|(_, place, _)| !place.file.exists());
-        if no_chain || running.clone().any(|one| !one.root_file().exists()) {
+        let no_chain = lost.chains().iter().any(|(_, place, _)| is_missing(&place.file));
+        if no_chain || running.clone().any(|one| is_missing(&one.root_file())) {
             lost.published = Published::read(deployment)?;
         }
         Ok(lost)
+    }
+
+    /// Where what was published cannot be read: only what is seen without it.
+    pub(super) const fn unread(deployment: &'a Deployment) -> Self {
+        Self { deployment, published: Vec::new() }
     }
 
     pub(super) fn authority(&self, one: &Authority) -> anyhow::Result<()> {
@@ -82,7 +87,7 @@ impl<'a> Lost<'a> {
             }
         }
         let root = of.root_file();
-        if root.exists() {
+        if !is_missing(&root) {
             return Ok(());
         }
         let what = of.service.to_string();
@@ -123,7 +128,7 @@ impl<'a> Lost<'a> {
     /// A chain that clients trust at `url` is there, in the place of a service of this very URL: another
     /// generation may have it, and nobody else.
     fn chain(&self, service: &Service, place: &ChainPlace, url: &str) -> anyhow::Result<()> {
-        if place.file.exists() {
+        if !is_missing(&place.file) {
             return Ok(());
         }
         let all = self.chains();
@@ -171,7 +176,7 @@ pub(super) fn log_keys(log: &deployment::Log) -> anyhow::Result<()> {
 }
 
 fn key_of_chain(service: &Service, key: &Key, chain: &ChainPlace) -> anyhow::Result<()> {
-    if !service.state.runs() || key.file.exists() || !chain.file.exists() {
+    if !service.state.runs() || !is_missing(&key.file) || is_missing(&chain.file) {
         return Ok(());
     }
     let lowest = chain.load()?.into_iter().next().unwrap_or_default();
@@ -208,7 +213,7 @@ fn key_lost(
     published: &Path,
     is: impl Fn(&PublicKey) -> bool,
 ) -> anyhow::Result<()> {
-    if key.file.exists() {
+    if !is_missing(&key.file) {
         return Ok(());
     }
     let there =
@@ -226,6 +231,11 @@ fn found(directory: Option<&Path>, is: impl Fn(&Path) -> bool) -> Option<PathBuf
     files.into_iter().find(|path| path.extension().is_some_and(|is| is == "pem") && is(path))
 }
 
+/// Whether it is known not to be there. Of what may not be looked at, whoever reads it says so.
+fn is_missing(path: &Path) -> bool {
+    matches!(path.try_exists(), Ok(false))
+}
+
 /// A certificate has the whole `SubjectPublicKeyInfo` in it.
 fn contains(certificate: &[u8], spki: &[u8]) -> bool {
     certificate.windows(spki.len().max(1)).any(|part| part == spki)
@@ -238,12 +248,18 @@ fn names(metadata: &str, key: &PublicKey) -> bool {
 }
 
 impl Published {
-    /// Of every repository beside each other, whatever table is theirs today.
+    /// Of every repository beside each other, whatever table is theirs today. What may not be read and is no
+    /// table's, as the `lost+found` of a volume, is none.
     fn read(deployment: &Deployment) -> anyhow::Result<Vec<Self>> {
         let mut all = Vec::new();
         for directory in entries(&deployment.places.trust)? {
             let mut chains = Vec::new();
-            for file in entries(&directory.join("targets"))? {
+            let is_own = deployment.repositories.iter().any(|one| one.tuf_dir == directory);
+            let targets = match entries(&directory.join("targets")) {
+                Err(_) if !is_own => continue,
+                targets => targets?,
+            };
+            for file in targets {
                 let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 if name.ends_with(".trusted_root.json") {
                     chains.extend(PublishedChain::read(&file)?);

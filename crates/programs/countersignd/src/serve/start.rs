@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use ca::Ca;
 use futures::future::try_join_all;
 use store::LogStore;
 use tracing::{error, warn};
@@ -82,8 +83,13 @@ pub(crate) async fn start(
     let repositories = open_repositories(deployment, &start.shared, includes(Part::Trust));
     let repositories = Box::pin(repositories).await.context("trust")?;
     start.repositories(repositories).context("trust")?;
-    let Start { served, background, .. } = start;
-    let servers = listen((deployment, parts), served, sockets).await?;
+    let Start { served, background, asking, .. } = start;
+    let (servers, ready) = listen((deployment, parts), served, sockets).await?;
+    // The provider beside a CA answers by now: one that is asked in vain is left alone for a while.
+    for (ca, socket) in asking {
+        services::keep_issuers(&background, ca, socket);
+    }
+    services::all_answer(&ready).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
 }
@@ -166,12 +172,14 @@ struct Start<'a> {
     shared: Shared,
     served: Vec<Served>,
     background: Background,
+    /// CAs that ask issuers for their keys, and the sockets of their orders.
+    asking: Vec<(Arc<Ca>, PathBuf)>,
 }
 
 impl<'a> Start<'a> {
     fn new(deployment: &'a Deployment, shared: Shared) -> Self {
-        let (served, background) = (Vec::new(), Background::default());
-        Self { deployment, shared, served, background }
+        let (served, background, asking) = (Vec::new(), Background::default(), Vec::new());
+        Self { deployment, shared, served, background, asking }
     }
 
     fn logs(&mut self, started: Option<&(Logs, Vec<RunningLog<'_>>)>) -> anyhow::Result<()> {
@@ -197,7 +205,7 @@ impl<'a> Start<'a> {
                 // No certificate without an SCT.
                 served.checks.extend(beside.map(services::ct_log_check));
                 let socket = admin::socket_in(&authority.state_dir);
-                services::keep_issuers(&self.background, ca, socket);
+                self.asking.push((ca, socket));
             }
             self.served.push(served);
         }
@@ -256,12 +264,12 @@ fn require_ready(served: &[Served]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens every port that is not among `sockets`, serves, and waits until everything answers.
+/// Opens every port that is not among `sockets`, and serves; gives the name and port of each listener too.
 async fn listen(
     (deployment, parts): (&Deployment, &[Part]),
     mut served: Vec<Served>,
     mut sockets: Vec<Bound>,
-) -> anyhow::Result<Servers> {
+) -> anyhow::Result<(Servers, Vec<(String, u16)>)> {
     let part = parts.first().copied().unwrap_or(Part::All);
     let metrics = services::metrics(deployment.listen.metrics_port(part), &served)?;
     if let Some(other) = served.iter().find(|one| one.port == metrics.port) {
@@ -280,6 +288,5 @@ async fn listen(
         listening.push((listener, bound));
     }
     let servers = Servers::start(listening, &deployment.listen.trusted_proxies)?;
-    services::all_answer(&ready).await?;
-    Ok(servers)
+    Ok((servers, ready))
 }

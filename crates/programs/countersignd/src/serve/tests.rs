@@ -16,19 +16,20 @@ use crate::{config, deployment::Deployment, logs::Logs, services::Shared};
 
 const TRIAL: &str = include_str!("../../../../../docs/samples/trial.toml");
 
-struct House {
+struct Installation {
     directory: tempfile::TempDir,
     text: String,
 }
 
-impl House {
+impl Installation {
     /// As `trial.toml` has it, in a directory of its own.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = directory.path().join("data").display().to_string();
-        let house = Self { text: TRIAL.replace("/var/tmp/countersign", &data_dir), directory };
-        house.write();
-        house
+        let installation =
+            Self { text: TRIAL.replace("/var/tmp/countersign", &data_dir), directory };
+        installation.write();
+        installation
     }
 
     /// Another word in the file, which must be there.
@@ -121,15 +122,15 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 async fn a_log_whose_table_was_renamed_is_not_made_again() {
     for kind in ["ct", "rekor1", "rekor2"] {
         for name in [kind, "old"] {
-            let mut house = House::new();
+            let mut installation = Installation::new();
             if name != kind {
-                house.change(&format!("[log.{kind}]"), "[log.old]");
+                installation.change(&format!("[log.{kind}]"), "[log.old]");
             }
-            let mut house = house.made().await;
-            house.starts().await.unwrap();
-            house.change(&format!("[log.{name}]"), "[log.main]");
-            let before = (house.rows().await, files(&house.data("log/keys")));
-            let said = house.refused().await;
+            let mut installation = installation.made().await;
+            installation.starts().await.unwrap();
+            installation.change(&format!("[log.{name}]"), "[log.main]");
+            let before = (installation.rows().await, files(&installation.data("log/keys")));
+            let said = installation.refused().await;
             let told = format!(
                 "the log `main` is in the database as `{name}`, with the origin `localhost"
             );
@@ -137,44 +138,44 @@ async fn a_log_whose_table_was_renamed_is_not_made_again() {
                 said.contains(&told) && said.contains(&format!("[log.{name}] again")),
                 "{said}"
             );
-            assert_eq!((house.rows().await, files(&house.data("log/keys"))), before);
+            assert_eq!((installation.rows().await, files(&installation.data("log/keys"))), before);
             // The advice helps.
-            house.change("[log.main]", &format!("[log.{name}]"));
-            house.made().await.starts().await.unwrap();
+            installation.change("[log.main]", &format!("[log.{name}]"));
+            installation.made().await.starts().await.unwrap();
         }
     }
 }
 
 #[tokio::test]
 async fn a_new_log_with_the_key_of_another_is_refused_whatever_its_host() {
-    let house = House::new().made().await;
-    let key = house.data("log/keys/rekor2.pem");
-    let mut house = house.with("[log.rekor2]", "[log.main]");
-    house.change("http://localhost:3003", "http://127.0.0.2:3003");
-    let said = house.refused().await;
+    let installation = Installation::new().made().await;
+    let key = installation.data("log/keys/rekor2.pem");
+    let mut installation = installation.with("[log.rekor2]", "[log.main]");
+    installation.change("http://localhost:3003", "http://127.0.0.2:3003");
+    let said = installation.refused().await;
     assert!(said.contains("the log `main` is in the database as `rekor2`, with its key"), "{said}");
     // A copy, beside the first.
-    let copy = house.data("copy.pem");
+    let copy = installation.data("copy.pem");
     fs::copy(key, &copy).unwrap();
     let table = format!(
         "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://localhost:3003\"\n[log.next]\nkey = \"file:{}\"",
         copy.display()
     );
-    house.change("[log.main]", &table);
-    let said = house.refused().await;
+    installation.change("[log.main]", &table);
+    let said = installation.refused().await;
     assert!(said.contains("the key of [log.next] is that of [log.rekor2] too"), "{said}");
 }
 
 /// What an `init` before this one may have left.
 #[tokio::test]
 async fn two_rows_of_one_origin_are_not_served() {
-    let house = House::new().made().await;
-    let store = house.store().await;
+    let installation = Installation::new().made().await;
+    let store = installation.store().await;
     let mut spec = store.logs().await.unwrap().pop().unwrap().spec;
     spec.name = "main".to_owned();
     store.ensure_log(&spec, moment::UnixSeconds(7)).await.unwrap();
     store.close().await;
-    let said = house.refused().await;
+    let said = installation.refused().await;
     assert!(said.contains("twice, as the log `rekor2` and as `main`"), "{said}");
 }
 
@@ -182,9 +183,10 @@ async fn two_rows_of_one_origin_are_not_served() {
 #[tokio::test]
 async fn a_log_whose_host_changed_is_told_that_this_is_for_ever() {
     for (kind, port, origin) in [("ct", 6962, "127.0.0.2/ct"), ("rekor2", 3003, "127.0.0.2")] {
-        let mut house = House::new().made().await;
-        house.change(&format!("http://localhost:{port}"), &format!("http://127.0.0.2:{port}"));
-        let said = house.refused().await;
+        let mut installation = Installation::new().made().await;
+        installation
+            .change(&format!("http://localhost:{port}"), &format!("http://127.0.0.2:{port}"));
+        let said = installation.refused().await;
         assert!(said.contains(&format!("the origin of the log `{kind}` is `localhost")), "{said}");
         assert!(said.contains("for ever") && said.contains(&format!("it `{origin}`")), "{said}");
     }
@@ -192,40 +194,40 @@ async fn a_log_whose_host_changed_is_told_that_this_is_for_ever() {
 
 #[tokio::test]
 async fn a_row_that_no_table_names_is_told() {
-    let house = House::new().made().await;
-    let rows = house.rows().await;
-    let house =
-        house.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
-    let told = crate::known_logs::unnamed(&house.read().unwrap(), &rows);
+    let installation = Installation::new().made().await;
+    let rows = installation.rows().await;
+    let installation =
+        installation.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
+    let told = crate::known_logs::unnamed(&installation.read().unwrap(), &rows);
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("has no [log.rekor1]") && told[0].contains("retired"), "{told:?}");
-    house.made().await.starts().await.unwrap();
+    installation.made().await.starts().await.unwrap();
 }
 
 /// It said "kept: the logs, in use", and after the next stop nothing started.
 #[tokio::test]
 async fn a_new_log_is_not_passed_over_while_the_others_are_served() {
-    let mut house = House::new().made().await;
-    house.starts().await.unwrap();
-    let running = house.store().await;
-    assert_eq!(house.init().await.unwrap(), ExitCode::SUCCESS, "nothing is new");
-    house.change(
+    let mut installation = Installation::new().made().await;
+    installation.starts().await.unwrap();
+    let running = installation.store().await;
+    assert_eq!(installation.init().await.unwrap(), ExitCode::SUCCESS, "nothing is new");
+    installation.change(
         "[tsa.default]",
         "[log.2028]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n[tsa.default]",
     );
-    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
-    assert!(!house.data("log/keys/2028.pem").exists(), "all of it, or nothing");
+    assert_eq!(installation.init().await.unwrap(), ExitCode::from(3));
+    assert!(!installation.data("log/keys/2028.pem").exists(), "all of it, or nothing");
     running.close().await;
-    house.made().await.starts().await.unwrap();
+    installation.made().await.starts().await.unwrap();
 }
 
 /// The sample with a frozen log did not start where it was new.
 #[tokio::test]
 async fn a_log_that_is_new_and_frozen_is_made_so() {
     let ended = "state = \"frozen\"\nvalid_until = \"2026-01-07T00:00:00Z\"\n";
-    let mut house = House::new();
+    let mut installation = Installation::new();
     for (name, kind) in [("a", "ct"), ("b", "rekor1"), ("c", "rekor2")] {
-        let port = house
+        let port = installation
             .read()
             .unwrap()
             .logs
@@ -236,11 +238,11 @@ async fn a_log_that_is_new_and_frozen_is_made_so() {
             .port;
         let table =
             format!("[log.{name}]\nkind = \"{kind}\"\nurl = \"http://127.0.0.2:{port}\"\n{ended}");
-        house.change("[tsa.default]", &format!("{table}[tsa.default]"));
+        installation.change("[tsa.default]", &format!("{table}[tsa.default]"));
     }
-    let house = house.made().await;
-    house.starts().await.unwrap();
-    let store = house.store().await;
+    let installation = installation.made().await;
+    installation.starts().await.unwrap();
+    let store = installation.store().await;
     for record in store.logs().await.unwrap() {
         let state = store.state(record.id).await.unwrap();
         let (name, size) = (record.spec.name.as_str(), state.edge.size().0);
@@ -253,26 +255,26 @@ async fn a_log_that_is_new_and_frozen_is_made_so() {
     }
     store.close().await;
     // A word in the file ends no log that is used.
-    let mut house = house.with("[log.c]", "[log.d]");
-    house.change("http://127.0.0.2:3003", "http://127.0.0.4:3003");
-    assert!(house.init().await.is_ok());
+    let mut installation = installation.with("[log.c]", "[log.d]");
+    installation.change("http://127.0.0.2:3003", "http://127.0.0.4:3003");
+    assert!(installation.init().await.is_ok());
 }
 
 /// The first tenant's CA, TSA and repository under another name, with their files of before.
-fn renamed(house: House) -> House {
-    house
+fn renamed(installation: Installation) -> Installation {
+    installation
         .with("ca.default", "ca.acme")
         .with("[tsa.default]", "[tsa.acme]")
         .with("[trust.default]", "[trust.acme]")
 }
 
 /// A second tenant with services of its own, of which `kind` has the name that `trial.toml` gives.
-fn with_globex(house: House, kind: &str) -> House {
-    let mut house = house;
+fn with_globex(installation: Installation, kind: &str) -> Installation {
+    let mut installation = installation;
     for table in ["[ca.acme]", "[tsa.acme]", "[trust.acme]"] {
-        house.change(table, &format!("{table}\ntenant = \"default\""));
+        installation.change(table, &format!("{table}\ntenant = \"default\""));
     }
-    house.change(
+    installation.change(
         "organization = \"Trial\"",
         "organization = \"Trial\"\naudience = \"https://localhost\"",
     );
@@ -290,9 +292,9 @@ fn with_globex(house: House, kind: &str) -> House {
             .unwrap();
         }
     }
-    house.text += &text;
-    house.write();
-    house
+    installation.text += &text;
+    installation.write();
+    installation
 }
 
 /// The files of the first tenant have names that the second one's table would have: Globex's CA signed
@@ -300,27 +302,27 @@ fn with_globex(house: House, kind: &str) -> House {
 #[tokio::test]
 async fn files_of_before_are_never_given_to_another_tenant() {
     for (kind, file) in [("ca", "ca_chain.pem"), ("tsa", "tsa_chain.pem"), ("trust", "trust/tuf")] {
-        let mut house = with_globex(renamed(House::new().made().await), kind);
+        let mut installation = with_globex(renamed(Installation::new().made().await), kind);
         // Of the other two nobody's table has the name: those are renamed, as the advice has it.
         for other in ["ca", "tsa", "trust"].into_iter().filter(|other| *other != kind) {
-            rename_files_of(&house, other);
+            rename_files_of(&installation, other);
         }
-        let before = files(&house.data("public"));
-        let said = format!("{:#}", house.init().await.unwrap_err());
+        let before = files(&installation.data("public"));
+        let said = format!("{:#}", installation.init().await.unwrap_err());
         assert!(said.contains("`acme` is lost"), "{said}");
         assert!(said.contains(file) && said.contains("rename its files"), "{said}");
-        assert_eq!(files(&house.data("public")), before, "nothing was made");
-        rename_files_of(&house, kind);
-        house = house.made().await;
+        assert_eq!(files(&installation.data("public")), before, "nothing was made");
+        rename_files_of(&installation, kind);
+        installation = installation.made().await;
         assert!(
-            house
+            installation
                 .data(if kind == "trust" { "trust/tuf" } else { "public/tuf-globex-root.json" })
                 .exists()
         );
     }
 }
 
-fn rename_files_of(house: &House, kind: &str) {
+fn rename_files_of(installation: &Installation, kind: &str) {
     let renamed: &[(&str, &str)] = match kind {
         "ca" => &[
             ("ca/keys/ca.pem", "ca/keys/acme.pem"),
@@ -338,49 +340,49 @@ fn rename_files_of(house: &House, kind: &str) {
         ],
     };
     for (from, to) in renamed {
-        fs::rename(house.data(from), house.data(to)).unwrap();
+        fs::rename(installation.data(from), installation.data(to)).unwrap();
     }
 }
 
 /// `[log.rekor2]` beside a log that has the files `rekor2.pem`, `rekor2.pub`.
 #[tokio::test]
 async fn a_second_log_that_is_called_by_its_kind_does_not_get_the_files_of_the_first() {
-    let mut house = House::new().with("[log.rekor2]", "[log.2026]").made().await;
+    let mut installation = Installation::new().with("[log.rekor2]", "[log.2026]").made().await;
     for (from, to) in
         [("log/keys/2026.pem", "log/keys/rekor2.pem"), ("public/2026.pub", "public/rekor2.pub")]
     {
-        fs::rename(house.data(from), house.data(to)).unwrap();
+        fs::rename(installation.data(from), installation.data(to)).unwrap();
     }
-    house.starts().await.unwrap();
-    house.change(
+    installation.starts().await.unwrap();
+    installation.change(
         "[tsa.default]",
         "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://127.0.0.3:3003\"\n[tsa.default]",
     );
-    let said = format!("{:#}", house.read().unwrap_err());
+    let said = format!("{:#}", installation.read().unwrap_err());
     assert!(said.contains("public/rekor2.pub is of one of 2026, rekor2"), "{said}");
 }
 
 /// Clients that were given the first root were cut off for ever.
 #[tokio::test]
 async fn a_repository_whose_table_was_renamed_is_lost_and_no_new_root_is_made() {
-    let mut house = House::new().with("[trust.default]", "[trust.a]").made().await;
-    house.change("[trust.a]", "[trust.b]");
-    let before = files(&house.data("trust/keys"));
-    let said = format!("{:#}", house.init().await.unwrap_err());
+    let mut installation = Installation::new().with("[trust.default]", "[trust.a]").made().await;
+    installation.change("[trust.a]", "[trust.b]");
+    let before = files(&installation.data("trust/keys"));
+    let said = format!("{:#}", installation.init().await.unwrap_err());
     assert!(
         said.contains("the trust repository `b` is lost") && said.contains("trust/tuf-a is"),
         "{said}"
     );
     assert!(said.contains("give the table its old name"), "{said}");
-    assert_eq!(files(&house.data("trust/keys")), before);
-    house.change("[trust.b]", "[trust.a]");
-    house.made().await;
+    assert_eq!(files(&installation.data("trust/keys")), before);
+    installation.change("[trust.b]", "[trust.a]");
+    installation.made().await;
 }
 
 /// `check` said "run init", and `init` "restore it from a backup", beside the very file.
 #[tokio::test]
 async fn a_file_that_is_there_under_another_name_is_named() {
-    let house = House::new().made().await;
+    let installation = Installation::new().made().await;
     for (own, other, what) in [
         ("ca/keys/ca.pem", "ca/keys/old.pem", "the key of the CA"),
         ("tsa/keys/tsa.pem", "tsa/keys/old.pem", "the key of the TSA"),
@@ -390,38 +392,59 @@ async fn a_file_that_is_there_under_another_name_is_named() {
         ("public/ca_chain.pem", "public/old.pem", "the certificate chain of the CA"),
         ("trust/tuf", "trust/old", "the trust repository"),
     ] {
-        fs::rename(house.data(own), house.data(other)).unwrap();
-        let said = format!("{:#}", house.init().await.unwrap_err());
+        fs::rename(installation.data(own), installation.data(other)).unwrap();
+        let said = format!("{:#}", installation.init().await.unwrap_err());
         assert!(said.contains(&format!("{what} `")) && said.contains("is lost"), "{said}");
-        assert!(said.contains(&format!("{} is the one", house.data(other).display())), "{said}");
+        assert!(
+            said.contains(&format!("{} is the one", installation.data(other).display())),
+            "{said}"
+        );
         assert!(!said.contains("backup"), "{said}");
-        let lost = super::lost::refuse_lost(&house.read().unwrap()).unwrap_err();
+        let lost = super::lost::refuse_lost(&installation.read().unwrap()).unwrap_err();
         assert_eq!(said, format!("{lost:#}"), "`check` says the same");
-        fs::rename(house.data(other), house.data(own)).unwrap();
+        fs::rename(installation.data(other), installation.data(own)).unwrap();
     }
-    house.made().await;
+    installation.made().await;
+}
+
+/// A volume has a `lost+found` that only root may read, and a key another user's directory.
+#[tokio::test]
+async fn what_may_not_be_looked_at_is_no_repository_and_not_lost() {
+    // A link to itself can be read by root as little as those by others.
+    let unreadable = |path: &Path| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(path, path).unwrap();
+    };
+    let installation = Installation::new();
+    unreadable(&installation.data("trust/lost+found/targets"));
+    let installation = installation.made().await;
+    let key = installation.data("ca/keys/ca.pem");
+    fs::remove_file(&key).unwrap();
+    unreadable(&key);
+    let said = format!("{:#}", installation.init().await.unwrap_err());
+    assert!(said.contains("ca.pem") && !said.contains("lost: "), "{said}");
 }
 
 /// In each of twelve tries keys did not belong to their chains.
 #[tokio::test]
 async fn two_inits_at_once_make_one_deployment() {
-    let house = House::new();
-    let (first, second) = tokio::join!(house.init(), house.init());
+    let installation = Installation::new();
+    let (first, second) = tokio::join!(installation.init(), installation.init());
     assert_eq!((first.unwrap(), second.unwrap()), (ExitCode::SUCCESS, ExitCode::SUCCESS));
-    let deployment = house.read().unwrap();
+    let deployment = installation.read().unwrap();
     super::authority_sound(&deployment.authorities[0]).unwrap();
     super::timestamp_authority_sound(&deployment.timestamp_authorities[0]).unwrap();
-    house.starts().await.unwrap();
+    installation.starts().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_init_beside_one_that_does_not_end_makes_nothing() {
-    let house = House::new();
-    fs::create_dir_all(house.data("log")).unwrap();
-    let lock = crate::data_dir::try_lock(&house.data("log/init.lock")).unwrap();
-    assert_eq!(house.init().await.unwrap(), ExitCode::from(3));
-    assert!(!house.data("ca/keys/ca.pem").exists());
+    let installation = Installation::new();
+    fs::create_dir_all(installation.data("log")).unwrap();
+    let lock = crate::data_dir::try_lock(&installation.data("log/init.lock")).unwrap();
+    assert_eq!(installation.init().await.unwrap(), ExitCode::from(3));
+    assert!(!installation.data("ca/keys/ca.pem").exists());
     // As of a process that was killed: the file stays, the lock does not.
     drop(lock);
-    house.made().await;
+    installation.made().await;
 }
