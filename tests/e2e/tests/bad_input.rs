@@ -6,6 +6,7 @@ use std::fs;
 
 use e2e::{Database, Said, Stack, said};
 use serde_json::Value;
+use signing::{Clock, SystemClock};
 
 fn refused(said: &Said, code: i32, what: &str) {
     assert_eq!(said.code, Some(code), "{what}: {said:?}");
@@ -13,13 +14,17 @@ fn refused(said: &Said, code: i32, what: &str) {
     assert!(!said.stderr.contains("panicked"), "{what}: {said:?}");
 }
 
-/// The same claims under a signature that is not the issuer's.
-fn forged(stack: &Stack, token: &str) -> String {
+/// Claims under a signature that is not the issuer's. Of a token that is older than the keys: one as young
+/// could be by a key that has only just come, and is to be tried again.
+fn forged(stack: &Stack) -> String {
+    let issued_at = format!("iat={}", SystemClock.now().0 - 120);
+    let claims = ["--email", "alice@acme.internal", "--claim", &issued_at];
+    let token = stack.token_file("older", &claims).unwrap();
     let jwt = fs::read_to_string(token.trim_start_matches('@')).unwrap();
     let (claims, signature) = jwt.rsplit_once('.').unwrap();
-    let reversed: String = signature.chars().rev().collect();
+    let first = if signature.starts_with('A') { "B" } else { "A" };
     let file = stack.work().join("forged");
-    fs::write(&file, format!("{claims}.{reversed}")).unwrap();
+    fs::write(&file, format!("{claims}.{first}{}", &signature[1..])).unwrap();
     format!("@{}", file.display())
 }
 
@@ -42,7 +47,7 @@ fn answers_each_failure_with_its_exit_code_and_writes_nothing() {
     refused(&sign(&stack, "/no/such/file", &token), 2, "a missing file");
     refused(&sign(&stack, name, "@/no/such/token"), 2, "a missing token file");
     refused(&sign(&stack, name, "not-a-token"), 2, "a token that is none");
-    refused(&sign(&stack, name, &forged(&stack, &token)), 4, "a token with another signature");
+    refused(&sign(&stack, name, &forged(&stack)), 4, "a token with another signature");
     refused(&sign(&stack, name, &expired), 4, "an expired token");
     refused(&sign(&stack, name, &foreign), 4, "a token for another audience");
     let mut no_trust = stack.countersign();

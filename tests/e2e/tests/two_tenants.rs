@@ -158,9 +158,11 @@ impl Installation {
         let audience = format!("https://{host}");
         let arguments =
             ["token", "--email", "alice@acme.internal", "--aud", &audience, "--data-dir"];
-        let token = said(countersignd().args(arguments).arg(self.services.data("oidc-dev")));
+        let token =
+            said(countersignd().args(arguments).arg(self.services.data("oidc-dev"))).unwrap();
+        assert_eq!(token.code, Some(0), "{token:?}");
         let issuer = self.url("oidc", "localhost");
-        Client { trust, token: token.unwrap().stdout, issuer }
+        Client { trust, token: token.stdout, issuer }
     }
 
     fn artifact(&self, name: &str) -> PathBuf {

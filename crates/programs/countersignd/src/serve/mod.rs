@@ -26,11 +26,9 @@ pub(crate) use self::{
 };
 use crate::{
     cli::Part,
-    data_dir::write_json,
     deployment::Deployment,
     deployment_dirs::open_to_others,
     services::{Shared, Signals},
-    token::LastStart,
 };
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
@@ -46,14 +44,7 @@ pub(crate) async fn run(part: Part, deployment: Deployment) -> anyhow::Result<Ex
     let shared = Shared::new(Arc::new(SystemClock));
     let opened = Opened { shared, locks: Locks::default(), store: None, sockets: Vec::new() };
     let parts = [part];
-    let starting = async {
-        let started = start(&parts, &deployment, opened).await?;
-        if let Some(provider) = deployment.provider.as_ref().filter(|_| part == Part::OidcDev) {
-            let file = deployment.places.provider.join(LastStart::FILE);
-            write_json(&file, &LastStart::of_provider(provider.url.to_string()))?;
-        }
-        Ok(started)
-    };
+    let starting = start(&parts, &deployment, opened);
     let started = signals.unless(Box::pin(starting)).await?;
     let Some((running, _locks)) = started else { return Ok(ExitCode::SUCCESS) };
     info!(part = part.name(), "ready");

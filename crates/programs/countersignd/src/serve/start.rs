@@ -18,12 +18,13 @@ use super::database;
 use crate::{
     admin,
     cli::Part,
-    data_dir::DataDir,
+    data_dir::{DataDir, write_json},
     deployment::{Address, Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
     known_logs::frozen_and_not_said,
     logs::{Logs, RunningLog},
     services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared},
+    token::LastStart,
 };
 
 /// What a start finds opened already, by whoever makes before it starts.
@@ -78,6 +79,9 @@ pub(crate) async fn start(
     if includes(Part::OidcDev) {
         start.provider().context("oidc-dev")?;
     }
+    if parts == [Part::OidcDev] {
+        keep_for_tokens(deployment).context("oidc-dev")?;
+    }
     require_ready(&start.served)?;
     // Last: what they sign reaches all clients, also where the rest would not have started.
     let repositories = open_repositories(deployment, &start.shared, includes(Part::Trust));
@@ -92,6 +96,13 @@ pub(crate) async fn start(
     services::all_answer(&ready).await?;
     let logs = logs.map(|(logs, _)| logs);
     Ok((Running { servers, logs, background }, locks))
+}
+
+/// What `token` reads beside a provider of its own, and may as soon as that answers.
+fn keep_for_tokens(deployment: &Deployment) -> anyhow::Result<()> {
+    let Some(provider) = &deployment.provider else { return Ok(()) };
+    let file = deployment.places.provider.join(LastStart::FILE);
+    write_json(&file, &LastStart::of_provider(provider.url.to_string()))
 }
 
 /// A request finds its service by host and port: of one process each has its own.
