@@ -11,24 +11,28 @@ use trust::State;
 
 use crate::deployment::{Deployment, Log, Service};
 
-/// Refuses logs that the database has under another name, and two tables that are one log. Keys that are
-/// not there yet are nobody's.
+/// Refuses logs that the database has under another name, and a new one with the key of another. Keys that
+/// are not there yet are nobody's.
 pub(crate) fn refuse_renamed(deployment: &Deployment, known: &[LogRecord]) -> anyhow::Result<()> {
-    for log in deployment.running_logs() {
+    for log in &deployment.logs {
+        let name = &log.service.name;
+        let mut others = known.iter().filter(|record| record.spec.name != *name);
+        if let Some(own) = named(log, known) {
+            if let Some(other) = others.find(|other| other.spec.origin == own.spec.origin) {
+                let (what, old) = (&own.spec.origin, &other.spec.name);
+                bail!(
+                    "the database has the origin `{what}` twice, as the log `{name}` and as `{old}`: to clients \
+                     they are one log that contradicts itself; none of them is served while both are there"
+                );
+            }
+            // What it has in common with others else, it has had since it was made.
+            continue;
+        }
         let key = log.key.known()?;
         refuse_twin(deployment, log, key.as_ref())?;
-        let name = &log.service.name;
-        let others = || known.iter().filter(|record| record.spec.name != *name);
-        let shared = |record: &&LogRecord| shared(log, key.as_ref(), record).is_some();
-        let Some(other) = others().find(shared) else { continue };
-        let (what, old) =
-            (self::shared(log, key.as_ref(), other).unwrap_or_default(), &other.spec.name);
-        if known.iter().any(|record| record.spec.name == *name) {
-            bail!(
-                "the database has {what} twice, as the log `{name}` and as `{old}`: to clients they are one \
-                 log that contradicts itself; none of them is served while both are there"
-            );
-        }
+        let found = others.find_map(|other| Some((other, shared(log, key.as_ref(), other)?)));
+        let Some((other, what)) = found else { continue };
+        let old = &other.spec.name;
         bail!(
             "the log `{name}` is in the database as `{old}`, with {what}, and would begin there a second \
              time: a log is its origin and its key, and its table a label. Call the table [log.{old}] again, or \
@@ -120,8 +124,9 @@ pub(crate) fn refuse_changed(
     Ok(())
 }
 
-/// Logs of the database that no table names, each in words.
-pub(crate) fn unnamed(deployment: &Deployment, known: &[LogRecord]) -> Vec<String> {
+/// What is not as it should be in the database and harms nobody who is served, each in words: logs that no table
+/// names, and those that were made with the key of another when files were called by the kind.
+pub(crate) fn warnings(deployment: &Deployment, known: &[LogRecord]) -> Vec<String> {
     let names = known.iter().map(|record| &record.spec.name);
     let unnamed = names.filter(|name| deployment.log(name).is_none());
     let words = |name: &String| {
@@ -130,7 +135,16 @@ pub(crate) fn unnamed(deployment: &Deployment, known: &[LogRecord]) -> Vec<Strin
              its entries are verified only while there is one; with `state = \"retired\"` it needs no process"
         )
     };
-    unnamed.map(words).collect()
+    let twins = known.iter().enumerate().filter_map(|(position, one)| {
+        let is_twin = |other: &&LogRecord| other.spec.public_key_der == one.spec.public_key_der;
+        let first = known.iter().take(position).find(is_twin)?;
+        let (first, second) = (&first.spec.name, &one.spec.name);
+        Some(format!(
+            "the logs `{first}` and `{second}` have one key: who has it signs for both; let the next log have \
+             its own"
+        ))
+    });
+    unnamed.map(words).chain(twins).collect()
 }
 
 /// Why a log that takes nothing is not as the configuration has it.

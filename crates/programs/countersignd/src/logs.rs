@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     data_dir::read_json,
     deployment::{self, Deployment, not_made},
-    known_logs::{as_configured, refuse_renamed, unnamed},
+    known_logs::{as_configured, refuse_renamed, warnings},
     services::Shared,
 };
 
@@ -117,7 +117,7 @@ impl Logs {
     ) -> anyhow::Result<(Self, Vec<RunningLog<'a>>)> {
         let known = store.logs().await?;
         refuse_renamed(deployment, &known)?;
-        for words in unnamed(deployment, &known) {
+        for words in warnings(deployment, &known) {
             tracing::warn!("{words}");
         }
         let mut logs = Self {

@@ -8,19 +8,22 @@ impl IssuerConfig {
     /// An audience for which a token may be granted here and by `other`, each in a CA of its own; `None` where no
     /// token can be. Where that cannot be told, it may be granted by both.
     ///
-    /// Tokens are parted by the audience; else by who owns the job at a platform that serves everybody, where both
-    /// demand another owner, or by the names of people and workloads, where both let other names pass.
+    /// Tokens are parted by the audience; else by who owns the job at a platform that serves everybody, or by a claim
+    /// that jobs of a kind have one value of, where both demand another, or by the names of people and workloads,
+    /// where both let other names pass.
     #[must_use]
     pub fn grants_with<'a>(&'a self, other: &Self) -> Option<&'a str> {
         let shared = self.audiences().iter().find(|own| other.audiences().contains(own))?;
-        let is_apart = !self.meets(other) || self.has_other_owners(other) || self.has_others(other);
+        let is_apart = !self.meets(other) || self.demands_others(other) || self.has_others(other);
         (!is_apart).then_some(shared.as_str())
     }
 
-    /// Whether both demand the owner of a token, and of one another than the other's.
-    fn has_other_owners(&self, other: &Self) -> bool {
+    /// Whether both demand a claim of which a token has one value, and each another one than the other.
+    fn demands_others(&self, other: &Self) -> bool {
         let (own, others) = (self.required_claims(), other.required_claims());
-        strangers::owner_claims(self.url()).any(|claim| {
+        let of_both = discriminant(self.kind()) == discriminant(other.kind());
+        let of_jobs = if of_both { single_claims(self.kind()) } else { &["sub"] };
+        strangers::owner_claims(self.url()).chain(of_jobs.iter().copied()).any(|claim| {
             let (own, others) = (own.texts_of(claim), others.texts_of(claim));
             let both = !own.is_empty() && !others.is_empty();
             both && own.iter().all(|text| !others.contains(text))
@@ -36,6 +39,24 @@ impl IssuerConfig {
         let others = other.names();
         let overlaps = || self.names().iter().any(|own| others.iter().any(|of| own.overlaps(of)));
         lets_pass && is_alike && !overlaps()
+    }
+}
+
+/// Claims that say where a job or workload belongs, of which a token of its kind has one value, as its own
+/// preset demands. Of any other claim nobody knows that it is no list.
+const fn single_claims(kind: &IssuerKind) -> &'static [&'static str] {
+    match kind {
+        IssuerKind::GithubWorkflow { .. } => {
+            &["sub", "repository", "repository_id", "repository_owner", "repository_owner_id"]
+        }
+        IssuerKind::GitlabPipeline { .. } => {
+            &["sub", "namespace_id", "namespace_path", "project_id", "project_path"]
+        }
+        IssuerKind::AzurePipeline(_) => &["sub", "org_id", "prj_id"],
+        IssuerKind::BuildkiteJob(_) => &["sub", "organization_id", "pipeline_id"],
+        IssuerKind::CircleciJob(_) => &["sub", "oidc.circleci.com/project-id"],
+        IssuerKind::BitbucketPipeline(_) => &["sub", "workspaceUuid", "repositoryUuid"],
+        _ => &["sub"],
     }
 }
 
@@ -73,6 +94,27 @@ mod tests {
         // A claim of which nobody knows whose it is may be a list with both.
         let group = |name| json!({"required_claims": {"group": [name]}});
         assert!(grant(&gitlab, &group("a"), &group("b")));
+    }
+
+    #[test]
+    fn jobs_of_other_projects_are_apart_where_nobody_chooses_the_audience() {
+        let bitbucket = json!({
+            "type": "bitbucket-pipeline",
+            "url": "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
+            "workspace": "acme",
+            "workspace_id": "{b17b0c4e-5d6f-4a7b-8c9d-0e1f2a3b4c5d}"
+        });
+        let of = |uuids: &[&str]| json!({"required_claims": {"repositoryUuid": uuids}});
+        assert!(!grant(&bitbucket, &of(&["{a}"]), &of(&["{b}", "{c}"])));
+        assert!(grant(&bitbucket, &of(&["{a}", "{b}"]), &of(&["{b}"])));
+        assert!(grant(&bitbucket, &of(&["{a}"]), &json!({})));
+        let gitlab = json!({
+            "type": "gitlab-pipeline", "url": "https://git.example", "base_url": "https://git.example",
+            "audiences": ["a"]
+        });
+        let of = |ids: &[u32]| json!({"required_claims": {"namespace_id": ids}});
+        assert!(!grant(&gitlab, &of(&[1]), &of(&[2])));
+        assert!(grant(&gitlab, &of(&[1]), &of(&[1, 2])));
     }
 
     #[test]

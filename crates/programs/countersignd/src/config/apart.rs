@@ -14,7 +14,7 @@ pub(super) fn check(authorities: &[OpenCa<'_>]) {
                 open.section.wrong("issuer", format!(
                     "tokens of `{url}` for the audience `{audience}` would get certificates of {table} too, \
                      which is of the tenant `{tenant}`: give each [tenant.<name>] an `audience`, or the \
-                     issuers of each other `audiences`"
+                     issuers of each other `audiences`, or demand other values of a claim that says whose a job is"
                 ));
             }
         }

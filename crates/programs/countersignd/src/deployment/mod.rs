@@ -235,7 +235,9 @@ impl Deployment {
     /// Not only of the CAs that use it today: the next log is there before a CA changes to it, and the
     /// processes of log and CA start one after the other.
     pub(crate) fn ca_chain_files<'a>(&'a self, log: &'a Log) -> impl Iterator<Item = &'a PathBuf> {
-        let ours = self.authorities_of(log).map(|authority| &authority.chain.file);
+        let is_ct = log.kind == LogKind::Ct;
+        let ours = self.authorities_of(log).filter(move |_| is_ct);
+        let ours = ours.map(|authority| &authority.chain.file);
         ours.chain(&log.options.further_ca_chains)
     }
 

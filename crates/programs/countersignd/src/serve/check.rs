@@ -19,7 +19,7 @@ use crate::{
     },
     deployment_dirs::open_to_others,
     fsck::report,
-    known_logs::{as_configured, frozen_and_not_said, refuse_renamed, unnamed},
+    known_logs::{self, as_configured, frozen_and_not_said, refuse_renamed},
     output,
     services::ct_chains,
 };
@@ -209,7 +209,7 @@ pub(super) async fn logs_in(
             bail!("{why}");
         }
     }
-    for words in unnamed(deployment, &known) {
+    for words in known_logs::warnings(deployment, &known) {
         output::print(&format!("warning: {words}"));
     }
     for log in deployment.logs.iter().filter(|log| !log.service.state.runs()) {

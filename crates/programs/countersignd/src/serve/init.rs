@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +14,6 @@ use super::{
     make::{self, Made},
 };
 use crate::{
-    data_dir::try_lock,
     deployment::{Authority, Deployment},
     deployment_dirs::open_to_others,
     fsck::EXIT_UNAVAILABLE,
@@ -72,15 +71,19 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
 /// How long another `init` is waited for: making everything takes a second.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A lock by which this is the only `init` of the data, if it can be had: in the directory of the logs,
-/// since every `init` can write there, also where each directory is a volume of its own.
+/// A lock by which this is the only `init` of the data, if it can be had: on the directory of the logs, which
+/// every `init` has, also where each is a volume of its own. No file is left, which could be another user's.
 async fn alone(deployment: &Deployment) -> anyhow::Result<Option<File>> {
-    let path = deployment.places.logs.join("init.lock");
+    let directory = &deployment.places.logs;
+    let explain = || format!("cannot lock {}", directory.display());
+    let file = File::open(directory).with_context(explain)?;
     let begin = Instant::now();
     loop {
-        let lock = try_lock(&path)?;
-        if lock.is_some() || begin.elapsed() > PATIENCE {
-            return Ok(lock);
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if begin.elapsed() > PATIENCE => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error).with_context(explain),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

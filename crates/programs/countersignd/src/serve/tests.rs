@@ -198,7 +198,7 @@ async fn a_row_that_no_table_names_is_told() {
     let rows = installation.rows().await;
     let installation =
         installation.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
-    let told = crate::known_logs::unnamed(&installation.read().unwrap(), &rows);
+    let told = crate::known_logs::warnings(&installation.read().unwrap(), &rows);
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("has no [log.rekor1]") && told[0].contains("retired"), "{told:?}");
     installation.made().await.starts().await.unwrap();
@@ -425,6 +425,39 @@ async fn what_may_not_be_looked_at_is_no_repository_and_not_lost() {
     assert!(said.contains("ca.pem") && !said.contains("lost: "), "{said}");
 }
 
+/// The program of before called a key by the kind of the log, and so gave the next log that of the first.
+#[tokio::test]
+async fn logs_that_were_made_with_one_key_are_served_and_warned_of() {
+    let installation = Installation::new().made().await;
+    let store = installation.store().await;
+    let rows = store.logs().await.unwrap();
+    let mut spec = rows.iter().find(|row| row.spec.name == "rekor2").unwrap().spec.clone();
+    (spec.name, spec.origin, spec.host) =
+        ("first".to_owned(), "127.0.0.9".to_owned(), "127.0.0.9".to_owned());
+    store.ensure_log(&spec, rows[0].created_at).await.unwrap();
+    let rows = store.logs().await.unwrap();
+    store.close().await;
+    installation.starts().await.unwrap();
+    installation.checked().await.unwrap();
+    let told = crate::known_logs::warnings(&installation.read().unwrap(), &rows).join("\n");
+    assert!(told.contains("have one key") && told.contains("`first`"), "{told}");
+    // A new one would be a third with that key.
+    let key = installation.data("log/keys/rekor2.pem").display().to_string();
+    let next = format!("[log.next]\nkey = \"file:{key}\"\n");
+    let said = installation.with("[log.rekor2]\n", &next).init().await.unwrap_err();
+    assert!(format!("{said:#}").contains("in the database as `"), "{said:#}");
+}
+
+/// A retired log signs nothing, and is verified by its key all the same.
+#[tokio::test]
+async fn a_retired_log_whose_table_was_renamed_is_told_as_any_other() {
+    let end = "state = \"retired\"\nvalid_until = \"2100-01-01T00:00:00Z\"\n";
+    let mut installation = Installation::new().made().await;
+    installation.change("[log.rekor2]\n", &format!("[log.old]\n{end}"));
+    let said = format!("{:#}", installation.checked().await.unwrap_err());
+    assert!(said.contains("Call the table [log.rekor2] again"), "{said}");
+}
+
 /// In each of twelve tries keys did not belong to their chains.
 #[tokio::test]
 async fn two_inits_at_once_make_one_deployment() {
@@ -441,10 +474,10 @@ async fn two_inits_at_once_make_one_deployment() {
 async fn an_init_beside_one_that_does_not_end_makes_nothing() {
     let installation = Installation::new();
     fs::create_dir_all(installation.data("log")).unwrap();
-    let lock = crate::data_dir::try_lock(&installation.data("log/init.lock")).unwrap();
+    let lock = fs::File::open(installation.data("log")).unwrap();
+    lock.try_lock().unwrap();
     assert_eq!(installation.init().await.unwrap(), ExitCode::from(3));
     assert!(!installation.data("ca/keys/ca.pem").exists());
-    // As of a process that was killed: the file stays, the lock does not.
     drop(lock);
     installation.made().await;
 }

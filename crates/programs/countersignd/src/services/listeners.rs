@@ -56,7 +56,7 @@ impl Listener {
             let router = hardened(one, end);
             hosts.into_iter().map(move |host| (host, router.clone()))
         });
-        by_host(routers.collect::<Vec<_>>(), of_all(checks, end.of_port))
+        by_host(routers.collect::<Vec<_>>(), of_all(checks, end.of_callers))
     }
 }
 
