@@ -23,7 +23,7 @@ pub(super) fn refuse_lost(deployment: &Deployment) -> anyhow::Result<()> {
     let lost = Lost::new(deployment)?;
     deployment.authorities.iter().try_for_each(|one| lost.authority(one))?;
     deployment.timestamp_authorities.iter().try_for_each(|one| lost.timestamp_authority(one))?;
-    deployment.running_logs().try_for_each(log_keys)?;
+    deployment.running_logs().try_for_each(|log| lost.log(log))?;
     deployment.repositories.iter().try_for_each(|one| lost.repository(one))
 }
 
@@ -37,6 +37,14 @@ pub(super) struct Lost<'a> {
 struct Published {
     directory: PathBuf,
     chains: Vec<PublishedChain>,
+    logs: Vec<PublishedLog>,
+}
+
+struct PublishedLog {
+    url: String,
+    spki_der: Vec<u8>,
+    /// Says so.
+    file: PathBuf,
 }
 
 struct PublishedChain {
@@ -53,7 +61,8 @@ impl<'a> Lost<'a> {
         let mut lost = Self::unread(deployment);
         let running = deployment.repositories.iter().filter(|one| one.service.state.runs());
         let no_chain = lost.chains().iter().any(|(_, place, _)| is_missing(&place.file));
-        if no_chain || running.clone().any(|one| is_missing(&one.root_file())) {
+        let no_key = deployment.running_logs().any(|log| is_missing(&log.key.file));
+        if no_chain || no_key || running.clone().any(|one| is_missing(&one.root_file())) {
             lost.published = Published::read(deployment)?;
         }
         Ok(lost)
@@ -72,6 +81,33 @@ impl<'a> Lost<'a> {
     pub(super) fn timestamp_authority(&self, one: &TimestampAuthority) -> anyhow::Result<()> {
         key_of_chain(&one.service, &one.key, &one.chain)?;
         self.chain(&one.service, &one.chain, &one.stamps_at())
+    }
+
+    /// Its keys; and no log begins at the URL of another that clients know, whose key no table has any more.
+    pub(super) fn log(&self, one: &deployment::Log) -> anyhow::Result<()> {
+        log_keys(one)?;
+        if !is_missing(&one.key.file) {
+            return Ok(());
+        }
+        let mut known = Vec::new();
+        for log in &self.deployment.logs {
+            let tiles = log.rekor1.as_ref().map(|places| &places.tiles_key);
+            for key in [&log.key].into_iter().chain(tiles) {
+                known.extend(key.known()?);
+            }
+        }
+        let is_known = |log: &PublishedLog| known.iter().any(|key| key.spki_der() == log.spki_der);
+        let url = one.service.url.to_string();
+        let published = self.published.iter().flat_map(|one| &one.logs);
+        match published.filter(|log| log.url == url).find(|log| !is_known(log)) {
+            None => Ok(()),
+            Some(other) => bail!(
+                "{} would begin at {url} with a key of its own, and {} names a log there by another key, which no \
+                 table has: give the table its old name, or this one a `url` with another host",
+                one.service,
+                other.file.display()
+            ),
+        }
     }
 
     /// Its keys and its root, by which clients began.
@@ -253,7 +289,7 @@ impl Published {
     fn read(deployment: &Deployment) -> anyhow::Result<Vec<Self>> {
         let mut all = Vec::new();
         for directory in entries(&deployment.places.trust)? {
-            let mut chains = Vec::new();
+            let (mut chains, mut logs) = (Vec::new(), Vec::new());
             let is_own = deployment.repositories.iter().any(|one| one.tuf_dir == directory);
             let targets = match entries(&directory.join("targets")) {
                 Err(_) if !is_own => continue,
@@ -262,27 +298,43 @@ impl Published {
             for file in targets {
                 let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 if name.ends_with(".trusted_root.json") {
-                    chains.extend(PublishedChain::read(&file)?);
+                    let root = trusted_root(&file)?;
+                    logs.extend(PublishedLog::of(&root, &file));
+                    chains.extend(PublishedChain::of(root, &file));
                 }
             }
-            all.push(Self { directory, chains });
+            all.push(Self { directory, chains, logs });
         }
         Ok(all)
     }
 }
 
+fn trusted_root(file: &Path) -> anyhow::Result<TrustedRoot> {
+    let text = read_if_present(file)?.unwrap_or_default();
+    serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what countersignd wrote", file.display()))
+}
+
+impl PublishedLog {
+    fn of(root: &TrustedRoot, file: &Path) -> Vec<Self> {
+        let logs = root.tlogs.iter().chain(&root.ctlogs).map(|log| Self {
+            url: log.base_url.clone(),
+            spki_der: log.public_key.raw_bytes.0.clone(),
+            file: file.to_owned(),
+        });
+        logs.collect()
+    }
+}
+
 impl PublishedChain {
-    fn read(file: &Path) -> anyhow::Result<Vec<Self>> {
-        let text = read_if_present(file)?.unwrap_or_default();
-        let root: TrustedRoot = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not what countersignd wrote", file.display()))?;
+    fn of(root: TrustedRoot, file: &Path) -> Vec<Self> {
         let all = root.certificate_authorities.into_iter().chain(root.timestamp_authorities);
         let chains = all.map(|authority| {
             let certificates = authority.cert_chain.certificates.into_iter();
             let chain = certificates.map(|one| one.raw_bytes.0).collect();
             Self { url: authority.uri, chain, file: file.to_owned() }
         });
-        Ok(chains.collect())
+        chains.collect()
     }
 }
 

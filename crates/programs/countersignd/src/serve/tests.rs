@@ -458,6 +458,19 @@ async fn a_retired_log_whose_table_was_renamed_is_told_as_any_other() {
     assert!(said.contains("Call the table [log.rekor2] again"), "{said}");
 }
 
+/// Trust files were published in which the log's URL had a key that had signed nothing.
+#[tokio::test]
+async fn no_key_is_made_for_the_url_of_a_log_that_clients_know_by_another() {
+    let mut installation = Installation::new().with("[log.rekor2]\n", "[log.2026]\n").made().await;
+    installation.change("[log.2026]\n", "[log.main]\n");
+    let before = files(&installation.data("log/keys"));
+    let said = format!("{:#}", init(true, installation.read().unwrap()).await.unwrap_err());
+    assert!(said.contains("names a log there by another key"), "{said}");
+    assert_eq!(files(&installation.data("log/keys")), before);
+    installation.change("[log.main]\n", "[log.2026]\n");
+    installation.made().await;
+}
+
 /// In each of twelve tries keys did not belong to their chains.
 #[tokio::test]
 async fn two_inits_at_once_make_one_deployment() {
