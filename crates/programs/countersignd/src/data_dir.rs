@@ -110,14 +110,22 @@ impl DataDir {
 ///
 /// The kernel gives the lock up when the process dies, also by `kill -9`.
 pub(crate) fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
-    let explain = || format!("cannot lock {}", path.display());
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(path).with_context(explain)?;
+    lock_opened(options.open(path)).with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// Like [`try_lock`] for a directory that is there: no file is left, which could be another user's.
+pub(crate) fn try_lock_directory(path: &Path) -> anyhow::Result<Option<File>> {
+    lock_opened(File::open(path)).with_context(|| format!("cannot lock {}", path.display()))
+}
+
+fn lock_opened(opened: io::Result<File>) -> io::Result<Option<File>> {
+    let file = opened?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error).with_context(explain),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -1,5 +1,5 @@
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use super::{
     make::{self, Made},
 };
 use crate::{
+    data_dir::try_lock_directory,
     deployment::{Authority, Deployment},
     deployment_dirs::open_to_others,
     fsck::EXIT_UNAVAILABLE,
@@ -72,18 +73,13 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A lock by which this is the only `init` of the data, if it can be had: on the directory of the logs, which
-/// every `init` has, also where each is a volume of its own. No file is left, which could be another user's.
+/// every `init` has, also where each is a volume of its own.
 async fn alone(deployment: &Deployment) -> anyhow::Result<Option<File>> {
-    let directory = &deployment.places.logs;
-    let explain = || format!("cannot lock {}", directory.display());
-    let file = File::open(directory).with_context(explain)?;
     let begin = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if begin.elapsed() > PATIENCE => return Ok(None),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error).with_context(explain),
+        let lock = try_lock_directory(&deployment.places.logs)?;
+        if lock.is_some() || begin.elapsed() > PATIENCE {
+            return Ok(lock);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

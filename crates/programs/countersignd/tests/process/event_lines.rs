@@ -14,14 +14,19 @@ fn post(dev: &Dev) -> reqwest::RequestBuilder {
     reqwest::Client::new().post(format!("{}/api/v2/signingCert", dev.url("ca")))
 }
 
+/// What the CA answers to a key whose PEM label, which its error quotes, is `label`.
+async fn asked_with_key_of(dev: &Dev, label: &str) -> reqwest::Response {
+    let pem = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+    let key = json!({"publicKey": {"content": pem}, "proofOfPossession": ""});
+    let body = json!({"publicKeyRequest": key}).to_string();
+    post(dev).bearer_auth(token(dev)).body(body).send().await.unwrap()
+}
+
 #[tokio::test]
 async fn a_caller_cannot_write_lines_of_its_own() {
     let dev = Dev::started();
     let label = "X\n2026-01-01T00:00:00Z  INFO audit: forged";
-    let pem = format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
-    let key = json!({"publicKey": {"content": pem}, "proofOfPossession": ""});
-    let body = json!({"publicKeyRequest": key}).to_string();
-    let answer = post(&dev).bearer_auth(token(&dev)).body(body).send().await.unwrap();
+    let answer = asked_with_key_of(&dev, label).await;
     assert_eq!(answer.status(), 400);
     let log = dev.log();
     assert!(log.contains("forged"), "the refusal is logged: {log}");
@@ -32,10 +37,7 @@ async fn a_caller_cannot_write_lines_of_its_own() {
 async fn a_caller_cannot_move_the_cursor_or_turn_text_around() {
     let dev = Dev::started();
     let hostile = "X\u{1b}[2J\u{9b}1A\u{7f}\u{202e}\u{2066}\u{200b}\u{2028}\u{feff}forged";
-    let pem = format!("-----BEGIN {hostile}-----\nAAAA\n-----END {hostile}-----\n");
-    let key = json!({"publicKey": {"content": pem}, "proofOfPossession": ""});
-    let body = json!({"publicKeyRequest": key}).to_string();
-    let refused = post(&dev).bearer_auth(token(&dev)).body(body).send().await.unwrap();
+    let refused = asked_with_key_of(&dev, hostile).await;
     let refused = refused.text().await.unwrap();
     assert!(dev.log().contains("forged"), "the refusal is logged: {}", dev.log());
     let entry = json!({"kind": hostile, "apiVersion": hostile, "spec": {}}).to_string();
