@@ -1,6 +1,6 @@
 //! The CT API, RFC 6962 §4.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -394,7 +394,14 @@ async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(answer.text().contains("frozen"), "{}", answer.text());
 
-    // Known by now, it is said before a chain is looked at: nothing is signed for anybody.
+    // Once it is known, it is said before a chain is looked at: nothing is signed for anybody. Whoever met the end
+    // first is answered before the log has caught up and closed.
+    let closed = async {
+        while !bench.running.log.is_frozen() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), closed).await.unwrap();
     let foreign = bench.root.subordinate("foreign");
     let answer = post(&bench.router, ADD_PRE_CHAIN, bench.chain(&foreign.precertificate())).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{}", answer.text());
