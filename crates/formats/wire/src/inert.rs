@@ -77,7 +77,9 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 }
 
 fn escape_with(text: &str, write_escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
-    // Nearly all text is plain, and then nothing is copied.
+    if is_plain(text.as_bytes()) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(|c| must_be_escaped(c) || c == '#') else {
         return Cow::Borrowed(text);
     };
@@ -93,6 +95,12 @@ fn escape_with(text: &str, write_escape: impl Fn(&mut String, char)) -> Cow<'_, 
         }
     }
     Cow::Owned(shown)
+}
+
+/// Whether all of it is printing ASCII that begins no command: nearly all text, and then nothing is
+/// decoded or copied.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'#')
 }
 
 /// Whether a runner of a CI would take `text` for an order to itself: the older form of GitHub's
@@ -116,11 +124,14 @@ pub fn escape_each_line(text: &str) -> String {
 /// Escapes the bytes of one event or line, but for a final line feed; bytes that are no UTF-8 are
 /// shown as `\xff`.
 #[must_use]
-pub fn escape_line(line: &[u8]) -> Vec<u8> {
+pub fn escape_line(line: &[u8]) -> Cow<'_, [u8]> {
     let (body, end) = match line.strip_suffix(b"\n") {
         Some(body) => (body, "\n"),
         None => (line, ""),
     };
+    if is_plain(body) {
+        return Cow::Borrowed(line);
+    }
     let mut shown = String::with_capacity(line.len());
     for chunk in body.utf8_chunks() {
         shown.push_str(&escape_characters(chunk.valid()));
@@ -129,7 +140,7 @@ pub fn escape_line(line: &[u8]) -> Vec<u8> {
         }
     }
     shown.push_str(end);
-    shown.into_bytes()
+    Cow::Owned(shown.into_bytes())
 }
 
 #[cfg(test)]
@@ -223,12 +234,22 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_end_and_no_other() {
-        assert_eq!(escape_line(b"INFO refused\n"), b"INFO refused\n");
-        assert_eq!(escape_line(b"INFO a\nERROR forged\r\n"), b"INFO a\\nERROR forged\\r\n");
-        assert_eq!(escape_line(b"\n\n"), b"\\n\n");
-        assert_eq!(escape_line(b""), b"");
-        assert_eq!(escape_line(b"a\xff\x9bb\xe2\x80"), br"a\xff\x9bb\xe2\x80");
-        assert_eq!(escape_line("\u{9b}2J".as_bytes()), br"\u{9b}2J");
+        let shown = |line: &[u8]| escape_line(line).into_owned();
+        assert_eq!(shown(b"INFO refused\n"), b"INFO refused\n");
+        assert_eq!(shown(b"INFO a\nERROR forged\r\n"), b"INFO a\\nERROR forged\\r\n");
+        assert_eq!(shown(b"\n\n"), b"\\n\n");
+        assert_eq!(shown(b""), b"");
+        assert_eq!(shown(b"a\xff\x9bb\xe2\x80"), br"a\xff\x9bb\xe2\x80");
+        assert_eq!(shown("\u{9b}2J".as_bytes()), br"\u{9b}2J");
+    }
+
+    #[test]
+    fn what_is_plain_needs_no_closer_look() {
+        for byte in u8::MIN..=u8::MAX {
+            let c = char::from(byte);
+            let needs_none = c.is_ascii() && !must_be_escaped(c) && c != '#';
+            assert_eq!(is_plain(&[b'a', byte]), needs_none, "{c:?}");
+        }
     }
 
     proptest! {
@@ -256,7 +277,7 @@ mod tests {
 
         #[test]
         fn lines_of_any_bytes_are_text(line in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let shown = String::from_utf8(escape_line(&line)).unwrap();
+            let shown = String::from_utf8(escape_line(&line).into_owned()).unwrap();
             let body = shown.strip_suffix('\n').unwrap_or(&shown);
             prop_assert!(!body.chars().any(must_be_escaped));
         }

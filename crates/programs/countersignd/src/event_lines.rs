@@ -1,7 +1,7 @@
 //! One event, one line: what callers sent cannot write lines of its own into the log. And which
 //! events: never fewer than the trail of the keys.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -57,7 +57,7 @@ impl<W: io::Write> io::Write for OneLine<W> {
         let line = match (self.form, std::str::from_utf8(event)) {
             (EventLines::Json, Ok(json)) => {
                 let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
-                format!("{}{end}", inert::escape_json(json)).into_bytes()
+                Cow::Owned(format!("{}{end}", inert::escape_json(json)).into_bytes())
             }
             _ => inert::escape_line(event),
         };
