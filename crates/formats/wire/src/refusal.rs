@@ -81,6 +81,8 @@ reasons! {
     CtUnavailable = "ct_unavailable",
     /// The signing key does not answer.
     Signer = "signer",
+    /// The authority's clock is wrong.
+    Clock = "clock",
     /// Too much to do.
     Overloaded = "overloaded",
     /// The CT log gives no usable SCT.
@@ -159,6 +161,7 @@ impl Reason {
             Self::IssuerUnavailable | Self::CtUnavailable | Self::Signer | Self::Overloaded => {
                 "try again later"
             }
+            Self::Clock => "tell the operator of the authority: its clock has to be set right",
             Self::IssuerMisconfigured => {
                 "trying again does not help: the operator of the authority has to look at how this \
                  issuer is configured (`countersignd check --online`)"
@@ -177,7 +180,11 @@ impl Reason {
     pub const fn passes(self) -> bool {
         matches!(
             self,
-            Self::IssuerUnavailable | Self::CtUnavailable | Self::Signer | Self::Overloaded
+            Self::IssuerUnavailable
+                | Self::CtUnavailable
+                | Self::Signer
+                | Self::Clock
+                | Self::Overloaded
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use crypto::KeyError;
-use signing::SignError;
+use signing::{ClockFault, SignError};
 use store::{EntryRefused, StoreError};
 use thiserror::Error;
 use tlog::{EdgeError, LeafHash, LeafIndex, NodeHash, NoteError, ProofError, TreeSize};
@@ -22,6 +22,9 @@ pub enum SubmitError {
     /// The queue is full. Nothing was stored; try again later.
     #[error("the log's queue is full")]
     Overloaded,
+    /// The clock is wrong, so the entry would be promised for a wrong time. Nothing was stored.
+    #[error(transparent)]
+    Clock(#[from] ClockFault),
     /// The process is ending. Nothing was stored.
     #[error("the log is shutting down")]
     ShuttingDown,
@@ -57,6 +60,7 @@ impl SubmitError {
             Self::Signing(error) if !error.is_passing() => SubmitErrorKind::Ours,
             Self::Overloaded
             | Self::ShuttingDown
+            | Self::Clock(_)
             | Self::Unavailable(_)
             | Self::OutcomeUnknown
             | Self::Signing(_)
@@ -288,6 +292,8 @@ pub enum ReadError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crypto::SignerError;
     use store::EntryRefused;
 
@@ -322,6 +328,7 @@ mod tests {
             (SubmitError::ShuttingDown, SubmitErrorKind::Passing),
             (SubmitError::Unavailable(Arc::new(down)), SubmitErrorKind::Passing),
             (SubmitError::OutcomeUnknown, SubmitErrorKind::Passing),
+            (ClockFault::Behind { by: Duration::from_secs(61) }.into(), SubmitErrorKind::Passing),
             (SubmitError::Stopped(Arc::new(StopReason::TaskDied)), SubmitErrorKind::Passing),
             (SubmitError::ProofInvalid { index: LeafIndex(0) }, SubmitErrorKind::Ours),
         ] {

@@ -23,7 +23,7 @@ mod reader;
 mod timestamp_signatures;
 
 pub use engine::{
-    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, TilesSigner,
+    Integrated, Log, LogConfig, LogLimits, LogParts, LogTrouble, PublishedCheckpoint, TilesSigner,
 };
 pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError, SubmitErrorKind};
 pub use fsck::{EntryRules, Finding, FsckError, FsckReport, Leaves, MAX_FINDINGS, fsck};

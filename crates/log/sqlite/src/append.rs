@@ -33,11 +33,24 @@ pub(crate) async fn append<'b>(
         hashes.push(read::hashes(connection, log, *range).await?);
     }
     let plan = draft.complete(&hashes)?;
-    if !plan.fresh().is_empty() {
+    if batch.entries.is_empty() {
+        touch(connection, log).await?;
+    } else if !plan.fresh().is_empty() {
         insert_rows(connection, log, &plan).await?;
         advance(connection, log, &plan).await?;
     }
     Ok(plan)
+}
+
+/// Writes the state as it is: who commits nothing wants to know whether this database can be written to, and a
+/// transaction that only reads goes well on a full disk.
+async fn touch(connection: &mut SqliteConnection, log: LogId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE log_state SET size = size WHERE log_id = $1")
+        .bind(log.0)
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    Ok(())
 }
 
 async fn insert_rows(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use thiserror::Error;
 use tlog::TreeSize;
 
@@ -63,6 +65,13 @@ pub enum StoreError {
         stored: TreeSize,
         /// [`crate::Batch::minimum_size`].
         expected: TreeSize,
+    },
+    /// The writer's clock is so far behind the time of the last entry that a new one would be promised for the
+    /// future: one of the two times is wrong. Nothing was written.
+    #[error("the clock is {} s behind the log's last entry", .by.as_secs())]
+    ClockBehind {
+        /// How far.
+        by: Duration,
     },
     /// Another writer was first; nothing was written, the same batch may be tried again at once.
     #[error("another writer appended first")]

@@ -30,8 +30,8 @@ mod types;
 pub use error::{Cause, EntryRefused, StoreError};
 pub use fault::{Fault, FaultyStore};
 pub use store::{
-    LogStore, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ, MAX_SEARCH_KEYS,
-    MAX_SEARCH_RESULTS,
+    LogStore, MAX_BATCH_ENTRIES, MAX_CLOCK_GAP, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ,
+    MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS,
 };
 pub use timestamp_signature::TimestampSignature;
 pub use types::{

@@ -17,7 +17,8 @@ use tlog::{
 };
 
 use crate::{
-    Appended, Batch, DedupHash, Found, LogState, MAX_BATCH_ENTRIES, NewEntry, Placement, StoreError,
+    Appended, Batch, DedupHash, Found, LogState, MAX_BATCH_ENTRIES, MAX_CLOCK_GAP, NewEntry,
+    Placement, StoreError,
 };
 
 /// The state row, as it was read under its lock.
@@ -82,6 +83,13 @@ pub struct Draft<'b> {
     missing: Vec<HashRange>,
 }
 
+/// A log's time never goes down: after a clock that was ahead, every entry would be promised for that time until
+/// it has come.
+fn refuse_gap(last_time: UnixSeconds, now: UnixSeconds) -> Result<(), StoreError> {
+    let by = last_time.saturating_since(now);
+    if by > MAX_CLOCK_GAP { Err(StoreError::ClockBehind { by }) } else { Ok(()) }
+}
+
 impl<'b> Draft<'b> {
     /// Folds duplicates and gives every entry its place.
     ///
@@ -91,6 +99,7 @@ impl<'b> Draft<'b> {
     /// # Errors
     /// [`StoreError::Rollback`] when the head has another root than the state: the two were not written by one
     /// transaction. [`StoreError::Corrupt`] when there is no head, or the edge does not give the root.
+    /// [`StoreError::ClockBehind`] when new entries would get a time that is [`MAX_CLOCK_GAP`] ahead of the writer's.
     pub fn new(
         state: &LockedState,
         head: Option<NodeHash>,
@@ -111,6 +120,9 @@ impl<'b> Draft<'b> {
         let before = state.checked_edge()?;
         let integrated_at = batch.now.max(state.last_time);
         let (fresh, placements) = place(batch, known, before.size(), integrated_at);
+        if !fresh.is_empty() {
+            refuse_gap(state.last_time, batch.now)?;
+        }
 
         let mut after = before.clone();
         for entry in &fresh {
@@ -451,11 +463,22 @@ mod tests {
     fn time_never_goes_down() {
         let mut state = state(1);
         let batch = batch([9]);
-        for (last_time, expected) in [(99, 100), (100, 100), (101, 101)] {
+        for (last_time, expected) in [(99, 100), (100, 100), (101, 101), (160, 160)] {
             state.last_time = UnixSeconds(last_time);
             let draft = Draft::new(&state, Some(state.root), &batch, &HashMap::new()).unwrap();
             assert_eq!(draft.complete(&[]).unwrap().integrated_at(), UnixSeconds(expected));
         }
+    }
+
+    #[test]
+    fn nothing_new_is_promised_for_a_time_that_is_far_ahead() {
+        let state = LockedState { last_time: UnixSeconds(161), ..state(1) };
+        let new = batch([9]);
+        let refused = Draft::new(&state, Some(state.root), &new, &HashMap::new()).unwrap_err();
+        assert!(matches!(refused, StoreError::ClockBehind { by } if by.as_secs() == 61));
+        // What is known keeps its time, and a commit without entries promises nothing.
+        let nothing = Batch { entries: Vec::new(), ..new };
+        Draft::new(&state, Some(state.root), &nothing, &HashMap::new()).unwrap();
     }
 
     #[test]

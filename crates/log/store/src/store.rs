@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use moment::UnixSeconds;
@@ -11,6 +11,9 @@ use crate::{
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
 pub const MAX_BATCH_ENTRIES: usize = 8192;
+/// How far the time of the last entry may be ahead of a writer's clock: as far as verifiers let a promise be ahead
+/// of theirs. Clocks of replicas differ by much less.
+pub const MAX_CLOCK_GAP: Duration = Duration::from_mins(1);
 /// Most entries one [`LogStore::entries`] gives; with the longest bodies these are 64 MiB.
 pub const MAX_ENTRIES_PER_READ: u64 = 1024;
 /// Most hashes one [`LogStore::hashes`] gives: 256 tiles, 2 MiB.
@@ -52,8 +55,8 @@ pub trait LogStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// Nothing written: [`StoreError::EntryRefused`], [`StoreError::TooMuch`], [`StoreError::Frozen`],
-    /// [`StoreError::Rollback`], [`StoreError::Conflict`], [`StoreError::Unavailable`], [`StoreError::Corrupt`].
-    /// Perhaps written: [`StoreError::OutcomeUnknown`]. Written, but not to be signed:
+    /// [`StoreError::Rollback`], [`StoreError::ClockBehind`], [`StoreError::Conflict`], [`StoreError::Unavailable`],
+    /// [`StoreError::Corrupt`]. Perhaps written: [`StoreError::OutcomeUnknown`]. Written, but not to be signed:
     /// [`StoreError::Unreplicated`].
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError>;
 

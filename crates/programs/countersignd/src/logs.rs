@@ -98,6 +98,8 @@ pub(crate) struct RunningLog<'a> {
     pub(crate) log: Arc<Log>,
     /// Signs what its protocol has beside checkpoints.
     pub(crate) key: SigningKey,
+    /// Signs the checkpoints of its tiles, where these have a key of their own.
+    pub(crate) tiles_key: Option<SigningKey>,
 }
 
 /// What runs and stops the logs of a process.
@@ -140,15 +142,16 @@ impl Logs {
     ) -> anyhow::Result<RunningLog<'a>> {
         as_configured(of, known)?;
         let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
+        let tiles_key = tiles_key(of, shared)?;
         let ends = (self.tasks.clone(), self.shutdown.clone());
-        let log = open(of, (&self.store, shared), &key, ends).await?;
+        let log = open(of, (&self.store, shared), (&key, tiles_key.clone()), ends).await?;
         if log.is_frozen() {
             let name = &of.service.name;
             tracing::info!(log.name = %name, "the log is frozen: it is read, and takes nothing");
         } else {
             ensure_first_entry(&log).await?;
         }
-        Ok(RunningLog { of, log, key })
+        Ok(RunningLog { of, log, key, tiles_key })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.
@@ -181,21 +184,21 @@ impl Logs {
     }
 }
 
+/// The key of a log's tiles, where they have one of their own.
+fn tiles_key(of: &deployment::Log, shared: &Shared) -> anyhow::Result<Option<SigningKey>> {
+    let Some(places) = &of.rekor1 else { return Ok(None) };
+    Ok(Some(SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone())))
+}
+
 /// Opens a log, whose tasks are among the first of `ends` and end with the second.
 async fn open(
     of: &deployment::Log,
     (store, shared): (&Arc<dyn LogStore>, &Shared),
-    key: &SigningKey,
+    (key, tiles_key): (&SigningKey, Option<SigningKey>),
     (tasks, shutdown): (TaskTracker, CancellationToken),
 ) -> anyhow::Result<Arc<Log>> {
     let names = of.names()?;
-    let tiles = match &of.rekor1 {
-        None => None,
-        Some(places) => Some(TilesSigner {
-            origin: names.tiles_origin(),
-            key: SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone()),
-        }),
-    };
+    let tiles = tiles_key.map(|key| TilesSigner { origin: names.tiles_origin(), key });
     // Large: it is every check of a log's start.
     let log = Box::pin(Log::start(LogParts {
         config: of.config(names.spec(key.public_key()), key.public_key()),
@@ -217,7 +220,8 @@ pub(crate) async fn end_new(
 ) -> anyhow::Result<()> {
     let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
     let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-    let log = open(of, (store, shared), &key, (tasks.clone(), shutdown.clone())).await?;
+    let keys = (&key, tiles_key(of, shared)?);
+    let log = open(of, (store, shared), keys, (tasks.clone(), shutdown.clone())).await?;
     let begun = ensure_first_entry(&log).await;
     shutdown.cancel();
     tasks.close();

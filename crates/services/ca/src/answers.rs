@@ -1,12 +1,13 @@
 //! Every refusal on every API: status, words, reason, and when to come back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crypto::{KeyError, SignerError};
 use http::header;
 use identity::{
     ClaimError, JwsAlgorithm, PrincipalError, TokenError, UnverifiedFacts, VerificationError,
 };
+use signing::ClockFault;
 use wire::refusal::{self, Reason};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
 
@@ -57,6 +58,10 @@ fn all() -> Vec<(IssueError, Expected)> {
             (503, 14, Reason::CtUnavailable, Some(7)),
         ),
         (away.into(), by(PASSES, Reason::Signer)),
+        (
+            ClockFault::Jumped { by: Duration::from_secs(61), ahead: true }.into(),
+            by(PASSES, Reason::Clock),
+        ),
         (IssueError::Overloaded, by(PASSES, Reason::Overloaded)),
         (IssueError::CtBroken(CtError::Future), by(OURS, Reason::CtBroken)),
         (IssueError::Frozen, (405, 9, Reason::Frozen, None)),

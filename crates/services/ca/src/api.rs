@@ -89,12 +89,13 @@ impl Ca {
         let ca = self.name.clone();
         match issued {
             Ok(chain) => {
-                counter!("ca_certificates_total", "api" => api, "ca" => ca).increment(1);
+                counter!("countersign_ca_certificates_total", "api" => api, "ca" => ca)
+                    .increment(1);
                 Ok(chain)
             }
             Err(error) => {
                 let reason = error.reason().word();
-                counter!("ca_refusals_total", "api" => api, "reason" => reason, "ca" => ca)
+                counter!("countersign_ca_refusals_total", "api" => api, "reason" => reason, "ca" => ca)
                     .increment(1);
                 let message = explain::message(&error, &facts, &self.audiences_of(&facts.issuer));
                 Err(Refusal { error, message })

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crypto::{KeyError, SignerError};
 use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
-use signing::{Overloaded, SignError};
+use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 use wire::{refusal::Reason, rpc::Code};
 use x509::{IssuanceError, ProfileError, lint::WeakKey, proof::CsrError};
@@ -66,6 +66,9 @@ pub enum IssueError {
     /// The key's backend does not sign.
     #[error("the signing key is not available")]
     Signer(#[from] SignerError),
+    /// The clock is wrong, and with it would be the validity.
+    #[error(transparent)]
+    Clock(#[from] ClockFault),
     /// Too much to do.
     #[error("too many requests are waiting")]
     Overloaded,
@@ -105,6 +108,7 @@ impl IssueError {
             Self::IssuerUnavailable(_)
             | Self::CtUnavailable(_)
             | Self::Signer(_)
+            | Self::Clock(_)
             | Self::Overloaded => Code::Unavailable,
             Self::Frozen => Code::FailedPrecondition,
             // Trying again does not help, and it is not the caller's fault: neither 503 nor 400.
@@ -137,6 +141,7 @@ impl IssueError {
             Self::IssuerMisconfigured(_) => Reason::IssuerMisconfigured,
             Self::CtUnavailable(_) => Reason::CtUnavailable,
             Self::Signer(_) => Reason::Signer,
+            Self::Clock(_) => Reason::Clock,
             Self::Overloaded => Reason::Overloaded,
             Self::CtBroken(_) => Reason::CtBroken,
             Self::AuthorityNotValid => Reason::AuthorityNotValid,
@@ -156,6 +161,7 @@ impl IssueError {
             | Self::Verification(_)
             | Self::IssuerUnavailable(_)
             | Self::IssuerMisconfigured(_)
+            | Self::Clock(_)
             | Self::Overloaded
             | Self::Frozen => false,
             Self::Ambiguous

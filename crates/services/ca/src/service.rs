@@ -28,6 +28,9 @@ const MAX_IN_FLIGHT: usize = 4096;
 /// from the future (RFC 6962 §5.2), so a certificate with one would be good for nothing.
 const MAX_LOG_AHEAD: Duration = Duration::from_mins(1);
 
+/// How far it may be behind: it answers in seconds, so that one of the two clocks is wrong then.
+const MAX_LOG_BEHIND: Duration = Duration::from_mins(1);
+
 /// A certificate authority.
 ///
 /// Holds no state that an issuance leaves behind: what was issued is in the log.
@@ -150,6 +153,18 @@ impl Ca {
         if self.frozen { Ok(()) } else { self.authority.check_validity(self.clock.now()) }
     }
 
+    /// The key, for whoever watches it; `None` where it signs no more.
+    #[must_use]
+    pub fn key(&self) -> Option<&SigningKey> {
+        (!self.frozen).then_some(&self.key)
+    }
+
+    /// Until when its chain is valid.
+    #[must_use]
+    pub fn not_after(&self) -> UnixSeconds {
+        self.authority.chain.not_after()
+    }
+
     /// The chains that verifiers may trust, with final newlines.
     #[must_use]
     pub fn trust_bundle(&self) -> &TrustBundle {
@@ -179,6 +194,19 @@ impl Ca {
     #[must_use]
     pub fn issuer_health(&self) -> Vec<IssuerHealth> {
         self.issuers.health()
+    }
+
+    /// Whether tokens can be verified at all: keys of one source at least are known, or nobody was asked in vain yet.
+    /// Whose a pattern's tokens are, they say themselves.
+    #[must_use]
+    pub fn knows_keys(&self) -> bool {
+        let mut entries = self.configuration.issuers.iter();
+        if entries.any(|entry| entry.wildcard_issuer_url.is_some()) {
+            return true;
+        }
+        let health = self.issuers.health();
+        let known = health.iter().any(|source| source.age.is_some());
+        known || health.iter().all(|source| source.failure.is_none())
     }
 
     /// Fetches issuers' keys where it is due, and waits for them; to be called every few seconds.
@@ -224,9 +252,10 @@ impl Ca {
         inquiry: Inquiry,
         noted: &Noted,
     ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
-        let (authority, now) = (Arc::clone(&self.authority), self.clock.now());
+        let (authority, now) = (Arc::clone(&self.authority), self.clock.to_sign());
         let certificate = Arc::clone(&noted.certificate);
         move || {
+            let now = now?;
             let admitted = match inquiry.decide(now)? {
                 Decision::Admitted(admitted) => *admitted,
                 Decision::NoKey(inquiry) => return Err(Undecided::NoKey(inquiry)),
@@ -247,8 +276,12 @@ impl Ca {
         trail: Trail,
     ) -> Result<IssuedCertificate, IssueError> {
         let sct = self.ct.submit(self.ct.body(&precertificate)).await?;
-        if sct.timestamp > self.clock.now_ms().saturating_add(MAX_LOG_AHEAD) {
+        let now = self.clock.now_ms();
+        if sct.timestamp > now.saturating_add(MAX_LOG_AHEAD) {
             return Err(CtError::Future.into());
+        }
+        if sct.timestamp.saturating_add(MAX_LOG_BEHIND) < now {
+            return Err(CtError::Past.into());
         }
         let authority = Arc::clone(&self.authority);
         let prepare = move || {

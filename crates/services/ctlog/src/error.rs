@@ -1,9 +1,11 @@
 //! What can go wrong in the CT log.
 
+use std::sync::Arc;
+
 use crypto::SignerError;
 use ct::SctError;
 use engine::{ReadError, SubmitError};
-use signing::{Overloaded, SignError};
+use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 use tlog::LeafIndex;
 use x509::SubmissionError;
@@ -29,6 +31,12 @@ pub enum CtError {
     /// The entry was not sequenced.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// The clock is wrong, and its time is what an SCT says.
+    #[error(transparent)]
+    Clock(#[from] ClockFault),
+    /// The tree head was not signed; whoever waited for it is told the same.
+    #[error(transparent)]
+    TreeHead(Arc<CtError>),
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

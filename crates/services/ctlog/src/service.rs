@@ -106,7 +106,8 @@ impl CtLog {
     /// The newest tree head, signed. RFC 6962 §4.3.
     ///
     /// # Errors
-    /// [`CtError::Signing`], [`CtError::Signature`], [`CtError::Read`].
+    /// [`CtError::TreeHead`], with [`CtError::Signing`], [`CtError::Signature`], [`CtError::Clock`] or
+    /// [`CtError::Read`] in it.
     pub async fn signed_tree_head(&self) -> Result<Arc<SignedTreeHead>, CtError> {
         let Inner { log, timestamps, key, tree_heads, .. } = self.inner.as_ref();
         tree_heads.signed(log, timestamps, key).await
@@ -136,7 +137,7 @@ impl Inner {
         submitted: Submitted,
     ) -> Result<(UnsignedSct, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
-        let timestamp = self.timestamps.next(UnixMillis(0));
+        let timestamp = self.timestamps.next(UnixMillis(0))?;
         let sct =
             UnsignedSct::new(submission.entry().clone(), timestamp).map_err(CtError::Unloggable)?;
         let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);

@@ -17,8 +17,10 @@ pub(super) struct TreeHeads {
     newest: Mutex<Option<Cell>>,
 }
 
-/// A head, when it was first asked for, and the place of its signature.
-type Cell = (TreeHead, UnixMillis, Arc<OnceCell<Arc<SignedTreeHead>>>);
+/// A head, when it was first asked for, and the place of its signature, or of why it has none.
+type Cell = (TreeHead, UnixMillis, Arc<Signature>);
+
+type Signature = OnceCell<Result<Arc<SignedTreeHead>, Arc<CtError>>>;
 
 /// A log without new entries signs its head anew so often: §3.5 wants one that is not older than the
 /// maximum merge delay, which is a day for most.
@@ -27,7 +29,8 @@ const RENEWAL_MS: u64 = 60 * 60 * 1000;
 impl TreeHeads {
     /// Signs the head that `log` has, or gives the signature that it has already.
     ///
-    /// Callers that come while a head is being signed wait for that one signature.
+    /// Callers that come while a head is being signed wait for that one signature, or share its failure: one after the
+    /// other, each would wait for a silent key as often as there are callers before it.
     pub(super) async fn signed(
         &self,
         log: &Log,
@@ -37,13 +40,26 @@ impl TreeHeads {
         let (head, _, cell) = self.cell(log.checkpoint().head, timestamps.now());
         let sign = async || {
             let latest = latest_sct(log, head.size).await?;
-            let timestamp = timestamps.next(latest);
+            let timestamp = timestamps.next(latest)?;
             let unsigned = UnsignedTreeHead::new(timestamp, head.size.0, head.root.0);
             let origin = log.record().spec.origin.clone();
             let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp }).await?;
             Ok::<_, CtError>(Arc::new(signed))
         };
-        Ok(Arc::clone(cell.get_or_try_init(sign).await?))
+        let signed = cell.get_or_init(async || sign().await.map_err(Arc::new)).await.clone();
+        if signed.is_err() {
+            self.forget(&cell);
+        }
+        signed.map_err(CtError::TreeHead)
+    }
+
+    /// Lets the next caller try again.
+    fn forget(&self, failed: &Arc<Signature>) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, cell)) = newest.as_mut().filter(|(_, _, cell)| Arc::ptr_eq(cell, failed))
+        {
+            *cell = Arc::default();
+        }
     }
 
     /// The newer of `head` and the newest known one, with the place of its signature.

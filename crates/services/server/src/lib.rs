@@ -35,6 +35,8 @@ pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
 pub use hosts::{Host, by_host};
-pub use metrics::{MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end};
+pub use metrics::{
+    MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end, show_ready,
+};
 pub use protocol::{Failure, Protocol};
 pub use serve::{ServeLimits, serve, serve_behind, serve_with};

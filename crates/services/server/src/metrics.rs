@@ -3,7 +3,7 @@ use std::{sync::OnceLock, time::Duration};
 use axum::{Router, extract::State, response::IntoResponse, routing::get};
 use http::{Method, StatusCode, header};
 use metrics::Label;
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -48,9 +48,14 @@ pub fn install_metrics() -> Result<MetricsHandle, MetricsError> {
     if let Some(recorder) = INSTALLED.get() {
         return Ok(MetricsHandle { recorder: recorder.clone() });
     }
-    let recorder = PrometheusBuilder::new().set_buckets(&LATENCY_BUCKETS_S)?.install_recorder()?;
+    let entries = Matcher::Full("countersign_log_batch_entries".to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&LATENCY_BUCKETS_S)?
+        .set_buckets_for_metric(entries, &BATCH_BUCKETS)?
+        .install_recorder()?;
     metrics::describe_counter!(REQUESTS, "Requests answered, by route and status");
     metrics::describe_histogram!(LATENCY, metrics::Unit::Seconds, "From request head to answer");
+    metrics::describe_gauge!(READY, "Whether a condition of /readyz holds");
     metrics::describe_gauge!(CHAIN_END, "End of the certificates of a CA or TSA");
     Ok(MetricsHandle { recorder: INSTALLED.get_or_init(|| recorder).clone() })
 }
@@ -68,6 +73,11 @@ async fn exposition(State(handle): State<MetricsHandle>) -> impl IntoResponse {
 pub fn show_chain_end(authority: String, unix_seconds: u64) {
     #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
     metrics::gauge!(CHAIN_END, "authority" => authority).set(unix_seconds as f64);
+}
+
+/// Shows whether a condition of `/readyz` holds; `check` is its name there.
+pub fn show_ready(check: String, is_ready: bool) {
+    metrics::gauge!(READY, "check" => check).set(u32::from(is_ready));
 }
 
 /// How a request ended.
@@ -113,8 +123,13 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 
 const REQUESTS: &str = "countersign_http_requests_total";
 const CHAIN_END: &str = "countersign_chain_expiry_timestamp_seconds";
+const READY: &str = "countersign_ready";
 const LATENCY: &str = "countersign_http_request_seconds";
 
 /// From a health check to a signing that waits for a slow disk.
 const LATENCY_BUCKETS_S: [f64; 13] =
     [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 5.0];
+
+/// Entries of one transaction, from one alone to the most that a store takes.
+const BATCH_BUCKETS: [f64; 14] =
+    [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];

@@ -2,13 +2,15 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use moment::{UnixMillis, UnixSeconds};
 use tracing::warn;
+
+use crate::{ClockFault, watch::Watch};
 
 /// The only source of the time of day in services. One process has one.
 pub trait Clock: Send + Sync + 'static {
@@ -18,6 +20,19 @@ pub trait Clock: Send + Sync + 'static {
     /// This second.
     fn now(&self) -> UnixSeconds {
         self.now_ms().to_seconds()
+    }
+
+    /// Why its time may not be signed now; `None` where nothing is known against it.
+    fn fault(&self) -> Option<ClockFault> {
+        None
+    }
+
+    /// This second, for whoever signs it.
+    ///
+    /// # Errors
+    /// [`ClockFault`].
+    fn to_sign(&self) -> Result<UnixSeconds, ClockFault> {
+        self.fault().map_or_else(|| Ok(self.now()), Err)
     }
 }
 
@@ -40,11 +55,14 @@ impl Clock for SystemClock {
 ///
 /// The file is read again when the last reading is a second old. While it is
 /// missing or not a whole number, the last good offset stays (0 at first), so
-/// that a writer caught half-way moves nothing.
+/// that a writer caught half-way moves nothing. A move of the file is no fault of the clock, unless `jump` stands
+/// behind the seconds: then it is one that nobody meant.
 #[derive(Debug)]
 pub struct OffsetClock {
     file: PathBuf,
     offset_ms: AtomicI64,
+    is_jump: AtomicBool,
+    watch: Watch,
     last_reading: Mutex<Instant>,
 }
 
@@ -58,6 +76,8 @@ impl OffsetClock {
         let clock = Self {
             file: file.into(),
             offset_ms: AtomicI64::new(0),
+            is_jump: AtomicBool::new(false),
+            watch: Watch::begin(SystemClock.now_ms()),
             last_reading: Mutex::new(Instant::now()),
         };
         clock.read_offset();
@@ -73,12 +93,13 @@ impl OffsetClock {
     }
 
     fn read_offset(&self) {
-        let offset_ms = std::fs::read_to_string(&self.file)
-            .ok()
-            .and_then(|text| text.trim().parse::<i64>().ok())
-            .and_then(|seconds| seconds.checked_mul(1000));
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let jump = text.trim().strip_suffix("jump");
+        let seconds = jump.unwrap_or(&text).trim().parse::<i64>();
+        let offset_ms = seconds.ok().and_then(|seconds| seconds.checked_mul(1000));
         if let Some(offset_ms) = offset_ms {
             self.offset_ms.store(offset_ms, Ordering::Relaxed);
+            self.is_jump.store(jump.is_some(), Ordering::Relaxed);
         } else {
             warn!(file = %self.file.display(), "no whole seconds in the clock offset file");
         }
@@ -91,19 +112,28 @@ impl Clock for OffsetClock {
         let offset_ms = self.offset_ms.load(Ordering::Relaxed);
         UnixMillis(SystemClock.now_ms().0.saturating_add_signed(offset_ms))
     }
+
+    fn fault(&self) -> Option<ClockFault> {
+        let now = self.now_ms();
+        let is_jump = self.is_jump.load(Ordering::Relaxed);
+        self.watch.fault(if is_jump { now } else { SystemClock.now_ms() })
+    }
 }
 
 /// A clock that stands still until it is moved; for tests.
 #[derive(Debug)]
 pub struct FixedClock {
     now_ms: AtomicU64,
+    /// How far it is from where it was set, by a jump.
+    jumped_s: AtomicI64,
 }
 
 impl FixedClock {
     /// Stands at `seconds` of Unix time.
     #[must_use]
     pub fn at(seconds: u64) -> Self {
-        Self { now_ms: AtomicU64::new(seconds.saturating_mul(1000)) }
+        let now_ms = AtomicU64::new(seconds.saturating_mul(1000));
+        Self { now_ms, jumped_s: AtomicI64::new(0) }
     }
 
     /// Moves forward by `milliseconds`.
@@ -115,11 +145,25 @@ impl FixedClock {
     pub fn set(&self, seconds: u64) {
         self.now_ms.store(seconds.saturating_mul(1000), Ordering::Relaxed);
     }
+
+    /// Jumps by `seconds`, which is its fault until it has jumped back.
+    pub fn jump(&self, seconds: i64) {
+        self.jumped_s.fetch_add(seconds, Ordering::Relaxed);
+        let now_ms = self.now_ms.load(Ordering::Relaxed);
+        let jumped_ms = now_ms.saturating_add_signed(seconds.saturating_mul(1000));
+        self.now_ms.store(jumped_ms, Ordering::Relaxed);
+    }
 }
 
 impl Clock for FixedClock {
     fn now_ms(&self) -> UnixMillis {
         UnixMillis(self.now_ms.load(Ordering::Relaxed))
+    }
+
+    fn fault(&self) -> Option<ClockFault> {
+        let jumped_s = self.jumped_s.load(Ordering::Relaxed);
+        let by = Duration::from_secs(jumped_s.unsigned_abs());
+        (jumped_s != 0).then_some(ClockFault::Jumped { by, ahead: jumped_s > 0 })
     }
 }
 
@@ -164,6 +208,20 @@ mod tests {
         file.close().unwrap();
         age(&clock);
         assert!(differs_by(&clock, 60));
+    }
+
+    #[test]
+    fn a_move_is_no_fault_unless_it_is_said_to_be_a_jump() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "3456000").unwrap();
+        let clock = OffsetClock::new(file.path());
+        assert_eq!(clock.fault(), None);
+        std::fs::write(&file, "3456000 jump").unwrap();
+        age(&clock);
+        assert!(clock.to_sign().is_err() && differs_by(&clock, 3_456_000));
+        std::fs::write(&file, "0 jump").unwrap();
+        age(&clock);
+        assert_eq!(clock.fault(), None, "it came back");
     }
 
     #[test]

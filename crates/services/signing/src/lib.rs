@@ -6,12 +6,18 @@
 //!
 //! - [`SigningKey`], [`Record`], [`KeyUse`]: one key and all that it signs.
 //! - [`CpuPool`]: threads for signing and verifying, off the runtime.
-//! - [`Clock`]: [`SystemClock`], [`OffsetClock`], [`FixedClock`].
+//! - [`Clock`]: [`SystemClock`], [`WatchedClock`], [`OffsetClock`], [`FixedClock`]; [`ClockFault`] is why
+//!   its time may not be signed.
+//! - [`KeyTrouble`]: what is known of a key from its last uses.
 
 mod clock;
 mod cpu;
+mod key_health;
 mod sign;
+mod watch;
 
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
 pub use cpu::{CpuPool, Lane, Overloaded};
+pub use key_health::KeyTrouble;
 pub use sign::{KeyUse, Phase, Record, SignError, SigningKey};
+pub use watch::{ClockFault, MAX_CLOCK_JUMP, WatchedClock};

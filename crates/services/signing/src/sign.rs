@@ -9,7 +9,7 @@ use std::{
 use crypto::{PublicKey, SignNow, Signer, SignerError, Unsigned};
 use thiserror::Error;
 
-use crate::{CpuPool, Lane, Overloaded};
+use crate::{CpuPool, Lane, Overloaded, key_health::Uses};
 
 /// A key of a service, and the only way to use it.
 ///
@@ -28,7 +28,7 @@ impl SigningKey {
     /// itself.
     #[must_use]
     pub fn new(signer: Arc<dyn Signer>, public_key: PublicKey, cpu: CpuPool) -> Self {
-        Self { key: Arc::new(Pinned { signer, public_key }), cpu }
+        Self { key: Arc::new(Pinned { signer, public_key, uses: Uses::none() }), cpu }
     }
 
     /// Signs by `signer`, and gives out what verifies with the public key that it has now.
@@ -48,6 +48,10 @@ impl SigningKey {
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.key.signer.key_id()
+    }
+
+    pub(crate) fn uses(&self) -> &Uses {
+        &self.key.uses
     }
 
     /// Signs what is prepared, as a step of accepted work.
@@ -148,6 +152,7 @@ impl fmt::Debug for SigningKey {
 struct Pinned {
     signer: Arc<dyn Signer>,
     public_key: PublicKey,
+    uses: Uses,
 }
 
 impl Pinned {
@@ -176,6 +181,8 @@ impl Pinned {
         let outcome = signed.as_ref().map_or_else(SignError::outcome, |_| "made");
         metrics::histogram!("countersign_signature_seconds", "signs" => U::KIND, "outcome" => outcome)
             .record(took);
+        let failure = signed.as_ref().err();
+        self.uses.note(failure.map(|error| (error.outcome(), error.is_passing())));
         let signed = signed?;
         record.write(self.used_for::<U>(Phase::Signed));
         Ok((signed, record))

@@ -57,7 +57,9 @@ impl Refusal {
             Self::Request(error) => error.fail_info(),
             Self::Frozen => FailInfo::BadRequest,
             Self::Json { .. } | Self::Body(_) => FailInfo::BadDataFormat,
-            Self::NotReady(NotReady::ClockWentBack { .. }) => FailInfo::TimeNotAvailable,
+            Self::NotReady(NotReady::ClockWentBack { .. } | NotReady::Clock(_)) => {
+                FailInfo::TimeNotAvailable
+            }
             Self::NotReady(NotReady::OutsideValidity)
             | Self::Overloaded(_)
             | Self::Signer(_)

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crypto::random_bytes;
+use moment::UnixSeconds;
 use signing::{Clock, CpuPool, SigningKey};
 use tsp::{
     PolicyOid, RequestError, SerialNumber, TimestampRequest, TimestampResponse, TokenProfile,
@@ -70,7 +71,19 @@ impl Tsa {
     /// [`NotReady`].
     pub fn readiness(&self) -> Result<(), NotReady> {
         // A frozen one needs no time.
-        if self.frozen { Ok(()) } else { self.gate.check(self.clock.now()) }
+        if self.frozen { Ok(()) } else { self.gate.check(self.clock.as_ref()) }
+    }
+
+    /// The key, for whoever watches it; `None` where it signs no more.
+    #[must_use]
+    pub fn key(&self) -> Option<&SigningKey> {
+        (!self.frozen).then_some(&self.key)
+    }
+
+    /// Until when its chain is valid.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixSeconds {
+        self.gate.not_after()
     }
 
     pub(crate) const fn certificate_chain(&self) -> &CertificateChain {
@@ -98,7 +111,7 @@ impl Tsa {
             return Err(RequestError::UnacceptedPolicy(policy).into());
         }
         let serial = SerialNumber::from_random(random_bytes());
-        let gen_time = self.gate.admit(self.clock.now())?;
+        let gen_time = self.gate.admit(self.clock.as_ref())?;
         let token = self.profile.prepare(request, &policy, gen_time, serial)?;
         let prepared = PreparedToken { token, sampling: Arc::clone(&self.sampling) };
         Ok((prepared, Issuance { serial, gen_time }))

@@ -188,6 +188,7 @@ impl Ct {
 fn of_ct(error: &CtError) -> Outcome {
     match error {
         CtError::Signing(error) => error.into(),
+        CtError::TreeHead(error) => of_ct(error),
         CtError::Signature(_) => Outcome::Wrong,
         other => panic!("{other}"),
     }
@@ -311,6 +312,27 @@ async fn tree_heads() {
     let key = Moody::new(KeyType::EcdsaP256, |message| message.starts_with(&[0, 1]));
     let ct = Ct::start(Arc::clone(&key) as _, Authority::new()).await;
     row(&TreeHeads(ct), &key).await;
+}
+
+/// One after the other, the last of them would wait for as many limits as there are before it.
+#[tokio::test]
+async fn a_silent_key_is_waited_for_once_by_all_who_ask_for_a_tree_head() {
+    let key = Moody::new(KeyType::EcdsaP256, |message| message.starts_with(&[0, 1]));
+    let ct = Ct::start(Arc::clone(&key) as _, Authority::new()).await;
+    let heads = TreeHeads(ct);
+    key.is(true, Mood::Late);
+    heads.0.running.clock.advance_ms(3_600_000);
+    let lines = Lines::default();
+    let listening = lines.listen();
+    let ask = || heads.0.service.signed_tree_head();
+    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    drop(listening);
+    for refused in [one, two, three] {
+        assert_eq!(of_ct(&refused.unwrap_err()), Outcome::Late);
+    }
+    assert_eq!(lines.steps(&heads.kind()), ["signing"]);
+    key.is(true, Mood::Well);
+    heads.0.service.signed_tree_head().await.unwrap();
 }
 
 /// Entry timestamps, over HTTP.

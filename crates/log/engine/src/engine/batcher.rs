@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     PublishedCheckpoint,
     durable::{COMMIT_TIME, durable_edge},
+    health::Health,
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
     queue::{Pending, Queue},
@@ -42,6 +43,7 @@ pub(super) struct Batcher {
     log: LogRecord,
     store: Arc<dyn LogStore>,
     clock: Arc<dyn Clock>,
+    health: Arc<Health>,
     queue: Arc<Queue>,
     publisher: Publisher,
     /// Right edge of what this process has confirmed. The store must never be behind it.
@@ -57,17 +59,18 @@ struct Settled {
 impl Batcher {
     pub(super) fn new(
         log: LogRecord,
-        store: Arc<dyn LogStore>,
-        clock: Arc<dyn Clock>,
+        (store, clock, health): (Arc<dyn LogStore>, Arc<dyn Clock>, Arc<Health>),
         queue: Arc<Queue>,
         (publisher, confirmed): (Publisher, Edge),
     ) -> Self {
-        Self { log, store, clock, queue, publisher, confirmed }
+        Self { log, store, clock, health, queue, publisher, confirmed }
     }
 
     /// Works until `shutdown`, then finishes what was accepted.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         self.show_size();
+        // There before anything has stopped, so that an alert knows the log.
+        metrics::gauge!("countersign_log_stopped", "log" => self.name()).set(0.0);
         loop {
             match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
                 Ok(Some(pending)) => self.batch(pending).await,
@@ -100,7 +103,9 @@ impl Batcher {
     async fn catch_up(&mut self) {
         let seen = self.confirmed.size();
         let caught_up = async {
-            let state = in_time(self.store.state(self.log.id)).await.map_err(refused)?;
+            let state = in_time(self.store.state(self.log.id)).await;
+            let state = self.health.note_read(state).map_err(refused)?;
+            self.health.note_latest(state.last_time);
             if state.edge.size() == seen {
                 // Signed already, unless the key failed when it was confirmed.
                 return self.sign().await.map(|_| state.frozen);
@@ -132,7 +137,8 @@ impl Batcher {
 
     /// Commits, confirms, signs. Whatever fails, fails for the whole batch.
     async fn sequence(&mut self, entries: Vec<NewEntry>) -> Result<Vec<Sequenced>, SubmitError> {
-        let batch = Batch { entries, now: self.clock.now(), minimum_size: self.confirmed.size() };
+        let batch =
+            Batch { entries, now: self.clock.to_sign()?, minimum_size: self.confirmed.size() };
         let started = Instant::now();
         let settled = self.commit(&batch).await?;
         // Durable from here; a crash before the answer leaves entries that a repetition finds.
@@ -151,6 +157,9 @@ impl Batcher {
             tree: Arc::clone(&tree),
             checkpoint: Arc::clone(&checkpoint),
         };
+        if let Some(newest) = settled.placements.iter().rfind(|placement| placement.fresh) {
+            self.health.note_latest(newest.integrated_at);
+        }
         Ok(settled.placements.into_iter().map(sequenced).collect())
     }
 
@@ -159,7 +168,7 @@ impl Batcher {
         // What to say when the attempts are used up, or when one fails for good.
         let mut doubt = None;
         for attempt in 0..COMMIT_ATTEMPTS {
-            match self.append(batch).await {
+            match self.health.note_write(self.append(batch).await) {
                 Ok(appended) if appended.placements.len() == batch.entries.len() => {
                     let (placements, after) = (appended.placements, appended.after);
                     return Ok(Settled { placements, after });

@@ -3,6 +3,7 @@
 mod anchor;
 mod batcher;
 mod durable;
+mod health;
 mod outcome;
 mod publish;
 mod queue;
@@ -19,9 +20,11 @@ use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
 use tokio::sync::{oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::health::LogTrouble;
 use self::{
     anchor::{Anchor, Follower},
     batcher::{Batcher, Sequenced},
+    health::Health,
     publish::{HeadSigner, Publisher},
     queue::{Pending, Queue},
 };
@@ -116,6 +119,8 @@ pub struct Log {
     public_key: PublicKey,
     key_id: [u8; 32],
     queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
 }
 
 /// A signed checkpoint and what it says.
@@ -181,6 +186,7 @@ impl Log {
         if state.frozen {
             queue.close(SubmitError::Frozen);
         }
+        let health = Arc::new(Health::new(state.last_time));
         let log = Arc::new(Self {
             record,
             store: Arc::clone(&store),
@@ -188,13 +194,15 @@ impl Log {
             public_key,
             key_id: config.key_id,
             queue: Arc::clone(&queue),
+            clock: Arc::clone(&clock),
+            health: Arc::clone(&health),
         });
         tasks.spawn(
             Follower { published, anchor, store: Arc::clone(&store), log: log.record.clone() }
                 .run(Arc::clone(&clock), shutdown.clone()),
         );
-        let batcher =
-            Batcher::new(log.record.clone(), store, clock, queue, (publisher, state.edge));
+        let uses = (store, clock, health);
+        let batcher = Batcher::new(log.record.clone(), uses, queue, (publisher, state.edge));
         tasks.spawn(batcher.run(shutdown));
         Ok(log)
     }
@@ -209,6 +217,9 @@ impl Log {
     /// the entry may be or is stored, and submitting it again finds it.
     pub async fn submit(&self, entry: NewEntry) -> Result<Integrated, SubmitError> {
         entry.check()?;
+        if let Some(fault) = self.clock.fault() {
+            return Err(fault.into());
+        }
         let submitted = Submitted::of(&entry);
         let (waiter, answer) = oneshot::channel();
         self.queue.push(Pending { entry, waiter })?;

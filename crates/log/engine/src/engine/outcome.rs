@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use signing::SignError;
+use signing::{ClockFault, SignError};
 use store::StoreError;
 use tlog::NoteError;
 
@@ -12,6 +12,7 @@ use crate::{StopReason, SubmitError};
 pub(super) fn refused(error: StoreError) -> SubmitError {
     match error {
         StoreError::Frozen => SubmitError::Frozen,
+        StoreError::ClockBehind { by } => SubmitError::Clock(ClockFault::Behind { by }),
         StoreError::Rollback { expected, stored } => {
             stopped(StopReason::Rollback { expected, found: stored })
         }

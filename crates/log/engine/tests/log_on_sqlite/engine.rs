@@ -17,6 +17,7 @@ use engine::{Integrated, Leaves, Log, LogLimits, StartError, SubmitError, fsck};
 use futures::future::{FutureExt, join_all};
 use moment::UnixSeconds;
 use proptest::prelude::*;
+use signing::{Clock, ClockFault};
 use store::{Batch, IndexKey, LogStore};
 use testlog::{Flood, LogDir, Running, Tampering, body, entry, unavailable};
 use tlog::{
@@ -388,11 +389,56 @@ async fn integrated_time_never_goes_down_when_the_clock_does() {
     let place = LogDir::new();
     let running = place.start().await;
     let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
-    place.clock.set(first.0 - 3600);
+    place.clock.set(first.0 - 60);
     let second = running.log.submit(entry(b"2")).await.unwrap().integrated_at;
     place.clock.set(first.0 + 60);
     let third = running.log.submit(entry(b"3")).await.unwrap().integrated_at;
     assert_eq!((second, third), (first, UnixSeconds(first.0 + 60)));
+    running.stop().await;
+}
+
+const FORTY_DAYS_S: u64 = 40 * 86_400;
+
+/// The first entry was taken by a clock that was ahead; after a new start nothing else tells.
+#[tokio::test]
+async fn a_log_from_far_ahead_of_the_clock_promises_nothing_until_that_time_has_come() {
+    let place = LogDir::new();
+    let now = place.clock.now();
+    place.clock.set(now.0 + FORTY_DAYS_S);
+    let running = place.start().await;
+    running.log.submit(entry(b"1")).await.unwrap();
+    running.stop().await;
+
+    place.clock.set(now.0);
+    let running = place.start().await;
+    let told = running.log.trouble().unwrap().to_string();
+    assert!(
+        told.starts_with("the clock is 3456000 s behind the latest time that was signed"),
+        "{told}"
+    );
+    assert!(told.contains("end this log and begin the next one"), "{told}");
+    let refused = running.log.submit(entry(b"2")).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Clock(ClockFault::Behind { .. })), "{refused}");
+    let known = running.log.submit(entry(b"1")).await.unwrap();
+    assert!(!known.fresh, "what it has is given");
+    place.clock.set(now.0 + FORTY_DAYS_S - 60);
+    running.log.submit(entry(b"2")).await.unwrap();
+    assert!(running.log.trouble().is_none());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_while_the_log_runs_leaves_no_time_behind() {
+    let place = LogDir::new();
+    let running = place.start().await;
+    let first = running.log.submit(entry(b"1")).await.unwrap().integrated_at;
+    place.clock.jump(FORTY_DAYS_S.cast_signed());
+    let refused = running.log.submit(entry(b"2")).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Clock(ClockFault::Jumped { .. })), "{refused}");
+    assert!(running.log.trouble().unwrap().to_string().contains("jumped 3456000 s ahead"));
+    place.clock.jump(-FORTY_DAYS_S.cast_signed());
+    assert_eq!(running.log.submit(entry(b"2")).await.unwrap().integrated_at, first);
+    assert!(running.log.trouble().is_none(), "well again by itself");
     running.stop().await;
 }
 

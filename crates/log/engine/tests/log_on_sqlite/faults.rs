@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use crypto::{PublicKey, SignatureAlgorithm, Signer, SignerError};
-use engine::{StartError, StopReason, SubmitError};
+use engine::{LogTrouble, StartError, StopReason, SubmitError};
 use futures::future::join_all;
 use store::{Fault, FaultyStore, LogStore, StoreError};
 use testlog::{Lie, LogDir, Running, Tampering, body, entry, unavailable};
@@ -35,6 +35,28 @@ async fn a_failed_append_stores_nothing_and_can_be_repeated() {
     let again = running.log.submit(entry(b"x")).await.unwrap();
     assert_eq!((again.index, again.fresh), (LeafIndex(0), true));
     place.verify(&again);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_log_finds_a_store_that_is_away_and_one_that_is_back() {
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
+    let log = &running.log;
+    log.try_store_if_idle().await;
+    assert!(log.trouble().is_none());
+    // It was written to a moment ago: nothing is tried, so nothing is known.
+    store.fail_append(unavailable());
+    log.try_store_if_idle().await;
+    assert!(log.trouble().is_none());
+    log.submit(entry(b"x")).await.unwrap_err();
+    assert!(matches!(log.trouble(), Some(LogTrouble::Store(_))));
+    // One that can be read and not written to is no better.
+    store.fail_append(unavailable());
+    log.try_store_if_idle().await;
+    assert!(matches!(log.trouble(), Some(LogTrouble::Store(_))));
+    log.try_store_if_idle().await;
+    assert!(log.trouble().is_none(), "well again without a caller");
     running.stop().await;
 }
 

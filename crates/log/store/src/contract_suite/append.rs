@@ -110,7 +110,7 @@ pub async fn folds_duplicates_of_the_batch_and_of_earlier_batches(database: &dyn
 
 pub async fn time_never_goes_down_when_the_clock_jumps_back(database: &dyn Database) {
     let fixture = Fixture::new(database).await;
-    let clocks = [(1000, 1000), (400, 1000), (0, 1000), (1001, 1001), (1000, 1001)];
+    let clocks = [(1000, 1000), (970, 1000), (940, 1000), (1001, 1001), (1000, 1001)];
     for (number, (now, expected)) in (0..).zip(clocks) {
         let appended = fixture
             .store
@@ -121,6 +121,21 @@ pub async fn time_never_goes_down_when_the_clock_jumps_back(database: &dyn Datab
         assert_eq!(fixture.store.state(fixture.log).await.unwrap().last_time.0, expected);
     }
     fixture.check().await;
+}
+
+pub async fn refuses_new_entries_by_a_clock_far_behind_the_last_one(database: &dyn Database) {
+    let fixture = Fixture::new(database).await;
+    let append = async |now, entries: &[u64]| {
+        let batch = Batch { now: UnixSeconds(now), ..batch(entries.iter().copied()) };
+        fixture.store.append(fixture.log, &batch).await
+    };
+    append(10_000, &[1]).await.unwrap();
+    let refused = append(9_939, &[1, 2]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::ClockBehind { by } if by.as_secs() == 61), "{refused}");
+    assert_eq!(append(9_939, &[1]).await.unwrap().placements.len(), 1, "a known one is answered");
+    append(9_939, &[]).await.unwrap();
+    append(9_940, &[2]).await.unwrap();
+    assert_eq!(fixture.check().await.len(), 2);
 }
 
 pub async fn refuses_an_entry_beyond_the_limits_and_keeps_nothing_of_its_batch(

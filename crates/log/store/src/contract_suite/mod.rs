@@ -57,6 +57,7 @@ macro_rules! log_store_contract {
             append::appends_nothing_for_an_empty_batch,
             append::folds_duplicates_of_the_batch_and_of_earlier_batches,
             append::time_never_goes_down_when_the_clock_jumps_back,
+            append::refuses_new_entries_by_a_clock_far_behind_the_last_one,
             append::refuses_an_entry_beyond_the_limits_and_keeps_nothing_of_its_batch,
             append::refuses_a_batch_beyond_the_limit,
             append::refuses_a_log_that_does_not_exist,

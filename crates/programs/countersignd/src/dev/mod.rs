@@ -7,7 +7,7 @@ mod value;
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
-use signing::{Clock, OffsetClock, SystemClock};
+use signing::{Clock, OffsetClock, WatchedClock};
 use store::LogKind;
 use tracing::warn;
 
@@ -76,7 +76,7 @@ async fn start(
     };
     let clock: Arc<dyn Clock> = match &clock_offset_file {
         Some(file) => Arc::new(OffsetClock::new(file)),
-        None => Arc::new(SystemClock),
+        None => Arc::new(WatchedClock::new()),
     };
     let last: Option<LastStart> = read_json(&data_dir.last_start_file())?;
     let last_ports = last.and_then(|last| last.ports);

@@ -1,4 +1,4 @@
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use crypto::Signer;
@@ -10,6 +10,7 @@ use tsp::TsaChain;
 use super::{
     database, issuers,
     lost::{Lost, log_keys},
+    tries,
 };
 use crate::{
     cli::CheckArguments,
@@ -21,7 +22,7 @@ use crate::{
     fsck::report,
     known_logs::{self, as_configured, frozen_and_not_said, refuse_renamed},
     output,
-    services::ct_chains,
+    services::{SOON, ct_chains},
 };
 
 /// `countersignd check`: exit code 1 when something is wrong. The configuration itself was found
@@ -68,7 +69,16 @@ pub(crate) async fn check(
         sound &= report(&authority.service.label, &found);
     }
     sound &= report("log", &logs(&deployment).await);
+    sound &= report("keys", &tries::keys(&deployment).await);
+    match tries::ports(&deployment).await {
+        Ok(found) => output::print(&format!("ports: ok, {found}")),
+        // Of this machine, which need not be the one that will run it.
+        Err(taken) => output::print(&format!("warning: {taken:#}")),
+    }
     for repository in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
+        for words in tries::ended_roles(repository, SystemClock.now()) {
+            output::print(&format!("warning: {words}"));
+        }
         let found = lost.repository(repository);
         let found = found.and_then(|()| repository_sound(&deployment, repository));
         sound &= report(&repository.service.label, &found);
@@ -89,9 +99,6 @@ fn warnings(deployment: &Deployment) -> Vec<String> {
     warnings.extend(deployment.warnings.iter().cloned());
     warnings
 }
-
-/// So long before an end a successor should be on its way to all verifiers.
-const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// Chains of those that sign that end soon. What cannot be read is reported with the rest.
 fn ends(deployment: &Deployment, now: UnixSeconds) -> Vec<String> {
@@ -169,7 +176,10 @@ async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
             return Err(error).context("cannot open the database");
         }
     };
-    let outcome = logs_in(deployment, store.as_ref()).await;
+    let outcome = match tries::clock(store.as_ref(), SystemClock.now()).await {
+        Ok(()) => logs_in(deployment, store.as_ref()).await,
+        Err(fault) => Err(fault),
+    };
     store.close().await;
     outcome
 }
@@ -258,7 +268,7 @@ pub(crate) fn repository_sound(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, time::Duration};
 
     use super::*;
     use crate::{cli::ConfigArguments, config, serve::init};
@@ -315,6 +325,62 @@ mod tests {
         let told = ends(&deployment, before(29));
         assert!(told[0].starts_with("the chain of [ca.default] ends at 20"), "{told:?}");
         assert!(told[1].starts_with("the chain of [tsa.default] ends at 20"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_log_from_far_ahead_of_the_clock_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = deployment(directory.path());
+        init(false, super::tests::deployment(directory.path())).await.unwrap();
+        let store = database::open(&deployment).await.unwrap().unwrap();
+        let now = SystemClock.now();
+        tries::clock(store.as_ref(), now).await.unwrap();
+        let log = store.logs().await.unwrap().remove(0);
+        let body = axum::body::Bytes::from_static(b"an entry");
+        let leaf_hash = tlog::leaf_hash(&body);
+        let entry = store::NewEntry {
+            leaf_hash,
+            dedup_hash: leaf_hash.into(),
+            kind: "test",
+            body,
+            extra: axum::body::Bytes::new(),
+            timestamp_signature: axum::body::Bytes::new(),
+            index_keys: Vec::new(),
+        };
+        let ahead = now.saturating_add(Duration::from_hours(40 * 24));
+        let minimum_size = tlog::TreeSize(0);
+        let batch = store::Batch { entries: vec![entry], now: ahead, minimum_size };
+        store.append(log.id, &batch).await.unwrap();
+        store.close().await;
+        let said = format!("{:#}", logs(&deployment).await.unwrap_err());
+        assert!(said.starts_with(&format!("the log `{}`", log.spec.name)), "{said}");
+        assert!(said.contains("behind the latest time that was signed"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn each_key_is_tried_and_each_port() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut deployment = deployment(directory.path());
+        init(false, super::tests::deployment(directory.path())).await.unwrap();
+        // CA, TSA, three logs, the tiles of one of them, root and online key.
+        assert_eq!(tries::keys(&deployment).await.unwrap(), "8 sign");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        deployment.authorities[0].service.port = taken.local_addr().unwrap().port();
+        // Whatever it is, it does not answer as a service of ours does.
+        let told = tries::ports(&deployment).await.unwrap_err().to_string();
+        assert!(told.contains("for ca.default"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_role_of_tuf_that_ended_is_warned_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = deployment(directory.path());
+        init(false, super::tests::deployment(directory.path())).await.unwrap();
+        let repository = &deployment.repositories[0];
+        let at = |days: u64| SystemClock.now().saturating_add(Duration::from_hours(days * 24));
+        assert_eq!(tries::ended_roles(repository, at(6)), Vec::<String>::new());
+        let told = tries::ended_roles(repository, at(8));
+        assert!(told.len() == 1 && told[0].starts_with("the TUF role `timestamp`"), "{told:?}");
     }
 
     #[tokio::test]

@@ -32,6 +32,10 @@ pub(super) async fn check(
         report("issuers", &Err(anyhow!(problem)));
     }
     if !online {
+        output::print(&format!(
+            "{}: issuers and CT log not asked; `--online` does",
+            authority.service.label
+        ));
         return Ok(sound);
     }
     for issuer in settings.issuers.iter().filter(|issuer| issuer.is_pattern()) {

@@ -12,10 +12,11 @@ pub(crate) mod make;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tries;
 
 use std::{process::ExitCode, sync::Arc};
 
-use signing::SystemClock;
+use signing::WatchedClock;
 use tracing::{info, warn};
 
 pub(crate) use self::{
@@ -41,7 +42,7 @@ pub(crate) async fn run(part: Part, deployment: Deployment) -> anyhow::Result<Ex
     for words in open_to_others(&deployment) {
         warn!("{words}");
     }
-    let shared = Shared::new(Arc::new(SystemClock));
+    let shared = Shared::new(Arc::new(WatchedClock::new()));
     let opened = Opened { shared, locks: Locks::default(), store: None, sockets: Vec::new() };
     let parts = [part];
     let starting = start(&parts, &deployment, opened);

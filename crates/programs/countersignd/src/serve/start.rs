@@ -88,6 +88,7 @@ pub(crate) async fn start(
     let repositories = Box::pin(repositories).await.context("trust")?;
     start.repositories(repositories).context("trust")?;
     let Start { served, background, asking, .. } = start;
+    services::watch(&background, &served);
     let (servers, ready) = listen((deployment, parts), served, sockets).await?;
     // The provider beside a CA answers by now: one that is asked in vain is left alone for a while.
     for (ca, socket) in asking {
@@ -236,7 +237,7 @@ impl<'a> Start<'a> {
             if let Some(directory) = &of.files_dir {
                 trust.write_to(directory)?;
             }
-            let served = services::trust(of, &trust);
+            let served = services::trust(&self.shared, of, &trust);
             require_ready(std::slice::from_ref(&served))?;
             self.served.push(served);
             self.background.spawn(|shutdown| trust.keep_fresh(shutdown));
@@ -263,6 +264,7 @@ fn require_ready(served: &[Served]) -> anyhow::Result<()> {
     for one in served {
         for check in &one.checks {
             let Err(why) = (check.state)() else { continue };
+            let why = why.detail;
             if !check.may_wait {
                 bail!("{} is not ready: {}: {why}", one.name, check.name);
             }

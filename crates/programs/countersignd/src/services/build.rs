@@ -5,12 +5,14 @@ use axum::{Router, response::IntoResponse};
 use ca::{Ca, CaConfig, CaParts, CtTrouble};
 use crypto::{PublicKey, Signer};
 use ctlog::CtLog;
+use moment::UnixSeconds;
 use oidc::{self as provider, Login, Minter};
 use rekor::{
     Rekor1, Rekor1Parts, Rekor2,
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
 use server::{Failure, Host, Protocol};
+use signing::SigningKey;
 use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
@@ -19,11 +21,11 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Notes, Served, Shared, issuers};
+use super::{Check, Notes, Served, Shared, checks, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
-    deployment::{self, Authority, Deployment, Provider, TimestampAuthority},
+    deployment::{self, Authority, Deployment, Provider, Service, TimestampAuthority},
     known_logs::frozen_and_not_said,
     logs::{Logs, RunningLog},
 };
@@ -49,26 +51,57 @@ pub(crate) fn ca(
     let ca = Ca::new(settings, parts).with_context(|| format!("cannot start {service}"))?;
     let ca = Arc::new(ca);
     let mut served = Served::new(service, ca::http::router(Arc::clone(&ca)), ca::protocol());
-    if service.state.signs() {
-        let own = Arc::clone(&ca);
-        let state = move || own.readiness().map_err(|error| error.to_string());
-        let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
-        served.checks.push(check);
-        let (public, detailed) = (Arc::clone(&ca), Arc::clone(&ca));
-        served
-            .notes
-            .push(ct_notes(&ca, |trouble| ("ct log".to_owned(), trouble.name().to_owned())));
-        let label = service.label.clone();
-        let several = (label != service.kind.word()).then(|| label.clone());
-        served.details.push(ct_notes(&ca, move |CtTrouble { url, words, .. }| {
-            (format!("{label}: ct_url {url}"), words.clone())
-        }));
-        served.notes.push(Arc::new(move || issuers::for_everybody(&public.issuer_health())));
-        served.details.push(Arc::new(move || {
-            issuers::in_detail(several.as_deref(), &detailed.issuer_health())
-        }));
+    // One that issues nothing needs nothing.
+    if let Some(key) = ca.key() {
+        served = with_signals_of_ca(served, (shared, service), &ca, key);
     }
     Ok((served, ca))
+}
+
+/// What a CA that issues needs, and what is told of it.
+fn with_signals_of_ca(
+    mut served: Served,
+    (shared, service): (&Shared, &Service),
+    ca: &Arc<Ca>,
+    key: &SigningKey,
+) -> Served {
+    let (own, label) = (Arc::clone(ca), &service.label);
+    let is_valid = move || own.readiness().map_err(|error| error.to_string());
+    served = with_chain(served, (shared, label), ca.not_after(), is_valid)
+        .with_check(checks::ct_log(label, ca))
+        .with_check(checks::issuers(label, ca))
+        .with_tried(checks::key(format!("{label} key"), key));
+    served.notes.push(ct_notes(ca, |trouble| ("ct log".to_owned(), trouble.name().to_owned())));
+    let (public, detailed) = (Arc::clone(ca), Arc::clone(ca));
+    let label = service.label.clone();
+    let several = (label != service.kind.word()).then(|| label.clone());
+    served.details.push(ct_notes(ca, move |CtTrouble { url, words, .. }| {
+        (format!("{label}: ct_url {url}"), words.clone())
+    }));
+    let everybody = move || issuers::for_everybody(&public.issuer_health());
+    served.notes.push(issuers::remembered(everybody));
+    let in_detail = move || issuers::in_detail(several.as_deref(), &detailed.issuer_health());
+    served.details.push(issuers::remembered(in_detail));
+    served
+}
+
+/// What stands on a chain needs it to be valid, by its own word and for longer than the margin; and its clock.
+fn with_chain(
+    mut served: Served,
+    (shared, label): (&Shared, &str),
+    end: UnixSeconds,
+    is_valid: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+) -> Served {
+    let soon = checks::ends_soon(format!("{label} chain"), end, &shared.clock);
+    served.details.push(Arc::clone(&soon));
+    served.notes.push(soon);
+    let clock = Arc::clone(&shared.clock);
+    let state = move || {
+        is_valid()?;
+        checks::not_ended("the certificate chain", end, clock.now())
+    };
+    let check = Check { name: label.to_owned(), may_wait: true, state: Arc::new(state) };
+    served.with_check(check).with_check(checks::clock(&shared.clock))
 }
 
 /// What is told while the CT log gives no SCTs: nothing here changes it, so the CA stays where it is asked.
@@ -110,7 +143,14 @@ pub(crate) fn log(
     }
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
-    Ok(served.with_check(log_check(running)))
+    let label = &of.service.label;
+    let served = served.with_check(log_check(running)).with_check(checks::clock(&shared.clock));
+    let served = served.with_tried(checks::writes(label, &running.log));
+    let served = served.with_tried(checks::key(format!("{label} key"), &running.key));
+    Ok(match &running.tiles_key {
+        Some(key) => served.with_tried(checks::key(format!("{label} tiles key"), key)),
+        None => served,
+    })
 }
 
 /// The CT protocol on a log, for the CAs that use it and for others that its operator names.
@@ -145,7 +185,7 @@ pub(crate) fn ct_chains(
 /// Ready while the log serves what it has, and takes entries unless it was ended.
 fn log_check(running: &RunningLog<'_>) -> Check {
     let log = Arc::clone(&running.log);
-    let state = move || log.ready().map_err(|error| error.to_string());
+    let state = move || log.ready().map_err(|error| error.to_string().into());
     Check { name: running.of.service.label.clone(), may_wait: false, state: Arc::new(state) }
 }
 
@@ -163,10 +203,12 @@ fn frozen_notes(running: &RunningLog<'_>) -> Option<Notes> {
 /// Of a CA beside its CT log: no certificate without an SCT.
 pub(crate) fn ct_log_check(running: &RunningLog<'_>) -> Check {
     let (log, own) = (Arc::clone(&running.log), log_check(running));
+    let (writes, _) = checks::writes(&own.name, &running.log);
     let state = move || {
         (own.state)()?;
+        (writes.state)()?;
         if log.is_frozen() {
-            Err("the CT log is frozen: it gives no SCT".to_owned())
+            Err("the CT log is frozen: it gives no SCT".to_owned().into())
         } else {
             Ok(())
         }
@@ -180,7 +222,6 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     // The key is in memory: a token is one job on the pool, with its signature.
     let signer: Arc<dyn Signer> = Arc::new(authority.key.load()?);
     let chain = authority.chain.load()?;
-    let end = tsp::TsaChain::from_ders(&chain).map(|chain| chain.validity().not_after.0);
     let usual = TsaConfig::new(signer, chain);
     let config = TsaConfig {
         policy: settings.policy,
@@ -196,11 +237,13 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
     let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
         .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
-    server::show_chain_end(service.place(), end?);
+    server::show_chain_end(service.place(), tsa.not_after().0);
     let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
-    let state = move || tsa.readiness().map_err(|error| error.to_string());
-    let check = Check { name: service.label.clone(), may_wait: true, state: Arc::new(state) };
-    Ok(served.with_check(check))
+    let Some(key) = tsa.key().cloned() else { return Ok(served) };
+    let (own, label) = (Arc::clone(&tsa), &service.label);
+    let is_valid = move || own.readiness().map_err(|error| error.to_string());
+    let served = with_chain(served, (shared, label), tsa.not_after(), is_valid);
+    Ok(served.with_tried(checks::key(format!("{label} key"), &key)))
 }
 
 /// The trust files, and the TUF repository that signs them.
@@ -244,16 +287,32 @@ pub(crate) async fn open_trust(
 }
 
 /// The trust files over HTTP.
-pub(crate) fn trust(of: &deployment::Repository, open: &OpenTrust) -> Served {
+pub(crate) fn trust(shared: &Shared, of: &deployment::Repository, open: &OpenTrust) -> Served {
     let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository));
-    let repository = Arc::clone(&open.repository);
-    // Renewal has failed for long: clients refuse the repository.
-    let state = move || match repository.expired_role() {
-        None => Ok(()),
-        Some(role) => Err(format!("the TUF metadata of the role `{role}` has expired")),
+    let (label, repository) = (&of.service.label, Arc::clone(&open.repository));
+    // Renewal has failed for long: clients refuse the repository, or will soon.
+    let clock = Arc::clone(&shared.clock);
+    let state = move || match (repository.expired_role(), repository.first_end()) {
+        (Some(role), _) => Err(format!("the TUF metadata of the role `{role}` has expired").into()),
+        (None, Some((role, end))) => {
+            checks::not_ended(&format!("the TUF metadata of the role `{role}`"), end, clock.now())
+        }
+        (None, None) => Ok(()),
     };
-    let check = Check { name: of.service.label.clone(), may_wait: false, state: Arc::new(state) };
-    Served::new(&of.service, router, ::trust::protocol()).with_check(check)
+    let check = Check { name: label.clone(), may_wait: false, state: Arc::new(state) };
+    let served = Served::new(&of.service, router, ::trust::protocol());
+    let mut served = served.with_check(check).with_check(checks::clock(&shared.clock));
+    for (role, key) in ["root", "online"].into_iter().zip(open.repository.keys()) {
+        served = served.with_tried(checks::key(format!("{label} {role} key"), key));
+    }
+    let (repository, name) = (Arc::clone(&open.repository), format!("{label} renewal"));
+    let overdue: Notes = Arc::new(move || {
+        let told = |since: Duration| (name.clone(), format!("overdue for {} s", since.as_secs()));
+        repository.overdue().map(told).into_iter().collect()
+    });
+    served.details.push(Arc::clone(&overdue));
+    served.notes.push(overdue);
+    served
 }
 
 /// The development identity provider, to which people log in where it says so.
@@ -292,9 +351,12 @@ pub(crate) fn metrics(port: u16, others: &[Served]) -> anyhow::Result<Served> {
     Ok(served)
 }
 
+/// By this name the port of the metrics tells what is not for everybody.
+pub(super) const METRICS: &str = "metrics";
+
 fn metrics_protocol() -> Protocol {
     Protocol {
-        name: "metrics",
+        name: METRICS,
         body_limit: 1024,
         timeout: Duration::from_secs(10),
         render: |failure: &Failure| (failure.status(), format!("{failure}\n")).into_response(),

@@ -1,13 +1,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use ca::{Ca, IssuerHealth};
 
-use super::Background;
+use super::{Background, Notes};
 use crate::admin;
 
 /// How often it is looked whether keys of issuers are due.
@@ -16,8 +16,11 @@ const TICK: Duration = Duration::from_secs(30);
 /// How often the age of keys is shown anew; changes are shown at once.
 const SHOW: Duration = Duration::from_secs(10);
 
-/// How often the CT log is asked who it is; not at once, since it may start beside the CA.
-const CT_TICK: Duration = Duration::from_secs(15);
+/// When the CT log is asked first who it is; not at once, since it may start beside the CA.
+const CT_FIRST: Duration = Duration::from_secs(2);
+
+/// How often it is asked after an answer, and after none: the CA is not ready then.
+const CT_TICK: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(3)];
 
 /// Most entries that anybody is told of.
 const MAX_PUBLIC: usize = 16;
@@ -47,9 +50,12 @@ pub(crate) fn keep(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
             }
         };
         let log = async {
+            tokio::time::sleep(CT_FIRST).await;
             loop {
-                tokio::time::sleep(CT_TICK).await;
                 ca.tick_ct_log().await;
+                let [usual, in_trouble] = CT_TICK;
+                let pause = if ca.ct_trouble().is_some() { in_trouble } else { usual };
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {
@@ -57,6 +63,23 @@ pub(crate) fn keep(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
             () = async { tokio::join!(asking, showing, log); } => {}
         }
     });
+}
+
+/// Notes that are made anew when they are a second old: a thousand issuers take longer to go through than a question
+/// may cost.
+pub(super) fn remembered(
+    notes: impl Fn() -> BTreeMap<String, String> + Send + Sync + 'static,
+) -> Notes {
+    const LIFETIME: Duration = Duration::from_secs(1);
+    let last: Mutex<Option<(Instant, BTreeMap<String, String>)>> = Mutex::default();
+    Arc::new(move || {
+        // Nothing panics while it is held, so a poisoned lock guards sound data.
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref().filter(|(at, _)| at.elapsed() < LIFETIME) {
+            Some((_, known)) => known.clone(),
+            None => last.insert((Instant::now(), notes())).1.clone(),
+        }
+    })
 }
 
 /// Issuers whose keys are not known, or could not be renewed, for anybody: by the URL or pattern
@@ -114,6 +137,7 @@ mod tests {
             source: format!("file /etc/secret/{number}"),
             keys: Vec::new(),
             age: None,
+            expires: None,
             failure: failure.map(Arc::new),
         }
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use server::{Door, Host, Readiness, by_host, harden, health_routes};
 use tokio_util::sync::CancellationToken;
 
-use super::{Check, Served};
+use super::{Check, Served, build::METRICS};
 
 /// One port, and the services on it.
 pub(crate) struct Listener {
@@ -87,7 +87,10 @@ fn hardened(served: Served, end: &End<'_>) -> Router {
         None => (end.of_port, served.router),
     };
     let readiness = Readiness::new(shutdown.clone());
+    // Served by address to operators, where the metrics are.
+    let in_detail = served.protocol.name == METRICS;
     for Check { name, state, .. } in served.checks {
+        let state = move || state().map_err(|why| if in_detail { why.detail } else { why.public });
         readiness.add(name, move || std::future::ready(state()));
     }
     for notes in served.notes {

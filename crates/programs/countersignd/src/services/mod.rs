@@ -2,25 +2,30 @@
 //! [`Running`].
 
 mod build;
+mod checks;
 mod issuers;
 mod listeners;
 mod probe;
 mod running;
 mod servers;
+mod watch;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
+use futures::future::BoxFuture;
 use server::{Host, Protocol};
 use signing::{Clock, CpuPool};
 
 pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
+    checks::SOON,
     issuers::keep as keep_issuers,
     listeners::Listener,
     probe::{all_answer, probe},
     running::{Background, Running, Signals},
     servers::Servers,
+    watch::watch,
 };
 use crate::deployment::Service;
 
@@ -51,6 +56,8 @@ pub(crate) struct Served {
     pub(crate) router: Router,
     pub(crate) protocol: Protocol,
     pub(crate) checks: Vec<Check>,
+    /// What is tried now and then, so that the checks know it.
+    pub(crate) trials: Vec<Trial>,
     /// What anybody is told beside them, and is no reason not to be ready.
     pub(crate) notes: Vec<Notes>,
     /// The same with names of files and hosts, on the port of the metrics only.
@@ -75,6 +82,7 @@ impl Served {
             router,
             protocol,
             checks: Vec::new(),
+            trials: Vec::new(),
             notes: Vec::new(),
             details: Vec::new(),
         }
@@ -86,6 +94,32 @@ impl Served {
         self.checks.push(check);
         self
     }
+
+    /// The same where something has to be tried to know it.
+    #[must_use]
+    pub(crate) fn with_tried(mut self, (check, trial): (Check, Trial)) -> Self {
+        self.trials.push(trial);
+        self.with_check(check)
+    }
+}
+
+/// Something that is tried beside the requests. It ends by itself, and soon.
+pub(crate) type Trial = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Why something is not ready.
+#[derive(Debug)]
+pub(crate) struct Unready {
+    /// For anybody: no names of hosts, files, keys or tables.
+    pub(crate) public: String,
+    /// For those who see the metrics, and for the log.
+    pub(crate) detail: String,
+}
+
+impl From<String> for Unready {
+    /// Of words that anybody may read.
+    fn from(words: String) -> Self {
+        Self { public: words.clone(), detail: words }
+    }
 }
 
 /// A condition of `/readyz`. Cheap: it is asked at every question.
@@ -96,5 +130,5 @@ pub(crate) struct Check {
     /// reason to leave out the others.
     pub(crate) may_wait: bool,
     /// `Err` holds the reason.
-    pub(crate) state: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub(crate) state: Arc<dyn Fn() -> Result<(), Unready> + Send + Sync>,
 }

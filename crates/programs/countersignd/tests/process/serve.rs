@@ -48,7 +48,7 @@ async fn what_metrics_show_of_a_state_is_there_from_the_start_on() {
         let gauge = "countersign_chain_expiry_timestamp_seconds{authority=";
         assert!(shown.contains(&format!("{gauge}\"{authority}.default\"}}")), "{shown}");
     }
-    let of_ca = shown.lines().filter(|line| line.starts_with("ca_issuer_keys{issuer="));
+    let of_ca = shown.lines().filter(|line| line.starts_with("countersign_ca_issuer_keys{issuer="));
     assert!(
         of_ca.clone().count() == 9 && of_ca.clone().all(|line| line.contains("ca=\"default\"}"))
     );

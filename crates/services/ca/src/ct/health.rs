@@ -22,6 +22,8 @@ pub struct CtTrouble {
     pub is_outage: bool,
     /// What it answered the last time, on one line.
     pub words: String,
+    /// How often it gave none in a row. One is any network's.
+    pub failures: u32,
 }
 
 impl CtTrouble {
@@ -80,6 +82,8 @@ impl CtClient {
 
     /// Keeps what came of asking it, and says so in the log when that changes.
     pub(crate) fn note(&self, outcome: Result<(), &CtError>) {
+        let mut known = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = known.as_ref().map_or(0, |known| known.failures);
         let trouble = match outcome {
             Ok(()) => None,
             // It was not asked.
@@ -88,9 +92,9 @@ impl CtClient {
                 url: self.base.to_string(),
                 is_outage: error.is_outage(),
                 words: words(error),
+                failures: failures.saturating_add(1),
             }),
         };
-        let mut known = self.health.0.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = known.as_ref().map(CtTrouble::name) != trouble.as_ref().map(CtTrouble::name);
         match &trouble {
             Some(CtTrouble { url, words, .. }) if changed => {

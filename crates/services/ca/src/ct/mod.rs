@@ -171,6 +171,10 @@ pub enum CtError {
     /// An SCT that a verifier would refuse until its time has come.
     #[error("the SCT is from the future")]
     Future,
+    /// An SCT of long ago: the log's clock is behind, or ours is ahead, and the certificate would be of another time
+    /// than its SCT.
+    #[error("the SCT is from the past: the clock of the log or of the authority is wrong")]
+    Past,
     /// An SCT that is not of the configured log over this precertificate.
     #[error(transparent)]
     Sct(#[from] SctError),
@@ -187,6 +191,7 @@ impl CtError {
             Self::Fetch(FetchError::Status(_) | FetchError::TooLong(_))
             | Self::Answer
             | Self::Future
+            | Self::Past
             | Self::Sct(_) => false,
         }
     }

@@ -5,6 +5,7 @@ use std::{
 };
 
 use metrics::gauge;
+use moment::UnixSeconds;
 
 use super::{KeyName, SourceError};
 
@@ -23,6 +24,8 @@ pub struct IssuerHealth {
     pub keys: Vec<KeyName>,
     /// How long ago they were fetched; `None` while there are none.
     pub age: Option<Duration>,
+    /// Until when they count if the issuer gives no others; `None` while there are none.
+    pub expires: Option<UnixSeconds>,
     /// Why the last fetch failed; `None` when it did not, or there was none.
     pub failure: Option<Arc<SourceError>>,
 }
@@ -84,17 +87,26 @@ impl IssuerHealth {
     pub(super) fn record(&self) {
         let labels = self.labels();
         let count = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        gauge!("ca_issuer_keys", &labels).set(count);
+        gauge!("countersign_ca_issuer_keys", &labels).set(count);
         // What is not there has no age: the last one would look like keys that are used.
         let age_s = self.age.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX));
-        gauge!("ca_issuer_keys_age_seconds", &labels).set(age_s.map_or(f64::NAN, f64::from));
-        gauge!("ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
+        gauge!("countersign_ca_issuer_keys_age_seconds", &labels)
+            .set(age_s.map_or(f64::NAN, f64::from));
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
+        let expires = self.expires.map_or(f64::NAN, |at| at.0 as f64);
+        gauge!("countersign_ca_issuer_keys_expiry_timestamp_seconds", &labels).set(expires);
+        gauge!("countersign_ca_issuer_failing", &labels).set(u32::from(self.failure.is_some()));
     }
 
     /// Takes it out of the metrics, as far as that can be done.
     pub(super) fn withdraw(&self) {
         let labels = self.labels();
-        for name in ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"] {
+        for name in [
+            "countersign_ca_issuer_keys",
+            "countersign_ca_issuer_keys_age_seconds",
+            "countersign_ca_issuer_keys_expiry_timestamp_seconds",
+            "countersign_ca_issuer_failing",
+        ] {
             gauge!(name, &labels).set(f64::NAN);
         }
     }

@@ -50,7 +50,8 @@ fn open_keys_dir(path: &Path, ca: &str) -> Option<KeysDir> {
     match KeysDir::open(path) {
         Ok(directory) => Some(directory),
         Err(error) => {
-            counter!("ca_issuer_keys_not_kept_total", "ca" => ca.to_owned()).increment(1);
+            counter!("countersign_ca_issuer_keys_not_kept_total", "ca" => ca.to_owned())
+                .increment(1);
             warn!(
                 directory = %path.display(),
                 %error,

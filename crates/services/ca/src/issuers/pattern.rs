@@ -285,7 +285,7 @@ mod tests {
             series: Series::default(),
         };
         let pattern = PatternKeys::new(source, context);
-        let shown = || gauges.of("ca_issuer_keys https://i.example/0");
+        let shown = || gauges.of("countersign_ca_issuer_keys https://i.example/0");
         for number in 0..=MAX_GRANTED {
             let iss = format!("https://i.example/{number}");
             drop(pattern.begin(&iss).unwrap());

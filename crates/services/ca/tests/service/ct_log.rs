@@ -16,6 +16,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, Signer, Unsigned};
 use ct::Sct;
 use http::StatusCode;
 use moment::UnixMillis;
+use signing::{Clock, FixedClock};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, SemaphorePermit},
@@ -59,11 +60,17 @@ struct Shared {
     submissions: AtomicUsize,
     /// Answers wait for it.
     turn: Semaphore,
-    now_ms: u64,
+    clock: Arc<FixedClock>,
+}
+
+impl Shared {
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms().0 + 7
+    }
 }
 
 impl TestLog {
-    pub(crate) async fn start(chain: &[Vec<u8>], now: u64) -> Self {
+    pub(crate) async fn start(chain: &[Vec<u8>], clock: Arc<FixedClock>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let key = |name| LocalSigner::generate(KeyType::EcdsaP256, name).unwrap();
@@ -74,7 +81,7 @@ impl TestLog {
             answer: Mutex::new(LogAnswer::Sct),
             submissions: AtomicUsize::new(0),
             turn: Semaphore::new(1),
-            now_ms: now * 1000 + 7,
+            clock,
         });
         let router = Router::new()
             .route("/ct/v1/add-pre-chain", post(add_pre_chain))
@@ -119,17 +126,17 @@ async fn add_pre_chain(
     let _turn = log.turn.acquire().await.unwrap();
     let answer = log.answer.lock().unwrap().clone();
     match answer {
-        LogAnswer::Sct => give(sct(&log.key, log.now_ms)),
+        LogAnswer::Sct => give(sct(&log.key, log.now_ms())),
         LogAnswer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
         LogAnswer::Text(text) => text.into_response(),
         LogAnswer::WrongSignature => {
-            let signature = sct(&log.key, log.now_ms + 1).signature;
-            give(Sct { signature, ..sct(&log.key, log.now_ms) })
+            let signature = sct(&log.key, log.now_ms() + 1).signature;
+            give(Sct { signature, ..sct(&log.key, log.now_ms()) })
         }
-        LogAnswer::OtherLog => give(sct(&log.other_key, log.now_ms)),
+        LogAnswer::OtherLog => give(sct(&log.other_key, log.now_ms())),
         LogAnswer::OtherLogInDisguise => {
             let log_id = log.key.public_key().spki_sha256();
-            give(Sct { log_id, ..sct(&log.other_key, log.now_ms) })
+            give(Sct { log_id, ..sct(&log.other_key, log.now_ms()) })
         }
         LogAnswer::Ahead(milliseconds, extensions) => {
             give(sct_with(&log, &submission, milliseconds, extensions))
@@ -145,7 +152,7 @@ fn sct_with(
     milliseconds: u64,
     extensions: &[u8],
 ) -> Sct {
-    let timestamp = UnixMillis(log.now_ms + milliseconds);
+    let timestamp = UnixMillis(log.now_ms().wrapping_add(milliseconds));
     let message = ct::signed_data(submission.entry(), timestamp, extensions).unwrap();
     Sct {
         log_id: log.key.public_key().spki_sha256(),

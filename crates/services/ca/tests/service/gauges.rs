@@ -19,8 +19,12 @@ impl Gauges {
     }
 
     pub(crate) fn all(&self) -> [String; 3] {
-        ["ca_issuer_keys", "ca_issuer_keys_age_seconds", "ca_issuer_failing"]
-            .map(|name| self.of(name))
+        [
+            "countersign_ca_issuer_keys",
+            "countersign_ca_issuer_keys_age_seconds",
+            "countersign_ca_issuer_failing",
+        ]
+        .map(|name| self.of(name))
     }
 }
 

@@ -31,7 +31,7 @@ async fn gauges_follow_every_change_and_what_is_forgotten_has_no_age() {
     assert_eq!(gauges.all(), ["1", "0", "0"]);
     stack.clock.advance_ms(7_000);
     stack.ca.show_issuers();
-    assert_eq!(gauges.of("ca_issuer_keys_age_seconds"), "7");
+    assert_eq!(gauges.of("countersign_ca_issuer_keys_age_seconds"), "7");
 }
 
 #[tokio::test]

@@ -118,6 +118,33 @@ async fn an_sct_from_the_future_is_no_sct() {
     }
 }
 
+/// The log's clock tells what ours cannot know of itself, as after a start with a wrong one.
+#[tokio::test]
+async fn an_sct_from_the_past_is_no_sct() {
+    let stack = Stack::start().await;
+    for (behind_ms, status) in [(59_000, 200), (61_000, 500)] {
+        stack.log.answer(LogAnswer::Ahead(0_u64.wrapping_sub(behind_ms), &[]));
+        let reply = stack.ask(&stack.token()).await;
+        assert_eq!(reply.status.as_u16(), status, "{behind_ms}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumped_issues_nothing_and_leaves_nothing_behind() {
+    let stack = Stack::start().await;
+    let token = stack.token();
+    for jump in [120, -120] {
+        stack.clock.jump(jump);
+        let asked = stack.log.submissions();
+        let reply = stack.ask(&token).await;
+        let refused = reply.refused(503, 14);
+        assert!(refused.contains("jumped 120 s") && refused.contains("set it right"), "{refused}");
+        assert_eq!(stack.log.submissions(), asked, "nothing was signed");
+        stack.clock.jump(-jump);
+        stack.verified_leaf(&stack.ask(&token).await);
+    }
+}
+
 #[tokio::test]
 async fn extensions_of_an_sct_are_kept_byte_by_byte() {
     let stack = Stack::start().await;

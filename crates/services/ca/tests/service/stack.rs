@@ -89,8 +89,8 @@ impl Stack {
     pub(crate) async fn with(wishes: Wishes) -> Self {
         let issuer = TestIssuer::start(wishes.token_key).await;
         let (chain, key) = authority(wishes.validity.0, wishes.validity.1);
-        let log = TestLog::start(chain.certificates(), NOW).await;
         let clock = Arc::new(FixedClock::at(wishes.now));
+        let log = TestLog::start(chain.certificates(), Arc::clone(&clock)).await;
         let audiences = vec!["sigstore".to_owned()];
         let trusted = match wishes.entries {
             Some(entries) => entries(&issuer),

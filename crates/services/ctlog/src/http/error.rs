@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use axum::response::{IntoResponse, Response};
-use engine::{ReadError, SubmitErrorKind};
+use engine::{ReadError, SubmitError, SubmitErrorKind};
 use http::{HeaderValue, StatusCode, header};
 use server::Failure;
 use thiserror::Error;
@@ -41,6 +41,7 @@ impl IntoResponse for ApiError {
         let message = match status {
             // All of the caller's own faults, none of our insides.
             StatusCode::INTERNAL_SERVER_ERROR => "internal error".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE if self.is_of_the_clock() => self.to_string(),
             StatusCode::SERVICE_UNAVAILABLE => {
                 "the log cannot take or give entries at present, try again".to_owned()
             }
@@ -51,6 +52,18 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
+    /// The words of such a fault are for anybody: the CA shows them to its operator.
+    fn is_of_the_clock(&self) -> bool {
+        fn is_of_the_clock(error: &CtError) -> bool {
+            match error {
+                CtError::Clock(_) | CtError::Submit(SubmitError::Clock(_)) => true,
+                CtError::TreeHead(error) => is_of_the_clock(error),
+                _ => false,
+            }
+        }
+        matches!(self, Self::Ct(error) if is_of_the_clock(error))
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Failure(failure) => failure.status(),
@@ -78,7 +91,10 @@ fn status_of(error: &CtError) -> StatusCode {
             SubmitErrorKind::Ours => StatusCode::INTERNAL_SERVER_ERROR,
         },
         CtError::Signing(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
-        CtError::Overloaded | CtError::Read(ReadError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        CtError::Overloaded | CtError::Clock(_) | CtError::Read(ReadError::Store(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        CtError::TreeHead(error) => status_of(error),
         CtError::Signing(_)
         | CtError::Signature(_)
         | CtError::SctDamaged { .. }
@@ -119,7 +135,6 @@ mod tests {
 
     use crypto::SignerError;
     use ct::SctError;
-    use engine::SubmitError;
     use signing::SignError;
     use tlog::NoteError;
 

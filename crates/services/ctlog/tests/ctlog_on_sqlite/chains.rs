@@ -288,7 +288,7 @@ async fn times_never_go_back_when_the_clock_does() {
     let bench = CtBench::new().await;
     let leaf = bench.root.precertificate();
     let first = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
-    bench.place.clock.set(NOW - 3_600);
+    bench.place.clock.set(NOW - 60);
     let (_, timestamp) = bench.sth().await;
     assert!(timestamp >= first.timestamp.0);
     let leaf = bench.root.precertificate();
@@ -305,13 +305,31 @@ async fn a_tree_head_is_not_older_than_its_entries_after_a_restart_with_a_clock_
     let sct = bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
     let CtBench { place, root, running, .. } = bench;
     running.stop().await;
-    place.clock.set(NOW - 3_600);
+    place.clock.set(NOW - 60);
     let running = place.start().await;
     let router = ct_on(&place, &running, &root);
     let bench = CtBench { place, root, running, router };
     let (head, timestamp) = bench.sth().await;
     assert_eq!(head.size, TreeSize(1));
     assert!(timestamp >= sct.timestamp.0, "{timestamp} is before {}", sct.timestamp.0);
+    bench.running.stop().await;
+}
+
+/// What was signed by a clock that was ahead is not signed again and again until its time has come.
+#[tokio::test]
+async fn nothing_is_signed_for_a_time_that_is_far_ahead() {
+    let bench = CtBench::new().await;
+    let leaf = bench.root.precertificate();
+    bench.verify(&post(&bench.router, ADD_PRE_CHAIN, bench.chain(&leaf)).await, leaf);
+    bench.place.clock.set(NOW - 61);
+    let chain = bench.chain(&bench.root.precertificate());
+    for answer in [
+        post(&bench.router, ADD_PRE_CHAIN, chain).await,
+        get(&bench.router, "/ct/v1/get-sth").await,
+    ] {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("61 s behind the latest time that was signed"));
+    }
     bench.running.stop().await;
 }
 

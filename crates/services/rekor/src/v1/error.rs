@@ -1,7 +1,7 @@
 use crypto::{SignatureError, SignerError};
 use engine::{ReadError, SubmitError};
 use entry::{EntryError, rekor1::EntryId};
-use signing::{Overloaded, SignError};
+use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 
 /// Why Rekor v1 did not take or give an entry.
@@ -25,6 +25,9 @@ pub enum Rekor1Error {
     /// The signer's answer does not verify with the log's public key.
     #[error("the signature of a timestamp does not verify with the log's public key")]
     Signature(#[source] SignatureError),
+    /// The clock is wrong, or the entry's time has not come, so no SET is signed.
+    #[error(transparent)]
+    Clock(#[from] ClockFault),
     /// Too much waits to be verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),

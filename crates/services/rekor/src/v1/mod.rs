@@ -88,7 +88,8 @@ impl Rekor1 {
         let Rekor1Parts { log, key, cpu, options } = parts;
         let keeper = Arc::new(Keeper::default());
         tasks.spawn(Arc::clone(&keeper).run(Arc::clone(&log), shutdown));
-        let sets = SetSigner { key, cpu: cpu.clone(), keeper, log_id: *log.key_id() };
+        let clock = Arc::clone(log.clock());
+        let sets = SetSigner { key, cpu: cpu.clone(), keeper, clock, log_id: *log.key_id() };
         Arc::new(Self { log, cpu, sets, options })
     }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use crypto::{SignatureError, Unsigned};
 use entry::rekor1::UnsignedSet;
 use moment::UnixSeconds;
-use signing::{CpuPool, KeyUse, Lane, Record, SigningKey};
+use signing::{Clock, ClockFault, CpuPool, KeyUse, Lane, Record, SigningKey};
+use store::MAX_CLOCK_GAP;
 use tlog::LeafIndex;
 
 use super::{Rekor1Error, keeper::Keeper};
@@ -16,6 +17,7 @@ pub(super) struct SetSigner {
     pub(super) key: SigningKey,
     pub(super) cpu: CpuPool,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) log_id: [u8; 32],
 }
 
@@ -54,11 +56,19 @@ impl SetSigner {
                     "the stored timestamp of an entry is not this log's; run fsck"),
             }
         }
+        self.refuse_to_promise(content.integrated_at)?;
         let log_id = self.log_id;
         let prepare = move || Ok::<_, Rekor1Error>((content.unsigned(&log_id), OfSet { index }));
         let (set, _) = self.key.sign_in(lane, prepare).await?;
         // Of two that were signed at once, both callers get the one that will be stored.
         Ok(self.keeper.keep(index, set.into()))
+    }
+
+    /// Nothing is promised by a clock that is wrong, nor for a time that has not come: an entry from a time when the
+    /// clock was ahead waits for it.
+    fn refuse_to_promise(&self, integrated_at: UnixSeconds) -> Result<(), ClockFault> {
+        let now = self.clock.to_sign()?;
+        ClockFault::of_gap(now, integrated_at, MAX_CLOCK_GAP).map_or(Ok(()), Err)
     }
 
     async fn verify(

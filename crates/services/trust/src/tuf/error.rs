@@ -1,7 +1,7 @@
 use std::{io, path::PathBuf};
 
 use crypto::{SignatureError, SignerError};
-use signing::{Overloaded, SignError};
+use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 
 /// Why there is no repository to serve, or why it was not renewed.
@@ -44,6 +44,9 @@ pub enum TufError {
     /// A key signed something else: never published.
     #[error("the signature of TUF metadata is not of the key that was asked")]
     Signature(#[source] SignatureError),
+    /// The clock is wrong, and every expiry would be.
+    #[error(transparent)]
+    Clock(#[from] ClockFault),
     /// Too much waits to be signed and verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),

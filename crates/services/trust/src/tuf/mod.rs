@@ -17,14 +17,17 @@ mod state;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use crypto::Signer;
-use signing::{Clock, CpuPool};
-use tokio::sync::Mutex;
+use moment::UnixSeconds;
+use signing::{Clock, CpuPool, SigningKey};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -63,8 +66,10 @@ pub struct Repository {
     cpu: CpuPool,
     keys: Keys,
     targets: Vec<Target>,
-    /// Held for a whole renewal; readers have `published`.
+    /// What the last renewal left; readers have `published`.
     state: Mutex<State>,
+    /// Whether one is under way. Nobody waits for it: a key may be silent for as long as it likes.
+    renewing: AtomicBool,
     published: RwLock<Arc<Published>>,
 }
 
@@ -96,6 +101,7 @@ impl Repository {
             keys,
             targets: files.targets().to_vec(),
             state: Mutex::new(state),
+            renewing: AtomicBool::new(false),
             published: RwLock::default(),
         };
         repository.renew().await?;
@@ -160,6 +166,27 @@ impl Repository {
         expired.map(|expiry| expiry.role)
     }
 
+    /// The first role that will expire, and when.
+    #[must_use]
+    pub fn first_end(&self) -> Option<(&'static str, UnixSeconds)> {
+        let published = self.published();
+        let first = published.expiries.iter().min_by_key(|expiry| expiry.at);
+        first.map(|expiry| (expiry.role, expiry.at))
+    }
+
+    /// Since when new metadata is due and not there, if it is; the clock that went back is another matter.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Duration> {
+        let since = self.clock.now().saturating_since(self.published().fresh.end);
+        (since > OVERDUE).then_some(since)
+    }
+
+    /// The keys, for whoever watches them: of root and targets, and of the others.
+    #[must_use]
+    pub fn keys(&self) -> [&SigningKey; 2] {
+        [self.keys.root.signing(), self.keys.online.signing()]
+    }
+
     /// The file at a path below the base URL.
     pub(crate) fn file(&self, path: &str) -> Option<PublishedFile> {
         self.published().files.get(path).cloned()
@@ -169,22 +196,24 @@ impl Repository {
         Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Signs what is due, makes it durable, and only then serves it.
+    /// Signs what is due, makes it durable, and only then serves it. Leaves it to the renewal that is under way, if
+    /// there is one: two would sign one version twice.
     async fn renew(&self) -> Result<(), TufError> {
-        let mut current = self.state.lock().await;
+        let Some(_alone) = Renewing::begin(&self.renewing) else { return Ok(()) };
+        let current = self.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let renewal = Renewal {
             keys: &self.keys,
             targets: &self.targets,
             cpu: &self.cpu,
-            now: self.clock.now(),
+            now: self.clock.to_sign()?,
         };
-        let (state, writes) = renewal.of(current.clone()).await?;
+        let (state, writes) = renewal.of(current).await?;
         let changed = writes.iter().any(|group| !group.is_empty());
         let published = Published::of(&state);
         if changed {
             self.store(writes, &published).await?;
         }
-        *current = state;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         for expiry in &published.expiries {
             #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
             metrics::gauge!("countersign_tuf_expiry_timestamp_seconds", "role" => expiry.role,
@@ -230,6 +259,24 @@ impl fmt::Debug for Repository {
         f.debug_struct("Repository").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
+
+/// A renewal under way, also one that is dropped.
+struct Renewing<'a>(&'a AtomicBool);
+
+impl<'a> Renewing<'a> {
+    fn begin(under_way: &'a AtomicBool) -> Option<Self> {
+        (!under_way.swap(true, Ordering::AcqRel)).then_some(Self(under_way))
+    }
+}
+
+impl Drop for Renewing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// How long what is due may be missing before that is told: renewals that fail are tried again long before.
+const OVERDUE: Duration = Duration::from_mins(10);
 
 /// How often the clock is looked at. Renewals are days away, but the clock may jump.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

@@ -39,6 +39,10 @@ impl RoleKey {
         Ok(Self { signing: SigningKey::new(signer, public_key, cpu), key, id })
     }
 
+    pub(super) const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
     /// Name of the key for people.
     pub(super) fn name(&self) -> &str {
         self.signing.key_id()

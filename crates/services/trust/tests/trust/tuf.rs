@@ -266,6 +266,33 @@ async fn an_expired_timestamp_is_refused_until_the_repository_is_opened_again() 
     client.update(&stored.path()).await.unwrap();
 }
 
+/// Expiries by a clock that is ahead would let a mirror withhold news for as long.
+#[tokio::test]
+async fn nothing_is_signed_by_a_clock_that_jumped_while_the_service_ran() {
+    let stored = Stored::empty();
+    stored.open().await.unwrap();
+    let before = stored.read("timestamp.json");
+    stored.clock.jump(15 * i64::try_from(DAY).unwrap());
+    let refused = stored.open().await.unwrap_err();
+    assert!(matches!(refused, TufError::Clock(_)), "{refused}");
+    assert_eq!(stored.read("timestamp.json"), before);
+    stored.clock.jump(-15 * i64::try_from(DAY).unwrap());
+    let repository = stored.open().await.unwrap();
+    assert_eq!((repository.overdue(), stored.read("timestamp.json")), (None, before));
+}
+
+#[tokio::test]
+async fn says_which_role_ends_first_and_what_is_overdue() {
+    let stored = Stored::empty();
+    let repository = stored.open().await.unwrap();
+    let (role, end) = repository.first_end().unwrap();
+    assert_eq!((role, end.0), ("timestamp", stored.clock.now().0 + 7 * DAY));
+    stored.clock.advance_ms((7 * DAY / 3 + 600) * 1000);
+    assert_eq!(repository.overdue(), None, "it is tried again before that is told");
+    stored.clock.advance_ms(1000);
+    assert_eq!(repository.overdue(), Some(Duration::from_secs(601)));
+}
+
 #[tokio::test]
 async fn versions_grow_whichever_way_the_clock_jumps() {
     let stored = Stored::empty();

@@ -89,5 +89,6 @@ fn der(status: StatusCode, der: Vec<u8>) -> Response {
 
 /// Both labels are from our own fixed words (GHSA-9c54-x2g4-v92j: labels from request data).
 fn count(form: RequestForm, outcome: &'static str) {
-    counter!("tsa_replies_total", "form" => form.name(), "outcome" => outcome).increment(1);
+    counter!("countersign_tsa_replies_total", "form" => form.name(), "outcome" => outcome)
+        .increment(1);
 }

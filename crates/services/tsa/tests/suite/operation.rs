@@ -39,12 +39,30 @@ async fn stamps_nothing_while_the_clock_is_behind_what_was_stamped() {
     );
     let answer = server.post(JSON, JSON_BODY).await;
     let message = answer.problem(StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(message, "the clock is 2 s behind the latest time stamped");
+    assert!(message.starts_with("the clock is 2 s behind the latest time stamped: set it right"));
     assert_eq!(answer.header(header::RETRY_AFTER), "1");
 
     server.clock.set(NOW - 1);
     assert_eq!(server.query(&request()).await.verified(&server.chain).gen_time.0, NOW - 1);
     assert_eq!(server.tsa.readiness(), Ok(()));
+}
+
+/// With the clock of 40 days ahead comes no token, and afterwards none is refused for it.
+#[tokio::test]
+async fn stamps_nothing_while_the_clock_is_where_it_jumped() {
+    const FORTY_DAYS_S: i64 = 40 * 86_400;
+    let server = Server::new();
+    for jump in [FORTY_DAYS_S, -FORTY_DAYS_S] {
+        server.clock.jump(jump);
+        unavailable(&server.query(&request()).await, FailInfo::TimeNotAvailable);
+        let why = server.tsa.readiness().unwrap_err().to_string();
+        assert!(
+            why.contains("jumped 3456000 s") && why.contains("start the service anew"),
+            "{why}"
+        );
+        server.clock.jump(-jump);
+        assert_eq!(server.query(&request()).await.verified(&server.chain).gen_time.0, NOW);
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) fn tells_who_is_away(site: &Site<'_>, issuer: &str) -> Result<()> {
         bail!("readiness does not say who is away: {ready}");
     }
     let metrics = text(site, &format!("{}/metrics", site.metrics_url()))?;
-    let of_issuer = format!("ca_issuer_failing{{issuer=\"{issuer}\"");
+    let of_issuer = format!("countersign_ca_issuer_failing{{issuer=\"{issuer}\"");
     let failing = |line: &&str| line.starts_with(&of_issuer) && line.ends_with(" 1");
     if metrics.lines().filter(failing).count() != 1 {
         bail!("metrics do not say that one source of {issuer} fails");

@@ -287,7 +287,7 @@ impl IssuerKeys {
         if let Err(error) = outcome {
             // Issuers of a pattern are named by tokens: they are not told apart here.
             let ca = self.context.ca.clone();
-            counter!("ca_issuer_fetch_failures_total", "reason" => error.reason(), "ca" => ca)
+            counter!("countersign_ca_issuer_fetch_failures_total", "reason" => error.reason(), "ca" => ca)
                 .increment(1);
         }
     }

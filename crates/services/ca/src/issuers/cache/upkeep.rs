@@ -57,7 +57,7 @@ impl IssuerKeys {
         }
         if let Err(error) = written {
             let ca = self.context.ca.clone();
-            counter!("ca_issuer_keys_not_kept_total", "ca" => ca).increment(1);
+            counter!("countersign_ca_issuer_keys_not_kept_total", "ca" => ca).increment(1);
             warn!(
                 oidc.issuer = self.source.issuer(),
                 %error,
@@ -158,6 +158,10 @@ impl IssuerKeys {
             source: self.source.describe(),
             keys: if usable { known.names() } else { Vec::new() },
             age: usable.then_some(age),
+            expires: usable.then(|| {
+                let lifetime = self.context.settings.keep_last_good();
+                known.fetched_at.saturating_add(lifetime).to_seconds()
+            }),
             failure: known.failure,
         }
     }

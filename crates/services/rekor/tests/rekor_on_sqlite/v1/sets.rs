@@ -10,7 +10,7 @@ use crypto::{KeyType, LocalSigner, PublicKey, SignatureAlgorithm, Signer, Signer
 use engine::{Finding, fsck};
 use rekor::{Rekor1Rules, tree_id};
 use store::{Fault, FaultyStore, LogStore, TimestampSignature};
-use testlog::{LogDir, Running, TREE_ID, post};
+use testlog::{LogDir, NOW, Running, TREE_ID, get, post};
 
 use super::{
     ENTRIES, assert_error, create, create_many, get_entry, hashedrekord, rekor1_signed_by, router,
@@ -131,6 +131,34 @@ async fn a_key_that_does_not_answer_leaves_an_entry_that_a_repetition_finds() {
     assert!(!refused.text().contains("injected"));
     let entry = create(&place, &router, &request).await;
     assert_eq!((entry.index, entry.tree_size), (0, 1));
+    running.stop().await;
+}
+
+/// A clock was 40 days ahead once. Since the log's time never goes down, each entry was promised for that time, for
+/// 40 days.
+#[tokio::test]
+async fn nothing_is_promised_for_a_time_40_days_ahead() {
+    const FORTY_DAYS_S: u64 = 40 * 86_400;
+    let place = LogDir::rekor1();
+    place.clock.set(NOW + FORTY_DAYS_S);
+    let running = place.start().await;
+    let signer = Counting::new(Arc::clone(&place.signer));
+    let router = router_of(rekor1_signed_by(&running, signer.clone()));
+    // Its SET is not made while the clock is ahead, so a reader would be the first to be promised.
+    signer.refuses.store(1, Ordering::SeqCst);
+    let request = hashedrekord(b"x");
+    post(&router, ENTRIES, request.to_string()).await;
+    place.clock.set(NOW);
+    for answer in [
+        post(&router, ENTRIES, hashedrekord(b"y").to_string()).await,
+        post(&router, ENTRIES, request.to_string()).await,
+        get(&router, &format!("{ENTRIES}?logIndex=0")).await,
+    ] {
+        assert_error(&answer, 503, 503, "3456000 s behind the latest time that was signed");
+    }
+    assert_eq!(signer.signed.load(Ordering::SeqCst), 0);
+    place.clock.set(NOW + FORTY_DAYS_S - 60);
+    create(&place, &router, &hashedrekord(b"y")).await;
     running.stop().await;
 }
 

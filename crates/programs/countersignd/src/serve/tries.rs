@@ -1,0 +1,115 @@
+//! What `check` tries: each key signs, the ports are free or ours, clock and TUF roles are not beyond what is stored.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use moment::UnixSeconds;
+use signing::{ClockFault, CpuPool, SigningKey};
+use store::{LogStore, MAX_CLOCK_GAP};
+use url::Url;
+
+use crate::{
+    data_dir::read_json,
+    deployment::{Deployment, Key, Repository},
+    endpoints::{Addresses, bind},
+    services,
+};
+
+/// Lets each key sign something that says nothing. What cannot be loaded is reported with its service.
+pub(super) async fn keys(deployment: &Deployment) -> anyhow::Result<String> {
+    let cpu = CpuPool::new(1);
+    let (mut tried, mut failed) = (0_usize, Vec::new());
+    for key in signing_keys(deployment) {
+        let Ok(signer) = key.load() else { continue };
+        let key = SigningKey::of(std::sync::Arc::new(signer), cpu.clone());
+        key.try_if_idle().await;
+        tried += 1;
+        if let Some(trouble) = key.trouble() {
+            failed.push(format!("`{}` ({})", trouble.key_id, trouble.outcome));
+        }
+    }
+    if failed.is_empty() {
+        return Ok(format!("{tried} sign"));
+    }
+    bail!("no signature of {}", failed.join(", "))
+}
+
+/// The keys of all that signs.
+fn signing_keys(deployment: &Deployment) -> Vec<&Key> {
+    let mut keys: Vec<&Key> = Vec::new();
+    let authorities = deployment.authorities.iter().filter(|one| one.service.state.signs());
+    keys.extend(authorities.map(|one| &one.key));
+    let stamping = deployment.timestamp_authorities.iter();
+    keys.extend(stamping.filter(|one| one.service.state.signs()).map(|one| &one.key));
+    for log in deployment.running_logs() {
+        keys.push(&log.key);
+        keys.extend(log.rekor1.iter().map(|places| &places.tiles_key));
+    }
+    for one in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
+        keys.extend([&one.root_key, &one.online_key]);
+    }
+    keys
+}
+
+/// Each port of the configuration can be listened on, or a process of ours does. Of this machine: a container has ports
+/// of its own.
+pub(super) async fn ports(deployment: &Deployment) -> anyhow::Result<String> {
+    let metrics = (deployment.listen.metrics_port, "the metrics".to_owned());
+    let mut ports: Vec<(u16, String)> = vec![metrics];
+    for address in deployment.addresses() {
+        if ports.iter().all(|(port, _)| *port != address.port) {
+            ports.push((address.port, address.place.clone()));
+        }
+    }
+    let addresses = Addresses::new(deployment.listen.address).await;
+    let (mut free, mut ours, mut taken) = (0_usize, 0_usize, Vec::new());
+    for (port, place) in ports {
+        let Err(error) = bind(&addresses, port, &place).await else {
+            free += 1;
+            continue;
+        };
+        let alive = Url::parse(&format!("http://127.0.0.1:{port}/healthz"))?;
+        match services::probe(&alive).await {
+            Ok(()) => ours += 1,
+            Err(_) => taken.push(format!("{error:#}")),
+        }
+    }
+    if taken.is_empty() {
+        return Ok(format!("{free} free, {ours} with a running service"));
+    }
+    bail!("{}", taken.join("; "))
+}
+
+/// No log of the database has an entry from far ahead of this machine's clock.
+pub(super) async fn clock(store: &dyn LogStore, now: UnixSeconds) -> anyhow::Result<()> {
+    for record in store.logs().await? {
+        let latest = store.state(record.id).await?.last_time;
+        let fault = ClockFault::of_gap(now, latest, MAX_CLOCK_GAP).filter(|_| !record.frozen);
+        if let Some(fault) = fault {
+            return Err(anyhow!(fault)).context(format!("the log `{}`", record.spec.name));
+        }
+    }
+    Ok(())
+}
+
+/// Roles of a repository that have ended: the service renews them when it runs.
+pub(super) fn ended_roles(repository: &Repository, now: UnixSeconds) -> Vec<String> {
+    let ended = |role: &'static str| {
+        let expires = expiry(&repository.tuf_dir.join(format!("{role}.json")))?;
+        let time = wire::Timestamp::from_unix_seconds(now.0)?;
+        let words = || {
+            let table = repository.service.table();
+            format!(
+                "the TUF role `{role}` of {table} ended at {expires}: {table} does not run, or cannot renew it"
+            )
+        };
+        // Both are RFC 3339 in UTC, whole seconds: they compare as text.
+        (expires <= time.to_string()).then(words)
+    };
+    ["root", "timestamp"].into_iter().filter_map(ended).collect()
+}
+
+fn expiry(file: &Path) -> Option<String> {
+    let metadata: serde_json::Value = read_json(file).ok()??;
+    Some(metadata["signed"]["expires"].as_str()?.to_owned())
+}
