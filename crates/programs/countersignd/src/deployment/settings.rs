@@ -41,6 +41,8 @@ pub(crate) struct Telemetry {
     pub(crate) log: Option<String>,
     /// Whether each log line is a JSON object.
     pub(crate) json: bool,
+    /// Where lines of the target `audit` are kept too.
+    pub(crate) audit_dir: Option<PathBuf>,
 }
 
 /// Where the logs are kept.
