@@ -56,7 +56,18 @@ pub(crate) enum Database {
         url: url::Url,
         /// Holds the password.
         password_file: Option<PathBuf>,
+        /// Who owns the tables, where that is not the role of `url`; for `init` alone.
+        owner: Option<DatabaseOwner>,
     },
+}
+
+/// The owner of a database's tables.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseOwner {
+    pub(crate) url: url::Url,
+    pub(crate) password_file: Option<PathBuf>,
+    /// Where `init --secrets-only` writes what a superuser runs to have both roles.
+    pub(crate) roles_file: Option<PathBuf>,
 }
 
 /// What an operator may choose about a log; each kind reads what is its own.
