@@ -24,7 +24,7 @@ pub(crate) struct AuditFile {
 }
 
 impl AuditFile {
-    /// Opens the file of a part of `serve` in `directory`, which must be there: a volume that was forgotten is no
+    /// Opens the file of a part of `serve`, or of `init`, in `directory`, which must be there: a volume that was forgotten is no
     /// reason to write where a container ends.
     pub(crate) fn open(directory: &Path, part: &str) -> anyhow::Result<Self> {
         let path = directory.join(format!("{part}.log"));

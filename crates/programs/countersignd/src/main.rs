@@ -72,11 +72,13 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     let config = command.config().map(config::load).transpose()?;
     let telemetry = config.as_ref().map(|deployment| &deployment.telemetry);
     let part = match &command {
-        Command::Serve(arguments) => Some(arguments.part),
+        Command::Serve(arguments) => Some(arguments.part.name()),
+        // It signs the first TUF metadata.
+        Command::Init(_) => Some("init"),
         _ => None,
     };
     let audit = match (part, telemetry.and_then(|telemetry| telemetry.audit_dir.as_deref())) {
-        (Some(part), Some(directory)) => Some(AuditFile::open(directory, part.name())?),
+        (Some(part), Some(directory)) => Some(AuditFile::open(directory, part)?),
         _ => None,
     };
     start_logging(log, telemetry, audit);
