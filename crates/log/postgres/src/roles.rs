@@ -71,29 +71,24 @@ pub struct Login<'a> {
 /// it: the server keeps and compares verifiers.
 #[must_use]
 pub fn roles_sql(database: &str, owner: &Login<'_>, service: &Login<'_>) -> String {
-    let (owner, service) = (role_sql(owner), role_sql(service));
-    let mut sql =
-        String::from("-- Made by `countersignd init --secrets-only`, and made anew by each.\n");
-    for (_, statements) in [&owner, &service] {
-        sql.push_str(statements);
-    }
-    let (owner, service) = (owner.0, service.0);
-    sql.push_str(&format!(
-        "ALTER DATABASE {database} OWNER TO {owner};\n\
+    let roles = role_sql(owner) + &role_sql(service);
+    let (owner, service) = (owner.role, service.role);
+    format!(
+        "-- Made by `countersignd init --secrets-only`, and made anew by each.\n\
+         {roles}\
+         ALTER DATABASE {database} OWNER TO {owner};\n\
          REVOKE ALL ON DATABASE {database} FROM PUBLIC;\n\
          GRANT CONNECT ON DATABASE {database} TO {service};\n"
-    ));
-    sql
+    )
 }
 
-fn role_sql<'a>(login: &Login<'a>) -> (&'a str, String) {
+fn role_sql(login: &Login<'_>) -> String {
     let role = login.role;
     let verifier = verifier(login.password, login.salt);
-    let sql = format!(
+    format!(
         "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;\n\
          ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD '{verifier}';\n"
-    );
-    (role, sql)
+    )
 }
 
 /// What PostgreSQL keeps of a password (RFC 5803 in its own form): who has it cannot log in by it.
