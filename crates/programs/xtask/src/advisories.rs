@@ -1,4 +1,4 @@
-//! Whether a dependency has a known fault: the lock file against the RustSec database.
+//! Whether a dependency has a known fault: the lock file against the `RustSec` database.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ pub(crate) fn check() -> Result<()> {
     let checked = if copy.exists() { Some(against_copy(&copy)?) } else { against_public()? };
     match checked {
         Some(database) => {
-            println!("advisories: checked against {database}\n1 passed, 0 failed, 0 skipped")
+            println!("advisories: checked against {database}\n1 passed, 0 failed, 0 skipped");
         }
         None => println!(
             "advisories: SKIPPED: there is no {DATED_COPY}, and the public database cannot be reached: nobody knows \
@@ -47,7 +47,14 @@ fn against_copy(copy: &Path) -> Result<String> {
     output(Command::new("tar").arg("xzf").arg(copy).arg("-C").arg(&clone))?;
     let git = || {
         let mut git = Command::new("git");
-        git.arg("-C").arg(&clone).args(["-c", "user.name=copy", "-c", "user.email=copy@localhost"]);
+        git.arg("-C").arg(&clone).args([
+            "-c",
+            "user.name=copy",
+            "-c",
+            "user.email=copy@localhost",
+            "-c",
+            "commit.gpgsign=false",
+        ]);
         git
     };
     output(git().args(["init", "--quiet"]))?;
