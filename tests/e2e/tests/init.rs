@@ -69,8 +69,8 @@ fn is_whole(services: &Services) {
     assert_eq!(fsck.code, Some(0), "{fsck:?}");
     for directory in ["ca/keys", "tsa/keys", "log/keys", "trust/keys", "public", "offline"] {
         for file in fs::read_dir(services.data(directory)).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(!name.ends_with(".new"), "{directory}/{name} was left");
+            let file = file.unwrap().path();
+            assert!(file.extension().is_none_or(|end| end != "new"), "{} was left", file.display());
         }
     }
 }

@@ -78,7 +78,7 @@ fn postgres(
             }
         }
     }
-    Some(Database::Postgres { url, password_file, owner })
+    Some(Database::Postgres { url, password_file, owner: owner.map(Box::new) })
 }
 
 fn check_url(section: &Section<'_>, key: &'static str, url: &Url) {

@@ -57,7 +57,7 @@ pub(crate) enum Database {
         /// Holds the password.
         password_file: Option<PathBuf>,
         /// Who owns the tables, where that is not the role of `url`; for `init` alone.
-        owner: Option<DatabaseOwner>,
+        owner: Option<Box<DatabaseOwner>>,
     },
 }
 
