@@ -2,7 +2,16 @@
 set -eu
 # What is saved holds private keys.
 umask 077
+called_in=$PWD
 cd "$(dirname "$0")/.."
+
+# A path as whoever called meant it.
+absolute() {
+    case $1 in
+    /*) printf '%s' "$1" ;;
+    *) printf '%s' "$called_in/$1" ;;
+    esac
+}
 
 fail() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -30,6 +39,11 @@ in_volumes() {
 # A program beside the database, as its superuser, who needs no password there.
 in_database() {
     compose exec -T postgres "$@"
+}
+
+# Whether its superuser is `postgres`: before there were two roles it was `countersign`, which the services had too.
+has_two_roles() {
+    in_database psql --username=postgres --dbname=countersign --no-psqlrc --command='SELECT 1' >/dev/null 2>&1
 }
 
 # Waits until the database answers.
