@@ -45,7 +45,7 @@ use store::{
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 pub use crate::lock::MakersLock;
-pub use crate::roles::{Login, Right, right_of, roles_sql};
+pub use crate::roles::{Login, Right, SCRAM_ITERATIONS, right_of, roles_sql};
 use crate::transaction::Writers;
 
 /// The log's store in schema `log` of a PostgreSQL database.

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 use store::StoreError;
@@ -56,16 +55,21 @@ GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA log TO %1$I;
 GRANT UPDATE ON log.log_state TO %1$I;
 REVOKE INSERT ON log._migrations FROM %1$I', $1)";
 
-/// A role that logs in, with what proves its password.
+/// A role that logs in, with what proves its password (SCRAM-SHA-256, [`SCRAM_ITERATIONS`]).
 #[derive(Debug)]
 pub struct Login<'a> {
     /// Its name: letters, digits and underscores.
     pub role: &'a str,
-    /// Its password.
-    pub password: &'a str,
     /// Random.
     pub salt: [u8; 16],
+    /// `StoredKey` of RFC 5802.
+    pub stored_key: [u8; 32],
+    /// `ServerKey` of RFC 5802.
+    pub server_key: [u8; 32],
 }
+
+/// PostgreSQL's own number. Our passwords are 32 random bytes, which nobody guesses by trying.
+pub const SCRAM_ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
 
 /// What a superuser runs in the database `database` to have both roles, as often as they like. There is no password in
 /// it: the server keeps and compares verifiers.
@@ -83,46 +87,13 @@ pub fn roles_sql(database: &str, owner: &Login<'_>, service: &Login<'_>) -> Stri
 }
 
 fn role_sql(login: &Login<'_>) -> String {
-    let role = login.role;
-    let verifier = verifier(login.password, login.salt);
+    let Login { role, salt, stored_key, server_key } = login;
+    let [salt, stored, server] =
+        [salt.as_slice(), stored_key, server_key].map(|bytes| STANDARD.encode(bytes));
+    // As PostgreSQL writes it itself.
+    let verifier = format!("SCRAM-SHA-256${SCRAM_ITERATIONS}:{salt}${stored}:{server}");
     format!(
         "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;\n\
          ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD '{verifier}';\n"
     )
-}
-
-/// What PostgreSQL keeps of a password (RFC 5803 in its own form): who has it cannot log in by it.
-fn verifier(password: &str, salt: [u8; 16]) -> String {
-    let mut salted = [0; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, password.as_bytes(), &mut salted);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
-    let client = hmac::sign(&key, b"Client Key");
-    let stored = digest::digest(&digest::SHA256, client.as_ref());
-    let server = hmac::sign(&key, b"Server Key");
-    let [salt, stored, server] =
-        [salt.as_slice(), stored.as_ref(), server.as_ref()].map(|bytes| STANDARD.encode(bytes));
-    format!("SCRAM-SHA-256${ITERATIONS}:{salt}${stored}:{server}")
-}
-
-/// PostgreSQL's own number. Our passwords are 32 random bytes, which nobody guesses by trying.
-const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4095);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 7677 §3: its salt, and the server's signature over its messages.
-    #[test]
-    fn the_verifier_is_that_of_the_standard() {
-        let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap().try_into().unwrap();
-        let verifier = verifier("pencil", salt);
-        assert!(verifier.starts_with("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$"), "{verifier}");
-        let server = STANDARD.decode(verifier.rsplit(':').next().unwrap()).unwrap();
-        let messages = "n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
-                        s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,\
-                        c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-        let signature =
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &server), messages.as_bytes());
-        assert_eq!(STANDARD.encode(signature), "6rriTRBi23WpRpxHlG9JSYsJbHJSG6NSDF8TkNuMgKA=");
-    }
 }

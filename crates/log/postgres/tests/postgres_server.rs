@@ -290,9 +290,10 @@ async fn the_role_of_a_service_appends_and_cannot_drop_a_trigger() {
         let (scheme, rest) = (parts.next().unwrap(), parts.next().unwrap());
         format!("{scheme}://{role}{rest}")
     };
-    let login = |role, password| Login { role, password, salt: [7; 16] };
+    let login =
+        |role, byte| Login { role, salt: [7; 16], stored_key: [byte; 32], server_key: [byte; 32] };
     let name = database.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
-    let sql = postgres::roles_sql(&name, &login(&owner, "p1"), &login(&service, "p2"));
+    let sql = postgres::roles_sql(&name, &login(&owner, 1), &login(&service, 2));
     for _ in 0..2 {
         database
             .connection()

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     data_dir::{make_private, read_if_present},
-    deployment::{Database, Deployment, not_made},
+    deployment::{Database, Deployment},
 };
 
 /// The database of the logs, as `init` made it; the outer error is one of configuration. Its schema is never changed
@@ -19,7 +19,10 @@ pub(crate) async fn open(
     match &deployment.database {
         Database::Sqlite { file } => {
             if !file.exists() {
-                bail!("{}", not_made(file));
+                bail!(
+                    "the database has no logs, since {} is missing: run `countersignd init`, unless it is lost",
+                    file.display()
+                );
             }
             Ok(SqliteLogStore::open_as_it_is(file).await.map(|store| Arc::new(store) as _))
         }

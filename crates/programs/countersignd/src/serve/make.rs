@@ -3,11 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
-use crypto::{LocalSigner, Signer};
+use crypto::{LocalSigner, ScramVerifier, Signer};
 use moment::UnixSeconds;
 use postgres::Login;
 use store::{LogKind, LogRecord, LogStore};
 use trust::State;
+use tsp::IntermediateUsage;
 
 use super::{
     database,
@@ -104,8 +105,9 @@ fn jobs(deployment: &Deployment, now: UnixSeconds) -> Vec<Job<'_>> {
         jobs.push(Box::new(move || {
             chain(&what, &one.key, &one.chain, |key| {
                 let chain = tsa_chain(&one.chain, key, now)?;
+                // Whether it is as the configuration wants it, `check` and each start say.
                 let checked = tsp::TsaChain::from_ders(&chain)?;
-                checked.require_issuable(key.public_key(), one.settings.intermediate_usage)?;
+                checked.require_issuable(key.public_key(), IntermediateUsage::Optional)?;
                 Ok(chain)
             })
         }));
@@ -186,7 +188,6 @@ pub(crate) fn database_passwords(
     else {
         return Ok(());
     };
-    let login = |role, password| Login { role, password, salt: crypto::random_bytes() };
     let sql = postgres::roles_sql(
         owner.url.path().trim_start_matches('/'),
         &login(owner.url.username(), &of_owner),
@@ -196,6 +197,14 @@ pub(crate) fn database_passwords(
     replace(roles_file, sql.as_bytes(), Access::Everybody)?;
     tell(&Made::file("what tells the database of them", false, roles_file));
     Ok(())
+}
+
+/// What the database keeps of a password.
+fn login<'a>(role: &'a str, password: &str) -> Login<'a> {
+    let salt = crypto::random_bytes();
+    let ScramVerifier { stored_key, server_key } =
+        ScramVerifier::new(password, &salt, postgres::SCRAM_ITERATIONS);
+    Login { role, salt, stored_key, server_key }
 }
 
 /// The password in a file; a new one where there is none.
