@@ -50,7 +50,7 @@ mod tests {
                         c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
         let key = hmac::Key::new(hmac::HMAC_SHA256, &verifier.server_key);
         let signature = hmac::sign(&key, messages.as_bytes());
-        let expected = "eabae24d1062db75a9469c47946f49498b096c72521ba3520c5f1390db8c80a0";
+        let expected = "eabae24d1062db75a9451ff0b6ea7e98c8546549ff741e672d3251b2397de46e";
         assert_eq!(hex::encode(signature), expected);
     }
 }
