@@ -217,3 +217,18 @@ fn one_generation_of_asn1_crates_ships() {
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }
+
+/// Build scripts are held by cargo-deny, from the same file.
+#[test]
+fn what_runs_in_the_compiler_is_named() {
+    let text = include_str!("../../../deny.toml");
+    let (_, named) = text.split_once("# proc-macros:\n").unwrap();
+    let (named, _) = named.split_once("# end of proc-macros").unwrap();
+    let named: BTreeSet<&str> = named.split_whitespace().filter(|word| *word != "#").collect();
+    let metadata = metadata();
+    let is_macro =
+        |package: &&Package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro);
+    let macros = metadata.packages.iter().filter(is_macro);
+    let found: BTreeSet<&str> = macros.map(|package| package.name.as_str()).collect();
+    assert_eq!(found, named, "a new one is reviewed as code, then named in deny.toml");
+}

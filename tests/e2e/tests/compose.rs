@@ -66,9 +66,12 @@ fn every_service_but_the_database_is_of_one_image_which_is_built_once() {
     let compose = compose();
     for service in services(&compose) {
         let image = member(&compose, &service, "image");
-        let expected =
-            if service == "postgres" { "postgres:15-bookworm" } else { "countersign:local" };
-        assert_eq!(image.as_str(), Some(expected), "{service}");
+        let image = image.as_str().unwrap();
+        if service == "postgres" {
+            assert!(image.starts_with("postgres:15-bookworm@sha256:"), "{image}");
+        } else {
+            assert_eq!(image, "countersign:local", "{service}");
+        }
         assert_eq!(!member(&compose, &service, "build").is_badvalue(), service == "secrets");
     }
 }
@@ -157,12 +160,21 @@ fn there_is_no_secret_in_any_file() {
     }
 }
 
+/// The user of the services was the superuser, who may take away what keeps entries as they are.
 #[test]
-fn postgres_asks_everybody_for_the_password() {
+fn nobody_is_the_superuser_of_the_database_over_the_network() {
     // What initdb is not told, it trusts: without the second, every connection over its loopback.
-    let arguments = member(&compose(), "postgres", "environment")["POSTGRES_INITDB_ARGS"].clone();
-    for way in ["--auth-local=scram-sha-256", "--auth-host=scram-sha-256"] {
-        assert!(arguments.as_str().unwrap().contains(way), "{way}");
+    let environment = member(&compose(), "postgres", "environment");
+    let arguments = environment["POSTGRES_INITDB_ARGS"].as_str().unwrap().to_owned();
+    for way in ["--auth-local=peer", "--auth-host=scram-sha-256"] {
+        assert!(arguments.contains(way), "{way}");
+    }
+    assert!(environment["POSTGRES_USER"].is_badvalue(), "the superuser is `postgres`");
+    let password = environment["POSTGRES_PASSWORD_FILE"].as_str();
+    assert_eq!(password, Some("/proc/sys/kernel/random/uuid"), "nobody knows it");
+    let config = read("deploy/countersign.toml");
+    for url in ["url = \"postgres://countersign_log@", "owner_url = \"postgres://countersign@"] {
+        assert!(config.contains(url), "{url}");
     }
 }
 
@@ -178,8 +190,10 @@ fn private_keys_are_mounted_only_where_they_are_used() {
         for other in ["ca", "log", "tsa", "trust", "oidc-dev", "offline"] {
             assert_eq!(volumes.contains(other), service == other, "{service} has {other}");
         }
-        let has_password = ["postgres", "log"].contains(&service);
-        assert_eq!(volumes.contains("database-password"), has_password, "{service}");
+        assert_eq!(volumes.contains("database-password"), service == "log", "{service}");
+        assert!(!volumes.contains("database-owner"), "{service}");
+        // No secret is in what it is told.
+        assert_eq!(volumes.contains("database-roles"), service == "postgres", "{service}");
     }
     for (service, read_only) in
         [("ca", "ca:/"), ("tsa", "tsa:/"), ("log", "public:/"), ("trust", "public:/")]
@@ -253,9 +267,113 @@ fn each_command_is_one_of_countersignd() {
     }
 }
 
+/// The trail was gone with each container that was made anew.
+#[test]
+fn whoever_has_a_key_keeps_the_audit_trail_where_no_container_ends() {
+    let compose = compose();
+    for service in RUNNING.into_iter().filter(|service| *service != "postgres") {
+        let volumes = texts(&member(&compose, service, "volumes"));
+        assert!(volumes.contains(&"audit:/var/log/countersign".to_owned()), "{service}");
+    }
+    assert!(read("deploy/countersign.toml").contains("audit_dir = \"/var/log/countersign\""));
+}
+
+/// Volumes carried the name of the checkout's directory: a new version beside the old one was a new deployment.
+#[test]
+fn the_name_of_the_deployment_does_not_depend_on_where_it_lies() {
+    let name = "COMPOSE_PROJECT_NAME=countersign";
+    assert!(read(".env").lines().any(|line| line == name));
+    assert!(!read("docs/compose.md").contains("docker run"), "which knows no project");
+}
+
+/// A site address and its block on one line is no Caddyfile.
+#[test]
+fn the_proxy_has_each_port_and_is_written_as_caddy_reads_it() {
+    let text = read("deploy/Caddyfile");
+    for (_, ports) in PORTS.into_iter().filter(|(service, _)| *service != "oidc-dev") {
+        for port in ports {
+            assert!(text.contains(&format!("127.0.0.1:{port}\n")), "{port}");
+        }
+    }
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let is_site = line.ends_with(" {") && !line.starts_with(char::is_whitespace);
+        let is_directive = line.starts_with("\treverse_proxy ") && !line.contains(['{', '}']);
+        assert!(is_site || is_directive || line == "}", "{line}");
+    }
+}
+
+/// What is typed after `docker-compose` on the page, up to the end of its command.
+fn commands_of_the_page() -> Vec<Vec<String>> {
+    let page = read("docs/compose.md");
+    let commands = page.split("docker-compose ").skip(1).map(|rest| {
+        let end = rest.find(['`', '\n', '>', '|', '&', ';', '(', ',']).unwrap_or(rest.len());
+        rest[..end].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    });
+    let is_command = |words: &Vec<String>| {
+        words.first().is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()))
+    };
+    commands.filter(is_command).collect()
+}
+
+/// `check` as the page had it never began, since what it waits for fails first.
+#[test]
+fn every_command_of_the_page_is_one() {
+    let compose = compose();
+    let known = ["build", "up", "ps", "exec", "run", "restart", "down", "logs"];
+    let commands = commands_of_the_page();
+    assert!(commands.len() > 20);
+    for words in commands {
+        let (command, rest) = words.split_first().unwrap();
+        assert!(known.contains(&command.as_str()), "{words:?}");
+        if !["exec", "run"].contains(&command.as_str()) {
+            continue;
+        }
+        let mut rest = rest.iter().map(String::as_str).peekable();
+        let mut program = "countersignd";
+        while let Some(option) = rest.next_if(|word| word.starts_with('-')) {
+            if option == "--entrypoint" {
+                program = rest.next().unwrap();
+            }
+        }
+        let Some(service) = rest.next() else { continue };
+        assert!(services(&compose).contains(service), "{words:?}");
+        let mut arguments: Vec<&str> = rest.collect();
+        if command == "exec" {
+            program = arguments.remove(0);
+        } else {
+            assert!(words.contains(&"--no-deps".to_owned()), "{words:?}");
+        }
+        if program == "countersignd" {
+            arguments.push("--help");
+            let said = said(Command::new(binaries().join(program)).args(&arguments)).unwrap();
+            assert_eq!(said.code, Some(0), "{words:?}: {said:?}");
+        }
+    }
+    for script in ["backup", "restore", "upgrade"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(format!("{ROOT}/deploy/{script}")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{script}");
+        assert!(read("docs/compose.md").contains(&format!("\ndeploy/{script} ")), "{script}");
+    }
+}
+
 #[test]
 fn the_image_runs_as_nobody_and_takes_its_inputs_by_name() {
     let dockerfile = read("deploy/Dockerfile");
+    for base in ["TOOLCHAIN", "BASE"] {
+        let named =
+            dockerfile.lines().find(|line| line.starts_with(&format!("ARG {base}="))).unwrap();
+        let digest = named.split_once("@sha256:").unwrap().1;
+        assert!(
+            digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{named}"
+        );
+    }
+    let stages = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM "));
+    assert!(stages.clone().all(|stage| {
+        ["$TOOLCHAIN", "$BASE", "toolchain"].contains(&stage.split(' ').next().unwrap())
+    }));
+    assert!(dockerfile.contains("/out/countersign /usr/local/bin/"), "the client is in it too");
     let runtime = dockerfile.rsplit_once("\nFROM ").unwrap().1;
     assert!(runtime.contains("\nUSER 10001:10001\n"));
     assert!(runtime.contains("\nHEALTHCHECK "));

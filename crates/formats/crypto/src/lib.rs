@@ -15,12 +15,14 @@
 //! - [`SignatureAlgorithm`]: the table of what is verified, by identifier and key.
 //! - [`Signer`]: how CA, CT, Rekor, TSA and TUF sign; [`LocalSigner`] holds its key in memory.
 //! - [`Unsigned`]: what waits for a signature, and takes none that does not verify.
+//! - [`ScramVerifier`]: what a database keeps of a password.
 //! - [`digest`], [`Hasher`], [`random_bytes`]: hashing and randomness.
 
 mod authority_key;
 mod digest;
 mod local;
 mod public_key;
+mod scram;
 mod signature_algorithm;
 mod signer;
 mod soundness;
@@ -30,6 +32,7 @@ pub use authority_key::{AuthorityKey, KeyFamily};
 pub use digest::{HashAlgorithm, Hasher, digest, sha256};
 pub use local::LocalSigner;
 pub use public_key::{KeyError, KeyType, PublicKey, SignatureError};
+pub use scram::ScramVerifier;
 pub use signature_algorithm::SignatureAlgorithm;
 pub use signer::{SignNow, Signer, SignerError};
 pub use unsigned::Unsigned;

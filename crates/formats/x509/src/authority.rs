@@ -1,3 +1,5 @@
+use x509_cert::name::Name;
+
 use crate::{CertificateError, LeafView, certificate::Certificate};
 
 /// What a CA certificate says; reading it proves nothing about who issued it.
@@ -17,6 +19,20 @@ impl AuthorityView {
         certificate.validity()?;
         let subject_key_identifier = certificate.subject_key_identifier()?;
         Ok(Self { certificate, subject_key_identifier })
+    }
+
+    /// The subject's last organization (`O`).
+    #[must_use]
+    pub fn subject_organization(&self) -> Option<String> {
+        let name: Name = self.certificate.tbs.subject.decode_as().ok()?;
+        Some(name.organization().ok().flatten()?.value().to_string())
+    }
+
+    /// The subject's last common name (`CN`).
+    #[must_use]
+    pub fn subject_common_name(&self) -> Option<String> {
+        let name: Name = self.certificate.tbs.subject.decode_as().ok()?;
+        Some(name.common_name().ok().flatten()?.value().to_string())
     }
 
     /// Whether `leaf` gives this CA's name as its issuer's.

@@ -15,6 +15,50 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 
 /// Opens a first connection, checks the server with it and brings the schema up to date.
 pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let connection = checked(options).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(unavailable)?;
+    let mut migrations = sqlx::migrate!("../../../migrations/log/postgres");
+    migrations.create_schema("log");
+    // A table of its own: the migrations of other services live in their schemas.
+    migrations.dangerous_set_table_name(MIGRATIONS);
+    migrations
+        .run(&pool)
+        .await
+        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    Ok(connection)
+}
+
+/// Opens a first connection, checks the server with it, and that its schema is ours.
+pub(crate) async fn as_it_is(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let mut connection = checked(options).await?;
+    let has_table: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(MIGRATIONS)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(unavailable)?;
+    let found: Option<i64> = if has_table {
+        sqlx::query_scalar("SELECT max(version) FROM log._migrations WHERE success")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(unavailable)?
+    } else {
+        None
+    };
+    let migrations = sqlx::migrate!("../../../migrations/log/postgres");
+    let known = migrations.iter().map(|one| one.version).max().unwrap_or_default();
+    store::check_schema(found, known)
+        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    Ok(connection)
+}
+
+const MIGRATIONS: &str = "log._migrations";
+
+/// Opens a connection to a server that loses no commit.
+async fn checked(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     // Not from a pool, which would try a dead server again and again.
     let mut connection = options.connect().await.map_err(unavailable)?;
     for setting in ["fsync", "full_page_writes"] {
@@ -25,20 +69,6 @@ pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, 
             .map_err(unavailable)?;
         refuse_unsafe(setting, &value)?;
     }
-
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_with(options.clone())
-        .await
-        .map_err(unavailable)?;
-    let mut migrations = sqlx::migrate!("../../../migrations/log/postgres");
-    migrations.create_schema("log");
-    // A table of its own: the migrations of other services live in their schemas.
-    migrations.dangerous_set_table_name("log._migrations");
-    migrations
-        .run(&pool)
-        .await
-        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
     Ok(connection)
 }
 

@@ -14,22 +14,27 @@
 //! | module | job |
 //! |---|---|
 //! | `connect` | connections, the server's settings, migration |
+//! | `roles` | who owns the tables, and who appends to them |
 //! | `transaction` | a write transaction that is all or nothing, also when its future is dropped |
 //! | `append` | the rows of a plan, in one statement |
 //! | `read` | everything that only reads |
+//! | `lock` | which process makes logs |
 //! | `error` | what Postgres' error codes mean for a log |
 
 mod append;
 mod connect;
 mod error;
+mod lock;
 mod read;
+mod roles;
 mod transaction;
 
 use std::ops::Range;
 
 use async_trait::async_trait;
 use moment::UnixSeconds;
-use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgConnection, PgPool};
 use store::row::check_spec;
 use store::row::from_u64;
 use store::search::{Search, check_leaves};
@@ -39,6 +44,8 @@ use store::{
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
+pub use crate::lock::MakersLock;
+pub use crate::roles::{Login, Right, SCRAM_ITERATIONS, right_of, roles_sql};
 use crate::transaction::Writers;
 
 /// The log's store in schema `log` of a PostgreSQL database.
@@ -56,7 +63,32 @@ impl PostgresLogStore {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = connect::options(url)?;
         let connection = connect::prepare(&options).await?;
-        Ok(Self { readers: connect::readers(&options), writers: Writers::new(options, connection) })
+        Ok(Self::of(options, connection))
+    }
+
+    /// As [`Self::connect`], of the owner of the tables, and lets the role `service` append to the logs.
+    ///
+    /// # Errors
+    /// As there; also when there is no such role.
+    pub async fn connect_and_grant(url: &str, service: &str) -> Result<Self, StoreError> {
+        let options = connect::options(url)?;
+        let mut connection = connect::prepare(&options).await?;
+        roles::grant(&mut connection, service).await?;
+        Ok(Self::of(options, connection))
+    }
+
+    /// Connects to a database whose schema is this program's already, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::connect`]; [`StoreError::Unavailable`] with a [`store::SchemaMismatch`] for another schema.
+    pub async fn connect_as_it_is(url: &str) -> Result<Self, StoreError> {
+        let options = connect::options(url)?;
+        let connection = connect::as_it_is(&options).await?;
+        Ok(Self::of(options, connection))
+    }
+
+    fn of(options: PgConnectOptions, connection: PgConnection) -> Self {
+        Self { readers: connect::readers(&options), writers: Writers::new(options, connection) }
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use bytes::Bytes;
 use moment::UnixSeconds;
-use postgres::PostgresLogStore;
+use postgres::{Login, MakersLock, PostgresLogStore, Right};
 use sqlx::{Connection, Executor};
 use store::contract_suite::Database;
 use store::{Appended, Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
@@ -24,6 +24,10 @@ impl Fixture {
     async fn new() -> Self {
         let database = database().await;
         let store = PostgresLogStore::connect(&database.url).await.unwrap();
+        Self::of(database, store).await
+    }
+
+    async fn of(database: PostgresDatabase, store: PostgresLogStore) -> Self {
         let spec = LogSpec {
             name: "test".to_owned(),
             kind: LogKind::Ct,
@@ -271,5 +275,91 @@ async fn a_server_that_does_not_answer_is_unavailable() {
     for url in ["postgres://nobody@127.0.0.1:1/none", "not a url"] {
         let Err(error) = PostgresLogStore::connect(url).await else { panic!("connected to {url}") };
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    }
+}
+
+/// The service was the owner of the tables: whoever took it over could take the triggers away, and then the entries.
+#[tokio::test]
+async fn the_role_of_a_service_appends_and_cannot_drop_a_trigger() {
+    let database = database().await;
+    let (owner, service) =
+        (format!("o_{}", std::process::id()), format!("s_{}", std::process::id()));
+    let base = database.url.clone();
+    let url = |role: &str| {
+        let mut parts = base.splitn(2, "://postgres").map(str::to_owned);
+        let (scheme, rest) = (parts.next().unwrap(), parts.next().unwrap());
+        format!("{scheme}://{role}{rest}")
+    };
+    let login =
+        |role, byte| Login { role, salt: [7; 16], stored_key: [byte; 32], server_key: [byte; 32] };
+    let name = database.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let sql = postgres::roles_sql(&name, &login(&owner, 1), &login(&service, 2));
+    for _ in 0..2 {
+        database
+            .connection()
+            .await
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())))
+            .await
+            .unwrap();
+    }
+    let made = PostgresLogStore::connect_and_grant(&url(&owner), &service).await.unwrap();
+    made.close().await;
+    let store = PostgresLogStore::connect_as_it_is(&url(&service)).await.unwrap();
+    let fixture = Fixture::of(database, store).await;
+    fixture.append("one").await.unwrap();
+    assert_eq!(fixture.size().await, 1);
+    assert_eq!(postgres::right_of(&url(&service)).await.unwrap(), (service.clone(), Right::Append));
+    assert_eq!(postgres::right_of(&url(&owner)).await.unwrap(), (owner, Right::ChangeTables));
+
+    let mut connection = sqlx::PgConnection::connect(&url(&service)).await.unwrap();
+    for statement in [
+        "DROP TRIGGER append_only ON log.entry",
+        "ALTER TABLE log.entry DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+        "DELETE FROM log.entry",
+        "TRUNCATE log.entry",
+        "UPDATE log.entry SET kind = 'x'",
+        "DROP TABLE log.entry",
+        "CREATE OR REPLACE FUNCTION log.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE TABLE log.other (x int)",
+        "INSERT INTO log._migrations SELECT 99, description, installed_on, success, checksum, execution_time \
+         FROM log._migrations",
+    ] {
+        let refused = connection.execute(statement).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("permission denied") || refused.contains("must be owner"),
+            "{statement}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_was_not_made_or_is_newer_is_refused_and_not_changed() {
+    let database = database().await;
+    let refused = async || {
+        let Err(error) = PostgresLogStore::connect_as_it_is(&database.url).await else {
+            panic!("connected")
+        };
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    assert!(refused().await.contains("run `countersignd init`"));
+    PostgresLogStore::connect(&database.url).await.unwrap().close().await;
+    PostgresLogStore::connect_as_it_is(&database.url).await.unwrap().close().await;
+    let newer = "INSERT INTO log._migrations SELECT 99, description, installed_on, success, checksum, execution_time \
+                 FROM log._migrations WHERE version = 1";
+    database.execute(newer).await.unwrap();
+    let said = refused().await;
+    assert!(said.contains("schema 99, of a newer countersignd"), "{said}");
+}
+
+#[tokio::test]
+async fn one_process_makes_logs_at_a_time_and_one_that_died_is_not_waited_for() {
+    let database = database().await;
+    let first = MakersLock::try_take(&database.url).await.unwrap().unwrap();
+    assert!(MakersLock::try_take(&database.url).await.unwrap().is_none());
+    drop(first);
+    while MakersLock::try_take(&database.url).await.unwrap().is_none() {
+        // The server ends the transaction when it sees the closed socket.
+        tokio::task::yield_now().await;
     }
 }

@@ -60,8 +60,21 @@ impl SqliteLogStore {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(path)?;
         let writer = open::writer(path).await?;
-        let readers = open::readers(path);
-        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)) })
+        Ok(Self::of(path, writer, lock))
+    }
+
+    /// Opens a database that is there and has this program's schema already, and changes nothing of it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`StoreError::Unavailable`] with a [`store::SchemaMismatch`] for another schema.
+    pub async fn open_as_it_is(path: &Path) -> Result<Self, StoreError> {
+        let lock = open::lock(path)?;
+        let writer = open::writer_as_it_is(path).await?;
+        Ok(Self::of(path, writer, lock))
+    }
+
+    fn of(path: &Path, writer: SqlitePool, lock: File) -> Self {
+        Self { writer, readers: open::readers(path), lock: Mutex::new(Some(lock)) }
     }
 
     // Dropped before its commit, the transaction is rolled back before the connection serves again.

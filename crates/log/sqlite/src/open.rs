@@ -29,8 +29,41 @@ pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
 
 /// Opens the one connection that writes, and brings the schema up to date.
 pub(crate) async fn writer(path: &Path) -> Result<SqlitePool, StoreError> {
-    let options = connect_options(path).create_if_missing(true);
-    let pool = SqlitePoolOptions::new()
+    let pool = one_connection(connect_options(path).create_if_missing(true)).await?;
+    MIGRATIONS
+        .run(&pool)
+        .await
+        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    Ok(pool)
+}
+
+/// Opens the one connection that writes, to a file whose schema is ours.
+pub(crate) async fn writer_as_it_is(path: &Path) -> Result<SqlitePool, StoreError> {
+    let pool = one_connection(connect_options(path)).await?;
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '_sqlx_migrations'",
+    )
+    .fetch_one(&pool)
+    .await
+    .map_err(unavailable)?;
+    let found: Option<i64> = if tables == 1 {
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+            .fetch_one(&pool)
+            .await
+            .map_err(unavailable)?
+    } else {
+        None
+    };
+    let known = MIGRATIONS.iter().map(|one| one.version).max().unwrap_or_default();
+    if let Err(error) = store::check_schema(found, known) {
+        pool.close().await;
+        return Err(StoreError::Unavailable { source: error.into() });
+    }
+    Ok(pool)
+}
+
+async fn one_connection(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(WRITER_WAIT)
         .test_before_acquire(false)
@@ -38,12 +71,7 @@ pub(crate) async fn writer(path: &Path) -> Result<SqlitePool, StoreError> {
         .max_lifetime(None)
         .connect_with(options)
         .await
-        .map_err(unavailable)?;
-    MIGRATIONS
-        .run(&pool)
-        .await
-        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
-    Ok(pool)
+        .map_err(unavailable)
 }
 
 /// Connections that cannot write; opened when first needed.

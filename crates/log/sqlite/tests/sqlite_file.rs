@@ -159,3 +159,29 @@ async fn every_column_is_explained() {
         assert!(line.contains(" -- ") || line.contains(",-- "), "{line}");
     }
 }
+
+/// `check`, `fsck` and services changed the schema of whatever they were pointed at.
+#[tokio::test]
+async fn another_schema_is_refused_and_nothing_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    assert!(SqliteLogStore::open_as_it_is(&path).await.is_err());
+    assert!(!path.exists());
+    std::fs::write(&path, "").unwrap();
+    assert!(refused(&path).await.contains("run `countersignd init`"));
+    SqliteLogStore::open(&path).await.unwrap().close().await;
+    SqliteLogStore::open_as_it_is(&path).await.unwrap().close().await;
+
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations SELECT 99, description, installed_on, success, checksum, execution_time \
+                 FROM _sqlx_migrations WHERE version = 1";
+    sqlx::query(newer).execute(&mut connection).await.unwrap();
+    drop(connection);
+    let said = refused(&path).await;
+    assert!(said.contains("schema 99, of a newer countersignd"), "{said}");
+}
+
+async fn refused(path: &Path) -> String {
+    let Err(error) = SqliteLogStore::open_as_it_is(path).await else { panic!("opened") };
+    std::error::Error::source(&error).unwrap().to_string()
+}

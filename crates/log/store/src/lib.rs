@@ -10,6 +10,7 @@
 //! | [`plan`] | checks of the locked state, folding of duplicates, placements, tiles that become full |
 //! | [`row`] | rows of either database and what they mean; numbers and hashes to and from columns, without loss |
 //! | [`timestamp_signature`] | signatures over entry and time that are kept after the append |
+//! | `schema` | which schema a database has, against the program's |
 //! | [`search`] | which index keys to read next, and what the words have in common |
 //! | [`fault`] | [`FaultyStore`]: writes that failed, that failed yet persisted, and the like |
 //! | `contract_suite` | the tests every adapter passes (feature `contract-suite`) |
@@ -22,6 +23,7 @@ mod error;
 pub mod fault;
 pub mod plan;
 pub mod row;
+mod schema;
 pub mod search;
 mod store;
 pub mod timestamp_signature;
@@ -29,6 +31,7 @@ mod types;
 
 pub use error::{Cause, EntryRefused, StoreError};
 pub use fault::{Fault, FaultyStore};
+pub use schema::{SchemaMismatch, check_schema};
 pub use store::{
     LogStore, MAX_BATCH_ENTRIES, MAX_CLOCK_GAP, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ,
     MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS,

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crypto::{KeyType, LocalSigner, Signer, SignerError};
 use moment::UnixSeconds;
 use rcgen::{
@@ -16,7 +16,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    data_dir::{Access, create, read_if_present},
+    data_dir::{Access, create, read_if_present, remove_unfinished},
     deployment::not_made,
     keys::load_or_make_file,
 };
@@ -72,6 +72,36 @@ pub(crate) fn tsa_chain(
     })
 }
 
+/// Refuses an organization by which the chain was not made: it stands in the certificates for ever.
+///
+/// Known of chains that were made here alone, by the common names of [`params`]; a company's own PKI
+/// calls itself as it likes.
+pub(crate) fn refuse_another_organization(
+    place: &ChainPlace,
+    chain: &[Vec<u8>],
+) -> anyhow::Result<()> {
+    let (Some(lowest), Some(root)) = (chain.first(), chain.last()) else { return Ok(()) };
+    let names = |der: &[u8]| {
+        let certificate = x509::AuthorityView::from_der(der).ok()?;
+        Some((certificate.subject_organization()?, certificate.subject_common_name()?))
+    };
+    let (Some((made_for, lowest)), Some((_, root))) = (names(lowest), names(root)) else {
+        return Ok(());
+    };
+    let role = lowest.strip_prefix(&made_for).unwrap_or_default();
+    let above = root.strip_prefix(&made_for).unwrap_or_default();
+    let is_ours = matches!((role, above), (" CA", " root") | (" TSA", " TSA root"));
+    if is_ours && made_for != place.organization {
+        bail!(
+            "`organization` is `{}`, and the chain {} was made for `{made_for}`, which stands in certificates \
+             for ever: write that, or give the new name to another CA or TSA, with a table of its own",
+            place.organization,
+            place.file.display()
+        );
+    }
+    Ok(())
+}
+
 /// How long the certificates live: a development deployment is not rotated.
 const LIFETIME: Duration = Duration::days(10 * 365);
 
@@ -91,6 +121,7 @@ fn load_or_make_chain(
     lower_key: &LocalSigner,
     plan: impl FnOnce(LocalSigner) -> anyhow::Result<Plan>,
 ) -> anyhow::Result<Vec<Vec<u8>>> {
+    remove_unfinished(&place.file)?;
     if let Some(chain) = load_chain(&place.file)? {
         return Ok(chain);
     }
@@ -217,6 +248,21 @@ mod tests {
         let chain = ca_chain(&place, &key, NOW).unwrap();
         let made = x509::CertificateChain::from_der(vec![chain[1].clone()]).unwrap();
         assert_eq!(made.public_key(), root.public_key());
+    }
+
+    /// The setting had no effect any more, and `check` said nothing.
+    #[test]
+    fn an_organization_by_which_a_chain_was_not_made_is_refused() {
+        for make in [ca_chain, tsa_chain] {
+            let (_directory, mut place, key) = place();
+            let chain = make(&place, &key, NOW).unwrap();
+            refuse_another_organization(&place, &chain).unwrap();
+            place.organization = "Acme Two".to_owned();
+            let said = refuse_another_organization(&place, &chain).unwrap_err().to_string();
+            assert!(said.contains("was made for `Acme`"), "{said}");
+            // Of a company's own PKI: its names are its own.
+            refuse_another_organization(&place, &chain[..1]).unwrap();
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -8,6 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde::{Serialize, de::DeserializeOwned};
 use server::bounded;
+use tempfile::{NamedTempFile, PersistError};
 
 use crate::token::LastStart;
 
@@ -181,61 +183,70 @@ pub(crate) enum Access {
 
 /// Replaces or makes a file, durably and at once: after a crash it is the old or the new one, whole.
 ///
-/// The half-written one has a fixed name beside it and is overwritten by the next
-/// attempt, so a crash leaves no litter. Its mode is set before a byte is in it.
+/// The half-written one has a name of its own, so that nobody can have put it there and no other
+/// process writes it; [`remove_unfinished`] removes what a crash leaves.
 pub(crate) fn replace(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
-    write(path, content, access, |unfinished| fs::rename(unfinished, path))
+    write(path, content, access, |unfinished| unfinished.persist(path))
 }
 
 /// Makes a file as [`replace`] does, and never replaces one: two processes cannot both have made it.
 pub(crate) fn create(path: &Path, content: &[u8], access: Access) -> anyhow::Result<()> {
-    write(path, content, access, |unfinished| match fs::hard_link(unfinished, path) {
-        // The half-written one could be another process's.
-        Ok(()) if fs::read(path)? != content => Err(ErrorKind::AlreadyExists.into()),
-        Ok(()) => fs::remove_file(unfinished),
-        // A file system without links.
-        Err(error) if error.kind() != ErrorKind::AlreadyExists && !path.exists() => {
-            fs::rename(unfinished, path)
-        }
-        Err(error) => Err(error),
-    })
+    write(path, content, access, |unfinished| unfinished.persist_noclobber(path))
 }
 
 fn write(
     path: &Path,
     content: &[u8],
     access: Access,
-    place: impl FnOnce(&Path) -> io::Result<()>,
+    place: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
 ) -> anyhow::Result<()> {
-    let unfinished = unfinished(path);
     let mode = match access {
         Access::Owner => 0o600,
         Access::Everybody => 0o644,
     };
     let write = || -> io::Result<()> {
-        // A left-over could have another mode.
-        remove_if_present(&unfinished)?;
+        let directory = directory_of(path);
+        let (prefix, suffix) = unfinished(path);
         let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
+            tempfile::Builder::new().prefix(&prefix).suffix(suffix).tempfile_in(directory)?;
         file.write_all(content)?;
-        file.sync_all()?;
-        place(&unfinished).inspect_err(|_| drop(remove_if_present(&unfinished)))?;
+        // Not as it is made: the umask would take from it, and services of other users would not start.
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file().sync_all()?;
+        place(file).map_err(|failed| failed.error)?;
         // Durable from here: the name is on the disk too.
-        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        File::open(directory)?.sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Where a file is while it is written.
-fn unfinished(path: &Path) -> PathBuf {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    PathBuf::from(unfinished)
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes what a killed process left of [`create`], beside a file that is whole.
+/// Begin and end of the names that a file has while it is written.
+fn unfinished(path: &Path) -> (OsString, &'static str) {
+    let mut begin = OsString::from(".");
+    begin.push(path.file_name().unwrap_or_default());
+    begin.push(".");
+    (begin, ".new")
+}
+
+/// Removes what a killed process left of a file's making. The caller is the only one that makes it.
 pub(crate) fn remove_unfinished(path: &Path) -> io::Result<()> {
-    remove_if_present(&unfinished(path))
+    let (begin, end) = unfinished(path);
+    let entries = match fs::read_dir(directory_of(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(begin.as_encoded_bytes()) && bytes.ends_with(end.as_bytes()) {
+            remove_if_present(&directory_of(path).join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes an empty file that only its owner may read, unless there is one.
@@ -266,8 +277,6 @@ mod tests {
     fn replaces_files_with_the_mode_asked_for_and_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
-        // What a killed start leaves.
-        fs::write(directory.path().join("key.pem.new"), "half").unwrap();
         replace(&path, b"secret", Access::Owner).unwrap();
         assert_eq!(mode(&path), 0o600);
         replace(&path, b"public", Access::Everybody).unwrap();
@@ -284,6 +293,42 @@ mod tests {
         assert!(create(&path, b"second", Access::Owner).is_err());
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    /// Two processes wrote one half of a key each, and whoever may write to the directory had a link there.
+    #[test]
+    fn what_is_half_written_has_a_name_that_nobody_knows_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        let elsewhere = directory.path().join("elsewhere");
+        fs::write(&elsewhere, "untouched").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, directory.path().join("key.pem.new")).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..8_u8 {
+                let path = &path;
+                scope.spawn(move || replace(path, &[writer; 4096], Access::Owner).unwrap());
+            }
+        });
+        let content = fs::read(&path).unwrap();
+        assert!(content.len() == 4096 && content.iter().all(|byte| *byte == content[0]));
+        assert_eq!(fs::read_to_string(elsewhere).unwrap(), "untouched");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_of_a_file_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        for name in [".ca.pem.Ab3.new", ".ca.pem.new", "ca.pem", ".tsa.pem.Ab3.new", ".ca.pem.Ab3"]
+        {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        remove_unfinished(&path).unwrap();
+        let entries = fs::read_dir(directory.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".ca.pem.Ab3", ".tsa.pem.Ab3.new", "ca.pem"]);
+        remove_unfinished(&directory.path().join("none/ca.pem")).unwrap();
     }
 
     /// Keys and chains of a configuration are read so: a start hung for ever.

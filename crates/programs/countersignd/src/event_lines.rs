@@ -7,21 +7,23 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use wire::inert;
 
+/// Target of the lines about the use of keys.
+pub(crate) const AUDIT: &str = "audit";
+
 /// Keeps the trail of what keys were used for in a filter that does not name it: who asks for fewer
 /// lines (`warn`) did not ask for certificates without a record, and who asks for more gets more of it
 /// too. `audit=off` leaves it out.
 pub(crate) fn with_audit(filter: &str) -> String {
-    const TARGET: &str = "audit";
     let is_named = |directive: &str| {
         let target = directive.split(['=', '[']).next().unwrap_or_default();
-        target.trim() == TARGET
+        target.trim() == AUDIT
     };
     if filter.split(',').any(is_named) {
         filter.to_owned()
     } else {
         let of_all = filter.split(',').filter_map(|directive| directive.parse().ok()).next_back();
         let level = of_all.unwrap_or(LevelFilter::OFF).max(LevelFilter::INFO);
-        format!("{filter},{TARGET}={level}")
+        format!("{filter},{AUDIT}={level}")
     }
 }
 
@@ -53,20 +55,24 @@ pub(crate) struct OneLine<W> {
 
 impl<W: io::Write> io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        // An event of JSON is UTF-8; were it not, it would not be JSON either.
-        let line = match (self.form, std::str::from_utf8(event)) {
-            (EventLines::Json, Ok(json)) => {
-                let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
-                Cow::Owned(format!("{}{end}", inert::escape_json(json)).into_bytes())
-            }
-            _ => inert::escape_line(event),
-        };
-        self.output.write_all(&line)?;
+        self.output.write_all(&line_of(self.form, event))?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+/// An event as one line, with nothing in it that a terminal or a reader of lines would obey.
+pub(crate) fn line_of(form: EventLines, event: &[u8]) -> Cow<'_, [u8]> {
+    // An event of JSON is UTF-8; were it not, it would not be JSON either.
+    match (form, std::str::from_utf8(event)) {
+        (EventLines::Json, Ok(json)) => {
+            let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
+            Cow::Owned(format!("{}{end}", inert::escape_json(json)).into_bytes())
+        }
+        _ => inert::escape_line(event),
     }
 }
 

@@ -124,7 +124,7 @@ async fn log(
 }
 
 /// Verifies a signed checkpoint and that the database still holds its tree.
-async fn signed_size(
+pub(crate) async fn signed_size(
     store: &dyn LogStore,
     record: &LogRecord,
     note: &str,

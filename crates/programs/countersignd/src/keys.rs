@@ -11,8 +11,8 @@ pub(crate) fn load_or_make_file(
     name: &str,
     key_type: KeyType,
 ) -> anyhow::Result<LocalSigner> {
+    remove_unfinished(path)?;
     if let Some(key) = load_file(path, name, key_type)? {
-        remove_unfinished(path)?;
         return Ok(key);
     }
     let key = LocalSigner::generate(key_type, name)?;

@@ -42,6 +42,32 @@ pub(crate) fn refuse_renamed(deployment: &Deployment, known: &[LogRecord]) -> an
     Ok(())
 }
 
+/// Refuses a database whose logs were made with keys that are not here: of another deployment, or before these
+/// were lost. Nothing is made then, which would be another deployment's half.
+pub(crate) fn refuse_without_keys(
+    deployment: &Deployment,
+    known: &[LogRecord],
+) -> anyhow::Result<()> {
+    for log in deployment.running_logs() {
+        let Some(record) = named(log, known) else { continue };
+        let name = &log.service.name;
+        match log.key.known()? {
+            Some(key) if key.spki_der() == record.spec.public_key_der => {}
+            Some(_) => bail!("{}", made_with_another_key(name)),
+            None => bail!(
+                "the database has the log `{name}`, and {} is missing: it is the database of another deployment, \
+                 or that key is lost; restore it from a backup, or name another database",
+                log.key.file.display()
+            ),
+        }
+    }
+    Ok(())
+}
+
+fn made_with_another_key(name: &str) -> String {
+    format!("the log `{name}` was made with another key, which is its key for ever")
+}
+
 /// What a log has in common with another one of the database.
 fn shared(log: &Log, key: Option<&PublicKey>, record: &LogRecord) -> Option<String> {
     let spec = &record.spec;
@@ -119,7 +145,7 @@ pub(crate) fn refuse_changed(
         );
     }
     if is.public_key_der != expected.public_key_der {
-        bail!("the log `{name}` was made with another key, which is its key for ever");
+        bail!("{}", made_with_another_key(name));
     }
     Ok(())
 }

@@ -19,10 +19,11 @@
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
 //! - `admin`: orders to a running process.
-//! - `output`, `event_lines`: what is said and logged, in which text of others is inert.
+//! - `output`, `event_lines`, `audit_file`: what is said and logged, in which text of others is inert.
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
 
 mod admin;
+mod audit_file;
 mod certificates;
 mod cli;
 mod config;
@@ -47,9 +48,13 @@ mod token;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use audit_file::AuditFile;
 use cli::{Cli, Command, IssuerCommand, LogCommand};
 use deployment::Telemetry;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
@@ -66,7 +71,17 @@ fn main() -> ExitCode {
 fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
     let config = command.config().map(config::load).transpose()?;
     let telemetry = config.as_ref().map(|deployment| &deployment.telemetry);
-    start_logging(log, telemetry);
+    let part = match &command {
+        Command::Serve(arguments) => Some(arguments.part.name()),
+        // It signs the first TUF metadata.
+        Command::Init(_) => Some("init"),
+        _ => None,
+    };
+    let audit = match (part, telemetry.and_then(|telemetry| telemetry.audit_dir.as_deref())) {
+        (Some(part), Some(directory)) => Some(AuditFile::open(directory, part)?),
+        _ => None,
+    };
+    start_logging(log, telemetry, audit);
     match (command, config) {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
@@ -113,18 +128,28 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 /// Logs go to standard error: standard output belongs to what a command was asked for.
 ///
 /// The command line and `RUST_LOG` count before the configuration.
-fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>) {
+fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>, audit: Option<AuditFile>) {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
     let filter =
         EnvFilter::new(event_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
     // A line that nobody can read any more is lost. The formatter would say so by `eprintln!`, which
     // panics where standard error is a closed pipe: at the signature whose trail it was to write.
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
-    if telemetry.is_some_and(|telemetry| telemetry.json) {
-        lines.json().with_writer(event_lines::EventLines::Json).init();
+    let lines = fmt::layer().log_internal_errors(false);
+    let lines = if telemetry.is_some_and(|telemetry| telemetry.json) {
+        lines.json().with_writer(event_lines::EventLines::Json).with_filter(filter).boxed()
     } else {
         // No colours: an escape sequence in the log would be a caller's.
-        lines.with_ansi(false).with_writer(event_lines::EventLines::Text).init();
-    }
+        lines
+            .with_ansi(false)
+            .with_writer(event_lines::EventLines::Text)
+            .with_filter(filter)
+            .boxed()
+    };
+    // Whatever the filter of the log: who asks for fewer lines there did not ask for a trail with holes.
+    let audit = audit.map(|file| {
+        let only = Targets::new().with_target(event_lines::AUDIT, LevelFilter::INFO);
+        fmt::layer().log_internal_errors(false).json().with_writer(file).with_filter(only)
+    });
+    tracing_subscriber::registry().with(lines).with(audit).init();
     output::report_panics();
 }

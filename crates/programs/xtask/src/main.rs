@@ -1,11 +1,12 @@
 //! Repository tasks: demo, test, interop, bench.
 //!
-//! `cargo xtask demo [--keep]`, `cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]`,
+//! `cargo xtask demo [--keep]`, `cargo xtask test [faults|init|fuzz] [--kills N] [--seconds S] [--entries N] [--rounds N]`,
 //! `cargo xtask interop [--core|PART]`, `cargo xtask bench [log|ca|tsa|client] [--json FILE]`. Each sets up
 //! what it needs by itself and says what is missing when it cannot.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to a terminal")]
 
+mod advisories;
 mod bench;
 mod demo;
 mod fuzz;
@@ -24,7 +25,7 @@ use options::Options;
 
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
-  cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
+  cargo xtask test [faults|init|fuzz] [--kills N] [--seconds S] [--entries N] [--rounds N]
   cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|tenants|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]

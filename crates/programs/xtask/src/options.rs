@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) entries: Option<u64>,
     /// The commit that a benchmark measures too.
     pub(crate) against: Option<String>,
-    /// How often it measures each of the two.
+    /// How often it measures each of the two, or a test of `init` begins anew.
     pub(crate) rounds: Option<u32>,
     /// Where a benchmark writes its figures.
     pub(crate) json: Option<PathBuf>,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    fuzz,
+    advisories, fuzz,
     options::Options,
     postgres::{Postgres, apt_install},
     process::{self, build_binaries, cargo},
@@ -21,7 +21,7 @@ const SHORT_KILLS: u32 = 2;
 /// Version of cargo-deny that is installed, when there is none.
 const CARGO_DENY: &str = "0.20.2";
 
-/// `cargo xtask test [faults|fuzz]`.
+/// `cargo xtask test [faults|init|fuzz]`.
 pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     let binaries = build_binaries(false)?;
     let postgres = Postgres::start()?;
@@ -31,6 +31,7 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     match options.part.as_deref() {
         None => command.arg("--workspace"),
         Some("faults") => command.args(["--package", "e2e", "--test", "faults"]),
+        Some("init") => command.args(["--package", "e2e", "--test", "init"]),
         Some(other) => bail!("unknown part `{other}`"),
     };
     command
@@ -42,6 +43,9 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     }
     if let Some(seconds) = options.seconds {
         command.env("COUNTERSIGN_SECONDS", seconds.to_string());
+    }
+    if let Some(rounds) = options.rounds {
+        command.env("COUNTERSIGN_ROUNDS", rounds.to_string());
     }
     Tally::of(&mut command)
 }
@@ -74,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Formatting, clippy without warnings, and dependencies, licences and sources as `deny.toml` has them.
+/// Formatting, clippy without warnings, and dependencies, licences, sources and advisories as `deny.toml` has them.
 pub(crate) fn lint() -> Result<()> {
     process::run(cargo()?.args(["fmt", "--all", "--check"]))?;
     process::run(cargo()?.args(["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--check"]))?;
@@ -93,7 +97,15 @@ pub(crate) fn lint() -> Result<()> {
         let install = ["install", "--debug", "--locked", "cargo-deny"];
         process::run(cargo()?.args(install).args(version))?;
     }
-    process::run(cargo()?.args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    process::run(cargo()?.args([
+        "deny",
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))?;
+    advisories::check()
 }
 
 /// What the test runners counted.

@@ -41,6 +41,7 @@ pub(super) fn telemetry(mut section: Section<'_>) -> Telemetry {
             false
         }
     };
+    let audit_dir = section.path("audit_dir");
     section.end();
-    Telemetry { log, json }
+    Telemetry { log, json, audit_dir }
 }

@@ -352,6 +352,25 @@ fn keys_elsewhere_are_not_yet_there_and_say_so() {
 }
 
 #[test]
+fn the_owner_of_the_tables_is_another_role_than_the_one_of_the_services() {
+    for (lines, told) in [
+        ("owner_url = \"postgres://me@localhost/x\"", "owner_url: must be of another role"),
+        ("roles_file = \"/x\"", "roles_file: has no use without `owner_url`"),
+        ("owner_url = \"postgres://o:p@localhost/x\"", "owner_url: must not contain the password"),
+        (
+            "owner_url = \"postgres://O'o@localhost/x\"\nroles_file = \"/x\"",
+            "is no name of small letters",
+        ),
+    ] {
+        let kind = format!("kind = \"postgres\"\nurl = \"postgres://me@localhost/x\"\n{lines}");
+        let said = problems(&changed("kind = \"sqlite\"", &kind));
+        assert!(said.contains(told), "{said}");
+    }
+    let owner = "kind = \"postgres\"\nurl = \"postgres://me@localhost/x\"\nowner_url = \"postgres://o@localhost/x\"";
+    assert!(parse(&changed("kind = \"sqlite\"", owner)).is_ok());
+}
+
+#[test]
 fn the_password_of_the_database_is_never_in_the_file() {
     for url in ["postgres://me:secret@db/x", "postgres://me@db/x?password=secret"] {
         let said = problems(&changed(

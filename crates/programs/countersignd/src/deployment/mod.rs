@@ -26,7 +26,7 @@ pub(crate) use self::{
     key::{Key, not_made},
     published::trust_files,
     service::{Kind, METRICS_PORT, PROVIDER_PORT, Service},
-    settings::{Database, Listen, LogOptions, Telemetry, TsaSettings},
+    settings::{Database, DatabaseOwner, Listen, LogOptions, Telemetry, TsaSettings},
 };
 use crate::{certificates::ChainPlace, config::BaseUrl};
 

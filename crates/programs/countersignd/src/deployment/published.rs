@@ -1,13 +1,24 @@
 //! The trust files of a tenant, derived from all services that it ever used.
 
-use anyhow::Context;
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
 use moment::UnixSeconds;
 use store::LogKind;
 use trust::{LogKey, TilesKey, TrustFiles};
 use tsp::TsaChain;
-use wire::{Timestamp, trust::TimeRange};
+use url::Url;
+use wire::{
+    Timestamp,
+    trust::{TimeRange, TransparencyLogInstance, TrustedRoot},
+};
 
 use super::{Authority, Deployment, Log, Repository, Service, Tenant, TimestampAuthority};
+use crate::data_dir::read_if_present;
 
 /// Makes and checks the files of `repository`. `now` is Unix seconds.
 ///
@@ -20,7 +31,62 @@ pub(crate) fn trust_files(
 ) -> anyhow::Result<TrustFiles> {
     let of_tenant = repository.service.tenant.as_deref().and_then(|name| deployment.tenant(name));
     let tenant = of_tenant.context("the trust repository is of no tenant")?;
-    Ok(TrustFiles::build(&view(deployment, repository, tenant)?, now)?)
+    let files = TrustFiles::build(&view(deployment, repository, tenant)?, now)?;
+    refuse_contradiction(repository, &files)?;
+    Ok(files)
+}
+
+/// Refuses to say of a log's key anything else than clients were told: a bundle of before has its entry from the log at
+/// the old host, and would not verify any more.
+fn refuse_contradiction(repository: &Repository, files: &TrustFiles) -> anyhow::Result<()> {
+    let next = files.files().iter().find(|file| file.name == TRUSTED_ROOT);
+    let next: TrustedRoot = match next {
+        Some(file) => serde_json::from_slice(&file.content)?,
+        None => return Ok(()),
+    };
+    for file in published_roots(&repository.tuf_dir)? {
+        let known: TrustedRoot = serde_json::from_str(&read_if_present(&file)?.unwrap_or_default())
+            .with_context(|| format!("{} is not what countersignd wrote", file.display()))?;
+        for old in known.tlogs.iter().chain(&known.ctlogs) {
+            let logs = next.tlogs.iter().chain(&next.ctlogs);
+            let same_key = |new: &&TransparencyLogInstance| {
+                new.public_key.raw_bytes.0 == old.public_key.raw_bytes.0
+            };
+            let mut of_key = logs.filter(same_key).peekable();
+            let Some(new) = of_key.peek().map(|new| new.base_url.clone()) else { continue };
+            if !of_key.any(|new| host_of(&new.base_url) == host_of(&old.base_url)) {
+                bail!(
+                    "the log at {new} has the key of the one at {}, which {} names: clients would refuse every bundle \
+                     of before. Give its table the `url` of before; a log at another host is the next log, with a table \
+                     and a key of its own (docs/deployment.md)",
+                    old.base_url,
+                    file.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+const TRUSTED_ROOT: &str = "trusted_root.json";
+
+fn host_of(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.host_str().map(str::to_owned)
+}
+
+/// The trusted roots among a repository's targets, if it was made.
+fn published_roots(tuf_dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let targets = tuf_dir.join("targets");
+    let entries = match fs::read_dir(&targets) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read {}", targets.display()))?,
+    };
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_root = |file: &PathBuf| {
+        let name = file.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.ends_with(&format!(".{TRUSTED_ROOT}")))
+    };
+    Ok(files.filter(is_root).collect())
 }
 
 /// What the tenant has to do with.

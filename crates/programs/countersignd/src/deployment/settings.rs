@@ -41,6 +41,8 @@ pub(crate) struct Telemetry {
     pub(crate) log: Option<String>,
     /// Whether each log line is a JSON object.
     pub(crate) json: bool,
+    /// Where lines of the target `audit` are kept too.
+    pub(crate) audit_dir: Option<PathBuf>,
 }
 
 /// Where the logs are kept.
@@ -54,7 +56,18 @@ pub(crate) enum Database {
         url: url::Url,
         /// Holds the password.
         password_file: Option<PathBuf>,
+        /// Who owns the tables, where that is not the role of `url`; for `init` alone.
+        owner: Option<Box<DatabaseOwner>>,
     },
+}
+
+/// The owner of a database's tables.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseOwner {
+    pub(crate) url: url::Url,
+    pub(crate) password_file: Option<PathBuf>,
+    /// Where `init --secrets-only` writes what a superuser runs to have both roles.
+    pub(crate) roles_file: Option<PathBuf>,
 }
 
 /// What an operator may choose about a log; each kind reads what is its own.

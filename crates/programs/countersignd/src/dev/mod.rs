@@ -109,7 +109,7 @@ async fn complete(
             make::keys(&deployment, now, &mut |_| {})
         }
     });
-    let (made, store) = tokio::join!(making, serve::open_database(&deployment));
+    let (made, store) = tokio::join!(making, serve::open_database_to_make(&deployment));
     made.context("making keys panicked")??;
     let store = store?.context("cannot open the log's database")?;
     make::logs(&deployment, &store, &opened.shared, &mut |_| {}).await?;

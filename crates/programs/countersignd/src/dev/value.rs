@@ -198,7 +198,7 @@ impl Place<'_> {
             None => Database::Sqlite { file: self.data_dir.log_database() },
             Some(url) => {
                 let url = Url::parse(url).context("the database's URL cannot be read")?;
-                Database::Postgres { url, password_file: None }
+                Database::Postgres { url, password_file: None, owner: None }
             }
         })
     }

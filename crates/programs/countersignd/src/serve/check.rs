@@ -10,16 +10,19 @@ use tsp::TsaChain;
 use super::{
     database, issuers,
     lost::{Lost, log_keys},
+    make::fingerprint,
     tries,
 };
 use crate::{
+    certificates::refuse_another_organization,
     cli::CheckArguments,
+    data_dir::read_if_present,
     deployment::{
         self, Authority, Database, Deployment, Repository, TimestampAuthority, not_made,
         trust_files,
     },
     deployment_dirs::open_to_others,
-    fsck::report,
+    fsck::{report, signed_size},
     known_logs::{self, as_configured, frozen_and_not_said, refuse_renamed},
     output,
     services::{SOON, ct_chains},
@@ -129,7 +132,9 @@ fn exit_code(sound: bool) -> ExitCode {
 /// Whether a CA can do now what its state says.
 pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
     let state = authority.service.state;
-    let chain = x509::CertificateChain::from_der(authority.chain.load()?)?;
+    let chain = authority.chain.load()?;
+    refuse_another_organization(&authority.chain, &chain)?;
+    let chain = x509::CertificateChain::from_der(chain)?;
     let certificates = chain.certificates().len();
     if !state.runs() {
         return Ok(format!("{certificates} certificates, {state}"));
@@ -145,6 +150,7 @@ pub(crate) fn authority_sound(authority: &Authority) -> anyhow::Result<String> {
 /// Whether a TSA can do now what its state says.
 pub(crate) fn timestamp_authority_sound(authority: &TimestampAuthority) -> anyhow::Result<String> {
     let (state, chain) = (authority.service.state, authority.chain.load()?);
+    refuse_another_organization(&authority.chain, &chain)?;
     let checked = TsaChain::from_ders(&chain)?;
     if !state.runs() {
         return Ok(format!("{} certificates, {state}", chain.len()));
@@ -181,6 +187,9 @@ async fn logs(deployment: &Deployment) -> anyhow::Result<String> {
         Err(fault) => Err(fault),
     };
     store.close().await;
+    if let Some(words) = database::role_warning(deployment).await? {
+        output::print(&format!("warning: {words}"));
+    }
     outcome
 }
 
@@ -218,6 +227,7 @@ pub(super) async fn logs_in(
         if let Some(why) = frozen_and_not_said(log).filter(|_| record.frozen) {
             bail!("{why}");
         }
+        is_not_older(log, record, store).await?;
     }
     for words in known_logs::warnings(deployment, &known) {
         output::print(&format!("warning: {words}"));
@@ -226,6 +236,19 @@ pub(super) async fn logs_in(
         has_ended(log, &known)?;
     }
     Ok(format!("{} logs and their keys", known.len()))
+}
+
+/// Its start refuses it too, when it is too late to look for a newer dump.
+async fn is_not_older(
+    log: &deployment::Log,
+    record: &LogRecord,
+    store: &dyn LogStore,
+) -> anyhow::Result<()> {
+    let Some(note) = read_if_present(&log.checkpoint_file)? else { return Ok(()) };
+    signed_size(store, record, &note).await.map(drop).with_context(|| {
+        let (name, file) = (&log.service.name, log.checkpoint_file.display());
+        format!("the log `{name}`, against {file}, the last checkpoint that it signed")
+    })
 }
 
 /// A process that has not read the file again goes on taking entries, of which verifiers will know nothing.
@@ -263,7 +286,8 @@ pub(crate) fn repository_sound(
             }
         }
     }
-    Ok(format!("{} files, accepted by all lints", files.files().len()))
+    let fingerprint = fingerprint(&std::fs::read(&root)?);
+    Ok(format!("{} files, accepted by all lints; {fingerprint}", files.files().len()))
 }
 
 #[cfg(test)]

@@ -1,17 +1,41 @@
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, anyhow};
-use postgres::PostgresLogStore;
+use anyhow::{Context, anyhow, bail};
+use postgres::{MakersLock, PostgresLogStore, Right};
 use sqlite::SqliteLogStore;
 use store::{LogStore, StoreError};
+use url::Url;
 
 use crate::{
     data_dir::{make_private, read_if_present},
     deployment::{Database, Deployment},
 };
 
-/// The database of the logs, opened; the outer error is one of configuration.
+/// The database of the logs, as `init` made it; the outer error is one of configuration. Its schema is never changed
+/// here: of a newer program it would be changed by whichever service starts first.
 pub(crate) async fn open(
+    deployment: &Deployment,
+) -> anyhow::Result<Result<Arc<dyn LogStore>, StoreError>> {
+    match &deployment.database {
+        Database::Sqlite { file } => {
+            if !file.exists() {
+                bail!(
+                    "the database has no logs, since {} is missing: run `countersignd init`, unless it is lost",
+                    file.display()
+                );
+            }
+            Ok(SqliteLogStore::open_as_it_is(file).await.map(|store| Arc::new(store) as _))
+        }
+        Database::Postgres { url, password_file, .. } => {
+            let url = with_password(url, password_file.as_deref())?;
+            let connected = PostgresLogStore::connect_as_it_is(url.as_str()).await;
+            Ok(connected.map(|store| Arc::new(store) as _))
+        }
+    }
+}
+
+/// As [`open`], for whoever makes: the schema is brought up to date, by the owner of the tables where there is one.
+pub(crate) async fn open_to_make(
     deployment: &Deployment,
 ) -> anyhow::Result<Result<Arc<dyn LogStore>, StoreError>> {
     match &deployment.database {
@@ -20,20 +44,64 @@ pub(crate) async fn open(
             make_private(file)?;
             Ok(SqliteLogStore::open(file).await.map(|store| Arc::new(store) as _))
         }
-        Database::Postgres { url, password_file } => {
-            let mut url = url.clone();
-            if let Some(path) = password_file {
-                let password = password(path)?;
-                url.set_password(Some(&password))
-                    .map_err(|()| anyhow!("the database's URL takes no password"))?;
-            }
-            let connected = PostgresLogStore::connect(url.as_str()).await;
+        Database::Postgres { url, password_file, owner } => {
+            let connected = match owner {
+                None => {
+                    let url = with_password(url, password_file.as_deref())?;
+                    PostgresLogStore::connect(url.as_str()).await
+                }
+                Some(owner) => {
+                    let service = url.username();
+                    let url = with_password(&owner.url, owner.password_file.as_deref())?;
+                    PostgresLogStore::connect_and_grant(url.as_str(), service).await
+                }
+            };
             Ok(connected.map(|store| Arc::new(store) as _))
         }
     }
 }
 
-fn password(path: &Path) -> anyhow::Result<String> {
+/// What is to be said of the role that services have; nothing of SQLite, and where it can do no more than it should.
+pub(super) async fn role_warning(deployment: &Deployment) -> anyhow::Result<Option<String>> {
+    let Database::Postgres { url, password_file, .. } = &deployment.database else {
+        return Ok(None);
+    };
+    let url = with_password(url, password_file.as_deref())?;
+    let (role, right) = postgres::right_of(url.as_str()).await?;
+    Ok((right == Right::ChangeTables).then(|| {
+        format!(
+            "the database's role `{role}`, which the services have, can take away the triggers by which entries stay: \
+             give `url` of [database] another one, and `init` this one as `owner_url`"
+        )
+    }))
+}
+
+/// A lock by which no other machine makes logs in the database; `None` where one does. SQLite has none: its file
+/// is locked with the directory that it is in.
+pub(super) async fn try_lock(deployment: &Deployment) -> anyhow::Result<Option<MakersLock>> {
+    let Database::Postgres { url, password_file, owner } = &deployment.database else {
+        return Ok(None);
+    };
+    let (url, password_file) = match owner {
+        Some(owner) => (&owner.url, &owner.password_file),
+        None => (url, password_file),
+    };
+    let url = with_password(url, password_file.as_deref())?;
+    let lock = MakersLock::try_take(url.as_str()).await;
+    lock.context("cannot open the log's database")
+}
+
+fn with_password(url: &Url, password_file: Option<&Path>) -> anyhow::Result<Url> {
+    let mut url = url.clone();
+    if let Some(path) = password_file {
+        let password = password(path)?;
+        url.set_password(Some(&password))
+            .map_err(|()| anyhow!("the database's URL takes no password"))?;
+    }
+    Ok(url)
+}
+
+pub(super) fn password(path: &Path) -> anyhow::Result<String> {
     let explain = || {
         format!(
             "cannot read the database's password, `password_file` of [database], from {}",

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use postgres::MakersLock;
 use signing::SystemClock;
 use store::{LogStore, StoreError};
 
@@ -15,30 +16,43 @@ use super::{
 };
 use crate::{
     data_dir::try_lock_directory,
-    deployment::{Authority, Deployment},
+    deployment::{Authority, Database, Deployment},
     deployment_dirs::open_to_others,
     fsck::EXIT_UNAVAILABLE,
-    known_logs::refuse_renamed,
+    known_logs::{refuse_renamed, refuse_without_keys},
     output,
     services::Shared,
 };
 
 /// `countersignd init`: makes what is missing and says what it made; what is there stays.
 pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::Result<ExitCode> {
+    init_within(PATIENCE, secrets_only, deployment).await
+}
+
+/// How long another `init` is waited for. Making everything takes a second, and a busy machine has eight of
+/// them to wait for.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// [`init`], which waits for others no longer than `patience`.
+pub(super) async fn init_within(
+    patience: Duration,
+    secrets_only: bool,
+    deployment: Deployment,
+) -> anyhow::Result<ExitCode> {
     let shared = Shared::new(Arc::new(SystemClock));
     for words in open_to_others(&deployment) {
         output::print(&format!("warning: {words}"));
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
-    let Some(_lock) = alone(&deployment).await? else {
+    let Some(_alone) = alone(&deployment, secrets_only, patience).await? else {
         output::say("another `countersignd init` makes the same; run it again when that has ended");
         return Ok(ExitCode::from(EXIT_UNAVAILABLE));
     };
     let now = shared.clock.now();
     if secrets_only {
         make::keys(&deployment, now, &mut tell)?;
-        make::database_password(&deployment, &mut tell)?;
+        make::database_passwords(&deployment, &mut tell)?;
         return Ok(ExitCode::SUCCESS);
     }
     // First: a log by another name must not get another key either.
@@ -69,21 +83,44 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-/// How long another `init` is waited for: making everything takes a second.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Locks by which this is the only `init`: of the data, on the directory of the logs, which every `init` has, also
+/// where each is a volume of its own; and of the database, which other machines may use.
+struct Alone {
+    _data: File,
+    _database: Option<MakersLock>,
+}
 
-/// A lock by which this is the only `init` of the data, if it can be had: on the directory of the logs, which
-/// every `init` has, also where each is a volume of its own.
-async fn alone(deployment: &Deployment) -> anyhow::Result<Option<File>> {
+/// `None` where another one has them for longer than `patience`.
+async fn alone(
+    deployment: &Deployment,
+    secrets_only: bool,
+    patience: Duration,
+) -> anyhow::Result<Option<Alone>> {
     let begin = Instant::now();
-    loop {
-        let lock = try_lock_directory(&deployment.places.logs)?;
-        if lock.is_some() || begin.elapsed() > PATIENCE {
-            return Ok(lock);
+    let waited = || begin.elapsed() > patience;
+    let data = loop {
+        match try_lock_directory(&deployment.places.logs)? {
+            Some(lock) => break lock,
+            None if waited() => return Ok(None),
+            None => tokio::time::sleep(LOOK_AGAIN).await,
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let Database::Postgres { .. } = &deployment.database else {
+        return Ok(Some(Alone { _data: data, _database: None }));
+    };
+    if secrets_only {
+        return Ok(Some(Alone { _data: data, _database: None }));
+    }
+    loop {
+        match database::try_lock(deployment).await? {
+            Some(lock) => return Ok(Some(Alone { _data: data, _database: Some(lock) })),
+            None if waited() => return Ok(None),
+            None => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
+
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The database of the logs, none of which has another name there than in the configuration.
 enum Known {
@@ -94,7 +131,7 @@ enum Known {
 
 /// `None` where a running process has the database and must be stopped first, which is said.
 async fn known_logs(deployment: &Deployment) -> anyhow::Result<Option<Known>> {
-    let store = match database::open(deployment).await? {
+    let store = match database::open_to_make(deployment).await? {
         // SQLite, while the logs run.
         Err(error @ StoreError::AlreadyOpen { .. }) => {
             let new = make::never_served(deployment);
@@ -111,7 +148,11 @@ async fn known_logs(deployment: &Deployment) -> anyhow::Result<Option<Known>> {
         opened => opened.context("cannot open the log's database")?,
     };
     let known = store.logs().await.map_err(anyhow::Error::from);
-    if let Err(error) = known.and_then(|known| refuse_renamed(deployment, &known)) {
+    let ours = known.and_then(|known| {
+        refuse_renamed(deployment, &known)?;
+        refuse_without_keys(deployment, &known)
+    });
+    if let Err(error) = ours {
         store.close().await;
         return Err(error);
     }

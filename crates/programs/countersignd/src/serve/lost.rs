@@ -278,7 +278,7 @@ fn contains(certificate: &[u8], spki: &[u8]) -> bool {
 }
 
 /// Whether TUF metadata names the key.
-fn names(metadata: &str, key: &PublicKey) -> bool {
+pub(super) fn names(metadata: &str, key: &PublicKey) -> bool {
     let pem = serde_json::to_string(key.to_pem().trim_end()).unwrap_or_default();
     metadata.contains(pem.trim_matches('"'))
 }

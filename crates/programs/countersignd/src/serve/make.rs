@@ -3,15 +3,21 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
 
 use anyhow::{Context, anyhow, bail};
-use crypto::LocalSigner;
+use crypto::{LocalSigner, ScramVerifier, Signer};
 use moment::UnixSeconds;
+use postgres::Login;
 use store::{LogKind, LogRecord, LogStore};
 use trust::State;
+use tsp::IntermediateUsage;
 
-use super::lost::refuse_lost;
+use super::{
+    database,
+    kept::refuse_foreign,
+    lost::{names, refuse_lost},
+};
 use crate::{
-    certificates::{ChainPlace, ca_chain, tsa_chain},
-    data_dir::{Access, DataDir, create, read_json, write_json},
+    certificates::{ChainPlace, ca_chain, refuse_another_organization, tsa_chain},
+    data_dir::{Access, DataDir, create, read_json, remove_unfinished, replace, write_json},
     deployment::{self, Database, Deployment, Key, Repository},
     known_logs::{named, refuse_changed, refuse_renamed},
     logs,
@@ -43,8 +49,9 @@ impl std::fmt::Display for Made {
     }
 }
 
-/// Directories, with who may see them.
+/// Directories, with who may see them. What is there already, in them too, must be nobody else's.
 pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<()> {
+    refuse_foreign(deployment)?;
     let places = &deployment.places;
     for directory in &places.private {
         DataDir::create(directory)?;
@@ -86,13 +93,23 @@ fn jobs(deployment: &Deployment, now: UnixSeconds) -> Vec<Job<'_>> {
     for one in deployment.authorities.iter().filter(|one| one.service.state.runs()) {
         let what = one.service.to_string();
         jobs.push(Box::new(move || {
-            chain(&what, &one.key, &one.chain, |key| ca_chain(&one.chain, key, now))
+            chain(&what, &one.key, &one.chain, |key| {
+                let chain = ca_chain(&one.chain, key, now)?;
+                x509::CertificateChain::from_der(chain.clone())?.check_key(key.public_key())?;
+                Ok(chain)
+            })
         }));
     }
     for one in deployment.timestamp_authorities.iter().filter(|one| one.service.state.runs()) {
         let what = one.service.to_string();
         jobs.push(Box::new(move || {
-            chain(&what, &one.key, &one.chain, |key| tsa_chain(&one.chain, key, now))
+            chain(&what, &one.key, &one.chain, |key| {
+                let chain = tsa_chain(&one.chain, key, now)?;
+                // Whether it is as the configuration wants it, `check` and each start say.
+                let checked = tsp::TsaChain::from_ders(&chain)?;
+                checked.require_issuable(key.public_key(), IntermediateUsage::Optional)?;
+                Ok(chain)
+            })
         }));
     }
     for log in deployment.running_logs() {
@@ -110,20 +127,27 @@ fn jobs(deployment: &Deployment, now: UnixSeconds) -> Vec<Job<'_>> {
     jobs
 }
 
-/// A key and its chain.
+/// A key and its chain, which `make` makes or reads, and compares with the key.
 fn chain(
     what: &str,
     key: &Key,
     place: &ChainPlace,
     make: impl FnOnce(&LocalSigner) -> anyhow::Result<Vec<Vec<u8>>>,
 ) -> anyhow::Result<Vec<Made>> {
-    let (signer, key) = made(&format!("the key of {what}"), key)?;
+    let (signer, made) = made(&format!("the key of {what}"), key)?;
     let was_there = place.file.exists();
-    make(&signer)?;
-    Ok(vec![key, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
+    let chain = make(&signer).with_context(|| {
+        let (chain, key) = (place.file.display(), key.file.display());
+        format!("the chain of {what}, {chain}, with its key, {key}")
+    })?;
+    refuse_another_organization(place, &chain)?;
+    Ok(vec![made, Made::file(&format!("the chain of {what}"), was_there, &place.file)])
 }
 
 fn log_keys(log: &deployment::Log, now: UnixSeconds) -> anyhow::Result<Vec<Made>> {
+    if let Some(since) = &log.since_file {
+        remove_unfinished(since)?;
+    }
     log.begin(now)?;
     let service = &log.service;
     let tiles = log.rekor1.as_ref().map(|places| &places.tiles_key);
@@ -146,22 +170,53 @@ fn made(what: &str, key: &Key) -> anyhow::Result<(LocalSigner, Made)> {
     Ok((key.load_or_make()?, Made::file(what, was_there, &key.file)))
 }
 
-/// A password, for a database that is only about to be made.
-pub(crate) fn database_password(
+/// Passwords, for a database that is only about to be made, and what tells it of them.
+pub(crate) fn database_passwords(
     deployment: &Deployment,
     tell: &mut dyn FnMut(&Made),
 ) -> anyhow::Result<()> {
-    let Database::Postgres { password_file: Some(path), .. } = &deployment.database else {
+    let Database::Postgres { url, password_file, owner } = &deployment.database else {
         return Ok(());
     };
+    let own = password_file.as_deref().map(|path| password(path, "the database's password", tell));
+    let own = own.transpose()?;
+    let Some(owner) = owner else { return Ok(()) };
+    let what = "the password of the database's owner";
+    let of_owner = owner.password_file.as_deref().map(|path| password(path, what, tell));
+    let (Some(own), Some(of_owner), Some(roles_file)) =
+        (own, of_owner.transpose()?, owner.roles_file.as_deref())
+    else {
+        return Ok(());
+    };
+    let sql = postgres::roles_sql(
+        owner.url.path().trim_start_matches('/'),
+        &login(owner.url.username(), &of_owner),
+        &login(url.username(), &own),
+    );
+    remove_unfinished(roles_file)?;
+    replace(roles_file, sql.as_bytes(), Access::Everybody)?;
+    tell(&Made::file("what tells the database of them", false, roles_file));
+    Ok(())
+}
+
+/// What the database keeps of a password.
+fn login<'a>(role: &'a str, password: &str) -> Login<'a> {
+    let salt = crypto::random_bytes();
+    let ScramVerifier { stored_key, server_key } =
+        ScramVerifier::new(password, &salt, postgres::SCRAM_ITERATIONS);
+    Login { role, salt, stored_key, server_key }
+}
+
+/// The password in a file; a new one where there is none.
+fn password(path: &Path, what: &str, tell: &mut dyn FnMut(&Made)) -> anyhow::Result<String> {
+    remove_unfinished(path)?;
     let was_there = path.exists();
     if !was_there {
         let password = hex::encode(crypto::random_bytes::<32>());
-        // The database runs as another user; who may see the directory is what protects it.
-        create(path, password.as_bytes(), Access::Everybody)?;
+        create(path, password.as_bytes(), Access::Owner)?;
     }
-    tell(&Made::file("the database's password", was_there, path));
-    Ok(())
+    tell(&Made::file(what, was_there, path));
+    database::password(path)
 }
 
 /// Logs that no process has served yet: whether the database has them, it alone knows.
@@ -250,14 +305,36 @@ pub(crate) async fn repository(
     if root_file.exists() {
         let root = fs::read(&root_file);
         let root = root.with_context(|| format!("cannot read {}", root_file.display()))?;
+        refuse_other_keys(of, &root)?;
         keep_root(of, &root)?;
-        return Ok(Made::new(what, "kept", of.tuf_dir.display().to_string()));
+        // Refuses what contradicts what clients were told.
+        deployment::trust_files(deployment, of, shared.clock.now())?;
+        return Ok(Made::new(what, "kept", fingerprint(&root)));
     }
     let trust = services::open_trust(shared, deployment, of).await?;
     let root = trust.repository.root_json();
     keep_root(of, &root)?;
-    let digest = hex::encode(crypto::sha256(&root));
-    Ok(Made::new(what, "made", format!("root.json has the SHA-256 {digest}")))
+    Ok(Made::new(what, "made", fingerprint(&root)))
+}
+
+/// By which people compare what they fetched once, over whatever way.
+pub(super) fn fingerprint(root: &[u8]) -> String {
+    format!("root.json has the SHA-256 {}", hex::encode(crypto::sha256(root)))
+}
+
+/// A root that names other keys can never be followed by another one.
+fn refuse_other_keys(of: &Repository, root: &[u8]) -> anyhow::Result<()> {
+    let root = String::from_utf8_lossy(root);
+    for key in [&of.root_key, &of.online_key] {
+        if !names(&root, &key.public_key()?) {
+            bail!(
+                "{} is not a key of {}: one of them is of another deployment, or of an old copy",
+                key.file.display(),
+                of.root_file().display()
+            );
+        }
+    }
+    Ok(())
 }
 
 fn keep_root(of: &Repository, root: &[u8]) -> anyhow::Result<()> {

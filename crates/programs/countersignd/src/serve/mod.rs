@@ -7,6 +7,7 @@ mod check;
 mod database;
 mod init;
 mod issuers;
+mod kept;
 mod lost;
 pub(crate) mod make;
 mod start;
@@ -21,7 +22,7 @@ use tracing::{info, warn};
 
 pub(crate) use self::{
     check::{authority_sound, check, repository_sound, timestamp_authority_sound},
-    database::open as open_database,
+    database::{open as open_database, open_to_make as open_database_to_make},
     init::init,
     start::{Locks, Opened, start},
 };

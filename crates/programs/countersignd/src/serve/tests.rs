@@ -11,7 +11,7 @@ use std::{
 use signing::SystemClock;
 use store::{LogRecord, LogStore};
 
-use super::{check::logs_in, database, init};
+use super::{check::logs_in, database, init, init::init_within};
 use crate::{config, deployment::Deployment, logs::Logs, services::Shared};
 
 const TRIAL: &str = include_str!("../../../../../docs/samples/trial.toml");
@@ -489,8 +489,122 @@ async fn an_init_beside_one_that_does_not_end_makes_nothing() {
     fs::create_dir_all(installation.data("log")).unwrap();
     let lock = fs::File::open(installation.data("log")).unwrap();
     lock.try_lock().unwrap();
-    assert_eq!(installation.init().await.unwrap(), ExitCode::from(3));
+    let short = init_within(std::time::Duration::ZERO, false, installation.read().unwrap()).await;
+    assert_eq!(short.unwrap(), ExitCode::from(3));
     assert!(!installation.data("ca/keys/ca.pem").exists());
     drop(lock);
     installation.made().await;
+}
+
+/// The CA signed with a key that no verifier had, and `init` said that both were kept.
+#[tokio::test]
+async fn what_is_kept_belongs_together_or_is_refused() {
+    for (own, other, said) in [
+        ("ca/keys/ca.pem", "tsa/keys/tsa.pem", "ca_chain.pem, with its key"),
+        ("tsa/keys/tsa.pem", "ca/keys/ca.pem", "tsa_chain.pem, with its key"),
+        ("log/keys/ct.pem", "ca/keys/ca.pem", "was made with another key"),
+        ("trust/keys/tuf-online.pem", "ca/keys/ca.pem", "is not a key of"),
+    ] {
+        let installation = Installation::new().made().await;
+        fs::copy(installation.data(other), installation.data(own)).unwrap();
+        if own == "log/keys/ct.pem" {
+            fs::remove_file(installation.data("public/ct.pub")).unwrap();
+        }
+        let told = format!("{:#}", installation.init().await.unwrap_err());
+        assert!(told.contains(said), "{own}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_link_leads_to_is_not_kept() {
+    for file in ["ca/keys/ca.pem", "public/ca_chain.pem", "public/ct.pub", "public/root.json"] {
+        let installation = Installation::new().made().await;
+        let (own, moved) = (installation.data(file), installation.data("moved"));
+        fs::rename(&own, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &own).unwrap();
+        let told = format!("{:#}", installation.init().await.unwrap_err());
+        assert!(told.contains("is a link"), "{file}: {told}");
+    }
+}
+
+/// A second machine, or a new data directory, made its own keys first and was refused by the database then.
+#[tokio::test]
+async fn nothing_is_made_beside_the_database_of_another_deployment() {
+    let other = Installation::new().made().await;
+    let installation = Installation::new();
+    fs::create_dir_all(installation.data("log")).unwrap();
+    fs::copy(other.data("log/log.db"), installation.data("log/log.db")).unwrap();
+    let told = format!("{:#}", installation.init().await.unwrap_err());
+    assert!(told.contains("the database of another deployment"), "{told}");
+    assert!(!installation.data("ca/keys/ca.pem").exists());
+}
+
+/// Clients refused every bundle of before, and only the log's own process would have said so.
+#[tokio::test]
+async fn trust_files_that_contradict_what_was_published_are_not_made() {
+    for (kind, port) in [("ct", 6962), ("rekor1", 3000), ("rekor2", 3003)] {
+        let mut installation = Installation::new().made().await;
+        let told = |installation: &Installation| {
+            let deployment = installation.read().unwrap();
+            super::repository_sound(&deployment, &deployment.repositories[0])
+        };
+        assert!(told(&installation).unwrap().contains("root.json has the SHA-256"));
+        let old = format!("http://localhost:{port}");
+        installation.change(&old, &format!("http://127.0.0.2:{port}"));
+        let said = format!("{:#}", told(&installation).unwrap_err());
+        assert!(said.contains(&format!("has the key of the one at {old}")), "{kind}: {said}");
+        // Another port of the same host is the same log.
+        installation.change(&format!("127.0.0.2:{port}"), &format!("localhost:1{port}"));
+        told(&installation).unwrap();
+    }
+}
+
+/// `check` was content with a database from before the last checkpoint, which no log starts on.
+#[tokio::test]
+async fn a_database_that_is_older_than_its_checkpoint_is_told_by_check() {
+    let installation = Installation::new().made().await;
+    let (database, copy) = (installation.data("log/log.db"), installation.data("log/copy"));
+    fs::copy(&database, &copy).unwrap();
+    installation.starts().await.unwrap();
+    installation.checked().await.unwrap();
+    for left in ["log/log.db-wal", "log/log.db-shm"] {
+        let _ = fs::remove_file(installation.data(left));
+    }
+    fs::rename(&copy, &database).unwrap();
+    let said = format!("{:#}", installation.checked().await.unwrap_err());
+    assert!(said.contains("the last checkpoint that it signed"), "{said}");
+}
+
+/// The sample of docker-compose, without its network: passwords of both roles, and what tells the database of them.
+#[tokio::test]
+async fn passwords_are_for_their_owner_alone_and_the_database_is_told_of_verifiers() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let installation = Installation::new();
+    let run = installation.data("run").display().to_string();
+    let database = format!(
+        "kind = \"postgres\"\nurl = \"postgres://countersign_log@localhost/countersign\"\n\
+         password_file = \"{run}/password\"\nowner_url = \"postgres://countersign@localhost/countersign\"\n\
+         owner_password_file = \"{run}/owner\"\nroles_file = \"{run}/roles.sql\""
+    );
+    let installation = installation.with("kind = \"sqlite\"", &database);
+    fs::create_dir_all(installation.data("run")).unwrap();
+    let secrets = async || init(true, installation.read().unwrap()).await.unwrap();
+    assert_eq!(secrets().await, ExitCode::SUCCESS);
+    let read = |file: &str| fs::read_to_string(installation.data(&format!("run/{file}"))).unwrap();
+    let passwords = [read("password"), read("owner")];
+    for file in ["password", "owner"] {
+        let mode = fs::metadata(installation.data(&format!("run/{file}"))).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{file}");
+    }
+    let sql = read("roles.sql");
+    assert_eq!(sql.matches("PASSWORD 'SCRAM-SHA-256$4096:").count(), 2, "{sql}");
+    assert!(passwords.iter().all(|password| !sql.contains(password)));
+    assert!(sql.contains("ALTER DATABASE countersign OWNER TO countersign;"), "{sql}");
+    assert_eq!(secrets().await, ExitCode::SUCCESS);
+    assert_eq!(passwords, [read("password"), read("owner")], "kept");
+    // A password of before, which the database's own user had to read.
+    fs::set_permissions(installation.data("run/owner"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = format!("{:#}", init(true, installation.read().unwrap()).await.unwrap_err());
+    assert!(said.contains("chmod 600"), "{said}");
 }

@@ -176,7 +176,6 @@ fn a_first_start_that_was_killed_anywhere_is_completed_by_the_next() {
     for reached in [
         "dev.lock",
         "keys/ca.pem",
-        "keys/oidc.pem.new",
         "keys/tsa-root.pem",
         "certificates/ca.pem",
         "log.db",
