@@ -1,6 +1,6 @@
 //! Repository tasks: demo, test, interop, bench.
 //!
-//! `cargo xtask demo [--keep]`, `cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]`,
+//! `cargo xtask demo [--keep]`, `cargo xtask test [faults|fuzz|levers] [--kills N] [--seconds S] [--entries N]`,
 //! `cargo xtask interop [--core|PART]`, `cargo xtask bench [log|ca|tsa|client] [--json FILE]`. Each sets up
 //! what it needs by itself and says what is missing when it cannot.
 
@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod interop;
+mod levers;
 mod options;
 mod paths;
 mod postgres;
@@ -24,7 +25,7 @@ use options::Options;
 
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
-  cargo xtask test [faults|fuzz] [--kills N] [--seconds S] [--entries N]
+  cargo xtask test [faults|fuzz|levers] [--kills N] [--seconds S] [--entries N]
   cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|tenants|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]
