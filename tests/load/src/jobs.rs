@@ -48,7 +48,12 @@ impl Job {
     pub(crate) async fn log(stack: &Stack) -> Result<Self> {
         let signer = LocalSigner::generate(KeyType::EcdsaP256, "load")?;
         let certificate = STANDARD.encode(certificate(stack, &signer).await?);
-        let seed = crypto::random_bytes::<16>();
+        Self::rekor2(stack, signer, &certificate)
+    }
+
+    /// Rekor v2 entries by this certificate, DER in base64.
+    pub(crate) fn rekor2(stack: &Stack, signer: LocalSigner, certificate: &str) -> Result<Self> {
+        let (seed, certificate) = (crypto::random_bytes::<16>(), certificate.to_owned());
         let body = move |n: u64| {
             let message = [seed.as_slice(), &n.to_be_bytes()].concat();
             let digest = STANDARD.encode(crypto::digest(HashAlgorithm::Sha256, &message));

@@ -1,13 +1,14 @@
-//! Load generator behind `cargo xtask bench`.
+//! Load generator behind `cargo xtask bench` and `cargo xtask test levers`.
 //!
 //! Drives a running `countersignd dev` over loopback HTTP with keep-alive connections and prints
 //! throughput, latency and the CPU time that each operation cost the server and its database. Inputs are
 //! real: every entry carries its own signature, every certificate request its own key.
 
-#![expect(clippy::print_stdout, reason = "a benchmark talks to a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to a terminal")]
 
 mod drive;
 mod jobs;
+mod levers;
 mod process_time;
 
 use std::path::PathBuf;
@@ -39,7 +40,10 @@ struct Arguments {
     /// Appends one JSON object a measurement to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// `log`, `ca`, `tsa`, `client`.
+    /// Of levers: fail when an honest request is not answered, or the server holds too much.
+    #[arg(long)]
+    check: bool,
+    /// `log`, `ca`, `tsa`, `client`; or `levers` alone.
     parts: Vec<String>,
 }
 
@@ -50,6 +54,9 @@ const CONNECTIONS: usize = 64;
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let stack = Stack::read(&arguments)?;
+    if arguments.parts == ["levers"] {
+        return levers::run(&stack, arguments.seconds, arguments.check).await;
+    }
     println!(
         "{:<24}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>12}",
         arguments.database,

@@ -15,7 +15,7 @@ use engine::{Integrated, Log};
 use moment::UnixSeconds;
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Edge, HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -316,10 +316,10 @@ impl LogStore for Tampering {
         log: LogId,
         keys: &[IndexKey],
         match_all: bool,
-        limit: usize,
+        page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError> {
         self.read_error()?;
-        self.inner.search(log, keys, match_all, limit).await
+        self.inner.search(log, keys, match_all, page).await
     }
 
     async fn leaf_hashes(

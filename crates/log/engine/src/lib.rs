@@ -27,4 +27,4 @@ pub use engine::{
 };
 pub use error::{ReadError, RecheckError, StartError, StopReason, SubmitError, SubmitErrorKind};
 pub use fsck::{EntryRules, Finding, FsckError, FsckReport, Leaves, MAX_FINDINGS, fsck};
-pub use reader::MAX_ENTRIES_PER_READ;
+pub use reader::{Bundle, MAX_ENTRIES_PER_READ, Pages, Tile};

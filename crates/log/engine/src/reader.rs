@@ -1,8 +1,8 @@
 //! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
 
-use std::ops::Range;
+use std::{fmt, ops::Range, sync::Arc};
 
-use store::{IndexKey, MAX_SEARCH_RESULTS, StoredEntry};
+use store::{IndexKey, SearchPage, StoredEntry};
 use tlog::{
     HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
     complete_subtrees, encode_bundle_entry,
@@ -51,6 +51,19 @@ impl Log {
         Ok(self.store.entries(self.record.id, start..end.min(most)).await?)
     }
 
+    /// The same in pages, each of which is read when it is asked for.
+    ///
+    /// # Errors
+    /// [`ReadError::BeyondCheckpoint`].
+    pub fn pages(
+        self: &Arc<Self>,
+        range: Range<LeafIndex>,
+        page_len: usize,
+    ) -> Result<Pages, ReadError> {
+        self.within_checkpoint(TreeSize(range.end.0))?;
+        Ok(Pages { log: Arc::clone(self), rest: range, page_len, rows: FIRST_ROWS })
+    }
+
     /// The tile at `path`, if the published tree has all of it. C2SP `tlog-tiles`.
     ///
     /// What a path gives never changes: a partial tile is a prefix of the full one, and the full one
@@ -58,7 +71,11 @@ impl Log {
     ///
     /// # Errors
     /// [`ReadError::Damaged`], [`ReadError::Store`].
-    pub async fn tile(&self, path: TilePath) -> Result<Option<Vec<u8>>, ReadError> {
+    pub async fn tile(
+        self: &Arc<Self>,
+        path: TilePath,
+        page_len: usize,
+    ) -> Result<Option<Tile>, ReadError> {
         let size = self.checkpoint().head.size;
         match path {
             TilePath::Hashes { tile: TileId { level, index }, width } => {
@@ -67,31 +84,18 @@ impl Log {
                 let Some(Range { start, end }) = places else { return Ok(None) };
                 let range = HashRange { level, start, end };
                 let hashes = self.store.hashes(self.record.id, range).await?;
-                Ok(Some(hashes.iter().flat_map(|hash| hash.0).collect()))
+                Ok(Some(Tile::Hashes(hashes.iter().flat_map(|hash| hash.0).collect())))
             }
             TilePath::Entries { index, width } => {
                 let places = places(index, width).filter(|places| places.end <= size.0);
                 let Some(Range { start, end }) = places else { return Ok(None) };
-                self.bundle(LeafIndex(start)..LeafIndex(end)).await.map(Some)
+                let pages = self.pages(LeafIndex(start)..LeafIndex(end), page_len)?;
+                Ok(Some(Tile::Entries(Bundle(pages))))
             }
         }
     }
 
-    async fn bundle(&self, range: Range<LeafIndex>) -> Result<Vec<u8>, ReadError> {
-        let rows = self.entries(range.clone()).await?;
-        let end = LeafIndex(range.start.0 + rows.len() as u64);
-        let missing = || ReadError::Damaged { index: end };
-        if end != range.end {
-            return Err(missing());
-        }
-        let mut content = Vec::with_capacity(rows.iter().map(|row| row.body.len() + 2).sum());
-        for row in &rows {
-            encode_bundle_entry(&mut content, &row.body).map_err(|_| missing())?;
-        }
-        Ok(content)
-    }
-
-    /// Leaf hashes of published entries that have these keys, the newest first; see
+    /// Leaf hashes of published entries that have these keys, the newest first, as many as `page` asks for; see
     /// [`store::LogStore::search`].
     ///
     /// # Errors
@@ -100,9 +104,10 @@ impl Log {
         &self,
         keys: &[IndexKey],
         match_all: bool,
+        page: SearchPage,
     ) -> Result<Vec<LeafHash>, ReadError> {
         let log = self.record.id;
-        let mut indexes = self.store.search(log, keys, match_all, MAX_SEARCH_RESULTS).await?;
+        let mut indexes = self.store.search(log, keys, match_all, page).await?;
         // What is committed and not yet published cannot be proved, so it is not there yet.
         let size = self.checkpoint().head.size;
         indexes.retain(|index| size.contains(*index));
@@ -135,6 +140,93 @@ impl Log {
         }
         Ok(plan.compute(&hashes)?)
     }
+}
+
+/// What a tile's path gives.
+#[derive(Debug)]
+pub enum Tile {
+    /// At most 8 KiB.
+    Hashes(Vec<u8>),
+    /// With the longest entries 16 MiB, so it is never held whole.
+    Entries(Bundle),
+}
+
+/// An entry bundle that is encoded as it is read.
+#[derive(Debug)]
+pub struct Bundle(Pages);
+
+impl Bundle {
+    /// The next bytes, or none at its end.
+    ///
+    /// # Errors
+    /// As [`Pages::next`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(rows) = self.0.next().await? else { return Ok(None) };
+        let mut content = Vec::with_capacity(rows.iter().map(|row| row.body.len() + 2).sum());
+        for row in &rows {
+            encode_bundle_entry(&mut content, &row.body)
+                .map_err(|_| ReadError::Damaged { index: row.index })?;
+        }
+        Ok(Some(content))
+    }
+}
+
+/// Rows of the first page, before anything is known of their length.
+const FIRST_ROWS: u64 = 8;
+
+/// A range of entries, read page by page.
+pub struct Pages {
+    log: Arc<Log>,
+    rest: Range<LeafIndex>,
+    page_len: usize,
+    /// How many the next page asks for.
+    rows: u64,
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pages").field("rest", &self.rest).finish_non_exhaustive()
+    }
+}
+
+impl Pages {
+    /// The next entries in their order: as many as make a page and at least one; none at the end.
+    ///
+    /// How many rows a page takes is learned from the longest of the page before. Where the next are longer than
+    /// that, what is beyond the page is dropped and read again, so that nobody who writes entries of many lengths makes a reader hold more.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] when one is missing, [`ReadError::Store`].
+    pub async fn next(&mut self) -> Result<Option<Vec<StoredEntry>>, ReadError> {
+        let Range { start, end } = self.rest;
+        if start >= end {
+            return Ok(None);
+        }
+        let most = LeafIndex(start.0.saturating_add(self.rows));
+        let mut rows = self.log.store.entries(self.log.record.id, start..end.min(most)).await?;
+        let longest = rows.iter().map(row_len).max().ok_or(ReadError::Damaged { index: start })?;
+        let fitting = fitting(&rows, self.page_len);
+        rows.truncate(fitting);
+        rows.shrink_to_fit();
+        self.rest.start = LeafIndex(start.0 + rows.len() as u64);
+        let next = (self.page_len / longest.max(1)) as u64;
+        self.rows = next.clamp(1, MAX_ENTRIES_PER_READ);
+        Ok(Some(rows))
+    }
+}
+
+fn row_len(row: &StoredEntry) -> usize {
+    row.body.len() + row.extra.len()
+}
+
+/// How many of the first rows are no longer than a page together; at least one.
+fn fitting(rows: &[StoredEntry], page_len: usize) -> usize {
+    let mut len = 0usize;
+    let within = rows.iter().take_while(|row| {
+        len = len.saturating_add(row_len(row));
+        len <= page_len
+    });
+    within.count().max(1)
 }
 
 /// What the first `width` places of the tile at `index` hold, counted over all tiles of its level.

@@ -36,7 +36,7 @@ use store::row::from_u64;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
@@ -168,9 +168,9 @@ impl LogStore for SqliteLogStore {
         log: LogId,
         keys: &[IndexKey],
         match_all: bool,
-        limit: usize,
+        page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError> {
-        let search = Search::new(keys, match_all, limit)?;
+        let search = Search::new(keys, match_all, page)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
     }
 

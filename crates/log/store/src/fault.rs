@@ -10,7 +10,7 @@ use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// How a write fails.
@@ -137,9 +137,9 @@ impl LogStore for FaultyStore {
         log: LogId,
         keys: &[IndexKey],
         match_all: bool,
-        limit: usize,
+        page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError> {
-        self.inner.search(log, keys, match_all, limit).await
+        self.inner.search(log, keys, match_all, page).await
     }
 
     async fn leaf_hashes(

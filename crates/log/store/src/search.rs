@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use tlog::{LeafHash, LeafIndex};
 
 use crate::row::{bound, to_u64};
-use crate::{IndexKey, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
+use crate::{IndexKey, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, SearchPage, StoreError};
 
 /// Most rounds of a search for all words. With [`PAGE`] that is the newest 65,536 entries of the rarest word.
 const MAX_ROUNDS: u32 = 64;
@@ -66,7 +66,8 @@ impl Search {
     ///
     /// # Errors
     /// [`StoreError::TooMuch`].
-    pub fn new(keys: &[IndexKey], match_all: bool, limit: usize) -> Result<Self, StoreError> {
+    pub fn new(keys: &[IndexKey], match_all: bool, page: SearchPage) -> Result<Self, StoreError> {
+        let SearchPage { limit, below } = page;
         at_most("index keys", keys.len(), MAX_SEARCH_KEYS)?;
         at_most("search results", limit, MAX_SEARCH_RESULTS)?;
         let mut words: Vec<Word> = Vec::new();
@@ -87,7 +88,7 @@ impl Search {
             match_all,
             limit,
             page,
-            below: i64::MAX,
+            below: below.map_or(i64::MAX, |below| bound(below.0)),
             rounds: 0,
             next: Position::default(),
             found: Vec::new(),
@@ -267,7 +268,8 @@ mod tests {
             ("hash", "odd", (1..400_000).step_by(2).collect()),
         ]);
         let keys = [key("hash", "odd"), key("hash", "even")];
-        let (found, questions) = run(&odd_and_even, Search::new(&keys, true, 10).unwrap());
+        let (found, questions) =
+            run(&odd_and_even, Search::new(&keys, true, SearchPage::first(10)).unwrap());
         assert_eq!((found, questions), (vec![], 2 * 64));
     }
 
@@ -278,7 +280,8 @@ mod tests {
             ("key", "rare", vec![3, 200_000, 399_000]),
         ]);
         let keys = [key("hash", "all"), key("key", "rare")];
-        let (found, questions) = run(&index, Search::new(&keys, true, 10).unwrap());
+        let (found, questions) =
+            run(&index, Search::new(&keys, true, SearchPage::first(10)).unwrap());
         assert_eq!(found, [399_000, 200_000, 3]);
         assert!(questions <= 8, "{questions}");
     }
@@ -290,7 +293,8 @@ mod tests {
             postings in prop::collection::vec(prop::collection::btree_set(0u64..6000, 0..2500), 6),
             asked in prop::collection::vec((0usize..3, 0usize..2), 0..6),
             match_all: bool,
-            limit in 0usize..3000,
+            limit in 0usize..MAX_SEARCH_RESULTS,
+            below in prop::option::of(0u64..6000),
         ) {
             let types = ["hash", "subject"];
             let words = ["a", "b", "c"];
@@ -301,7 +305,8 @@ mod tests {
             }
             let keys: Vec<_> =
                 asked.iter().map(|(word, kind)| key(types[*kind], words[*word])).collect();
-            let (found, _) = run(&index, Search::new(&keys, match_all, limit).unwrap());
+            let page = SearchPage { limit, below: below.map(LeafIndex) };
+            let (found, _) = run(&index, Search::new(&keys, match_all, page).unwrap());
 
             let has = |entry: u64, key: &IndexKey| {
                 let of_key = index.get(&(key.kind, key.key.clone()));
@@ -314,7 +319,7 @@ mod tests {
                 let mut words = keys.iter().map(|key| has_word(*entry, &key.key));
                 !keys.is_empty() && if match_all { words.all(|has| has) } else { words.any(|has| has) }
             };
-            let expected: Vec<u64> = (0..6000).rev().filter(matches).take(limit).collect();
+            let expected: Vec<u64> = (0..below.unwrap_or(6000)).rev().filter(matches).take(limit).collect();
             prop_assert_eq!(found, expected);
         }
     }

@@ -5,7 +5,7 @@ use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, SearchPage,
     SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
@@ -20,8 +20,9 @@ pub const MAX_ENTRIES_PER_READ: u64 = 1024;
 pub const MAX_HASHES_PER_READ: u64 = 65_536;
 /// Most keys of one [`LogStore::search`]: Rekor v1 asks for four words at most, each of up to five types.
 pub const MAX_SEARCH_KEYS: usize = 20;
-/// Most indexes one [`LogStore::search`] gives; as Rekor v1 writes them these are 850 KB of JSON.
-pub const MAX_SEARCH_RESULTS: usize = 10_000;
+/// Most indexes one [`LogStore::search`] gives; as Rekor v1 writes them these are 85 KB of JSON. Older ones are on
+/// further pages.
+pub const MAX_SEARCH_RESULTS: usize = 1000;
 
 /// What the log engine demands of its database.
 ///
@@ -119,7 +120,7 @@ pub trait LogStore: Send + Sync + 'static {
         checkpoint: SignedCheckpoint<'_>,
     ) -> Result<(), StoreError>;
 
-    /// Indexes of entries that have these keys, each once, the newest first, at most `limit` of them.
+    /// Indexes of entries that have these keys, each once, the newest first, as many as `page` asks for.
     ///
     /// Words are compared in lower case. Keys with the same word and other types are alternatives of one
     /// another, as who searches may not know what a word is. `match_all` asks for entries that have every
@@ -132,7 +133,7 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         keys: &[IndexKey],
         match_all: bool,
-        limit: usize,
+        page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError>;
 
     /// Leaf hashes of these entries, in the order of `indexes`; all of them must be in the log.

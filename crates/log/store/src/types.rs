@@ -249,6 +249,23 @@ pub struct StoredEntry {
     pub timestamp_signature: Bytes,
 }
 
+/// Which part of what a search finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchPage {
+    /// Most indexes.
+    pub limit: usize,
+    /// Only older entries than this one, which ended the page before.
+    pub below: Option<LeafIndex>,
+}
+
+impl SearchPage {
+    /// The newest.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { limit, below: None }
+    }
+}
+
 /// A known entry, without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {

@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+<<<<<<< HEAD
     advisories, fuzz,
+=======
+    fuzz, levers,
+>>>>>>> fair
     options::Options,
     postgres::{Postgres, apt_install},
     process::{self, build_binaries, cargo},
@@ -63,8 +67,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.part.as_deref() == Some("fuzz") {
         return fuzz::run(options.seconds);
     }
+    if options.part.as_deref() == Some("levers") {
+        return levers::run(options);
+    }
     let begin = Instant::now();
     let tally = run_part(options)?;
+    let levers = if options.part.is_none() { levers::check() } else { Ok(()) };
     println!(
         "on SQLite: {} tests, on PostgreSQL: {} tests, {:.1} minutes",
         tally.sqlite,
@@ -75,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !tally.success || tally.failed > 0 {
         bail!("tests failed");
     }
-    Ok(())
+    levers
 }
 
 /// Formatting, clippy without warnings, and dependencies, licences, sources and advisories as `deny.toml` has them.

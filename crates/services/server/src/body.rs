@@ -1,42 +1,32 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request};
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::Failure;
+use crate::{
+    Failure,
+    meter::{Meter, Size, Taken},
+    shares::Shares,
+};
 
 /// Reads the whole body, at most `limit` bytes of it.
 ///
 /// A `Content-Length` above the limit is refused before anything is read, and
-/// no memory is reserved on the word of the header alone. All bodies of the
-/// process share one bound until they are dropped, so that neither many slow
-/// callers nor a queue of long requests can fill the memory: tower's limits count requests, not bytes.
+/// no memory is reserved on the word of the header alone. Bodies count on the budgets of their peer, their listener and
+/// the process until they are dropped, so that neither many slow callers nor a queue of long requests can fill
+/// the memory, and who sends long ones leaves room for short ones: tower's limits count requests, not bytes.
 ///
 /// # Errors
 /// [`Failure::BodyTooLarge`], [`Failure::BodyUnreadable`], [`Failure::Overloaded`].
 pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure> {
-    read_body_within(&HELD, request, limit).await
-}
-
-/// Bytes of bodies that may be held, in the whole process: waiting for their ends, or for a thread
-/// that works on them. An honest body of 100 KiB is whole within a second, so this is 2,000 of them
-/// a second; of the longest, 4 MiB for Rekor v1, it is more than the threads do in a second.
-static HELD: Semaphore = Semaphore::const_new(256 * 1024 * 1024);
-
-async fn read_body_within(
-    held: &'static Semaphore,
-    request: Request,
-    limit: usize,
-) -> Result<Bytes, Failure> {
     let (parts, mut body) = request.into_parts();
     if declared_length(&parts.headers).is_some_and(|length| length > limit as u64) {
         discard(&parts.headers, body).await;
         return Err(Failure::BodyTooLarge { limit });
     }
-    let mut whole = Unfinished::within(held);
+    let mut whole = Unfinished::of(&parts, limit);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame.map_err(|_| Failure::BodyUnreadable)?.into_data() else {
             continue; // trailers
@@ -50,17 +40,20 @@ async fn read_body_within(
     Ok(whole.into_bytes())
 }
 
-/// A body that waits for its end, with its share of what all bodies may take.
+/// A body that waits for its end, with its share of what bodies may take.
 pub(crate) struct Unfinished {
-    all: &'static Semaphore,
-    share: Option<SemaphorePermit<'static>>,
+    budget: Arc<Meter>,
+    share: Option<Taken>,
     collected: Collected,
+    /// Whether it says that it will be long, and how long it may become.
+    declared: Size,
+    most: usize,
 }
 
 /// A whole body; its share is given back with the last of its bytes.
 struct Whole {
     bytes: Bytes,
-    _share: Option<SemaphorePermit<'static>>,
+    _share: Option<Taken>,
 }
 
 impl AsRef<[u8]> for Whole {
@@ -70,23 +63,30 @@ impl AsRef<[u8]> for Whole {
 }
 
 impl Unfinished {
-    pub(crate) fn new() -> Self {
-        Self::within(&HELD)
-    }
-
-    fn within(all: &'static Semaphore) -> Self {
-        Self { all, share: None, collected: Collected::Nothing }
+    /// Of the request with these parts, of at most `most` bytes.
+    pub(crate) fn of(parts: &Parts, most: usize) -> Self {
+        let declared = declared_length(&parts.headers)
+            .map_or(Size::Small, |length| usize::try_from(length).map_or(Size::Large, Size::of));
+        let budget = Shares::of(&parts.extensions).bodies;
+        Self { budget, share: None, collected: Collected::Nothing, declared, most }
     }
 
     /// Keeps `frame`, or [`Failure::Overloaded`].
     pub(crate) fn push(&mut self, frame: Bytes) -> Result<(), Failure> {
-        let bytes = u32::try_from(frame.len()).map_err(|_| Failure::Overloaded)?;
-        let more = self.all.try_acquire_many(bytes).map_err(|_| Failure::Overloaded)?;
-        match &mut self.share {
-            Some(share) => share.merge(more),
-            None => self.share = Some(more),
+        let size = match self.declared {
+            Size::Small => Size::of(self.as_slice().len() + frame.len()),
+            Size::Large => Size::Large,
+        };
+        let room = if let Some(share) = &mut self.share {
+            share.grow(frame.len(), size)
+        } else {
+            self.share = self.budget.take(frame.len(), size);
+            self.share.is_some()
+        };
+        if !room {
+            return Err(Failure::Overloaded);
         }
-        self.collected.push(frame);
+        self.collected.push(frame, self.most);
         Ok(())
     }
 
@@ -107,22 +107,15 @@ impl Unfinished {
 enum Collected {
     Nothing,
     One(Bytes),
-    Many(BytesMut),
+    Many(Vec<u8>),
 }
 
 impl Collected {
-    fn push(&mut self, frame: Bytes) {
+    fn push(&mut self, frame: Bytes, most: usize) {
         *self = match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => Self::One(frame),
-            Self::One(first) => {
-                let mut bytes = BytesMut::from(first);
-                bytes.extend_from_slice(&frame);
-                Self::Many(bytes)
-            }
-            Self::Many(mut bytes) => {
-                bytes.extend_from_slice(&frame);
-                Self::Many(bytes)
-            }
+            Self::One(first) => Self::Many(joined(first.to_vec(), &frame, most)),
+            Self::Many(bytes) => Self::Many(joined(bytes, &frame, most)),
         };
     }
 
@@ -130,9 +123,20 @@ impl Collected {
         match self {
             Self::Nothing => Bytes::new(),
             Self::One(bytes) => bytes,
-            Self::Many(bytes) => bytes.freeze(),
+            Self::Many(bytes) => bytes.into(),
         }
     }
+}
+
+/// Adds `frame`; room is doubled as usual, but never beyond `most`.
+fn joined(mut bytes: Vec<u8>, frame: &[u8], most: usize) -> Vec<u8> {
+    let needed = bytes.len() + frame.len();
+    if needed > bytes.capacity() {
+        let room = needed.max(most.min(needed.saturating_mul(2)));
+        bytes.reserve_exact(room - bytes.len());
+    }
+    bytes.extend_from_slice(frame);
+    bytes
 }
 
 /// The `Content-Length`, when there is one that is a number.
@@ -182,26 +186,52 @@ mod tests {
         Request::new(Body::from_stream(stream::iter(frames)))
     }
 
+    fn on(budget: &Arc<Meter>, mut request: Request) -> Request {
+        let bodies = Arc::clone(budget);
+        request.extensions_mut().insert(Shares { bodies, answers: Arc::new(Meter::new(0)) });
+        request
+    }
+
     #[tokio::test]
     async fn bodies_share_one_bound_and_give_it_back() {
-        let held: &'static Semaphore = Box::leak(Box::new(Semaphore::new(10)));
+        let held = Arc::new(Meter::new(10));
         let begun: Vec<std::io::Result<Bytes>> = vec![Ok(Bytes::from_static(b"123456"))];
         let endless = stream::iter(begun).chain(stream::pending());
-        let slow = read_body_within(held, Request::new(Body::from_stream(endless)), 100);
+        let slow = read_body(on(&held, Request::new(Body::from_stream(endless))), 100);
         let mut slow = Box::pin(slow);
         assert!(slow.as_mut().now_or_never().is_none());
 
-        let other = || request_of(vec![b"abc", b"de"]);
-        let refused = read_body_within(held, other(), 100).await;
-        assert_eq!(refused, Err(Failure::Overloaded));
+        let other = || on(&held, request_of(vec![b"abc", b"de"]));
+        assert_eq!(read_body(other(), 100).await, Err(Failure::Overloaded));
         drop(slow);
-        let read = read_body_within(held, other(), 100).await;
+        let read = read_body(other(), 100).await;
         assert_eq!(read, Ok(Bytes::from_static(b"abcde")));
         // Whoever works on a body holds its share; a part of it is all of it.
         let part = read.unwrap().slice(1..2);
-        assert_eq!(held.available_permits(), 5);
+        assert_eq!(held.taken(), 5);
         drop(part);
-        assert_eq!(held.available_permits(), 10);
+        assert_eq!(held.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn long_bodies_leave_a_reserve_to_short_ones() {
+        let held = Arc::new(Meter::new(400 * 1024));
+        let long = |declared: bool| {
+            let frame = || Ok::<_, std::io::Error>(Bytes::from(vec![0; 64 * 1024]));
+            let endless = stream::iter([frame(), frame()]).chain(stream::pending());
+            let mut request = on(&held, Request::new(Body::from_stream(endless)));
+            if declared {
+                request.headers_mut().insert(header::CONTENT_LENGTH, (4 << 20).into());
+            }
+            Box::pin(read_body(request, 4 << 20))
+        };
+        let mut slow: Vec<_> = [true, false].map(long).into_iter().collect();
+        for body in &mut slow {
+            assert!(body.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(long(true).now_or_never(), Some(Err(Failure::Overloaded)));
+        let short = on(&held, request_of(vec![b"short"]));
+        assert_eq!(read_body(short, 100).await, Ok(Bytes::from_static(b"short")));
     }
 
     proptest! {

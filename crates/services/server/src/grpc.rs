@@ -28,7 +28,7 @@ pub fn has_grpc_content_type(headers: &HeaderMap) -> bool {
 /// call back with that message as its whole body.
 ///
 /// A message is refused by the length that it declares, before it is read or memory is reserved.
-/// Half-read messages share the bound of [`read_body`](crate::read_body).
+/// Half-read messages count on the budgets of [`read_body`](crate::read_body).
 ///
 /// # Errors
 /// The whole answer: `RESOURCE_EXHAUSTED` for a long message, `UNIMPLEMENTED` for a compressed
@@ -40,7 +40,7 @@ pub async fn read_unary(request: Request, limit: usize) -> Result<Request, GrpcE
     {
         return Err(GrpcError::of(Code::Unimplemented, "compressed messages are not supported"));
     }
-    let mut message = Unfinished::new();
+    let mut message = Unfinished::of(&parts, limit.saturating_add(PREFIX_LEN));
     let mut expected = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| GrpcError::from(&Failure::BodyUnreadable))?;

@@ -10,14 +10,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::Pat
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, debug, error, info, info_span};
 
-use crate::{CallerAddress, Failure, GrpcError, Protocol, body, grpc, metrics};
+use crate::{
+    CallerAddress, Failure, GrpcError, Protocol, answers::Room, body, grpc, metrics, shares::Shares,
+};
 
 /// Puts the shared layers around a service's router.
 ///
 /// From the outside in: empty path segments are dropped before routing; a
 /// request id is taken or made (`x-request-id`); metrics, a span and a log line;
 /// a panic becomes [`Failure::Internal`]; [`Protocol::timeout`]; a declared body
-/// above [`Protocol::body_limit`] is refused unread. Unknown paths and methods,
+/// above [`Protocol::body_limit`] is refused unread; a request is refused, before any work, while its peer has left
+/// too many answers unread. Unknown paths and methods,
 /// and every 413 that a handler did not write itself, are answered by [`Protocol::render`]; a 503
 /// without a `Retry-After` gets one.
 ///
@@ -146,6 +149,22 @@ async fn guard(
 
 async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
     let is_grpc = grpc::is_grpc(&request);
+    let refuse = |failure: Failure| finish(protocol, is_grpc, protocol.answer(is_grpc, &failure));
+    // Before anything is done: for an answer that has no room it would be done for nothing.
+    let room = match Room::within(&Shares::of(request.extensions())) {
+        Ok(room) => room,
+        Err(overloaded) => return refuse(overloaded),
+    };
+    let answered = answer_within(protocol, is_grpc, request, next).await;
+    room.fill(answered, is_grpc).unwrap_or_else(refuse)
+}
+
+async fn answer_within(
+    protocol: &Protocol,
+    is_grpc: bool,
+    request: Request,
+    next: Next,
+) -> Response {
     let length = body::declared_length(request.headers());
     if length.is_some_and(|length| length > protocol.body_limit as u64) {
         let failure = Failure::BodyTooLarge { limit: protocol.body_limit };

@@ -10,26 +10,35 @@
 //!
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
-//! - [`serve`], [`ServeLimits`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`in_pages`]: long answers.
+//! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
 //! - [`by_host`]: services that share a port, each by its [`Host`].
 //! - [`Door`]: a service that closes before its port does.
 //! - [`bounded`]: files within limits.
 //! - [`Readiness`], [`health_routes`], [`metrics_routes`]: operation.
 
+mod activity;
+mod answers;
 mod body;
 pub mod bounded;
 mod caller;
+mod connections;
+mod descriptors;
 mod door;
 mod grpc;
 mod harden;
 mod health;
 mod hosts;
+mod meter;
 mod metrics;
 mod protocol;
 mod serve;
+mod shares;
 
+pub use answers::{PAGE_LEN, in_pages};
 pub use body::read_body;
 pub use caller::{CallerAddress, NetworkError, TrustedProxies};
+pub use descriptors::connections_of_each;
 pub use door::Door;
 pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};

@@ -1,19 +1,14 @@
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::Instant,
 };
@@ -21,19 +16,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 use tracing::{debug, warn};
 
-use crate::TrustedProxies;
+use crate::{
+    CallerAddress, TrustedProxies,
+    activity::{Activity, Verdict},
+    connections::{Connections, Place},
+    shares::{Peers, Prefix, Shares},
+};
 
 /// What one server grants its callers.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeLimits {
     /// From the accepted connection to the first whole request head.
     pub first_request: Duration,
-    /// From the first byte of a later HTTP/1 request head to its end, and for an idle connection
-    /// of either version. A peer that does not read its answers counts as idle.
+    /// From the first byte of a later HTTP/1 request head to its end, for an idle connection of either version, and
+    /// for a peer that takes nothing of an answer: that one is cut off then.
     pub header_read: Duration,
-    /// From telling an idle connection to end to cutting it off: for answers still on their way.
+    /// From telling an idle connection to end to cutting it off: for the end of the last answer.
     pub linger: Duration,
-    /// Open connections; further ones wait in the system's backlog.
+    /// Open connections; when there are more, idle ones and those of the peer with most of them give way.
     pub max_connections: usize,
     /// From the begin of a shutdown to cutting off what has not finished.
     pub drain: Duration,
@@ -45,7 +45,7 @@ impl Default for ServeLimits {
         Self {
             first_request: Duration::from_secs(10),
             header_read: Duration::from_secs(30),
-            linger: Duration::from_mins(2),
+            linger: Duration::from_secs(30),
             max_connections: 4096,
             drain: Duration::from_secs(8),
         }
@@ -96,7 +96,8 @@ pub async fn serve_behind(
         limits,
         proxies: Arc::new(proxies),
         shutdown,
-        slots: Arc::new(Semaphore::new(limits.max_connections)),
+        open: Connections::new(limits.max_connections),
+        peers: Peers::new(),
         connections: TaskTracker::new(),
         cut_off: CancellationToken::new(),
     });
@@ -121,7 +122,8 @@ struct Server {
     limits: ServeLimits,
     proxies: Arc<TrustedProxies>,
     shutdown: CancellationToken,
-    slots: Arc<Semaphore>,
+    open: Arc<Connections>,
+    peers: Peers,
     connections: TaskTracker,
     /// Cancelled when the time for draining is over.
     cut_off: CancellationToken,
@@ -129,19 +131,20 @@ struct Server {
 
 impl Server {
     async fn accept_all(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
-        while let Some(accepted) = self.shutdown.run_until_cancelled(self.accept(&listener)).await {
+        while let Some(accepted) = self.shutdown.run_until_cancelled(listener.accept()).await {
             match accepted {
-                Ok((stream, peer, slot)) => {
+                Ok((stream, peer)) => {
                     let server = Arc::clone(&self);
                     self.connections.spawn(async move {
                         let cut_off = server.cut_off.clone();
-                        cut_off.run_until_cancelled(server.converse((stream, peer), slot)).await;
+                        cut_off.run_until_cancelled(server.admit(stream, peer)).await;
                     });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    // Most likely out of file descriptors: others will be closed soon.
+                    // Most likely out of file descriptors.
                     warn!(%error, "cannot accept a connection");
+                    self.open.make_room();
                     let pause = tokio::time::sleep(ACCEPT_PAUSE);
                     self.shutdown.run_until_cancelled(pause).await;
                 }
@@ -150,30 +153,36 @@ impl Server {
         Ok(())
     }
 
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, peer) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        Ok((stream, peer, slot))
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "a connection ended at once");
+            return;
+        }
+        let entered = self.shutdown.run_until_cancelled(self.open.enter(Prefix::of(peer.ip())));
+        match entered.await {
+            Some(Some(place)) => self.converse((stream, peer), place).await,
+            Some(None) => debug!("one connection too many"),
+            None => {}
+        }
     }
 
-    async fn converse(&self, (stream, peer): (TcpStream, SocketAddr), _slot: OwnedSemaphorePermit) {
-        let activity = Activity::new();
-        let service = service_fn({
-            let (router, activity) = (self.router.clone(), activity.clone());
-            let proxies = Arc::clone(&self.proxies);
-            move |mut request: http::Request<_>| {
-                let under_way = activity.begin();
-                let caller = proxies.caller(peer.ip(), request.headers());
-                request.extensions_mut().insert(caller);
-                let answer = router.clone().call(request);
-                async move {
-                    let _under_way = under_way;
-                    answer.await
-                }
+    async fn converse(&self, (stream, peer): (TcpStream, SocketAddr), place: Place) {
+        let activity = &place.activity;
+        let own = self.peers.shares(Prefix::of(peer.ip())).of_connection();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let under_way = activity.begin();
+            let caller = self.proxies.caller(peer.ip(), request.headers());
+            let shares = self.shares(caller, peer, &own);
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(shares);
+            let answer = self.router.clone().call(request.map(|body| activity.arriving(body)));
+            let activity = activity.clone();
+            async move {
+                let answer = answer.await;
+                // In this order: an answer that leaves is not taken for a quiet connection.
+                let answer = answer.map(|answer| answer.map(|body| activity.leaving(body)));
+                drop(under_way);
+                answer
             }
         });
         let builder = self.http();
@@ -188,16 +197,21 @@ impl Server {
         let ended = loop {
             tokio::select! {
                 ended = &mut connection => break ended,
-                () = &mut next_look => match self.judge(&activity) {
+                () = &mut next_look => match self.judge(activity) {
                     _ if leaving => return,
                     Verdict::Wait(until) => next_look.as_mut().reset(until),
-                    Verdict::Silent => return,
+                    Verdict::Silent | Verdict::Deaf => return,
                     Verdict::Idle => {
                         leaving = true;
                         connection.as_mut().graceful_shutdown();
                         next_look.as_mut().reset(Instant::now() + self.limits.linger);
                     }
                 },
+                () = place.leave.cancelled(), if !leaving => {
+                    leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                    next_look.as_mut().reset(Instant::now() + GIVE_WAY);
+                }
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
@@ -207,6 +221,17 @@ impl Server {
         if let Err(error) = ended {
             debug!(%error, "a connection ended badly");
         }
+    }
+
+    /// The budgets of a request: its connection's, or those of the caller for whom a trusted proxy asks.
+    fn shares(
+        &self,
+        CallerAddress(caller): CallerAddress,
+        peer: SocketAddr,
+        own: &Shares,
+    ) -> Shares {
+        let caller = Prefix::of(caller);
+        if caller == Prefix::of(peer.ip()) { own.clone() } else { self.peers.shares(caller) }
     }
 
     fn judge(&self, activity: &Activity) -> Verdict {
@@ -228,6 +253,7 @@ impl Server {
             .max_header_list_size(HTTP2_MAX_HEADERS)
             .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
             .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+            .max_send_buf_size(HTTP2_SEND_BUFFER)
             .max_pending_accept_reset_streams(HTTP2_MAX_RESETS)
             .max_local_error_reset_streams(HTTP2_MAX_ERRORS);
         builder
@@ -247,21 +273,27 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// Pause after a failed accept, in which connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Largest HTTP/1 request head, and read buffer of a body. A CI's token in
+/// From telling a connection to give way to another to cutting it off.
+const GIVE_WAY: Duration = Duration::from_millis(500);
+
+/// Largest HTTP/1 request head, read buffer of a body and what is kept of an answer for a slow peer. A CI's token in
 /// `Authorization` has 2 to 8 KiB.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// The same limit for HTTP/2.
-const HTTP2_MAX_HEADERS: u32 = 64 * 1024;
+/// The same limit for HTTP/2, where many requests of one connection have a head at once.
+const HTTP2_MAX_HEADERS: u32 = 24 * 1024;
 
-/// Requests at once on one HTTP/2 connection.
-const HTTP2_MAX_STREAMS: u32 = 256;
+/// Requests at once on one HTTP/2 connection: as few as RFC 9113 §6.5.2 recommends at least.
+const HTTP2_MAX_STREAMS: u32 = 100;
 
-/// Bytes of bodies that one connection may have sent and nobody has read yet.
-const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of bodies that one connection may have sent and nobody has read yet. They are on no budget.
+const HTTP2_CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// The same for one stream: a body of 64 KiB and its framing need no second round trip.
-const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+const HTTP2_STREAM_WINDOW: u32 = 128 * 1024;
+
+/// What h2 keeps of one answer for a peer whose window is open and who does not read.
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 
 /// Requests that a peer may take back before they were looked at, as h2 has it; one more ends
 /// the connection (CVE-2023-44487, rapid reset).
@@ -272,105 +304,3 @@ const HTTP2_MAX_ERRORS: usize = 1024;
 
 /// Finds dead HTTP/2 peers, which send no FIN.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// What happens on one connection, as far as its time limits ask. Clones share it.
-#[derive(Clone)]
-struct Activity(Arc<Mutex<State>>);
-
-struct State {
-    /// Requests in the hands of the router.
-    under_way: usize,
-    /// Whether there was a whole request head.
-    asked: bool,
-    /// When the last request was answered, or the connection accepted.
-    quiet_since: Instant,
-}
-
-/// What a connection deserves at some moment.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// To be looked at again then.
-    Wait(Instant),
-    /// It never sent a request.
-    Silent,
-    /// Nothing was asked for a while, or the peer does not take its answers.
-    Idle,
-}
-
-impl Activity {
-    fn new() -> Self {
-        let state = State { under_way: 0, asked: false, quiet_since: Instant::now() };
-        Self(Arc::new(Mutex::new(state)))
-    }
-
-    /// Notes a request; it is under way until the guard is dropped.
-    fn begin(&self) -> UnderWay {
-        let mut state = self.lock();
-        state.asked = true;
-        state.under_way += 1;
-        UnderWay(self.clone())
-    }
-
-    fn judge(&self, first_request: Duration, idle: Duration) -> Verdict {
-        let (state, now) = (self.lock(), Instant::now());
-        let limit = if state.asked { idle } else { first_request };
-        let end = state.quiet_since + limit;
-        if state.under_way > 0 {
-            // However long it takes: the router has a time limit of its own.
-            Verdict::Wait(now + limit)
-        } else if now < end {
-            Verdict::Wait(end)
-        } else if state.asked {
-            Verdict::Idle
-        } else {
-            Verdict::Silent
-        }
-    }
-
-    /// Nothing panics while it is held, so a poisoned lock guards sound data.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request in the hands of the router.
-struct UnderWay(Activity);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.under_way = state.under_way.saturating_sub(1);
-        state.quiet_since = Instant::now();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FIRST: Duration = Duration::from_secs(1);
-    const IDLE: Duration = Duration::from_secs(5);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_without_a_request_is_silent_after_the_first_limit() {
-        let activity = Activity::new();
-        assert_eq!(activity.judge(FIRST, IDLE), Verdict::Wait(Instant::now() + FIRST));
-        tokio::time::advance(FIRST).await;
-        assert_eq!(activity.judge(FIRST, IDLE), Verdict::Silent);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_only_after_its_last_answer() {
-        let activity = Activity::new();
-        let (one, two) = (activity.begin(), activity.begin());
-        tokio::time::advance(IDLE * 10).await;
-        assert!(matches!(activity.judge(FIRST, IDLE), Verdict::Wait(_)));
-        drop(one);
-        tokio::time::advance(IDLE).await;
-        assert!(matches!(activity.judge(FIRST, IDLE), Verdict::Wait(_)));
-        drop(two);
-        assert_eq!(activity.judge(FIRST, IDLE), Verdict::Wait(Instant::now() + IDLE));
-        tokio::time::advance(IDLE).await;
-        assert_eq!(activity.judge(FIRST, IDLE), Verdict::Idle);
-    }
-}

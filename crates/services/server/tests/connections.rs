@@ -1,7 +1,14 @@
 //! `serve` on real sockets: protocols, slow and silent peers, caps, shutdown.
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension, Json, Router,
@@ -151,10 +158,12 @@ async fn closes_kept_alive_connections_that_stay_idle() {
 }
 
 #[tokio::test]
-async fn admits_no_more_connections_than_its_cap() {
-    let one = ServeLimits { max_connections: 1, first_request: PATIENCE, ..limits() };
-    let running = Running::start(router(), one).await;
-    let first = running.connect().await;
+async fn admits_no_more_connections_than_its_cap_while_they_are_served() {
+    let (held, mut entries, release) = held();
+    let one = ServeLimits { max_connections: 1, ..limits() };
+    let running = Running::start(router().merge(held), one).await;
+    let first = tokio::spawn(reqwest::get(running.url("/held")));
+    entries.recv().await.unwrap();
     let waiting = tokio::spawn({
         let url = running.url("/version");
         async move { reqwest::get(url).await.unwrap().status() }
@@ -163,8 +172,55 @@ async fn admits_no_more_connections_than_its_cap() {
         tokio::task::yield_now().await;
     }
     assert!(!waiting.is_finished());
-    drop(first);
+    release.cancel();
+    assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), "finished");
     assert_eq!(tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap(), StatusCode::OK);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_give_way_to_one_that_asks() {
+    let limits = ServeLimits {
+        max_connections: 8,
+        first_request: 10 * PATIENCE,
+        header_read: 10 * PATIENCE,
+        ..limits()
+    };
+    let running = Running::start(router(), limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(running.connect().await);
+    }
+    serves_another(&running).await;
+    // The first one went; all others may stay.
+    assert_eq!(read_to_close(&mut silent[0]).await, "");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_answer_is_made_no_faster_than_it_is_read_and_ends_with_a_peer_that_does_not() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let endless = {
+        let made = Arc::clone(&made);
+        move || {
+            let page = bytes::Bytes::from(vec![0u8; server::PAGE_LEN]);
+            let pages = futures::stream::repeat_with(move || {
+                made.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, std::io::Error>(page.clone())
+            });
+            async { server::in_pages(pages).await.unwrap() }
+        }
+    };
+    let router = Router::new().route("/endless", get(endless));
+    let protocol = Protocol { name: "test", body_limit: LIMIT, timeout: PATIENCE, render };
+    let running = Running::start(harden(router, protocol), limits()).await;
+    let mut deaf = running.connect().await;
+    deaf.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // It ends by itself, though nothing was read; what had been sent by then is still there.
+    tokio::time::sleep(limits().header_read * 4).await;
+    assert!(read_to_close(&mut deaf).await.len() > server::PAGE_LEN);
+    // What the system's buffers take, and no more.
+    assert!(made.load(Ordering::SeqCst) < 1024, "{made:?}");
     running.stop().await;
 }
 

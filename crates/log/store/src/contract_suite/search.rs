@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tlog::LeafIndex;
 
 use super::{Database, Fixture, batch, entry, spec};
-use crate::{IndexKey, LogId, LogStore, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, StoreError};
+use crate::{
+    IndexKey, LogId, LogStore, MAX_SEARCH_KEYS, MAX_SEARCH_RESULTS, SearchPage, StoreError,
+};
 
 fn key(kind: &'static str, key: &str) -> IndexKey {
     IndexKey { kind, key: key.to_owned() }
@@ -27,7 +29,7 @@ async fn found(
     match_all: bool,
     limit: usize,
 ) -> Vec<u64> {
-    let found = store.search(log, keys, match_all, limit).await.unwrap();
+    let found = store.search(log, keys, match_all, SearchPage::first(limit)).await.unwrap();
     found.into_iter().map(|index| index.0).collect()
 }
 
@@ -132,8 +134,17 @@ pub async fn leaps_over_what_a_rare_word_does_not_have(database: &dyn Database) 
         let keys: Vec<IndexKey> = words.iter().map(|word| hash(word)).collect();
         assert_eq!(found(&store, log, &keys, true, 100).await, expected, "{words:?}");
     }
-    let all = found(&store, log, &[hash("every"), hash("even")], true, 10_000).await;
-    assert_eq!(all, (0..8000).rev().step_by(2).map(|n| n - 1).collect::<Vec<u64>>());
+    let (keys, mut all) = ([hash("every"), hash("even")], Vec::new());
+    loop {
+        let page = SearchPage { limit: MAX_SEARCH_RESULTS, below: all.last().copied() };
+        let found = store.search(log, &keys, true, page).await.unwrap();
+        if found.is_empty() {
+            break;
+        }
+        all.extend(found);
+    }
+    let expected = (0..8000).rev().step_by(2).map(|n| LeafIndex(n - 1));
+    assert_eq!(all, expected.collect::<Vec<_>>());
 }
 
 pub async fn gives_no_more_than_is_asked_for(database: &dyn Database) {
@@ -147,14 +158,22 @@ pub async fn gives_no_more_than_is_asked_for(database: &dyn Database) {
     }
     let both = [hash("x"), hash("0")];
     assert_eq!(found(&store, log, &both, true, 3).await, [28, 26, 24]);
+    for (match_all, expected) in [(false, [23, 22, 21]), (true, [22, 20, 18])] {
+        let page = SearchPage { limit: 3, below: Some(LeafIndex(24)) };
+        let older = store.search(log, &both, match_all, page).await.unwrap();
+        assert_eq!(older, expected.map(LeafIndex));
+    }
+    let page = SearchPage { limit: 3, below: Some(LeafIndex(0)) };
+    assert_eq!(store.search(log, &both, false, page).await.unwrap(), []);
 }
 
 pub async fn refuses_to_search_for_too_much(database: &dyn Database) {
     let Fixture { store, log } = Fixture::new(database).await;
     let keys: Vec<_> = (0..=MAX_SEARCH_KEYS).map(|number| hash(&number.to_string())).collect();
-    let refused = store.search(log, &keys, false, 1).await;
+    let refused = store.search(log, &keys, false, SearchPage::first(1)).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
-    let refused = store.search(log, &keys[..1], false, MAX_SEARCH_RESULTS + 1).await;
+    let page = SearchPage::first(MAX_SEARCH_RESULTS + 1);
+    let refused = store.search(log, &keys[..1], false, page).await;
     assert!(matches!(refused, Err(StoreError::TooMuch { .. })), "{refused:?}");
     assert_eq!(found(&store, log, &keys[1..], true, MAX_SEARCH_RESULTS).await, []);
 }

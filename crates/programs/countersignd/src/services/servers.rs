@@ -40,7 +40,9 @@ impl Servers {
         listeners: Vec<(Listener, Bound)>,
         proxies: &TrustedProxies,
     ) -> anyhow::Result<Self> {
-        let group = |patience| Group { proxies: proxies.clone(), ..Group::new(patience) };
+        let max_connections = server::connections_of_each(listeners.len());
+        let group =
+            |patience| Group { max_connections, proxies: proxies.clone(), ..Group::new(patience) };
         let (mut front, mut back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
         let callers = front.shutdown.clone();
         let door = Door::new(callers.clone());
@@ -85,12 +87,15 @@ struct Group {
     shutdown: CancellationToken,
     patience: Duration,
     proxies: TrustedProxies,
+    max_connections: usize,
 }
 
 impl Group {
     fn new(patience: Duration) -> Self {
         let (servers, shutdown) = (Mutex::default(), CancellationToken::new());
-        Self { servers, shutdown, patience, proxies: TrustedProxies::default() }
+        let ServeLimits { max_connections, .. } = ServeLimits::default();
+        let proxies = TrustedProxies::default();
+        Self { servers, shutdown, patience, proxies, max_connections }
     }
 
     fn serve(
@@ -100,7 +105,8 @@ impl Group {
     ) {
         let (name, shutdown) = (listener.name(), self.shutdown.clone());
         let router = listener.router(&End { of_port: &shutdown, of_callers, door });
-        let limits = ServeLimits { drain: self.patience, ..ServeLimits::default() };
+        let (drain, max_connections) = (self.patience, self.max_connections);
+        let limits = ServeLimits { drain, max_connections, ..ServeLimits::default() };
         let proxies = self.proxies.clone();
         self.servers.get_mut().spawn(async move {
             (name, serve_behind(bound.listeners, router, shutdown, limits, proxies).await)

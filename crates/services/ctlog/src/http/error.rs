@@ -18,6 +18,8 @@ pub(super) enum ApiError {
     Failure(#[from] Failure),
     #[error("the body is not an add-chain request")]
     Json(#[source] serde_json::Error),
+    #[error("the answer cannot be written")]
+    Answer(#[source] serde_json::Error),
     #[error("{0}")]
     Parameter(&'static str),
     #[error("there is no such entry in that tree")]
@@ -68,6 +70,7 @@ impl ApiError {
         match self {
             Self::Failure(failure) => failure.status(),
             Self::Json(_) | Self::Parameter(_) => StatusCode::BAD_REQUEST,
+            Self::Answer(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Ct(error) => status_of(error),
         }

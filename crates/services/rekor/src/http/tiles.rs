@@ -1,8 +1,16 @@
 //! Checkpoint, tiles and entry bundles of C2SP `tlog-tiles`.
 
-use axum::response::{IntoResponse, Response};
-use engine::{Log, ReadError};
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use engine::{Log, ReadError, Tile};
+use futures::stream;
 use http::header;
+use server::{PAGE_LEN, in_pages};
 use thiserror::Error;
 use tlog::TilePath;
 
@@ -18,13 +26,21 @@ pub(super) fn note(note: String) -> Response {
     (headers, note).into_response()
 }
 
-/// The tile at `path`, the part of the URL behind `tile/`.
+/// The tile at `path`, the part of the URL behind `tile/`. An entry bundle is read as its reader takes it.
 ///
 /// # Errors
 /// [`TileError::NoSuchTile`] for what the published tree does not have.
-pub(super) async fn tile(log: &Log, path: &str) -> Result<Response, TileError> {
+pub(super) async fn tile(log: &Arc<Log>, path: &str) -> Result<Response, TileError> {
     let path: TilePath = format!("tile/{path}").parse().map_err(|_| TileError::NoSuchTile)?;
-    let content = log.tile(path).await?.ok_or(TileError::NoSuchTile)?;
+    let content = match log.tile(path, PAGE_LEN).await?.ok_or(TileError::NoSuchTile)? {
+        Tile::Hashes(hashes) => Body::from(hashes),
+        Tile::Entries(bundle) => {
+            in_pages(stream::try_unfold(bundle, async |mut bundle| {
+                Ok::<_, ReadError>(bundle.next().await?.map(|page| (Bytes::from(page), bundle)))
+            }))
+            .await?
+        }
+    };
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),

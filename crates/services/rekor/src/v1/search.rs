@@ -4,7 +4,7 @@ use entry::{
     IndexKeyKind,
     rekor1::{EntryId, search_keys},
 };
-use store::IndexKey;
+use store::{IndexKey, SearchPage};
 use tlog::LeafIndex;
 use wire::rekor1::SearchIndex;
 
@@ -21,7 +21,11 @@ impl Rekor1 {
     }
 
     /// Ids of the entries with a hash, key, e-mail address or name, the newest first.
-    pub(crate) async fn search(&self, query: SearchIndex) -> Result<Vec<EntryId>, Rekor1Error> {
+    pub(crate) async fn search(
+        &self,
+        query: SearchIndex,
+        page: SearchPage,
+    ) -> Result<Vec<EntryId>, Rekor1Error> {
         let search = if query.public_key.is_some() {
             // Of a chain each signature is verified: up to nine, and nobody had to sign for the question.
             self.cpu.run(move || search_keys(&query)).await??
@@ -29,7 +33,7 @@ impl Rekor1 {
             search_keys(&query)?
         };
         let keys: Vec<IndexKey> = search.keys.into_iter().flat_map(index_keys).collect();
-        let leaves = self.log.search(&keys, search.match_all).await?;
+        let leaves = self.log.search(&keys, search.match_all, page).await?;
         Ok(leaves.into_iter().map(|leaf_hash| self.entry_id(leaf_hash)).collect())
     }
 }

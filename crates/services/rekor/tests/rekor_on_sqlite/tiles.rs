@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use axum::Router;
+use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use proptest::prelude::*;
 use rekor::Rekor2Options;
-use testlog::{LogDir, body, get};
+use testlog::{LogDir, body, entry, get};
 use tlog::{NodeHash, leaf_hash, root_of, tile_root};
+use tower::ServiceExt;
 
 use crate::v2::router;
 
@@ -50,6 +52,39 @@ async fn the_root_can_be_recomputed_from_the_bundles_and_from_the_tiles() {
     let above = hashes(&found(&router, "/tile/1/000.p/2").await);
     let first: &[NodeHash; 256] = from_tiles[..256].try_into().unwrap();
     assert_eq!(above[0], tile_root(first));
+    running.stop().await;
+}
+
+/// Who writes short entries before long ones makes a reader hold no more than who writes the same length always.
+#[tokio::test]
+async fn a_bundle_is_given_in_pages_whatever_the_lengths_of_its_entries() {
+    let place = LogDir::new();
+    let running = place.start().await;
+    let router = router(&running, Rekor2Options::default());
+    let mut bodies: Vec<Vec<u8>> = Vec::new();
+    for number in 0..256u64 {
+        let mut body = body(number);
+        match number {
+            100..130 | 200..204 => body.resize(65_535, b'x'),
+            130..140 => body.resize(30_000, b'y'),
+            _ => {}
+        }
+        running.log.submit(entry(&body)).await.unwrap();
+        bodies.push(body);
+    }
+    let request = Request::get("/tile/entries/000").body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let (mut body, mut content, mut pages) = (answer.into_body(), Vec::new(), 0);
+    while let Some(page) = body.frame().await {
+        let page = page.unwrap().into_data().unwrap();
+        // An entry's length stands before it, so one entry alone may be longer than a page.
+        assert!(page.len() <= server::PAGE_LEN + 2 * 256, "{}", page.len());
+        content.extend_from_slice(&page);
+        pages += 1;
+    }
+    assert!(pages > 30, "{pages}");
+    assert_eq!(bundle_entries(&content), bodies);
     running.stop().await;
 }
 

@@ -6,22 +6,45 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use http::Uri;
 use server::read_body;
+use store::{MAX_SEARCH_RESULTS, SearchPage};
 use wire::rekor1::SearchIndex;
 
-use super::{answer::json, error::ApiError, query::question};
+use super::{
+    answer::json,
+    entry,
+    error::ApiError,
+    query::{Query, question},
+};
 use crate::Rekor1;
 
 /// Longest question: a certificate chain in PEM in base64 is 30 KiB.
 const BODY_LIMIT: usize = 256 * 1024;
 
 /// Ids of the entries with a hash, key, e-mail address or name, the newest first.
+///
+/// At most [`MAX_SEARCH_RESULTS`], or as many as `limit` in the query says; `after`, the last id of one page, asks for the
+/// next. Upstream has neither, and gives everything or fails.
 pub(super) async fn retrieve(
     State(rekor1): State<Arc<Rekor1>>,
+    uri: Uri,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let page = page(&rekor1, &Query::of(&uri)?).await?;
     let body = read_body(request, BODY_LIMIT).await?;
     let query: SearchIndex = question(&body)?;
-    let ids = rekor1.search(query).await.map_err(ApiError::of_search)?;
+    let ids = rekor1.search(query, page).await.map_err(ApiError::of_search)?;
     json(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+async fn page(rekor1: &Rekor1, query: &Query) -> Result<SearchPage, ApiError> {
+    let limit = query.number("limit", 1)?.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(MAX_SEARCH_RESULTS).min(MAX_SEARCH_RESULTS);
+    let Some(after) = query.text("after") else { return Ok(SearchPage::first(limit)) };
+    let below = entry::find(rekor1, "after in query", after).await?;
+    // Everything would be an answer to another question.
+    let below =
+        below.ok_or_else(|| ApiError::Request("after is no entry of this log".to_owned()))?;
+    Ok(SearchPage { limit, below: Some(below) })
 }

@@ -62,7 +62,7 @@ impl Query {
     }
 
     /// An empty parameter counts as absent, as in generated servers.
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         let last = self.0.iter().rfind(|(key, _)| key == name);
         last.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }

@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use server::read_body;
+use engine::PublishedCheckpoint;
+use futures::stream;
+use http::header;
+use server::{in_pages, read_body};
 use signing::Lane;
 use tlog::LeafIndex;
 use wire::rekor1::SearchLogQuery;
 
 use super::{
     BODY_LIMIT,
-    answer::{entry_response, json},
+    answer::entry_response,
     entry,
     error::{ApiError, code},
     query::question,
 };
 use crate::Rekor1;
 
-/// Most entries of one question, as upstream has it; also what bounds the memory of an answer: 1 MiB.
+/// Most entries of one question, as upstream has it; with the longest bodies they are 1 MiB.
 const MAX_ITEMS: usize = 10;
 
 /// Entries by id, index, or as they were proposed. What is not in the log is left out of the answer.
@@ -51,13 +54,38 @@ pub(super) async fn retrieve(
 
     // One head for all, taken after the searches: it covers what they found.
     let checkpoint = rekor1.log().checkpoint();
-    let mut entries = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        if let Some(proven) = rekor1.entry(index, &checkpoint, &mut lane).await? {
-            entries.push(entry_response(&rekor1, &proven)?);
+    let entries = Entries { rekor1, checkpoint, lane, indexes: indexes.into_iter(), begun: false };
+    let pages = stream::try_unfold(Some(entries), Entries::next);
+    Ok(([(header::CONTENT_TYPE, "application/json")], in_pages(pages).await?).into_response())
+}
+
+/// The answer under way: entries are read, and signed for where they have to be, as their reader takes them.
+struct Entries {
+    rekor1: Arc<Rekor1>,
+    checkpoint: Arc<PublishedCheckpoint>,
+    lane: Lane,
+    indexes: std::vec::IntoIter<LeafIndex>,
+    begun: bool,
+}
+
+impl Entries {
+    async fn next(entries: Option<Self>) -> Result<Option<(Bytes, Option<Self>)>, ApiError> {
+        let Some(mut entries) = entries else { return Ok(None) };
+        let mut json = if entries.begun { Vec::new() } else { b"[".to_vec() };
+        while let Some(index) = entries.indexes.next() {
+            let Self { rekor1, checkpoint, lane, .. } = &mut entries;
+            let Some(proven) = rekor1.entry(index, checkpoint, lane).await? else { continue };
+            if entries.begun {
+                json.push(b',');
+            }
+            entries.begun = true;
+            let entry = entry_response(&entries.rekor1, &proven)?;
+            serde_json::to_writer(&mut json, &entry).map_err(ApiError::Json)?;
+            return Ok(Some((json.into(), Some(entries))));
         }
+        json.push(b']');
+        Ok(Some((json.into(), None)))
     }
-    json(&entries)
 }
 
 fn check(query: &SearchLogQuery) -> Result<(), ApiError> {

@@ -30,6 +30,36 @@ fn by_certificate(names: &[&str], artifact: &[u8]) -> (Value, String) {
 }
 
 #[tokio::test]
+async fn gives_what_a_common_word_finds_in_pages() {
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let router = router(&running);
+    let names = ["alice@acme.example"];
+    let mut ids = Vec::new();
+    for artifact in [b"a", b"b", b"c", b"d", b"e"] {
+        let (request, _) = by_certificate(&names, artifact);
+        ids.push(create(&place, &router, &request).await.id);
+    }
+    ids.reverse();
+    let query = json!({"email": names[0]}).to_string();
+    let page = async |parameters: &str| {
+        let answer = post(&router, &format!("{SEARCH}?{parameters}"), query.clone()).await;
+        (answer.status.as_u16(), serde_json::from_slice::<Value>(&answer.body).unwrap())
+    };
+    assert_eq!(page("limit=2").await, (200, json!(ids[..2])));
+    assert_eq!(page(&format!("limit=2&after={}", ids[1])).await, (200, json!(ids[2..4])));
+    assert_eq!(page(&format!("after={}", ids[3])).await, (200, json!(ids[4..])));
+    assert_eq!(page(&format!("after={}", ids[4])).await, (200, json!([])));
+    assert_eq!(page("limit=99999").await, (200, json!(ids)));
+    let unknown = "0".repeat(64);
+    for (wrong, status) in
+        [("limit=0", 422), ("limit=x", 422), ("after=x", 422), (&format!("after={unknown}"), 400)]
+    {
+        assert_eq!(page(wrong).await.0, status, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn finds_entries_by_hash_key_address_and_name() {
     let place = LogDir::rekor1();
     let running = place.start().await;
