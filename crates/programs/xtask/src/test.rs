@@ -9,11 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-<<<<<<< HEAD
-    advisories, fuzz,
-=======
-    fuzz, levers,
->>>>>>> fair
+    advisories, fuzz, levers,
     options::Options,
     postgres::{Postgres, apt_install},
     process::{self, build_binaries, cargo},
