@@ -7,7 +7,7 @@ use crypto::{KeyType, PublicKey};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
 use rekor::ensure_first_entry;
-use signing::SigningKey;
+use signing::{CpuPool, SigningKey};
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -98,6 +98,8 @@ pub(crate) struct RunningLog<'a> {
     pub(crate) log: Arc<Log>,
     /// Signs what its protocol has beside checkpoints.
     pub(crate) key: SigningKey,
+    /// Its queues of work, which its key has too.
+    pub(crate) cpu: CpuPool,
 }
 
 /// What runs and stops the logs of a process.
@@ -139,7 +141,8 @@ impl Logs {
         shared: &Shared,
     ) -> anyhow::Result<RunningLog<'a>> {
         as_configured(of, known)?;
-        let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
+        let cpu = shared.cpu_of(of.service.kind);
+        let key = SigningKey::of(Arc::new(of.key.load()?), cpu.clone());
         let ends = (self.tasks.clone(), self.shutdown.clone());
         let log = open(of, (&self.store, shared), &key, ends).await?;
         if log.is_frozen() {
@@ -148,7 +151,7 @@ impl Logs {
         } else {
             ensure_first_entry(&log).await?;
         }
-        Ok(RunningLog { of, log, key })
+        Ok(RunningLog { of, log, key, cpu })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.

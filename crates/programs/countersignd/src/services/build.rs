@@ -23,7 +23,7 @@ use super::{Check, Notes, Served, Shared, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
-    deployment::{self, Authority, Deployment, Provider, TimestampAuthority},
+    deployment::{self, Authority, Deployment, Kind, Provider, TimestampAuthority},
     known_logs::frozen_and_not_said,
     logs::{Logs, RunningLog},
 };
@@ -39,7 +39,7 @@ pub(crate) fn ca(
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
         ct_public_key: ct,
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu.clone(),
+        cpu: shared.cpu_of(authority.service.kind),
     };
     let service = &authority.service;
     server::show_chain_end(service.place(), parts.chain.not_after().0);
@@ -93,13 +93,13 @@ pub(crate) fn log(
             (ctlog::http::router(ct(shared, deployment, running)?), ctlog::http::protocol())
         }
         LogKind::Rekor1 => {
-            let (key, cpu) = (running.key.clone(), shared.cpu.clone());
+            let (key, cpu) = (running.key.clone(), running.cpu.clone());
             let parts = Rekor1Parts { log, key, cpu, options: of.options.rekor1 };
             let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
             (rekor1_router(rekor1), rekor1_protocol())
         }
         LogKind::Rekor2 => {
-            let rekor2 = Rekor2::new(log, shared.cpu.clone(), of.options.rekor2);
+            let rekor2 = Rekor2::new(log, running.cpu.clone(), of.options.rekor2);
             (rekor2_router(rekor2), rekor2_protocol())
         }
     };
@@ -117,7 +117,7 @@ pub(crate) fn log(
 fn ct(shared: &Shared, deployment: &Deployment, running: &RunningLog<'_>) -> anyhow::Result<CtLog> {
     let chains = ct_chains(deployment, running.of)?;
     let (log, key) = (Arc::clone(&running.log), running.key.clone());
-    let ct = CtLog::new(log, key, &chains, Arc::clone(&shared.clock), shared.cpu.clone());
+    let ct = CtLog::new(log, key, &chains, Arc::clone(&shared.clock), running.cpu.clone());
     ct.with_context(|| format!("cannot start {}", running.of.service))
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
         frozen: !service.state.signs(),
         ..usual
     };
-    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
+    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu_of(service.kind))
         .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
     server::show_chain_end(service.place(), end?);
@@ -236,7 +236,7 @@ pub(crate) async fn open_trust(
         root_signer: Arc::new(of.root_key.load()?),
         online_signer: Arc::new(of.online_key.load()?),
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu.clone(),
+        cpu: shared.cpu_of(of.service.kind),
     };
     let repository = Repository::open(parts, &files);
     let repository = repository.await.context("cannot open the TUF repository")?;
@@ -267,7 +267,7 @@ pub(crate) fn oidc(
     let login = || {
         let mut clients = provider::plain_issuer(&base_url, None)?.audiences().to_vec();
         clients.extend(deployment.audiences().map(str::to_owned));
-        let work = (shared.cpu.clone(), Arc::clone(&shared.clock));
+        let work = (shared.cpu_of(Kind::Trust), Arc::clone(&shared.clock));
         anyhow::Ok(Login::new(&base_url, clients, Minter::new(key), work))
     };
     let login = if of.login { Some(login()?) } else { None };
