@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark talks to a terminal")]
 
+mod dear;
 mod drive;
 mod jobs;
 mod process_time;
@@ -39,7 +40,7 @@ struct Arguments {
     /// Appends one JSON object a measurement to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// `log`, `ca`, `tsa`, `client`.
+    /// `log`, `ca`, `tsa`, `client`, `dear`.
     parts: Vec<String>,
 }
 
@@ -88,6 +89,7 @@ async fn measure(part: &str, arguments: &Arguments, stack: &Stack) -> Result<Vec
         "ca" => vec![("certificates", "certificate, alone", jobs::Job::ca(stack)?)],
         "tsa" => vec![("timestamps", "timestamp, alone", jobs::Job::tsa(stack)?)],
         "client" => return jobs::client(stack).await,
+        "dear" => return dear::beside(stack, phase).await,
         other => bail!("unknown part `{other}`"),
     };
     let mut measurements = Vec::new();
