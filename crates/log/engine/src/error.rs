@@ -22,6 +22,10 @@ pub enum SubmitError {
     /// The queue is full. Nothing was stored; try again later.
     #[error("the log's queue is full")]
     Overloaded,
+    /// The disk has less free than its operator wants to be left. Nothing was stored; it passes by itself
+    /// when there is room.
+    #[error("the log's disk is nearly full; it takes entries again when there is room")]
+    NoRoom,
     /// The process is ending. Nothing was stored.
     #[error("the log is shutting down")]
     ShuttingDown,
@@ -56,6 +60,7 @@ impl SubmitError {
             Self::Frozen => SubmitErrorKind::Frozen,
             Self::Signing(error) if !error.is_passing() => SubmitErrorKind::Ours,
             Self::Overloaded
+            | Self::NoRoom
             | Self::ShuttingDown
             | Self::Unavailable(_)
             | Self::OutcomeUnknown
@@ -319,6 +324,7 @@ mod tests {
             ),
             (SubmitError::Frozen, SubmitErrorKind::Frozen),
             (SubmitError::Overloaded, SubmitErrorKind::Passing),
+            (SubmitError::NoRoom, SubmitErrorKind::Passing),
             (SubmitError::ShuttingDown, SubmitErrorKind::Passing),
             (SubmitError::Unavailable(Arc::new(down)), SubmitErrorKind::Passing),
             (SubmitError::OutcomeUnknown, SubmitErrorKind::Passing),
