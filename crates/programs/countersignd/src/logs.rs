@@ -1,6 +1,10 @@
 //! The logs of a deployment, on either database.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use crypto::{KeyType, PublicKey};
@@ -16,6 +20,7 @@ use crate::{
     data_dir::read_json,
     deployment::{self, Deployment, not_made},
     known_logs::{as_configured, refuse_renamed, warnings},
+    room::Room,
     services::Shared,
 };
 
@@ -106,6 +111,8 @@ pub(crate) struct RunningLog<'a> {
 pub(crate) struct Logs {
     all: Vec<Arc<Log>>,
     store: Arc<dyn LogStore>,
+    /// Where the database is, if it is a file.
+    database_dir: Option<PathBuf>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }
@@ -125,6 +132,7 @@ impl Logs {
         let mut logs = Self {
             all: Vec::new(),
             store,
+            database_dir: deployment.database.directory().map(Path::to_owned),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         };
@@ -150,6 +158,10 @@ impl Logs {
             tracing::info!(log.name = %name, "the log is frozen: it is read, and takes nothing");
         } else {
             ensure_first_entry(&log).await?;
+            let checkpoints = of.checkpoint_file.parent().map(Path::to_owned);
+            let directories = self.database_dir.clone().into_iter().chain(checkpoints).collect();
+            let room = Room::new(directories, of.options.min_free_mib);
+            self.tasks.spawn(room.watch(Arc::clone(&log), self.shutdown.clone()));
         }
         Ok(RunningLog { of, log, key, cpu })
     }

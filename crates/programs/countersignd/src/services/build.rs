@@ -108,6 +108,9 @@ pub(crate) fn log(
         served.details.push(Arc::clone(&notes));
         served.notes.push(notes);
     }
+    let notes = room_notes(running);
+    served.details.push(Arc::clone(&notes));
+    served.notes.push(notes);
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
     Ok(served.with_check(log_check(running)))
@@ -158,6 +161,16 @@ fn frozen_notes(running: &RunningLog<'_>) -> Option<Notes> {
         let note = log.is_frozen().then(|| (name.clone(), why.clone()));
         note.into_iter().collect()
     }))
+}
+
+/// What is told of a log whose disk is nearly full: it is read as ever, and room comes back without a restart.
+fn room_notes(running: &RunningLog<'_>) -> Notes {
+    let (log, name) = (Arc::clone(&running.log), running.of.service.label.clone());
+    Arc::new(move || {
+        let why = "the disk is nearly full: the log takes no entries until there is room";
+        let note = log.has_no_room().then(|| (name.clone(), why.to_owned()));
+        note.into_iter().collect()
+    })
 }
 
 /// Of a CA beside its CT log: no certificate without an SCT.
