@@ -38,7 +38,12 @@ pub(crate) struct Job {
 const CLIENT_KEYS: usize = 512;
 
 impl Job {
-    fn new(url: &str, path: &str, status: StatusCode, body: Arc<MakeBody>) -> Result<Self> {
+    pub(crate) fn new(
+        url: &str,
+        path: &str,
+        status: StatusCode,
+        body: Arc<MakeBody>,
+    ) -> Result<Self> {
         let (authority, prefix) = split(url)?;
         let path = format!("{prefix}{path}");
         Ok(Self { authority, path, content_type: "application/json", status, body })

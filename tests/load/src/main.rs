@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to a terminal")]
 
+mod dear;
 mod drive;
 mod jobs;
 mod levers;
@@ -43,7 +44,7 @@ struct Arguments {
     /// Of levers: fail when an honest request is not answered, or the server holds too much.
     #[arg(long)]
     check: bool,
-    /// `log`, `ca`, `tsa`, `client`; or `levers` alone.
+    /// `log`, `ca`, `tsa`, `client`, `dear`; or `levers` alone.
     parts: Vec<String>,
 }
 
@@ -95,6 +96,7 @@ async fn measure(part: &str, arguments: &Arguments, stack: &Stack) -> Result<Vec
         "ca" => vec![("certificates", "certificate, alone", jobs::Job::ca(stack)?)],
         "tsa" => vec![("timestamps", "timestamp, alone", jobs::Job::tsa(stack)?)],
         "client" => return jobs::client(stack).await,
+        "dear" => return dear::beside(stack, phase).await,
         other => bail!("unknown part `{other}`"),
     };
     let mut measurements = Vec::new();

@@ -56,6 +56,15 @@ pub enum EntryError {
     /// No verifier of the envelope verifies one of its signatures.
     #[error("verifying signature: none of the {0} verifiers verifies it")]
     NoVerifierFits(usize),
+    /// Of signatures, verifiers and certificates there are more than one request may have verified.
+    #[error(
+        "verifying the request would cost more than {limit} verifications by P-256: too many signatures, \
+         verifiers or certificates, or their order is not the envelope's"
+    )]
+    TooMuchWork {
+        /// What it may cost.
+        limit: usize,
+    },
     /// A kind or version that Rekor v1 does not have, or that this log does not take.
     #[error("entry kind {kind:?} of version {version:?} is not supported, but {supported} are")]
     UnsupportedKind {

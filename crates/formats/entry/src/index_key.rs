@@ -64,7 +64,8 @@ pub(crate) fn of_certificate(
         .get_extension::<SubjectAltName>()
         .map_err(|_| EntryError::Certificate)?;
     let mut keys = Vec::new();
-    for (kind, name) in san.iter().flat_map(|(_, names)| &names.0).filter_map(searchable) {
+    let names = san.iter().flat_map(|(_, names)| &names.0).take(MAX_NAMES_READ);
+    for (kind, name) in names.filter_map(searchable) {
         let key = (kind, name.to_lowercase());
         if is_indexable(&key.1) && !keys.contains(&key) && keys.len() < MAX_NAMES {
             keys.push(key);
@@ -101,6 +102,10 @@ fn is_indexable(name: &str) -> bool {
 
 /// Most names of one certificate that are indexed; Fulcio's have one.
 const MAX_NAMES: usize = 32;
+
+/// Most names of one certificate that are looked at: 64 KiB hold twenty thousand of them, each compared
+/// with those before it.
+const MAX_NAMES_READ: usize = 8 * MAX_NAMES;
 
 /// Longest name that is indexed, in bytes: what database indexes hold, and four times the longest seen.
 const MAX_NAME_LEN: usize = 1024;

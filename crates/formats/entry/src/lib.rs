@@ -9,14 +9,18 @@
 //! business; here a certificate only carries a key and names, and a chain is one).
 //!
 //! - [`rekor1`], [`rekor2`]: the kinds of Rekor v1 and v2, one file each.
+//! - [`Budget`]: what verifying a request may cost.
 //! - [`VerifiedEntry`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.
 
+mod budget;
 mod error;
+mod form;
 mod index_key;
 pub mod rekor1;
 pub mod rekor2;
 mod verified;
 
+pub use budget::Budget;
 pub use error::EntryError;
 pub use index_key::IndexKeyKind;
 pub use verified::VerifiedEntry;

@@ -25,6 +25,10 @@ pub enum SubmitError {
     /// The clock is wrong, so the entry would be promised for a wrong time. Nothing was stored.
     #[error(transparent)]
     Clock(#[from] ClockFault),
+    /// The disk has less free than its operator wants to be left. Nothing was stored; it passes by itself
+    /// when there is room.
+    #[error("the log's disk is nearly full; it takes entries again when there is room")]
+    NoRoom,
     /// The process is ending. Nothing was stored.
     #[error("the log is shutting down")]
     ShuttingDown,
@@ -59,6 +63,7 @@ impl SubmitError {
             Self::Frozen => SubmitErrorKind::Frozen,
             Self::Signing(error) if !error.is_passing() => SubmitErrorKind::Ours,
             Self::Overloaded
+            | Self::NoRoom
             | Self::ShuttingDown
             | Self::Clock(_)
             | Self::Unavailable(_)
@@ -325,6 +330,7 @@ mod tests {
             ),
             (SubmitError::Frozen, SubmitErrorKind::Frozen),
             (SubmitError::Overloaded, SubmitErrorKind::Passing),
+            (SubmitError::NoRoom, SubmitErrorKind::Passing),
             (SubmitError::ShuttingDown, SubmitErrorKind::Passing),
             (SubmitError::Unavailable(Arc::new(down)), SubmitErrorKind::Passing),
             (SubmitError::OutcomeUnknown, SubmitErrorKind::Passing),

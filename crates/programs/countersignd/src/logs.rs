@@ -1,13 +1,17 @@
 //! The logs of a deployment, on either database.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use crypto::{KeyType, PublicKey};
 use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
 use rekor::ensure_first_entry;
-use signing::SigningKey;
+use signing::{CpuPool, SigningKey};
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,6 +20,7 @@ use crate::{
     data_dir::read_json,
     deployment::{self, Deployment, not_made},
     known_logs::{as_configured, refuse_renamed, warnings},
+    room::Room,
     services::Shared,
 };
 
@@ -100,12 +105,16 @@ pub(crate) struct RunningLog<'a> {
     pub(crate) key: SigningKey,
     /// Signs the checkpoints of its tiles, where these have a key of their own.
     pub(crate) tiles_key: Option<SigningKey>,
+    /// Its queues of work, which its key has too.
+    pub(crate) cpu: CpuPool,
 }
 
 /// What runs and stops the logs of a process.
 pub(crate) struct Logs {
     all: Vec<Arc<Log>>,
     store: Arc<dyn LogStore>,
+    /// Where the database is, if it is a file.
+    database_dir: Option<PathBuf>,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
 }
@@ -125,6 +134,7 @@ impl Logs {
         let mut logs = Self {
             all: Vec::new(),
             store,
+            database_dir: deployment.database.directory().map(Path::to_owned),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         };
@@ -141,8 +151,9 @@ impl Logs {
         shared: &Shared,
     ) -> anyhow::Result<RunningLog<'a>> {
         as_configured(of, known)?;
-        let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
-        let tiles_key = tiles_key(of, shared)?;
+        let cpu = shared.cpu_of(of.service.kind);
+        let key = SigningKey::of(Arc::new(of.key.load()?), cpu.clone());
+        let tiles_key = tiles_key(of, &cpu)?;
         let ends = (self.tasks.clone(), self.shutdown.clone());
         let log = open(of, (&self.store, shared), (&key, tiles_key.clone()), ends).await?;
         if log.is_frozen() {
@@ -150,8 +161,12 @@ impl Logs {
             tracing::info!(log.name = %name, "the log is frozen: it is read, and takes nothing");
         } else {
             ensure_first_entry(&log).await?;
+            let checkpoints = of.checkpoint_file.parent().map(Path::to_owned);
+            let directories = self.database_dir.clone().into_iter().chain(checkpoints).collect();
+            let room = Room::new(directories, of.options.min_free_mib);
+            self.tasks.spawn(room.watch(Arc::clone(&log), self.shutdown.clone()));
         }
-        Ok(RunningLog { of, log, key, tiles_key })
+        Ok(RunningLog { of, log, key, tiles_key, cpu })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.
@@ -185,9 +200,9 @@ impl Logs {
 }
 
 /// The key of a log's tiles, where they have one of their own.
-fn tiles_key(of: &deployment::Log, shared: &Shared) -> anyhow::Result<Option<SigningKey>> {
+fn tiles_key(of: &deployment::Log, cpu: &CpuPool) -> anyhow::Result<Option<SigningKey>> {
     let Some(places) = &of.rekor1 else { return Ok(None) };
-    Ok(Some(SigningKey::of(Arc::new(places.tiles_key.load()?), shared.cpu.clone())))
+    Ok(Some(SigningKey::of(Arc::new(places.tiles_key.load()?), cpu.clone())))
 }
 
 /// Opens a log, whose tasks are among the first of `ends` and end with the second.
@@ -218,9 +233,10 @@ pub(crate) async fn end_new(
     store: &Arc<dyn LogStore>,
     shared: &Shared,
 ) -> anyhow::Result<()> {
-    let key = SigningKey::of(Arc::new(of.key.load()?), shared.cpu.clone());
+    let cpu = shared.cpu_of(of.service.kind);
+    let key = SigningKey::of(Arc::new(of.key.load()?), cpu.clone());
     let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
-    let keys = (&key, tiles_key(of, shared)?);
+    let keys = (&key, tiles_key(of, &cpu)?);
     let log = open(of, (store, shared), keys, (tasks.clone(), shutdown.clone())).await?;
     let begun = ensure_first_entry(&log).await;
     shutdown.cancel();

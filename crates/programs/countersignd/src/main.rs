@@ -41,6 +41,7 @@ mod known_logs;
 mod log_orders;
 mod logs;
 mod output;
+mod room;
 mod serve;
 mod services;
 mod token;

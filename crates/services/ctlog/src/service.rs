@@ -83,6 +83,9 @@ impl CtLog {
             // Before its key is used: what is signed after the end should not exist, given out or not.
             return Err(SubmitError::Frozen.into());
         }
+        if self.inner.log.has_no_room() {
+            return Err(SubmitError::NoRoom.into());
+        }
         let inner = Arc::clone(&self.inner);
         let prepare = move || inner.prepare(&chain, submitted);
         let inner = &self.inner;

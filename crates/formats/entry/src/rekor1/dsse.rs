@@ -12,7 +12,7 @@ use super::{
     proposed::{Text, parse, parse_part, required, required_bytes},
     verifier::Verifier,
 };
-use crate::{EntryError, VerifiedEntry, index_key};
+use crate::{Budget, EntryError, VerifiedEntry, index_key};
 
 pub(super) const KIND: &str = "dsse";
 
@@ -55,15 +55,15 @@ struct EnvelopeSignature<'a> {
 }
 
 /// Verifies every signature of the envelope by some verifier.
-pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEntry, EntryError> {
     let spec: Spec<'_> = parse_part(spec)?;
     if spec.envelope_hash.is_some() || spec.payload_hash.is_some() || spec.signatures.is_some() {
         return Err(EntryError::Unexpected("spec.envelopeHash, payloadHash or signatures"));
     }
     let proposed = spec.proposed_content.ok_or(EntryError::Missing("spec.proposedContent"))?;
     let envelope = required(proposed.envelope, "spec.proposedContent.envelope")?;
-    let verifiers = read_verifiers(proposed.verifiers)?;
-    verify_envelope(&envelope, &verifiers, |message, signatures, verifiers| {
+    let verifiers = read_verifiers(proposed.verifiers, budget)?;
+    verify_envelope(&envelope, &verifiers, budget, |message, signatures, verifiers| {
         let hashes = [message.payload_hash(), crypto::sha256(envelope.as_bytes())];
         let keys = hashes.iter().map(|hash| index_key::of_digest(hash));
         let keys = keys.chain(verifiers.iter().flat_map(|verifier| verifier.index_keys()));
@@ -79,32 +79,34 @@ pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
 pub(super) fn verify_envelope<T>(
     json: &str,
     verifiers: &[Verifier],
+    budget: &mut Budget,
     then: impl FnOnce(&Message<'_>, &[Signature<'_>], &[&Verifier]) -> Result<T, EntryError>,
 ) -> Result<T, EntryError> {
     let envelope: Envelope<'_> = parse(json.as_bytes())?;
     let payload_type = required(envelope.payload_type, "envelope.payloadType")?;
     let payload = required(envelope.payload, "envelope.payload")?;
     check_count(envelope.signatures.len(), "envelope.signatures")?;
-    let mut signatures = envelope
-        .signatures
-        .into_iter()
-        .map(|signature| Signature::new(required(signature.sig, "envelope.signatures.sig")?))
+    let texts = envelope.signatures.into_iter().enumerate();
+    let mut signatures = texts
+        .map(|(at, signature)| {
+            Signature::new(required(signature.sig, "envelope.signatures.sig")?, at)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     signatures.sort_by(|one, other| one.text.cmp(&other.text));
     signatures.dedup_by(|one, other| one.text == other.text);
     let message = Message::new(&payload_type, &payload)?;
-    let matched = match_verifiers(&message, &signatures, verifiers)?;
+    let matched = match_verifiers(&message, &signatures, verifiers, budget)?;
     then(&message, &signatures, &matched)
 }
 
-fn read_verifiers(verifiers: Vec<Text<'_>>) -> Result<Vec<Verifier>, EntryError> {
+fn read_verifiers(
+    verifiers: Vec<Text<'_>>,
+    budget: &mut Budget,
+) -> Result<Vec<Verifier>, EntryError> {
     check_count(verifiers.len(), "spec.proposedContent.verifiers")?;
-    verifiers
-        .into_iter()
-        .map(|text| {
-            Verifier::from_pem(&required_bytes(Some(text), "spec.proposedContent.verifiers")?)
-        })
-        .collect()
+    let texts = verifiers.into_iter();
+    let texts = texts.map(|text| required_bytes(Some(text), "spec.proposedContent.verifiers"));
+    Verifier::all_from_pem(&texts.collect::<Result<Vec<_>, _>>()?, budget)
 }
 
 fn body(

@@ -2,14 +2,13 @@
 
 use std::{borrow::Cow, cell::OnceCell};
 
-use crypto::{HashAlgorithm, Hasher, KeyType};
+use crypto::{HashAlgorithm, Hasher, KeyType, SignatureError};
 use wire::{Base64, dsse};
 
 use super::{hashedrekord::MAX_SIGNATURE_LEN, statement, verifier::Verifier};
-use crate::{EntryError, IndexKeyKind};
+use crate::{Budget, EntryError, IndexKeyKind, form};
 
-/// Most signatures, and most verifiers, of an envelope, as Rekor v2 had it. Clients send one. Every
-/// pair may cost a verification: a hundred of P-521 take about a tenth of a second.
+/// Most signatures, and most verifiers, of an envelope, as Rekor v2 had it. Clients send one.
 pub(super) const MAX_SIGNATURES: usize = 10;
 
 /// What the signatures of an envelope sign, encoded and hashed once for all of them.
@@ -20,14 +19,16 @@ pub(super) struct Message<'a> {
     sha256: OnceCell<Vec<u8>>,
     sha384: OnceCell<Vec<u8>>,
     sha512: OnceCell<Vec<u8>>,
+    /// Whether its signers sign by the hash of their curve, once one of P-384 or P-521 has shown it.
+    by_curve: OnceCell<bool>,
 }
 
 impl<'a> Message<'a> {
     /// Decodes the payload of an envelope.
     pub(super) fn new(payload_type: &'a str, payload: &str) -> Result<Self, EntryError> {
         let payload = decode(payload, "envelope.payload")?;
-        let (encoding, sha256, sha384, sha512) = Default::default();
-        Ok(Self { payload_type, payload, encoding, sha256, sha384, sha512 })
+        let (encoding, sha256, sha384, sha512, by_curve) = Default::default();
+        Ok(Self { payload_type, payload, encoding, sha256, sha384, sha512, by_curve })
     }
 
     /// SHA-256 of the decoded payload.
@@ -43,16 +44,47 @@ impl<'a> Message<'a> {
 
     /// Verifies one signature by one key: pure Ed25519, else SHA-256 as upstream, or the hash of the
     /// key's curve, by which newer clients sign.
-    fn verify(&self, verifier: &Verifier, signature: &[u8]) -> bool {
-        let by = |hash| verifier.verify_digest(hash, self.digest(hash), signature).is_ok();
-        match verifier.key_type() {
-            KeyType::Ed25519 => verifier.verify_message(self.encoding(), signature).is_ok(),
-            KeyType::EcdsaP384 => by(HashAlgorithm::Sha256) || by(HashAlgorithm::Sha384),
-            KeyType::EcdsaP521 => by(HashAlgorithm::Sha256) || by(HashAlgorithm::Sha512),
+    ///
+    /// Nothing in a signature tells its hash; one client made all of them, so what verified one decides for
+    /// those after it.
+    pub(super) fn verify(
+        &self,
+        verifier: &Verifier,
+        signature: &[u8],
+        budget: &mut Budget,
+    ) -> Result<bool, EntryError> {
+        let key_type = verifier.key().key_type();
+        let of_curve = match key_type {
+            KeyType::Ed25519 => {
+                return Ok(form::is_of(key_type, signature)
+                    && verified(verifier.verify_message(self.encoding(), signature, budget))?);
+            }
+            KeyType::EcdsaP384 => HashAlgorithm::Sha384,
+            KeyType::EcdsaP521 => HashAlgorithm::Sha512,
             KeyType::EcdsaP256 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
-                by(HashAlgorithm::Sha256)
+                return self.verify_by(HashAlgorithm::Sha256, verifier, signature, budget);
+            }
+        };
+        for (hash, is_of_curve) in [(HashAlgorithm::Sha256, false), (of_curve, true)] {
+            if self.by_curve.get().is_none_or(|decided| *decided == is_of_curve)
+                && self.verify_by(hash, verifier, signature, budget)?
+            {
+                // Set before, it is the same.
+                let _ = self.by_curve.set(is_of_curve);
+                return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    fn verify_by(
+        &self,
+        hash: HashAlgorithm,
+        verifier: &Verifier,
+        signature: &[u8],
+        budget: &mut Budget,
+    ) -> Result<bool, EntryError> {
+        verified(verifier.verify_digest((hash, self.digest(hash)), signature, budget))
     }
 
     fn digest(&self, hash: HashAlgorithm) -> &[u8] {
@@ -75,42 +107,86 @@ impl<'a> Message<'a> {
     }
 }
 
+/// What is wrong with a signature is that it is another's; what is wrong with the request stays an error.
+fn verified(result: Result<(), EntryError>) -> Result<bool, EntryError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(EntryError::Signature(SignatureError::Mismatch)) => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
 /// The base64 of one signature of an envelope, as it came, and what it is.
 pub(super) struct Signature<'a> {
     pub(super) text: Cow<'a, str>,
     bytes: Vec<u8>,
+    /// Which one of the envelope's it is.
+    position: usize,
 }
 
 impl<'a> Signature<'a> {
-    pub(super) fn new(text: Cow<'a, str>) -> Result<Self, EntryError> {
+    pub(super) fn new(text: Cow<'a, str>, position: usize) -> Result<Self, EntryError> {
         let bytes = decode(&text, "envelope.signatures.sig")?;
         if bytes.len() > MAX_SIGNATURE_LEN {
             return Err(EntryError::TooLong { what: "signature", limit: MAX_SIGNATURE_LEN });
         }
-        Ok(Self { text, bytes })
+        Ok(Self { text, bytes, position })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-/// For each signature, in order, the first of `verifiers` that verifies it.
+/// For each signature, in order, the one of `verifiers` that verifies it.
 ///
 /// No signature may be left without one, and no verifier without a signature: whoever reads the log
-/// would take it for a signer. Both lists are short: [`check_count`].
+/// would take it for a signer. So there are no more verifiers than signatures, and none is there twice.
+/// Both lists are short: [`check_count`].
 pub(super) fn match_verifiers<'v>(
     message: &Message<'_>,
     signatures: &[Signature<'_>],
     verifiers: &'v [Verifier],
+    budget: &mut Budget,
 ) -> Result<Vec<&'v Verifier>, EntryError> {
+    budget.require(signatures.len())?;
+    if verifiers.len() > signatures.len() || has_key_twice(verifiers) {
+        return Err(EntryError::UnusedVerifier);
+    }
     let mut used = vec![false; verifiers.len()];
     let mut matched = Vec::with_capacity(signatures.len());
     for signature in signatures {
-        let mut candidates = verifiers.iter().zip(&mut used);
-        let (verifier, used) = candidates
-            .find(|(verifier, _)| message.verify(verifier, &signature.bytes))
-            .ok_or(EntryError::NoVerifierFits(verifiers.len()))?;
-        *used = true;
+        let mut found = None;
+        for at in in_likely_order(signature.position, &used) {
+            if let Some(verifier) = verifiers.get(at)
+                && message.verify(verifier, signature.bytes(), budget)?
+            {
+                found = Some((at, verifier));
+                break;
+            }
+        }
+        let (at, verifier) = found.ok_or(EntryError::NoVerifierFits(verifiers.len()))?;
+        if let Some(used) = used.get_mut(at) {
+            *used = true;
+        }
         matched.push(verifier);
     }
     if used.contains(&false) { Err(EntryError::UnusedVerifier) } else { Ok(matched) }
+}
+
+/// Which verifiers to try for a signature: the one that stands where it stands in the envelope, as clients
+/// write both lists; then those that have verified none, then the others, by which one signer signs twice.
+fn in_likely_order(position: usize, used: &[bool]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..used.len()).collect();
+    // Stable: among equals the request's order stays.
+    order.sort_by_key(|at| (*at != position, used.get(*at).copied()));
+    order
+}
+
+fn has_key_twice(verifiers: &[Verifier]) -> bool {
+    let mut earlier = verifiers.iter().enumerate();
+    earlier
+        .any(|(at, verifier)| verifiers.iter().take(at).any(|other| other.key() == verifier.key()))
 }
 
 /// That a list has one to [`MAX_SIGNATURES`] elements.

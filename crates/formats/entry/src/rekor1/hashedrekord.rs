@@ -10,7 +10,7 @@ use super::{
     proposed::{Hash, Text, parse_part, required, required_bytes},
     verifier::Verifier,
 };
-use crate::{EntryError, VerifiedEntry, index_key};
+use crate::{Budget, EntryError, VerifiedEntry, index_key};
 
 pub(super) const KIND: &str = "hashedrekord";
 
@@ -49,7 +49,7 @@ struct Data<'a> {
 }
 
 /// Verifies the signature over the digest; Ed25519 keys as Ed25519ph.
-pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEntry, EntryError> {
     let spec: Spec<'_> = parse_part(spec)?;
     let signature = spec.signature.ok_or(EntryError::Missing("spec.signature"))?;
     let key = signature.public_key.ok_or(EntryError::Missing("spec.signature.publicKey"))?;
@@ -64,8 +64,8 @@ pub(super) fn verify(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
 
     let algorithm = hash_of_name(&name)?;
     let digest = digest_of_hex(algorithm, &value)?;
-    let verifier = Verifier::from_pem(&key)?;
-    verifier.verify_digest(algorithm, &digest, &signature)?;
+    let verifier = Verifier::from_pem(&key, budget)?;
+    verifier.verify_digest((algorithm, &digest), &signature, budget)?;
     let keys = [index_key::of_digest(&digest)].into_iter().chain(verifier.index_keys());
     entry_of(KIND, VERSION, body(&name, &value, &signature, &verifier), keys)
 }

@@ -9,11 +9,11 @@ use wire::{Base64, rekor1::first};
 use super::{
     dsse::verify_envelope,
     entry_of,
-    envelope::{MAX_SIGNATURES, Message, Signature, check_count, match_verifiers},
+    envelope::{MAX_SIGNATURES, Message, Signature, check_count},
     proposed::{Hash, Text, parse_part, quoted, required, required_bytes},
     verifier::Verifier,
 };
-use crate::{EntryError, VerifiedEntry, index_key};
+use crate::{Budget, EntryError, VerifiedEntry, index_key};
 
 pub(super) const KIND: &str = "intoto";
 
@@ -39,12 +39,13 @@ struct Content1<'a> {
 /// Verifies every signature of the envelope, which is JSON in a string, by the one key.
 ///
 /// Hashes that the client sends are ignored, as upstream does.
-pub(super) fn verify_1(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify_1(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEntry, EntryError> {
     let spec: Spec1<'_> = parse_part(spec)?;
     let content = spec.content.ok_or(EntryError::Missing("spec.content"))?;
     let envelope = required(content.envelope, "spec.content.envelope")?;
-    let verifiers = [Verifier::from_pem(&required_bytes(spec.public_key, "spec.publicKey")?)?];
-    verify_envelope(&envelope, &verifiers, |message, _, _| {
+    let key = required_bytes(spec.public_key, "spec.publicKey")?;
+    let verifiers = [Verifier::from_pem(&key, budget)?];
+    verify_envelope(&envelope, &verifiers, budget, |message, _, _| {
         let [verifier] = &verifiers;
         let hashes = [message.payload_hash(), crypto::sha256(envelope.as_bytes())];
         let keys = hashes.iter().map(|hash| index_key::of_digest(hash));
@@ -111,7 +112,7 @@ struct Signature2<'a> {
 ///
 /// The hash is the client's word: of what JSON it is, nobody but the client can know. Nobody signed
 /// it, so the entry is not found by it either, as upstream has it.
-pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify_2(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEntry, EntryError> {
     let spec: Spec2<'_> = parse_part(spec)?;
     let content = spec.content.ok_or(EntryError::Missing("spec.content"))?;
     let envelope = content.envelope.ok_or(EntryError::Missing("spec.content.envelope"))?;
@@ -121,19 +122,20 @@ pub(super) fn verify_2(spec: &RawValue) -> Result<VerifiedEntry, EntryError> {
     check_count(envelope.signatures.len(), "envelope.signatures")?;
     let signatures =
         envelope.signatures.into_iter().map(Signed::read).collect::<Result<Vec<_>, _>>()?;
+    let keys: Vec<_> = signatures.iter().map(|signed| &signed.public_key).collect();
+    let verifiers = Verifier::all_from_pem(&keys, budget)?;
 
     let message = Message::new(&payload_type, &payload)?;
-    for signed in &signatures {
+    budget.require(signatures.len())?;
+    for (signed, verifier) in signatures.iter().zip(&verifiers) {
         // With one verifier for one signature, the one is the other's.
-        match_verifiers(
-            &message,
-            std::slice::from_ref(&signed.signature),
-            std::slice::from_ref(&signed.verifier),
-        )?;
+        if !message.verify(verifier, signed.signature.bytes(), budget)? {
+            return Err(EntryError::NoVerifierFits(1));
+        }
     }
     let payload_hash = message.payload_hash();
-    let verifiers = signatures.iter().flat_map(|signed| signed.verifier.index_keys());
-    let keys = [index_key::of_digest(&payload_hash)].into_iter().chain(verifiers);
+    let of_verifiers = verifiers.iter().flat_map(Verifier::index_keys);
+    let keys = [index_key::of_digest(&payload_hash)].into_iter().chain(of_verifiers);
     let keys = keys.chain(message.named_digests());
     let body = body_2(&payload_type, &signatures, &hash, &payload_hash);
     entry_of(KIND, VERSION_2, body, keys)
@@ -145,7 +147,6 @@ struct Signed<'a> {
     signature: Signature<'a>,
     /// As it came: upstream keeps it so in this kind alone.
     public_key: Vec<u8>,
-    verifier: Verifier,
 }
 
 impl<'a> Signed<'a> {
@@ -154,8 +155,7 @@ impl<'a> Signed<'a> {
         let public_key = required_bytes(raw.public_key, "envelope.signatures.publicKey")?;
         Ok(Self {
             keyid: raw.keyid.filter(|keyid| !keyid.0.is_empty()),
-            signature: Signature::new(signature.into())?,
-            verifier: Verifier::from_pem(&public_key)?,
+            signature: Signature::new(signature.into(), 0)?,
             public_key,
         })
     }

@@ -15,13 +15,15 @@ mod search;
 mod statement;
 mod verifier;
 
+use std::{collections::HashSet, hash::Hash};
+
 use crypto::{PublicKey, SignatureError, Unsigned};
 use moment::UnixSeconds;
 use tlog::LeafIndex;
 use wire::Base64;
 
 use self::proposed::Proposed;
-use crate::{EntryError, IndexKeyKind, VerifiedEntry};
+use crate::{Budget, EntryError, IndexKeyKind, VerifiedEntry};
 
 pub use self::{
     id::{EntryId, EntryIdError},
@@ -62,21 +64,36 @@ impl Default for Options {
 /// Reads the body of `POST /api/v1/log/entries`, verifies every signature of it, and makes the body
 /// that upstream would log.
 ///
-/// Costs one signature verification for each signature, and in an envelope of several up to ten times
-/// that: work for a CPU pool.
+/// Costs at most [`Budget::whole`], and mostly one signature verification: work for a CPU pool.
 ///
 /// # Errors
 /// [`EntryError`], by what is wrong with the entry.
 pub fn verify_proposed(json: &[u8], options: &Options) -> Result<VerifiedEntry, EntryError> {
+    verify_proposed_within(json, options, &mut Budget::whole())
+}
+
+/// Like [`verify_proposed`], with what is left of `budget`.
+///
+/// # Errors
+/// [`EntryError`], by what is wrong with the entry; [`EntryError::TooMuchWork`] when the budget does not suffice.
+pub fn verify_proposed_within(
+    json: &[u8],
+    options: &Options,
+    budget: &mut Budget,
+) -> Result<VerifiedEntry, EntryError> {
     if json.len() > MAX_REQUEST_LEN {
         return Err(EntryError::RequestTooLong { limit: MAX_REQUEST_LEN });
     }
     let proposed = Proposed::parse(json)?;
     match (&*proposed.kind, &*proposed.version) {
-        (hashedrekord::KIND, hashedrekord::VERSION) => hashedrekord::verify(proposed.spec),
-        (dsse::KIND, dsse::VERSION) if options.dsse => dsse::verify(proposed.spec),
-        (intoto::KIND, intoto::VERSION_1) if options.intoto => intoto::verify_1(proposed.spec),
-        (intoto::KIND, intoto::VERSION_2) if options.intoto => intoto::verify_2(proposed.spec),
+        (hashedrekord::KIND, hashedrekord::VERSION) => hashedrekord::verify(proposed.spec, budget),
+        (dsse::KIND, dsse::VERSION) if options.dsse => dsse::verify(proposed.spec, budget),
+        (intoto::KIND, intoto::VERSION_1) if options.intoto => {
+            intoto::verify_1(proposed.spec, budget)
+        }
+        (intoto::KIND, intoto::VERSION_2) if options.intoto => {
+            intoto::verify_2(proposed.spec, budget)
+        }
         (kind, version) => Err(EntryError::unsupported(kind, version, *options)),
     }
 }
@@ -178,15 +195,9 @@ fn entry_of(
 }
 
 /// The first [`MAX_INDEX_KEYS`] of `items`, without repetition, in their order.
-fn distinct<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for item in items {
-        if distinct.len() == MAX_INDEX_KEYS {
-            break;
-        }
-        if !distinct.contains(&item) {
-            distinct.push(item);
-        }
-    }
-    distinct
+///
+/// A statement may name one digest a hundred thousand times: each is looked up once, not compared with all.
+fn distinct<T: Clone + Eq + Hash>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    items.into_iter().filter(|item| seen.insert(item.clone())).take(MAX_INDEX_KEYS).collect()
 }

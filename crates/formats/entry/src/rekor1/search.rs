@@ -76,7 +76,7 @@ fn key_hash(key: &SearchPublicKey) -> Result<String, EntryError> {
     }
     let content = key.content.as_ref().filter(|content| !content.is_empty());
     let content = content.ok_or(EntryError::Missing("publicKey.content"))?;
-    Ok(Verifier::from_pem(content.as_slice())?.pem_sha256())
+    Verifier::sha256_of_pem(content.as_slice())
 }
 
 /// Longest name, as upstream's schema has it.

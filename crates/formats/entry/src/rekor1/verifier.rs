@@ -1,14 +1,11 @@
 use crypto::{HashAlgorithm, KeyType, PublicKey, SignatureAlgorithm, SignatureError};
 use wire::Base64;
-use x509_cert::{
-    Certificate,
-    der::{Decode, Encode, asn1::Uint},
-};
+use x509_cert::{Certificate, der::Decode};
 
 use super::chain;
-use crate::{EntryError, IndexKeyKind, index_key};
+use crate::{Budget, EntryError, IndexKeyKind, form, index_key};
 
-/// Longest PEM text in bytes: what is longer, a body cannot hold.
+/// Longest PEM text in bytes, of all verifiers of an entry together: what is longer, a body cannot hold.
 const MAX_PEM_LEN: usize = super::MAX_BODY_LEN;
 
 /// Most certificates of a chain, as upstream.
@@ -23,29 +20,45 @@ pub(super) struct Verifier {
     names: Vec<(IndexKeyKind, String)>,
 }
 
+/// A verifier whose certificates may still be no chain: nothing of it was verified.
+struct Unchecked {
+    verifier: Verifier,
+    certificates: Vec<Certificate>,
+}
+
 impl Verifier {
     /// Reads PEM as clients send it: lines of any length, any line ends, text before a block.
-    pub(super) fn from_pem(text: &[u8]) -> Result<Self, EntryError> {
+    pub(super) fn from_pem(text: &[u8], budget: &mut Budget) -> Result<Self, EntryError> {
+        let mut verifiers = Self::all_from_pem(&[text], budget)?;
+        verifiers.pop().ok_or(EntryError::Pem)
+    }
+
+    /// Reads the verifiers of one entry. Certificates are counted before one is read, and every
+    /// verifier is read before a signature in a chain is verified.
+    pub(super) fn all_from_pem(
+        texts: &[impl AsRef<[u8]>],
+        budget: &mut Budget,
+    ) -> Result<Vec<Self>, EntryError> {
+        if texts.iter().map(|text| text.as_ref().len()).sum::<usize>() > MAX_PEM_LEN {
+            return Err(EntryError::TooLong { what: "public key", limit: MAX_PEM_LEN });
+        }
+        let texts = texts.iter().map(Text::read).collect::<Result<Vec<_>, _>>()?;
+        budget.require(texts.iter().map(|text| text.blocks.saturating_sub(1)).sum())?;
+        let unchecked = texts.iter().map(Unchecked::parse).collect::<Result<Vec<_>, _>>()?;
+        let checked = unchecked.into_iter().map(|unchecked| {
+            chain::check(&unchecked.certificates, budget)?;
+            Ok(unchecked.verifier)
+        });
+        checked.collect()
+    }
+
+    /// The search key of that PEM: no signature of a chain is verified, for an entry of a chain that is none
+    /// is nowhere to be found.
+    pub(super) fn sha256_of_pem(text: &[u8]) -> Result<String, EntryError> {
         if text.len() > MAX_PEM_LEN {
             return Err(EntryError::TooLong { what: "public key", limit: MAX_PEM_LEN });
         }
-        let blocks = pem::parse_many(text).map_err(|_| EntryError::Pem)?;
-        // The parser stops at a broken block; what it has not read must not go unseen.
-        let text = std::str::from_utf8(text).map_err(|_| EntryError::Pem)?;
-        if text.matches(BEGIN).count() != blocks.len() {
-            return Err(EntryError::Pem);
-        }
-        match blocks.as_slice() {
-            [] => Err(EntryError::Pem),
-            [block] if block.tag() == PUBLIC_KEY => Self::from_spki_der(block.contents()),
-            blocks if blocks.len() > MAX_CHAIN_LEN => {
-                Err(EntryError::TooLong { what: "certificate chain", limit: MAX_CHAIN_LEN })
-            }
-            blocks if blocks.iter().all(|block| block.tag() == CERTIFICATE) => {
-                Self::from_certificates(blocks)
-            }
-            _ => Err(EntryError::Pem),
-        }
+        Ok(Unchecked::parse(&Text::read(&text)?)?.verifier.pem_sha256())
     }
 
     fn from_spki_der(der: &[u8]) -> Result<Self, EntryError> {
@@ -54,24 +67,21 @@ impl Verifier {
         Ok(Self { pem: key.to_pem(), key, names: Vec::new() })
     }
 
-    fn from_certificates(blocks: &[pem::Pem]) -> Result<Self, EntryError> {
-        let certificates = blocks
-            .iter()
-            .map(|block| Certificate::from_der(block.contents()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| EntryError::Certificate)?;
-        chain::check(&certificates)?;
-        let leaf = certificates.first().ok_or(EntryError::Pem)?;
-        let key = chain::key_of(leaf)?;
+    fn from_leaf(leaf: &Certificate, blocks: &[pem::Pem]) -> Result<Self, EntryError> {
         let lf = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
         let encode = |block: &pem::Pem| {
             pem::encode_config(&pem::Pem::new(CERTIFICATE, block.contents()), lf)
         };
         Ok(Self {
+            key: chain::key_of(leaf)?,
             names: index_key::of_certificate(leaf)?,
             pem: blocks.iter().map(encode).collect(),
-            key,
         })
+    }
+
+    /// The key.
+    pub(super) fn key(&self) -> &PublicKey {
+        &self.key
     }
 
     /// The canonical PEM, in base64 as bodies hold it.
@@ -84,30 +94,21 @@ impl Verifier {
         hex::encode(crypto::sha256(self.pem.as_bytes()))
     }
 
-    pub(super) fn key_type(&self) -> KeyType {
-        self.key.key_type()
-    }
-
-    /// Verifies a signature over `digest`, made by `hash`.
+    /// Verifies a signature over `digest`, made by `hash`, in the one form that it has.
     ///
     /// Ed25519 is then Ed25519ph, as upstream has it for hashedrekord.
     pub(super) fn verify_digest(
         &self,
-        hash: HashAlgorithm,
-        digest: &[u8],
+        (hash, digest): (HashAlgorithm, &[u8]),
         signature: &[u8],
+        budget: &mut Budget,
     ) -> Result<(), EntryError> {
-        let algorithm = algorithm_of(self.key.key_type(), hash)
-            .ok_or(EntryError::HashDoesNotFit { hash, key_type: self.key.key_type() })?;
-        let verified = self.key.verify_digest(algorithm, digest, signature);
-        match verified {
-            Err(SignatureError::Mismatch) => {
-                let der =
-                    der_of_p1363(self.key.key_type(), signature).ok_or(SignatureError::Mismatch)?;
-                Ok(self.key.verify_digest(algorithm, digest, &der)?)
-            }
-            other => Ok(other?),
-        }
+        let key_type = self.key.key_type();
+        let algorithm =
+            algorithm_of(key_type, hash).ok_or(EntryError::HashDoesNotFit { hash, key_type })?;
+        let signature = form::read(key_type, signature).ok_or(SignatureError::Mismatch)?;
+        budget.spend(self.key.as_authority_key())?;
+        Ok(self.key.verify_digest(algorithm, digest, &signature)?)
     }
 
     /// Verifies a signature by pure Ed25519, which reads the message itself.
@@ -115,7 +116,9 @@ impl Verifier {
         &self,
         message: &[u8],
         signature: &[u8],
+        budget: &mut Budget,
     ) -> Result<(), EntryError> {
+        budget.spend_over(self.key.as_authority_key(), message.len())?;
         Ok(self.key.verify_with(SignatureAlgorithm::Ed25519, message, signature)?)
     }
 
@@ -149,18 +152,47 @@ fn algorithm_of(key_type: KeyType, hash: HashAlgorithm) -> Option<SignatureAlgor
     }
 }
 
-/// The DER form of an ECDSA signature that is `r || s`, both as long as the field (IEEE P1363).
-///
-/// `WebCrypto` and JWS libraries sign so. `None` when it has another length.
-fn der_of_p1363(key_type: KeyType, signature: &[u8]) -> Option<Vec<u8>> {
-    let field_len = match key_type {
-        KeyType::EcdsaP256 => 32,
-        KeyType::EcdsaP384 => 48,
-        KeyType::EcdsaP521 => 66,
-        _ => return None,
-    };
-    let (r, s) = signature.split_at_checked(field_len).filter(|(_, s)| s.len() == field_len)?;
-    vec![Uint::new(r).ok()?, Uint::new(s).ok()?].to_der().ok()
+/// PEM whose blocks are counted and not yet read.
+struct Text<'a> {
+    text: &'a str,
+    blocks: usize,
+}
+
+impl<'a> Text<'a> {
+    fn read(text: &'a impl AsRef<[u8]>) -> Result<Self, EntryError> {
+        let text = std::str::from_utf8(text.as_ref()).map_err(|_| EntryError::Pem)?;
+        match text.matches(BEGIN).count() {
+            0 => Err(EntryError::Pem),
+            blocks @ 1..=MAX_CHAIN_LEN => Ok(Self { text, blocks }),
+            _ => Err(EntryError::TooLong { what: "certificate chain", limit: MAX_CHAIN_LEN }),
+        }
+    }
+}
+
+impl Unchecked {
+    fn parse(Text { text, blocks: count }: &Text<'_>) -> Result<Self, EntryError> {
+        let blocks = pem::parse_many(text).map_err(|_| EntryError::Pem)?;
+        // The parser stops at a broken block; what it has not read must not go unseen.
+        if blocks.len() != *count {
+            return Err(EntryError::Pem);
+        }
+        match blocks.as_slice() {
+            [block] if block.tag() == PUBLIC_KEY => {
+                let verifier = Verifier::from_spki_der(block.contents())?;
+                Ok(Self { verifier, certificates: Vec::new() })
+            }
+            blocks if blocks.iter().all(|block| block.tag() == CERTIFICATE) => {
+                let certificates = blocks
+                    .iter()
+                    .map(|block| Certificate::from_der(block.contents()))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|_| EntryError::Certificate)?;
+                let leaf = certificates.first().ok_or(EntryError::Pem)?;
+                Ok(Self { verifier: Verifier::from_leaf(leaf, blocks)?, certificates })
+            }
+            _ => Err(EntryError::Pem),
+        }
+    }
 }
 
 const BEGIN: &str = "-----BEGIN";

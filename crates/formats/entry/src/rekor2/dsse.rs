@@ -2,19 +2,25 @@
 //! that newer clients send for the same envelope. Stored as kind `dsse` it would be refused by
 //! cosign 3.1, sigstore-python 4.5 and sigstore-rust.
 
+use std::collections::HashMap;
+
+use crypto::HashAlgorithm;
 use wire::{
     dsse::{DsseEnvelope, pae},
     rekor2::DsseRequest,
 };
 
 use super::{Verifier, hashedrekord};
-use crate::{EntryError, VerifiedEntry};
+use crate::{Budget, EntryError, VerifiedEntry};
 
 /// Most verifiers of a request, as upstream had it; clients send one.
 const MAX_VERIFIERS: usize = 10;
 
 /// Verifies the envelope's one signature by the first verifier, in the request's order, that fits.
-pub(super) fn verify(request: &DsseRequest) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify(
+    request: &DsseRequest,
+    budget: &mut Budget,
+) -> Result<VerifiedEntry, EntryError> {
     let envelope = request.envelope.as_ref().ok_or(EntryError::Missing("envelope"))?;
     let [signature] = envelope.signatures.as_slice() else {
         return Err(EntryError::SignatureCount(envelope.signatures.len()));
@@ -22,10 +28,17 @@ pub(super) fn verify(request: &DsseRequest) -> Result<VerifiedEntry, EntryError>
     hashedrekord::check_signature_len(&signature.sig)?;
     let message = pre_authentication_encoding(envelope)?;
     let verifiers = parse_verifiers(request)?;
+    // Hashed once for all verifiers that sign by that hash: there are three.
+    let mut digests: HashMap<HashAlgorithm, Vec<u8>> = HashMap::new();
     for verifier in &verifiers {
-        let digest = crypto::digest(verifier.key_details().hash(), &message);
-        if verifier.verify(&digest, signature.sig.as_slice()).is_ok() {
-            return Ok(hashedrekord::of_verified(&digest, signature.sig.as_slice(), verifier));
+        let hash = verifier.key_details().hash();
+        let digest = digests.entry(hash).or_insert_with(|| crypto::digest(hash, &message));
+        match verifier.verify(digest, signature.sig.as_slice(), budget) {
+            Ok(()) => {
+                return Ok(hashedrekord::of_verified(digest, signature.sig.as_slice(), verifier));
+            }
+            Err(EntryError::Signature(_)) => {}
+            Err(other) => return Err(other),
         }
     }
     Err(EntryError::NoVerifierFits(verifiers.len()))

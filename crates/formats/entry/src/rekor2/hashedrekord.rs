@@ -2,7 +2,7 @@ use crypto::HashAlgorithm;
 use wire::{Base64, rekor2::HashedRekordRequest};
 
 use super::Verifier;
-use crate::{EntryError, VerifiedEntry, index_key};
+use crate::{Budget, EntryError, VerifiedEntry, index_key};
 
 /// Kind of every entry of a Rekor v2 log.
 pub const KIND: &str = "hashedrekord";
@@ -14,7 +14,10 @@ pub const VERSION: &str = "0.0.2";
 const MAX_SIGNATURE_LEN: usize = 1024;
 
 /// Verifies a request's signature over its digest.
-pub(super) fn verify(request: &HashedRekordRequest) -> Result<VerifiedEntry, EntryError> {
+pub(super) fn verify(
+    request: &HashedRekordRequest,
+    budget: &mut Budget,
+) -> Result<VerifiedEntry, EntryError> {
     let signature = request.signature.as_ref().ok_or(EntryError::Missing("signature"))?;
     let verifier = signature.verifier.as_ref().ok_or(EntryError::Missing("signature.verifier"))?;
     if request.digest.is_empty() {
@@ -23,7 +26,7 @@ pub(super) fn verify(request: &HashedRekordRequest) -> Result<VerifiedEntry, Ent
     check_signature_len(&signature.content)?;
     let verifier = Verifier::from_wire(verifier)?;
     let (digest, signature) = (request.digest.as_slice(), signature.content.as_slice());
-    verifier.verify(digest, signature)?;
+    verifier.verify(digest, signature, budget)?;
     Ok(of_verified(digest, signature, &verifier))
 }
 

@@ -7,7 +7,7 @@ mod verifier;
 
 use wire::rekor2::CreateEntryRequest;
 
-use crate::{EntryError, VerifiedEntry};
+use crate::{Budget, EntryError, VerifiedEntry};
 
 pub use self::{
     hashedrekord::{KIND, VERSION, canonical_body},
@@ -34,19 +34,31 @@ impl Default for Options {
 
 /// Reads the body of `POST /api/v2/log/entries`, verifies its signature and makes the entry's body.
 ///
-/// Costs one signature verification (an envelope: one for each of up to ten verifiers):
-/// work for a CPU pool.
+/// Costs one signature verification (an envelope: at most one for each of up to ten verifiers, within
+/// [`Budget::whole`]): work for a CPU pool.
 ///
 /// # Errors
 /// [`EntryError`], by what is wrong with the request.
 pub fn verify_request(json: &[u8], options: &Options) -> Result<VerifiedEntry, EntryError> {
+    verify_request_within(json, options, &mut Budget::whole())
+}
+
+/// Like [`verify_request`], with what is left of `budget`.
+///
+/// # Errors
+/// [`EntryError`], by what is wrong with the request; [`EntryError::TooMuchWork`] when the budget does not suffice.
+pub fn verify_request_within(
+    json: &[u8],
+    options: &Options,
+    budget: &mut Budget,
+) -> Result<VerifiedEntry, EntryError> {
     if json.len() > MAX_REQUEST_LEN {
         return Err(EntryError::RequestTooLong { limit: MAX_REQUEST_LEN });
     }
     let request = wire::json::from_slice(json).map_err(|error| EntryError::malformed(&error))?;
     match request {
-        CreateEntryRequest::HashedRekord(request) => hashedrekord::verify(&request),
+        CreateEntryRequest::HashedRekord(request) => hashedrekord::verify(&request, budget),
         CreateEntryRequest::Dsse(_) if !options.legacy_dsse => Err(EntryError::DsseNotAccepted),
-        CreateEntryRequest::Dsse(request) => dsse::verify(&request),
+        CreateEntryRequest::Dsse(request) => dsse::verify(&request, budget),
     }
 }

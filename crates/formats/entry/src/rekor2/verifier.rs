@@ -1,4 +1,4 @@
-use crypto::PublicKey;
+use crypto::{PublicKey, SignatureError};
 use wire::{
     bundle,
     rekor2::{self, VerifierKey},
@@ -9,7 +9,7 @@ use x509_cert::{
 };
 
 use super::KeyDetails;
-use crate::{EntryError, IndexKeyKind, index_key};
+use crate::{Budget, EntryError, IndexKeyKind, form, index_key};
 
 /// Longest certificate in bytes. Fulcio's have about 2 KiB; with twice the base64 of this and a
 /// signature, a body stays below the 65,535 bytes of a tile's entry.
@@ -116,7 +116,16 @@ impl Verifier {
     }
 
     /// Verifies `signature` over the message of that digest.
-    pub(crate) fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<(), EntryError> {
+    pub(crate) fn verify(
+        &self,
+        digest: &[u8],
+        signature: &[u8],
+        budget: &mut Budget,
+    ) -> Result<(), EntryError> {
+        if !form::is_of(self.key.key_type(), signature) {
+            return Err(SignatureError::Mismatch.into());
+        }
+        budget.spend(self.key.as_authority_key())?;
         Ok(self.key.verify_digest(self.key_details.algorithm(), digest, signature)?)
     }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot make its request has failed")]
 
+mod budget;
 mod common;
 mod envelopes;
 mod golden;

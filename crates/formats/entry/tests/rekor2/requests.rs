@@ -2,8 +2,8 @@
 
 use crypto::{KeyError, KeyType, SignatureError};
 use entry::{
-    EntryError, IndexKeyKind,
-    rekor2::{self, Options, Verifier, canonical_body},
+    Budget, EntryError, IndexKeyKind,
+    rekor2::{self, Options, Verifier, canonical_body, verify_request_within},
 };
 use rcgen::SanType;
 use serde_json::{Value, json};
@@ -433,4 +433,31 @@ fn rejects_envelope_without_payload_or_type() {
     let mut request = key.dsse();
     request["dsseRequestV002"]["envelope"] = Value::Null;
     assert!(matches!(verify(&request), Err(EntryError::Missing("envelope"))));
+}
+
+#[test]
+fn a_signature_is_tried_once_with_each_key_that_can_have_made_it_and_with_no_other() {
+    let of_others = [KeyType::Ed25519, KeyType::Rsa2048].map(Key::generate);
+    let strangers: Vec<_> = (0..7).map(|_| Key::generate(KeyType::EcdsaP256)).collect();
+    let key = Key::generate(KeyType::EcdsaP256);
+    let mut request = key.dsse();
+    let verifiers = of_others.iter().chain(&strangers).chain([&key]).map(Key::verifier);
+    request["dsseRequestV002"]["verifiers"] = verifiers.collect::<Vec<_>>().into();
+    let mut budget = Budget::whole();
+    let json = request.to_string();
+    verify_request_within(json.as_bytes(), &Options::default(), &mut budget).unwrap();
+    assert_eq!(budget.verifications(), 8);
+}
+
+#[test]
+fn ten_dear_keys_cost_no_more_than_the_budget() {
+    let keys: Vec<_> = (0..10).map(|_| Key::generate(KeyType::EcdsaP521)).collect();
+    let mut request = Key::generate(KeyType::EcdsaP521).dsse();
+    request["dsseRequestV002"]["verifiers"] =
+        keys.iter().map(Key::verifier).collect::<Vec<_>>().into();
+    let mut budget = Budget::few();
+    let refused =
+        verify_request_within(request.to_string().as_bytes(), &Options::default(), &mut budget);
+    assert!(matches!(refused, Err(EntryError::TooMuchWork { .. })), "{refused:?}");
+    assert_eq!((budget.verifications(), budget.spent()), (3, 15));
 }

@@ -270,6 +270,19 @@ impl Log {
         matches!(self.queue.closed(), Some(SubmitError::Frozen))
     }
 
+    /// Refuses new entries with [`SubmitError::NoRoom`], or takes them again: whoever watches the disk says so.
+    ///
+    /// What was queued before is written, and all is read as ever.
+    pub fn set_no_room(&self, no_room: bool) {
+        self.queue.set_no_room(no_room);
+    }
+
+    /// Whether new entries are refused for want of room.
+    #[must_use]
+    pub fn has_no_room(&self) -> bool {
+        self.queue.has_no_room()
+    }
+
     /// Makes the proof of a sequenced entry, in the submitter's task and not in the batcher's.
     async fn prove(
         &self,

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use store::{MAX_BATCH_ENTRIES, NewEntry};
@@ -25,6 +28,8 @@ pub(super) struct Queue {
     limits: LogLimits,
     state: Mutex<State>,
     arrived: Notify,
+    /// Whether new entries are refused, while what is queued is still written: it was let in.
+    no_room: AtomicBool,
 }
 
 #[derive(Default)]
@@ -39,7 +44,22 @@ impl Queue {
     pub(super) fn new(limits: LogLimits) -> Self {
         let batch_entries = limits.batch_entries.clamp(1, MAX_BATCH_ENTRIES);
         let limits = LogLimits { batch_entries, ..limits };
-        Self { limits, state: Mutex::default(), arrived: Notify::new() }
+        Self {
+            limits,
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            no_room: AtomicBool::new(false),
+        }
+    }
+
+    /// Refuses new entries, or no more.
+    pub(super) fn set_no_room(&self, no_room: bool) {
+        self.no_room.store(no_room, Ordering::Relaxed);
+    }
+
+    /// Whether new entries are refused for want of room.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.no_room.load(Ordering::Relaxed)
     }
 
     /// Adds an entry, or refuses it at once.
@@ -48,6 +68,9 @@ impl Queue {
         let mut state = self.lock();
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
+        }
+        if self.has_no_room() {
+            return Err(SubmitError::NoRoom);
         }
         if state.pending.len() >= self.limits.queue_entries
             || state.bytes.saturating_add(size) > self.limits.queue_bytes

@@ -189,6 +189,29 @@ async fn a_full_queue_refuses_at_once_and_recovers() {
 }
 
 #[tokio::test]
+async fn without_room_it_refuses_what_is_new_writes_what_was_let_in_and_recovers() {
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running =
+        place.start_with(Arc::clone(&store) as Arc<dyn LogStore>, place.config()).await.unwrap();
+    let first = store.occupy(&running.log).await;
+    let log = &running.log;
+    let waiting = queued(log, 0..3);
+    log.set_no_room(true);
+    let refused = log.submit(entry(b"one too many")).await;
+    assert!(matches!(refused, Err(SubmitError::NoRoom)));
+    assert!(log.ready().is_ok(), "it is read all the same");
+    store.release();
+    first.await.unwrap();
+    for answer in join_all(waiting).await {
+        place.verify(&answer.unwrap());
+    }
+    log.set_no_room(false);
+    place.verify(&log.submit(entry(b"one too many")).await.unwrap());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn refuses_what_no_store_can_hold_and_only_that() {
     let place = LogDir::new();
     let running = place.start().await;

@@ -95,6 +95,7 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
 fn options(section: &mut Section<'_>, kind: LogKind) -> LogOptions {
     let mut options =
         LogOptions { limits: limits(section.section("limits")), ..LogOptions::default() };
+    options.min_free_mib = bounded(section, "min_free_mib", 0..=MAX_MIN_FREE_MIB);
     match kind {
         LogKind::Ct => options.further_ca_chains = section.paths("further_ca_chains"),
         LogKind::Rekor1 => {
@@ -145,6 +146,9 @@ fn on_duplicate(section: &mut Section<'_>) -> OnDuplicate {
 /// More entries than these wait for minutes; more bytes fill the memory of a small machine.
 const MAX_QUEUE_ENTRIES: usize = 1 << 20;
 const MAX_QUEUE_BYTES: usize = 1 << 30;
+
+/// No disk has more than a pebibyte.
+const MAX_MIN_FREE_MIB: u64 = 1 << 30;
 
 /// With less room the largest entry that a log takes, of a request of 4 MiB, would wait for ever.
 const MIN_QUEUE_BYTES: usize = 8 << 20;

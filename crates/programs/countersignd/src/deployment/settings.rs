@@ -1,6 +1,9 @@
 //! Settings of the parts of a deployment, and what they are where nobody says anything.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use engine::LogLimits;
 use rekor::{Rekor1Options, Rekor2Options};
@@ -70,10 +73,22 @@ pub(crate) struct DatabaseOwner {
     pub(crate) roles_file: Option<PathBuf>,
 }
 
+impl Database {
+    /// The directory of its file, if it has one.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { file } => file.parent(),
+            Self::Postgres { .. } => None,
+        }
+    }
+}
+
 /// What an operator may choose about a log; each kind reads what is its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogOptions {
     pub(crate) limits: LogLimits,
+    /// How much of its disks the log leaves free, in MiB; `None` is the usual.
+    pub(crate) min_free_mib: Option<u64>,
     pub(crate) rekor1: Rekor1Options,
     pub(crate) rekor2: Rekor2Options,
     /// PEM chains of issuing CAs beside ours whose certificates a CT log takes: a retired one's, or

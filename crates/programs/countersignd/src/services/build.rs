@@ -25,7 +25,7 @@ use super::{Check, Notes, Served, Shared, checks, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
-    deployment::{self, Authority, Deployment, Provider, Service, TimestampAuthority},
+    deployment::{self, Authority, Deployment, Kind, Provider, Service, TimestampAuthority},
     known_logs::frozen_and_not_said,
     logs::{Logs, RunningLog},
 };
@@ -41,7 +41,7 @@ pub(crate) fn ca(
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
         ct_public_key: ct,
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu.clone(),
+        cpu: shared.cpu_of(authority.service.kind),
     };
     let service = &authority.service;
     server::show_chain_end(service.place(), parts.chain.not_after().0);
@@ -126,13 +126,13 @@ pub(crate) fn log(
             (ctlog::http::router(ct(shared, deployment, running)?), ctlog::http::protocol())
         }
         LogKind::Rekor1 => {
-            let (key, cpu) = (running.key.clone(), shared.cpu.clone());
+            let (key, cpu) = (running.key.clone(), running.cpu.clone());
             let parts = Rekor1Parts { log, key, cpu, options: of.options.rekor1 };
             let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
             (rekor1_router(rekor1), rekor1_protocol())
         }
         LogKind::Rekor2 => {
-            let rekor2 = Rekor2::new(log, shared.cpu.clone(), of.options.rekor2);
+            let rekor2 = Rekor2::new(log, running.cpu.clone(), of.options.rekor2);
             (rekor2_router(rekor2), rekor2_protocol())
         }
     };
@@ -141,6 +141,9 @@ pub(crate) fn log(
         served.details.push(Arc::clone(&notes));
         served.notes.push(notes);
     }
+    let notes = room_notes(running);
+    served.details.push(Arc::clone(&notes));
+    served.notes.push(notes);
     served.hosts.extend(deployment.further_hosts(of));
     served.is_called = of.kind == LogKind::Ct;
     let label = &of.service.label;
@@ -157,7 +160,7 @@ pub(crate) fn log(
 fn ct(shared: &Shared, deployment: &Deployment, running: &RunningLog<'_>) -> anyhow::Result<CtLog> {
     let chains = ct_chains(deployment, running.of)?;
     let (log, key) = (Arc::clone(&running.log), running.key.clone());
-    let ct = CtLog::new(log, key, &chains, Arc::clone(&shared.clock), shared.cpu.clone());
+    let ct = CtLog::new(log, key, &chains, Arc::clone(&shared.clock), running.cpu.clone());
     ct.with_context(|| format!("cannot start {}", running.of.service))
 }
 
@@ -200,6 +203,16 @@ fn frozen_notes(running: &RunningLog<'_>) -> Option<Notes> {
     }))
 }
 
+/// What is told of a log whose disk is nearly full: it is read as ever, and room comes back without a restart.
+fn room_notes(running: &RunningLog<'_>) -> Notes {
+    let (log, name) = (Arc::clone(&running.log), running.of.service.label.clone());
+    Arc::new(move || {
+        let why = "the disk is nearly full: the log takes no entries until there is room";
+        let note = log.has_no_room().then(|| (name.clone(), why.to_owned()));
+        note.into_iter().collect()
+    })
+}
+
 /// Of a CA beside its CT log: no certificate without an SCT.
 pub(crate) fn ct_log_check(running: &RunningLog<'_>) -> Check {
     let (log, own) = (Arc::clone(&running.log), log_check(running));
@@ -234,7 +247,7 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
         frozen: !service.state.signs(),
         ..usual
     };
-    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu.clone())
+    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu_of(service.kind))
         .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
     server::show_chain_end(service.place(), tsa.not_after().0);
@@ -279,7 +292,7 @@ pub(crate) async fn open_trust(
         root_signer: Arc::new(of.root_key.load()?),
         online_signer: Arc::new(of.online_key.load()?),
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu.clone(),
+        cpu: shared.cpu_of(of.service.kind),
     };
     let repository = Repository::open(parts, &files);
     let repository = repository.await.context("cannot open the TUF repository")?;
@@ -326,7 +339,7 @@ pub(crate) fn oidc(
     let login = || {
         let mut clients = provider::plain_issuer(&base_url, None)?.audiences().to_vec();
         clients.extend(deployment.audiences().map(str::to_owned));
-        let work = (shared.cpu.clone(), Arc::clone(&shared.clock));
+        let work = (shared.cpu_of(Kind::Trust), Arc::clone(&shared.clock));
         anyhow::Ok(Login::new(&base_url, clients, Minter::new(key), work))
     };
     let login = if of.login { Some(login()?) } else { None };

@@ -10,12 +10,13 @@ mod running;
 mod servers;
 mod watch;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use axum::Router;
 use futures::future::BoxFuture;
 use server::{Host, Protocol};
 use signing::{Clock, CpuPool};
+use store::LogKind;
 
 pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
@@ -27,7 +28,7 @@ pub(crate) use self::{
     servers::Servers,
     watch::watch,
 };
-use crate::deployment::Service;
+use crate::deployment::{Kind, Service};
 
 /// What every service of a process works with.
 #[derive(Clone)]
@@ -41,6 +42,19 @@ impl Shared {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { clock, cpu: CpuPool::new(cores) }
+    }
+
+    /// The threads with queues for one service, so that it does not wait for all that another has to do.
+    ///
+    /// A certificate takes an SCT, and a timestamp is the cheapest thing there is; whoever writes to a Rekor
+    /// log needed no leave of anybody, so a log's share is the smaller one.
+    pub(crate) fn cpu_of(&self, kind: Kind) -> CpuPool {
+        let weight = match kind {
+            Kind::Ca | Kind::Tsa | Kind::Log(LogKind::Ct) => 8,
+            Kind::Log(LogKind::Rekor1 | LogKind::Rekor2) => 4,
+            Kind::Trust => 1,
+        };
+        self.cpu.for_service(NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN))
     }
 }
 

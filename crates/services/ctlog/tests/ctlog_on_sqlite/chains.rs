@@ -427,6 +427,21 @@ async fn a_frozen_log_says_so_and_goes_on_signing_its_tree_head() {
     bench.running.stop().await;
 }
 
+/// The chain is foreign: the log looks at none, and so signs nothing, while it has no room.
+#[tokio::test]
+async fn a_log_without_room_is_503_before_its_key_is_used_and_recovers() {
+    let bench = CtBench::new().await;
+    let foreign = bench.chain(&bench.root.subordinate("foreign").precertificate());
+    bench.running.log.set_no_room(true);
+    let answer = post(&bench.router, ADD_PRE_CHAIN, foreign.clone()).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), "1");
+    bench.running.log.set_no_room(false);
+    let answer = post(&bench.router, ADD_PRE_CHAIN, foreign).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+    bench.running.stop().await;
+}
+
 /// Whatever CA the root had signed could log here once.
 #[tokio::test]
 async fn another_ca_below_the_same_root_is_400() {

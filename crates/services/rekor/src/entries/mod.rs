@@ -1,10 +1,14 @@
-//! What both protocols share: what the log stores of a verified entry, its first one, repeated ones.
+//! What both protocols share: how an entry is verified, what the log stores of it, its first one, repeated ones.
 
 mod first;
 mod new;
+mod verify;
 
 pub use self::first::{FirstEntryError, ensure_first_entry};
-pub(crate) use self::new::new_entry;
+pub(crate) use self::{
+    new::new_entry,
+    verify::{MAX_CHEAP_LEN, Unverified},
+};
 
 /// How a repeated entry is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use engine::Integrated;
-use entry::rekor1::verify_proposed;
+use entry::{Budget, rekor1::verify_proposed_within};
 use signing::Lane;
 use store::NewEntry;
 use tlog::LeafHash;
 
 use super::{ProvenEntry, Rekor1, Rekor1Error, set::SetContent};
-use crate::entries::{OnDuplicate, new_entry};
+use crate::entries::{OnDuplicate, Unverified, new_entry};
 
 impl Rekor1 {
     /// Verifies a proposed entry, sequences it and signs its SET. A known entry is given with its stored SET.
@@ -18,8 +18,11 @@ impl Rekor1 {
     /// [`OnDuplicate::Conflict`] is configured.
     pub(crate) async fn create(&self, json: Bytes) -> Result<ProvenEntry, Rekor1Error> {
         let kinds = self.options.kinds;
-        let verify = move || verify_proposed(&json, &kinds).map(new_entry);
-        let proven = self.submit(self.cpu.run(verify).await??).await?;
+        let unverified = Unverified { length: json.len(), budget: Budget::whole() };
+        let verify =
+            move |budget: &mut Budget| verify_proposed_within(&json, &kinds, budget).map(new_entry);
+        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await??;
+        let proven = self.submit(entry).await?;
         if !proven.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
             return Err(Rekor1Error::Duplicate(self.entry_id(proven.leaf_hash)));
         }
@@ -27,18 +30,26 @@ impl Rekor1 {
     }
 
     /// Leaf hashes of the entries that these proposals would make.
+    ///
+    /// One job and one budget for all of them: a question is let in once, and what it proposes is new work.
     pub(crate) async fn leaf_hashes_of(
         &self,
-        proposals: impl Iterator<Item = Bytes>,
+        proposals: Vec<Bytes>,
         lane: &mut Lane,
     ) -> Result<Vec<LeafHash>, Rekor1Error> {
-        let kinds = self.options.kinds;
-        let mut leaves = Vec::new();
-        for json in proposals {
-            let verify = move || verify_proposed(&json, &kinds).map(|entry| entry.leaf_hash());
-            leaves.push(self.cpu.run_in(lane, verify).await??);
+        if proposals.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(leaves)
+        let kinds = self.options.kinds;
+        let length = proposals.iter().map(Bytes::len).sum();
+        let unverified = Unverified { length, budget: Budget::of_question() };
+        let verify = move |budget: &mut Budget| {
+            let leaf_hash = |json: &Bytes| {
+                verify_proposed_within(json, &kinds, budget).map(|entry| entry.leaf_hash())
+            };
+            proposals.iter().map(leaf_hash).collect()
+        };
+        Ok(unverified.verify(&self.cpu, lane, verify).await??)
     }
 
     async fn submit(&self, entry: NewEntry) -> Result<ProvenEntry, Rekor1Error> {

@@ -1,5 +1,6 @@
 //! Finding entries: by id, and by what they are about.
 
+use bytes::Bytes;
 use entry::{
     IndexKeyKind,
     rekor1::{EntryId, search_keys},
@@ -9,6 +10,7 @@ use tlog::LeafIndex;
 use wire::rekor1::SearchIndex;
 
 use super::{Rekor1, Rekor1Error};
+use crate::entries::MAX_CHEAP_LEN;
 
 impl Rekor1 {
     /// Index of the entry of that id.
@@ -20,6 +22,18 @@ impl Rekor1 {
         Ok(self.log.find_leaf(&id.leaf_hash).await?)
     }
 
+    /// Reads a question; a long one off the runtime's threads, as the dear work that it is.
+    pub(crate) async fn read_question<T: Send + 'static>(
+        &self,
+        json: Bytes,
+        read: impl FnOnce(Bytes) -> T + Send + 'static,
+    ) -> Result<T, Rekor1Error> {
+        if json.len() <= MAX_CHEAP_LEN {
+            return Ok(read(json));
+        }
+        Ok(self.cpu.run_dear(move || read(json)).await?)
+    }
+
     /// Ids of the entries with a hash, key, e-mail address or name, the newest first.
     pub(crate) async fn search(
         &self,
@@ -27,7 +41,7 @@ impl Rekor1 {
         page: SearchPage,
     ) -> Result<Vec<EntryId>, Rekor1Error> {
         let search = if query.public_key.is_some() {
-            // Of a chain each signature is verified: up to nine, and nobody had to sign for the question.
+            // Up to ten certificates are read, and nobody had to sign for the question.
             self.cpu.run(move || search_keys(&query)).await??
         } else {
             search_keys(&query)?

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Integrated, Log};
-use entry::rekor2;
-use signing::CpuPool;
-use store::NewEntry;
+use entry::{Budget, rekor2};
+use signing::{CpuPool, Lane};
 
 pub use self::error::Rekor2Error;
-use crate::entries::{OnDuplicate, new_entry};
+use crate::entries::{OnDuplicate, Unverified, new_entry};
 
 /// A Rekor v2 log on top of a [`Log`].
 ///
@@ -60,21 +59,19 @@ impl Rekor2 {
     /// [`OnDuplicate::Conflict`] is configured.
     pub(crate) async fn create(&self, json: Bytes) -> Result<Integrated, Rekor2Error> {
         let options = rekor2::Options { legacy_dsse: self.options.legacy_dsse };
-        // Signatures are verified off the runtime's threads.
-        let entry = self.cpu.run(move || verify(&json, options)).await??;
+        let unverified = Unverified { length: json.len(), budget: Budget::whole() };
+        let verify = move |budget: &mut Budget| {
+            rekor2::verify_request_within(&json, &options, budget).map(new_entry)
+        };
+        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await??;
+        let length = entry.body.len();
+        if length > tlog::MAX_ENTRY_LEN {
+            return Err(Rekor2Error::EntryTooLong { length });
+        }
         let integrated = self.log.submit(entry).await?;
         if !integrated.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
             return Err(Rekor2Error::Duplicate { index: integrated.index });
         }
         Ok(integrated)
     }
-}
-
-fn verify(json: &[u8], options: rekor2::Options) -> Result<NewEntry, Rekor2Error> {
-    let verified = rekor2::verify_request(json, &options)?;
-    let length = verified.body().len();
-    if length > tlog::MAX_ENTRY_LEN {
-        return Err(Rekor2Error::EntryTooLong { length });
-    }
-    Ok(new_entry(verified))
 }

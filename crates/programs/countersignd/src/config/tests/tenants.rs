@@ -265,6 +265,9 @@ fn every_switch_of_a_log_and_a_timestamp_authority_is_in_the_file() {
     let limited = tenants_with(rekor1, "[log.rekor1.limits]\nqueue_entries = 7\nbatch_bytes = 9");
     let limits = options(&limited, "rekor1").limits;
     assert_eq!((limits.queue_entries, limits.batch_bytes, limits.batch_entries), (7, 9, 512));
+    assert_eq!(options(&two_tenants(), "2026").min_free_mib, None);
+    let roomy = tenants_with("[log.2026]\n", "[log.2026]\nmin_free_mib = 2048\n");
+    assert_eq!(options(&roomy, "2026").min_free_mib, Some(2048));
     let careful =
         tenants_with("[tsa.2026]\n", "[tsa.2026]\nverify_every = 1\nmax_clock_step_back_s = 0\n");
     let settings = parse(&careful).unwrap().tsa().settings.clone();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crypto::{KeyType, LocalSigner, Signer as _};
+use serde_json::{Value, json};
 use signing::{Clock, FixedClock, SystemClock};
 
 use super::*;
@@ -136,6 +138,55 @@ async fn a_log_that_is_ended_while_it_runs_is_degraded_and_ready() {
         tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
     }
     assert_eq!(readiness(port("rekor1")).await.1.get("degraded"), None);
+    running.stop(None).await.unwrap();
+}
+
+/// A request of Rekor v2.
+fn entry() -> Value {
+    let key = LocalSigner::generate(KeyType::EcdsaP256, "client").unwrap();
+    let signature = STANDARD.encode(key.sign_now(b"artifact").unwrap());
+    let raw = STANDARD.encode(key.public_key().spki_der());
+    json!({"hashedRekordRequestV002": {
+        "digest": STANDARD.encode(crypto::sha256(b"artifact")),
+        "signature": {"content": signature, "verifier": {
+            "publicKey": {"rawBytes": raw}, "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+        }},
+    }})
+}
+
+#[tokio::test]
+async fn a_log_whose_disk_is_nearly_full_refuses_entries_says_so_and_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut deployment = made(directory.path()).await;
+    // No disk has as much.
+    let full = |log: &&mut crate::deployment::Log| log.service.name == "rekor2";
+    let log = deployment.logs.iter_mut().find(full).unwrap();
+    log.options.min_free_mib = Some(1 << 30);
+    let port = log.service.port;
+    let opened = opened(Arc::new(SystemClock), None);
+    let (running, _locks) = start(&[Part::All], &deployment, opened).await.unwrap();
+    let url = format!("http://127.0.0.1:{port}");
+    let refused = async {
+        loop {
+            let (status, report) = readiness(port).await;
+            assert_eq!(status, 200, "{report}");
+            if report["degraded"].to_string().contains("the disk is nearly full") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused).await.unwrap();
+    let client = reqwest::Client::new();
+    let posted = client.post(format!("{url}/api/v2/log/entries")).json(&entry());
+    let answer = posted.send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    let said: Value = answer.json().await.unwrap();
+    assert_eq!(said["code"], 14, "{said}");
+    assert!(said["message"].as_str().unwrap().contains("nearly full"), "{said}");
+    let checkpoint = reqwest::get(format!("{url}/api/v2/checkpoint")).await.unwrap();
+    assert_eq!(checkpoint.status(), 200);
     running.stop(None).await.unwrap();
 }
 

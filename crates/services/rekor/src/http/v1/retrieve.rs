@@ -33,7 +33,7 @@ pub(super) async fn retrieve(
     request: Request,
 ) -> Result<Response, ApiError> {
     let body = read_body(request, BODY_LIMIT).await?;
-    let query: SearchLogQuery = question(&body)?;
+    let query: SearchLogQuery = rekor1.read_question(body, |json| question(&json)).await??;
     check(&query)?;
 
     let mut indexes = Vec::new();
@@ -42,6 +42,7 @@ pub(super) async fn retrieve(
     }
     let proposals = query.entries.iter();
     let proposals = proposals.map(|proposal| Bytes::copy_from_slice(proposal.get().as_bytes()));
+    let proposals = proposals.collect();
     // The first job lets the question in; no queue refuses those after it.
     let mut lane = Lane::New;
     for leaf_hash in rekor1.leaf_hashes_of(proposals, &mut lane).await? {

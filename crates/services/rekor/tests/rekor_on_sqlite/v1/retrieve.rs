@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crypto::{KeyType, LocalSigner, Signer};
 use proptest::prelude::*;
 use rekor::Rekor1Options;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use store::LogStore;
 use testlog::{Flood, LogDir, TREE_ID, Tampering, get, hostile_bodies, post};
 
 use super::{
-    ENTRIES, Entry, RETRIEVE, assert_error, create, create_many, entries_of, hashedrekord,
+    ENTRIES, Entry, RETRIEVE, assert_error, b64, create, create_many, entries_of, hashedrekord,
     rekor1_of, router, router_of,
 };
 
@@ -60,6 +61,46 @@ async fn a_question_is_new_work_until_its_first_job_and_let_in_from_then_on() {
     let flood = Flood::of(&running.cpu).await;
     store.release();
     let answer = flood.outlast(held).await.unwrap();
+    assert!(entries_of(&place, &answer)[0].is_same(&entry));
+    running.stop().await;
+}
+
+/// Ten keys and ten signatures, of which none fits another.
+fn dear_envelope() -> Value {
+    let signers = |_| LocalSigner::generate(KeyType::EcdsaP521, "client").unwrap();
+    let (keys, signers): (Vec<_>, Vec<_>) = (0..10).map(|n| (signers(n), signers(n))).unzip();
+    let sig = |signer: &LocalSigner| json!({"sig": b64(signer.sign_now(b"other").unwrap())});
+    let signatures: Vec<_> = signers.iter().map(sig).collect();
+    let envelope = json!({"payload": b64("{}"), "payloadType": "t", "signatures": signatures});
+    let verifiers: Vec<_> = keys.iter().map(|key| b64(key.public_key().to_pem())).collect();
+    let content = json!({"envelope": envelope.to_string(), "verifiers": verifiers});
+    json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {"proposedContent": content}})
+}
+
+#[tokio::test]
+async fn an_entry_and_a_question_that_are_too_much_work_are_refused() {
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let router = router(&running);
+    let dear = dear_envelope();
+    assert!(dear.to_string().len() < 8 * 1024);
+    let question = json!({"entries": vec![dear.clone(); 10]});
+    let answer = post(&router, ENTRIES, dear.to_string()).await;
+    assert_error(&answer, 400, 400, "too many signatures, verifiers or certificates");
+    // Its budget has room for all tries of the first signature, and the first proposal ends it.
+    let answer = post(&router, RETRIEVE, question.to_string()).await;
+    assert_error(&answer, 400, 400, "none of the 10 verifiers");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_question_is_read_among_the_dear_work() {
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let router = router(&running);
+    let entry = create(&place, &router, &hashedrekord(b"x")).await;
+    let query = json!({"logIndexes": [0], "padding": "x".repeat(200 * 1024)});
+    let answer = post(&router, RETRIEVE, query.to_string()).await;
     assert!(entries_of(&place, &answer)[0].is_same(&entry));
     running.stop().await;
 }
