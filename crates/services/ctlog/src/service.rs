@@ -137,7 +137,7 @@ impl Inner {
         submitted: Submitted,
     ) -> Result<(UnsignedSct, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
-        let timestamp = self.timestamps.next(UnixMillis(0))?;
+        let timestamp = self.timestamps.of_sct()?;
         let sct =
             UnsignedSct::new(submission.entry().clone(), timestamp).map_err(CtError::Unloggable)?;
         let body = Bytes::from(sct.merkle_tree_leaf().map_err(CtError::Unloggable)?);

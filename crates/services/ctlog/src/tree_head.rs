@@ -40,7 +40,7 @@ impl TreeHeads {
         let (head, _, cell) = self.cell(log.checkpoint().head, timestamps.now());
         let sign = async || {
             let latest = latest_sct(log, head.size).await?;
-            let timestamp = timestamps.next(latest)?;
+            let timestamp = timestamps.of_head(latest)?;
             let unsigned = UnsignedTreeHead::new(timestamp, head.size.0, head.root.0);
             let origin = log.record().spec.origin.clone();
             let signed = key.sign(unsigned, OfTreeHead { origin, head, timestamp }).await?;
