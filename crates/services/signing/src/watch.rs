@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_told_beyond_what_is_allowed() {
-        let (now, gap) = (UnixSeconds(1000), Duration::from_secs(60));
+        let (now, gap) = (UnixSeconds(1000), Duration::from_mins(1));
         assert_eq!(ClockFault::of_gap(now, UnixSeconds(1060), gap), None);
         let by = Duration::from_secs(61);
         assert_eq!(
