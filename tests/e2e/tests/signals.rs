@@ -15,7 +15,7 @@ use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions}
 use tokio::runtime::Runtime;
 
 /// Longest wait for a signal, on a machine that runs other tests too.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 struct Watched {
     stack: Stack,
@@ -85,7 +85,12 @@ impl Watched {
     }
 }
 
-/// The same time again, and then it is right: the token is made by the same clock, and is no part of it.
+/// A URL without its path.
+fn port(url: &str) -> String {
+    url.split('/').take(3).collect::<Vec<_>>().join("/")
+}
+
+/// The token is made by the same clock, so it is not what is refused.
 #[test]
 fn a_clock_that_jumps_is_told_everywhere_and_leaves_nothing_behind() {
     const FORTY_DAYS: &str = "3456000 jump";
@@ -98,10 +103,10 @@ fn a_clock_that_jumps_is_told_everywhere_and_leaves_nothing_behind() {
     assert!(why.contains("s ahead while the service ran: set it right"), "{why}");
     watched.await_told("clock", "not ready");
     for service in ["ca", "tsa", "ct", "rekor1", "rekor2", "trust"] {
-        let (status, body) = watched.get(&format!("{}/readyz", watched.stack.ready(service)));
+        let port = port(watched.stack.ready(service));
+        let (status, body) = watched.get(&format!("{port}/readyz"));
         assert!(status == 503 && body.contains("set it right"), "{service}: {body}");
-        let alive = watched.get(&format!("{}/healthz", watched.stack.ready(service)));
-        assert_eq!(alive.0, 200);
+        assert_eq!(watched.get(&format!("{port}/healthz")).0, 200);
     }
     let refused = watched.sign();
     assert!(refused.code == Some(3) && refused.stderr.contains("the clock jumped"), "{refused:?}");

@@ -166,7 +166,10 @@ impl TwoTenants {
     }
 
     fn serve(&mut self) -> Result<()> {
-        for (part, metrics) in &self.ports.metrics {
+        // The issuers first: a CA that never had keys of any is not ready.
+        let (issuers, others): (Vec<_>, Vec<_>) =
+            self.ports.metrics.iter().partition(|(part, _)| *part == "oidc-dev");
+        for (part, metrics) in issuers.into_iter().chain(others) {
             let log = self.directory.join(format!("{part}.stderr"));
             let mut command = Command::new(self.binaries.join("countersignd"));
             command.args(["serve", part, "--config"]).arg(self.config());

@@ -13,6 +13,9 @@ use crate::admin;
 /// How often it is looked whether keys of issuers are due.
 const TICK: Duration = Duration::from_secs(30);
 
+/// The same while no issuer gave any: the CA is not ready then.
+const TICK_WITHOUT_KEYS: Duration = Duration::from_secs(3);
+
 /// How often the age of keys is shown anew; changes are shown at once.
 const SHOW: Duration = Duration::from_secs(10);
 
@@ -39,7 +42,8 @@ pub(crate) fn keep(background: &Background, ca: Arc<Ca>, socket: PathBuf) {
         let asking = async {
             loop {
                 ca.tick_issuers().await;
-                tokio::time::sleep(TICK).await;
+                let pause = if ca.knows_keys() { TICK } else { TICK_WITHOUT_KEYS };
+                tokio::time::sleep(pause).await;
             }
         };
         // Apart from that: silent issuers are waited for.

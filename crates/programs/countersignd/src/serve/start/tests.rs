@@ -62,7 +62,15 @@ async fn a_chain_that_is_not_valid_now_keeps_nobody_else_from_starting() {
     }
     assert_eq!(readiness(deployment.repositories[0].service.port).await.0, 200);
     clock.set(SystemClock.now().0);
-    assert_eq!(readiness(deployment.listen.metrics_port).await.0, 200);
+    let (_, report) = readiness(deployment.listen.metrics_port).await;
+    for name in ["ca", "tsa", "clock"] {
+        assert_eq!(report["checks"][name], "ok", "{report}");
+    }
+    // Their first entries are of that time, so that nothing can follow before.
+    for name in ["rekor1 writes", "rekor2 writes"] {
+        let why = report["checks"][name].as_str().unwrap();
+        assert!(why.contains("behind the latest time that was signed"), "{report}");
+    }
     running.stop(None).await.unwrap();
 }
 
