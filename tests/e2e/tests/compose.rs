@@ -380,6 +380,18 @@ fn whoever_signs_is_stopped_before_a_deployment_is_moved() {
     assert!(read("docs/compose.md").contains("\n**The way back** "));
 }
 
+/// The sample had an owner of the tables, and no page said how the database comes to know two roles.
+#[test]
+fn a_sample_with_two_roles_says_how_the_database_comes_to_know_them() {
+    let sample = read("docs/samples/production.toml");
+    assert!(sample.contains("\nowner_url = ") && sample.contains("\nroles_file = "));
+    let page = read("docs/deployment.md");
+    let (_, how) = page.split_once("\n## The database's roles\n").unwrap();
+    let made = how.find("countersignd init --secrets-only").unwrap();
+    let told = how.find("--set=ON_ERROR_STOP=1 --file=ROLES-FILE").unwrap();
+    assert!(made < told && told < how.find("countersignd init --config").unwrap());
+}
+
 /// A running log has the old password, and psql ends with 0 whatever a file of its did.
 #[test]
 fn a_lost_password_of_the_database_is_told_to_all_who_have_it() {
