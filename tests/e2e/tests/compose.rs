@@ -319,7 +319,7 @@ fn commands_of_the_page() -> Vec<Vec<String>> {
 #[test]
 fn every_command_of_the_page_is_one() {
     let compose = compose();
-    let known = ["build", "up", "ps", "exec", "run", "restart", "down", "logs"];
+    let known = ["build", "up", "ps", "exec", "run", "restart", "stop", "down", "logs"];
     let commands = commands_of_the_page();
     assert!(commands.len() > 20);
     for words in commands {
@@ -355,6 +355,49 @@ fn every_command_of_the_page_is_one() {
         assert_eq!(mode & 0o111, 0o111, "{script}");
         assert!(read("docs/compose.md").contains(&format!("\ndeploy/{script} ")), "{script}");
     }
+}
+
+/// The lines of the page in the one fence that has `line`.
+fn fence_with(line: &str) -> Vec<String> {
+    let page = read("docs/compose.md");
+    let mut fences = page.split("```").skip(1).step_by(2);
+    let fence = fences.find(|fence| fence.lines().any(|other| other.trim() == line));
+    fence.unwrap().lines().skip(1).map(|line| line.trim().to_owned()).collect()
+}
+
+/// Between the backup and the end of the old deployment the log signed on, and what it signed was lost.
+#[test]
+fn whoever_signs_is_stopped_before_a_deployment_is_moved() {
+    let moved = fence_with("deploy/backup /backups/before-two-roles");
+    let names = moved[0].strip_prefix("docker-compose stop ").unwrap();
+    let stopped: BTreeSet<&str> = names.split(' ').collect();
+    let running = RUNNING.into_iter().filter(|service| *service != "postgres");
+    assert_eq!(stopped, running.collect());
+    assert_eq!(moved.last().unwrap(), "docker-compose up -d");
+    for script in ["deploy/restore", "deploy/upgrade"] {
+        assert!(read(script).contains("fork"), "{script}");
+    }
+    assert!(read("docs/compose.md").contains("\n**The way back** "));
+}
+
+/// The sample had an owner of the tables, and no page said how the database comes to know two roles.
+#[test]
+fn a_sample_with_two_roles_says_how_the_database_comes_to_know_them() {
+    let sample = read("docs/samples/production.toml");
+    assert!(sample.contains("\nowner_url = ") && sample.contains("\nroles_file = "));
+    let page = read("docs/deployment.md");
+    let (_, how) = page.split_once("\n## The database's roles\n").unwrap();
+    let made = how.find("countersignd init --secrets-only").unwrap();
+    let told = how.find("--set=ON_ERROR_STOP=1 --file=ROLES-FILE").unwrap();
+    assert!(made < told && told < how.find("countersignd init --config").unwrap());
+}
+
+/// A running log has the old password, and psql ends with 0 whatever a file of its did.
+#[test]
+fn a_lost_password_of_the_database_is_told_to_all_who_have_it() {
+    let steps = fence_with("docker-compose run --rm --no-deps secrets");
+    assert!(steps[1].contains(" --set=ON_ERROR_STOP=1 "), "{steps:?}");
+    assert!(steps.contains(&"docker-compose restart log".to_owned()), "{steps:?}");
 }
 
 #[test]

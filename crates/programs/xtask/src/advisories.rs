@@ -45,24 +45,46 @@ fn against_copy(copy: &Path) -> Result<String> {
     let clone = databases.join(CLONE);
     fs::create_dir_all(&clone)?;
     output(Command::new("tar").arg("xzf").arg(copy).arg("-C").arg(&clone))?;
-    let git = || {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(&clone).args([
-            "-c",
-            "user.name=copy",
-            "-c",
-            "user.email=copy@localhost",
-            "-c",
-            "commit.gpgsign=false",
-        ]);
-        git
-    };
-    output(git().args(["init", "--quiet"]))?;
-    output(git().args(["add", "--all"]))?;
-    output(git().args(["commit", "--quiet", "--no-verify", "--message", "A dated copy"]))?;
+    output(git(&clone).args(["init", "--quiet"]))?;
+    output(git(&clone).args(["add", "--all"]))?;
+    output(git(&clone).args(["commit", "--quiet", "--no-verify", "--message", "A dated copy"]))?;
     let config = config_with(&databases, directory.path())?;
     deny(&["--offline", "--config", &config], "check")?;
     Ok(DATED_COPY.to_owned())
+}
+
+/// What a hook of git hands to its children (`git rev-parse --local-env-vars`, but settings): it goes before `-C`, and the
+/// copy would be committed to the repository whose hook it is.
+const OF_A_HOOK: [&str; 13] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+];
+
+fn outside_hooks(mut command: Command) -> Command {
+    for name in OF_A_HOOK {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn git(repository: &Path) -> Command {
+    let mut git = outside_hooks(Command::new("git"));
+    git.arg("-C").arg(repository);
+    for setting in ["user.name=copy", "user.email=copy@localhost", "commit.gpgsign=false"] {
+        git.args(["-c", setting]);
+    }
+    git
 }
 
 /// `deny.toml`, whose last table is that of advisories, with another place for the databases.
@@ -78,7 +100,7 @@ fn path_text(path: PathBuf) -> Result<String> {
 }
 
 fn against_public() -> Result<Option<String>> {
-    if output(cargo()?.args(["deny", "fetch", "db"])).is_err() {
+    if output(outside_hooks(cargo()?).args(["deny", "fetch", "db"])).is_err() {
         return Ok(None);
     }
     deny(&["--offline"], "check")?;
@@ -86,7 +108,10 @@ fn against_public() -> Result<Option<String>> {
 }
 
 fn deny(options: &[&str], command: &str) -> Result<()> {
-    run(cargo()?.args(["deny", "--all-features"]).args(options).args([command, "advisories"]))
+    run(outside_hooks(cargo()?)
+        .args(["deny", "--all-features"])
+        .args(options)
+        .args([command, "advisories"]))
 }
 
 /// cargo-deny asks it how old a database is.
@@ -95,4 +120,21 @@ fn need_git() -> Result<()> {
         return Ok(());
     }
     apt_install(&["git"]).context("no git found, and apt could not install it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As where `cargo xtask lint` is a hook before a commit.
+    #[test]
+    fn a_hook_s_repository_is_not_the_one_that_the_copy_is_committed_to() {
+        let named = |name: &str| {
+            let git = git(Path::new("/copy"));
+            git.get_envs().any(|(of_child, value)| of_child == name && value.is_none())
+        };
+        for name in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"] {
+            assert!(named(name), "{name} is handed on");
+        }
+    }
 }
