@@ -17,7 +17,8 @@ const WHOLE: &str = r#"
 data_dir = "DATA"
 
 [tenant.default]
-organization = "Acme"
+# As the pages have it: `check` refuses another one than the chain was made for.
+organization = "Example Corp"
 
 [database]
 kind = "sqlite"
