@@ -73,12 +73,13 @@ impl Ours {
             bail!("{shown} can be {words}: run `{remedy}` on it");
         }
         Ok((mode & watched != 0).then(|| {
-            let who = if mode & watched & EVERYBODY != 0 { "everybody" } else { "its group" };
             let what = if mode & watched & WRITE == 0 { "read" } else { "change" };
-            format!(
-                "{who} can {what} {shown}, group {}: see that nobody else is in there",
-                metadata.gid()
-            )
+            if mode & watched & EVERYBODY != 0 {
+                format!("everybody in this container, or on this machine, can {what} {shown}")
+            } else {
+                let group = metadata.gid();
+                format!("the group {group} can {what} {shown}: see that nobody else is in it")
+            }
         }))
     }
 
