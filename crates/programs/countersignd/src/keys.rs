@@ -1,9 +1,12 @@
-use std::{os::unix::fs::PermissionsExt, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer};
 
-use crate::data_dir::{Access, DataDir, create, read_if_present, remove_unfinished};
+use crate::{
+    data_dir::{Access, DataDir, create, read_if_present, remove_unfinished},
+    ours::Ours,
+};
 
 /// Reads a key, or makes it.
 pub(crate) fn load_or_make_file(
@@ -28,7 +31,8 @@ pub(crate) fn load_file(
     key_type: KeyType,
 ) -> anyhow::Result<Option<LocalSigner>> {
     let Some(pem) = read_if_present(path)? else { return Ok(None) };
-    refuse_shared(path)?;
+    // A private key that others can read is not private, and nobody notices later.
+    Ours::this_process()?.refuse_shared(path, &path.metadata()?)?;
     let key = LocalSigner::from_pkcs8_pem(&pem, name)
         .with_context(|| format!("{} holds no private key", path.display()))?;
     let found = key.public_key().key_type();
@@ -56,18 +60,9 @@ pub(crate) fn load_oidc(data_dir: &DataDir) -> anyhow::Result<LocalSigner> {
 
 pub(crate) const OIDC: &str = "oidc";
 
-/// A private key that others can read is not private, and nobody notices later.
-fn refuse_shared(path: &Path) -> anyhow::Result<()> {
-    let mode = path.metadata()?.permissions().mode();
-    if mode & 0o077 != 0 {
-        bail!("{} can be read by others: run `chmod 600` on it", path.display());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     use super::*;
     use crate::data_dir::replace;
@@ -107,7 +102,7 @@ mod tests {
     fn refuses_a_key_that_others_can_read() {
         let (_directory, path) = place();
         load_or_make(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         let error = load_or_make(&path).unwrap_err();
         assert!(error.to_string().contains("chmod 600"), "{error:#}");
     }

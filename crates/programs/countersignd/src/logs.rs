@@ -20,7 +20,7 @@ use crate::{
     data_dir::read_json,
     deployment::{self, Deployment, not_made},
     known_logs::{as_configured, refuse_renamed, warnings},
-    room::Room,
+    room::{self, Room},
     services::Shared,
 };
 
@@ -162,8 +162,8 @@ impl Logs {
         } else {
             ensure_first_entry(&log).await?;
             let checkpoints = of.checkpoint_file.parent().map(Path::to_owned);
-            let directories = self.database_dir.clone().into_iter().chain(checkpoints).collect();
-            let room = Room::new(directories, of.options.min_free_mib);
+            let room = Room::new(self.database_dir.clone(), checkpoints, of.options.min_free_mib);
+            room::show(&log, false);
             self.tasks.spawn(room.watch(Arc::clone(&log), self.shutdown.clone()));
         }
         Ok(RunningLog { of, log, key, tiles_key, cpu })

@@ -20,7 +20,7 @@
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
 //! - `admin`: orders to a running process.
 //! - `output`, `event_lines`, `audit_file`: what is said and logged, in which text of others is inert.
-//! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start.
+//! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start. `ours`: whose a file is.
 
 mod admin;
 mod audit_file;
@@ -40,6 +40,7 @@ mod keys;
 mod known_logs;
 mod log_orders;
 mod logs;
+mod ours;
 mod output;
 mod room;
 mod serve;

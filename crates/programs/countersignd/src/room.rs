@@ -17,6 +17,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// for the database's own journal.
 const USUAL_MIN_FREE_MIB: u64 = 128;
 
+/// The same where the database is elsewhere: checkpoints are files of a few hundred bytes, and their volume may be small.
+const CHECKPOINTS_MIN_FREE_MIB: u64 = 4;
+
 const MIB: u64 = 1024 * 1024;
 
 /// The disks of one log, and how much must be left free on each.
@@ -32,10 +35,15 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// `min_free_mib` is what the configuration says.
-    pub(crate) fn new(directories: Vec<PathBuf>, min_free_mib: Option<u64>) -> Self {
-        let min_free = min_free_mib.unwrap_or(USUAL_MIN_FREE_MIB).saturating_mul(MIB);
-        Self { directories, min_free, free }
+    /// `database` is the directory of the database, if that is a file, and `min_free_mib` what the configuration says.
+    pub(crate) fn new(
+        database: Option<PathBuf>,
+        checkpoints: Option<PathBuf>,
+        min_free_mib: Option<u64>,
+    ) -> Self {
+        let usual = if database.is_some() { USUAL_MIN_FREE_MIB } else { CHECKPOINTS_MIN_FREE_MIB };
+        let min_free = min_free_mib.unwrap_or(usual).saturating_mul(MIB);
+        Self { directories: database.into_iter().chain(checkpoints).collect(), min_free, free }
     }
 
     /// Looks at the disks until `shutdown`, and stops and starts the taking of entries.
@@ -54,6 +62,7 @@ impl Room {
                     is_known = true;
                     if is_full != was_full {
                         room.say(&log, is_full);
+                        show(&log, is_full);
                         log.set_no_room(is_full);
                     }
                 }
@@ -94,6 +103,12 @@ impl Room {
     }
 }
 
+/// Shows whether a log takes no entries for want of room.
+pub(crate) fn show(log: &Log, is_full: bool) {
+    let name = log.record().spec.name.clone();
+    metrics::gauge!("countersign_log_no_room", "log" => name).set(u32::from(is_full));
+}
+
 /// Bytes that a process without privileges can still write below `directory`.
 fn free(directory: &Path) -> io::Result<u64> {
     let of = rustix::fs::statvfs(directory)?;
@@ -105,7 +120,8 @@ mod tests {
     use super::*;
 
     fn room(min_free_mib: Option<u64>, free: fn(&Path) -> io::Result<u64>) -> Room {
-        Room { free, ..Room::new(vec![PathBuf::from("one"), PathBuf::from("other")], min_free_mib) }
+        let (one, other) = (Some(PathBuf::from("one")), Some(PathBuf::from("other")));
+        Room { free, ..Room::new(one, other, min_free_mib) }
     }
 
     #[test]
@@ -115,6 +131,15 @@ mod tests {
         assert!(room(None, free).is_full(false).unwrap());
         assert!(!room(Some(90), free).is_full(false).unwrap());
         assert!(room(Some(91), free).is_full(false).unwrap());
+    }
+
+    /// A volume of 64 MiB for keys and checkpoints, beside PostgreSQL, refused every entry for ever.
+    #[test]
+    fn a_small_disk_that_has_only_checkpoints_is_enough() {
+        let of_checkpoints = |free| Room { free, ..Room::new(None, Some("log".into()), None) };
+        assert!(!of_checkpoints(|_| Ok(60 * MIB)).is_full(false).unwrap());
+        assert!(of_checkpoints(|_| Ok(3 * MIB)).is_full(false).unwrap());
+        assert!(room(None, |_| Ok(60 * MIB)).is_full(false).unwrap());
     }
 
     #[test]

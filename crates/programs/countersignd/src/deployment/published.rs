@@ -37,35 +37,50 @@ pub(crate) fn trust_files(
 }
 
 /// Refuses to say of a log's key anything else than clients were told: a bundle of before has its entry from the log at
-/// the old host, and would not verify any more.
+/// the old host, and would not verify any more. Of several hosts that they were told, one that was tried and taken back
+/// for example, each may stay.
 fn refuse_contradiction(repository: &Repository, files: &TrustFiles) -> anyhow::Result<()> {
     let next = files.files().iter().find(|file| file.name == TRUSTED_ROOT);
     let next: TrustedRoot = match next {
         Some(file) => serde_json::from_slice(&file.content)?,
         None => return Ok(()),
     };
-    for file in published_roots(&repository.tuf_dir)? {
-        let known: TrustedRoot = serde_json::from_str(&read_if_present(&file)?.unwrap_or_default())
-            .with_context(|| format!("{} is not what countersignd wrote", file.display()))?;
-        for old in known.tlogs.iter().chain(&known.ctlogs) {
-            let logs = next.tlogs.iter().chain(&next.ctlogs);
-            let same_key = |new: &&TransparencyLogInstance| {
-                new.public_key.raw_bytes.0 == old.public_key.raw_bytes.0
-            };
-            let mut of_key = logs.filter(same_key).peekable();
-            let Some(new) = of_key.peek().map(|new| new.base_url.clone()) else { continue };
-            if !of_key.any(|new| host_of(&new.base_url) == host_of(&old.base_url)) {
-                bail!(
-                    "the log at {new} has the key of the one at {}, which {} names: clients would refuse every bundle \
-                     of before. Give its table the `url` of before; a log at another host is the next log, with a table \
-                     and a key of its own (docs/deployment.md)",
-                    old.base_url,
-                    file.display()
-                );
-            }
+    let published = published_logs(&repository.tuf_dir)?;
+    let logs = || next.tlogs.iter().chain(&next.ctlogs);
+    for new in logs() {
+        let mut told = published.iter().filter(|(old, _)| is_same_key(old, new)).peekable();
+        let Some((old, file)) = told.peek() else { continue };
+        let same_key: Vec<_> = logs().filter(|log| is_same_key(log, new)).collect();
+        let (url, file) = (&old.base_url, file.display());
+        let is_told = |(old, _): &(TransparencyLogInstance, PathBuf)| {
+            same_key.iter().any(|log| host_of(&log.base_url) == host_of(&old.base_url))
+        };
+        if !told.any(is_told) {
+            bail!(
+                "the log at {} has the key of the one at {url}, which {file} names: clients would refuse every bundle of \
+                 before. Give its table the `url` of before; a log at another host is the next log, with a table and a \
+                 key of its own (docs/deployment.md)",
+                new.base_url
+            );
         }
     }
     Ok(())
+}
+
+fn is_same_key(one: &TransparencyLogInstance, other: &TransparencyLogInstance) -> bool {
+    one.public_key.raw_bytes.0 == other.public_key.raw_bytes.0
+}
+
+/// The logs of all trusted roots that a repository has still, each with the file that names it.
+fn published_logs(tuf_dir: &Path) -> anyhow::Result<Vec<(TransparencyLogInstance, PathBuf)>> {
+    let mut logs = Vec::new();
+    for file in published_roots(tuf_dir)? {
+        let known: TrustedRoot = serde_json::from_str(&read_if_present(&file)?.unwrap_or_default())
+            .with_context(|| format!("{} is not what countersignd wrote", file.display()))?;
+        let all = known.tlogs.into_iter().chain(known.ctlogs);
+        logs.extend(all.map(|log| (log, file.clone())));
+    }
+    Ok(logs)
 }
 
 const TRUSTED_ROOT: &str = "trusted_root.json";

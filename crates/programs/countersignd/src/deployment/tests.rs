@@ -43,9 +43,12 @@ fn files(deployment: &Deployment) -> TrustFiles {
 }
 
 fn json(deployment: &Deployment, name: &str) -> Value {
+    serde_json::from_slice(&content(deployment, name)).unwrap()
+}
+
+fn content(deployment: &Deployment, name: &str) -> Vec<u8> {
     let files = files(deployment);
-    let file = files.files().iter().find(|file| file.name == name).unwrap();
-    serde_json::from_slice(&file.content).unwrap()
+    files.files().iter().find(|file| file.name == name).unwrap().content.to_vec()
 }
 
 /// Since when the log at `url` is trusted.
@@ -56,6 +59,7 @@ fn start(deployment: &Deployment, url: &str) -> String {
     log["publicKey"]["validFor"]["start"].as_str().unwrap().to_owned()
 }
 
+const TRUSTED_ROOT: &str = "trusted_root.json";
 const REKOR2: &str = "http://localhost:3003";
 const NEXT: &str = "http://127.0.0.9:3003";
 const NEXT_LOG: &str = "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.9:3003\"";
@@ -96,6 +100,26 @@ fn logs_of_before_begin_with_the_first_ca_and_do_not_jump_when_its_table_goes() 
         "",
     );
     assert_eq!(start(&gone, REKOR2), "2025-12-31T00:00:00Z");
+}
+
+/// Such a version is kept for weeks, and no process of the trust repository would have started meanwhile.
+#[test]
+fn a_url_that_was_tried_and_taken_back_is_no_contradiction() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |url: &str| read(directory.path(), &[(REKOR2, url)], "");
+    make(&at(REKOR2), MADE);
+    // As a version published it that did not refuse yet.
+    let tried = content(&at(NEXT), TRUSTED_ROOT);
+    let published = [("1", content(&at(REKOR2), TRUSTED_ROOT)), ("2", tried)];
+    let targets = at(REKOR2).repositories[0].tuf_dir.join("targets");
+    std::fs::create_dir_all(&targets).unwrap();
+    for (hash, content) in published {
+        std::fs::write(targets.join(format!("{hash}.trusted_root.json")), content).unwrap();
+    }
+    files(&at(REKOR2));
+    let third = at("http://127.0.0.8:3003");
+    let told = trust_files(&third, &third.repositories[0], LATER).unwrap_err();
+    assert!(told.to_string().contains("has the key of the one at"), "{told:#}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tsp::TsaChain;
 
 use super::{
     database, issuers,
+    kept::refuse_foreign,
     lost::{Lost, log_keys},
     make::fingerprint,
     tries,
@@ -71,6 +72,7 @@ pub(crate) async fn check(
         let found = found.and_then(|()| timestamp_authority_sound(authority));
         sound &= report(&authority.service.label, &found);
     }
+    sound &= report("files", &files(&deployment));
     sound &= report("log", &logs(&deployment).await);
     sound &= report("keys", &tries::keys(&deployment).await);
     match tries::ports(&deployment).await {
@@ -123,6 +125,14 @@ fn ends(deployment: &Deployment, now: UnixSeconds) -> Vec<String> {
             format!("the chain of {table} ends at {end}: let the next one begin before")
         })
         .collect()
+}
+
+/// Whether the next `init`, an upgrade's, will find nothing that somebody else can have put there.
+pub(super) fn files(deployment: &Deployment) -> anyhow::Result<String> {
+    for words in refuse_foreign(deployment)? {
+        output::print(&format!("warning: {words}"));
+    }
+    Ok("nobody else's".to_owned())
 }
 
 fn exit_code(sound: bool) -> ExitCode {

@@ -44,7 +44,9 @@ pub(super) async fn init_within(
         output::print(&format!("warning: {words}"));
     }
     let mut tell = |made: &Made| output::print(&made.to_string());
-    make::directories(&deployment)?;
+    for words in make::directories(&deployment)? {
+        output::print(&format!("warning: {words}"));
+    }
     let Some(_alone) = alone(&deployment, secrets_only, patience).await? else {
         output::say("another `countersignd init` makes the same; run it again when that has ended");
         return Ok(ExitCode::from(EXIT_UNAVAILABLE));

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     fs::{self, Metadata},
     io::ErrorKind,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -13,24 +12,30 @@ use anyhow::{Context, bail};
 use crate::{
     data_dir::Access,
     deployment::{Database, Deployment, Key},
+    ours::{Ours, Place},
 };
 
-/// Refuses files and directories of a deployment that another user, or who set a link, could have put there.
+/// Refuses files and directories of a deployment that another user, or who set a link, could have put there; gives what to
+/// warn of.
 ///
 /// What the configuration names elsewhere (`key`) is looked at too: `init` would make it, had it not been there.
-pub(crate) fn refuse_foreign(deployment: &Deployment) -> anyhow::Result<()> {
-    let own = fs::metadata("/proc/self").context("no /proc, which says who this is")?.uid();
+pub(crate) fn refuse_foreign(deployment: &Deployment) -> anyhow::Result<Vec<String>> {
+    let ours = Ours::this_process()?;
     for directory in directories(deployment) {
         if let Some(metadata) = present(&directory)? {
-            directory_is_ours(&directory, &metadata, own)?;
+            directory_is_ours(&directory, &metadata, &ours)?;
         }
     }
+    let mut warnings = Vec::new();
     for (file, access) in files(deployment) {
-        if let Some(metadata) = present(&file)? {
-            file_is_ours(&file, &metadata, own, access)?;
-        }
+        let place = if file.starts_with(&deployment.places.root) {
+            Place::DataDir
+        } else {
+            Place::Elsewhere
+        };
+        warnings.extend(file_is_ours(&file, &ours, (access, place))?);
     }
-    Ok(())
+    Ok(warnings)
 }
 
 fn directories(deployment: &Deployment) -> BTreeSet<PathBuf> {
@@ -102,40 +107,32 @@ fn present(path: &Path) -> anyhow::Result<Option<Metadata>> {
     }
 }
 
-fn owner_is_ours(path: &Path, metadata: &Metadata, own: u32) -> anyhow::Result<()> {
-    let owner = metadata.uid();
-    if ![own, 0].contains(&owner) {
-        bail!(
-            "{} belongs to user {owner}, who can have put there whatever they like, and this is user {own}: run \
-             `init` as the user that the services have, or `chown` it if it is yours",
-            path.display()
-        );
-    }
-    Ok(())
-}
-
 /// Also a link to one, which an operator may set.
-fn directory_is_ours(path: &Path, metadata: &Metadata, own: u32) -> anyhow::Result<()> {
-    owner_is_ours(path, metadata, own)?;
+fn directory_is_ours(path: &Path, metadata: &Metadata, ours: &Ours) -> anyhow::Result<()> {
+    ours.refuse_owner(path, metadata)?;
     let behind =
         fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
-    owner_is_ours(path, &behind, own)
+    ours.refuse_owner(path, &behind)
 }
 
-fn file_is_ours(path: &Path, metadata: &Metadata, own: u32, access: Access) -> anyhow::Result<()> {
+/// `Some` is what to warn of. Only below `data_dir` nobody has a reason for a link: secrets of Kubernetes are links.
+fn file_is_ours(
+    path: &Path,
+    ours: &Ours,
+    (access, place): (Access, Place),
+) -> anyhow::Result<Option<String>> {
+    let Some(own) = present(path)? else { return Ok(None) };
+    if !own.is_symlink() {
+        ours.refuse_owner(path, &own)?;
+        return ours.look_at(path, &own, (access, place));
+    }
     let shown = path.display();
-    if metadata.is_symlink() {
+    if place == Place::DataDir {
         bail!("{shown} is a link: put the file there, or name the one that it leads to");
     }
-    owner_is_ours(path, metadata, own)?;
-    let (forbidden, words, remedy) = match access {
-        Access::Owner => (0o077, "read or changed by others", "chmod 600"),
-        Access::Everybody => (0o022, "changed by others", "chmod go-w"),
-    };
-    if metadata.is_file() && metadata.mode() & forbidden != 0 {
-        bail!("{shown} can be {words}: run `{remedy}` on it");
-    }
-    Ok(())
+    ours.refuse_owner(path, &own)?;
+    let behind = path.canonicalize().with_context(|| format!("cannot follow the link {shown}"))?;
+    file_is_ours(&behind, ours, (access, place))
 }
 
 #[cfg(test)]
@@ -144,36 +141,43 @@ mod tests {
 
     use super::*;
 
-    fn looked_at(path: &Path, own: u32, access: Access) -> anyhow::Result<()> {
-        file_is_ours(path, &present(path)?.unwrap(), own, access)
+    #[test]
+    fn a_link_is_followed_where_the_configuration_names_it_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("..data"), directory.path().join("key.pem"));
+        fs::write(&file, "").unwrap();
+        symlink("..data", &link).unwrap();
+        let ours = Ours::this_process().unwrap();
+        let looked_at = |place| file_is_ours(&link, &ours, (Access::Owner, place));
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o400);
+        let said = looked_at(Place::DataDir).unwrap_err().to_string();
+        assert!(said.contains("is a link"), "{said}");
+        assert_eq!(looked_at(Place::Elsewhere).unwrap(), None);
+        mode(0o440);
+        let said = looked_at(Place::Elsewhere).unwrap().unwrap();
+        assert!(said.contains(" can read ") && said.contains("..data"), "{said}");
+        mode(0o422);
+        let said = looked_at(Place::Elsewhere).unwrap_err().to_string();
+        assert!(said.contains("chmod 600"), "{said}");
+        fs::remove_file(&file).unwrap();
+        let said = looked_at(Place::Elsewhere).unwrap_err().to_string();
+        assert!(said.contains("cannot follow the link"), "{said}");
     }
 
     #[test]
-    fn a_file_that_others_can_have_changed_is_not_believed() {
+    fn a_directory_of_another_user_is_not_believed() {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("ca.pem");
-        fs::write(&file, "").unwrap();
-        let own = file.metadata().unwrap().uid();
-        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        for (bits, secret, public) in
-            [(0o600, true, true), (0o644, false, true), (0o640, false, true), (0o664, false, false)]
-        {
-            mode(bits);
-            assert_eq!(looked_at(&file, own, Access::Owner).is_ok(), secret, "{bits:o}");
-            assert_eq!(looked_at(&file, own, Access::Everybody).is_ok(), public, "{bits:o}");
-        }
-        mode(0o600);
-        let link = directory.path().join("link.pem");
-        symlink(&file, &link).unwrap();
-        let said = looked_at(&link, own, Access::Owner).unwrap_err().to_string();
-        assert!(said.contains("is a link"), "{said}");
-        // Only root can give a file away.
-        if chown(&file, Some(65534), None).is_ok() {
-            let said = looked_at(&file, own, Access::Owner).unwrap_err().to_string();
-            assert!(said.contains("belongs to user 65534"), "{said}");
-            chown(directory.path(), Some(65534), None).unwrap();
+        let ours = Ours::this_process().unwrap();
+        let looked_at = || {
             let metadata = present(directory.path()).unwrap().unwrap();
-            assert!(directory_is_ours(directory.path(), &metadata, own).is_err());
+            directory_is_ours(directory.path(), &metadata, &ours)
+        };
+        looked_at().unwrap();
+        // Only root can give it away; everybody can have made one in the directory for temporary files.
+        if chown(directory.path(), Some(65534), None).is_ok() {
+            let said = looked_at().unwrap_err().to_string();
+            assert!(said.contains("belongs to user 65534"), "{said}");
         }
     }
 }

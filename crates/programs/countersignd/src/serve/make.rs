@@ -50,8 +50,9 @@ impl std::fmt::Display for Made {
 }
 
 /// Directories, with who may see them. What is there already, in them too, must be nobody else's.
-pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<()> {
-    refuse_foreign(deployment)?;
+/// Gives what to warn of.
+pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<Vec<String>> {
+    let warnings = refuse_foreign(deployment)?;
     let places = &deployment.places;
     for directory in &places.private {
         DataDir::create(directory)?;
@@ -62,7 +63,7 @@ pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<()> {
         fs::create_dir_all(directory).with_context(explain)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(mode)).with_context(explain)?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// A job that makes one thing, or a few that need each other.

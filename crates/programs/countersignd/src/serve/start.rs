@@ -16,7 +16,7 @@ use tracing::{error, warn};
 
 use super::database;
 use crate::{
-    admin,
+    admin, audit_file,
     cli::Part,
     data_dir::{DataDir, write_json},
     deployment::{Address, Deployment, Repository, not_made},
@@ -87,7 +87,12 @@ pub(crate) async fn start(
     let repositories = open_repositories(deployment, &start.shared, includes(Part::Trust));
     let repositories = Box::pin(repositories).await.context("trust")?;
     start.repositories(repositories).context("trust")?;
-    let Start { served, background, asking, .. } = start;
+    let Start { mut served, background, asking, .. } = start;
+    let audit = audit_file::watched();
+    for one in &mut served {
+        one.notes.push(Arc::clone(&audit));
+        one.details.push(Arc::clone(&audit));
+    }
     services::watch(&background, &served);
     let (servers, ready) = listen((deployment, parts), served, sockets).await?;
     // The provider beside a CA answers by now: one that is asked in vain is left alone for a while.

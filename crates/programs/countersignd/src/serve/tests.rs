@@ -11,7 +11,11 @@ use std::{
 use signing::SystemClock;
 use store::{LogRecord, LogStore};
 
-use super::{check::logs_in, database, init, init::init_within};
+use super::{
+    check::{self, logs_in},
+    database, init,
+    init::init_within,
+};
 use crate::{config, deployment::Deployment, logs::Logs, services::Shared};
 
 const TRIAL: &str = include_str!("../../../../../docs/samples/trial.toml");
@@ -524,6 +528,8 @@ async fn what_a_link_leads_to_is_not_kept() {
         std::os::unix::fs::symlink(&moved, &own).unwrap();
         let told = format!("{:#}", installation.init().await.unwrap_err());
         assert!(told.contains("is a link"), "{file}: {told}");
+        let checked = check::files(&installation.read().unwrap()).unwrap_err();
+        assert_eq!(format!("{checked:#}"), told, "before an upgrade fails by it");
     }
 }
 
