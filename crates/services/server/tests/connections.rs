@@ -224,6 +224,32 @@ async fn a_long_answer_is_made_no_faster_than_it_is_read_and_ends_with_a_peer_th
     running.stop().await;
 }
 
+#[tokio::test]
+async fn a_deaf_stream_ends_its_connection_only_after_the_other_requests() {
+    let (held, mut entries, release) = held();
+    let endless = || async {
+        let page = bytes::Bytes::from(vec![0u8; server::PAGE_LEN]);
+        let pages = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(page.clone()));
+        server::in_pages(pages).await.unwrap()
+    };
+    let router = router().merge(held).route("/endless", get(endless));
+    let running = Running::start(router, ServeLimits { linger: PATIENCE, ..limits() }).await;
+    let http2 = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .http2_initial_stream_window_size(100_000)
+        .http2_initial_connection_window_size(1_000_000);
+    let http2 = http2.build().unwrap();
+    let unread = http2.get(running.url("/endless")).send().await.unwrap();
+    let held = tokio::spawn(http2.get(running.url("/held")).send());
+    entries.recv().await.unwrap();
+    tokio::time::sleep(limits().header_read * 4).await;
+    release.cancel();
+    let answer = tokio::time::timeout(PATIENCE, held).await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.text().await.unwrap(), "finished");
+    drop(unread);
+    running.stop().await;
+}
+
 /// Waits until somebody else is served by a server that has one slot.
 async fn serves_another(running: &Running) {
     let answer = tokio::time::timeout(PATIENCE, reqwest::get(running.url("/version")));
