@@ -153,7 +153,11 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
     // Before anything is done: for an answer that has no room it would be done for nothing.
     let room = match Room::within(&Shares::of(request.extensions())) {
         Ok(room) => room,
-        Err(overloaded) => return refuse(overloaded),
+        Err(overloaded) => {
+            let (parts, body) = request.into_parts();
+            body::discard(&parts.headers, body).await;
+            return refuse(overloaded);
+        }
     };
     let answered = answer_within(protocol, is_grpc, request, next).await;
     room.fill(answered, is_grpc).unwrap_or_else(refuse)
