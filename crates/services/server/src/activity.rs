@@ -39,8 +39,10 @@ pub(crate) enum Verdict {
     Silent,
     /// Nothing was asked for a while.
     Idle,
-    /// The peer does not take an answer.
+    /// The peer does not take an answer, and nothing else happens.
     Deaf,
+    /// The same, while others of its answers are made or taken: they may be committed to the log, so they are finished.
+    PartlyDeaf,
 }
 
 /// Whose turn it is on a connection. The lower, the sooner it gives way to others.
@@ -101,7 +103,10 @@ impl Activity {
         let limit = if state.asked { idle } else { first_request };
         let end = state.quiet_since + limit;
         match deaf_at {
-            Some(deaf_at) if deaf_at <= now => Verdict::Deaf,
+            Some(deaf_at) if deaf_at <= now => {
+                let moves = state.leaving.values().any(|asked| *asked + idle > now);
+                if moves || state.under_way > 0 { Verdict::PartlyDeaf } else { Verdict::Deaf }
+            }
             Some(deaf_at) => Verdict::Wait(deaf_at),
             // However long it takes: the router has a time limit of its own.
             None if state.under_way > 0 => Verdict::Wait(now + limit),
@@ -278,7 +283,14 @@ mod tests {
         other.frame().await.unwrap().unwrap();
         assert_eq!(activity.judge(FIRST, IDLE), Verdict::Wait(Instant::now() + half));
         tokio::time::advance(half).await;
+        assert_eq!(activity.judge(FIRST, IDLE), Verdict::PartlyDeaf);
+        tokio::time::advance(half).await;
         assert_eq!(activity.judge(FIRST, IDLE), Verdict::Deaf);
+        let request = activity.begin();
+        assert_eq!(activity.judge(FIRST, IDLE), Verdict::PartlyDeaf);
+        drop(request);
+        other.frame().await.unwrap().unwrap();
+        tokio::time::advance(half).await;
         slow.frame().await.unwrap().unwrap();
         assert_eq!(activity.judge(FIRST, IDLE), Verdict::Wait(Instant::now() + half));
         drop((slow, other));

@@ -10,6 +10,7 @@ use axum::{BoxError, body::Body, response::Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{
@@ -27,11 +28,12 @@ const USUAL: usize = 8 * 1024;
 /// What an answer in pages is taken for: the page that hyper has, and the one that waits for it.
 const IN_PAGES: usize = 2 * PAGE_LEN;
 
-/// A body of many pages, of which the next is made when its peer has taken the last.
+/// A body of many pages, of which the next is made when its peer has taken the last. One that is no longer than a page
+/// has its length, as any other answer.
 ///
 /// # Errors
 /// That of the first page, while there is still a status to say it with. One that comes later ends the connection:
-/// no client takes a body that breaks off for a whole one.
+/// no client of HTTP/1.1 or 2 takes a body that breaks off for a whole one, and one of HTTP/1.0 gets it whole or not at all.
 pub async fn in_pages<E>(
     pages: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> Result<Body, E>
@@ -39,13 +41,25 @@ where
     E: Into<BoxError> + Send + 'static,
 {
     let mut pages = Box::pin(pages);
-    let first = pages.next().await.transpose()?;
+    let mut begun = Vec::new();
+    while begun.iter().map(Bytes::len).sum::<usize>() < PAGE_LEN {
+        let Some(page) = pages.next().await.transpose()? else { return Ok(joined(begun).into()) };
+        begun.push(page);
+    }
     let rest = pages.map_err(|error| {
         let error = error.into();
         tracing::warn!(error = %error, "an answer breaks off");
         error
     });
-    Ok(Body::from_stream(stream::iter(first.map(Ok)).chain(rest)))
+    Ok(Body::from_stream(stream::iter(begun.into_iter().map(Ok)).chain(rest)))
+}
+
+fn joined(mut pages: Vec<Bytes>) -> Bytes {
+    match pages.pop() {
+        Some(only) if pages.is_empty() => only,
+        Some(last) => pages.into_iter().chain([last]).collect::<Vec<_>>().concat().into(),
+        None => Bytes::new(),
+    }
 }
 
 /// Room for an answer, before anything is done for it.
@@ -82,6 +96,26 @@ impl Room {
         }
         Ok(response.map(|body| Body::new(Counted { body, taken: Arc::new(taken) })))
     }
+
+    /// [`Room::fill`], with an answer of unknown length made whole before: over HTTP/1.0 a body without a length ends
+    /// where its connection does, so a proxy would keep one that breaks off.
+    pub(crate) async fn fill_whole(self, response: Response) -> Result<Response, Failure> {
+        if response.body().size_hint().exact().is_some() {
+            return self.fill(response, false);
+        }
+        let Self(mut taken) = self;
+        let (head, mut body) = response.into_parts();
+        let mut whole = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Failure::Internal)?.into_data().unwrap_or_default();
+            let more = (whole.len() + frame.len()).saturating_sub(taken.bytes());
+            if !taken.grow(more, Size::Large) {
+                return Err(Failure::Overloaded);
+            }
+            whole.extend_from_slice(&frame);
+        }
+        Self(taken).fill(Response::from_parts(head, whole.into()), false)
+    }
 }
 
 /// A body whose frames hold their share wherever they wait: here, in hyper, in h2.
@@ -100,7 +134,11 @@ impl HttpBody for Counted {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
         let taken = &self.taken;
-        let counted = |bytes| Bytes::from_owner(Part { bytes, _taken: Arc::clone(taken) });
+        let counted = |bytes: Bytes| {
+            // A page of one long entry, whose other forms stand in JSON, is longer than a page should be.
+            let beyond = bytes.len().saturating_sub(taken.bytes());
+            Bytes::from_owner(Part { bytes, _taken: (Arc::clone(taken), taken.beside(beyond)) })
+        };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(counted))))
     }
 
@@ -115,7 +153,7 @@ impl HttpBody for Counted {
 
 struct Part {
     bytes: Bytes,
-    _taken: Arc<Taken>,
+    _taken: (Arc<Taken>, Taken),
 }
 
 impl AsRef<[u8]> for Part {
@@ -127,7 +165,6 @@ impl AsRef<[u8]> for Part {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
-    use http_body_util::BodyExt;
 
     use super::*;
     use crate::meter::Meter;
@@ -177,11 +214,58 @@ mod tests {
         let page = || Ok(Bytes::from_static(b"page"));
         let failed = || Err(std::io::Error::other("gone"));
         assert!(in_pages(stream::iter([failed(), page()])).await.is_err());
-        let body = in_pages(stream::iter([page(), failed()])).await.unwrap();
+        let long = || Ok(Bytes::from(vec![0; PAGE_LEN]));
+        assert!(in_pages(stream::iter([page(), failed()])).await.is_err());
+        let body = in_pages(stream::iter([page(), long(), failed()])).await.unwrap();
         assert!(body.collect().await.is_err());
         let body = in_pages(stream::iter([page(), page()])).await.unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "pagepage");
         let none = in_pages(stream::iter::<[std::io::Result<Bytes>; 0]>([])).await.unwrap();
         assert!(none.collect().await.unwrap().to_bytes().is_empty());
+    }
+
+    #[tokio::test]
+    async fn pages_that_are_short_together_have_a_length_and_count_as_little() {
+        let page = || Ok::<_, std::io::Error>(Bytes::from_static(b"page"));
+        let body = in_pages(stream::iter([page(), page()])).await.unwrap();
+        assert_eq!(body.size_hint().exact(), Some(8));
+        let shares = shares(1 << 20);
+        let answer = fill(&shares, body.into_response()).unwrap();
+        assert_eq!(shares.answers.taken(), 8);
+        drop(answer);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_longer_than_a_page_counts_with_all_its_bytes() {
+        let shares = shares(1 << 20);
+        let page = || Ok::<_, std::io::Error>(Bytes::from(vec![0; 2 * IN_PAGES]));
+        let body = in_pages(stream::iter([page(), page()])).await.unwrap();
+        let mut answer = fill(&shares, body.into_response()).unwrap();
+        let page = answer.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(shares.answers.taken(), 2 * IN_PAGES);
+        drop(page);
+        assert_eq!(shares.answers.taken(), IN_PAGES);
+        drop(answer);
+        assert_eq!(shares.answers.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_pages_can_be_made_whole_and_is_counted_as_it_grows() {
+        let page = || Ok(Bytes::from(vec![0; PAGE_LEN]));
+        let failed = || Err(std::io::Error::other("gone"));
+        let whole = async |shares: &Shares, pages: Vec<std::io::Result<Bytes>>| {
+            let body = in_pages(stream::iter(pages)).await.unwrap();
+            Room::within(shares).unwrap().fill_whole(body.into_response()).await
+        };
+        let shares = shares(8 * PAGE_LEN);
+        let answer = whole(&shares, vec![page(), page(), page()]).await.unwrap();
+        assert_eq!(answer.body().size_hint().exact(), Some(3 * 64 * 1024));
+        assert_eq!(shares.answers.taken(), 3 * PAGE_LEN);
+        let broken = whole(&shares, vec![page(), page(), failed()]).await;
+        assert_eq!(broken.err(), Some(Failure::Internal));
+        let many = (0..4).map(|_| page()).collect();
+        assert_eq!(whole(&shares, many).await.err(), Some(Failure::Overloaded));
+        drop(answer);
+        assert_eq!(shares.answers.taken(), 0);
     }
 }

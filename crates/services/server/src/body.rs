@@ -35,7 +35,11 @@ pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure>
             discard(&parts.headers, body).await;
             return Err(Failure::BodyTooLarge { limit });
         }
-        whole.push(frame)?;
+        if let Err(overloaded) = whole.push(frame) {
+            drop(whole);
+            discard(&parts.headers, body).await;
+            return Err(overloaded);
+        }
     }
     Ok(whole.into_bytes())
 }
@@ -147,7 +151,7 @@ pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
 /// Reads and drops the rest of a refused body, within limits.
 ///
 /// Closing a socket with unread bytes resets it, and a client that is still
-/// writing then sees "connection reset" in place of the 413. A client that
+/// writing then sees "connection reset" in place of the 413 or 503. A client that
 /// waits for `100 Continue` is not asked to send anything.
 pub(crate) async fn discard(headers: &HeaderMap, mut body: Body) {
     let too_long = declared_length(headers).is_some_and(|length| length > DISCARD_LIMIT as u64);
@@ -213,7 +217,7 @@ mod tests {
         assert_eq!(held.taken(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn long_bodies_leave_a_reserve_to_short_ones() {
         let held = Arc::new(Meter::new(400 * 1024));
         let long = |declared: bool| {
@@ -229,9 +233,27 @@ mod tests {
         for body in &mut slow {
             assert!(body.as_mut().now_or_never().is_none());
         }
-        assert_eq!(long(true).now_or_never(), Some(Err(Failure::Overloaded)));
+        assert_eq!(long(true).await, Err(Failure::Overloaded));
         let short = on(&held, request_of(vec![b"short"]));
         assert_eq!(read_body(short, 100).await, Ok(Bytes::from_static(b"short")));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_room_is_read_to_its_end() {
+        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let frames = {
+            let read = Arc::clone(&read);
+            stream::repeat(Bytes::from_static(b"12345678")).take(9).map(move |frame| {
+                read.fetch_add(frame.len(), std::sync::atomic::Ordering::SeqCst);
+                Ok::<_, std::io::Error>(frame)
+            })
+        };
+        let held = Arc::new(Meter::new(10));
+        let other = held.take(5, Size::Small).unwrap();
+        let request = on(&held, Request::new(Body::from_stream(frames)));
+        assert_eq!(read_body(request, 100).await, Err(Failure::Overloaded));
+        assert_eq!(read.load(std::sync::atomic::Ordering::SeqCst), 72);
+        drop(other);
     }
 
     proptest! {

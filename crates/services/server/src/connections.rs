@@ -1,6 +1,7 @@
 //! Who may be connected: idle connections give way to new ones, and the peer with most of them gives way first.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -34,6 +35,8 @@ struct Open {
     leaving: usize,
     /// New ones that wait for a place.
     waiting: usize,
+    /// Before then nobody looks for one to send away, for who asks and for who waited long.
+    next_look: HashMap<Need, Instant>,
 }
 
 #[derive(Debug)]
@@ -58,6 +61,15 @@ const WAIT: Duration = Duration::from_secs(5);
 /// A connection may become idle without ending.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// From a look that found too few to the next: a look takes all connections, and a flood of new ones asks at each.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Who is served is sent away for nobody who waited less: most are served within.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// As many may wait on the smallest listener: a handful of honest clients at once.
+const FEWEST_WAITING: usize = 16;
+
 /// A working connection of the peer with most of them gives way to a peer that has less than half as many, and these.
 const HEAD_START: usize = 16;
 
@@ -68,14 +80,15 @@ impl Connections {
 
     /// A place for a new connection of `peer`, or none: then it is one too many.
     pub(crate) async fn enter(self: &Arc<Self>, peer: Prefix) -> Option<Place> {
-        let until = Instant::now() + WAIT;
-        if let Some(place) = self.try_enter(peer) {
+        let begin = Instant::now();
+        if let Some(place) = self.try_enter(peer, Need::New) {
             return Some(place);
         }
         let _waiting = Waiting::begin(self)?;
-        while Instant::now() < until {
+        while begin.elapsed() < WAIT {
             let ended = self.ended.notified();
-            if let Some(place) = self.try_enter(peer) {
+            let need = if begin.elapsed() < PATIENCE { Need::New } else { Need::Long };
+            if let Some(place) = self.try_enter(peer, need) {
                 return Some(place);
             }
             // Either way it is tried again.
@@ -86,16 +99,20 @@ impl Connections {
 
     /// Sends idle ones away: for want of something that all connections share.
     pub(crate) fn make_room(&self) {
-        let mut open = self.lock();
-        let few = self.few();
-        open.send_away(None, few);
+        self.lock().send_away(None, self.few());
     }
 
-    fn try_enter(self: &Arc<Self>, peer: Prefix) -> Option<Place> {
+    fn try_enter(self: &Arc<Self>, peer: Prefix, need: Need) -> Option<Place> {
         let mut open = self.lock();
-        if open.staying.len() >= self.most && open.leaving <= self.few() {
-            let few = self.few();
-            open.send_away(Some(peer), few);
+        if open.staying.len() >= self.most && open.leaving <= self.few() && open.may_look(need) {
+            let newcomer = (need == Need::Long).then_some(peer);
+            let told = open.send_away(newcomer, self.few());
+            if told < self.few() {
+                open.next_look.insert(need, Instant::now() + BETWEEN_LOOKS);
+            }
+            for _ in 1..told.min(open.waiting) {
+                self.ended.notify_one();
+            }
         }
         if open.staying.len() >= self.most || open.leaving > 2 * self.few() {
             return None;
@@ -119,54 +136,62 @@ impl Connections {
     }
 }
 
+/// In the order in which they leave: turn, connections of the peer, since when it was quiet, number.
+type Candidate = (Turn, Reverse<usize>, Instant, u64);
+
+/// How much a new connection needs a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Need {
+    New,
+    /// It has waited.
+    Long,
+}
+
 impl Open {
-    /// Tells at most `few` connections of the peer with most of them to leave: those that wait for nothing, longest first;
-    /// else those that wait for their peer; else one that is served, if `newcomer` has far fewer.
-    fn send_away(&mut self, newcomer: Option<Prefix>, few: usize) {
+    fn may_look(&self, need: Need) -> bool {
+        self.next_look.get(&need).is_none_or(|next| *next <= Instant::now())
+    }
+
+    /// Tells at most `few` connections to leave, and says how many: those that wait for nothing, else those that wait for
+    /// their peers; of the peer with most of them first, and longest first. Else one that is served, if `newcomer` has far
+    /// fewer than its peer.
+    ///
+    /// One pass, whatever peers there are: everybody else waits for it.
+    fn send_away(&mut self, newcomer: Option<Prefix>, few: usize) -> usize {
         let mut count: HashMap<Prefix, usize> = HashMap::new();
         for connection in self.staying.values() {
             *count.entry(connection.peer).or_default() += 1;
         }
-        let mut peers: Vec<(Prefix, usize)> = count.iter().map(|(peer, n)| (*peer, *n)).collect();
-        peers.sort_unstable_by_key(|(_, connections)| std::cmp::Reverse(*connections));
-        for turn in [Turn::Idle, Turn::Peers] {
-            for (peer, _) in &peers {
-                let found = self.of(*peer, turn);
-                if !found.is_empty() {
-                    return self.tell(found.into_iter().take(few));
-                }
-            }
-        }
-        let Some(newcomer) = newcomer else { return };
-        let its = count.get(&newcomer).copied().unwrap_or(0);
-        if let Some((peer, most)) = peers.first()
-            && *most > 2 * its + HEAD_START
-        {
-            let found = self.of(*peer, Turn::Ours);
-            self.tell(found.into_iter().take(1));
-        }
-    }
-
-    /// Connections of `peer` whose turn it is, those that were quiet for longest first.
-    fn of(&self, peer: Prefix, turn: Turn) -> Vec<u64> {
-        let its = self.staying.iter().filter(|(_, connection)| connection.peer == peer);
-        let mut found: Vec<(Instant, u64)> = its
-            .filter_map(|(number, connection)| {
-                let (its_turn, since) = connection.activity.turn();
-                (its_turn == turn).then_some((since, *number))
-            })
-            .collect();
+        let connections_of = |peer: &Prefix| count.get(peer).copied().unwrap_or(0);
+        let mut found: Vec<Candidate> = Vec::with_capacity(self.staying.len());
+        found.extend(self.staying.iter().map(|(number, connection)| {
+            let (turn, since) = connection.activity.turn();
+            (turn, Reverse(connections_of(&connection.peer)), since, *number)
+        }));
+        let Some((turn, ..)) = found.iter().min().copied() else { return 0 };
+        found.retain(|(its_turn, ..)| *its_turn == turn);
         found.sort_unstable();
-        found.into_iter().map(|(_, number)| number).collect()
+        let few = match (turn, newcomer, found.first()) {
+            (Turn::Idle | Turn::Peers, ..) => few,
+            (Turn::Ours, Some(newcomer), Some((_, Reverse(most), ..)))
+                if *most > 2 * connections_of(&newcomer) + HEAD_START =>
+            {
+                1
+            }
+            (Turn::Ours, ..) => 0,
+        };
+        self.tell(found.into_iter().take(few).map(|(.., number)| number))
     }
 
-    fn tell(&mut self, numbers: impl Iterator<Item = u64>) {
+    fn tell(&mut self, numbers: impl Iterator<Item = u64>) -> usize {
+        let before = self.leaving;
         for number in numbers {
             if let Some(connection) = self.staying.remove(&number) {
                 connection.leave.cancel();
                 self.leaving += 1;
             }
         }
+        self.leaving - before
     }
 }
 
@@ -177,17 +202,18 @@ impl Drop for Place {
             open.leaving = open.leaving.saturating_sub(1);
         }
         drop(open);
-        self.connections.ended.notify_waiters();
+        // There is a place for one.
+        self.connections.ended.notify_one();
     }
 }
 
-/// One that waits; there are never more of them than leave at once.
+/// One that waits; there are hardly more of them than leave at once.
 struct Waiting(Arc<Connections>);
 
 impl Waiting {
     fn begin(connections: &Arc<Connections>) -> Option<Self> {
         let mut open = connections.lock();
-        if open.waiting >= 2 * connections.few() {
+        if open.waiting >= (2 * connections.few()).max(FEWEST_WAITING) {
             return None;
         }
         open.waiting += 1;
@@ -250,7 +276,7 @@ mod tests {
         let connections = Connections::new(1);
         let place = enter(&connections, 1).unwrap();
         let _work = place.activity.begin();
-        let mut waiting = [1, 1].map(|last| Box::pin(connections.enter(peer(last))));
+        let mut waiting = [1; FEWEST_WAITING].map(|last| Box::pin(connections.enter(peer(last))));
         for one in &mut waiting {
             assert!(one.as_mut().now_or_never().is_none());
         }
@@ -260,21 +286,54 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_peer_whose_requests_are_all_served_gives_way_to_one_that_has_few() {
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_whose_requests_are_all_served_gives_way_to_one_that_has_few_and_waited() {
         let connections = Connections::new(40);
         let greedy: Vec<Place> = (0..40).map(|_| enter(&connections, 1).unwrap()).collect();
         let work: Vec<_> = greedy.iter().map(|place| place.activity.begin()).collect();
-        assert!(enter(&connections, 1).is_none(), "not to itself");
-        let mut others = Vec::new();
-        for place in (0..10).filter_map(|_| enter(&connections, 2)) {
-            let request = place.activity.begin();
-            others.push((place, request));
+        assert!(connections.enter(peer(1)).await.is_none(), "not to itself");
+        let left = || greedy.iter().filter(|place| place.leave.is_cancelled()).count();
+        assert!(enter(&connections, 2).is_none(), "not at once");
+        assert_eq!(left(), 0);
+        let begin = Instant::now();
+        let place = connections.enter(peer(2)).await.unwrap();
+        assert!(begin.elapsed() >= PATIENCE);
+        assert_eq!(left(), 1);
+        drop((work, place));
+    }
+
+    /// What they cost is of one order with what there is: all wait for who looks.
+    #[tokio::test(start_paused = true)]
+    async fn a_few_leave_at_one_look_though_each_has_a_peer_of_its_own() {
+        let connections = Connections::new(128);
+        let peer = |number: u8| Prefix::of([127, 0, 0, number].into());
+        let unfinished = |place: &Place| {
+            let body = axum::body::Body::from("never");
+            (place.activity.begin(), place.activity.arriving(body))
+        };
+        let mut places = Vec::new();
+        for number in 0..128 {
+            let place = connections.enter(peer(number)).now_or_never().flatten().unwrap();
+            places.push((unfinished(&place), place));
+            tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert!(!others.is_empty());
-        let left = greedy.iter().filter(|place| place.leave.is_cancelled()).count();
-        assert_eq!(left, others.len());
+        let new = connections.enter(peer(200)).now_or_never().flatten().unwrap();
+        let _work = unfinished(&new);
+        let left = places.iter().filter(|(_, place)| place.leave.is_cancelled()).count();
+        assert_eq!(left, connections.few());
+        assert!(places[..left].iter().all(|(_, place)| place.leave.is_cancelled()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_looks_no_more_often_than_it_may() {
+        let connections = Connections::new(64);
+        let places: Vec<Place> = (0..64).map(|_| enter(&connections, 1).unwrap()).collect();
+        let work: Vec<_> = places.iter().map(|place| place.activity.begin()).collect();
+        assert!(enter(&connections, 2).is_none());
         drop(work);
+        assert!(enter(&connections, 2).is_none(), "somebody has just looked");
+        tokio::time::advance(BETWEEN_LOOKS).await;
+        assert!(enter(&connections, 2).is_some());
     }
 
     #[tokio::test]

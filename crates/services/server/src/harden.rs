@@ -6,7 +6,9 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::PathAndQuery,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, debug, error, info, info_span};
 
@@ -153,10 +155,19 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
     // Before anything is done: for an answer that has no room it would be done for nothing.
     let room = match Room::within(&Shares::of(request.extensions())) {
         Ok(room) => room,
-        Err(overloaded) => return refuse(overloaded),
+        Err(overloaded) => {
+            let (parts, body) = request.into_parts();
+            body::discard(&parts.headers, body).await;
+            return refuse(overloaded);
+        }
     };
+    let is_old = request.version() == Version::HTTP_10;
     let answered = answer_within(protocol, is_grpc, request, next).await;
-    room.fill(answered, is_grpc).unwrap_or_else(refuse)
+    if !is_old {
+        return room.fill(answered, is_grpc).unwrap_or_else(refuse);
+    }
+    let whole = tokio::time::timeout(protocol.timeout, room.fill_whole(answered)).await;
+    whole.unwrap_or(Err(Failure::Timeout)).unwrap_or_else(refuse)
 }
 
 async fn answer_within(

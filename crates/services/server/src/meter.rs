@@ -76,6 +76,14 @@ impl Meter {
         above
     }
 
+    /// Adds what is there already, so that others are refused for it.
+    fn count(&self, bytes: usize) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(above) = &self.above {
+            above.count(bytes);
+        }
+    }
+
     fn give_back(&self, bytes: usize) {
         self.taken.fetch_sub(bytes, Ordering::Relaxed);
         if let Some(above) = &self.above {
@@ -103,6 +111,12 @@ impl Taken {
             self.bytes += bytes;
         }
         grown
+    }
+
+    /// More that is held beside it, though there may be no room: it is counted for what comes after it.
+    pub(crate) fn beside(&self, bytes: usize) -> Self {
+        self.meter.count(bytes);
+        Self { meter: Arc::clone(&self.meter), bytes }
     }
 
     /// Keeps no more than `bytes`.

@@ -31,7 +31,8 @@ pub struct ServeLimits {
     /// From the first byte of a later HTTP/1 request head to its end, for an idle connection of either version, and
     /// for a peer that takes nothing of an answer: that one is cut off then.
     pub header_read: Duration,
-    /// From telling an idle connection to end to cutting it off: for the end of the last answer.
+    /// From telling an idle connection, or one whose peer takes one of its answers no more, to end to cutting it off:
+    /// for the ends of the other answers.
     pub linger: Duration,
     /// Open connections; when there are more, idle ones and those of the peer with most of them give way.
     pub max_connections: usize,
@@ -201,7 +202,7 @@ impl Server {
                     _ if leaving => return,
                     Verdict::Wait(until) => next_look.as_mut().reset(until),
                     Verdict::Silent | Verdict::Deaf => return,
-                    Verdict::Idle => {
+                    Verdict::Idle | Verdict::PartlyDeaf => {
                         leaving = true;
                         connection.as_mut().graceful_shutdown();
                         next_look.as_mut().reset(Instant::now() + self.limits.linger);

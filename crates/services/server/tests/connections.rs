@@ -224,6 +224,60 @@ async fn a_long_answer_is_made_no_faster_than_it_is_read_and_ends_with_a_peer_th
     running.stop().await;
 }
 
+/// Over HTTP/1.0, which proxies still speak, a body without a length ends where its connection does.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_never_taken_for_a_whole_one() {
+    let pages = |whole: bool| async move {
+        let page = || Ok(bytes::Bytes::from(vec![b'x'; server::PAGE_LEN]));
+        let end = if whole { page() } else { Err(std::io::Error::other("gone")) };
+        server::in_pages(futures::stream::iter([page(), page(), end])).await.unwrap()
+    };
+    let router = Router::new()
+        .route("/whole", get(move || pages(true)))
+        .route("/broken", get(move || pages(false)));
+    let protocol = Protocol { name: "test", body_limit: LIMIT, timeout: PATIENCE, render };
+    let running = Running::start(harden(router, protocol), limits()).await;
+    let ask = async |path: &str| {
+        let mut stream = running.connect().await;
+        let head = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        read_to_close(&mut stream).await
+    };
+    let whole = ask("/whole").await;
+    assert!(whole.starts_with("HTTP/1.0 200 OK"), "{whole:.99}");
+    assert!(whole.contains("content-length: 196608\r\n"), "{whole:.200}");
+    let broken = ask("/broken").await;
+    assert!(broken.starts_with("HTTP/1.0 500"), "{broken:.99}");
+    reqwest::get(running.url("/broken")).await.unwrap().bytes().await.unwrap_err();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deaf_stream_ends_its_connection_only_after_the_other_requests() {
+    let (held, mut entries, release) = held();
+    let endless = || async {
+        let page = bytes::Bytes::from(vec![0u8; server::PAGE_LEN]);
+        let pages = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(page.clone()));
+        server::in_pages(pages).await.unwrap()
+    };
+    let router = router().merge(held).route("/endless", get(endless));
+    let running = Running::start(router, ServeLimits { linger: PATIENCE, ..limits() }).await;
+    let http2 = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .http2_initial_stream_window_size(100_000)
+        .http2_initial_connection_window_size(1_000_000);
+    let http2 = http2.build().unwrap();
+    let unread = http2.get(running.url("/endless")).send().await.unwrap();
+    let held = tokio::spawn(http2.get(running.url("/held")).send());
+    entries.recv().await.unwrap();
+    tokio::time::sleep(limits().header_read * 4).await;
+    release.cancel();
+    let answer = tokio::time::timeout(PATIENCE, held).await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.text().await.unwrap(), "finished");
+    drop(unread);
+    running.stop().await;
+}
+
 /// Waits until somebody else is served by a server that has one slot.
 async fn serves_another(running: &Running) {
     let answer = tokio::time::timeout(PATIENCE, reqwest::get(running.url("/version")));

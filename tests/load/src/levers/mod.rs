@@ -52,6 +52,7 @@ const LEVERS: &[Lever] = &[
         pull: |at| Box::pin(hold::unfinished(at, 1000, 60 << 10)),
     },
     Lever { name: "4100 silent connections", pull: |at| Box::pin(peers::silent(at, 4100)) },
+    Lever { name: "4100 bodies, a peer each", pull: |at| Box::pin(peers::peers_of_one(at, 4100)) },
     Lever { name: "1000 halves of a head", pull: |at| Box::pin(peers::half_heads(at, 1000)) },
     Lever { name: "16 x a common word", pull: |at| Box::pin(peers::common_word(at, 16)) },
 ];

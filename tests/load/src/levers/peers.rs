@@ -1,12 +1,12 @@
 //! Levers that take places and time: connections that say nothing, heads that never end, searches.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::{Held, Target};
@@ -49,6 +49,42 @@ pub(super) async fn again_and_again(authority: &str, count: usize, bytes: Bytes)
         });
     }
     Ok(held)
+}
+
+/// Begins a body on each of `count` connections to the CA, each from an address of its own: nobody has more than another.
+pub(super) async fn peers_of_one(at: Target, count: u16) -> Result<Held> {
+    let head = format!(
+        "POST /api/v2/signingCert HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+         content-length: 1000\r\n\r\n{{",
+        at.ca
+    );
+    let to = tokio::net::lookup_host(&at.ca).await?.find(SocketAddr::is_ipv4);
+    let to = to.context("the CA has no address of IPv4")?;
+    let mut held = Held::new();
+    for number in 0..count {
+        let [high, low] = number.to_be_bytes();
+        let from = SocketAddr::from(([127, 1 + high, low, 7], 0));
+        let mut stream = connect_from(from, to).await.ok();
+        let head = head.clone();
+        held.spawn(async move {
+            loop {
+                if let Some(stream) = &mut stream
+                    && stream.write_all(head.as_bytes()).await.is_ok()
+                {
+                    let _ = tokio::io::copy(stream, &mut tokio::io::sink()).await;
+                }
+                tokio::time::sleep(AGAIN).await;
+                stream = connect_from(from, to).await.ok();
+            }
+        });
+    }
+    Ok(held)
+}
+
+async fn connect_from(from: SocketAddr, to: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(from)?;
+    Ok(socket.connect(to).await?)
 }
 
 /// Searches on `count` connections for the address that every entry has.
