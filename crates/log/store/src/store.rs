@@ -5,8 +5,8 @@ use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, SearchPage,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -96,6 +96,17 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError>;
+    /// How long the entries of `range` are, as far as they exist, contiguous from its start, at most
+    /// [`MAX_ENTRIES_PER_READ`]. None of their bytes are read.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn entry_lengths(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<EntryLen>, StoreError>;
+
 
     /// Stored hashes of perfect subtrees, exactly `range.end - range.start` of them.
     ///
