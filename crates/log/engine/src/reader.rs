@@ -107,10 +107,11 @@ impl Log {
         page: SearchPage,
     ) -> Result<Vec<LeafHash>, ReadError> {
         let log = self.record.id;
-        let mut indexes = self.store.search(log, keys, match_all, page).await?;
-        // What is committed and not yet published cannot be proved, so it is not there yet.
-        let size = self.checkpoint().head.size;
-        indexes.retain(|index| size.contains(*index));
+        // What is committed and not yet published cannot be proved, so it is not there yet, and takes no place.
+        let published = self.checkpoint().head.size.end();
+        let below = page.below.map_or(published, |below| below.min(published));
+        let page = SearchPage { below: Some(below), ..page };
+        let indexes = self.store.search(log, keys, match_all, page).await?;
         Ok(self.store.leaf_hashes(log, &indexes).await?)
     }
 

@@ -20,9 +20,8 @@ pub const MAX_ENTRIES_PER_READ: u64 = 1024;
 pub const MAX_HASHES_PER_READ: u64 = 65_536;
 /// Most keys of one [`LogStore::search`]: Rekor v1 asks for four words at most, each of up to five types.
 pub const MAX_SEARCH_KEYS: usize = 20;
-/// Most indexes one [`LogStore::search`] gives; as Rekor v1 writes them these are 85 KB of JSON. Older ones are on
-/// further pages.
-pub const MAX_SEARCH_RESULTS: usize = 1000;
+/// Most indexes one [`LogStore::search`] gives: a page of 1,000, and one more that tells whether there is a next one.
+pub const MAX_SEARCH_RESULTS: usize = 1001;
 
 /// What the log engine demands of its database.
 ///
@@ -96,6 +95,7 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError>;
+
     /// How long the entries of `range` are, as far as they exist, contiguous from its start, at most
     /// [`MAX_ENTRIES_PER_READ`]. None of their bytes are read.
     ///
@@ -106,7 +106,6 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<EntryLen>, StoreError>;
-
 
     /// Stored hashes of perfect subtrees, exactly `range.end - range.start` of them.
     ///
