@@ -14,8 +14,8 @@ use bytes::Bytes;
 use engine::{Integrated, Log};
 use moment::UnixSeconds;
 use store::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Edge, HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -56,6 +56,7 @@ pub struct Tampering {
     appends: Gate,
     reads: Gate,
     checkpoints_hang: AtomicBool,
+    bytes_read: AtomicUsize,
 }
 
 impl Tampering {
@@ -69,6 +70,7 @@ impl Tampering {
             appends: Gate::open(),
             reads: Gate::open(),
             checkpoints_hang: AtomicBool::new(false),
+            bytes_read: AtomicUsize::new(0),
         })
     }
 
@@ -95,6 +97,11 @@ impl Tampering {
     /// Lets no checkpoint be stored any more, as a peer that died without a farewell does.
     pub fn hang_checkpoints(&self) {
         self.checkpoints_hang.store(true, Ordering::SeqCst);
+    }
+
+    /// How many bytes of entries were read through it.
+    pub fn bytes_read(&self) -> usize {
+        self.bytes_read.load(Ordering::SeqCst)
     }
 
     /// Holds every append until [`Tampering::release`].
@@ -258,6 +265,8 @@ impl LogStore for Tampering {
         self.reads.pass().await;
         self.read_error()?;
         let mut rows = self.inner.entries(log, range).await?;
+        let bytes = rows.iter().map(|row| row.body.len() + row.extra.len()).sum();
+        self.bytes_read.fetch_add(bytes, Ordering::SeqCst);
         rows.retain(|row| !self.lies(Lie::Missing(row.index.0)));
         for row in &mut rows {
             let index = row.index.0;
@@ -279,6 +288,14 @@ impl LogStore for Tampering {
             }
         }
         Ok(rows)
+    }
+
+    async fn entry_lengths(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<EntryLen>, StoreError> {
+        self.inner.entry_lengths(log, range).await
     }
 
     async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {

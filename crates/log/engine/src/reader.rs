@@ -1,8 +1,8 @@
 //! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{collections::VecDeque, fmt, ops::Range, sync::Arc};
 
-use store::{IndexKey, SearchPage, StoredEntry};
+use store::{EntryLen, IndexKey, SearchPage, StoredEntry};
 use tlog::{
     HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
     complete_subtrees, encode_bundle_entry,
@@ -61,7 +61,7 @@ impl Log {
         page_len: usize,
     ) -> Result<Pages, ReadError> {
         self.within_checkpoint(TreeSize(range.end.0))?;
-        Ok(Pages { log: Arc::clone(self), rest: range, page_len, rows: FIRST_ROWS })
+        Ok(Pages { log: Arc::clone(self), rest: range, page_len, lengths: VecDeque::new() })
     }
 
     /// The tile at `path`, if the published tree has all of it. C2SP `tlog-tiles`.
@@ -107,10 +107,11 @@ impl Log {
         page: SearchPage,
     ) -> Result<Vec<LeafHash>, ReadError> {
         let log = self.record.id;
-        let mut indexes = self.store.search(log, keys, match_all, page).await?;
-        // What is committed and not yet published cannot be proved, so it is not there yet.
-        let size = self.checkpoint().head.size;
-        indexes.retain(|index| size.contains(*index));
+        // What is committed and not yet published cannot be proved, so it is not there yet, and takes no place.
+        let published = self.checkpoint().head.size.end();
+        let below = page.below.map_or(published, |below| below.min(published));
+        let page = SearchPage { below: Some(below), ..page };
+        let indexes = self.store.search(log, keys, match_all, page).await?;
         Ok(self.store.leaf_hashes(log, &indexes).await?)
     }
 
@@ -171,16 +172,16 @@ impl Bundle {
     }
 }
 
-/// Rows of the first page, before anything is known of their length.
-const FIRST_ROWS: u64 = 8;
+/// How many lengths are looked up at once: a bundle has as many entries.
+const LENGTHS_AT_ONCE: u64 = TILE_WIDTH;
 
 /// A range of entries, read page by page.
 pub struct Pages {
     log: Arc<Log>,
     rest: Range<LeafIndex>,
     page_len: usize,
-    /// How many the next page asks for.
-    rows: u64,
+    /// Of the entries at the start of the rest, as many as are known.
+    lengths: VecDeque<EntryLen>,
 }
 
 impl fmt::Debug for Pages {
@@ -192,8 +193,8 @@ impl fmt::Debug for Pages {
 impl Pages {
     /// The next entries in their order: as many as make a page and at least one; none at the end.
     ///
-    /// How many rows a page takes is learned from the longest of the page before. Where the next are longer than
-    /// that, what is beyond the page is dropped and read again, so that nobody who writes entries of many lengths makes a reader hold more.
+    /// Their lengths are read before them, so nobody who writes entries of many lengths makes a reader read or hold
+    /// more than it gives.
     ///
     /// # Errors
     /// [`ReadError::Damaged`] when one is missing, [`ReadError::Store`].
@@ -202,29 +203,30 @@ impl Pages {
         if start >= end {
             return Ok(None);
         }
-        let most = LeafIndex(start.0.saturating_add(self.rows));
-        let mut rows = self.log.store.entries(self.log.record.id, start..end.min(most)).await?;
-        let longest = rows.iter().map(row_len).max().ok_or(ReadError::Damaged { index: start })?;
-        let fitting = fitting(&rows, self.page_len);
-        rows.truncate(fitting);
-        rows.shrink_to_fit();
-        self.rest.start = LeafIndex(start.0 + rows.len() as u64);
-        let next = (self.page_len / longest.max(1)) as u64;
-        self.rows = next.clamp(1, MAX_ENTRIES_PER_READ);
+        let (store, log) = (&self.log.store, self.log.record.id);
+        if self.lengths.is_empty() {
+            let most = LeafIndex(start.0.saturating_add(LENGTHS_AT_ONCE));
+            self.lengths = store.entry_lengths(log, start..end.min(most)).await?.into();
+        }
+        let fitting = fitting(&self.lengths, self.page_len);
+        self.lengths.drain(..fitting.min(self.lengths.len()));
+        let next = LeafIndex(start.0.saturating_add(fitting as u64));
+        let rows = store.entries(log, start..next).await?;
+        if rows.len() != fitting {
+            let index = LeafIndex(start.0.saturating_add(rows.len() as u64));
+            return Err(ReadError::Damaged { index });
+        }
+        self.rest.start = next;
         Ok(Some(rows))
     }
 }
 
-fn row_len(row: &StoredEntry) -> usize {
-    row.body.len() + row.extra.len()
-}
-
-/// How many of the first rows are no longer than a page together; at least one.
-fn fitting(rows: &[StoredEntry], page_len: usize) -> usize {
-    let mut len = 0usize;
-    let within = rows.iter().take_while(|row| {
-        len = len.saturating_add(row_len(row));
-        len <= page_len
+/// How many of the first entries are no longer than a page together; at least one.
+fn fitting(lengths: &VecDeque<EntryLen>, page_len: usize) -> usize {
+    let mut sum = 0usize;
+    let within = lengths.iter().take_while(|length| {
+        sum = sum.saturating_add(length.total());
+        sum <= page_len
     });
     within.count().max(1)
 }

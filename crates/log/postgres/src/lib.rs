@@ -39,8 +39,8 @@ use store::row::check_spec;
 use store::row::from_u64;
 use store::search::{Search, check_leaves};
 use store::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
@@ -145,6 +145,14 @@ impl LogStore for PostgresLogStore {
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         read::entries(&mut *read::connection(&self.readers).await?, log, range).await
+    }
+
+    async fn entry_lengths(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<EntryLen>, StoreError> {
+        read::entry_lengths(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
     async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {

@@ -13,8 +13,8 @@ use store::plan::LockedState;
 use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
 use store::search::{Question, Search, in_order};
 use store::{
-    DedupHash, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, StoreError,
-    StoredEntry,
+    DedupHash, EntryLen, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
+    StoreError, StoredEntry,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH};
 
@@ -167,6 +167,26 @@ pub(crate) async fn entries(
     .map_err(unavailable)?;
     let rows: Vec<_> = rows.iter().map(entry_row).collect::<Result<_, _>>().map_err(unavailable)?;
     row::contiguous(range.start, rows)
+}
+
+pub(crate) async fn entry_lengths(
+    connection: &mut PgConnection,
+    log: LogId,
+    range: Range<LeafIndex>,
+) -> Result<Vec<EntryLen>, StoreError> {
+    let start = range.start.0;
+    // Of a long value the row has the length.
+    let rows = sqlx::query_as(
+        "SELECT idx, octet_length(body)::bigint, octet_length(extra)::bigint FROM log.entry_body \
+         WHERE log_id = $1 AND idx >= $2 AND idx < $3 ORDER BY idx",
+    )
+    .bind(log.0)
+    .bind(bound(start))
+    .bind(bound(range.end.0.min(start.saturating_add(MAX_ENTRIES_PER_READ))))
+    .fetch_all(connection)
+    .await
+    .map_err(unavailable)?;
+    row::lengths(range.start, rows)
 }
 
 pub(crate) async fn hashes(

@@ -9,8 +9,8 @@ use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// How a write fails.
@@ -114,6 +114,14 @@ impl LogStore for FaultyStore {
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         self.inner.entries(log, range).await
+    }
+
+    async fn entry_lengths(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<EntryLen>, StoreError> {
+        self.inner.entry_lengths(log, range).await
     }
 
     async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {

@@ -7,8 +7,8 @@ use tlog::{HashRange, LeafIndex, NodeHash, TILE_WIDTH, TreeSize};
 
 use crate::plan::LockedState;
 use crate::{
-    DedupHash, Found, LogId, LogKind, LogRecord, LogSpec, MAX_HASHES_PER_READ, StoreError,
-    StoredEntry,
+    DedupHash, EntryLen, Found, LogId, LogKind, LogRecord, LogSpec, MAX_HASHES_PER_READ,
+    StoreError, StoredEntry,
 };
 
 /// A row of `log` with `frozen` of its state.
@@ -131,12 +131,7 @@ pub fn contiguous(
 ) -> Result<Vec<StoredEntry>, StoreError> {
     let mut entries = Vec::new();
     for (expected, row) in (start.0..).map(LeafIndex).zip(rows) {
-        let index = LeafIndex(to_u64("index of an entry", row.idx)?);
-        if index != expected {
-            return Err(StoreError::Corrupt {
-                what: format!("entry {expected} is missing before entry {index}"),
-            });
-        }
+        let index = check_index(expected, row.idx)?;
         entries.push(StoredEntry {
             index,
             leaf_hash: to_hash("leaf hash", &row.leaf_hash)?,
@@ -149,6 +144,32 @@ pub fn contiguous(
         });
     }
     Ok(entries)
+}
+
+/// `(idx, length of body, length of extra)`, read in order of `idx`, of which the first must be `start`.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when an index is missing.
+pub fn lengths(
+    start: LeafIndex,
+    rows: impl IntoIterator<Item = (i64, i64, i64)>,
+) -> Result<Vec<EntryLen>, StoreError> {
+    let mut lengths = Vec::new();
+    for (expected, (idx, body, extra)) in (start.0..).map(LeafIndex).zip(rows) {
+        check_index(expected, idx)?;
+        // What is longer than memory is too long for any page.
+        let [body, extra] = [body, extra].map(|len| usize::try_from(len).unwrap_or(usize::MAX));
+        lengths.push(EntryLen { body, extra });
+    }
+    Ok(lengths)
+}
+
+fn check_index(expected: LeafIndex, idx: i64) -> Result<LeafIndex, StoreError> {
+    let index = LeafIndex(to_u64("index of an entry", idx)?);
+    if index == expected {
+        return Ok(index);
+    }
+    Err(StoreError::Corrupt { what: format!("entry {expected} is missing before entry {index}") })
 }
 
 /// What a search by deduplication hash reads of a row of `entry`.

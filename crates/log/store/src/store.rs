@@ -5,8 +5,8 @@ use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, SearchPage,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
+    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -20,9 +20,8 @@ pub const MAX_ENTRIES_PER_READ: u64 = 1024;
 pub const MAX_HASHES_PER_READ: u64 = 65_536;
 /// Most keys of one [`LogStore::search`]: Rekor v1 asks for four words at most, each of up to five types.
 pub const MAX_SEARCH_KEYS: usize = 20;
-/// Most indexes one [`LogStore::search`] gives; as Rekor v1 writes them these are 85 KB of JSON. Older ones are on
-/// further pages.
-pub const MAX_SEARCH_RESULTS: usize = 1000;
+/// Most indexes one [`LogStore::search`] gives: a page of 1,000, and one more that tells whether there is a next one.
+pub const MAX_SEARCH_RESULTS: usize = 1001;
 
 /// What the log engine demands of its database.
 ///
@@ -96,6 +95,17 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError>;
+
+    /// How long the entries of `range` are, as far as they exist, contiguous from its start, at most
+    /// [`MAX_ENTRIES_PER_READ`]. None of their bytes are read.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn entry_lengths(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<EntryLen>, StoreError>;
 
     /// Stored hashes of perfect subtrees, exactly `range.end - range.start` of them.
     ///

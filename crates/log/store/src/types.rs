@@ -228,6 +228,23 @@ pub struct SignedCheckpoint<'a> {
     pub signed_at: UnixSeconds,
 }
 
+/// How long an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryLen {
+    /// Bytes of [`StoredEntry::body`].
+    pub body: usize,
+    /// Bytes of [`StoredEntry::extra`].
+    pub extra: usize,
+}
+
+impl EntryLen {
+    /// What a reader holds of it.
+    #[must_use]
+    pub const fn total(self) -> usize {
+        self.body.saturating_add(self.extra)
+    }
+}
+
 /// An entry read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEntry {

@@ -1,6 +1,9 @@
 //! Whether the clock may be believed: a time that is signed cannot be taken back.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use moment::{UnixMillis, UnixSeconds};
 use rustix::time::{ClockId, clock_gettime};
@@ -10,12 +13,14 @@ use crate::{Clock, SystemClock};
 
 /// How far the clock may leave the time that this machine has counted since the process began.
 ///
-/// Verifiers let a time be a minute ahead of theirs, so what is within it harms nobody. NTP steps a clock once
-/// at boot and slews it afterwards, by 500 ppm at most; twice that is allowed beside.
+/// Verifiers let a time be a minute ahead of theirs, so what is within it harms nobody.
 pub const MAX_CLOCK_JUMP: Duration = Duration::from_mins(1);
 
-/// One part in so many of the time since the start is allowed beside [`MAX_CLOCK_JUMP`].
-const SLEW: u32 = 1000;
+/// What is compared follows the clock by one part in so many of the time that went by: leap seconds and the small
+/// steps of time services do not add up to a jump in years, and steps of a minute each minute do.
+///
+/// NTP's slewing needs none of it: the kernel slews both clocks alike.
+const FOLLOWED: u32 = 1000;
 
 /// Why the clock's time is not signed. The words are for anybody, and say how to go on.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -63,7 +68,8 @@ impl ClockFault {
 
 /// The operating system's clock, compared with the one that nobody sets.
 ///
-/// A jump is told while it lasts: a clock that comes back is believed again. Which of the two readings is right
+/// A jump is told while it lasts: a clock that comes back is believed again. A hypervisor that stops a machine and
+/// then sets its clock right makes one too: the machine has not counted that time. Which of the two readings is right
 /// only people know, so nothing but a new start makes another one the truth.
 #[derive(Debug)]
 pub struct WatchedClock {
@@ -94,28 +100,47 @@ impl Clock for WatchedClock {
     }
 }
 
-/// Both clocks at one moment.
+/// The clock as it is expected to be, by the one that nobody sets.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct Watch(Mutex<Both>);
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Both {
     wall: UnixMillis,
     steady: Duration,
 }
 
 impl Watch {
     pub(crate) fn begin(wall: UnixMillis) -> Self {
-        Self { wall, steady: steady() }
+        Self(Mutex::new(Both { wall, steady: steady() }))
     }
 
     pub(crate) fn fault(&self, wall: UnixMillis) -> Option<ClockFault> {
-        self.fault_after(steady().saturating_sub(self.steady), wall)
+        // Nothing panics while it is held, so a poisoned lock guards sound data.
+        let mut believed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        believed.look(Both { wall, steady: steady() })
     }
+}
 
-    fn fault_after(&self, elapsed: Duration, wall: UnixMillis) -> Option<ClockFault> {
+impl Both {
+    /// Compares, and follows a clock that is within what is allowed.
+    fn look(&mut self, now: Self) -> Option<ClockFault> {
+        let elapsed = now.steady.saturating_sub(self.steady);
         let expected = self.wall.saturating_add(elapsed);
-        let ahead = wall > expected;
+        let (wall, ahead) = (now.wall, now.wall > expected);
         let by = Duration::from_millis(wall.0.abs_diff(expected.0));
-        let allowed = MAX_CLOCK_JUMP.saturating_add(elapsed / SLEW);
-        (by > allowed).then_some(ClockFault::Jumped { by, ahead })
+        if by > MAX_CLOCK_JUMP {
+            return Some(ClockFault::Jumped { by, ahead });
+        }
+        let step = u64::try_from(by.min(elapsed / FOLLOWED).as_millis()).unwrap_or_default();
+        // Less than a millisecond waits until it is one.
+        if step > 0 {
+            let wall = expected.0;
+            let wall = if ahead { wall.saturating_add(step) } else { wall.saturating_sub(step) };
+            *self = Self { wall: UnixMillis(wall), steady: now.steady };
+        }
+        None
     }
 }
 
@@ -134,21 +159,60 @@ mod tests {
     const START_MS: u64 = 1_790_000_000_000;
     const HOUR: Duration = Duration::from_hours(1);
 
+    fn begun() -> Both {
+        Both { wall: UnixMillis(START_MS), steady: Duration::ZERO }
+    }
+
+    /// Both clocks so long after the start, with the wall's moved.
+    fn after(steady: Duration, moved_ms: i64) -> Both {
+        let wall = UnixMillis(START_MS).saturating_add(steady).0.saturating_add_signed(moved_ms);
+        Both { wall: UnixMillis(wall), steady }
+    }
+
     fn after_an_hour(moved_s: i64) -> Option<ClockFault> {
-        let watch = Watch { wall: UnixMillis(START_MS), steady: Duration::ZERO };
-        let wall = (START_MS + 3_600_000).saturating_add_signed(moved_s * 1000);
-        watch.fault_after(HOUR, UnixMillis(wall))
+        begun().look(after(HOUR, moved_s * 1000))
     }
 
     #[test]
     fn a_clock_that_left_the_machines_own_count_is_told_in_both_directions() {
-        // An hour allows 3.6 s beside the minute.
-        for moved_s in [0, 63, -63] {
+        for moved_s in [0, 60, -60] {
             assert_eq!(after_an_hour(moved_s), None, "{moved_s}");
         }
-        let by = Duration::from_secs(64);
-        assert_eq!(after_an_hour(64), Some(ClockFault::Jumped { by, ahead: true }));
-        assert_eq!(after_an_hour(-64), Some(ClockFault::Jumped { by, ahead: false }));
+        let by = Duration::from_secs(61);
+        assert_eq!(after_an_hour(61), Some(ClockFault::Jumped { by, ahead: true }));
+        assert_eq!(after_an_hour(-61), Some(ClockFault::Jumped { by, ahead: false }));
+    }
+
+    #[test]
+    fn after_a_year_a_jump_is_told_as_on_the_first_day() {
+        let (mut believed, day) = (begun(), 24 * HOUR);
+        for days in 1..366 {
+            assert_eq!(believed.look(after(day * days, 0)), None);
+        }
+        let by = Duration::from_secs(61);
+        let jumped = believed.look(after(day * 366, 61_000));
+        assert_eq!(jumped, Some(ClockFault::Jumped { by, ahead: true }));
+        assert_eq!(believed.look(after(day * 366, 0)), None, "back");
+    }
+
+    #[test]
+    fn small_steps_do_not_add_up_to_a_jump_in_years_and_large_ones_do_in_minutes() {
+        for second in [1, -1] {
+            let mut believed = begun();
+            // A second each hour, looked at each second for two of them and then each hour.
+            for at in (1..7200).map(Duration::from_secs).chain((2..9000).map(|hour| HOUR * hour)) {
+                let hours = i64::try_from(at.as_secs() / 3600).unwrap();
+                assert_eq!(believed.look(after(at, second * hours * 1000)), None, "{at:?}");
+            }
+        }
+        let mut believed = begun();
+        let minutely =
+            |minute: u32| (Duration::from_mins(minute.into()), i64::from(minute) * 59_000);
+        let told = (1..10).find(|minute| {
+            let (at, moved_ms) = minutely(*minute);
+            believed.look(after(at, moved_ms)).is_some()
+        });
+        assert_eq!(told, Some(2));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Message<'a> {
     sha256: OnceCell<Vec<u8>>,
     sha384: OnceCell<Vec<u8>>,
     sha512: OnceCell<Vec<u8>>,
-    /// Whether its signers sign by the hash of their curve, once one of P-384 or P-521 has shown it.
+    /// Whether the first signer of P-384 or P-521 that is known signed by the hash of its curve.
     by_curve: OnceCell<bool>,
 }
 
@@ -45,25 +45,32 @@ impl<'a> Message<'a> {
     /// Verifies one signature by one key: pure Ed25519, else SHA-256 as upstream, or the hash of the
     /// key's curve, by which newer clients sign.
     ///
-    /// Nothing in a signature tells its hash; one client made all of them, so what verified one decides for
-    /// those after it.
+    /// Nothing in a signature tells its hash. Mostly one client made all of them, so the hash that verified the
+    /// first is the likely one of those after it.
     pub(super) fn verify(
         &self,
         verifier: &Verifier,
         signature: &[u8],
         budget: &mut Budget,
     ) -> Result<bool, EntryError> {
+        Ok(self.verify_likely(verifier, signature, budget)?
+            || self.verify_otherwise(verifier, signature, budget)?)
+    }
+
+    /// By the likely hash, and by both as long as none is likelier.
+    fn verify_likely(
+        &self,
+        verifier: &Verifier,
+        signature: &[u8],
+        budget: &mut Budget,
+    ) -> Result<bool, EntryError> {
         let key_type = verifier.key().key_type();
-        let of_curve = match key_type {
-            KeyType::Ed25519 => {
-                return Ok(form::is_of(key_type, signature)
-                    && verified(verifier.verify_message(self.encoding(), signature, budget))?);
-            }
-            KeyType::EcdsaP384 => HashAlgorithm::Sha384,
-            KeyType::EcdsaP521 => HashAlgorithm::Sha512,
-            KeyType::EcdsaP256 | KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
-                return self.verify_by(HashAlgorithm::Sha256, verifier, signature, budget);
-            }
+        if key_type == KeyType::Ed25519 {
+            return Ok(form::is_of(key_type, signature)
+                && verified(verifier.verify_message(self.encoding(), signature, budget))?);
+        }
+        let Some(of_curve) = hash_of_curve(key_type) else {
+            return self.verify_by(HashAlgorithm::Sha256, verifier, signature, budget);
         };
         for (hash, is_of_curve) in [(HashAlgorithm::Sha256, false), (of_curve, true)] {
             if self.by_curve.get().is_none_or(|decided| *decided == is_of_curve)
@@ -75,6 +82,22 @@ impl<'a> Message<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// By the hash that is not the likely one.
+    fn verify_otherwise(
+        &self,
+        verifier: &Verifier,
+        signature: &[u8],
+        budget: &mut Budget,
+    ) -> Result<bool, EntryError> {
+        match (hash_of_curve(verifier.key().key_type()), self.by_curve.get()) {
+            (Some(_), Some(true)) => {
+                self.verify_by(HashAlgorithm::Sha256, verifier, signature, budget)
+            }
+            (Some(of_curve), Some(false)) => self.verify_by(of_curve, verifier, signature, budget),
+            (None, _) | (_, None) => Ok(false),
+        }
     }
 
     fn verify_by(
@@ -104,6 +127,19 @@ impl<'a> Message<'a> {
     /// The whole encoding; a second copy of the payload, which hashing does not need.
     fn encoding(&self) -> &[u8] {
         self.encoding.get_or_init(|| dsse::pae(self.payload_type, &self.payload))
+    }
+}
+
+/// The hash beside SHA-256 by which keys of that type may have signed.
+const fn hash_of_curve(key_type: KeyType) -> Option<HashAlgorithm> {
+    match key_type {
+        KeyType::EcdsaP384 => Some(HashAlgorithm::Sha384),
+        KeyType::EcdsaP521 => Some(HashAlgorithm::Sha512),
+        KeyType::EcdsaP256
+        | KeyType::Ed25519
+        | KeyType::Rsa2048
+        | KeyType::Rsa3072
+        | KeyType::Rsa4096 => None,
     }
 }
 
@@ -142,7 +178,8 @@ impl<'a> Signature<'a> {
 ///
 /// No signature may be left without one, and no verifier without a signature: whoever reads the log
 /// would take it for a signer. So there are no more verifiers than signatures, and none is there twice.
-/// Both lists are short: [`check_count`].
+/// Both lists are short: [`check_count`]. All verifiers are tried by the likely hash before one is tried by the other:
+/// signers of one client cost no more for those of two.
 pub(super) fn match_verifiers<'v>(
     message: &Message<'_>,
     signatures: &[Signature<'_>],
@@ -156,13 +193,21 @@ pub(super) fn match_verifiers<'v>(
     let mut used = vec![false; verifiers.len()];
     let mut matched = Vec::with_capacity(signatures.len());
     for signature in signatures {
+        let order = in_likely_order(signature.position, &used);
+        let in_order = || order.iter().filter_map(|at| Some((*at, verifiers.get(*at)?)));
         let mut found = None;
-        for at in in_likely_order(signature.position, &used) {
-            if let Some(verifier) = verifiers.get(at)
-                && message.verify(verifier, signature.bytes(), budget)?
-            {
+        for (at, verifier) in in_order() {
+            if message.verify_likely(verifier, signature.bytes(), budget)? {
                 found = Some((at, verifier));
                 break;
+            }
+        }
+        if found.is_none() {
+            for (at, verifier) in in_order() {
+                if message.verify_otherwise(verifier, signature.bytes(), budget)? {
+                    found = Some((at, verifier));
+                    break;
+                }
             }
         }
         let (at, verifier) = found.ok_or(EntryError::NoVerifierFits(verifiers.len()))?;

@@ -1,15 +1,16 @@
 //! What an entry may cost: verifications are counted, and no shape of a request has more than its budget.
 
-use crypto::{HashAlgorithm, KeyType};
+use crypto::{HashAlgorithm, KeyType, PublicKey};
 use entry::{
     Budget, EntryError, VerifiedEntry,
     rekor1::{Options, search_keys, verify_proposed_within},
 };
+use p384::ecdsa::signature::hazmat::PrehashSigner;
 use serde_json::{Value, json};
 
 use super::common::{
     IN_TOTO, KEY_TYPES, Key, MESSAGE, STATEMENT, base64, chain, dsse, envelope, hashedrekord,
-    intoto_1, pem_of_certificate,
+    intoto_1, pae, pem_of_certificate,
 };
 
 /// What every request is bounded by, in verifications by P-256.
@@ -103,8 +104,29 @@ fn a_signature_is_verified_in_the_one_form_that_it_has() {
     }
 }
 
+/// One client signs by SHA-256, as upstream, the other by the hash of the curve.
 #[test]
-fn the_first_signature_decides_by_which_hash_the_others_are_verified() {
+fn signers_of_one_curve_by_two_hashes_are_taken_in_any_order() {
+    let older = p384::ecdsa::SigningKey::from_slice(&[7; 48]).unwrap();
+    let digest = crypto::sha256(&pae(IN_TOTO, STATEMENT));
+    let signature: p384::ecdsa::Signature = older.sign_prehash(&digest).unwrap();
+    let point = older.verifying_key().to_sec1_point(false);
+    let key = PublicKey::from_raw(KeyType::EcdsaP384, point.as_bytes()).unwrap();
+    let by_older = (base64(signature.to_der().as_bytes()), key.to_pem());
+    // Which of the two signatures is verified first depends on their bytes.
+    for newer in keys(KeyType::EcdsaP384, 8) {
+        let by_newer = (newer.sig(IN_TOTO, STATEMENT), newer.pem());
+        for [one, other] in [[&by_newer, &by_older], [&by_older, &by_newer]] {
+            let text = envelope(IN_TOTO, STATEMENT, &[one.0.clone(), other.0.clone()]).to_string();
+            let (entry, verifications) = verify(&dsse(&text, &[one.1.clone(), other.1.clone()]));
+            entry.unwrap();
+            assert!((4..=5).contains(&verifications), "the likely hash with both keys first");
+        }
+    }
+}
+
+#[test]
+fn the_first_signature_shows_by_which_hash_the_others_are_verified_first() {
     for key_type in [KeyType::EcdsaP384, KeyType::EcdsaP521] {
         let keys = keys(key_type, 10);
         let (entry, verifications) = verify(&signed_by(STATEMENT, &keys, &keys));

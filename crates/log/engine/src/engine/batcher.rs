@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PublishedCheckpoint,
-    durable::{COMMIT_TIME, durable_edge},
+    apart::known_apart,
+    durable::{COMMIT_TIME, durable_edge, in_time},
     health::Health,
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
     publish::Publisher,
@@ -81,6 +82,14 @@ impl Batcher {
     }
 
     async fn batch(&mut self, pending: Vec<Pending>) {
+        let of = (self.store.as_ref(), self.log.id);
+        let parts = known_apart(of, (self.clock.as_ref(), &self.health), pending).await;
+        for part in parts {
+            self.part(part).await;
+        }
+    }
+
+    async fn part(&mut self, pending: Vec<Pending>) {
         let (entries, waiters): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
         self.record_batch(entries.len());
@@ -187,6 +196,10 @@ impl Batcher {
                     doubt = Some(SubmitError::OutcomeUnknown);
                 }
                 Err(error) => {
+                    if let StoreError::ClockBehind { by } = &error {
+                        // Another replica's, whose time this one had not met.
+                        self.health.note_latest(batch.now.saturating_add(*by));
+                    }
                     return Err(match (refused(error), doubt) {
                         (SubmitError::Unavailable(_), Some(doubt)) => doubt,
                         (refused, _) => refused,
@@ -376,16 +389,6 @@ const COMMIT_ATTEMPTS: u32 = 6;
 const READ_BACK_ATTEMPTS: u32 = 8;
 /// Attempts at signing; a remote key that fails three times fails for longer.
 const SIGNING_ATTEMPTS: u32 = 3;
-
-/// Longest attempt at reading back.
-const READ_TIME: Duration = Duration::from_secs(5);
-
-/// Limits a read of the store; what takes too long counts as unavailable.
-async fn in_time<T, E: From<StoreError>>(read: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    tokio::time::timeout(READ_TIME, read)
-        .await
-        .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }.into()))
-}
 
 /// Waits 5 ms, 10 ms, 20 ms, ... at most 2 s.
 async fn pause(attempt: u32) {

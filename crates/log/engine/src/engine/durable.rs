@@ -48,3 +48,15 @@ async fn committed_edge(
         Err(error) => Err(error),
     }
 }
+
+/// Longest attempt at reading back.
+const READ_TIME: Duration = Duration::from_secs(5);
+
+/// Limits a read of the store; what takes too long counts as unavailable.
+pub(super) async fn in_time<T, E: From<StoreError>>(
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(READ_TIME, read)
+        .await
+        .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }.into()))
+}

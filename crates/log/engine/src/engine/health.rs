@@ -37,6 +37,8 @@ pub(super) struct Health {
 struct LastUse {
     written: Option<Instant>,
     failure: Option<Arc<StoreError>>,
+    /// Reads in a row that failed. One is any network's.
+    reads_failed: u32,
 }
 
 impl Health {
@@ -51,20 +53,32 @@ impl Health {
     pub(super) fn note_write<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match outcome {
             Ok(done) => {
-                *self.lock() = LastUse { written: Some(Instant::now()), failure: None };
+                *self.lock() = LastUse { written: Some(Instant::now()), ..LastUse::default() };
                 Ok(done)
             }
             Err(error) => Err(self.note_failure(error)),
         }
     }
 
-    /// A read ended. One that went well does not say that the store can be written to.
+    /// A read ended. One that went well does not say that the store can be written to; one that failed has a
+    /// commit tried, and is believed with the next one that fails.
     pub(super) fn note_read<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        outcome.map_err(|error| self.note_failure(error))
+        let failed = outcome.as_ref().is_err_and(|error| failure(error).is_some());
+        let reads_failed = {
+            let mut last = self.lock();
+            last.reads_failed = if failed { last.reads_failed.saturating_add(1) } else { 0 };
+            last.reads_failed
+        };
+        outcome.map_err(|error| if reads_failed > 1 { self.note_failure(error) } else { error })
     }
 
     pub(super) fn note_latest(&self, time: UnixSeconds) {
         self.latest.fetch_max(time.0, Ordering::Relaxed);
+    }
+
+    /// The latest time that is known to be in the log.
+    pub(super) fn latest(&self) -> UnixSeconds {
+        UnixSeconds(self.latest.load(Ordering::Relaxed))
     }
 
     fn note_failure(&self, error: StoreError) -> StoreError {
@@ -76,7 +90,8 @@ impl Health {
 
     fn is_due(&self) -> bool {
         let last = self.lock();
-        last.failure.is_some() || last.written.is_none_or(|at| at.elapsed() >= Self::IDLE)
+        let failed = last.failure.is_some() || last.reads_failed > 0;
+        failed || last.written.is_none_or(|at| at.elapsed() >= Self::IDLE)
     }
 
     /// Nothing panics while it is held, so a poisoned lock guards sound data.
@@ -112,8 +127,7 @@ impl Log {
     /// Why no time may be signed now: a jump of the clock, or an entry from far ahead of it.
     #[must_use]
     pub fn clock_fault(&self) -> Option<ClockFault> {
-        let latest = UnixSeconds(self.health.latest.load(Ordering::Relaxed));
-        let gap = || ClockFault::of_gap(self.clock.now(), latest, MAX_CLOCK_GAP);
+        let gap = || ClockFault::of_gap(self.clock.now(), self.health.latest(), MAX_CLOCK_GAP);
         self.clock.fault().or_else(gap)
     }
 
@@ -134,5 +148,36 @@ impl Log {
         let tried = durable_edge(store, self.record.id, now, seen).await;
         // What else is wrong with it, the batcher finds.
         let _ = self.health.note_write(tried);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> Result<(), StoreError> {
+        Err(StoreError::Unavailable { source: "away".into() })
+    }
+
+    #[test]
+    fn one_failed_read_has_a_commit_tried_and_two_are_believed() {
+        let health = Health::new(UnixSeconds(0));
+        let is_well = || health.lock().failure.is_none();
+        health.note_write(Ok(())).unwrap();
+        assert!(!health.is_due());
+        health.note_read(away()).unwrap_err();
+        assert!(is_well() && health.is_due());
+        health.note_read(Ok(())).unwrap();
+        assert!(is_well() && !health.is_due());
+        for _ in 0..2 {
+            health.note_read(away()).unwrap_err();
+        }
+        assert!(!is_well());
+        health.note_read(Ok(())).unwrap();
+        assert!(!is_well(), "it can be read, which says nothing of writing");
+        health.note_write(Ok(())).unwrap();
+        assert!(is_well() && !health.is_due());
+        health.note_write(away()).unwrap_err();
+        assert!(!is_well(), "a write is believed at once");
     }
 }

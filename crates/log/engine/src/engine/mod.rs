@@ -1,6 +1,7 @@
 //! The sequencing engine: from a submitted entry to a proof under a signed checkpoint.
 
 mod anchor;
+mod apart;
 mod batcher;
 mod durable;
 mod health;

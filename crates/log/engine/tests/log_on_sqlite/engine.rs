@@ -444,6 +444,11 @@ async fn a_log_from_far_ahead_of_the_clock_promises_nothing_until_that_time_has_
     assert!(matches!(refused, SubmitError::Clock(ClockFault::Behind { .. })), "{refused}");
     let known = running.log.submit(entry(b"1")).await.unwrap();
     assert!(!known.fresh, "what it has is given");
+    // Also where they wait for the same batch.
+    let bodies: [&[u8]; 3] = [b"2", b"1", b"3"];
+    let together = join_all(bodies.map(|body| running.log.submit(entry(body)))).await;
+    let given: Vec<_> = together.iter().map(Result::is_ok).collect();
+    assert_eq!(given, [false, true, false], "{together:?}");
     place.clock.set(now.0 + FORTY_DAYS_S - 60);
     running.log.submit(entry(b"2")).await.unwrap();
     assert!(running.log.trouble().is_none());

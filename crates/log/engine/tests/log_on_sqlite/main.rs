@@ -10,3 +10,4 @@ mod checkpoint_file;
 mod engine;
 mod faults;
 mod fsck;
+mod pages;

@@ -6,8 +6,8 @@ use tlog::{HashRange, LeafIndex, MAX_ENTRY_LEN, TreeSize};
 
 use super::{Database, Fixture, batch, entry};
 use crate::{
-    DedupHash, Found, IndexKey, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ, MAX_HASHES_PER_READ,
-    MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry, StoreError,
+    DedupHash, EntryLen, Found, IndexKey, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
+    MAX_HASHES_PER_READ, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, NewEntry, StoreError,
 };
 
 pub async fn reads_back_what_was_appended(database: &dyn Database) {
@@ -42,6 +42,10 @@ pub async fn reads_back_what_was_appended(database: &dyn Database) {
                 && stored.timestamp_signature == new.timestamp_signature
         );
     }
+    let lengths =
+        fixture.store.entry_lengths(fixture.log, LeafIndex(1)..LeafIndex(9)).await.unwrap();
+    let len = |body, extra| EntryLen { body, extra };
+    assert_eq!(lengths, [len(1, 100_000), len(MAX_ENTRY_LEN, 0), len(3000, 3000)]);
     fixture.check().await;
 }
 
@@ -63,6 +67,11 @@ pub async fn reads_no_more_entries_than_there_are_or_than_allowed(database: &dyn
             fixture.store.entries(fixture.log, LeafIndex(start)..LeafIndex(end)).await.unwrap();
         assert_eq!(entries.len() as u64, expected, "{start}..{end}");
         assert!((start..).zip(&entries).all(|(index, entry)| entry.index.0 == index));
+        let range = LeafIndex(start)..LeafIndex(end);
+        let lengths = fixture.store.entry_lengths(fixture.log, range).await.unwrap();
+        assert!(
+            entries.iter().map(|entry| entry.body.len()).eq(lengths.iter().map(|len| len.body))
+        );
     }
 }
 

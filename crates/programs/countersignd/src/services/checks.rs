@@ -26,6 +26,13 @@ pub(super) fn clock(clock: &Arc<dyn Clock>) -> Check {
     Check { name: "clock".to_owned(), may_wait: true, state: Arc::new(state) }
 }
 
+/// The same for who serves all the same, and only makes nothing new.
+pub(super) fn clock_note(clock: &Arc<dyn Clock>) -> Notes {
+    let clock = Arc::clone(clock);
+    let told = move || clock.fault().map(|fault| ("clock".to_owned(), fault.to_string()));
+    Arc::new(move || told().into_iter().collect())
+}
+
 /// The key signs, within its time.
 pub(super) fn key(name: String, key: &SigningKey) -> (Check, Trial) {
     let (watched, tried) = (key.clone(), key.clone());

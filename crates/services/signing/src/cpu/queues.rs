@@ -28,6 +28,13 @@ pub(super) struct Queues {
     closed: bool,
 }
 
+/// A queue of weight 1 owes at most so much when something is put into it: who had the threads for long while nobody
+/// else wanted them does not wait for that afterwards.
+const MOST_OWED: u64 = 100_000_000;
+
+/// A job that seems to take longer was not running all the time: the process or the machine stood still.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
+
 /// New work of one service, all of it cheap or all dear.
 struct Queue {
     jobs: VecDeque<Job>,
@@ -83,8 +90,8 @@ impl Queues {
         let queue = queue.ok_or(Overloaded)?;
         let was_empty = queue.jobs.is_empty();
         if was_empty {
-            // Who asked for nothing has saved nothing up.
-            queue.clock = queue.clock.max(now);
+            // Who asked for nothing has saved nothing up, and owes little.
+            queue.clock = queue.clock.clamp(now, now.saturating_add(MOST_OWED));
         }
         queue.jobs.push_back(job);
         if was_empty {
@@ -123,6 +130,7 @@ impl Queues {
         if turn.is_dear {
             self.dear_under_way = self.dear_under_way.saturating_sub(1);
         }
+        let took = (*took).min(LONGEST_TURN);
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if let Some(queue) = self.queue(turn.queue) {
             let cost = took / u64::from(queue.weight.get());
@@ -230,6 +238,26 @@ mod tests {
         let taken: Vec<_> = (0..100).filter_map(|_| turn(&mut queues, |_| 1000)).collect();
         let late_ones = taken.iter().filter(|id| **id == late).count();
         assert!((49..=51).contains(&late_ones), "{late_ones}");
+    }
+
+    #[test]
+    fn a_job_that_stood_still_does_not_make_its_service_wait_for_as_long() {
+        let mut queues = Queues::new(1);
+        let (stopped, other) =
+            (queues.add(9999, weight(1), false), queues.add(9999, weight(1), false));
+        // Somebody stops the process for a minute: with more of it waiting, and with nothing.
+        for (waiting, most) in [(2, 1000), (1, 100)] {
+            fill(&mut queues, stopped, waiting);
+            assert_eq!(turn(&mut queues, |_| 60_000_000), Some(stopped));
+            fill(&mut queues, other, 2000);
+            if waiting == 1 {
+                fill(&mut queues, stopped, 1);
+            }
+            let of_other = (0..2000).take_while(|_| turn(&mut queues, |_| 1000) == Some(other));
+            let of_other = of_other.count();
+            assert!(of_other <= most + 1, "{of_other} ms of the other one before it");
+            while turn(&mut queues, |_| 1000).is_some() {}
+        }
     }
 
     #[test]

@@ -76,6 +76,24 @@ async fn a_chain_that_is_not_valid_now_keeps_nobody_else_from_starting() {
     running.stop(None).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_clock_that_jumped_leaves_the_trust_files_ready_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let deployment = made(directory.path()).await;
+    let clock = Arc::new(FixedClock::at(SystemClock.now().0));
+    let opened = opened(Arc::clone(&clock) as Arc<dyn Clock>, None);
+    let (running, _locks) = start(&[Part::All], &deployment, opened).await.unwrap();
+    clock.jump(120);
+    for port in [&deployment.authorities[0].service, &deployment.logs[0].service].map(|of| of.port)
+    {
+        assert_eq!(readiness(port).await.0, 503);
+    }
+    let (status, report) = readiness(deployment.repositories[0].service.port).await;
+    let told = report["degraded"].to_string();
+    assert!(status == 200 && told.contains("the clock jumped 120 s ahead"), "{report}");
+    running.stop(None).await.unwrap();
+}
+
 /// Each file below, with what is in it.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());

@@ -60,6 +60,34 @@ async fn gives_what_a_common_word_finds_in_pages() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_not_the_last_one_says_how_the_next_is_asked_for() {
+    let place = LogDir::rekor1();
+    let running = place.start().await;
+    let router = router(&running);
+    let names = ["alice@acme.example"];
+    for artifact in [b"a", b"b", b"c", b"d"] {
+        let (request, _) = by_certificate(&names, artifact);
+        create(&place, &router, &request).await;
+    }
+    let query = json!({"email": names[0]}).to_string();
+    let page = async |parameters: &str| {
+        let answer = post(&router, &format!("{SEARCH}{parameters}"), query.clone()).await;
+        let ids: Vec<String> = serde_json::from_slice(&answer.body).unwrap();
+        let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+        (ids, link)
+    };
+    let (all, link) = page("").await;
+    assert_eq!((all.len(), link), (4, None));
+    let (first, link) = page("?limit=2").await;
+    let link = link.unwrap();
+    let next =
+        link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+    let (second, link) = page(next).await;
+    assert_eq!(link, None, "the last one, and full");
+    assert_eq!([first, second].concat(), all);
+}
+
+#[tokio::test]
 async fn finds_entries_by_hash_key_address_and_name() {
     let place = LogDir::rekor1();
     let running = place.start().await;
