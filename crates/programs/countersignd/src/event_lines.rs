@@ -53,13 +53,12 @@ pub(crate) struct OneLine<W> {
 
 impl<W: io::Write> io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        // An event of JSON is UTF-8; were it not, it would not be JSON either.
-        let line = match (self.form, std::str::from_utf8(event)) {
-            (EventLines::Json, Ok(json)) => {
-                let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
-                Cow::Owned(format!("{}{end}", inert::escape_json(json)).into_bytes())
+        let line = match self.form {
+            EventLines::Text => inert::escape_line(event),
+            // An event of JSON is UTF-8; were it not, it would not be JSON either.
+            EventLines::Json => {
+                std::str::from_utf8(event).map_or_else(|_| inert::escape_line(event), json_line)
             }
-            _ => inert::escape_line(event),
         };
         self.output.write_all(&line)?;
         Ok(event.len())
@@ -67,6 +66,14 @@ impl<W: io::Write> io::Write for OneLine<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+fn json_line(event: &str) -> Cow<'_, [u8]> {
+    let (json, end) = event.strip_suffix('\n').map_or((event, ""), |json| (json, "\n"));
+    match inert::escape_json(json) {
+        Cow::Borrowed(_) => Cow::Borrowed(event.as_bytes()),
+        Cow::Owned(json) => Cow::Owned((json + end).into_bytes()),
     }
 }
 
