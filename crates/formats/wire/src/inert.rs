@@ -105,9 +105,12 @@ fn is_plain(text: &[u8]) -> bool {
 
 /// Whether a runner of a CI would take `text` for an order to itself: the older form of GitHub's
 /// workflow commands, Azure Pipelines' logging commands, those of `TeamCity`.
+///
+/// Only the first bytes are looked at: a text of marks alone asks this of each of them.
 fn is_command(text: &str) -> bool {
-    let name = text.strip_prefix("##").and_then(|rest| rest.split_once('[')).map(|(name, _)| name);
-    name.is_some_and(|name| ["", "vso", "teamcity"].iter().any(|of| name.eq_ignore_ascii_case(of)))
+    ["##[", "##vso[", "##teamcity["]
+        .iter()
+        .any(|of| text.get(..of.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(of)))
 }
 
 /// Escapes each line of a text whose line ends are our own.
@@ -241,6 +244,12 @@ mod tests {
         assert_eq!(shown(b""), b"");
         assert_eq!(shown(b"a\xff\x9bb\xe2\x80"), br"a\xff\x9bb\xe2\x80");
         assert_eq!(shown("\u{9b}2J".as_bytes()), br"\u{9b}2J");
+    }
+
+    #[test]
+    fn megabytes_of_marks_that_begin_no_command_are_read_once() {
+        let marks = "#".repeat(4 << 20);
+        assert_eq!(escape(&marks), marks);
     }
 
     #[test]

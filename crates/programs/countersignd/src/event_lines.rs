@@ -66,13 +66,20 @@ impl<W: io::Write> io::Write for OneLine<W> {
 
 /// An event as one line, with nothing in it that a terminal or a reader of lines would obey.
 pub(crate) fn line_of(form: EventLines, event: &[u8]) -> Cow<'_, [u8]> {
-    // An event of JSON is UTF-8; were it not, it would not be JSON either.
-    match (form, std::str::from_utf8(event)) {
-        (EventLines::Json, Ok(json)) => {
-            let (json, end) = json.strip_suffix('\n').map_or((json, ""), |json| (json, "\n"));
-            Cow::Owned(format!("{}{end}", inert::escape_json(json)).into_bytes())
+    match form {
+        EventLines::Text => inert::escape_line(event),
+        // An event of JSON is UTF-8; were it not, it would not be JSON either.
+        EventLines::Json => {
+            std::str::from_utf8(event).map_or_else(|_| inert::escape_line(event), json_line)
         }
-        _ => inert::escape_line(event),
+    }
+}
+
+fn json_line(event: &str) -> Cow<'_, [u8]> {
+    let (json, end) = event.strip_suffix('\n').map_or((event, ""), |json| (json, "\n"));
+    match inert::escape_json(json) {
+        Cow::Borrowed(_) => Cow::Borrowed(event.as_bytes()),
+        Cow::Owned(json) => Cow::Owned((json + end).into_bytes()),
     }
 }
 
