@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
 use store::StoreError;
 
 use crate::error::unavailable;
+use crate::transaction::prove_heard;
 
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(PgConnectOptions::from_str(url).map_err(unavailable)?.application_name("engine"))
@@ -26,6 +27,9 @@ pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, 
         refuse_unsafe(setting, &value)?;
     }
 
+    refuse_origin_twice(&mut connection).await?;
+    prove_heard(&mut connection).await?;
+
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options.clone())
@@ -40,6 +44,27 @@ pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, 
         .await
         .map_err(|error| StoreError::Unavailable { source: error.into() })?;
     Ok(connection)
+}
+
+/// Databases of before may have two logs of one origin, over which the schema of today cannot be laid.
+async fn refuse_origin_twice(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('log.log') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    if !is_there {
+        return Ok(());
+    }
+    let twice: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT origin, min(name), max(name) FROM log.log GROUP BY origin HAVING count(*) > 1 LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?;
+    match twice {
+        None => Ok(()),
+        Some((origin, first, second)) => Err(StoreError::OriginTwice { origin, first, second }),
+    }
 }
 
 /// Connections that read; opened when first needed.

@@ -35,7 +35,7 @@ use store::row::from_u64;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
@@ -74,6 +74,10 @@ impl LogStore for PostgresLogStore {
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
         read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
+    }
+
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        read::highest_row(&mut *read::connection(&self.readers).await?, log).await
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
@@ -125,16 +129,6 @@ impl LogStore for PostgresLogStore {
         Ok(root.map(|root| TreeHead { size, root }))
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.writers.begin().await?;
-        let put = append::put_checkpoint(transaction.connection(), log, checkpoint).await;
-        transaction.end(put).await
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -144,6 +138,14 @@ impl LogStore for PostgresLogStore {
     ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, limit)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        read::index_keys(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
     async fn leaf_hashes(

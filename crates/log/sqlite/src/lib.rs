@@ -31,12 +31,11 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use moment::UnixSeconds;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use store::row::check_spec;
-use store::row::from_u64;
+use store::row::{check_spec, from_u64, refuse_twin};
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, LogStore,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
@@ -74,9 +73,11 @@ impl SqliteLogStore {
 impl LogStore for SqliteLogStore {
     async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         let mut tx = self.begin().await?;
-        let record = match read::log_named(&mut tx, &spec.name).await? {
-            Some(record) => record,
-            None => append::create_log(&mut tx, spec, now).await?,
+        let record = if let Some(record) = read::log_named(&mut tx, &spec.name).await? {
+            record
+        } else {
+            refuse_twin(spec, &read::logs(&mut tx).await?)?;
+            append::create_log(&mut tx, spec, now).await?
         };
         tx.commit().await.map_err(at_commit)?;
         check_spec(record, spec)
@@ -88,6 +89,10 @@ impl LogStore for SqliteLogStore {
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
         read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
+    }
+
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        read::highest_row(&mut *read::connection(&self.readers).await?, log).await
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
@@ -140,16 +145,6 @@ impl LogStore for SqliteLogStore {
         Ok(root.map(|root| TreeHead { size, root }))
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        append::put_checkpoint(&mut tx, log, checkpoint).await?;
-        tx.commit().await.map_err(at_commit)
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -159,6 +154,14 @@ impl LogStore for SqliteLogStore {
     ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, limit)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        read::index_keys(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
     async fn leaf_hashes(

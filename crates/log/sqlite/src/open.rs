@@ -39,11 +39,35 @@ pub(crate) async fn writer(path: &Path) -> Result<SqlitePool, StoreError> {
         .connect_with(options)
         .await
         .map_err(unavailable)?;
+    refuse_origin_twice(&pool).await?;
     MIGRATIONS
         .run(&pool)
         .await
         .map_err(|error| StoreError::Unavailable { source: error.into() })?;
     Ok(pool)
+}
+
+/// Databases of before may have two logs of one origin, over which the schema of today cannot be laid.
+async fn refuse_origin_twice(pool: &SqlitePool) -> Result<(), StoreError> {
+    let is_there: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'log'",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(unavailable)?;
+    if is_there == 0 {
+        return Ok(());
+    }
+    let twice: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT origin, min(name), max(name) FROM log GROUP BY origin HAVING count(*) > 1 LIMIT 1",
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(unavailable)?;
+    match twice {
+        None => Ok(()),
+        Some((origin, first, second)) => Err(StoreError::OriginTwice { origin, first, second }),
+    }
 }
 
 /// Connections that cannot write; opened when first needed.

@@ -5,8 +5,8 @@ use moment::UnixSeconds;
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
-    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    Appended, Batch, DedupHash, Found, IndexKey, LogId, LogRecord, LogSpec, LogState, StoreError,
+    StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -29,6 +29,7 @@ pub trait LogStore: Send + Sync + 'static {
     /// Creates the log, or returns the one of that name. `now` is its creation time.
     ///
     /// # Errors
+    /// [`StoreError::SameLog`] when another log has its origin or its key,
     /// [`StoreError::SpecMismatch`] when the name exists with another kind, tree id, origin or key.
     async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError>;
 
@@ -43,6 +44,14 @@ pub trait LogStore: Send + Sync + 'static {
     /// # Errors
     /// As said at the trait.
     async fn state(&self, log: LogId) -> Result<LogState, StoreError>;
+
+    /// The highest index at which there is the row of an entry, whatever the log's state says.
+    ///
+    /// A state that is read afterwards covers it, or no append made that row.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError>;
 
     /// Appends the batch's new entries in one transaction, and says where each of its entries is.
     ///
@@ -106,16 +115,6 @@ pub trait LogStore: Send + Sync + 'static {
     /// As said at the trait.
     async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError>;
 
-    /// Keeps a signed checkpoint. The first note of a size stays, later ones are ignored.
-    ///
-    /// # Errors
-    /// [`StoreError::OutOfRange`] when the log has no tree head of that size.
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError>;
-
     /// Indexes of entries that have these keys, each once, the newest first, at most `limit` of them.
     ///
     /// Words are compared in lower case. Keys with the same word and other types are alternatives of one
@@ -131,6 +130,18 @@ pub trait LogStore: Send + Sync + 'static {
         match_all: bool,
         limit: usize,
     ) -> Result<Vec<LeafIndex>, StoreError>;
+
+    /// The words under which entries of `range` are found, each with its index and kind; in no order.
+    ///
+    /// For copying a log: it may read the whole index.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError>;
 
     /// Leaf hashes of these entries, in the order of `indexes`; all of them must be in the log.
     ///

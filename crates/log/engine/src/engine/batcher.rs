@@ -17,7 +17,7 @@ use super::{
     PublishedCheckpoint,
     durable::{COMMIT_TIME, durable_edge},
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
-    publish::Publisher,
+    publish::{PublishError, Publisher},
     queue::{Pending, Queue},
     recheck::{self, Written},
 };
@@ -68,6 +68,7 @@ impl Batcher {
     /// Works until `shutdown`, then finishes what was accepted.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         self.show_size();
+        self.show_anchored(None);
         loop {
             match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
                 Ok(Some(pending)) => self.batch(pending).await,
@@ -102,7 +103,7 @@ impl Batcher {
         let caught_up = async {
             let state = in_time(self.store.state(self.log.id)).await.map_err(refused)?;
             if state.edge.size() == seen {
-                // Signed already, unless the key failed when it was confirmed.
+                // Signed and kept already, unless key or anchor failed when it was confirmed.
                 return self.sign().await.map(|_| state.frozen);
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
@@ -309,14 +310,31 @@ impl Batcher {
         Err(SubmitError::OutcomeUnknown)
     }
 
-    async fn sign(&self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
+    /// Publishes what is confirmed. While that cannot be kept, nothing more is taken.
+    async fn sign(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
+        let published = self.publish().await;
+        let unanchored = match &published {
+            Err(error @ SubmitError::Unanchored { .. }) => Some(error.clone()),
+            _ => None,
+        };
+        self.show_anchored(unanchored.as_ref());
+        self.queue.hold(unanchored);
+        published
+    }
+
+    async fn publish(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
         let head = self.confirmed.head();
         for attempt in 0..SIGNING_ATTEMPTS {
             match self.publisher.publish(head).await {
                 Ok(checkpoint) => return Ok(checkpoint),
-                Err(error @ SignError::Signature(_)) => return Err(unsigned(error)),
-                Err(error) if attempt + 1 == SIGNING_ATTEMPTS => return Err(unsigned(error)),
-                Err(error) => {
+                Err(PublishError::Unanchored(error)) => return Err(error),
+                Err(PublishError::Signing(error @ SignError::Signature(_))) => {
+                    return Err(unsigned(error));
+                }
+                Err(PublishError::Signing(error)) if attempt + 1 == SIGNING_ATTEMPTS => {
+                    return Err(unsigned(error));
+                }
+                Err(PublishError::Signing(error)) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %error,
                         "a checkpoint could not be signed, trying again");
                 }
@@ -324,6 +342,23 @@ impl Batcher {
             pause(attempt).await;
         }
         Err(SubmitError::OutcomeUnknown)
+    }
+
+    /// Says when checkpoints can be kept no more, and when they can again.
+    fn show_anchored(&self, unanchored: Option<&SubmitError>) {
+        let name = self.name();
+        metrics::gauge!("countersign_log_anchored", "log" => name.clone())
+            .set(if unanchored.is_none() { 1.0 } else { 0.0 });
+        match (self.queue.held().is_some(), unanchored) {
+            (_, Some(error)) => {
+                metrics::counter!("countersign_log_anchor_errors_total", "log" => name.clone())
+                    .increment(1);
+                tracing::error!(log.name = %name, error = %error,
+                    "nothing is signed until checkpoints can be kept again");
+            }
+            (true, None) => tracing::info!(log.name = %name, "checkpoints are kept again"),
+            (false, None) => {}
+        }
     }
 
     /// Takes nothing more, for good. What is published stays readable.
