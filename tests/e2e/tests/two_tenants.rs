@@ -72,8 +72,9 @@ impl Installation {
         };
         let data = self.services.data("");
         let mut text = format!(
-            "data_dir = \"{}\"\n[database]\n{database}\n[listen.metrics_ports]\n",
-            data.display()
+            "data_dir = \"{}\"\nanchors = [\"file:{}\"]\n[database]\n{database}\n[listen.metrics_ports]\n",
+            data.display(),
+            self.services.path().join("anchors").display()
         );
         for part in PARTS {
             writeln!(text, "{part} = {}", self.ports.metrics(part)).unwrap();

@@ -29,6 +29,9 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     for words in open_to_others(&deployment) {
         output::print(&format!("warning: {words}"));
     }
+    if let Err(lack) = deployment.demand_anchors() {
+        output::print(&format!("warning: `serve` will refuse {lack}"));
+    }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
     let Some(_lock) = alone(&deployment).await? else {
