@@ -55,6 +55,7 @@ pub struct Tampering {
     read_errors: Mutex<VecDeque<Option<StoreError>>>,
     appends: Gate,
     reads: Gate,
+    state_reads: AtomicUsize,
 }
 
 impl Tampering {
@@ -67,7 +68,13 @@ impl Tampering {
             read_errors: Mutex::default(),
             appends: Gate::open(),
             reads: Gate::open(),
+            state_reads: AtomicUsize::new(0),
         })
+    }
+
+    /// How often the state was asked for.
+    pub fn state_reads(&self) -> usize {
+        self.state_reads.load(Ordering::SeqCst)
     }
 
     /// Tells that lie from now on, or none.
@@ -201,6 +208,7 @@ impl LogStore for Tampering {
     }
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        self.state_reads.fetch_add(1, Ordering::SeqCst);
         let mut state = self.inner.state(log).await?;
         if self.lies(Lie::Edge) {
             let mut bytes = state.edge.to_bytes();
@@ -331,6 +339,10 @@ impl LogStore for Tampering {
         signatures: &[TimestampSignature],
     ) -> Result<(), StoreError> {
         self.inner.put_timestamp_signatures(log, signatures).await
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.inner.generation()
     }
 
     async fn close(&self) {

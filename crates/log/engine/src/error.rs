@@ -39,13 +39,10 @@ pub enum SubmitError {
     #[error("the entry is stored, but its checkpoint could not be signed")]
     Signing(#[source] Arc<SignError<NoteError>>),
     /// The entry may be stored, and no checkpoint over it is given away before the anchor has it.
-    #[error("a checkpoint cannot be kept at {place}, so nothing is signed: {source}")]
-    Unanchored {
-        /// Which anchor.
-        place: String,
-        /// What is wrong there.
-        source: Arc<AnchorError>,
-    },
+    ///
+    /// Callers are told no more: where it is kept is the operator's to know, and in the source.
+    #[error("the log's last checkpoint cannot be kept, so nothing is signed")]
+    Unanchored(#[source] Arc<AnchorError>),
     /// A proof made from stored hashes does not verify: the store is damaged.
     #[error("the proof of entry {index} does not verify")]
     ProofInvalid {
@@ -70,7 +67,7 @@ impl SubmitError {
             | Self::Unavailable(_)
             | Self::OutcomeUnknown
             | Self::Signing(_)
-            | Self::Unanchored { .. }
+            | Self::Unanchored(_)
             // Of this process, which ends then: another one may take it.
             | Self::Stopped(_) => SubmitErrorKind::Passing,
             Self::ProofInvalid { .. } => SubmitErrorKind::Ours,
@@ -152,7 +149,7 @@ pub enum StopReason {
     },
     /// An anchor holds another tree of the same size: somebody signs a second history.
     #[error(
-        "at size {size} the log has root {found}, but root {signed} was signed, as {place} has it"
+        "at size {size} the log has root {found}, and an anchor has {signed}, which was signed"
     )]
     AnchorForked {
         /// Tree size.
@@ -161,15 +158,10 @@ pub enum StopReason {
         signed: NodeHash,
         /// Root here.
         found: NodeHash,
-        /// Which anchor.
-        place: String,
     },
     /// An anchor says that the log is over.
-    #[error("the log is over, as {place} has it")]
-    Ended {
-        /// Which anchor.
-        place: String,
-    },
+    #[error("the log is over, as an anchor has it")]
+    Ended,
     /// The store itself found its rows contradicting each other.
     #[error("{0}")]
     Store(Arc<StoreError>),

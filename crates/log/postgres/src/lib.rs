@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `connect` | connections, the server's settings, migration |
 //! | `transaction` | a write transaction that is all or nothing, also when its future is dropped |
+//! | `news` | whether anybody wrote, without asking all the time |
 //! | `append` | the rows of a plan, in one statement |
 //! | `read` | everything that only reads |
 //! | `error` | what Postgres' error codes mean for a log |
@@ -22,6 +23,7 @@
 mod append;
 mod connect;
 mod error;
+mod news;
 mod read;
 mod transaction;
 
@@ -39,12 +41,14 @@ use store::{
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
+use crate::news::News;
 use crate::transaction::Writers;
 
 /// The log's store in schema `log` of a PostgreSQL database.
 pub struct PostgresLogStore {
     writers: Writers,
     readers: PgPool,
+    news: News,
 }
 
 impl PostgresLogStore {
@@ -56,7 +60,8 @@ impl PostgresLogStore {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let options = connect::options(url)?;
         let connection = connect::prepare(&options).await?;
-        Ok(Self { readers: connect::readers(&options), writers: Writers::new(options, connection) })
+        let (readers, news) = (connect::readers(&options), News::new(options.clone()));
+        Ok(Self { readers, news, writers: Writers::new(options, connection) })
     }
 }
 
@@ -84,13 +89,20 @@ impl LogStore for PostgresLogStore {
         let mut transaction = self.writers.begin().await?;
         let written = append::append(transaction.connection(), log, batch).await;
         // Durable when this returns, here and on the synchronous standby if there is one.
-        Ok(transaction.end(written).await?.into_appended())
+        let ended = transaction.end(written).await;
+        // Also where nobody knows whether it was written.
+        if ended.as_ref().map_or(true, |plan| !plan.fresh().is_empty()) {
+            self.news.announce(&self.readers);
+        }
+        Ok(ended?.into_appended())
     }
 
     async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
         let mut transaction = self.writers.begin().await?;
         let frozen = append::freeze(transaction.connection(), log).await;
-        transaction.end(frozen).await
+        transaction.end(frozen).await?;
+        self.news.announce(&self.readers);
+        Ok(())
     }
 
     async fn find(
@@ -167,7 +179,12 @@ impl LogStore for PostgresLogStore {
         transaction.end(put).await
     }
 
+    fn generation(&self) -> Option<u64> {
+        self.news.generation()
+    }
+
     async fn close(&self) {
+        self.news.close();
         self.writers.close().await;
         self.readers.close().await;
     }

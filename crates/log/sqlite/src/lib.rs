@@ -26,6 +26,7 @@ mod read;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -48,6 +49,8 @@ pub struct SqliteLogStore {
     readers: SqlitePool,
     // Held until `close`; dropping the file gives up the lock.
     lock: Mutex<Option<File>>,
+    // Of the appends of this process, beside which there is none.
+    generation: AtomicU64,
 }
 
 impl SqliteLogStore {
@@ -60,7 +63,7 @@ impl SqliteLogStore {
         let lock = open::lock(path)?;
         let writer = open::writer(path).await?;
         let readers = open::readers(path);
-        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)) })
+        Ok(Self { writer, readers, lock: Mutex::new(Some(lock)), generation: AtomicU64::new(0) })
     }
 
     // Dropped before its commit, the transaction is rolled back before the connection serves again.
@@ -99,14 +102,20 @@ impl LogStore for SqliteLogStore {
         let mut tx = self.begin().await?;
         let plan = append::append(&mut tx, log, batch).await?;
         // Durable from here, or unknown.
-        tx.commit().await.map_err(at_commit)?;
+        let committed = tx.commit().await.map_err(at_commit);
+        if !plan.fresh().is_empty() {
+            self.generation.fetch_add(1, Ordering::SeqCst);
+        }
+        committed?;
         Ok(plan.into_appended())
     }
 
     async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         append::freeze(&mut tx, log).await?;
-        tx.commit().await.map_err(at_commit)
+        let committed = tx.commit().await.map_err(at_commit);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        committed
     }
 
     async fn find(
@@ -181,6 +190,10 @@ impl LogStore for SqliteLogStore {
         let mut tx = self.begin().await?;
         append::put_timestamp_signatures(&mut tx, log, signatures).await?;
         tx.commit().await.map_err(at_commit)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::SeqCst))
     }
 
     async fn close(&self) {

@@ -166,6 +166,10 @@ impl LogStore for FaultyStore {
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
+    fn generation(&self) -> Option<u64> {
+        self.inner.generation()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -165,6 +165,14 @@ pub trait LogStore: Send + Sync + 'static {
         signatures: &[TimestampSignature],
     ) -> Result<(), StoreError>;
 
+    /// A number that changes when somebody appended to a log of this database or froze one, in whatever process; what
+    /// was read after it is not older. `None` while nobody could say: then who wants to know reads the state.
+    ///
+    /// It costs nothing to ask. Other processes may die before they tell, so look now and then all the same.
+    fn generation(&self) -> Option<u64> {
+        None
+    }
+
     /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 }

@@ -267,22 +267,24 @@ impl One {
 
     /// Whether it needs no writing.
     fn holds(&self, head: TreeHead) -> Result<bool, KeepError> {
-        let place = || self.anchor.place();
         match &self.stored {
             None => Ok(false),
-            Some((_, Kept::Ended { .. })) => {
-                Err(KeepError::Stop(StopReason::Ended { place: place() }))
-            }
-            Some((_, Kept::Signed { head: signed, .. })) if signed.size == head.size => {
+            Some((_, Kept::Ended { .. })) => Err(self.stop(StopReason::Ended)),
+            Some((_, Kept::Signed { head: signed })) if signed.size == head.size => {
                 let (size, signed, found) = (head.size, signed.root, head.root);
                 if signed == found {
                     return Ok(true);
                 }
-                let place = place();
-                Err(KeepError::Stop(StopReason::AnchorForked { size, signed, found, place }))
+                Err(self.stop(StopReason::AnchorForked { size, signed, found }))
             }
-            Some((_, Kept::Signed { head: signed, .. })) => Ok(signed.size > head.size),
+            Some((_, Kept::Signed { head: signed })) => Ok(signed.size > head.size),
         }
+    }
+
+    /// For good. Which anchor says so, the operator has to know, and nobody who asks the log.
+    fn stop(&self, reason: StopReason) -> KeepError {
+        tracing::error!(anchor = %self.anchor.place(), error = %reason, "an anchor ends the signing");
+        KeepError::Stop(reason)
     }
 
     /// Replaces what is known to be there; false when something else is there, which is known then.

@@ -3,6 +3,7 @@
 mod anchor;
 mod batcher;
 mod durable;
+mod gauges;
 mod outcome;
 mod publish;
 mod queue;

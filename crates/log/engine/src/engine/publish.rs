@@ -7,7 +7,7 @@ use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_k
 use tokio::sync::watch;
 
 use super::{LogConfig, PublishedCheckpoint, TilesSigner, outcome::stopped};
-use crate::{Anchors, StartError, SubmitError, anchors::KeepError};
+use crate::{AnchorError, Anchors, StartError, SubmitError, anchors::KeepError};
 
 /// The only place where checkpoints are signed.
 ///
@@ -67,7 +67,8 @@ impl Publisher {
             Ok(()) => Ok(()),
             Err(KeepError::Stop(reason)) => Err(stopped(reason)),
             Err(KeepError::Unavailable { place, source }) => {
-                Err(SubmitError::Unanchored { place, source: Arc::new(source) })
+                let source = AnchorError(format!("{place}: {source}"));
+                Err(SubmitError::Unanchored(Arc::new(source)))
             }
         }
     }
@@ -89,7 +90,7 @@ impl Publisher {
 pub(super) enum PublishError {
     /// The key gave no signature.
     Signing(SignError<NoteError>),
-    /// It is signed and not kept: [`SubmitError::Unanchored`] or [`SubmitError::Stopped`].
+    /// It is signed and not kept: [`SubmitError::Unanchored`], or [`SubmitError::Stopped`].
     Unanchored(SubmitError),
 }
 

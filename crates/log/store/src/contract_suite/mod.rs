@@ -100,6 +100,7 @@ macro_rules! log_store_contract {
             concurrency::duplicates_submitted_at_once_enter_once,
             concurrency::a_dropped_append_leaves_all_or_nothing,
             concurrency::readers_see_whole_batches,
+            concurrency::whoever_asks_learns_that_somebody_wrote_and_of_nothing_else,
         }
     };
     (@each $make:path: $($module:ident :: $name:ident,)*) => { $(
