@@ -134,7 +134,7 @@ pub(crate) struct RestoreArguments {
     /// Of the log's table: [log.NAME]
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// The copy: a file `log.db`, or postgres://USER@HOST/DATABASE (password in ~/.pgpass). It is migrated
+    /// The copy: a file `log.db`, or a `postgres://` URL (password in ~/.pgpass). It is migrated
     #[arg(long, value_name = "FILE|URL", required_unless_present = "checkpoint")]
     pub(crate) from: Option<String>,
     /// The newest checkpoint of the log that anybody has, where no anchor has one

@@ -57,12 +57,11 @@ async fn restore_in(
         None => bail!("the database has no log `{name}`: a copy of it is needed, by `--from`"),
     };
     let target = LogIn { store, record: &record };
-    let restored = match &arguments.from {
-        Some(from) => from_copy(from, target, signed).await?,
-        None => {
-            engine::holds(target, signed).await?;
-            0
-        }
+    let restored = if let Some(from) = &arguments.from {
+        from_copy(from, target, signed).await?
+    } else {
+        engine::holds(target, signed).await?;
+        0
     };
     if let Some(note) = &note {
         anchors.adopt(note).await?;
