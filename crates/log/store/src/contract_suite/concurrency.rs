@@ -159,4 +159,4 @@ pub async fn whoever_asks_learns_that_somebody_wrote_and_of_nothing_else(databas
     }
 }
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);

@@ -109,7 +109,7 @@ pub(super) fn anchors(section: &mut Section<'_>, data_dir: &Path) -> Option<Vec<
                 section.wrong(
                     "anchors",
                     format!("`{text}` is in `data_dir`, and comes back with it from a backup"),
-                )
+                );
             }
             Ok(place) if places.contains(&place) => {
                 section.wrong("anchors", format!("`{text}` is there twice"));
