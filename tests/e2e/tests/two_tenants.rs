@@ -429,7 +429,7 @@ fn the_sample_as_it_is_written_inits_and_is_ready() {
     assert!(database[0].starts_with("kind = ") && database[2].starts_with("password_file"));
     let text = sample
         .replace(&database.join("\n"), "kind = \"sqlite\"")
-        .replace("/var/lib/countersign", &services.data("").display().to_string())
+        .replace("/var/lib/countersign", &services.path().join("data").display().to_string())
         .replace("8080", &port.to_string())
         .replace("metrics_port = 9100", &format!("metrics_port = {metrics}"));
     fs::write(services.config(), text).unwrap();
