@@ -10,6 +10,7 @@ use store::{LogKind, MAX_BATCH_ENTRIES};
 use super::{
     common::{Around, Table, is_file_name},
     section::Section,
+    whole::spelled_alike,
 };
 use crate::{
     anchors::AnchorPlace,
@@ -104,7 +105,8 @@ pub(super) fn anchors(section: &mut Section<'_>, data_dir: &Path) -> Option<Vec<
             Err(error) => section.wrong("anchors", format!("`{text}`: {error}")),
             // Without `data_dir`, which is told, everything would be in it.
             Ok(AnchorPlace::Directory(path))
-                if path.starts_with(data_dir) && data_dir.parent().is_some() =>
+                if data_dir.parent().is_some()
+                    && spelled_alike(&path).starts_with(spelled_alike(data_dir)) =>
             {
                 section.wrong(
                     "anchors",

@@ -791,6 +791,7 @@ fn anchors_are_of_all_logs_or_of_one_and_never_among_the_data() {
     assert_eq!(of(&one, LogKind::Rekor2).len(), 2);
     for (anchor, said) in [
         ("file:/var/tmp/countersign/log/a", "is in `data_dir`, and comes back with it"),
+        ("file:/var/tmp/other/../countersign/a", "is in `data_dir`, and comes back with it"),
         ("http://anchors.acme.example/", "must be https"),
         ("/mnt/a", "must be file:/ABSOLUTE/DIRECTORY or https://"),
     ] {
