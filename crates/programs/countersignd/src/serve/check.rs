@@ -1,4 +1,4 @@
-use std::process::ExitCode;
+use std::{os::unix::fs::MetadataExt, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use crypto::Signer;
@@ -14,6 +14,7 @@ use super::{
     tries,
 };
 use crate::{
+    anchors::AnchorPlace,
     certificates::refuse_another_organization,
     cli::CheckArguments,
     data_dir::read_if_present,
@@ -71,6 +72,11 @@ pub(crate) async fn check(
         let found = found.and_then(|()| timestamp_authority_sound(authority));
         sound &= report(&authority.service.label, &found);
     }
+    let anchored = deployment.demand_anchors().map(|()| "a place for each log".to_owned());
+    sound &= report("anchors", &anchored);
+    for words in beside_the_data(&deployment) {
+        output::print(&format!("warning: {words}"));
+    }
     sound &= report("log", &logs(&deployment).await);
     sound &= report("keys", &tries::keys(&deployment).await);
     match tries::ports(&deployment).await {
@@ -123,6 +129,28 @@ fn ends(deployment: &Deployment, now: UnixSeconds) -> Vec<String> {
             format!("the chain of {table} ends at {end}: let the next one begin before")
         })
         .collect()
+}
+
+/// Directories of anchors on the file system of the data: a restore of a whole machine or disk brings them back too.
+fn beside_the_data(deployment: &Deployment) -> Vec<String> {
+    let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
+    let root = &deployment.places.root;
+    let mut found = Vec::new();
+    for place in deployment.running_logs().flat_map(|log| &log.anchors) {
+        let AnchorPlace::Directory(directory) = place else { continue };
+        let directory: &Path = directory;
+        let words = format!(
+            "the anchors in {} are on the file system of {}: restored as one, by a snapshot of the disk or the \
+             machine, they notice nothing",
+            directory.display(),
+            root.display()
+        );
+        if device(directory).is_some_and(|own| device(root) == Some(own)) && !found.contains(&words)
+        {
+            found.push(words);
+        }
+    }
+    found
 }
 
 fn exit_code(sound: bool) -> ExitCode {
@@ -292,7 +320,7 @@ pub(crate) fn repository_sound(
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, time::Duration};
+    use std::time::Duration;
 
     use super::*;
     use crate::{cli::ConfigArguments, config, serve::init};
@@ -306,8 +334,10 @@ mod tests {
         let file = directory.join("countersign.toml");
         let text = include_str!("../../../../../docs/samples/trial.toml");
         let line = text.lines().find(|line| line.starts_with("data_dir")).unwrap();
-        let data_dir = format!("data_dir = \"{}\"", directory.join("data").display());
-        std::fs::write(&file, text.replace(line, &data_dir) + more).unwrap();
+        assert!(line.contains("/var/tmp/countersign"));
+        let text =
+            text.replace("/var/tmp/countersign", &directory.join("data").display().to_string());
+        std::fs::write(&file, text + more).unwrap();
         config::load(&file).unwrap()
     }
 

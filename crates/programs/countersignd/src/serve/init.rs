@@ -43,6 +43,9 @@ pub(super) async fn init_within(
     for words in open_to_others(&deployment) {
         output::print(&format!("warning: {words}"));
     }
+    if let Err(lack) = deployment.demand_anchors() {
+        output::print(&format!("warning: `serve` will refuse {lack}"));
+    }
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::directories(&deployment)?;
     let Some(_alone) = alone(&deployment, secrets_only, patience).await? else {

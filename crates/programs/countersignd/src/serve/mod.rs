@@ -35,6 +35,9 @@ use crate::{
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
 pub(crate) async fn run(part: Part, deployment: Deployment) -> anyhow::Result<ExitCode> {
+    if part.includes(Part::Log) {
+        deployment.demand_anchors()?;
+    }
     // From here on a signal ends an unfinished start too.
     let mut signals = Signals::listen()?;
     if part == Part::OidcDev {
