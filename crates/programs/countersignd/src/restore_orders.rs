@@ -18,7 +18,10 @@ use crate::{
     fsck::{EXIT_UNAVAILABLE, open_alone, open_alone_to_make},
     log_orders::end_of_now,
     output,
-    serve::make::{self, Made},
+    serve::{
+        IN_USE, alone_to_make,
+        make::{self, Made},
+    },
     services::Shared,
 };
 
@@ -148,6 +151,11 @@ pub(crate) async fn begin_anew(
         );
     }
     make::directories(&deployment)?;
+    // It makes what an `init` would.
+    let Some(_alone) = alone_to_make(&deployment).await? else {
+        output::say(IN_USE);
+        return Ok(ExitCode::from(EXIT_UNAVAILABLE));
+    };
     let Some(store) = open_alone_to_make(&deployment, "`log begin-anew`").await? else {
         return Ok(ExitCode::from(EXIT_UNAVAILABLE));
     };

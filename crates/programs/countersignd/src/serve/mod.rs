@@ -23,7 +23,7 @@ use tracing::{info, warn};
 pub(crate) use self::{
     check::{authority_sound, check, repository_sound, timestamp_authority_sound},
     database::{open as open_database, open_to_make as open_database_to_make},
-    init::init,
+    init::{IN_USE, alone_to_make, init},
     start::{Locks, Opened, start},
 };
 use crate::{
