@@ -132,10 +132,13 @@ fn drill(database: &Database) {
 
     // As documented, volume and database together: by themselves they are sound.
     backup.restore(&deployment, database);
-    let refused = deployment.countersignd(&["serve", "log"]);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
-    for words in ["restored from an old copy", "log restore", "log begin-anew", "/anchors/"] {
-        assert!(refused.stderr.contains(words), "{words}: {refused:?}");
+    for order in [&["serve", "log"][..], &["check"]] {
+        let refused = deployment.countersignd(order);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let said = refused.stdout + &refused.stderr;
+        for words in ["restored from an old copy", "log restore", "log begin-anew", "/anchors/"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
     }
     a_newer_backup(&mut deployment, database, (&newest, &mut witness));
     let after = Copy::of(&deployment, database, "after");

@@ -1,4 +1,4 @@
-use std::{os::unix::fs::MetadataExt, path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use crypto::Signer;
@@ -14,7 +14,6 @@ use super::{
     tries,
 };
 use crate::{
-    anchors::AnchorPlace,
     certificates::refuse_another_organization,
     cli::CheckArguments,
     data_dir::read_if_present,
@@ -74,7 +73,7 @@ pub(crate) async fn check(
     }
     let anchored = deployment.demand_anchors().map(|()| "a place for each log".to_owned());
     sound &= report("anchors", &anchored);
-    for words in beside_the_data(&deployment) {
+    for words in tries::beside_the_data(&deployment) {
         output::print(&format!("warning: {words}"));
     }
     sound &= report("log", &logs(&deployment).await);
@@ -129,28 +128,6 @@ fn ends(deployment: &Deployment, now: UnixSeconds) -> Vec<String> {
             format!("the chain of {table} ends at {end}: let the next one begin before")
         })
         .collect()
-}
-
-/// Directories of anchors on the file system of the data: a restore of a whole machine or disk brings them back too.
-fn beside_the_data(deployment: &Deployment) -> Vec<String> {
-    let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
-    let root = &deployment.places.root;
-    let mut found = Vec::new();
-    for place in deployment.running_logs().flat_map(|log| &log.anchors) {
-        let AnchorPlace::Directory(directory) = place else { continue };
-        let directory: &Path = directory;
-        let words = format!(
-            "the anchors in {} are on the file system of {}: restored as one, by a snapshot of the disk or the \
-             machine, they notice nothing",
-            directory.display(),
-            root.display()
-        );
-        if device(directory).is_some_and(|own| device(root) == Some(own)) && !found.contains(&words)
-        {
-            found.push(words);
-        }
-    }
-    found
 }
 
 fn exit_code(sound: bool) -> ExitCode {
@@ -256,6 +233,7 @@ pub(super) async fn logs_in(
             bail!("{why}");
         }
         is_not_older(log, record, store).await?;
+        tries::anchors(log, record, store).await?;
     }
     for words in known_logs::warnings(deployment, &known) {
         output::print(&format!("warning: {words}"));
@@ -320,7 +298,7 @@ pub(crate) fn repository_sound(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{path::Path, time::Duration};
 
     use super::*;
     use crate::{cli::ConfigArguments, config, serve::init};
