@@ -274,7 +274,7 @@ async fn the_callers_deadline_counts_when_it_is_the_shorter_one() {
 
 #[tokio::test]
 async fn hundreds_of_calls_on_one_connection_wait_their_turn_and_are_answered() {
-    const AT_ONCE: usize = 256;
+    const AT_ONCE: usize = 100;
     // The log answers when all are there, however slow the machine.
     let settings = |config: &mut CaConfig| config.ct.timeout_ms = 60_000;
     let timeout = Some(Duration::from_mins(1));
@@ -331,9 +331,9 @@ async fn announces_its_limits() {
         let pair = pairs.iter().find(|pair| u16::from_be_bytes([pair[0], pair[1]]) == id);
         pair.map(|pair| u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]))
     };
-    assert_eq!(setting(3), Some(256), "concurrent streams");
-    assert_eq!(setting(4), Some(256 << 10), "window of a stream");
-    assert_eq!(setting(6), Some(64 << 10), "header list");
+    assert_eq!(setting(3), Some(100), "concurrent streams");
+    assert_eq!(setting(4), Some(128 << 10), "window of a stream");
+    assert_eq!(setting(6), Some(24 << 10), "header list");
 }
 
 /// The reason of the GOAWAY that ends a connection.
