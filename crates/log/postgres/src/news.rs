@@ -95,7 +95,7 @@ async fn listen_once(options: &PgConnectOptions, heard: &Heard) -> Result<(), sq
 }
 
 /// Of all logs of the database: there are few, and a look costs little.
-const CHANNEL: &str = "countersign_log";
+const CHANNEL: &str = "countersign-log";
 
 /// Appends of so long are told of together.
 const TOGETHER: Duration = Duration::from_millis(100);
