@@ -18,7 +18,7 @@ data_dir = "DATA"
 anchors = ["file:DATA-anchors"]
 
 [tenant.default]
-organization = "Acme"
+organization = "Example Corp"
 
 [database]
 kind = "sqlite"
