@@ -77,6 +77,22 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
+/// Services have a role that owns nothing: what makes logs has to ask the owner.
+fn with_two_roles(deployment: &Deployment, database: &Database) {
+    let Database::Postgres { url } = database else { return };
+    let role = "DO $$ BEGIN CREATE ROLE countersign_drill LOGIN; \
+                EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+    postgres(database, &[role.to_owned()]);
+    let (_, place) = url.split_once('@').unwrap();
+    let (one, two) = (
+        format!("url = \"{url}\""),
+        format!("url = \"postgres://countersign_drill@{place}\"\nowner_url = \"{url}\""),
+    );
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    assert!(text.contains(&one));
+    fs::write(deployment.config(), text.replace(&one, &two)).unwrap();
+}
+
 impl Copy {
     fn of(deployment: &Deployment, database: &Database, called: &str) -> Self {
         let directory = deployment.services.path().join(called);
@@ -114,6 +130,7 @@ fn ordered(deployment: &Deployment, arguments: &[&str]) -> String {
 
 fn drill(database: &Database) {
     let mut deployment = Deployment::new(database);
+    with_two_roles(&deployment, database);
     let mut witness = Witness::default();
     deployment.init();
     deployment.start_all();
