@@ -192,6 +192,7 @@ fn private_keys_are_mounted_only_where_they_are_used() {
         }
         assert_eq!(volumes.contains("database-password"), service == "log", "{service}");
         assert!(!volumes.contains("database-owner"), "{service}");
+        assert_eq!(volumes.contains("anchors"), service == "log", "{service}");
         // No secret is in what it is told.
         assert_eq!(volumes.contains("database-roles"), service == "postgres", "{service}");
     }
@@ -276,6 +277,20 @@ fn whoever_has_a_key_keeps_the_audit_trail_where_no_container_ends() {
         assert!(volumes.contains(&"audit:/var/log/countersign".to_owned()), "{service}");
     }
     assert!(read("deploy/countersign.toml").contains("audit_dir = \"/var/log/countersign\""));
+}
+
+/// A log that is restored with its anchors does not know that it is too old.
+#[test]
+fn anchors_are_a_volume_that_no_script_saves_or_brings_back() {
+    let volume = "anchors:/var/lib/countersign-anchors".to_owned();
+    for service in ["secrets", "init", "log"] {
+        assert!(texts(&member(&compose(), service, "volumes")).contains(&volume), "{service}");
+    }
+    let config = read("deploy/countersign.toml");
+    assert!(config.contains("anchors = [\"file:/var/lib/countersign-anchors\"]"));
+    for script in ["backup", "restore", "upgrade", "lib.sh"] {
+        assert!(!read(&format!("deploy/{script}")).contains("countersign-anchors"), "{script}");
+    }
 }
 
 /// Volumes carried the name of the checkout's directory: a new version beside the old one was a new deployment.

@@ -28,8 +28,10 @@ fn installation(database: &Database) -> Services {
         Database::Postgres { url } => format!("kind = \"postgres\"\nurl = \"{url}\""),
     };
     let text = include_str!("../../../docs/samples/trial.toml");
-    let text =
-        text.replace("/var/tmp/countersign\"", &format!("{}\"", services.data("").display()));
+    let anchors = services.path().join("anchors").display().to_string();
+    let text = text
+        .replace("/var/tmp/countersign-anchors", &anchors)
+        .replace("/var/tmp/countersign\"", &format!("{}\"", services.data("").display()));
     assert!(text.contains(&sqlite));
     fs::write(services.config(), text.replace(&sqlite, &kind)).unwrap();
     services

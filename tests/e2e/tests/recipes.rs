@@ -15,6 +15,7 @@ const OPERATORS_FILES: &str = "/etc/countersign/";
 /// What the documents change step by step; every name in it is of this machine.
 const WHOLE: &str = r#"
 data_dir = "DATA"
+anchors = ["file:DATA-anchors"]
 
 [tenant.default]
 # As the pages have it: `check` refuses another one than the chain was made for.

@@ -97,6 +97,7 @@ impl Replica {
             store: Arc::clone(&store),
             key: SigningKey::of(Arc::clone(&recorder) as Arc<dyn Signer>, CpuPool::new(1)),
             tiles: None,
+            anchors: Vec::new(),
             clock: Arc::new(SystemClock),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),

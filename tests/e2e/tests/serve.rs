@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
+#[path = "serve/drill.rs"]
+mod drill;
+
 use std::{
     fmt::Write,
     fs,
@@ -41,9 +44,10 @@ impl Deployment {
             Database::Postgres { url } => format!("kind = \"postgres\"\nurl = \"{url}\""),
         };
         let mut text = format!(
-            "data_dir = \"{}\"\n[tenant.default]\norganization = \"Acme\"\nhosts = [\"localhost\"]\n\
+            "data_dir = \"{}\"\nanchors = [\"file:{}\"]\n[tenant.default]\norganization = \"Acme\"\nhosts = [\"localhost\"]\n\
              [database]\n{database}\n[listen.metrics_ports]\n",
-            self.data("").display()
+            self.data("").display(),
+            self.services.path().join("anchors").display()
         );
         for (part, port) in PARTS.into_iter().zip(self.metrics_ports) {
             writeln!(text, "{part} = {port}").unwrap();

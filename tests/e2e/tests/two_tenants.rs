@@ -72,8 +72,9 @@ impl Installation {
         };
         let data = self.services.data("");
         let mut text = format!(
-            "data_dir = \"{}\"\n[database]\n{database}\n[listen.metrics_ports]\n",
-            data.display()
+            "data_dir = \"{}\"\nanchors = [\"file:{}\"]\n[database]\n{database}\n[listen.metrics_ports]\n",
+            data.display(),
+            self.services.path().join("anchors").display()
         );
         for part in PARTS {
             writeln!(text, "{part} = {}", self.ports.metrics(part)).unwrap();
@@ -429,7 +430,7 @@ fn the_sample_as_it_is_written_inits_and_starts() {
     assert!(database[0].starts_with("kind = ") && database[2].starts_with("password_file"));
     let text = sample
         .replace(&database.join("\n"), "kind = \"sqlite\"")
-        .replace("/var/lib/countersign", &services.data("").display().to_string())
+        .replace("/var/lib/countersign", &services.path().join("data").display().to_string())
         .replace("8080", &port.to_string())
         .replace("metrics_port = 9100", &format!("metrics_port = {metrics}"));
     fs::write(services.config(), text).unwrap();

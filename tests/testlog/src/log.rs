@@ -8,7 +8,8 @@ use std::{
 use bytes::Bytes;
 use crypto::{KeyType, LocalSigner, Signer};
 use engine::{
-    Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError, TilesSigner,
+    Anchor, Integrated, Log, LogConfig, LogLimits, LogParts, PublishedCheckpoint, StartError,
+    TilesSigner,
 };
 use signing::{Clock, CpuPool, FixedClock, SigningKey};
 use sqlite::SqliteLogStore;
@@ -146,6 +147,19 @@ impl LogDir {
         config: LogConfig,
         tiles_origin: &str,
     ) -> Result<Running, StartError> {
+        self.start_anchored(store, (config, tiles_origin), Vec::new()).await
+    }
+
+    /// Starts the log with anchors.
+    ///
+    /// # Errors
+    /// [`StartError`], as the log gives it.
+    pub async fn start_anchored(
+        &self,
+        store: Arc<dyn LogStore>,
+        (config, tiles_origin): (LogConfig, &str),
+        anchors: Vec<Arc<dyn Anchor>>,
+    ) -> Result<Running, StartError> {
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let cpu = cpu();
@@ -157,6 +171,7 @@ impl LogDir {
                 origin: tiles_origin.to_owned(),
                 key: SigningKey::of(signer, cpu.clone()),
             }),
+            anchors,
             clock,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),

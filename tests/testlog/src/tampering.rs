@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 
@@ -15,7 +15,7 @@ use engine::{Integrated, Log};
 use moment::UnixSeconds;
 use store::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    LogStore, SearchPage, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{Edge, HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -55,8 +55,8 @@ pub struct Tampering {
     read_errors: Mutex<VecDeque<Option<StoreError>>>,
     appends: Gate,
     reads: Gate,
-    checkpoints_hang: AtomicBool,
     bytes_read: AtomicUsize,
+    state_reads: AtomicUsize,
 }
 
 impl Tampering {
@@ -69,9 +69,14 @@ impl Tampering {
             read_errors: Mutex::default(),
             appends: Gate::open(),
             reads: Gate::open(),
-            checkpoints_hang: AtomicBool::new(false),
             bytes_read: AtomicUsize::new(0),
+            state_reads: AtomicUsize::new(0),
         })
+    }
+
+    /// How often the state was asked for.
+    pub fn state_reads(&self) -> usize {
+        self.state_reads.load(Ordering::SeqCst)
     }
 
     /// Tells that lie from now on, or none.
@@ -92,11 +97,6 @@ impl Tampering {
     /// Lets the next read of entries or of duplicates (after those already arranged) succeed.
     pub fn pass_read(&self) {
         self.read_errors.lock().unwrap().push_back(None);
-    }
-
-    /// Lets no checkpoint be stored any more, as a peer that died without a farewell does.
-    pub fn hang_checkpoints(&self) {
-        self.checkpoints_hang.store(true, Ordering::SeqCst);
     }
 
     /// How many bytes of entries were read through it.
@@ -215,6 +215,7 @@ impl LogStore for Tampering {
     }
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
+        self.state_reads.fetch_add(1, Ordering::SeqCst);
         let mut state = self.inner.state(log).await?;
         if self.lies(Lie::Edge) {
             let mut bytes = state.edge.to_bytes();
@@ -225,6 +226,10 @@ impl LogStore for Tampering {
             state.edge = Edge::default();
         }
         Ok(state)
+    }
+
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        self.inner.highest_row(log).await
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
@@ -317,17 +322,6 @@ impl LogStore for Tampering {
         }))
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        if self.checkpoints_hang.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
-        self.inner.put_checkpoint(log, checkpoint).await
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -337,6 +331,14 @@ impl LogStore for Tampering {
     ) -> Result<Vec<LeafIndex>, StoreError> {
         self.read_error()?;
         self.inner.search(log, keys, match_all, page).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        self.inner.index_keys(log, range).await
     }
 
     async fn leaf_hashes(
@@ -354,6 +356,10 @@ impl LogStore for Tampering {
         signatures: &[TimestampSignature],
     ) -> Result<(), StoreError> {
         self.inner.put_timestamp_signatures(log, signatures).await
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.inner.generation()
     }
 
     async fn close(&self) {

@@ -8,6 +8,8 @@ use store::{EntryRefused, StoreError};
 use thiserror::Error;
 use tlog::{EdgeError, LeafHash, LeafIndex, NodeHash, NoteError, ProofError, TreeSize};
 
+use crate::AnchorError;
+
 /// Why a submission was not answered with a proof.
 ///
 /// One failed batch answers many waiters, so sources are shared.
@@ -43,6 +45,11 @@ pub enum SubmitError {
     /// The entry is stored, and the key that signs checkpoints gave no signature.
     #[error("the entry is stored, but its checkpoint could not be signed")]
     Signing(#[source] Arc<SignError<NoteError>>),
+    /// The entry may be stored, and no checkpoint over it is given away before the anchor has it.
+    ///
+    /// Callers are told no more: where it is kept is the operator's to know, and in the source.
+    #[error("the log's last checkpoint cannot be kept, so nothing is signed")]
+    Unanchored(#[source] Arc<AnchorError>),
     /// A proof made from stored hashes does not verify: the store is damaged.
     #[error("the proof of entry {index} does not verify")]
     ProofInvalid {
@@ -69,6 +76,7 @@ impl SubmitError {
             | Self::Unavailable(_)
             | Self::OutcomeUnknown
             | Self::Signing(_)
+            | Self::Unanchored(_)
             // Of this process, which ends then: another one may take it.
             | Self::Stopped(_) => SubmitErrorKind::Passing,
             Self::ProofInvalid { .. } => SubmitErrorKind::Ours,
@@ -110,6 +118,16 @@ pub enum StopReason {
         /// Index of the row in its place, or the end of the rows.
         found: LeafIndex,
     },
+    /// An entry is there that the log's state does not count, so no append can go on.
+    #[error(
+        "the log has {size} entries, and beyond them is a row of entry {found}, which no append made"
+    )]
+    RowBeyond {
+        /// Size of the log.
+        size: TreeSize,
+        /// Highest index of a row.
+        found: LeafIndex,
+    },
     /// Hashes of the tree are missing.
     #[error("stored hashes {start}..{end} of level {level} are missing")]
     HashesMissing {
@@ -138,9 +156,24 @@ pub enum StopReason {
         /// Size that is there now.
         found: TreeSize,
     },
+    /// An anchor holds another tree of the same size: somebody signs a second history.
+    #[error(
+        "at size {size} the log has root {found}, and an anchor has {signed}, which was signed"
+    )]
+    AnchorForked {
+        /// Tree size.
+        size: TreeSize,
+        /// Root at the anchor.
+        signed: NodeHash,
+        /// Root here.
+        found: NodeHash,
+    },
+    /// An anchor says that the log is over.
+    #[error("the log is over, as an anchor has it")]
+    Ended,
     /// The store itself found its rows contradicting each other.
-    #[error("the store is corrupt")]
-    Store(#[source] Arc<StoreError>),
+    #[error("{0}")]
+    Store(Arc<StoreError>),
     /// The store did not say where every entry of a batch is.
     #[error("the store did not place every entry of a batch")]
     PlacementsMissing,
@@ -177,9 +210,9 @@ pub enum StartError {
     /// The database is older than the last checkpoint that was signed.
     #[error(
         "log {log}: the database holds {found} entries, but a checkpoint for {signed} entries was \
-         signed ({file}); it was restored from an old copy or lost. Restore the newest copy, or \
-         freeze this log and start a new one",
-        file = file.display()
+         signed ({place}); it was restored from an old copy or lost. Restore the newest copy, or bring the \
+         entries back that another copy has (`countersignd log restore`), or end this log and begin the \
+         next one (`countersignd log begin-anew`)"
     )]
     BehindCheckpoint {
         /// Name of the log.
@@ -189,14 +222,13 @@ pub enum StartError {
         /// Entries under the last signed checkpoint.
         signed: TreeSize,
         /// Where that checkpoint is kept.
-        file: PathBuf,
+        place: String,
     },
     /// The database holds another history than the one that was signed.
     #[error(
         "log {log}: at size {size} the database has root {found}, but root {signed} was signed \
-         ({file}); this is another history. Restore the right database, or freeze this log and \
-         start a new one",
-        file = file.display()
+         ({place}); this is another history. Restore the right database, or end this log and begin the \
+         next one (`countersignd log begin-anew`)"
     )]
     Forked {
         /// Name of the log.
@@ -208,8 +240,59 @@ pub enum StartError {
         /// Root that was signed.
         signed: NodeHash,
         /// Where that checkpoint is kept.
-        file: PathBuf,
+        place: String,
     },
+    /// The log has entries, and no anchor knows of any.
+    #[error(
+        "log {log}: the database holds {size} entries, and nothing is kept at {places}: whether it was restored \
+         from an old copy, nobody can tell. Bring back what was kept there; or, if this log never had an anchor \
+         or that is lost, give the newest checkpoint that anybody has (`countersignd log restore NAME \
+         --checkpoint FILE`); or end this log and begin the next one (`countersignd log begin-anew`)"
+    )]
+    NoAnchor {
+        /// Name of the log.
+        log: String,
+        /// Entries in the database.
+        size: TreeSize,
+        /// Where they should be kept.
+        places: String,
+    },
+    /// The log was ended for ever.
+    #[error("log {log} is over, as {place} has it: no process may sign for it again")]
+    Ended {
+        /// Name of the log.
+        log: String,
+        /// Which anchor says so.
+        place: String,
+    },
+    /// What an anchor holds cannot be known, or not be changed.
+    #[error("the anchor {place} cannot be read or written: {source}")]
+    Anchor {
+        /// Which anchor.
+        place: String,
+        /// What is wrong there.
+        source: AnchorError,
+    },
+    /// An anchor does not hold a checkpoint of this log.
+    #[error("what {place} has is no checkpoint that this log's key signed")]
+    AnchorInvalid {
+        /// Which anchor.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: NoteError,
+    },
+    /// An anchor holds a checkpoint of another log.
+    #[error("what {place} has is of log origin {origin:?}")]
+    AnchorOfAnotherLog {
+        /// Which anchor.
+        place: String,
+        /// Origin in the checkpoint.
+        origin: String,
+    },
+    /// The first checkpoint could not be kept.
+    #[error("the log's checkpoint cannot be kept")]
+    Unanchored(#[source] Box<SubmitError>),
     /// The checkpoint file is not one of this log.
     #[error("the checkpoint file {file} is not a checkpoint of this log", file = file.display())]
     CheckpointFileInvalid {

@@ -3,12 +3,10 @@
 use moment::UnixSeconds;
 use sqlx::PgConnection;
 use store::plan::{Draft, Plan};
-use store::row::from_u64;
-use store::{
-    Batch, DedupHash, LogId, LogRecord, LogSpec, SignedCheckpoint, StoreError, TimestampSignature,
-};
+use store::row::{from_u64, refuse_twin};
+use store::{Batch, DedupHash, LogId, LogRecord, LogSpec, StoreError, TimestampSignature};
 
-use crate::error::unavailable;
+use crate::error::{at_write, unavailable};
 use crate::read;
 
 /// Writes all of the batch that is new; see [`store::plan`] for what is decided there.
@@ -84,7 +82,7 @@ async fn write(
         .bind(rows.key_idx)
         .execute(connection)
         .await
-        .map_err(unavailable)?;
+        .map_err(at_write)?;
     Ok(advanced.rows_affected())
 }
 
@@ -171,10 +169,11 @@ pub(crate) async fn ensure_log(
     spec: &LogSpec,
     now: UnixSeconds,
 ) -> Result<LogRecord, StoreError> {
+    refuse_twin(spec, &read::logs(connection).await?)?;
     sqlx::query(
         "WITH created AS (
             INSERT INTO log.log (name, kind, tree_id, origin, host, public_key_der, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING log_id
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING log_id
         ), head AS (
             INSERT INTO log.tree_head (log_id, size, root, at) SELECT log_id, 0, $8, $7 FROM created
         )
@@ -193,8 +192,11 @@ pub(crate) async fn ensure_log(
     .await
     .map_err(unavailable)?;
     // A new statement sees the log also when another process created it a moment ago.
-    let record = read::log_named(connection, &spec.name).await?;
-    record.ok_or_else(|| StoreError::Corrupt { what: format!("log {:?} has no state", spec.name) })
+    if let Some(record) = read::log_named(connection, &spec.name).await? {
+        return Ok(record);
+    }
+    refuse_twin(spec, &read::logs(connection).await?)?;
+    Err(StoreError::Corrupt { what: format!("log {:?} has no state", spec.name) })
 }
 
 pub(crate) async fn freeze(connection: &mut PgConnection, log: LogId) -> Result<(), StoreError> {
@@ -204,32 +206,6 @@ pub(crate) async fn freeze(connection: &mut PgConnection, log: LogId) -> Result<
         .await
         .map_err(unavailable)?;
     if frozen.rows_affected() == 1 { Ok(()) } else { Err(StoreError::UnknownLog { id: log.0 }) }
-}
-
-/// Keeps the first note of a size that the log had.
-pub(crate) async fn put_checkpoint(
-    connection: &mut PgConnection,
-    log: LogId,
-    checkpoint: SignedCheckpoint<'_>,
-) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at } = checkpoint;
-    let column = from_u64("size of the log", size.0)?;
-    if read::tree_head(connection, log, column).await?.is_none() {
-        return Err(StoreError::OutOfRange {
-            what: "tree heads",
-            start: size.0,
-            end: size.0.saturating_add(1),
-        });
-    }
-    sqlx::query("INSERT INTO log.checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
-        .bind(log.0)
-        .bind(column)
-        .bind(note)
-        .bind(from_u64("time of signing", signed_at.0)?)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
 }
 
 /// Keeps the first timestamp signature of each entry.

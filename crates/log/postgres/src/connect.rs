@@ -8,6 +8,7 @@ use sqlx::{ConnectOptions, Executor, PgConnection, PgPool};
 use store::StoreError;
 
 use crate::error::unavailable;
+use crate::transaction::prove_heard;
 
 pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(PgConnectOptions::from_str(url).map_err(unavailable)?.application_name("engine"))
@@ -15,7 +16,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 
 /// Opens a first connection, checks the server with it and brings the schema up to date.
 pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
-    let connection = checked(options).await?;
+    let mut connection = checked(options).await?;
+    refuse_origin_twice(&mut connection).await?;
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options.clone())
@@ -50,8 +52,13 @@ pub(crate) async fn as_it_is(options: &PgConnectOptions) -> Result<PgConnection,
     };
     let migrations = sqlx::migrate!("../../../migrations/log/postgres");
     let known = migrations.iter().map(|one| one.version).max().unwrap_or_default();
-    store::check_schema(found, known)
-        .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+    if let Err(error) = store::check_schema(found, known) {
+        if found.is_some_and(|found| found < known) {
+            // What is to be done about the schema, `init`, would be refused by this.
+            refuse_origin_twice(&mut connection).await?;
+        }
+        return Err(StoreError::Unavailable { source: error.into() });
+    }
     Ok(connection)
 }
 
@@ -69,7 +76,29 @@ async fn checked(options: &PgConnectOptions) -> Result<PgConnection, StoreError>
             .map_err(unavailable)?;
         refuse_unsafe(setting, &value)?;
     }
+    prove_heard(&mut connection).await?;
     Ok(connection)
+}
+
+/// Databases of before may have two logs of one origin, over which the schema of today cannot be laid.
+async fn refuse_origin_twice(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let is_there: bool = sqlx::query_scalar("SELECT to_regclass('log.log') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    if !is_there {
+        return Ok(());
+    }
+    let twice: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT origin, min(name), max(name) FROM log.log GROUP BY origin HAVING count(*) > 1 LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?;
+    match twice {
+        None => Ok(()),
+        Some((origin, first, second)) => Err(StoreError::OriginTwice { origin, first, second }),
+    }
 }
 
 /// Connections that read; opened when first needed.

@@ -13,6 +13,19 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// An error of an append's rows, under the lock of the log's state: nothing was written.
+///
+/// Nobody else writes rows of the log meanwhile, and where they go was read under that lock. So a row that is there
+/// already is not another replica's, which was first: no append made it.
+pub(crate) fn at_write(error: sqlx::Error) -> StoreError {
+    match code(&error).as_deref() {
+        Some(UNIQUE_VIOLATION) => StoreError::Corrupt {
+            what: format!("a row stands where an append wants to write: {error}"),
+        },
+        _ => unavailable(error),
+    }
+}
+
 /// An error after `COMMIT` was sent.
 ///
 /// Only an answer that says so means that it was rolled back. Neither a lost connection nor the farewell of a server

@@ -16,6 +16,7 @@
 //! | `connect` | connections, the server's settings, migration |
 //! | `roles` | who owns the tables, and who appends to them |
 //! | `transaction` | a write transaction that is all or nothing, also when its future is dropped |
+//! | `news` | whether anybody wrote, without asking all the time |
 //! | `append` | the rows of a plan, in one statement |
 //! | `read` | everything that only reads |
 //! | `lock` | which process makes logs |
@@ -25,6 +26,7 @@ mod append;
 mod connect;
 mod error;
 mod lock;
+mod news;
 mod read;
 mod roles;
 mod transaction;
@@ -40,11 +42,12 @@ use store::row::from_u64;
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    LogStore, SearchPage, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 pub use crate::lock::MakersLock;
+use crate::news::News;
 pub use crate::roles::{Login, Right, SCRAM_ITERATIONS, right_of, roles_sql};
 use crate::transaction::Writers;
 
@@ -52,6 +55,7 @@ use crate::transaction::Writers;
 pub struct PostgresLogStore {
     writers: Writers,
     readers: PgPool,
+    news: News,
 }
 
 impl PostgresLogStore {
@@ -88,7 +92,8 @@ impl PostgresLogStore {
     }
 
     fn of(options: PgConnectOptions, connection: PgConnection) -> Self {
-        Self { readers: connect::readers(&options), writers: Writers::new(options, connection) }
+        let (readers, news) = (connect::readers(&options), News::new(options.clone()));
+        Self { readers, news, writers: Writers::new(options, connection) }
     }
 }
 
@@ -108,17 +113,28 @@ impl LogStore for PostgresLogStore {
         read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
     }
 
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        read::highest_row(&mut *read::connection(&self.readers).await?, log).await
+    }
+
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
         let mut transaction = self.writers.begin().await?;
         let written = append::append(transaction.connection(), log, batch).await;
         // Durable when this returns, here and on the synchronous standby if there is one.
-        Ok(transaction.end(written).await?.into_appended())
+        let ended = transaction.end(written).await;
+        // Also where nobody knows whether it was written.
+        if ended.as_ref().map_or(true, |plan| !plan.fresh().is_empty()) {
+            self.news.announce(&self.readers);
+        }
+        Ok(ended?.into_appended())
     }
 
     async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
         let mut transaction = self.writers.begin().await?;
         let frozen = append::freeze(transaction.connection(), log).await;
-        transaction.end(frozen).await
+        transaction.end(frozen).await?;
+        self.news.announce(&self.readers);
+        Ok(())
     }
 
     async fn find(
@@ -165,16 +181,6 @@ impl LogStore for PostgresLogStore {
         Ok(root.map(|root| TreeHead { size, root }))
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.writers.begin().await?;
-        let put = append::put_checkpoint(transaction.connection(), log, checkpoint).await;
-        transaction.end(put).await
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -184,6 +190,14 @@ impl LogStore for PostgresLogStore {
     ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, page)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        read::index_keys(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
     async fn leaf_hashes(
@@ -205,7 +219,12 @@ impl LogStore for PostgresLogStore {
         transaction.end(put).await
     }
 
+    fn generation(&self) -> Option<u64> {
+        self.news.generation()
+    }
+
     async fn close(&self) {
+        self.news.close();
         self.writers.close().await;
         self.readers.close().await;
     }

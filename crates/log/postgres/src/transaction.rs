@@ -38,6 +38,7 @@ impl Writers {
             }
         }
         let mut connection = self.options.connect().await.map_err(unavailable)?;
+        prove_heard(&mut connection).await?;
         sqlx::raw_sql(BEGIN).execute(&mut connection).await.map_err(unavailable)?;
         Ok(WriteTransaction { writers: self, connection })
     }
@@ -113,10 +114,25 @@ impl WriteTransaction<'_> {
     }
 }
 
+/// Makes certain that a warning of the server would be heard, on this connection and as this process is built: the
+/// one at `COMMIT` comes once in years, and whoever does not hear it signs what the standby lacks.
+///
+/// # Errors
+/// [`StoreError::UnheardWarnings`], [`StoreError::Unavailable`].
+pub(crate) async fn prove_heard(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::raw_sql(BEGIN).execute(&mut *connection).await.map_err(unavailable)?;
+    // Within a transaction PostgreSQL answers it by a warning, with the settings that an append has.
+    let (begun, warnings) = with_warnings(sqlx::raw_sql("BEGIN").execute(&mut *connection)).await;
+    begun.map_err(unavailable)?;
+    sqlx::raw_sql("ROLLBACK").execute(connection).await.map_err(unavailable)?;
+    if warnings.is_empty() { Err(StoreError::UnheardWarnings) } else { Ok(()) }
+}
+
 /// One round trip. Without the limits, a replica that stops in the middle would stop the log; without the planner's
 /// settings, a plan made while a table was small would scan it when it is large.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SET LOCAL synchronous_commit = on; \
+    SET LOCAL client_min_messages = warning; \
     SET LOCAL lock_timeout = '5s'; \
     SET LOCAL statement_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '10s'; \

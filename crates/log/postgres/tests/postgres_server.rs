@@ -106,6 +106,80 @@ async fn tells_a_commit_apart_that_the_standby_did_not_confirm() {
     fixture.database.remove().await;
 }
 
+/// The one warning that says that an entry was not replicated must not be hushed by a setting.
+#[tokio::test]
+async fn hears_the_standby_missing_also_where_the_database_hushes_warnings() {
+    let fixture = Fixture::new().await;
+    let hush = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET client_min_messages = error', current_database()); END $$";
+    fixture.database.execute(hush).await.unwrap();
+    fixture.store.close().await;
+    let store = PostgresLogStore::connect(&fixture.database.url).await.unwrap();
+    let fixture = Fixture { store, ..fixture };
+    fixture.at_commit("RAISE WARNING 'canceling wait'").await;
+    let unconfirmed = fixture.append("a").await;
+    assert!(matches!(unconfirmed, Err(StoreError::Unreplicated)), "{unconfirmed:?}");
+    fixture.database.remove().await;
+}
+
+/// Makes the database one of before there was one log of each origin and key, with a second log in it.
+async fn of_before(origin: &str) -> PostgresDatabase {
+    let Fixture { database, store, .. } = Fixture::new().await;
+    store.close().await;
+    let mut connection = database.connection().await;
+    for statement in [
+        "DROP TRIGGER takes_its_key ON log.log",
+        "DROP FUNCTION log.take_key",
+        "DROP TABLE log.log_key",
+        "DROP INDEX log.log_origin",
+        "DELETE FROM log._migrations WHERE version = 2",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO log.log (name, kind, tree_id, origin, host, public_key_der, created_at) \
+         SELECT 'renamed', kind, tree_id, $1, host, public_key_der, created_at FROM log.log",
+    )
+    .bind(origin)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    database
+}
+
+#[tokio::test]
+async fn a_database_of_before_with_two_histories_of_one_origin_is_refused_by_their_names() {
+    let database = of_before("log.example").await;
+    // Whoever only reads is told too: what is to be done about an old schema would be refused.
+    for connected in [
+        PostgresLogStore::connect(&database.url).await,
+        PostgresLogStore::connect_as_it_is(&database.url).await,
+    ] {
+        let Err(error) = connected else { panic!("connected") };
+        assert!(
+            matches!(&error, StoreError::OriginTwice { origin, .. } if origin == "log.example")
+        );
+        assert!(error.to_string().contains("as the log \"renamed\" and as \"test\""), "{error}");
+    }
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_database_of_before_with_two_logs_of_one_key_is_kept_and_gets_no_third() {
+    let database = of_before("second.example").await;
+    let Err(old) = PostgresLogStore::connect_as_it_is(&database.url).await else {
+        panic!("connected")
+    };
+    let said = std::error::Error::source(&old).unwrap().to_string();
+    assert!(said.contains("schema 1, and this program needs 2"), "{said}");
+    let store = PostgresLogStore::connect(&database.url).await.unwrap();
+    let mut third = store.logs().await.unwrap().pop().unwrap().spec;
+    (third.name, third.origin) = ("third".to_owned(), "third.example".to_owned());
+    let refused = store.ensure_log(&third, UnixSeconds(8)).await;
+    assert!(matches!(refused, Err(StoreError::SameLog { field: "key", .. })), "{refused:?}");
+    store.close().await;
+    database.remove().await;
+}
+
 #[tokio::test]
 async fn appends_of_nothing_new_and_freezing_wait_for_the_standby_too() {
     let fixture = Fixture::new().await;
@@ -222,7 +296,7 @@ async fn replicas_that_start_at_once_migrate_and_create_once() {
     assert_eq!(one.unwrap(), other.unwrap());
     let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
     assert_eq!(database.count(tables).await, 0, "a table outside of schema log");
-    assert_eq!(database.count("SELECT count(*) FROM log._migrations").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM log._migrations").await, 2);
     database.remove().await;
 }
 
@@ -320,6 +394,9 @@ async fn the_role_of_a_service_appends_and_cannot_drop_a_trigger() {
         "TRUNCATE log.entry",
         "UPDATE log.entry SET kind = 'x'",
         "DROP TABLE log.entry",
+        "DROP TRIGGER takes_its_key ON log.log",
+        "UPDATE log.log_key SET log_id = 1",
+        "DELETE FROM log.log_key",
         "CREATE OR REPLACE FUNCTION log.refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "CREATE TABLE log.other (x int)",
         "INSERT INTO log._migrations SELECT 99, description, installed_on, success, checksum, execution_time \

@@ -8,8 +8,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use store::plan::{Draft, FullTile, IndexRow, Plan};
 use store::row::from_u64;
 use store::{
-    Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, SignedCheckpoint, StoreError,
-    TimestampSignature,
+    Batch, DedupHash, LogId, LogRecord, LogSpec, NewEntry, StoreError, TimestampSignature,
 };
 
 use crate::error::unavailable;
@@ -174,32 +173,6 @@ pub(crate) async fn freeze(
         .await
         .map_err(unavailable)?;
     if frozen.rows_affected() == 1 { Ok(()) } else { Err(StoreError::UnknownLog { id: log.0 }) }
-}
-
-/// Keeps the first note of a size that the log had.
-pub(crate) async fn put_checkpoint(
-    connection: &mut SqliteConnection,
-    log: LogId,
-    checkpoint: SignedCheckpoint<'_>,
-) -> Result<(), StoreError> {
-    let SignedCheckpoint { size, note, signed_at } = checkpoint;
-    let column = from_u64("size of the log", size.0)?;
-    if read::tree_head(connection, log, column).await?.is_none() {
-        return Err(StoreError::OutOfRange {
-            what: "tree heads",
-            start: size.0,
-            end: size.0.saturating_add(1),
-        });
-    }
-    sqlx::query("INSERT INTO checkpoint (log_id, size, note, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
-        .bind(log.0)
-        .bind(column)
-        .bind(note)
-        .bind(from_u64("time of signing", signed_at.0)?)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
 }
 
 /// Keeps the first timestamp signature of each entry.

@@ -5,8 +5,10 @@ use store::StoreError;
 /// An error before the commit: nothing was written.
 pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
     match code(&error) {
-        // Another writer was first, which the lock file forbids.
-        Some(UNIQUE | PRIMARY_KEY) => StoreError::Conflict,
+        // No other writer was first: whoever writes has locked the file before it read where to write.
+        Some(UNIQUE | PRIMARY_KEY) => StoreError::Corrupt {
+            what: format!("a row stands where an append wants to write: {error}"),
+        },
         Some(code) if [CORRUPT, NOT_A_DATABASE, CONSTRAINT].contains(&primary(code)) => {
             StoreError::Corrupt { what: error.to_string() }
         }

@@ -26,17 +26,17 @@ mod read;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use moment::UnixSeconds;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use store::row::check_spec;
-use store::row::from_u64;
+use store::row::{check_spec, from_u64, refuse_twin};
 use store::search::{Search, check_leaves};
 use store::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    LogStore, SearchPage, StoreError, StoredEntry, TimestampSignature,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
@@ -49,6 +49,8 @@ pub struct SqliteLogStore {
     readers: SqlitePool,
     // Held until `close`; dropping the file gives up the lock.
     lock: Mutex<Option<File>>,
+    // Of the appends of this process, beside which there is none.
+    generation: AtomicU64,
 }
 
 impl SqliteLogStore {
@@ -74,7 +76,8 @@ impl SqliteLogStore {
     }
 
     fn of(path: &Path, writer: SqlitePool, lock: File) -> Self {
-        Self { writer, readers: open::readers(path), lock: Mutex::new(Some(lock)) }
+        let (readers, lock) = (open::readers(path), Mutex::new(Some(lock)));
+        Self { writer, readers, lock, generation: AtomicU64::new(0) }
     }
 
     // Dropped before its commit, the transaction is rolled back before the connection serves again.
@@ -87,9 +90,11 @@ impl SqliteLogStore {
 impl LogStore for SqliteLogStore {
     async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError> {
         let mut tx = self.begin().await?;
-        let record = match read::log_named(&mut tx, &spec.name).await? {
-            Some(record) => record,
-            None => append::create_log(&mut tx, spec, now).await?,
+        let record = if let Some(record) = read::log_named(&mut tx, &spec.name).await? {
+            record
+        } else {
+            refuse_twin(spec, &read::logs(&mut tx).await?)?;
+            append::create_log(&mut tx, spec, now).await?
         };
         tx.commit().await.map_err(at_commit)?;
         check_spec(record, spec)
@@ -103,18 +108,28 @@ impl LogStore for SqliteLogStore {
         read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
     }
 
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        read::highest_row(&mut *read::connection(&self.readers).await?, log).await
+    }
+
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
         let mut tx = self.begin().await?;
         let plan = append::append(&mut tx, log, batch).await?;
         // Durable from here, or unknown.
-        tx.commit().await.map_err(at_commit)?;
+        let committed = tx.commit().await.map_err(at_commit);
+        if !plan.fresh().is_empty() {
+            self.generation.fetch_add(1, Ordering::SeqCst);
+        }
+        committed?;
         Ok(plan.into_appended())
     }
 
     async fn freeze(&self, log: LogId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         append::freeze(&mut tx, log).await?;
-        tx.commit().await.map_err(at_commit)
+        let committed = tx.commit().await.map_err(at_commit);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        committed
     }
 
     async fn find(
@@ -161,16 +176,6 @@ impl LogStore for SqliteLogStore {
         Ok(root.map(|root| TreeHead { size, root }))
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        append::put_checkpoint(&mut tx, log, checkpoint).await?;
-        tx.commit().await.map_err(at_commit)
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -180,6 +185,14 @@ impl LogStore for SqliteLogStore {
     ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, page)?;
         read::search(&mut *read::connection(&self.readers).await?, log, search).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        read::index_keys(&mut *read::connection(&self.readers).await?, log, range).await
     }
 
     async fn leaf_hashes(
@@ -199,6 +212,10 @@ impl LogStore for SqliteLogStore {
         let mut tx = self.begin().await?;
         append::put_timestamp_signatures(&mut tx, log, signatures).await?;
         tx.commit().await.map_err(at_commit)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::SeqCst))
     }
 
     async fn close(&self) {

@@ -30,6 +30,7 @@ pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
 /// Opens the one connection that writes, and brings the schema up to date.
 pub(crate) async fn writer(path: &Path) -> Result<SqlitePool, StoreError> {
     let pool = one_connection(connect_options(path).create_if_missing(true)).await?;
+    refuse_origin_twice(&pool).await?;
     MIGRATIONS
         .run(&pool)
         .await
@@ -56,8 +57,13 @@ pub(crate) async fn writer_as_it_is(path: &Path) -> Result<SqlitePool, StoreErro
     };
     let known = MIGRATIONS.iter().map(|one| one.version).max().unwrap_or_default();
     if let Err(error) = store::check_schema(found, known) {
+        let twice = match found {
+            // What is to be done about the schema, `init`, would be refused by this.
+            Some(found) if found < known => refuse_origin_twice(&pool).await,
+            _ => Ok(()),
+        };
         pool.close().await;
-        return Err(StoreError::Unavailable { source: error.into() });
+        return Err(twice.err().unwrap_or(StoreError::Unavailable { source: error.into() }));
     }
     Ok(pool)
 }
@@ -72,6 +78,29 @@ async fn one_connection(options: SqliteConnectOptions) -> Result<SqlitePool, Sto
         .connect_with(options)
         .await
         .map_err(unavailable)
+}
+
+/// Databases of before may have two logs of one origin, over which the schema of today cannot be laid.
+async fn refuse_origin_twice(pool: &SqlitePool) -> Result<(), StoreError> {
+    let is_there: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'log'",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(unavailable)?;
+    if is_there == 0 {
+        return Ok(());
+    }
+    let twice: Option<(String, String, String)> = sqlx::query_as(
+        "SELECT origin, min(name), max(name) FROM log GROUP BY origin HAVING count(*) > 1 LIMIT 1",
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(unavailable)?;
+    match twice {
+        None => Ok(()),
+        Some((origin, first, second)) => Err(StoreError::OriginTwice { origin, first, second }),
+    }
 }
 
 /// Connections that cannot write; opened when first needed.

@@ -62,6 +62,18 @@ pub(crate) async fn state(
     state_row(&row).map_err(unavailable)?.try_into()
 }
 
+pub(crate) async fn highest_row(
+    connection: &mut SqliteConnection,
+    log: LogId,
+) -> Result<Option<LeafIndex>, StoreError> {
+    let idx: Option<i64> = sqlx::query_scalar("SELECT max(idx) FROM entry WHERE log_id = $1")
+        .bind(log.0)
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable)?;
+    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
+}
+
 pub(crate) async fn tree_head(
     connection: &mut SqliteConnection,
     log: LogId,
@@ -248,6 +260,26 @@ pub(crate) async fn search(
         search.answer(page)?;
     }
     Ok(search.into_indexes())
+}
+
+pub(crate) async fn index_keys(
+    connection: &mut SqliteConnection,
+    log: LogId,
+    range: Range<LeafIndex>,
+) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT idx, key_type, key FROM index_key WHERE log_id = $1 AND idx >= $2 AND idx < $3",
+    )
+    .bind(log.0)
+    .bind(bound(range.start.0))
+    .bind(bound(range.end.0))
+    .fetch_all(connection)
+    .await
+    .map_err(unavailable)?;
+    let word = |(idx, kind, key): (i64, String, String)| {
+        Ok((LeafIndex(to_u64("index of an entry", idx)?), kind, key))
+    };
+    rows.into_iter().map(word).collect()
 }
 
 pub(crate) async fn leaf_hashes(

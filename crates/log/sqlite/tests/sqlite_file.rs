@@ -11,7 +11,7 @@ use tlog::TreeSize;
 use bytes::Bytes;
 use sqlite::SqliteLogStore;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row};
+use sqlx::{ConnectOptions, Connection, Row};
 use store::{Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
 
 async fn log(store: &SqliteLogStore) -> LogId {
@@ -130,6 +130,59 @@ async fn refuses_a_file_that_is_no_database() {
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
 }
 
+/// Makes the file one of before there was one log of each origin and key, with a second log in it.
+async fn of_before(path: &Path, origin: &str) {
+    let store = SqliteLogStore::open(path).await.unwrap();
+    log(&store).await;
+    store.close().await;
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    for statement in [
+        "DROP TRIGGER log_takes_its_key",
+        "DROP TABLE log_key",
+        "DROP INDEX log_origin",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+    sqlx::query(
+        "INSERT INTO log (name, kind, tree_id, origin, host, public_key_der, created_at) \
+         SELECT 'renamed', kind, tree_id, $1, host, public_key_der, created_at FROM log",
+    )
+    .bind(origin)
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_before_with_two_histories_of_one_origin_is_refused_by_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    of_before(&path, "log.example").await;
+    // Whoever only reads is told too: what is to be done about an old schema would be refused.
+    for opened in [SqliteLogStore::open(&path).await, SqliteLogStore::open_as_it_is(&path).await] {
+        let Err(error) = opened else { panic!("opened") };
+        let StoreError::OriginTwice { origin, first, second } = &error else { panic!("{error:?}") };
+        assert_eq!(
+            (origin.as_str(), first.as_str(), second.as_str()),
+            ("log.example", "renamed", "test")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_before_with_two_logs_of_one_key_is_kept_and_gets_no_third() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    of_before(&path, "second.example").await;
+    let store = SqliteLogStore::open(&path).await.unwrap();
+    let mut third = store.logs().await.unwrap().pop().unwrap().spec;
+    (third.name, third.origin) = ("third".to_owned(), "third.example".to_owned());
+    let refused = store.ensure_log(&third, UnixSeconds(8)).await;
+    assert!(matches!(refused, Err(StoreError::SameLog { field: "key", .. })), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_directory_that_does_not_exist_is_unavailable() {
     let Err(error) = SqliteLogStore::open(Path::new("/nowhere/log.db")).await else {
@@ -151,7 +204,7 @@ async fn every_column_is_explained() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    assert_eq!(rows.len(), 45);
+    assert_eq!(rows.len(), 47);
     for row in rows {
         let (sql, column): (String, String) = (row.get(0), row.get(1));
         let line =

@@ -23,6 +23,33 @@ pub enum StoreError {
         /// The first property that differs.
         field: &'static str,
     },
+    /// A log is its origin and its key: under these there is one history.
+    #[error(
+        "the log {name:?} would have the {field} of the log {other:?}, which is in this database: a log is its \
+         origin and its key, and has one history"
+    )]
+    SameLog {
+        /// [`crate::LogSpec::name`] of the one that was to be made.
+        name: String,
+        /// Name of the one that is there.
+        other: String,
+        /// What they would have in common.
+        field: &'static str,
+    },
+    /// A database of before has two histories under one origin.
+    #[error(
+        "the database has the origin {origin:?} twice, as the log {first:?} and as {second:?}: to clients they are \
+         one log that contradicts itself, so this database is served by nothing. Keep it for whoever looks into \
+         this, and begin in another one with logs that have other hosts and other keys"
+    )]
+    OriginTwice {
+        /// The origin.
+        origin: String,
+        /// Name of one of the logs.
+        first: String,
+        /// Name of another one.
+        second: String,
+    },
     /// The batch can never be stored as it is; nothing was written.
     #[error("entry {position} of the batch is refused")]
     EntryRefused {
@@ -109,6 +136,12 @@ pub enum StoreError {
         /// Name of the server's setting.
         setting: &'static str,
     },
+    /// The server would not tell when a commit waits for no standby any more, or would not be heard.
+    #[error(
+        "the database's warnings do not arrive, and one of them says that an entry was not replicated: connect to \
+         the server itself, without anything in between that drops its notices"
+    )]
+    UnheardWarnings,
     /// What is stored contradicts itself; a human has to look (`countersignd fsck log`).
     #[error("the stored log is corrupt: {what}")]
     Corrupt {

@@ -10,7 +10,7 @@ use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    LogStore, SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    LogStore, SearchPage, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// How a write fails.
@@ -80,6 +80,10 @@ impl LogStore for FaultyStore {
         self.inner.state(log).await
     }
 
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
+        self.inner.highest_row(log).await
+    }
+
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
         let Some(fault) = next(&self.appends) else { return self.inner.append(log, batch).await };
         if fault.persists() {
@@ -132,14 +136,6 @@ impl LogStore for FaultyStore {
         self.inner.tree_head(log, size).await
     }
 
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError> {
-        self.inner.put_checkpoint(log, checkpoint).await
-    }
-
     async fn search(
         &self,
         log: LogId,
@@ -148,6 +144,14 @@ impl LogStore for FaultyStore {
         page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError> {
         self.inner.search(log, keys, match_all, page).await
+    }
+
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
+        self.inner.index_keys(log, range).await
     }
 
     async fn leaf_hashes(
@@ -168,6 +172,10 @@ impl LogStore for FaultyStore {
             self.inner.put_timestamp_signatures(log, signatures).await?;
         }
         fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.inner.generation()
     }
 
     async fn close(&self) {

@@ -40,5 +40,5 @@ pub use timestamp_signature::TimestampSignature;
 pub use types::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogKind, LogRecord, LogSpec,
     LogState, MAX_EXTRA_LEN, MAX_INDEX_KEY_LEN, MAX_INDEX_KEYS, MAX_TIMESTAMP_SIGNATURE_LEN,
-    NewEntry, Placement, SearchPage, SignedCheckpoint, StoredEntry,
+    NewEntry, Placement, SearchPage, StoredEntry,
 };

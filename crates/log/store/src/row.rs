@@ -71,6 +71,27 @@ pub fn check_spec(record: LogRecord, spec: &LogSpec) -> Result<LogRecord, StoreE
     }
 }
 
+/// Refuses a log that is to be made where another one has its origin or its key.
+///
+/// # Errors
+/// [`StoreError::SameLog`].
+pub fn refuse_twin(spec: &LogSpec, known: &[LogRecord]) -> Result<(), StoreError> {
+    if known.iter().any(|record| record.spec.name == spec.name) {
+        return Ok(());
+    }
+    for LogRecord { spec: other, .. } in known {
+        let same = [
+            ("origin", other.origin == spec.origin),
+            ("key", other.public_key_der == spec.public_key_der),
+        ];
+        if let Some((field, _)) = same.into_iter().find(|(_, same)| *same) {
+            let (name, other) = (spec.name.clone(), other.name.clone());
+            return Err(StoreError::SameLog { name, other, field });
+        }
+    }
+    Ok(())
+}
+
 /// A row of `log_state`.
 #[derive(Debug)]
 pub struct StateRow {

@@ -6,7 +6,7 @@ use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
 use crate::{
     Appended, Batch, DedupHash, EntryLen, Found, IndexKey, LogId, LogRecord, LogSpec, LogState,
-    SearchPage, SignedCheckpoint, StoreError, StoredEntry, TimestampSignature,
+    SearchPage, StoreError, StoredEntry, TimestampSignature,
 };
 
 /// Most entries of one [`Batch`]: 16 times what the engine's batcher takes, and well below SQLite's limits.
@@ -32,6 +32,7 @@ pub trait LogStore: Send + Sync + 'static {
     /// Creates the log, or returns the one of that name. `now` is its creation time.
     ///
     /// # Errors
+    /// [`StoreError::SameLog`] when another log has its origin or its key,
     /// [`StoreError::SpecMismatch`] when the name exists with another kind, tree id, origin or key.
     async fn ensure_log(&self, spec: &LogSpec, now: UnixSeconds) -> Result<LogRecord, StoreError>;
 
@@ -46,6 +47,14 @@ pub trait LogStore: Send + Sync + 'static {
     /// # Errors
     /// As said at the trait.
     async fn state(&self, log: LogId) -> Result<LogState, StoreError>;
+
+    /// The highest index at which there is the row of an entry, whatever the log's state says.
+    ///
+    /// A state that is read afterwards covers it, or no append made that row.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError>;
 
     /// Appends the batch's new entries in one transaction, and says where each of its entries is.
     ///
@@ -120,16 +129,6 @@ pub trait LogStore: Send + Sync + 'static {
     /// As said at the trait.
     async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError>;
 
-    /// Keeps a signed checkpoint. The first note of a size stays, later ones are ignored.
-    ///
-    /// # Errors
-    /// [`StoreError::OutOfRange`] when the log has no tree head of that size.
-    async fn put_checkpoint(
-        &self,
-        log: LogId,
-        checkpoint: SignedCheckpoint<'_>,
-    ) -> Result<(), StoreError>;
-
     /// Indexes of entries that have these keys, each once, the newest first, as many as `page` asks for.
     ///
     /// Words are compared in lower case. Keys with the same word and other types are alternatives of one
@@ -145,6 +144,18 @@ pub trait LogStore: Send + Sync + 'static {
         match_all: bool,
         page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError>;
+
+    /// The words under which entries of `range` are found, each with its index and kind; in no order.
+    ///
+    /// For copying a log: it may read the whole index.
+    ///
+    /// # Errors
+    /// As said at the trait.
+    async fn index_keys(
+        &self,
+        log: LogId,
+        range: Range<LeafIndex>,
+    ) -> Result<Vec<(LeafIndex, String, String)>, StoreError>;
 
     /// Leaf hashes of these entries, in the order of `indexes`; all of them must be in the log.
     ///
@@ -167,6 +178,14 @@ pub trait LogStore: Send + Sync + 'static {
         log: LogId,
         signatures: &[TimestampSignature],
     ) -> Result<(), StoreError>;
+
+    /// A number that changes when somebody appended to a log of this database or froze one, in whatever process; what
+    /// was read after it is not older. `None` while nobody could say: then who wants to know reads the state.
+    ///
+    /// It costs nothing to ask. Other processes may die before they tell, so look now and then all the same.
+    fn generation(&self) -> Option<u64> {
+        None
+    }
 
     /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);

@@ -217,17 +217,6 @@ pub struct LogState {
     pub frozen: bool,
 }
 
-/// A signed checkpoint to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignedCheckpoint<'a> {
-    /// Size of the tree that it is of.
-    pub size: TreeSize,
-    /// The signed note.
-    pub note: &'a str,
-    /// When it was signed.
-    pub signed_at: UnixSeconds,
-}
-
 /// How long an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryLen {

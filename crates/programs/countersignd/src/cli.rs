@@ -60,6 +60,8 @@ impl Command {
             Self::ExplainToken(arguments) => return arguments.config.as_deref(),
             Self::Issuer(IssuerCommand::Refresh(arguments)) => return arguments.config.as_deref(),
             Self::Log(LogCommand::Freeze(arguments)) => return arguments.config.as_deref(),
+            Self::Log(LogCommand::Restore(arguments)) => &arguments.config,
+            Self::Log(LogCommand::BeginAnew(arguments)) => &arguments.config,
             Self::Dev(_) | Self::Token(_) | Self::Probe(_) | Self::ImportFulcioConfig(_) => {
                 return None;
             }
@@ -121,6 +123,37 @@ pub(crate) enum IssuerCommand {
 pub(crate) enum LogCommand {
     /// Let a log take nothing more, for good; it stays readable. Says what to write into the configuration
     Freeze(FreezeArguments),
+    /// Bring back what was signed and the database has not any more, from a copy that still has it
+    Restore(RestoreArguments),
+    /// End a log for ever that cannot be restored, and make the next one, which has another host and key
+    BeginAnew(BeginAnewArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// Of the log's table: [log.NAME]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// The copy: a file `log.db`, or a `postgres://` URL (password in ~/.pgpass). It is migrated
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "checkpoint")]
+    pub(crate) from: Option<String>,
+    /// The newest checkpoint of the log that anybody has, where no anchor has one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BeginAnewArguments {
+    /// Of the table of the log that ends: [log.NAME]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Of the table of the log that begins: [log.NEXT], with another host
+    #[arg(long, value_name = "NEXT")]
+    pub(crate) next: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]

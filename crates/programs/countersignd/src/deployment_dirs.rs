@@ -58,6 +58,11 @@ impl DeploymentDirs {
         Self { root: root.to_owned() }
     }
 
+    /// Everything is below it.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Private keys and state of the services of one kind.
     pub(crate) fn of(&self, part: Part) -> PathBuf {
         self.root.join(part.name())

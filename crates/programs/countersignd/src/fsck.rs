@@ -1,6 +1,6 @@
 //! `countersignd fsck`: verification of what is stored, part by part.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use crypto::PublicKey;
@@ -75,8 +75,23 @@ fn of_dev(arguments: &FsckArguments) -> anyhow::Result<Deployment> {
 pub(crate) async fn open_alone(
     deployment: &Deployment,
     again: &str,
-) -> anyhow::Result<Option<std::sync::Arc<dyn LogStore>>> {
-    match serve::open_database(deployment).await? {
+) -> anyhow::Result<Option<Arc<dyn LogStore>>> {
+    alone(serve::open_database(deployment).await?, again)
+}
+
+/// As [`open_alone`], for whoever makes logs: as the owner of the tables.
+pub(crate) async fn open_alone_to_make(
+    deployment: &Deployment,
+    again: &str,
+) -> anyhow::Result<Option<Arc<dyn LogStore>>> {
+    alone(serve::open_database_to_make(deployment).await?, again)
+}
+
+fn alone(
+    opened: Result<Arc<dyn LogStore>, StoreError>,
+    again: &str,
+) -> anyhow::Result<Option<Arc<dyn LogStore>>> {
+    match opened {
         Ok(store) => Ok(Some(store)),
         Err(error @ StoreError::AlreadyOpen { .. }) => {
             output::say(&format!(

@@ -119,10 +119,15 @@ const LAST_TIMESTAMPS: Duration = Duration::from_mins(10);
 
 const OF_DEV: &str = "`countersignd dev` sends no client to it from its next start on";
 
-fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
+/// The end of a log that takes nothing from now on, as a table has it.
+pub(crate) fn end_of_now() -> String {
     let until = SystemClock.now().saturating_add(LAST_TIMESTAMPS);
     let until = Timestamp::from_unix_seconds(until.0);
-    let until = until.map(|until| until.to_string()).unwrap_or_default();
+    until.map(|until| until.to_string()).unwrap_or_default()
+}
+
+fn to_write(deployment: &Deployment, name: &str) -> Vec<String> {
+    let until = end_of_now();
     let is_new = deployment.log(name).is_some_and(|log| log.service.state.signs());
     let advice = if is_new {
         "write into its table, and start the services again:"

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use crypto::{KeyType, PublicKey};
-use engine::{EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
+use engine::{Anchor, EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
 use rekor::ensure_first_entry;
 use signing::{CpuPool, SigningKey};
@@ -86,7 +86,13 @@ impl deployment::Log {
         Ok(self.names_with(tree_id.with_context(|| not_made(&places.tree_id_file))?))
     }
 
-    fn config(&self, spec: LogSpec, public_key: &PublicKey) -> LogConfig {
+    /// Its anchors, each with the log's own name.
+    pub(crate) fn open_anchors(&self) -> anyhow::Result<Vec<Arc<dyn Anchor>>> {
+        self.anchors.iter().map(|place| place.open(&self.service.name)).collect()
+    }
+
+    /// What the engine is told of it.
+    pub(crate) fn config(&self, spec: LogSpec, public_key: &PublicKey) -> LogConfig {
         LogConfig {
             key_name: key_name(&spec).to_owned(),
             key_id: key_id(&spec, public_key),
@@ -215,11 +221,13 @@ async fn open(
     let names = of.names()?;
     let tiles = tiles_key.map(|key| TilesSigner { origin: names.tiles_origin(), key });
     // Large: it is every check of a log's start.
+    let anchors = of.open_anchors()?;
     let log = Box::pin(Log::start(LogParts {
         config: of.config(names.spec(key.public_key()), key.public_key()),
         store: Arc::clone(store),
         key: key.clone(),
         tiles,
+        anchors,
         clock: Arc::clone(&shared.clock),
         tasks,
         shutdown,

@@ -15,6 +15,7 @@
 //! - `serve`: making what a deployment needs, checking it, starting it.
 //! - `services`: one service each, and how they run and end together.
 //! - `logs`, `known_logs`, `log_orders`: the logs of a deployment, those that the database has, and the end of one.
+//! - `anchors`, `restore_orders`: what a restore does not reach, and the ways out of one.
 //! - `token`: tokens of that identity provider.
 //! - `fsck`: verification of what is stored.
 //! - `import`: a Fulcio configuration in our words. `explain`: what a token would get, and why.
@@ -23,6 +24,7 @@
 //! - `data_dir`, `keys`, `certificates`, `endpoints`: what outlives a start. `ours`: whose a file is.
 
 mod admin;
+mod anchors;
 mod audit_file;
 mod certificates;
 mod cli;
@@ -42,6 +44,7 @@ mod log_orders;
 mod logs;
 mod ours;
 mod output;
+mod restore_orders;
 mod room;
 mod serve;
 mod services;
@@ -106,6 +109,13 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Command::Log(LogCommand::Freeze(arguments)), config) => {
             block_on(log_orders::freeze(arguments, config))
         }
+        (Command::Log(LogCommand::Restore(arguments)), Some(config)) => {
+            block_on(restore_orders::restore(arguments, config))
+        }
+        (Command::Log(LogCommand::BeginAnew(arguments)), Some(config)) => {
+            block_on(restore_orders::begin_anew(arguments, config))
+        }
+        (Command::Log(_), None) => anyhow::bail!("a configuration is needed"),
         (Command::Serve(_) | Command::Init(_) | Command::Check(_), None) => {
             anyhow::bail!("a configuration is needed")
         }

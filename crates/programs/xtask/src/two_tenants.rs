@@ -204,10 +204,11 @@ impl TwoTenants {
             None => "kind = \"sqlite\"".to_owned(),
         };
         let mut text = format!(
-            "data_dir = \"{}\"\n[database]\n{database}\n\
+            "data_dir = \"{}\"\nanchors = [\"file:{}\"]\n[database]\n{database}\n\
              [oidc-dev]\nurl = \"http://localhost:{oidc}\"\nport = {oidc}\n\
              [listen.metrics_ports]\n",
-            self.directory.join("data").display()
+            self.directory.join("data").display(),
+            self.directory.join("anchors").display()
         );
         for (part, port) in &self.ports.metrics {
             writeln!(text, "{part} = {port}")?;

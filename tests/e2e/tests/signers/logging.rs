@@ -59,6 +59,7 @@ impl Running {
                 origin: "log.test/rekor1".to_owned(),
                 key: SigningKey::of(signer, cpu.clone()),
             }),
+            anchors: Vec::new(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tasks: tasks.clone(),
             shutdown: CancellationToken::new(),

@@ -12,15 +12,13 @@ use std::{
 };
 
 use crypto::PublicKey;
-use moment::UnixSeconds;
-use signing::Clock;
-use store::{LogRecord, LogStore, SignedCheckpoint, StoreError};
+use store::{LogRecord, LogStore};
 use tlog::{Checkpoint, Edge, SignedNote, TreeHead};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{LogConfig, PublishedCheckpoint, recheck::stored_edge};
-use crate::StartError;
+use super::{LogConfig, PublishedCheckpoint};
+use crate::{StartError, anchors::check_head};
 
 /// The checkpoint file of a log, or none.
 pub(super) struct Anchor {
@@ -55,17 +53,7 @@ impl Anchor {
         state: &Edge,
     ) -> Result<(), StartError> {
         let (Some(file), Some(signed)) = (&self.file, self.signed) else { return Ok(()) };
-        let (log, file) = (record.spec.name.clone(), file.clone());
-        if state.size() < signed.size {
-            let (found, signed) = (state.size(), signed.size);
-            return Err(StartError::BehindCheckpoint { log, found, signed, file });
-        }
-        let then = stored_edge(store, record.id, signed.size).await.map_err(StartError::Damaged)?;
-        if then.head() != signed {
-            let (size, found, signed) = (signed.size, then.head().root, signed.root);
-            return Err(StartError::Forked { log, size, found, signed, file });
-        }
-        Ok(())
+        check_head(store, record, state, (signed, file.display().to_string())).await
     }
 
     /// Keeps the first checkpoint of this process; where that fails, no later one could be kept.
@@ -95,7 +83,7 @@ impl Anchor {
             return Ok(());
         }
         let note = checkpoint.note.clone();
-        tokio::task::spawn_blocking(move || replace(&file, note.as_bytes()))
+        tokio::task::spawn_blocking(move || replace_file(&file, note.as_bytes()))
             .await
             .map_err(io::Error::other)??;
         self.signed = Some(head);
@@ -120,7 +108,7 @@ fn verified(
     Ok(checkpoint.head)
 }
 
-fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace_file(file: &Path, content: &[u8]) -> io::Result<()> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
@@ -134,11 +122,10 @@ fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Keeps each newest checkpoint, in the file and in the store, off the answer path.
+/// Keeps each newest checkpoint in the file, off the answer path.
 pub(super) struct Follower {
     pub(super) published: watch::Receiver<Arc<PublishedCheckpoint>>,
     pub(super) anchor: Anchor,
-    pub(super) store: Arc<dyn LogStore>,
     pub(super) log: LogRecord,
 }
 
@@ -147,14 +134,11 @@ impl Follower {
     /// skipped is only as old as this, where a restored backup is hours old.
     const PAUSE: Duration = Duration::from_millis(100);
 
-    /// Longest writing to the store: one that hangs must hold up neither the file nor the end.
-    const STORE_TIME: Duration = Duration::from_secs(2);
-
     /// Works until the batcher has ended and its last checkpoint is kept.
-    pub(super) async fn run(mut self, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let newest = Arc::clone(&self.published.borrow_and_update());
-            self.keep(&newest, clock.now()).await;
+            self.keep(&newest).await;
             shutdown.run_until_cancelled(tokio::time::sleep(Self::PAUSE)).await;
             // An unseen value is reported before the end of the batcher is.
             if self.published.changed().await.is_err() {
@@ -163,21 +147,12 @@ impl Follower {
         }
     }
 
-    async fn keep(&mut self, newest: &PublishedCheckpoint, now: UnixSeconds) {
+    async fn keep(&mut self, newest: &PublishedCheckpoint) {
         let name = &self.log.spec.name;
         if let Err(error) = self.anchor.keep(newest).await {
             metrics::counter!("countersign_log_checkpoint_file_errors_total", "log" => name.clone())
                 .increment(1);
             tracing::error!(log.name = %name, error = %error, "the checkpoint file cannot be written");
-        }
-        let size = newest.head.size;
-        let checkpoint = SignedCheckpoint { size, note: &newest.note, signed_at: now };
-        let stored = self.store.put_checkpoint(self.log.id, checkpoint);
-        let stored = tokio::time::timeout(Self::STORE_TIME, stored)
-            .await
-            .unwrap_or_else(|late| Err(StoreError::Unavailable { source: late.into() }));
-        if let Err(error) = stored {
-            tracing::warn!(log.name = %name, error = %error, "the checkpoint cannot be stored");
         }
     }
 }

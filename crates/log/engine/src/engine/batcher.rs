@@ -17,9 +17,10 @@ use super::{
     PublishedCheckpoint,
     apart::known_apart,
     durable::{COMMIT_TIME, durable_edge, in_time},
+    gauges::Gauges,
     health::Health,
     outcome::{is_passing, refused, stopped, unavailable, unsigned},
-    publish::Publisher,
+    publish::{PublishError, Publisher},
     queue::{Pending, Queue},
     recheck::{self, Written},
 };
@@ -49,6 +50,11 @@ pub(super) struct Batcher {
     publisher: Publisher,
     /// Right edge of what this process has confirmed. The store must never be behind it.
     confirmed: Edge,
+    gauges: Gauges,
+    /// [`LogStore::generation`] when the store was last looked at, and everything was well.
+    generation: Option<u64>,
+    /// How often it was not looked at since.
+    rests: u32,
 }
 
 /// Where a batch ended up in the store.
@@ -64,19 +70,20 @@ impl Batcher {
         queue: Arc<Queue>,
         (publisher, confirmed): (Publisher, Edge),
     ) -> Self {
-        Self { log, store, clock, health, queue, publisher, confirmed }
+        let (gauges, generation, rests) = (Gauges(log.spec.name.clone()), None, 0);
+        Self { log, store, clock, health, queue, publisher, confirmed, gauges, generation, rests }
     }
 
     /// Works until `shutdown`, then finishes what was accepted.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         self.show_size();
-        // There before anything has stopped, so that an alert knows the log.
-        metrics::gauge!("countersign_log_stopped", "log" => self.name()).set(0.0);
+        self.gauges.stopped(false);
+        self.gauges.anchored(false, None);
         loop {
             match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
                 Ok(Some(pending)) => self.batch(pending).await,
                 Ok(None) => return,
-                Err(_rested) => self.catch_up().await,
+                Err(_rested) => self.look_around().await,
             }
         }
     }
@@ -92,8 +99,12 @@ impl Batcher {
     async fn part(&mut self, pending: Vec<Pending>) {
         let (entries, waiters): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
-        self.record_batch(entries.len());
+        self.gauges.batch(entries.len(), self.queue.len());
         let result = self.sequence(entries).await;
+        if result.is_err() {
+            // It may be in the store all the same, and nobody will say so.
+            self.generation = None;
+        }
         let frozen = matches!(result, Err(SubmitError::Frozen));
         if let Err(reason @ SubmitError::Stopped(_)) = &result {
             self.stop(reason);
@@ -105,18 +116,32 @@ impl Batcher {
         }
     }
 
+    /// Catches up, unless it is known that there is nothing: an idle log asks its database for nothing.
+    async fn look_around(&mut self) {
+        // Before the look: what is written after it is another generation.
+        let generation = self.store.generation();
+        let is_still = generation.is_some() && generation == self.generation;
+        self.rests += 1;
+        if is_still && self.rests < RESTS {
+            return;
+        }
+        self.rests = 0;
+        // What could not be published is tried again after the next rest.
+        self.generation = if self.catch_up().await { generation } else { None };
+    }
+
     /// Publishes what is in the store and not yet published: by other replicas, or by a batch that
     /// failed after its commit. The queue of a frozen log is closed after that, and not before.
     ///
-    /// Else a monitor that meets now this replica and now another would see the log shrink.
-    async fn catch_up(&mut self) {
+    /// Else a monitor that meets now this replica and now another would see the log shrink. Gives whether it worked.
+    async fn catch_up(&mut self) -> bool {
         let seen = self.confirmed.size();
         let caught_up = async {
             let state = in_time(self.store.state(self.log.id)).await;
             let state = self.health.note_read(state).map_err(refused)?;
             self.health.note_latest(state.last_time);
             if state.edge.size() == seen {
-                // Signed already, unless the key failed when it was confirmed.
+                // Signed and kept already, unless key or anchor failed when it was confirmed.
                 return self.sign().await.map(|_| state.frozen);
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
@@ -127,7 +152,9 @@ impl Batcher {
             self.show_size();
             self.sign().await.map(|_| state.frozen)
         };
-        match caught_up.await {
+        let caught_up = caught_up.await;
+        let is_done = caught_up.is_ok();
+        match caught_up {
             Ok(false) => {}
             // The state was read after the freezing: what it has is all that there will be.
             Ok(true) => {
@@ -142,6 +169,7 @@ impl Batcher {
                 }
             }
         }
+        is_done
     }
 
     /// Commits, confirms, signs. Whatever fails, fails for the whole batch.
@@ -331,14 +359,34 @@ impl Batcher {
         Err(SubmitError::OutcomeUnknown)
     }
 
-    async fn sign(&self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
+    /// Publishes what is confirmed. While that cannot be kept, nothing more is taken.
+    async fn sign(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
+        let published = self.publish().await;
+        let unanchored = match &published {
+            Err(error @ SubmitError::Unanchored(_)) => Some(error.clone()),
+            _ => None,
+        };
+        self.gauges.anchored(self.queue.held().is_some(), unanchored.as_ref());
+        if published.is_err() {
+            self.generation = None;
+        }
+        self.queue.hold(unanchored);
+        published
+    }
+
+    async fn publish(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
         let head = self.confirmed.head();
         for attempt in 0..SIGNING_ATTEMPTS {
             match self.publisher.publish(head).await {
                 Ok(checkpoint) => return Ok(checkpoint),
-                Err(error @ SignError::Signature(_)) => return Err(unsigned(error)),
-                Err(error) if attempt + 1 == SIGNING_ATTEMPTS => return Err(unsigned(error)),
-                Err(error) => {
+                Err(PublishError::Unanchored(error)) => return Err(error),
+                Err(PublishError::Signing(error @ SignError::Signature(_))) => {
+                    return Err(unsigned(error));
+                }
+                Err(PublishError::Signing(error)) if attempt + 1 == SIGNING_ATTEMPTS => {
+                    return Err(unsigned(error));
+                }
+                Err(PublishError::Signing(error)) => {
                     tracing::warn!(log.name = %self.log.spec.name, error = %error,
                         "a checkpoint could not be signed, trying again");
                 }
@@ -351,21 +399,13 @@ impl Batcher {
     /// Takes nothing more, for good. What is published stays readable.
     fn stop(&self, reason: &SubmitError) {
         tracing::error!(log.name = %self.log.spec.name, error = %reason, "the log takes no more entries");
-        metrics::gauge!("countersign_log_stopped", "log" => self.name()).set(1.0);
+        self.gauges.stopped(true);
         self.queue.close(reason.clone());
         self.queue.refuse_pending();
     }
 
-    fn record_batch(&self, entries: usize) {
-        metrics::histogram!("countersign_log_batch_entries", "log" => self.name())
-            .record(gauge_value(entries as u64));
-        metrics::gauge!("countersign_log_queue_entries", "log" => self.name())
-            .set(gauge_value(self.queue.len() as u64));
-    }
-
     fn show_size(&self) {
-        metrics::gauge!("countersign_log_size", "log" => self.name())
-            .set(gauge_value(self.confirmed.size().0));
+        self.gauges.size(self.confirmed.size().0);
     }
 
     fn name(&self) -> String {
@@ -381,8 +421,10 @@ impl Drop for Batcher {
     }
 }
 
-/// After so long without work, other replicas are looked at.
+/// After so long without work, it is asked whether others wrote.
 const REST: Duration = Duration::from_secs(1);
+/// So many rests without news, and the store is looked at all the same: who wrote may have died before it said so.
+const RESTS: u32 = 30;
 /// Attempts at one commit. Conflicts need another replica, each of which wins once at a time.
 const COMMIT_ATTEMPTS: u32 = 6;
 /// Attempts at reading back. While they last, new entries queue up and then are refused.
@@ -411,10 +453,4 @@ fn answer(waiters: Vec<Waiter>, result: Result<Vec<Sequenced>, SubmitError>) {
             }
         }
     }
-}
-
-/// Gauges are floating-point; a log of 2^53 entries is not in sight.
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
-fn gauge_value(count: u64) -> f64 {
-    count as f64
 }

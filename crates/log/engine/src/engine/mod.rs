@@ -4,11 +4,14 @@ mod anchor;
 mod apart;
 mod batcher;
 mod durable;
+mod gauges;
 mod health;
 mod outcome;
 mod publish;
 mod queue;
 pub(crate) mod recheck;
+
+pub(crate) use self::anchor::replace_file;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -29,7 +32,7 @@ use self::{
     publish::{HeadSigner, Publisher},
     queue::{Pending, Queue},
 };
-use crate::{ReadError, StartError, StopReason, SubmitError};
+use crate::{Anchors, ReadError, StartError, StopReason, SubmitError};
 
 /// What a log is and how it may use memory.
 #[derive(Clone, Debug)]
@@ -40,9 +43,9 @@ pub struct LogConfig {
     pub key_name: String,
     /// Id of the key; its first four bytes are on the signature line. [`tlog::log_key_id`].
     pub key_id: [u8; 32],
-    /// Where the last signed checkpoint is kept, outside the database.
+    /// Where the last signed checkpoint is kept beside the database, a moment after it was signed.
     ///
-    /// Without it a database that was restored from an old copy is not noticed.
+    /// It notices a database that was restored alone; see [`LogParts::anchors`].
     pub checkpoint_file: Option<PathBuf>,
     /// Bounds of the queue and of a batch.
     pub limits: LogLimits,
@@ -100,6 +103,9 @@ pub struct LogParts {
     pub key: SigningKey,
     /// Publishes the tree a second time, under another origin and key.
     pub tiles: Option<TilesSigner>,
+    /// Where each checkpoint is kept before anybody sees it; with none, a database and its volume that are
+    /// restored together are not noticed.
+    pub anchors: Vec<Arc<dyn crate::Anchor>>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
     /// Owns the log's two tasks.
@@ -163,16 +169,19 @@ impl Log {
     /// [`StartError::BehindCheckpoint`] and [`StartError::Forked`] when the database is not
     /// the one that was signed; the others name what is missing or damaged.
     pub async fn start(parts: LogParts) -> Result<Arc<Self>, StartError> {
-        let LogParts { config, store, key, tiles, clock, tasks, shutdown } = parts;
+        let LogParts { config, store, key, tiles, anchors, clock, tasks, shutdown } = parts;
         check_key(&config.spec, &key)?;
         check_tiles(&config.spec, tiles.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
         let state = store.state(record.id).await?;
         let mut anchor = Anchor::open(&config, key.public_key()).await?;
         anchor.check(store.as_ref(), &record, &state.edge).await?;
+        let anchors = Anchors::open(&config, key.public_key(), anchors).await?;
+        anchors.check(store.as_ref(), &record, &state.edge).await?;
         recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
             .await
             .map_err(StartError::Damaged)?;
+        recheck::confirm_end(store.as_ref(), record.id).await.map_err(StartError::Damaged)?;
         let size = state.edge.size();
         durable::durable_edge(store.as_ref(), record.id, clock.now(), size).await?;
 
@@ -180,7 +189,7 @@ impl Log {
         let public_key = key.public_key().clone();
         // Boxed, as whoever starts several logs at once holds as many of these futures.
         let (publisher, published) =
-            Box::pin(Publisher::start(&config, key, tiles, state.edge.head())).await?;
+            Box::pin(Publisher::start(&config, key, (tiles, anchors), state.edge.head())).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));
@@ -198,10 +207,7 @@ impl Log {
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
         });
-        tasks.spawn(
-            Follower { published, anchor, store: Arc::clone(&store), log: log.record.clone() }
-                .run(Arc::clone(&clock), shutdown.clone()),
-        );
+        tasks.spawn(Follower { published, anchor, log: log.record.clone() }.run(shutdown.clone()));
         let uses = (store, clock, health);
         let batcher = Batcher::new(log.record.clone(), uses, queue, (publisher, state.edge));
         tasks.spawn(batcher.run(shutdown));
@@ -256,10 +262,10 @@ impl Log {
     /// Says whether the log takes entries; for the readiness check.
     ///
     /// # Errors
-    /// [`SubmitError::Stopped`] after damage was found, [`SubmitError::ShuttingDown`]. A
-    /// frozen log is as it should be.
+    /// [`SubmitError::Stopped`] after damage was found, [`SubmitError::ShuttingDown`],
+    /// [`SubmitError::Unanchored`] while checkpoints cannot be kept. A frozen log is as it should be.
     pub fn ready(&self) -> Result<(), SubmitError> {
-        match self.queue.closed() {
+        match self.queue.closed().or_else(|| self.queue.held()) {
             None | Some(SubmitError::Frozen) => Ok(()),
             Some(reason) => Err(reason),
         }

@@ -6,7 +6,8 @@ use signing::{KeyUse, Record, SignError, SigningKey};
 use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
-use super::{LogConfig, PublishedCheckpoint, TilesSigner};
+use super::{LogConfig, PublishedCheckpoint, TilesSigner, outcome::stopped};
+use crate::{AnchorError, Anchors, StartError, SubmitError, anchors::KeepError};
 
 /// The only place where checkpoints are signed.
 ///
@@ -14,6 +15,7 @@ use super::{LogConfig, PublishedCheckpoint, TilesSigner};
 pub(super) struct Publisher {
     log: HeadSigner,
     tiles: Option<HeadSigner>,
+    anchors: Anchors,
     published: watch::Sender<Arc<PublishedCheckpoint>>,
 }
 
@@ -22,9 +24,9 @@ impl Publisher {
     pub(super) async fn start(
         config: &LogConfig,
         key: SigningKey,
-        tiles: Option<HeadSigner>,
+        (tiles, anchors): (Option<HeadSigner>, Anchors),
         head: TreeHead,
-    ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), SignError<NoteError>> {
+    ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), StartError> {
         let nothing = PublishedCheckpoint { head, note: String::new(), tiles_note: None };
         let (published, receiver) = watch::channel(Arc::new(nothing));
         let log = HeadSigner {
@@ -33,9 +35,11 @@ impl Publisher {
             key_name: config.key_name.clone(),
             key_id: config.key_id,
         };
-        let publisher = Self { log, tiles, published };
+        let mut publisher = Self { log, tiles, anchors, published };
         // Boxed: a start holds the futures of all logs.
         let first = Box::pin(publisher.sign(head)).await?;
+        let kept = publisher.keep(&first).await;
+        kept.map_err(|error| StartError::Unanchored(Box::new(error)))?;
         publisher.published.send_replace(first);
         Ok((publisher, receiver))
     }
@@ -44,16 +48,29 @@ impl Publisher {
     ///
     /// One signature serves every entry of a batch, and none is made when the tree did not grow.
     pub(super) async fn publish(
-        &self,
+        &mut self,
         head: TreeHead,
-    ) -> Result<Arc<PublishedCheckpoint>, SignError<NoteError>> {
+    ) -> Result<Arc<PublishedCheckpoint>, PublishError> {
         let current = Arc::clone(&self.published.borrow());
         if current.head == head {
             return Ok(current);
         }
-        let signed = self.sign(head).await?;
+        let signed = self.sign(head).await.map_err(PublishError::Signing)?;
+        // Before anybody sees it: what is seen is never ahead of what is kept.
+        self.keep(&signed).await.map_err(PublishError::Unanchored)?;
         self.published.send_replace(Arc::clone(&signed));
         Ok(signed)
+    }
+
+    async fn keep(&mut self, signed: &PublishedCheckpoint) -> Result<(), SubmitError> {
+        match self.anchors.keep(signed.head, &signed.note).await {
+            Ok(()) => Ok(()),
+            Err(KeepError::Stop(reason)) => Err(stopped(reason)),
+            Err(KeepError::Unavailable { place, source }) => {
+                let source = AnchorError(format!("{place}: {source}"));
+                Err(SubmitError::Unanchored(Arc::new(source)))
+            }
+        }
     }
 
     /// Both notes of one head, or none: neither is ever published without the other.
@@ -67,6 +84,14 @@ impl Publisher {
         };
         Ok(Arc::new(PublishedCheckpoint { head, note, tiles_note }))
     }
+}
+
+/// Why a head is not published.
+pub(super) enum PublishError {
+    /// The key gave no signature.
+    Signing(SignError<NoteError>),
+    /// It is signed and not kept: [`SubmitError::Unanchored`], or [`SubmitError::Stopped`].
+    Unanchored(SubmitError),
 }
 
 /// A name and a key that sign the log's heads.

@@ -37,6 +37,8 @@ struct State {
     pending: VecDeque<Pending>,
     bytes: usize,
     closed: Option<SubmitError>,
+    /// Why nothing is taken for now.
+    held: Option<SubmitError>,
 }
 
 impl Queue {
@@ -66,7 +68,7 @@ impl Queue {
     pub(super) fn push(&self, pending: Pending) -> Result<(), SubmitError> {
         let size = weight(&pending.entry);
         let mut state = self.lock();
-        if let Some(reason) = &state.closed {
+        if let Some(reason) = state.closed.as_ref().or(state.held.as_ref()) {
             return Err(reason.clone());
         }
         if self.has_no_room() {
@@ -115,6 +117,16 @@ impl Queue {
     pub(super) fn close(&self, reason: SubmitError) {
         self.lock().closed.get_or_insert(reason);
         self.arrived.notify_one();
+    }
+
+    /// Refuses entries with `reason` until it is called again with none.
+    pub(super) fn hold(&self, reason: Option<SubmitError>) {
+        self.lock().held = reason;
+    }
+
+    /// Why it takes nothing for now.
+    pub(super) fn held(&self) -> Option<SubmitError> {
+        self.lock().held.clone()
     }
 
     /// Answers everything queued with the reason of the closing.

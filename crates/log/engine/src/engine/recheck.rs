@@ -192,6 +192,21 @@ pub(crate) async fn confirm_tail(
     confirm(store, log, &from, state, &[]).await.map(drop)
 }
 
+/// Confirms that no row stands where appends will write: found at the first of them, it would be too late to
+/// say that the log is ready.
+///
+/// # Errors
+/// As [`confirm`].
+pub(crate) async fn confirm_end(store: &dyn LogStore, log: LogId) -> Result<(), RecheckError> {
+    // In this order: an append by another process moves the state together with its rows.
+    let highest = store.highest_row(log).await?;
+    let size = store.state(log).await?.edge.size();
+    match highest.filter(|index| !size.contains(*index)) {
+        None => Ok(()),
+        Some(found) => Err(StopReason::RowBeyond { size, found }.into()),
+    }
+}
+
 /// Turns a failed confirmation into the reason for stopping, if it is one.
 pub(crate) fn stop_reason(error: &RecheckError) -> Arc<StopReason> {
     match error {

@@ -592,3 +592,22 @@ impl Signer for CountingSigner {
         "counting"
     }
 }
+
+/// It was a query a second for each log and process, for ever.
+#[tokio::test]
+async fn an_idle_log_asks_its_store_for_nothing() {
+    let place = LogDir::new();
+    let store = Tampering::new(place.open_store().await);
+    let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
+    running.fill(2).await;
+    // What was written is looked at once more.
+    let started = store.state_reads();
+    while store.state_reads() == started {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let rested = store.state_reads();
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    assert_eq!(store.state_reads(), rested);
+    running.fill(1).await;
+    running.stop().await;
+}

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crypto::{PublicKey, SignatureAlgorithm, Signer, SignerError};
 use engine::{LogTrouble, StartError, StopReason, SubmitError};
 use futures::future::join_all;
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use store::{Fault, FaultyStore, LogStore, StoreError};
 use testlog::{Lie, LogDir, Running, Tampering, body, entry, unavailable};
 use tlog::{LeafIndex, TreeSize, verify_consistency};
@@ -23,6 +24,36 @@ async fn tampered(place: &LogDir) -> (Arc<Tampering>, Running) {
     let store = Tampering::new(place.open_store().await);
     let running = place.start_on(Arc::clone(&store) as Arc<dyn LogStore>).await.unwrap();
     (store, running)
+}
+
+/// It was a lost race, tried again for ever, and the log was ready all the while.
+#[tokio::test]
+async fn a_row_where_an_append_wants_to_write_stops_the_log_and_its_next_start() {
+    let place = LogDir::new();
+    let running = place.start().await;
+    running.fill(3).await;
+    let options = SqliteConnectOptions::new().filename(place.database());
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query(
+        "INSERT INTO entry SELECT entry.log_id, 3, root, root, 100, 'planted', 0 FROM entry \
+         JOIN tree_head ON tree_head.log_id = entry.log_id WHERE idx = 0 AND size = 0",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    let refused = running.log.submit(entry(b"one more")).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Stopped(_)), "{refused}");
+    let why = running.log.ready().unwrap_err().to_string();
+    assert!(why.contains("a row stands where an append wants to write"), "{why}");
+    assert_eq!(running.log.checkpoint().head.size, TreeSize(3));
+    running.stop().await;
+
+    let store = place.open_store().await;
+    let Err(StartError::Damaged(why)) = place.start_on(Arc::clone(&store)).await else {
+        panic!("started")
+    };
+    assert!(why.to_string().contains("beyond them is a row of entry 3"), "{why}");
+    store.close().await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
     reason = "helpers of tests, where a panic is the failure"
 )]
 
+mod anchors;
 mod checkpoint_file;
 mod engine;
 mod faults;

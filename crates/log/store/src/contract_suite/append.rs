@@ -52,6 +52,33 @@ pub async fn refuses_another_log_of_the_same_name(database: &dyn Database) {
     }
 }
 
+/// What a table is called is a label: renamed, it would begin a second history of one log.
+pub async fn refuses_a_second_log_of_one_origin_or_one_key(database: &dyn Database) {
+    let Fixture { store, .. } = Fixture::new(database).await;
+    let own = spec("test");
+    for (expected, second) in [
+        ("origin", LogSpec { name: "renamed".to_owned(), ..own.clone() }),
+        ("origin", LogSpec { origin: own.origin.clone(), ..spec("renamed") }),
+        ("key", LogSpec { public_key_der: own.public_key_der.clone(), ..spec("renamed") }),
+    ] {
+        let refused = store.ensure_log(&second, UnixSeconds(8)).await;
+        let Err(StoreError::SameLog { name, other, field }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((name.as_str(), other.as_str(), field), ("renamed", "test", expected));
+    }
+    assert_eq!(store.logs().await.unwrap().len(), 1);
+    // Past the store, as a program of before would: the database itself refuses.
+    for insert in [
+        "INSERT INTO log (name, kind, tree_id, origin, host, public_key_der, created_at) \
+         SELECT 'second', kind, tree_id, origin, host, root, 1 FROM log JOIN tree_head ON size = 0",
+        "INSERT INTO log (name, kind, tree_id, origin, host, public_key_der, created_at) \
+         SELECT 'second', kind, tree_id, 'second.example', host, public_key_der, 1 FROM log",
+    ] {
+        assert!(database.execute(insert).await.is_err(), "{insert}");
+    }
+}
+
 pub async fn places_entries_contiguously(database: &dyn Database) {
     let fixture = Fixture::new(database).await;
     let mut edge = Edge::default();

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 use tlog::{LeafIndex, TreeSize};
 
 use super::{Database, Fixture, batch};
@@ -122,3 +123,40 @@ async fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<
     })
     .await
 }
+
+/// An idle log asks its database for nothing.
+pub async fn whoever_asks_learns_that_somebody_wrote_and_of_nothing_else(database: &dyn Database) {
+    let fixture = Fixture::with(database, 3).await;
+    let other = database.store().await;
+    let settled = async {
+        loop {
+            // What the beginning said may be under way.
+            let before = other.generation();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if before.is_some() && before == other.generation() {
+                return before;
+            }
+        }
+    };
+    let before = tokio::time::timeout(LIMIT, settled).await.unwrap();
+    fixture.store.state(fixture.log).await.unwrap();
+    fixture.store.append(fixture.log, &batch([])).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(other.generation(), before, "nobody wrote");
+    for write in 0..2 {
+        let quiet = other.generation();
+        match write {
+            0 => drop(fixture.append([7]).await),
+            _ => fixture.store.freeze(fixture.log).await.unwrap(),
+        }
+        let heard = async {
+            while other.generation() == quiet {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, heard).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+const LIMIT: Duration = Duration::from_mins(1);

@@ -10,6 +10,7 @@ use super::{
     values::{BaseUrl, KeyFile},
 };
 use crate::{
+    anchors::AnchorPlace,
     deployment::{Key, Kind, Service},
     deployment_dirs::{DeploymentDirs, Stem},
 };
@@ -20,6 +21,8 @@ pub(super) struct Around<'a, 'p> {
     pub(super) tenants: &'a Tenants<'p>,
     /// `url` of [oidc-dev].
     pub(super) provider: Option<&'a str>,
+    /// Of logs that name none.
+    pub(super) anchors: &'a [AnchorPlace],
 }
 
 /// One table of a service, by its name in the file.

@@ -1,6 +1,6 @@
 //! `[log.<name>]`: any number of each kind.
 
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{fmt::Display, ops::RangeInclusive, path::Path};
 
 use crypto::KeyType;
 use engine::LogLimits;
@@ -10,8 +10,10 @@ use store::{LogKind, MAX_BATCH_ENTRIES};
 use super::{
     common::{Around, Table, is_file_name},
     section::Section,
+    whole::spelled_alike,
 };
 use crate::{
+    anchors::AnchorPlace,
     cli::Part,
     deployment::{Key, Kind, Log, LogOptions, Rekor1Places},
     logs::key_type,
@@ -67,6 +69,7 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
         table.key("tiles_key", (format!("{name}-tiles"), KeyType::Ed25519), usual)
     });
     let options = options(&mut table.section, kind);
+    let anchors = anchors(&mut table.section, dirs.root());
     table.section.end();
     let public = |key: Key, ending| {
         let public_file = Some(dirs.public_file(&stem, ending));
@@ -87,9 +90,36 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
         rekor1,
         since_file: Some(dirs.public_file(&stem, "-since")),
         checkpoint_file: dirs.checkpoints().join(name),
+        anchors: anchors.unwrap_or_else(|| around.anchors.to_vec()),
         options,
     };
     Some(OpenLog { log, section: table.section })
+}
+
+/// Where the last checkpoints are kept, if the table says so; `data_dir` is what a restore brings back.
+pub(super) fn anchors(section: &mut Section<'_>, data_dir: &Path) -> Option<Vec<AnchorPlace>> {
+    let texts = section.texts("anchors")?;
+    let mut places = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Err(error) => section.wrong("anchors", format!("`{text}`: {error}")),
+            // Without `data_dir`, which is told, everything would be in it.
+            Ok(AnchorPlace::Directory(path))
+                if data_dir.parent().is_some()
+                    && spelled_alike(&path).starts_with(spelled_alike(data_dir)) =>
+            {
+                section.wrong(
+                    "anchors",
+                    format!("`{text}` is in `data_dir`, and comes back with it from a backup"),
+                );
+            }
+            Ok(place) if places.contains(&place) => {
+                section.wrong("anchors", format!("`{text}` is there twice"));
+            }
+            Ok(place) => places.push(place),
+        }
+    }
+    Some(places)
 }
 
 fn options(section: &mut Section<'_>, kind: LogKind) -> LogOptions {

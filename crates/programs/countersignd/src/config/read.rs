@@ -28,7 +28,10 @@ pub(super) fn deployment(mut file: Section<'_>) -> Option<Deployment> {
     let database = database::read(file.section("database"), dirs.log_database());
     let provider = provider(&mut file, &dirs);
     let provider_url = provider.as_ref().map(|provider| provider.url.to_string());
-    let around = Around { dirs: &dirs, tenants: &tenants, provider: provider_url.as_deref() };
+    let anchors = logs::anchors(&mut file, dirs.root()).unwrap_or_default();
+    let provider_url = provider_url.as_deref();
+    let around =
+        Around { dirs: &dirs, tenants: &tenants, provider: provider_url, anchors: &anchors };
     let authorities = ca::read(&mut file, &around);
     let timestamp_authorities = tsa::read(&mut file, &around);
     let repositories = trust::read(&mut file, &around);

@@ -7,6 +7,7 @@ use store::LogKind;
 
 use super::*;
 use crate::{
+    anchors::AnchorPlace,
     cli::Part,
     deployment::{Authority, Log, Repository, TimestampAuthority},
 };
@@ -792,4 +793,32 @@ fn domains_that_nobody_owns_are_refused_with_the_reason() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn anchors_are_of_all_logs_or_of_one_and_never_among_the_data() {
+    let all = parse(&trial()).unwrap();
+    let of = |deployment: &Deployment, kind| deployment.of_kind(kind).anchors.clone();
+    let directory = |path: &str| AnchorPlace::Directory(path.into());
+    let common = [directory("/var/tmp/countersign-anchors")];
+    assert_eq!(of(&all, LogKind::Ct), common);
+    all.demand_anchors().unwrap();
+    let own = "[log.rekor2]\nanchors = [\"file:/mnt/a\", \"https://anchors.acme.example/c/\"]";
+    let one = parse(&changed("[log.rekor2]", own)).unwrap();
+    assert_eq!(of(&one, LogKind::Ct), common);
+    assert_eq!(of(&one, LogKind::Rekor2)[0], directory("/mnt/a"));
+    assert_eq!(of(&one, LogKind::Rekor2).len(), 2);
+    for (anchor, said) in [
+        ("file:/var/tmp/countersign/log/a", "is in `data_dir`, and comes back with it"),
+        ("file:/var/tmp/other/../countersign/a", "is in `data_dir`, and comes back with it"),
+        ("http://anchors.acme.example/", "must be https"),
+        ("/mnt/a", "must be file:/ABSOLUTE/DIRECTORY or https://"),
+    ] {
+        let wrong = problems(&changed("file:/var/tmp/countersign-anchors", anchor));
+        assert!(wrong.contains(&format!("anchors: `{anchor}`")) && wrong.contains(said), "{wrong}");
+    }
+    // It is read all the same: `serve` refuses it, and `check` and `init` say so.
+    let none = parse(&changed("anchors = [\"file:/var/tmp/countersign-anchors\"]", "")).unwrap();
+    let said = none.demand_anchors().unwrap_err().to_string();
+    assert!(said.contains("[log.ct], [log.rekor1], [log.rekor2] without `anchors`"), "{said}");
 }

@@ -307,7 +307,7 @@ impl Whole<'_, '_> {
 }
 
 /// A path as every other spelling of it is written: without `..` and links, as far as it is there.
-fn spelled_alike(path: &Path) -> PathBuf {
+pub(super) fn spelled_alike(path: &Path) -> PathBuf {
     if let Ok(there) = path.canonicalize() {
         return there;
     }

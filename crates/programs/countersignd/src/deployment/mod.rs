@@ -28,7 +28,7 @@ pub(crate) use self::{
     service::{Kind, METRICS_PORT, PROVIDER_PORT, Service},
     settings::{Database, DatabaseOwner, Listen, LogOptions, Telemetry, TsaSettings},
 };
-use crate::{certificates::ChainPlace, config::BaseUrl};
+use crate::{anchors::AnchorPlace, certificates::ChainPlace, config::BaseUrl};
 
 /// An installation.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ pub(crate) struct Log {
     pub(crate) since_file: Option<PathBuf>,
     /// The last checkpoint that was signed, outside the database.
     pub(crate) checkpoint_file: PathBuf,
+    /// Where it is kept too, before anybody sees it, out of reach of a restore; none in `dev`.
+    pub(crate) anchors: Vec<AnchorPlace>,
     pub(crate) options: LogOptions,
 }
 
@@ -210,6 +212,24 @@ impl Deployment {
     /// The logs that there are processes of.
     pub(crate) fn running_logs(&self) -> impl Iterator<Item = &Log> {
         self.logs.iter().filter(|log| log.service.state.runs())
+    }
+
+    /// Why logs may not be served: those of which nothing is kept out of reach of a restore.
+    ///
+    /// # Errors
+    /// With the names of their tables.
+    pub(crate) fn demand_anchors(&self) -> anyhow::Result<()> {
+        let without = self.running_logs().filter(|log| log.anchors.is_empty());
+        let tables: Vec<String> = without.map(|log| log.service.table()).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{} without `anchors`: restored from a backup, volume and database together, such a log would sign a \
+             second history and nobody would know. Write `anchors = [\"file:/DIRECTORY\"]`, a volume that no \
+             restore of the others brings back, or an https URL, at the top of the file for all logs",
+            tables.join(", ")
+        )
     }
 
     /// All services with a URL of their own, but for the development provider.

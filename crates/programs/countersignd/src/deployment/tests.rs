@@ -18,9 +18,7 @@ fn read(directory: &Path, changes: &[(&str, &str)], more: &str) -> Deployment {
     let file = directory.join("countersign.toml");
     let mut text = include_str!("../../../../../docs/samples/trial.toml").to_owned();
     let root = directory.join("data").display().to_string();
-    for (from, to) in
-        [("/var/tmp/countersign\"", format!("{root}\"").as_str())].iter().chain(changes)
-    {
+    for (from, to) in [("/var/tmp/countersign", root.as_str())].iter().chain(changes) {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
     }

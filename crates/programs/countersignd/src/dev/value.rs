@@ -175,6 +175,7 @@ impl Place<'_> {
             rekor1,
             since_file: None,
             checkpoint_file: self.data_dir.checkpoint_file(name),
+            anchors: Vec::new(),
             options: LogOptions::default(),
         })
     }

@@ -73,6 +73,11 @@ pub(crate) async fn check(
         sound &= report(&authority.service.label, &found);
     }
     sound &= report("files", &files(&deployment));
+    let anchored = deployment.demand_anchors().map(|()| "a place for each log".to_owned());
+    sound &= report("anchors", &anchored);
+    for words in tries::beside_the_data(&deployment) {
+        output::print(&format!("warning: {words}"));
+    }
     sound &= report("log", &logs(&deployment).await);
     sound &= report("keys", &tries::keys(&deployment).await);
     match tries::ports(&deployment).await {
@@ -238,6 +243,7 @@ pub(super) async fn logs_in(
             bail!("{why}");
         }
         is_not_older(log, record, store).await?;
+        tries::anchors(log, record, store).await?;
     }
     for words in known_logs::warnings(deployment, &known) {
         output::print(&format!("warning: {words}"));
@@ -316,8 +322,10 @@ mod tests {
         let file = directory.join("countersign.toml");
         let text = include_str!("../../../../../docs/samples/trial.toml");
         let line = text.lines().find(|line| line.starts_with("data_dir")).unwrap();
-        let data_dir = format!("data_dir = \"{}\"", directory.join("data").display());
-        std::fs::write(&file, text.replace(line, &data_dir) + more).unwrap();
+        assert!(line.contains("/var/tmp/countersign"));
+        let text =
+            text.replace("/var/tmp/countersign", &directory.join("data").display().to_string());
+        std::fs::write(&file, text + more).unwrap();
         config::load(&file).unwrap()
     }
 

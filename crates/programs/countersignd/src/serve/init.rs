@@ -29,6 +29,10 @@ pub(crate) async fn init(secrets_only: bool, deployment: Deployment) -> anyhow::
     init_within(PATIENCE, secrets_only, deployment).await
 }
 
+/// Said where it took too long.
+pub(crate) const IN_USE: &str =
+    "another `countersignd init` makes the same; run it again when that has ended";
+
 /// How long another `init` is waited for. Making everything takes a second, and a busy machine has eight of
 /// them to wait for.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -43,12 +47,15 @@ pub(super) async fn init_within(
     for words in open_to_others(&deployment) {
         output::print(&format!("warning: {words}"));
     }
+    if let Err(lack) = deployment.demand_anchors() {
+        output::print(&format!("warning: `serve` will refuse {lack}"));
+    }
     let mut tell = |made: &Made| output::print(&made.to_string());
     for words in make::directories(&deployment)? {
         output::print(&format!("warning: {words}"));
     }
     let Some(_alone) = alone(&deployment, secrets_only, patience).await? else {
-        output::say("another `countersignd init` makes the same; run it again when that has ended");
+        output::say(IN_USE);
         return Ok(ExitCode::from(EXIT_UNAVAILABLE));
     };
     let now = shared.clock.now();
@@ -87,9 +94,14 @@ pub(super) async fn init_within(
 
 /// Locks by which this is the only `init`: of the data, on the directory of the logs, which every `init` has, also
 /// where each is a volume of its own; and of the database, which other machines may use.
-struct Alone {
+pub(crate) struct Alone {
     _data: File,
     _database: Option<MakersLock>,
+}
+
+/// As an `init` that waits for others; `None` where another one takes too long.
+pub(crate) async fn alone_to_make(deployment: &Deployment) -> anyhow::Result<Option<Alone>> {
+    alone(deployment, false, PATIENCE).await
 }
 
 /// `None` where another one has them for longer than `patience`.

@@ -1,6 +1,12 @@
 //! Makes what a deployment needs and does not have; what is there stays.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, thread};
+use std::{
+    fs,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    thread,
+};
 
 use anyhow::{Context, anyhow, bail};
 use crypto::{LocalSigner, ScramVerifier, Signer};
@@ -16,6 +22,7 @@ use super::{
     lost::{names, refuse_lost},
 };
 use crate::{
+    anchors::AnchorPlace,
     certificates::{ChainPlace, ca_chain, refuse_another_organization, tsa_chain},
     data_dir::{Access, DataDir, create, read_json, remove_unfinished, replace, write_json},
     deployment::{self, Database, Deployment, Key, Repository},
@@ -56,6 +63,12 @@ pub(crate) fn directories(deployment: &Deployment) -> anyhow::Result<Vec<String>
     let places = &deployment.places;
     for directory in &places.private {
         DataDir::create(directory)?;
+    }
+    for place in deployment.logs.iter().flat_map(|log| &log.anchors) {
+        let AnchorPlace::Directory(directory) = place else { continue };
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(directory);
+        made.with_context(|| format!("cannot make the directory {}", directory.display()))?;
     }
     for (directory, mode) in [(&places.public, 0o755), (&places.offline, 0o700)] {
         let Some(directory) = directory else { continue };

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 pub(crate) use self::{
     check::{authority_sound, check, repository_sound, timestamp_authority_sound},
     database::{open as open_database, open_to_make as open_database_to_make},
-    init::init,
+    init::{IN_USE, alone_to_make, init},
     start::{Locks, Opened, start},
 };
 use crate::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// `countersignd serve`: runs until SIGTERM or SIGINT.
 pub(crate) async fn run(part: Part, deployment: Deployment) -> anyhow::Result<ExitCode> {
+    if part.includes(Part::Log) {
+        deployment.demand_anchors()?;
+    }
     // From here on a signal ends an unfinished start too.
     let mut signals = Signals::listen()?;
     if part == Part::OidcDev {

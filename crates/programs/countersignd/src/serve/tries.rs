@@ -1,16 +1,19 @@
-//! What `check` tries: each key signs, the ports are free or ours, clock and TUF roles are not beyond what is stored.
+//! What `check` tries: each key signs, the ports are free or ours, clock and TUF roles are not beyond what is
+//! stored, and logs are as their anchors have them.
 
-use std::path::Path;
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 use anyhow::{Context, anyhow, bail};
+use engine::Anchors;
 use moment::UnixSeconds;
 use signing::{ClockFault, CpuPool, SigningKey};
-use store::{LogStore, MAX_CLOCK_GAP};
+use store::{LogRecord, LogStore, MAX_CLOCK_GAP};
 use url::Url;
 
 use crate::{
+    anchors::AnchorPlace,
     data_dir::read_json,
-    deployment::{Deployment, Key, Repository},
+    deployment::{Deployment, Key, Log, Repository},
     endpoints::{Addresses, bind},
     services,
 };
@@ -112,4 +115,39 @@ pub(super) fn ended_roles(repository: &Repository, now: UnixSeconds) -> Vec<Stri
 fn expiry(file: &Path) -> Option<String> {
     let metadata: serde_json::Value = read_json(file).ok()??;
     Some(metadata["signed"]["expires"].as_str()?.to_owned())
+}
+
+/// As its start: volume and database may have been restored together, and agree.
+pub(super) async fn anchors(
+    log: &Log,
+    record: &LogRecord,
+    store: &dyn LogStore,
+) -> anyhow::Result<()> {
+    let public_key = log.key.public_key()?;
+    let config = log.config(record.spec.clone(), &public_key);
+    let anchors = Anchors::open(&config, &public_key, log.open_anchors()?).await?;
+    let state = store.state(record.id).await?;
+    Ok(anchors.check(store, record, &state.edge).await?)
+}
+
+/// Directories of anchors on the file system of the data: a restore of a whole machine or disk brings them back too.
+pub(super) fn beside_the_data(deployment: &Deployment) -> Vec<String> {
+    let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
+    let root = &deployment.places.root;
+    let mut found = Vec::new();
+    for place in deployment.running_logs().flat_map(|log| &log.anchors) {
+        let AnchorPlace::Directory(directory) = place else { continue };
+        let directory: &Path = directory;
+        let words = format!(
+            "the anchors in {} are on the file system of {}: restored as one, by a snapshot of the disk or the \
+             machine, they notice nothing",
+            directory.display(),
+            root.display()
+        );
+        if device(directory).is_some_and(|own| device(root) == Some(own)) && !found.contains(&words)
+        {
+            found.push(words);
+        }
+    }
+    found
 }

@@ -25,8 +25,7 @@ async fn what_metrics_show_of_a_state_is_there_from_the_start_on() {
     let directory = tempfile::tempdir().unwrap();
     let sample = include_str!("../../../../../docs/samples/trial.toml");
     let data = directory.path().join("data").display().to_string();
-    let (text, metrics) =
-        on_free_ports(sample.replace("/var/tmp/countersign\"", &format!("{data}\"")));
+    let (text, metrics) = on_free_ports(sample.replace("/var/tmp/countersign", &data));
     let config = directory.path().join("countersign.toml");
     fs::write(&config, text).unwrap();
     let said = program().arg("init").arg("--config").arg(&config).output().unwrap();

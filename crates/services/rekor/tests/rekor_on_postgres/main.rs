@@ -92,6 +92,7 @@ impl LogDir {
                 origin: format!("{HOST}/rekor1"),
                 key: SigningKey::of(Arc::clone(&self.tiles) as _, cpu.clone()),
             }),
+            anchors: Vec::new(),
             clock: Arc::new(FixedClock::at(1_790_000_000)),
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),

@@ -14,8 +14,8 @@ use crate::serve::init;
 async fn made(directory: &Path) -> Deployment {
     let file = directory.join("countersign.toml");
     let trial = include_str!("../../../../../../docs/samples/trial.toml");
-    let data = format!("\"{}\"", directory.join("data").display());
-    std::fs::write(&file, trial.replace("\"/var/tmp/countersign\"", &data)).unwrap();
+    let data = directory.join("data").display().to_string();
+    std::fs::write(&file, trial.replace("/var/tmp/countersign", &data)).unwrap();
     let mut deployment = crate::config::load(&file).unwrap();
     let held: Vec<_> =
         (0..7).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();

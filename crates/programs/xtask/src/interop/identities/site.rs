@@ -130,9 +130,10 @@ impl<'a> Site<'a> {
             format!("[{table}]\n{more}url = \"http://localhost:{port}\"\nport = {port}\n\n")
         };
         let mut text = format!(
-            "data_dir = \"{}\"\n\n[tenant.default]\norganization = \"Acme\"\n\n\
+            "data_dir = \"{}\"\nanchors = [\"file:{}\"]\n\n[tenant.default]\norganization = \"Acme\"\n\n\
              [listen]\nmetrics_port = {metrics}\n\n[database]\nkind = \"sqlite\"\n\n",
-            self.directory.join("data").display()
+            self.directory.join("data").display(),
+            self.directory.join("anchors").display()
         );
         text += &service("ca.default", "", ca);
         text += issuers;
