@@ -26,6 +26,13 @@ pub(crate) fn resident_kib(pid: u32) -> Option<(u64, u64)> {
     Some((field("VmHWM:")?, field("VmRSS:")?))
 }
 
+/// Memory of a process that no file backs, in KiB: what its work needs, without the pages of an executable with its symbols.
+pub(crate) fn anonymous_kib(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 struct Stat {
     parent: u32,
     ticks: u64,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Host of every base URL of `dev` and of the development provider, and origin of `dev`'s Rekor v2 log.
 pub(crate) const HOST: &str = "localhost";
@@ -60,28 +60,25 @@ impl Addresses {
 }
 
 /// Listens on `port`, for `what`.
-pub(crate) async fn bind(addresses: &Addresses, port: u16, what: &str) -> anyhow::Result<Bound> {
-    let listeners = try_bind(&addresses.0, port).await;
+pub(crate) fn bind(addresses: &Addresses, port: u16, what: &str) -> anyhow::Result<Bound> {
+    let listeners = try_bind(&addresses.0, port);
     let explain = || format!("cannot listen on port {port} for {what}");
     Ok(Bound { port, listeners: listeners.with_context(explain)? })
 }
 
 /// Listens on `preferred` where that is free, else on a port that is.
-pub(crate) async fn bind_free(
-    addresses: &Addresses,
-    preferred: Option<u16>,
-) -> anyhow::Result<Bound> {
+pub(crate) fn bind_free(addresses: &Addresses, preferred: Option<u16>) -> anyhow::Result<Bound> {
     let Addresses(addresses) = addresses;
     if let Some(port) = preferred
-        && let Ok(listeners) = try_bind(addresses, port).await
+        && let Ok(listeners) = try_bind(addresses, port)
     {
         return Ok(Bound { port, listeners });
     }
     for _ in 0..FREE_PORT_ATTEMPTS {
         let Some((first, others)) = addresses.split_first() else { break };
-        let listener = TcpListener::bind((*first, 0)).await.context("cannot listen")?;
+        let listener = listen(SocketAddr::new(*first, 0)).context("cannot listen")?;
         let port = listener.local_addr()?.port();
-        match try_bind(others, port).await {
+        match try_bind(others, port) {
             Ok(mut listeners) => {
                 listeners.push(listener);
                 return Ok(Bound { port, listeners });
@@ -96,10 +93,22 @@ pub(crate) async fn bind_free(
 /// A port that is free on one address may be taken on another.
 const FREE_PORT_ATTEMPTS: usize = 32;
 
-async fn try_bind(addresses: &[IpAddr], port: u16) -> std::io::Result<Vec<TcpListener>> {
+/// Connections that the system completes before we accept them: as many as Linux lets by default. With fewer, a burst of
+/// others makes a new one wait for its second SYN, a second later.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As `TcpListener::bind` has it: a service that starts again need not wait for its old connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn try_bind(addresses: &[IpAddr], port: u16) -> std::io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
-        listeners.push(TcpListener::bind(SocketAddr::new(*address, port)).await?);
+        listeners.push(listen(SocketAddr::new(*address, port))?);
     }
     Ok(listeners)
 }
@@ -139,13 +148,13 @@ mod tests {
     #[tokio::test]
     async fn takes_the_port_of_the_last_start_again_and_another_when_it_is_taken() {
         let addresses = Addresses::new(None).await;
-        let first = bind_free(&addresses, None).await.unwrap();
-        let other = bind_free(&addresses, Some(first.port)).await.unwrap();
+        let first = bind_free(&addresses, None).unwrap();
+        let other = bind_free(&addresses, Some(first.port)).unwrap();
         assert_ne!(other.port, first.port);
         let port = first.port;
-        let Err(error) = bind(&addresses, port, "the CA").await else { panic!("bound twice") };
+        let Err(error) = bind(&addresses, port, "the CA") else { panic!("bound twice") };
         assert!(error.to_string().contains(&format!("port {port} for the CA")), "{error:#}");
         drop(first);
-        assert_eq!(bind_free(&addresses, Some(port)).await.unwrap().port, port);
+        assert_eq!(bind_free(&addresses, Some(port)).unwrap().port, port);
     }
 }

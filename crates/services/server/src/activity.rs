@@ -48,13 +48,17 @@ pub(crate) enum Verdict {
 /// Whose turn it is on a connection. The lower, the sooner it gives way to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Turn {
-    /// The peer's, and nothing was begun.
+    /// The peer's, and nothing was begun for a while.
     Idle,
-    /// The peer's, who sends a body or takes an answer.
+    /// The peer's, who sends a body, takes an answer, or has had no time yet to ask.
     Peers,
     /// Ours.
     Ours,
 }
+
+/// Who came or was answered within this time is not idle yet: among thousands whose bodies are on their way, it would be
+/// the first to leave, before its first request is read.
+const TIME_TO_ASK: Duration = Duration::from_secs(1);
 
 impl Activity {
     pub(crate) fn new() -> Self {
@@ -121,7 +125,10 @@ impl Activity {
         let state = self.lock();
         let turn = if state.under_way > state.arriving {
             Turn::Ours
-        } else if state.under_way > 0 || !state.leaving.is_empty() {
+        } else if state.under_way > 0
+            || !state.leaving.is_empty()
+            || state.quiet_since.elapsed() < TIME_TO_ASK
+        {
             Turn::Peers
         } else {
             Turn::Idle
@@ -297,10 +304,12 @@ mod tests {
         assert_eq!(activity.judge(FIRST, IDLE), Verdict::Wait(Instant::now() + IDLE));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn it_is_the_peers_turn_until_a_body_has_come_and_while_an_answer_leaves() {
         let activity = Activity::new();
         let turn = || activity.turn().0;
+        assert_eq!(turn(), Turn::Peers, "it has had no time to ask");
+        tokio::time::advance(TIME_TO_ASK).await;
         assert_eq!(turn(), Turn::Idle);
         let request = activity.begin();
         assert_eq!(turn(), Turn::Ours);
@@ -318,6 +327,8 @@ mod tests {
         let answer = activity.leaving(two_pages());
         assert_eq!(turn(), Turn::Peers);
         drop((answer, activity.leaving(Body::empty())));
+        assert_eq!(turn(), Turn::Peers, "it may ask again");
+        tokio::time::advance(TIME_TO_ASK).await;
         assert_eq!(turn(), Turn::Idle);
     }
 }

@@ -10,7 +10,6 @@ use axum::{BoxError, body::Body, response::Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::StatusCode;
-use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{
@@ -33,7 +32,8 @@ const IN_PAGES: usize = 2 * PAGE_LEN;
 ///
 /// # Errors
 /// That of the first page, while there is still a status to say it with. One that comes later ends the connection:
-/// no client of HTTP/1.1 or 2 takes a body that breaks off for a whole one, and one of HTTP/1.0 gets it whole or not at all.
+/// no client of HTTP/1.1 or 2 takes a body that breaks off for a whole one. Over HTTP/1.0 what shows no end of its own, as
+/// JSON does, needs a `Content-Length` from whoever calls this.
 pub async fn in_pages<E>(
     pages: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
 ) -> Result<Body, E>
@@ -96,26 +96,6 @@ impl Room {
         }
         Ok(response.map(|body| Body::new(Counted { body, taken: Arc::new(taken) })))
     }
-
-    /// [`Room::fill`], with an answer of unknown length made whole before: over HTTP/1.0 a body without a length ends
-    /// where its connection does, so a proxy would keep one that breaks off.
-    pub(crate) async fn fill_whole(self, response: Response) -> Result<Response, Failure> {
-        if response.body().size_hint().exact().is_some() {
-            return self.fill(response, false);
-        }
-        let Self(mut taken) = self;
-        let (head, mut body) = response.into_parts();
-        let mut whole = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Failure::Internal)?.into_data().unwrap_or_default();
-            let more = (whole.len() + frame.len()).saturating_sub(taken.bytes());
-            if !taken.grow(more, Size::Large) {
-                return Err(Failure::Overloaded);
-            }
-            whole.extend_from_slice(&frame);
-        }
-        Self(taken).fill(Response::from_parts(head, whole.into()), false)
-    }
 }
 
 /// A body whose frames hold their share wherever they wait: here, in hyper, in h2.
@@ -164,6 +144,8 @@ impl AsRef<[u8]> for Part {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use axum::response::IntoResponse;
 
     use super::*;
@@ -245,26 +227,6 @@ mod tests {
         assert_eq!(shares.answers.taken(), 2 * IN_PAGES);
         drop(page);
         assert_eq!(shares.answers.taken(), IN_PAGES);
-        drop(answer);
-        assert_eq!(shares.answers.taken(), 0);
-    }
-
-    #[tokio::test]
-    async fn an_answer_in_pages_can_be_made_whole_and_is_counted_as_it_grows() {
-        let page = || Ok(Bytes::from(vec![0; PAGE_LEN]));
-        let failed = || Err(std::io::Error::other("gone"));
-        let whole = async |shares: &Shares, pages: Vec<std::io::Result<Bytes>>| {
-            let body = in_pages(stream::iter(pages)).await.unwrap();
-            Room::within(shares).unwrap().fill_whole(body.into_response()).await
-        };
-        let shares = shares(8 * PAGE_LEN);
-        let answer = whole(&shares, vec![page(), page(), page()]).await.unwrap();
-        assert_eq!(answer.body().size_hint().exact(), Some(3 * 64 * 1024));
-        assert_eq!(shares.answers.taken(), 3 * PAGE_LEN);
-        let broken = whole(&shares, vec![page(), page(), failed()]).await;
-        assert_eq!(broken.err(), Some(Failure::Internal));
-        let many = (0..4).map(|_| page()).collect();
-        assert_eq!(whole(&shares, many).await.err(), Some(Failure::Overloaded));
         drop(answer);
         assert_eq!(shares.answers.taken(), 0);
     }

@@ -2,12 +2,15 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,6 +26,8 @@ use crate::{
 pub(crate) struct Connections {
     most: usize,
     open: Mutex<Open>,
+    /// For new ones until they have a place. Who finds none stays in the system's queue of the listener.
+    seats: Arc<Semaphore>,
     /// Whenever one has ended.
     ended: Notify,
 }
@@ -33,9 +38,9 @@ struct Open {
     /// All but those that were told to leave.
     staying: HashMap<u64, Connection>,
     leaving: usize,
-    /// New ones that wait for a place.
-    waiting: usize,
-    /// Before then nobody looks for one to send away, for who asks and for who waited long.
+    /// New ones of each peer that wait for a place.
+    waiting: HashMap<Prefix, usize>,
+    /// Before then nobody looks for one to send away, but for a peer that has waited long and not looked.
     next_look: HashMap<Need, Instant>,
 }
 
@@ -68,26 +73,36 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// As many may wait on the smallest listener: a handful of honest clients at once.
-const FEWEST_WAITING: usize = 16;
+const FEWEST_SEATS: usize = 16;
 
 /// A working connection of the peer with most of them gives way to a peer that has less than half as many, and these.
+/// Nor does one count as having more than another below it: it may be the only honest one, among thousands that have one each.
 const HEAD_START: usize = 16;
 
 impl Connections {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, open: Mutex::default(), ended: Notify::new() })
+        let seats = Arc::new(Semaphore::new(most_seats(most)));
+        Arc::new(Self { most, open: Mutex::default(), seats, ended: Notify::new() })
+    }
+
+    /// A seat for one that is to be accepted; it waits until there is one.
+    ///
+    /// Were it accepted and then turned away, a burst of others would cost it its request.
+    pub(crate) async fn seat(&self) -> Seat {
+        // Nobody closes them.
+        Seat { _permit: Arc::clone(&self.seats).acquire_owned().await.ok() }
     }
 
     /// A place for a new connection of `peer`, or none: then it is one too many.
-    pub(crate) async fn enter(self: &Arc<Self>, peer: Prefix) -> Option<Place> {
+    pub(crate) async fn enter(self: &Arc<Self>, _seat: Seat, peer: Prefix) -> Option<Place> {
         let begin = Instant::now();
         if let Some(place) = self.try_enter(peer, Need::New) {
             return Some(place);
         }
-        let _waiting = Waiting::begin(self)?;
+        let _waiting = Waiting::begin(self, peer)?;
         while begin.elapsed() < WAIT {
             let ended = self.ended.notified();
-            let need = if begin.elapsed() < PATIENCE { Need::New } else { Need::Long };
+            let need = if begin.elapsed() < PATIENCE { Need::New } else { Need::Long(peer) };
             if let Some(place) = self.try_enter(peer, need) {
                 return Some(place);
             }
@@ -105,12 +120,14 @@ impl Connections {
     fn try_enter(self: &Arc<Self>, peer: Prefix, need: Need) -> Option<Place> {
         let mut open = self.lock();
         if open.staying.len() >= self.most && open.leaving <= self.few() && open.may_look(need) {
-            let newcomer = (need == Need::Long).then_some(peer);
+            let newcomer = (need != Need::New).then_some(peer);
             let told = open.send_away(newcomer, self.few());
             if told < self.few() {
-                open.next_look.insert(need, Instant::now() + BETWEEN_LOOKS);
+                let now = Instant::now();
+                open.next_look.retain(|_, next| *next > now);
+                open.next_look.insert(need, now + BETWEEN_LOOKS);
             }
-            for _ in 1..told.min(open.waiting) {
+            for _ in 1..told.min(self.waiting()) {
                 self.ended.notify_one();
             }
         }
@@ -127,12 +144,60 @@ impl Connections {
 
     /// How many leave at once: enough that a flood does not have all of them looked at each time.
     fn few(&self) -> usize {
-        (self.most / 32).max(1)
+        few(self.most)
+    }
+
+    fn waiting(&self) -> usize {
+        most_seats(self.most).saturating_sub(self.seats.available_permits())
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         // Nothing panics while it is held, so a poisoned lock guards sound data.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn few(most: usize) -> usize {
+    if most < 32 { 1 } else { most / 32 }
+}
+
+const fn most_seats(most: usize) -> usize {
+    let seats = 2 * few(most);
+    if seats < FEWEST_SEATS { FEWEST_SEATS } else { seats }
+}
+
+/// Where a new connection waits for its place.
+pub(crate) struct Seat {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// One that waits. A peer has three quarters of the seats at most, so that the others are let in to be compared with it.
+struct Waiting {
+    connections: Arc<Connections>,
+    peer: Prefix,
+}
+
+impl Waiting {
+    fn begin(connections: &Arc<Connections>, peer: Prefix) -> Option<Self> {
+        let mut open = connections.lock();
+        let own = open.waiting.entry(peer).or_default();
+        if *own >= most_seats(connections.most) / 4 * 3 {
+            return None;
+        }
+        *own += 1;
+        Some(Self { connections: Arc::clone(connections), peer })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        if let Entry::Occupied(mut own) = open.waiting.entry(self.peer) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 }
 
@@ -143,8 +208,8 @@ type Candidate = (Turn, Reverse<usize>, Instant, u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Need {
     New,
-    /// It has waited.
-    Long,
+    /// One of this peer has waited.
+    Long(Prefix),
 }
 
 impl Open {
@@ -166,7 +231,8 @@ impl Open {
         let mut found: Vec<Candidate> = Vec::with_capacity(self.staying.len());
         found.extend(self.staying.iter().map(|(number, connection)| {
             let (turn, since) = connection.activity.turn();
-            (turn, Reverse(connections_of(&connection.peer)), since, *number)
+            let count = connections_of(&connection.peer).max(HEAD_START);
+            (turn, Reverse(count), since, *number)
         }));
         let Some((turn, ..)) = found.iter().min().copied() else { return 0 };
         found.retain(|(its_turn, ..)| *its_turn == turn);
@@ -207,27 +273,6 @@ impl Drop for Place {
     }
 }
 
-/// One that waits; there are hardly more of them than leave at once.
-struct Waiting(Arc<Connections>);
-
-impl Waiting {
-    fn begin(connections: &Arc<Connections>) -> Option<Self> {
-        let mut open = connections.lock();
-        if open.waiting >= (2 * connections.few()).max(FEWEST_WAITING) {
-            return None;
-        }
-        open.waiting += 1;
-        Some(Self(Arc::clone(connections)))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut open = self.0.lock();
-        open.waiting = open.waiting.saturating_sub(1);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
@@ -238,23 +283,27 @@ mod tests {
         Prefix::of([192, 0, 2, last].into())
     }
 
+    async fn come(connections: &Arc<Connections>, peer: Prefix) -> Option<Place> {
+        connections.enter(connections.seat().await, peer).await
+    }
+
     fn enter(connections: &Arc<Connections>, last: u8) -> Option<Place> {
-        connections.enter(peer(last)).now_or_never().flatten()
+        come(connections, peer(last)).now_or_never().flatten()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_idle_connection_of_the_peer_with_most_gives_way() {
-        let connections = Connections::new(4);
+        let connections = Connections::new(20);
         let alone = enter(&connections, 1).unwrap();
         let mut many = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..19 {
             tokio::time::advance(Duration::from_secs(1)).await;
             many.push(enter(&connections, 2).unwrap());
         }
         let working = many[0].activity.begin();
         let new = enter(&connections, 3).unwrap();
         let left: Vec<bool> = many.iter().map(|place| place.leave.is_cancelled()).collect();
-        assert_eq!(left, [false, true, false]);
+        assert!(left.iter().enumerate().all(|(number, left)| *left == (number == 1)), "{left:?}");
         assert!(!alone.leave.is_cancelled() && !new.leave.is_cancelled());
         drop(working);
     }
@@ -264,7 +313,7 @@ mod tests {
         let connections = Connections::new(2);
         let places: Vec<Place> = (0..2).map(|_| enter(&connections, 1).unwrap()).collect();
         let work: Vec<_> = places.iter().map(|place| place.activity.begin()).collect();
-        let mut new = Box::pin(connections.enter(peer(2)));
+        let mut new = Box::pin(come(&connections, peer(2)));
         assert!(new.as_mut().now_or_never().is_none());
         assert!(places.iter().all(|place| !place.leave.is_cancelled()));
         drop((work, places));
@@ -272,15 +321,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_too_many_is_turned_away_after_a_while_and_few_wait() {
+    async fn one_too_many_is_turned_away_after_a_while_and_few_are_accepted_meanwhile() {
         let connections = Connections::new(1);
         let place = enter(&connections, 1).unwrap();
         let _work = place.activity.begin();
-        let mut waiting = [1; FEWEST_WAITING].map(|last| Box::pin(connections.enter(peer(last))));
+        let mut waiting: Vec<_> =
+            (0..FEWEST_SEATS / 4 * 3).map(|_| Box::pin(come(&connections, peer(1)))).collect();
         for one in &mut waiting {
             assert!(one.as_mut().now_or_never().is_none());
         }
-        assert!(matches!(connections.enter(peer(1)).now_or_never(), Some(None)));
+        assert!(
+            matches!(come(&connections, peer(1)).now_or_never(), Some(None)),
+            "a quarter is for others"
+        );
+        for _ in waiting.len()..FEWEST_SEATS {
+            let mut other = Box::pin(come(&connections, peer(2)));
+            assert!(other.as_mut().now_or_never().is_none());
+            waiting.push(other);
+        }
+        assert!(connections.seat().now_or_never().is_none(), "the next one stays outside");
         for one in waiting {
             assert!(one.await.is_none());
         }
@@ -291,12 +350,12 @@ mod tests {
         let connections = Connections::new(40);
         let greedy: Vec<Place> = (0..40).map(|_| enter(&connections, 1).unwrap()).collect();
         let work: Vec<_> = greedy.iter().map(|place| place.activity.begin()).collect();
-        assert!(connections.enter(peer(1)).await.is_none(), "not to itself");
+        assert!(come(&connections, peer(1)).await.is_none(), "not to itself");
         let left = || greedy.iter().filter(|place| place.leave.is_cancelled()).count();
         assert!(enter(&connections, 2).is_none(), "not at once");
         assert_eq!(left(), 0);
         let begin = Instant::now();
-        let place = connections.enter(peer(2)).await.unwrap();
+        let place = come(&connections, peer(2)).await.unwrap();
         assert!(begin.elapsed() >= PATIENCE);
         assert_eq!(left(), 1);
         drop((work, place));
@@ -313,11 +372,11 @@ mod tests {
         };
         let mut places = Vec::new();
         for number in 0..128 {
-            let place = connections.enter(peer(number)).now_or_never().flatten().unwrap();
+            let place = come(&connections, peer(number)).now_or_never().flatten().unwrap();
             places.push((unfinished(&place), place));
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        let new = connections.enter(peer(200)).now_or_never().flatten().unwrap();
+        let new = come(&connections, peer(200)).now_or_never().flatten().unwrap();
         let _work = unfinished(&new);
         let left = places.iter().filter(|(_, place)| place.leave.is_cancelled()).count();
         assert_eq!(left, connections.few());
@@ -334,6 +393,23 @@ mod tests {
         assert!(enter(&connections, 2).is_none(), "somebody has just looked");
         tokio::time::advance(BETWEEN_LOOKS).await;
         assert!(enter(&connections, 2).is_some());
+    }
+
+    /// A newcomer that had not asked yet was the only idle one, and left for the next newcomer.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_stays_though_all_others_send_bodies_and_have_fewer_connections() {
+        let connections = Connections::new(64);
+        let mut greedy = Vec::new();
+        for number in 0..62 {
+            let place = enter(&connections, number).unwrap();
+            let body = place.activity.arriving(axum::body::Body::from("never"));
+            greedy.push((place.activity.begin(), body, place));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        let honest = [(); 2].map(|()| enter(&connections, 200).unwrap());
+        let _new = [(); 4].map(|()| enter(&connections, 201).unwrap());
+        assert!(honest.iter().all(|place| !place.leave.is_cancelled()));
+        assert!(greedy[0].2.leave.is_cancelled());
     }
 
     #[tokio::test]

@@ -6,9 +6,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header, uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, debug, error, info, info_span};
 
@@ -161,13 +159,8 @@ async fn answer(protocol: &Protocol, request: Request, next: Next) -> Response {
             return refuse(overloaded);
         }
     };
-    let is_old = request.version() == Version::HTTP_10;
     let answered = answer_within(protocol, is_grpc, request, next).await;
-    if !is_old {
-        return room.fill(answered, is_grpc).unwrap_or_else(refuse);
-    }
-    let whole = tokio::time::timeout(protocol.timeout, room.fill_whole(answered)).await;
-    whole.unwrap_or(Err(Failure::Timeout)).unwrap_or_else(refuse)
+    room.fill(answered, is_grpc).unwrap_or_else(refuse)
 }
 
 async fn answer_within(

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use crate::{
     CallerAddress, TrustedProxies,
     activity::{Activity, Verdict},
-    connections::{Connections, Place},
+    connections::{Connections, Place, Seat},
     shares::{Peers, Prefix, Shares},
 };
 
@@ -132,13 +132,14 @@ struct Server {
 
 impl Server {
     async fn accept_all(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
-        while let Some(accepted) = self.shutdown.run_until_cancelled(listener.accept()).await {
+        let next = || self.shutdown.run_until_cancelled(self.next(&listener));
+        while let Some((seat, accepted)) = next().await {
             match accepted {
                 Ok((stream, peer)) => {
                     let server = Arc::clone(&self);
                     self.connections.spawn(async move {
                         let cut_off = server.cut_off.clone();
-                        cut_off.run_until_cancelled(server.admit(stream, peer)).await;
+                        cut_off.run_until_cancelled(server.admit(seat, (stream, peer))).await;
                     });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -154,12 +155,17 @@ impl Server {
         Ok(())
     }
 
-    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn next(&self, listener: &TcpListener) -> (Seat, io::Result<(TcpStream, SocketAddr)>) {
+        (self.open.seat().await, listener.accept().await)
+    }
+
+    async fn admit(&self, seat: Seat, (stream, peer): (TcpStream, SocketAddr)) {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "a connection ended at once");
             return;
         }
-        let entered = self.shutdown.run_until_cancelled(self.open.enter(Prefix::of(peer.ip())));
+        let entered =
+            self.shutdown.run_until_cancelled(self.open.enter(seat, Prefix::of(peer.ip())));
         match entered.await {
             Some(Some(place)) => self.converse((stream, peer), place).await,
             Some(None) => debug!("one connection too many"),
@@ -194,7 +200,7 @@ impl Server {
         // and know neither idle HTTP/2 connections nor peers that do not read.
         let next_look = tokio::time::sleep(self.limits.first_request);
         tokio::pin!(next_look);
-        let (mut leaving, mut draining) = (false, false);
+        let (mut leaving, mut gives_way, mut draining) = (false, false, false);
         let ended = loop {
             tokio::select! {
                 ended = &mut connection => break ended,
@@ -208,8 +214,9 @@ impl Server {
                         next_look.as_mut().reset(Instant::now() + self.limits.linger);
                     }
                 },
-                () = place.leave.cancelled(), if !leaving => {
-                    leaving = true;
+                // Also when it is leaving by itself, for which it has longer.
+                () = place.leave.cancelled(), if !gives_way => {
+                    (leaving, gives_way) = (true, true);
                     connection.as_mut().graceful_shutdown();
                     next_look.as_mut().reset(Instant::now() + GIVE_WAY);
                 }

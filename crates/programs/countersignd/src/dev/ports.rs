@@ -106,9 +106,9 @@ impl DevPorts {
         for (position, (default, name)) in (0_u16..).zip(defaults.into_iter().zip(Self::NAMES)) {
             let what = format!("{name}; `--port-base auto` finds free ports");
             let one = match base {
-                PortBase::Default => bind(&addresses, default, &what).await?,
-                PortBase::At(base) => bind(&addresses, base + position, &what).await?,
-                PortBase::Auto => bind_free(&addresses, last.next()).await?,
+                PortBase::Default => bind(&addresses, default, &what)?,
+                PortBase::At(base) => bind(&addresses, base + position, &what)?,
+                PortBase::Auto => bind_free(&addresses, last.next())?,
             };
             ports.push(one.port);
             bound.push(one);

@@ -300,7 +300,7 @@ async fn listen(
         let (name, port) = (listener.name(), listener.port);
         let bound = match sockets.iter().position(|bound| bound.port == port) {
             Some(position) => sockets.swap_remove(position),
-            None => bind(&addresses.with_hosts(listener.hosts()), port, &name).await?,
+            None => bind(&addresses.with_hosts(listener.hosts()), port, &name)?,
         };
         ready.push((name, port));
         listening.push((listener, bound));

@@ -67,7 +67,7 @@ pub(super) async fn ports(deployment: &Deployment) -> anyhow::Result<String> {
     let addresses = Addresses::new(deployment.listen.address).await;
     let (mut free, mut ours, mut taken) = (0_usize, 0_usize, Vec::new());
     for (port, place) in ports {
-        let Err(error) = bind(&addresses, port, &place).await else {
+        let Err(error) = bind(&addresses, port, &place) else {
             free += 1;
             continue;
         };
