@@ -37,6 +37,6 @@ pub use plan::{HashRange, ProofPlan};
 pub use position::{LeafIndex, TreeSize};
 pub use proof::{ProofError, verify_consistency, verify_inclusion};
 pub use tile::{
-    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, encode_bundle_entry,
-    tile_root,
+    EntryTooLong, MAX_ENTRY_LEN, TILE_WIDTH, TileId, TilePath, TilePathError, bundle_entry_len,
+    encode_bundle_entry, tile_root,
 };

@@ -28,6 +28,12 @@ pub fn tile_root(hashes: &[NodeHash; 256]) -> NodeHash {
     root_of(hashes)
 }
 
+/// Bytes that a body of `length` bytes takes in an entry bundle.
+#[must_use]
+pub const fn bundle_entry_len(length: usize) -> usize {
+    length.saturating_add(2)
+}
+
 /// Appends `body` to an entry bundle: its length as 16 bits big-endian, then its bytes (C2SP `tlog-tiles`).
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, ops::Range, sync::Arc};
 use store::{EntryLen, IndexKey, SearchPage, StoredEntry};
 use tlog::{
     HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
-    complete_subtrees, encode_bundle_entry,
+    bundle_entry_len, complete_subtrees, encode_bundle_entry,
 };
 
 use crate::{Log, ReadError};
@@ -157,13 +157,23 @@ pub enum Tile {
 pub struct Bundle(Pages);
 
 impl Bundle {
+    /// Bytes of all of it.
+    ///
+    /// # Errors
+    /// [`ReadError::Store`].
+    pub async fn content_len(&mut self) -> Result<u64, ReadError> {
+        self.0.know_lengths().await?;
+        Ok(self.0.lengths.iter().map(|length| bundle_entry_len(length.body) as u64).sum())
+    }
+
     /// The next bytes, or none at its end.
     ///
     /// # Errors
     /// As [`Pages::next`].
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
         let Some(rows) = self.0.next().await? else { return Ok(None) };
-        let mut content = Vec::with_capacity(rows.iter().map(|row| row.body.len() + 2).sum());
+        let mut content =
+            Vec::with_capacity(rows.iter().map(|row| bundle_entry_len(row.body.len())).sum());
         for row in &rows {
             encode_bundle_entry(&mut content, &row.body)
                 .map_err(|_| ReadError::Damaged { index: row.index })?;
@@ -203,21 +213,28 @@ impl Pages {
         if start >= end {
             return Ok(None);
         }
-        let (store, log) = (&self.log.store, self.log.record.id);
-        if self.lengths.is_empty() {
-            let most = LeafIndex(start.0.saturating_add(LENGTHS_AT_ONCE));
-            self.lengths = store.entry_lengths(log, start..end.min(most)).await?.into();
-        }
+        self.know_lengths().await?;
         let fitting = fitting(&self.lengths, self.page_len);
         self.lengths.drain(..fitting.min(self.lengths.len()));
         let next = LeafIndex(start.0.saturating_add(fitting as u64));
-        let rows = store.entries(log, start..next).await?;
+        let rows = self.log.store.entries(self.log.record.id, start..next).await?;
         if rows.len() != fitting {
             let index = LeafIndex(start.0.saturating_add(rows.len() as u64));
             return Err(ReadError::Damaged { index });
         }
         self.rest.start = next;
         Ok(Some(rows))
+    }
+
+    /// Reads the next lengths, unless some are known.
+    async fn know_lengths(&mut self) -> Result<(), ReadError> {
+        let Range { start, end } = self.rest;
+        if self.lengths.is_empty() && start < end {
+            let most = LeafIndex(start.0.saturating_add(LENGTHS_AT_ONCE));
+            let lengths = self.log.store.entry_lengths(self.log.record.id, start..end.min(most));
+            self.lengths = lengths.await?.into();
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use engine::{Log, ReadError, Tile};
+use engine::{Bundle, Log, ReadError, Tile};
 use futures::stream;
 use http::header;
 use server::{PAGE_LEN, in_pages};
@@ -34,19 +34,25 @@ pub(super) async fn tile(log: &Arc<Log>, path: &str) -> Result<Response, TileErr
     let path: TilePath = format!("tile/{path}").parse().map_err(|_| TileError::NoSuchTile)?;
     let content = match log.tile(path, PAGE_LEN).await?.ok_or(TileError::NoSuchTile)? {
         Tile::Hashes(hashes) => Body::from(hashes),
-        Tile::Entries(bundle) => {
-            in_pages(stream::try_unfold(bundle, async |mut bundle| {
-                Ok::<_, ReadError>(bundle.next().await?.map(|page| (Bytes::from(page), bundle)))
-            }))
-            .await?
-        }
+        Tile::Entries(bundle) => return entries(bundle).await,
     };
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    Ok((headers, content).into_response())
+    Ok((IMMUTABLE, content).into_response())
 }
+
+/// With its length: over HTTP/1.0, which proxies still speak, a body without one ends where its connection does, and a
+/// cache would keep half a bundle for ever.
+async fn entries(mut bundle: Bundle) -> Result<Response, TileError> {
+    let length = [(header::CONTENT_LENGTH, bundle.content_len().await?.to_string())];
+    let pages = stream::try_unfold(bundle, async |mut bundle| {
+        Ok::<_, ReadError>(bundle.next().await?.map(|page| (Bytes::from(page), bundle)))
+    });
+    Ok((IMMUTABLE, length, in_pages(pages).await?).into_response())
+}
+
+const IMMUTABLE: [(header::HeaderName, &str); 2] = [
+    (header::CONTENT_TYPE, "application/octet-stream"),
+    (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+];
 
 /// Why no tile was given.
 #[derive(Debug, Error)]

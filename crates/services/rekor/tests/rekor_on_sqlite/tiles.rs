@@ -75,6 +75,7 @@ async fn a_bundle_is_given_in_pages_whatever_the_lengths_of_its_entries() {
     let request = Request::get("/tile/entries/000").body(Body::empty()).unwrap();
     let answer = router.clone().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
+    let length = answer.headers()["content-length"].to_str().unwrap().to_owned();
     let (mut body, mut content, mut pages) = (answer.into_body(), Vec::new(), 0);
     while let Some(page) = body.frame().await {
         let page = page.unwrap().into_data().unwrap();
@@ -84,6 +85,7 @@ async fn a_bundle_is_given_in_pages_whatever_the_lengths_of_its_entries() {
         pages += 1;
     }
     assert!(pages > 30, "{pages}");
+    assert_eq!(length, content.len().to_string());
     assert_eq!(bundle_entries(&content), bodies);
     running.stop().await;
 }
