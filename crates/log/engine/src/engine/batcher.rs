@@ -362,14 +362,16 @@ impl Batcher {
     /// Publishes what is confirmed. While that cannot be kept, nothing more is taken.
     async fn sign(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
         let published = self.publish().await;
-        let unanchored = match &published {
-            Err(error @ SubmitError::Unanchored(_)) => Some(error.clone()),
-            _ => None,
-        };
-        self.gauges.anchored(self.queue.held().is_some(), unanchored.as_ref());
         if published.is_err() {
             self.generation = None;
         }
+        let unanchored = match &published {
+            Ok(_) => None,
+            Err(error @ SubmitError::Unanchored(_)) => Some(error.clone()),
+            // The anchors were not written, so nothing is known of them that is new.
+            Err(_) => return published,
+        };
+        self.gauges.anchored(self.queue.held().is_some(), unanchored.as_ref());
         self.queue.hold(unanchored);
         published
     }
