@@ -22,6 +22,9 @@ pub const MAX_CLOCK_JUMP: Duration = Duration::from_mins(1);
 /// NTP's slewing needs none of it: the kernel slews both clocks alike.
 const FOLLOWED: u32 = 1000;
 
+/// From one comparison to the next, at least.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Why the clock's time is not signed. The words are for anybody, and say how to go on.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ClockFault {
@@ -134,8 +137,9 @@ impl Both {
             return Some(ClockFault::Jumped { by, ahead });
         }
         let step = u64::try_from(by.min(elapsed / FOLLOWED).as_millis()).unwrap_or_default();
-        // Less than a millisecond waits until it is one.
-        if step > 0 {
+        // Less than a millisecond waits until it is one. Also a clock that has not moved is looked at from here on: what it
+        // may have moved by in all the time before is no allowance.
+        if step > 0 || elapsed >= LOOK {
             let wall = expected.0;
             let wall = if ahead { wall.saturating_add(step) } else { wall.saturating_sub(step) };
             *self = Self { wall: UnixMillis(wall), steady: now.steady };
@@ -167,6 +171,17 @@ mod tests {
     fn after(steady: Duration, moved_ms: i64) -> Both {
         let wall = UnixMillis(START_MS).saturating_add(steady).0.saturating_add_signed(moved_ms);
         Both { wall: UnixMillis(wall), steady }
+    }
+
+    #[test]
+    fn a_clock_that_stood_right_for_a_day_is_allowed_no_more_than_on_the_first() {
+        let mut believed = begun();
+        for hour in 1..=24 {
+            assert_eq!(believed.look(after(hour * HOUR, 0)), None);
+        }
+        let soon = 24 * HOUR + Duration::from_secs(1);
+        assert_eq!(believed.look(after(soon, 59_000)), None);
+        believed.look(after(soon + Duration::from_secs(1), 118_000)).unwrap();
     }
 
     fn after_an_hour(moved_s: i64) -> Option<ClockFault> {
