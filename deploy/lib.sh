@@ -56,7 +56,13 @@ ask_database() {
 
 # Whether its superuser is `postgres`: before there were two roles it was `countersign`, which the services had too.
 has_two_roles() {
-    ask_database 'SELECT 1' >/dev/null 2>&1
+    if said=$(ask_database 'SELECT 1' 2>&1); then
+        return 0
+    fi
+    case $said in
+    *'role "postgres" does not exist'* | *'no password supplied'* | *'password authentication failed'*) return 1 ;;
+    esac
+    fail "the database does not say whose it is: $said"
 }
 
 # Over its loopback: at its first start, before the roles are made, a server of the entrypoint's answers by the socket alone.

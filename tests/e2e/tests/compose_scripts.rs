@@ -54,9 +54,12 @@ exec)
     pg_isready*) exit 0 ;;
     *) if [ -e "$FAKE/first-start" ]; then echo "the database system is shutting down" >&2; exit 2; fi ;;
     esac
+    if [ -e "$FAKE/starts-anew" ]; then
+        case $* in psql*) echo "psql: error: the database system is starting up" >&2; exit 2 ;; esac
+    fi
     if [ -e "$FAKE/one-role" ]; then
         case $* in
-        *--username=postgres*--no-password*) exit 2 ;;
+        *--username=postgres*--no-password*) echo "psql: error: fe_sendauth: no password supplied" >&2; exit 2 ;;
         *--username=postgres*) echo "Password for user postgres:" >>"$FAKE/prompted"; exit 2 ;;
         esac
     fi
@@ -285,6 +288,11 @@ fn one_of_before_there_were_two_roles_is_saved_only_while_its_log_is_stopped() {
     let saved = TempDir::new().unwrap();
     let backup = saved.path().join("backup");
     let machine = Machine::begun();
+    machine.mark("starts-anew", "");
+    let unknown = machine.script("backup", &backup);
+    assert!(said(&unknown).contains("the database system is starting up"), "{unknown:?}");
+    assert!(!said(&unknown).contains("before there were"), "nothing is known: {unknown:?}");
+    fs::remove_file(machine.path("starts-anew")).unwrap();
     machine.mark("one-role", "");
     let upgrade = machine.script("upgrade", &backup);
     assert!(said(&upgrade).contains("before there were two roles"), "{upgrade:?}");

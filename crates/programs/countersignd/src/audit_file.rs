@@ -1,7 +1,7 @@
 //! The trail of the keys in files of its own, which outlive the log of a process.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
@@ -102,29 +102,34 @@ impl AuditFile {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.file.metadata().is_ok_and(|metadata| metadata.len() >= MAX_LEN) {
             match self.next(&open.file) {
-                Ok(next) => *open = next,
+                Ok(Some(next)) => *open = next,
                 Err(error) if !open.stays => {
                     open.stays = true;
                     self.say(&format!("is full and stays in use: it cannot be turned: {error}"));
                 }
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
         }
         open.append(line)
     }
 
-    /// The file to go on with. Another process of the same part may have turned it already, or do so now.
-    fn next(&self, full: &File) -> io::Result<Open> {
+    /// The file to go on with. Another process of the same part may have turned it already; while it does so, which
+    /// takes as long as it is stopped, the full one is gone on with.
+    fn next(&self, full: &File) -> io::Result<Option<Open>> {
         // Until the end of this function; the kernel ends it with the process too.
         let directory = File::open(self.path.parent().unwrap_or(Path::new(".")))?;
-        directory.lock()?;
+        match directory.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
         let is_full =
             |metadata: fs::Metadata| metadata.ino() == full.metadata().map_or(0, |own| own.ino());
         if fs::metadata(&self.path).is_ok_and(is_full) {
             self.make_room()?;
             fs::rename(&self.path, self.numbered(1))?;
         }
-        Open::append_to(&self.path)
+        Open::append_to(&self.path).map(Some)
     }
 
     /// Moves kept files up until the first number is free: no further than to a free one, so that a turn that fails and
@@ -248,8 +253,23 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 21, "one file a round");
         for number in 1..=20_u32 {
             let kept = directory.path().join(format!("ca.log.{number}"));
-            assert_eq!(fs::metadata(&kept).unwrap().len(), MAX_LEN, "{number}");
+            assert!(fs::metadata(&kept).unwrap().len() >= MAX_LEN, "{number}");
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_process_that_stands_still_while_it_turns_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.log");
+        let trail = AuditFile::open(directory.path(), "ca").unwrap();
+        fill(&file);
+        let stopped = File::open(directory.path()).unwrap();
+        stopped.lock().unwrap();
+        trail.write_line(b"one\n").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().len(), MAX_LEN + 4);
+        drop(stopped);
+        trail.write_line(b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two\n");
     }
 
     #[test]

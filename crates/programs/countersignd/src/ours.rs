@@ -51,6 +51,15 @@ impl Ours {
         )
     }
 
+    /// Refuses a link that another user set: for root also one of a service's, which leads to wherever it likes.
+    pub(crate) fn refuse_link(&self, path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
+        let owner = metadata.uid();
+        if [self.user, ROOT].contains(&owner) {
+            return Ok(());
+        }
+        bail!("{} is a link of user {owner}: put there what it leads to", path.display());
+    }
+
     /// Refuses a file that others can have changed, or read where it is secret. `Some` is what to warn of.
     pub(crate) fn look_at(
         &self,

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
+    anchors::AnchorPlace,
     data_dir::Access,
     deployment::{Database, Deployment, Key},
     ours::{Ours, Place},
@@ -46,7 +47,13 @@ fn directories(deployment: &Deployment) -> BTreeSet<PathBuf> {
     let beside =
         files(deployment).into_iter().filter_map(|(file, _)| Some(file.parent()?.to_owned()));
     let inside = beside.filter(|directory| directory.starts_with(&places.root));
-    own.chain(tuf).chain(inside).collect()
+    // Who owns one can put an older checkpoint there, and nobody notices a database that was restored.
+    let anchors = deployment.logs.iter().flat_map(|log| &log.anchors);
+    let anchors = anchors.filter_map(|place| match place {
+        AnchorPlace::Directory(directory) => Some(directory.clone()),
+        AnchorPlace::Http(_) => None,
+    });
+    own.chain(tuf).chain(inside).chain(anchors).collect()
 }
 
 /// Every file that `init` makes, and who may read it. A checkpoint proves itself, by its signature.
@@ -109,7 +116,11 @@ fn present(path: &Path) -> anyhow::Result<Option<Metadata>> {
 
 /// Also a link to one, which an operator may set.
 fn directory_is_ours(path: &Path, metadata: &Metadata, ours: &Ours) -> anyhow::Result<()> {
-    ours.refuse_owner(path, metadata)?;
+    if metadata.is_symlink() {
+        ours.refuse_link(path, metadata)?;
+    } else {
+        ours.refuse_owner(path, metadata)?;
+    }
     let behind =
         fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
     ours.refuse_owner(path, &behind)
@@ -130,7 +141,7 @@ fn file_is_ours(
     if place == Place::DataDir {
         bail!("{shown} is a link: put the file there, or name the one that it leads to");
     }
-    ours.refuse_owner(path, &own)?;
+    ours.refuse_link(path, &own)?;
     let behind = path.canonicalize().with_context(|| format!("cannot follow the link {shown}"))?;
     file_is_ours(&behind, ours, (access, place))
 }

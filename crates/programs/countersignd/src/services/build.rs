@@ -316,7 +316,9 @@ pub(crate) fn trust(shared: &Shared, of: &deployment::Repository, open: &OpenTru
     let served = Served::new(&of.service, router, ::trust::protocol());
     let mut served = served.with_check(check);
     // What is signed already stays true, whatever the clock shows.
-    served.notes.push(checks::clock_note(&shared.clock));
+    let clock = checks::clock_note(&shared.clock);
+    served.details.push(Arc::clone(&clock));
+    served.notes.push(clock);
     for (role, key) in ["root", "online"].into_iter().zip(open.repository.keys()) {
         served = served.with_tried(checks::key(format!("{label} {role} key"), key));
     }
