@@ -100,7 +100,11 @@ impl Batcher {
         let (entries, waiters): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|Pending { entry, waiter }| (entry, waiter)).unzip();
         self.gauges.batch(entries.len(), self.queue.len());
-        let result = self.sequence(entries).await;
+        // The part before this one may have found that the log is not sound.
+        let result = match self.queue.closed() {
+            Some(reason @ SubmitError::Stopped(_)) => Err(reason),
+            _ => self.sequence(entries).await,
+        };
         if result.is_err() {
             // It may be in the store all the same, and nobody will say so.
             self.generation = None;
