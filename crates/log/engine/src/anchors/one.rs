@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use signing::SigningKey;
+use store::StoreError;
 use tlog::{TreeHead, TreeSize};
 
 use super::{
-    Anchor, AnchorError, KeepError, Kept, Stored,
+    Anchor, AnchorError, KeepError, Kept, PATIENCE, Stored,
     history::{History, Kin},
     in_time,
     kept::Verifier,
@@ -113,7 +114,11 @@ impl One {
     }
 
     async fn confirm(&self, history: History<'_>, signed: TreeHead) -> Result<(), KeepError> {
-        match history.kin(signed).await {
+        // As long as the anchor itself: a database that hangs must not hold the log for ever.
+        let late =
+            |_| Err(RecheckError::from(StoreError::Unavailable { source: "no answer".into() }));
+        let kin = tokio::time::timeout(PATIENCE, history.kin(signed)).await.unwrap_or_else(late);
+        match kin {
             Ok(Kin::Same) => Ok(()),
             Ok(Kin::Beyond) => Err(self.stop(StopReason::AnchorAhead { signed: signed.size })),
             Ok(Kin::Fork) => {

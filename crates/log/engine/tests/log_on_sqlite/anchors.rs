@@ -317,25 +317,28 @@ async fn a_process_on_a_standby_signs_nothing_beside_the_larger_tree_of_the_prim
     standby.stop().await;
 }
 
-/// Its tree is larger than what the other one kept, and does not have it.
+/// Its tree is larger than what the other one kept, and does not have it: by a few entries, and by many.
 #[tokio::test]
 async fn a_process_signs_nothing_over_the_smaller_tree_of_another_database() {
-    let place = Place::new();
-    let primary = place.start().await.unwrap();
-    primary.fill(5).await;
-    let (_dir, standby) = place.twin().await;
-    standby.log.submit(entry(b"only here")).await.unwrap();
-    let kept = std::fs::read_to_string(place.file()).unwrap();
-    // Both in one batch, so that its own tree has 7.
-    let (one, other) = (primary.log.submit(entry(b"one")), primary.log.submit(entry(b"other")));
-    let (one, other) = tokio::join!(one, other);
-    drop(other.unwrap_err());
-    let reason = one.unwrap_err();
-    assert!(matches!(reason, SubmitError::Stopped(_)), "{reason}");
-    assert_eq!(primary.log.checkpoint().head.size, TreeSize(5));
-    assert_eq!(std::fs::read_to_string(place.file()).unwrap(), kept);
-    primary.stop().await;
-    standby.stop().await;
+    for count in [2_u64, 300] {
+        let place = Place::new();
+        let primary = place.start().await.unwrap();
+        primary.fill(5).await;
+        let (_dir, standby) = place.twin().await;
+        standby.log.submit(entry(b"only here")).await.unwrap();
+        let kept = std::fs::read_to_string(place.file()).unwrap();
+        // All in one batch.
+        let bodies = (0..count).map(|number| body(1000 + number));
+        let entries: Vec<_> = bodies.map(|body| primary.log.submit(entry(&body))).collect();
+        for taken in futures::future::join_all(entries).await {
+            let refused = taken.unwrap_err();
+            assert!(matches!(refused, SubmitError::Stopped(_)), "{refused}");
+        }
+        assert_eq!(primary.log.checkpoint().head.size, TreeSize(5));
+        assert_eq!(std::fs::read_to_string(place.file()).unwrap(), kept);
+        primary.stop().await;
+        standby.stop().await;
+    }
 }
 
 /// Replicas of one database are ahead of each other all the time.
@@ -355,6 +358,11 @@ async fn replicas_of_one_database_keep_at_one_anchor() {
         }
     }
     let _ = tokio::join!(one.log.submit(entry(b"x")), other.log.submit(entry(b"y")));
+    // So many that a proof takes the place of their hashes.
+    let bodies = (0..300).map(|number| body(1000 + number));
+    let entries: Vec<_> = bodies.map(|body| one.log.submit(entry(&body))).collect();
+    futures::future::join_all(entries).await;
+    other.log.submit(entry(b"z")).await.unwrap();
     one.log.ready().unwrap();
     other.log.ready().unwrap();
     other.shutdown.cancel();
