@@ -19,6 +19,19 @@ pub struct Checkpoint {
     pub extensions: Vec<String>,
 }
 
+impl Checkpoint {
+    /// The extension line of the last checkpoint of a log that was ended for ever.
+    ///
+    /// A checkpoint all the same, of a tree that was signed before: whoever verifies it learns nothing false.
+    pub const OVER: &'static str = "this log is over, and no process may sign for it again";
+
+    /// Whether it says that its log is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.extensions.iter().any(|line| line == Self::OVER)
+    }
+}
+
 impl FromStr for Checkpoint {
     type Err = CheckpointError;
 

@@ -168,6 +168,21 @@ pub enum StopReason {
         /// Root here.
         found: NodeHash,
     },
+    /// An anchor holds a tree that is not of this log's history.
+    #[error("an anchor has a signed tree of {size} entries that is of another history")]
+    AnchorOfAnotherHistory {
+        /// Entries of that tree.
+        size: TreeSize,
+    },
+    /// An anchor holds a tree that this log's database does not reach.
+    #[error(
+        "an anchor has a signed tree of {signed} entries, and the database does not reach so far: it was restored, \
+         or others have another one"
+    )]
+    AnchorAhead {
+        /// Entries of that tree.
+        signed: TreeSize,
+    },
     /// An anchor says that the log is over.
     #[error("the log is over, as an anchor has it")]
     Ended,

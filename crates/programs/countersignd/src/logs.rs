@@ -15,6 +15,7 @@ use signing::{CpuPool, SigningKey};
 use store::{LogKind, LogRecord, LogSpec, LogStore};
 use tlog::{KeyIdKind, Rekor1Origin};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use trust::AnchoredLog;
 
 use crate::{
     data_dir::read_json,
@@ -89,6 +90,19 @@ impl deployment::Log {
     /// Its anchors, each with the log's own name.
     pub(crate) fn open_anchors(&self) -> anyhow::Result<Vec<Arc<dyn Anchor>>> {
         self.anchors.iter().map(|place| place.open(&self.service.name)).collect()
+    }
+
+    /// What the trust service is told of it, which keeps its checkpoints.
+    pub(crate) fn anchored(&self) -> anyhow::Result<AnchoredLog> {
+        let public_key = self.key.public_key()?;
+        let spec = self.names()?.spec(&public_key);
+        Ok(AnchoredLog {
+            name: self.service.name.clone(),
+            key_name: key_name(&spec).to_owned(),
+            key_id: key_id(&spec, &public_key),
+            origin: spec.origin,
+            public_key,
+        })
     }
 
     /// What the engine is told of it.

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::ExitCode, sync::Arc};
 use anyhow::{Context, bail};
 use engine::{Anchors, LogIn};
 use postgres::PostgresLogStore;
-use signing::{Clock, SystemClock};
+use signing::{Clock, SigningKey, SystemClock};
 use sqlite::SqliteLogStore;
 use store::{LogRecord, LogSpec, LogStore};
 use tlog::TreeHead;
@@ -71,7 +71,7 @@ async fn restore_in(
         0
     };
     if let Some(note) = &note {
-        anchors.adopt(note).await?;
+        anchors.adopt(target, note).await?;
     }
     let size = store.state(record.id).await?.edge.size();
     info!(
@@ -193,7 +193,9 @@ async fn begin_anew_in(
     );
     // First what no restore takes back; a crash after it leaves a log that nobody can start, and this may be
     // run again.
-    anchors.end().await?;
+    let shared = Shared::new(Arc::new(SystemClock));
+    let key = SigningKey::of(Arc::new(old.key.load()?), shared.cpu.clone());
+    anchors.end(&key).await?;
     let record = match recorded(store.as_ref(), name).await? {
         Some(record) => record,
         None => store.ensure_log(&spec, SystemClock.now()).await?,
@@ -204,7 +206,6 @@ async fn begin_anew_in(
         { log.name = %name, log.next = %next, log.signed = signed },
         "ended a log"
     );
-    let shared = Shared::new(Arc::new(SystemClock));
     let mut tell = |made: &Made| output::print(&made.to_string());
     make::keys(deployment, shared.clock.now(), &mut tell)?;
     make::logs(deployment, store, &shared, &mut tell).await

@@ -11,6 +11,7 @@ use server::{Failure, Protocol};
 
 use crate::{
     TrustFile, TrustFiles,
+    anchors::MAX_LEN,
     page::CONTENT_SECURITY_POLICY,
     tuf::{PublishedFile, Repository},
 };
@@ -36,12 +37,12 @@ struct Served {
     repository: Arc<Repository>,
 }
 
-/// Plain text failures; no route takes a body.
+/// Plain text failures; checkpoints are the only bodies.
 #[must_use]
 pub fn protocol() -> Protocol {
     Protocol {
         name: "trust",
-        body_limit: 1024,
+        body_limit: MAX_LEN,
         timeout: Duration::from_secs(10),
         render: |failure: &Failure| (failure.status(), format!("{failure}\n")).into_response(),
     }
@@ -89,7 +90,7 @@ fn not_found() -> Response {
 
 /// What is answered with a file.
 #[derive(Clone, Copy)]
-struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     content: &'a bytes::Bytes,
     content_type: &'static str,
     etag: &'a str,
@@ -107,13 +108,17 @@ impl<'a> Answer<'a> {
         Self { content, content_type: "application/json", etag, immutable: *immutable }
     }
 
+    pub(crate) fn of_checkpoint(content: &'a bytes::Bytes, etag: &'a str) -> Self {
+        Self { content, content_type: "text/plain; charset=utf-8", etag, immutable: false }
+    }
+
     /// Bytes to a browser, whatever is in it.
     fn of_target(file: &'a PublishedFile) -> Self {
         Self { content_type: "application/octet-stream", ..Self::of_metadata(file) }
     }
 }
 
-fn answer(answer: Answer<'_>, headers: &HeaderMap) -> Response {
+pub(crate) fn answer(answer: Answer<'_>, headers: &HeaderMap) -> Response {
     let cache = if answer.immutable { IMMUTABLE } else { "no-cache" };
     let common = [
         (header::ETAG, answer.etag),

@@ -15,8 +15,10 @@
 //! - [`Deployment`]: what the files are made from.
 //! - [`TrustFiles`]: the files; [`TrustFiles::write_to`] and [`router`] publish them.
 //! - [`tuf::Repository`]: the repository, and what keeps it fresh.
+//! - [`Anchors`]: last signed checkpoints, kept for logs that are restored elsewhere.
 //! - [`lint`]: the checks, also for files of other deployments.
 
+mod anchors;
 mod cosign2;
 mod deployment;
 mod disk;
@@ -29,6 +31,7 @@ mod shell;
 mod targets;
 pub mod tuf;
 
+pub use anchors::{AnchoredLog, Anchors};
 pub use deployment::{Authority, Deployment, LogKey, State, TilesKey, UnknownState};
 pub use files::{TrustError, TrustFile, TrustFiles};
 pub use http::{protocol, router};

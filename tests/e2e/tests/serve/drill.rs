@@ -254,6 +254,65 @@ fn is_gone(deployment: &Deployment) -> bool {
     !answer.unwrap().starts_with("localhost\n")
 }
 
+/// The trust service is in no restore of the log, and the log's one anchor.
+#[test]
+fn the_trust_service_notices_a_restore_of_the_log_and_keeps_that_it_is_over() {
+    let mut deployment = Deployment::new(&Database::Sqlite);
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let directory = format!("file:{}", deployment.services.path().join("anchors").display());
+    let url = format!("{}/anchors/", deployment.url(5));
+    assert!(text.contains(&directory));
+    fs::write(deployment.config(), text.replace(&directory, &url)).unwrap();
+    deployment.init();
+    let together = deployment.countersignd(&["serve", "all"]);
+    assert_eq!(together.code, Some(1), "{together:?}");
+    assert!(together.stderr.contains("let `serve trust` be another process"), "{together:?}");
+    let away = deployment.countersignd(&["serve", "log"]);
+    assert!(away.code == Some(1) && away.stderr.contains("cannot be read"), "{away:?}");
+
+    let start_all = |deployment: &mut Deployment| {
+        for part in ["oidc-dev", "trust", "log", "ca", "tsa"] {
+            deployment.start(part);
+        }
+    };
+    start_all(&mut deployment);
+    sign(&deployment.client(), &deployment.services.path().join("first"));
+    deployment.terminate();
+    let backup = Copy::of(&deployment, &Database::Sqlite, "backup");
+    start_all(&mut deployment);
+    sign(&deployment.client(), &deployment.services.path().join("second"));
+    let published = get(&format!("{}/checkpoint", deployment.url(3)));
+    assert_eq!(get(&format!("{url}2026")), published);
+    deployment.terminate();
+
+    backup.restore(&deployment, &Database::Sqlite);
+    deployment.start("trust");
+    for order in [&["serve", "log"][..], &["check"]] {
+        let refused = deployment.countersignd(order);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let said = refused.stdout + &refused.stderr;
+        assert!(said.contains("restored from an old copy") && said.contains(&url), "{said}");
+        assert!(order[0] == "serve" || said.contains("they notice nothing"), "{said}");
+    }
+    let text = fs::read_to_string(deployment.config()).unwrap();
+    let port = deployment.ports[3];
+    let next = format!(
+        "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:{port}\"\nport = {port}\n"
+    );
+    let text = text.replace("[\"localhost\"]", "[\"localhost\", \"127.0.0.2\"]") + &next;
+    fs::write(deployment.config(), text).unwrap();
+    ordered(&deployment, &["log", "begin-anew", "2026", "--next", "2027"]);
+    // As whoever added a log does.
+    deployment.terminate();
+    deployment.start("trust");
+    let refused = deployment.countersignd(&["serve", "log"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("is over"), "{refused:?}");
+    let end = get(&format!("{url}2026"));
+    assert!(end.contains("this log is over"), "{end}");
+    assert_eq!(end.lines().nth(1), published.lines().nth(1), "of the tree that was signed last");
+    deployment.terminate();
+}
+
 #[test]
 fn a_restore_has_three_ways_out_and_no_second_history_on_sqlite() {
     drill(&Database::Sqlite);

@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -14,13 +15,15 @@ use crate::engine::replace_file;
 /// A file in a directory that must be there: of a volume that was not mounted there is none.
 pub struct FileAnchor {
     file: PathBuf,
+    /// Held by whoever is at the disk. A file system that hangs keeps one thread, and not another one at each try.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FileAnchor {
     /// The file need not be there, its directory must.
     #[must_use]
     pub fn new(file: PathBuf) -> Self {
-        Self { file }
+        Self { file, turn: Arc::default() }
     }
 
     async fn on_disk<T: Send + 'static>(
@@ -28,7 +31,12 @@ impl FileAnchor {
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, AnchorError> {
         let file = self.file.clone();
-        let done = tokio::task::spawn_blocking(move || work(&file)).await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&file)
+        });
+        let done = done.await;
         let done = done.map_err(io::Error::other).flatten();
         done.map_err(|error| AnchorError(error.to_string()))
     }

@@ -1,12 +1,13 @@
 //! What an anchor's text says.
 
 use crypto::PublicKey;
+use signing::SigningKey;
 use tlog::{Checkpoint, SignedNote, TreeHead};
 
-use crate::{LogConfig, StartError};
+use crate::{LogConfig, StartError, engine::HeadSigner};
 
 /// What an anchor holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// The last checkpoint that was signed.
     Signed {
@@ -15,28 +16,19 @@ pub enum Kept {
     },
     /// That the log is over.
     Ended {
-        /// The last one that was signed before.
-        head: Option<TreeHead>,
+        /// The last one that was signed before; the empty tree where none was known.
+        head: TreeHead,
     },
 }
 
 impl Kept {
     /// The last tree that was signed.
     #[must_use]
-    pub fn head(&self) -> Option<TreeHead> {
+    pub fn head(&self) -> TreeHead {
         match self {
-            Self::Signed { head } => Some(*head),
-            Self::Ended { head } => *head,
+            Self::Signed { head } | Self::Ended { head } => *head,
         }
     }
-}
-
-/// First line of an anchor whose log is over. No checkpoint begins so: an origin is a host.
-const ENDED: &str = "this log is over, and no process may sign for it again\n";
-
-/// The text that ends a log; `last` is what the anchor held.
-pub(super) fn ended(last: &str) -> String {
-    format!("{ENDED}{last}")
 }
 
 /// Verifies checkpoints of one log.
@@ -57,20 +49,21 @@ impl Verifier {
         }
     }
 
-    /// What the text of the anchor at `place` says.
+    /// What the text of the anchor at `place` says. That a log is over, its own key alone can say.
     pub(super) fn kept(&self, text: &str, place: &str) -> Result<Kept, StartError> {
-        match text.strip_prefix(ENDED) {
-            None => Ok(Kept::Signed { head: self.signed(text, place)? }),
-            Some("") => Ok(Kept::Ended { head: None }),
-            // It is over, whatever else it says.
-            Some(last) => Ok(Kept::Ended { head: self.signed(last, place).ok() }),
-        }
+        let checkpoint = self.checkpoint(text, place)?;
+        let head = checkpoint.head;
+        Ok(if checkpoint.is_over() { Kept::Ended { head } } else { Kept::Signed { head } })
     }
 
     /// The head of a note of this log's key.
     pub(super) fn signed(&self, note: &str, place: &str) -> Result<TreeHead, StartError> {
+        self.checkpoint(note, place).map(|checkpoint| checkpoint.head)
+    }
+
+    fn checkpoint(&self, note: &str, place: &str) -> Result<Checkpoint, StartError> {
         let Self { public_key, key_name, key_id, origin } = self;
-        let verified: Checkpoint = note
+        let verified = note
             .parse::<SignedNote>()
             .and_then(|note| note.verified_checkpoint(public_key, key_name, key_id))
             .map_err(|source| StartError::AnchorInvalid { place: place.to_owned(), source })?;
@@ -78,6 +71,21 @@ impl Verifier {
             let (place, origin) = (place.to_owned(), verified.origin);
             return Err(StartError::AnchorOfAnotherLog { place, origin });
         }
-        Ok(verified.head)
+        Ok(verified)
+    }
+
+    /// The note that ends a log whose last tree was `head`.
+    pub(super) async fn ended(
+        &self,
+        key: &SigningKey,
+        head: TreeHead,
+    ) -> Result<String, StartError> {
+        let signer = HeadSigner {
+            key: key.clone(),
+            origin: self.origin.clone(),
+            key_name: self.key_name.clone(),
+            key_id: self.key_id,
+        };
+        Ok(signer.sign(head, vec![Checkpoint::OVER.to_owned()]).await?)
     }
 }

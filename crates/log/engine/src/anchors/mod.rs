@@ -5,23 +5,28 @@
 //! never ahead of an anchor, a database that is behind one was restored, and a log whose anchor cannot be
 //! written signs nothing.
 //!
-//! Several processes of one log may share an anchor: it is replaced only from what was read, and never by a
-//! smaller tree.
+//! Several processes of one log may share an anchor: it is replaced only from what was read, never by a
+//! smaller tree, and only where what was read is of the history of what is written. Two processes may have two
+//! databases, as when the standby of before became the primary.
 
 mod file;
+mod history;
 mod kept;
+mod one;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use crypto::PublicKey;
+use signing::SigningKey;
 use store::{LogRecord, LogStore};
 use thiserror::Error;
-use tlog::{Edge, TreeHead, TreeSize};
+use tlog::{Edge, TreeHead, TreeSize, empty_root};
 
-use self::kept::Verifier;
+pub(crate) use self::history::History;
 pub use self::{file::FileAnchor, kept::Kept};
-use crate::{LogConfig, StartError, StopReason, engine::recheck::stored_edge};
+use self::{kept::Verifier, one::One};
+use crate::{LogConfig, LogIn, RecheckError, StartError, StopReason, engine::recheck::stored_edge};
 
 /// A place that holds one text, and replaces it only by who knows what it holds.
 #[async_trait]
@@ -68,19 +73,13 @@ pub(crate) enum KeepError {
     /// For now: somebody has to mend the place, or it mends itself.
     Unavailable { place: String, source: AnchorError },
     /// For good.
-    Stop(StopReason),
+    Damaged(Arc<StopReason>),
 }
 
 /// The anchors of one log, and what they hold.
 pub struct Anchors {
     all: Vec<One>,
     verifier: Verifier,
-}
-
-struct One {
-    anchor: Arc<dyn Anchor>,
-    /// As last read or written.
-    stored: Option<(Stored, Kept)>,
 }
 
 impl Anchors {
@@ -96,18 +95,7 @@ impl Anchors {
         let verifier = Verifier::new(config, public_key);
         let mut all = Vec::with_capacity(anchors.len());
         for anchor in anchors {
-            let place = anchor.place();
-            let read = in_time(anchor.read()).await;
-            let read =
-                read.map_err(|source| StartError::Anchor { place: place.clone(), source })?;
-            let stored = match read {
-                None => None,
-                Some(stored) => {
-                    let kept = verifier.kept(&stored.text, &place)?;
-                    Some((stored, kept))
-                }
-            };
-            all.push(One { anchor, stored });
+            all.push(One::open(anchor, &verifier).await?);
         }
         Ok(Self { all, verifier })
     }
@@ -115,24 +103,21 @@ impl Anchors {
     /// The largest tree that was signed, and where that is kept.
     #[must_use]
     pub fn newest(&self) -> Option<(TreeHead, String)> {
-        let kept = self.all.iter().filter_map(|one| {
-            let (_, kept) = one.stored.as_ref()?;
-            Some((kept.head()?, one.anchor.place()))
-        });
+        let kept = self.all.iter().filter_map(|one| Some((one.kept()?.head(), one.place())));
         kept.max_by_key(|(head, _)| head.size)
     }
 
     /// Where it is kept that the log is over, if it is anywhere.
     #[must_use]
     pub fn ended_at(&self) -> Option<String> {
-        let is_end = |one: &&One| matches!(one.stored, Some((_, Kept::Ended { .. })));
-        self.all.iter().find(is_end).map(|one| one.anchor.place())
+        let is_end = |one: &&One| matches!(one.kept(), Some(Kept::Ended { .. }));
+        self.all.iter().find(is_end).map(One::place)
     }
 
     /// Where they all are, for people.
     #[must_use]
     pub fn places(&self) -> String {
-        self.all.iter().map(|one| one.anchor.place()).collect::<Vec<_>>().join(", ")
+        self.all.iter().map(One::place).collect::<Vec<_>>().join(", ")
     }
 
     /// Refuses a log that is over, one whose database lacks what was signed or has something else in its place,
@@ -151,12 +136,7 @@ impl Anchors {
         if let Some(place) = self.ended_at() {
             return Err(StartError::Ended { log: log(), place });
         }
-        for one in &self.all {
-            let head = one.stored.as_ref().and_then(|(_, kept)| kept.head());
-            if let Some(signed) = head {
-                check_head(store, record, edge, (signed, one.anchor.place())).await?;
-            }
-        }
+        self.check_heads(store, record, edge).await?;
         let is_unknown = self.newest().is_none() && edge.size() > TreeSize(0);
         if is_unknown && !self.all.is_empty() {
             return Err(StartError::NoAnchor {
@@ -168,21 +148,53 @@ impl Anchors {
         Ok(())
     }
 
-    /// Keeps a signed checkpoint everywhere, unless a larger tree is there: other processes may be ahead.
-    pub(crate) async fn keep(&mut self, head: TreeHead, note: &str) -> Result<(), KeepError> {
-        for one in &mut self.all {
-            one.keep(&self.verifier, head, note).await?;
+    async fn check_heads(
+        &self,
+        store: &dyn LogStore,
+        record: &LogRecord,
+        edge: &Edge,
+    ) -> Result<(), StartError> {
+        for one in &self.all {
+            let Some(kept) = one.kept() else {
+                if let Some((head, place)) = self.newest() {
+                    tracing::warn!(log.name = %record.spec.name, anchor = %one.place(), log.size = head.size.0,
+                        "nothing is kept at this anchor, and a checkpoint at {place}: is its volume mounted?");
+                }
+                continue;
+            };
+            check_head(store, record, edge, (kept.head(), one.place())).await?;
         }
         Ok(())
     }
 
-    /// Keeps a note of this log's key everywhere, whoever has it signed for whatever reason.
+    /// Keeps a signed checkpoint everywhere, unless a larger tree of the same history is there: other processes may be
+    /// ahead.
+    pub(crate) async fn keep(
+        &mut self,
+        history: History<'_>,
+        head: TreeHead,
+        note: &str,
+    ) -> Result<(), KeepError> {
+        for one in &mut self.all {
+            one.keep((&self.verifier, history), head, note).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a note of this log's key everywhere, whoever has it signed for whatever reason; `log` must have
+    /// its tree, and those of all that is kept already.
     ///
     /// # Errors
-    /// [`StartError`], as [`Anchors::open`]; [`StartError::Anchor`] when it cannot be written.
-    pub async fn adopt(&mut self, note: &str) -> Result<TreeHead, StartError> {
-        let head = self.verifier.signed(note, "the checkpoint")?;
-        self.keep(head, note).await.map_err(of_start)?;
+    /// [`StartError`], as [`Anchors::open`] and [`Anchors::check`]; [`StartError::Anchor`] when it cannot be written.
+    pub async fn adopt(&mut self, log: LogIn<'_>, note: &str) -> Result<TreeHead, StartError> {
+        let LogIn { store, record } = log;
+        let place = "the checkpoint";
+        let head = self.verifier.signed(note, place)?;
+        let edge = store.state(record.id).await?.edge;
+        check_head(store, record, &edge, (head, place.to_owned())).await?;
+        self.check_heads(store, record, &edge).await?;
+        let history = History { store, log: record.id, before: &edge, after: &edge };
+        self.keep(history, head, note).await.map_err(of_start)?;
         Ok(head)
     }
 
@@ -196,11 +208,15 @@ impl Anchors {
 
     /// Writes everywhere that the log is over, for good: no process starts it again, whatever its database says.
     ///
+    /// `key` must be the log's: nobody else can end it.
+    ///
     /// # Errors
-    /// [`StartError::Anchor`] with the first place that could not be written.
-    pub async fn end(&mut self) -> Result<(), StartError> {
+    /// [`StartError::Anchor`] with the first place that could not be written, [`StartError::Signing`].
+    pub async fn end(&mut self, key: &SigningKey) -> Result<(), StartError> {
+        let nothing = TreeHead { size: TreeSize(0), root: empty_root() };
+        let mut last = self.newest().map_or(nothing, |(head, _)| head);
         for one in &mut self.all {
-            one.end(&self.verifier).await.map_err(of_start)?;
+            last = one.end((&self.verifier, key), last).await?;
         }
         Ok(())
     }
@@ -209,7 +225,7 @@ impl Anchors {
 fn of_start(error: KeepError) -> StartError {
     match error {
         KeepError::Unavailable { place, source } => StartError::Anchor { place, source },
-        KeepError::Stop(reason) => StartError::Damaged(reason.into()),
+        KeepError::Damaged(reason) => StartError::Damaged(RecheckError::Mismatch(reason)),
     }
 }
 
@@ -232,106 +248,6 @@ pub(crate) async fn check_head(
     }
     Ok(())
 }
-
-impl One {
-    async fn keep(
-        &mut self,
-        verifier: &Verifier,
-        head: TreeHead,
-        note: &str,
-    ) -> Result<(), KeepError> {
-        for _ in 0..ATTEMPTS {
-            if self.holds(head)? {
-                return Ok(());
-            }
-            if self.swap(verifier, note).await? {
-                return Ok(());
-            }
-        }
-        Err(self.unavailable(AnchorError("others replace it all the time".to_owned())))
-    }
-
-    async fn end(&mut self, verifier: &Verifier) -> Result<(), KeepError> {
-        for _ in 0..ATTEMPTS {
-            let text = match &self.stored {
-                Some((_, Kept::Ended { .. })) => return Ok(()),
-                Some((stored, _)) => kept::ended(&stored.text),
-                None => kept::ended(""),
-            };
-            if self.swap(verifier, &text).await? {
-                return Ok(());
-            }
-        }
-        Err(self.unavailable(AnchorError("others replace it all the time".to_owned())))
-    }
-
-    /// Whether it needs no writing.
-    fn holds(&self, head: TreeHead) -> Result<bool, KeepError> {
-        match &self.stored {
-            None => Ok(false),
-            Some((_, Kept::Ended { .. })) => Err(self.stop(StopReason::Ended)),
-            Some((_, Kept::Signed { head: signed })) if signed.size == head.size => {
-                let (size, signed, found) = (head.size, signed.root, head.root);
-                if signed == found {
-                    return Ok(true);
-                }
-                Err(self.stop(StopReason::AnchorForked { size, signed, found }))
-            }
-            Some((_, Kept::Signed { head: signed })) => Ok(signed.size > head.size),
-        }
-    }
-
-    /// For good. Which anchor says so, the operator has to know, and nobody who asks the log.
-    fn stop(&self, reason: StopReason) -> KeepError {
-        tracing::error!(anchor = %self.anchor.place(), error = %reason, "an anchor ends the signing");
-        KeepError::Stop(reason)
-    }
-
-    /// Replaces what is known to be there; false when something else is there, which is known then.
-    async fn swap(&mut self, verifier: &Verifier, text: &str) -> Result<bool, KeepError> {
-        let before = self.stored.as_ref().map(|(stored, _)| stored);
-        let replaced = in_time(self.anchor.replace(before, text)).await;
-        let swapped = match replaced {
-            Err(source) => {
-                // Written or not: what is there is read anew.
-                self.read(verifier).await?;
-                return Err(self.unavailable(source));
-            }
-            Ok(None) => {
-                self.read(verifier).await?;
-                return Ok(false);
-            }
-            Ok(Some(stored)) => stored,
-        };
-        let kept = self.understood(verifier, &swapped.text)?;
-        self.stored = Some((swapped, kept));
-        Ok(true)
-    }
-
-    async fn read(&mut self, verifier: &Verifier) -> Result<(), KeepError> {
-        let read = in_time(self.anchor.read()).await.map_err(|source| self.unavailable(source))?;
-        self.stored = match read {
-            None => None,
-            Some(stored) => {
-                let kept = self.understood(verifier, &stored.text)?;
-                Some((stored, kept))
-            }
-        };
-        Ok(())
-    }
-
-    fn understood(&self, verifier: &Verifier, text: &str) -> Result<Kept, KeepError> {
-        let kept = verifier.kept(text, &self.anchor.place());
-        kept.map_err(|error| self.unavailable(AnchorError(error.to_string())))
-    }
-
-    fn unavailable(&self, source: AnchorError) -> KeepError {
-        KeepError::Unavailable { place: self.anchor.place(), source }
-    }
-}
-
-/// Attempts at one replacement: each needs another process that replaced it first.
-const ATTEMPTS: u32 = 8;
 
 /// Longest reading or writing of one anchor: who waits for an entry gives up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(3);

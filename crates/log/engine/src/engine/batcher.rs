@@ -381,9 +381,8 @@ impl Batcher {
     }
 
     async fn publish(&mut self) -> Result<Arc<PublishedCheckpoint>, SubmitError> {
-        let head = self.confirmed.head();
         for attempt in 0..SIGNING_ATTEMPTS {
-            match self.publisher.publish(head).await {
+            match self.publisher.publish(&self.confirmed).await {
                 Ok(checkpoint) => return Ok(checkpoint),
                 Err(PublishError::Unanchored(error)) => return Err(error),
                 Err(PublishError::Signing(error @ SignError::Signature(_))) => {

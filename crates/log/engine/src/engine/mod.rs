@@ -11,7 +11,7 @@ mod publish;
 mod queue;
 pub(crate) mod recheck;
 
-pub(crate) use self::anchor::replace_file;
+pub(crate) use self::{anchor::replace_file, publish::HeadSigner};
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -29,7 +29,7 @@ use self::{
     anchor::{Anchor, Follower},
     batcher::{Batcher, Sequenced},
     health::Health,
-    publish::{HeadSigner, Publisher},
+    publish::Publisher,
     queue::{Pending, Queue},
 };
 use crate::{Anchors, ReadError, StartError, StopReason, SubmitError};
@@ -173,10 +173,11 @@ impl Log {
         check_key(&config.spec, &key)?;
         check_tiles(&config.spec, tiles.as_ref())?;
         let record = store.ensure_log(&config.spec, clock.now()).await?;
-        let state = store.state(record.id).await?;
+        // Before the state is read: what other processes keep meanwhile is in a state that is read afterwards.
         let mut anchor = Anchor::open(&config, key.public_key()).await?;
-        anchor.check(store.as_ref(), &record, &state.edge).await?;
         let anchors = Anchors::open(&config, key.public_key(), anchors).await?;
+        let state = store.state(record.id).await?;
+        anchor.check(store.as_ref(), &record, &state.edge).await?;
         anchors.check(store.as_ref(), &record, &state.edge).await?;
         recheck::confirm_tail(store.as_ref(), record.id, &state.edge)
             .await
@@ -187,9 +188,10 @@ impl Log {
 
         let tiles = tiles.map(HeadSigner::of_tiles);
         let public_key = key.public_key().clone();
+        let tree = ((Arc::clone(&store), record.id), state.edge.clone());
         // Boxed, as whoever starts several logs at once holds as many of these futures.
         let (publisher, published) =
-            Box::pin(Publisher::start(&config, key, (tiles, anchors), state.edge.head())).await?;
+            Box::pin(Publisher::start(&config, key, (tiles, anchors), tree)).await?;
         let first = Arc::clone(&published.borrow());
         anchor.begin(&record, &first).await?;
         let queue = Arc::new(Queue::new(config.limits));

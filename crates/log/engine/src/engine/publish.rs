@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use signing::{KeyUse, Record, SignError, SigningKey};
-use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
+use store::{LogId, LogStore};
+use tlog::{Checkpoint, Edge, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
-use super::{LogConfig, PublishedCheckpoint, TilesSigner, outcome::stopped};
-use crate::{AnchorError, Anchors, StartError, SubmitError, anchors::KeepError};
+use super::{LogConfig, PublishedCheckpoint, TilesSigner};
+use crate::{
+    AnchorError, Anchors, StartError, SubmitError,
+    anchors::{History, KeepError},
+};
 
 /// The only place where checkpoints are signed.
 ///
@@ -16,6 +20,10 @@ pub(super) struct Publisher {
     log: HeadSigner,
     tiles: Option<HeadSigner>,
     anchors: Anchors,
+    /// Where others that keep at the same anchors may have been meanwhile.
+    store: (Arc<dyn LogStore>, LogId),
+    /// Of what is published.
+    edge: Edge,
     published: watch::Sender<Arc<PublishedCheckpoint>>,
 }
 
@@ -25,8 +33,9 @@ impl Publisher {
         config: &LogConfig,
         key: SigningKey,
         (tiles, anchors): (Option<HeadSigner>, Anchors),
-        head: TreeHead,
+        (store, edge): ((Arc<dyn LogStore>, LogId), Edge),
     ) -> Result<(Self, watch::Receiver<Arc<PublishedCheckpoint>>), StartError> {
+        let head = edge.head();
         let nothing = PublishedCheckpoint { head, note: String::new(), tiles_note: None };
         let (published, receiver) = watch::channel(Arc::new(nothing));
         let log = HeadSigner {
@@ -35,37 +44,45 @@ impl Publisher {
             key_name: config.key_name.clone(),
             key_id: config.key_id,
         };
-        let mut publisher = Self { log, tiles, anchors, published };
+        let mut publisher = Self { log, tiles, anchors, store, edge: edge.clone(), published };
         // Boxed: a start holds the futures of all logs.
         let first = Box::pin(publisher.sign(head)).await?;
-        let kept = publisher.keep(&first).await;
+        let kept = publisher.keep(&edge, &first).await;
         kept.map_err(|error| StartError::Unanchored(Box::new(error)))?;
         publisher.published.send_replace(first);
         Ok((publisher, receiver))
     }
 
-    /// The published checkpoint of `head`, signed now if it is not the published one already.
+    /// The published checkpoint of the tree of `edge`, signed now if it is not the published one already.
     ///
     /// One signature serves every entry of a batch, and none is made when the tree did not grow.
     pub(super) async fn publish(
         &mut self,
-        head: TreeHead,
+        edge: &Edge,
     ) -> Result<Arc<PublishedCheckpoint>, PublishError> {
+        let head = edge.head();
         let current = Arc::clone(&self.published.borrow());
         if current.head == head {
             return Ok(current);
         }
         let signed = self.sign(head).await.map_err(PublishError::Signing)?;
         // Before anybody sees it: what is seen is never ahead of what is kept.
-        self.keep(&signed).await.map_err(PublishError::Unanchored)?;
+        self.keep(edge, &signed).await.map_err(PublishError::Unanchored)?;
+        self.edge = edge.clone();
         self.published.send_replace(Arc::clone(&signed));
         Ok(signed)
     }
 
-    async fn keep(&mut self, signed: &PublishedCheckpoint) -> Result<(), SubmitError> {
-        match self.anchors.keep(signed.head, &signed.note).await {
+    async fn keep(
+        &mut self,
+        after: &Edge,
+        signed: &PublishedCheckpoint,
+    ) -> Result<(), SubmitError> {
+        let (store, log) = (self.store.0.as_ref(), self.store.1);
+        let history = History { store, log, before: &self.edge, after };
+        match self.anchors.keep(history, signed.head, &signed.note).await {
             Ok(()) => Ok(()),
-            Err(KeepError::Stop(reason)) => Err(stopped(reason)),
+            Err(KeepError::Damaged(reason)) => Err(SubmitError::Stopped(reason)),
             Err(KeepError::Unavailable { place, source }) => {
                 let source = AnchorError(format!("{place}: {source}"));
                 Err(SubmitError::Unanchored(Arc::new(source)))
@@ -76,9 +93,12 @@ impl Publisher {
     /// Both notes of one head, or none: neither is ever published without the other.
     async fn sign(&self, head: TreeHead) -> Result<Arc<PublishedCheckpoint>, SignError<NoteError>> {
         let (note, tiles_note) = match &self.tiles {
-            None => (self.log.sign(head).await?, None),
+            None => (self.log.sign(head, Vec::new()).await?, None),
             Some(tiles) => {
-                let (note, tiles_note) = tokio::try_join!(self.log.sign(head), tiles.sign(head))?;
+                let (note, tiles_note) = tokio::try_join!(
+                    self.log.sign(head, Vec::new()),
+                    tiles.sign(head, Vec::new())
+                )?;
                 (note, Some(tiles_note))
             }
         };
@@ -95,11 +115,11 @@ pub(super) enum PublishError {
 }
 
 /// A name and a key that sign the log's heads.
-pub(super) struct HeadSigner {
-    key: SigningKey,
-    origin: String,
-    key_name: String,
-    key_id: [u8; 32],
+pub(crate) struct HeadSigner {
+    pub(crate) key: SigningKey,
+    pub(crate) origin: String,
+    pub(crate) key_name: String,
+    pub(crate) key_id: [u8; 32],
 }
 
 impl HeadSigner {
@@ -109,8 +129,13 @@ impl HeadSigner {
         Self { key, key_name: origin.clone(), origin, key_id }
     }
 
-    async fn sign(&self, head: TreeHead) -> Result<String, SignError<NoteError>> {
-        let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions: Vec::new() };
+    /// A note of `head`, with further lines.
+    pub(crate) async fn sign(
+        &self,
+        head: TreeHead,
+        extensions: Vec<String>,
+    ) -> Result<String, SignError<NoteError>> {
+        let checkpoint = Checkpoint { origin: self.origin.clone(), head, extensions };
         let unsigned = UnsignedCheckpoint::new(&checkpoint, self.key_name.clone(), self.key_id);
         Ok(self.key.sign(unsigned, OfCheckpoint(checkpoint)).await?.to_string())
     }

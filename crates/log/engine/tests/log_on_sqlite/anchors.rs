@@ -13,8 +13,9 @@ use engine::{
     Anchor, AnchorError, Anchors, FileAnchor, Log, LogIn, RestoreError, StartError, StopReason,
     Stored, SubmitError, holds, restore,
 };
+use signing::SigningKey;
 use store::{IndexKey, LogStore, NewEntry, SearchPage};
-use testlog::{LogDir, Running, TILES_ORIGIN, body, copy_database, entry};
+use testlog::{LogDir, Running, TILES_ORIGIN, body, copy_database, cpu, entry};
 use tlog::{TreeHead, TreeSize, verify_consistency};
 
 /// A log whose database and checkpoint file are one volume, and its anchor another.
@@ -53,6 +54,20 @@ impl Place {
     async fn opened(&self) -> Anchors {
         let (config, key) = (self.log.config(), self.log.signer.public_key());
         Anchors::open(&config, key, self.anchors()).await.unwrap()
+    }
+
+    fn key(&self) -> SigningKey {
+        SigningKey::of(Arc::clone(&self.log.signer), cpu())
+    }
+
+    /// Another database of the log, with what it has now: as a standby that is promoted. With the same anchor.
+    async fn twin(&self) -> (LogDir, Running) {
+        let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&self.log) };
+        copy_database(&self.log.database(), &other.database());
+        let config = (other.config(), TILES_ORIGIN);
+        let started = other.start_anchored(other.open_store().await, config, self.anchors());
+        let running = started.await.unwrap();
+        (other, running)
     }
 
     /// Database and checkpoint file together.
@@ -202,8 +217,9 @@ async fn a_copy_of_another_history_brings_nothing_back() {
 #[tokio::test]
 async fn a_log_that_is_over_is_started_by_nobody_whatever_is_restored() {
     let (place, _, _) = restored().await;
-    place.opened().await.end().await.unwrap();
-    place.opened().await.end().await.unwrap();
+    for _ in 0..2 {
+        place.opened().await.end(&place.key()).await.unwrap();
+    }
     copy_database(&place.log.dir.path().join("newest.db"), &place.log.database());
     let refused = place.start().await.err().unwrap();
     assert!(matches!(refused, StartError::Ended { .. }), "{refused}");
@@ -221,12 +237,19 @@ async fn entries_of_which_no_anchor_knows_are_refused_until_somebody_has_a_check
     let refused = place.start().await.err().unwrap();
     assert!(matches!(refused, StartError::NoAnchor { size: TreeSize(3), .. }), "{refused}");
     assert!(refused.to_string().contains("--checkpoint"), "{refused}");
-    assert_eq!(place.opened().await.adopt(&note).await.unwrap().size, TreeSize(3));
+    let store = place.log.open_store().await;
+    let record = store.logs().await.unwrap().pop().unwrap();
+    let log = LogIn { store: store.as_ref(), record: &record };
+    assert_eq!(place.opened().await.adopt(log, &note).await.unwrap().size, TreeSize(3));
+    store.close().await;
     place.start().await.unwrap().stop().await;
     // Of another key's or none: nothing is believed.
     let stranger = LogDir::new().start().await;
     let foreign = stranger.log.checkpoint().note.clone();
-    assert!(place.opened().await.adopt(&foreign).await.is_err());
+    let store = place.log.open_store().await;
+    let log = LogIn { store: store.as_ref(), record: &record };
+    assert!(place.opened().await.adopt(log, &foreign).await.is_err());
+    store.close().await;
     stranger.stop().await;
 }
 
@@ -248,7 +271,8 @@ async fn an_anchor_never_goes_back() {
     let mut behind = place.opened().await;
     running.fill(2).await;
     let newest = running.log.checkpoint().note.clone();
-    behind.adopt(&old).await.unwrap();
+    let log = LogIn { store: running.store.as_ref(), record: running.log.record() };
+    behind.adopt(log, &old).await.unwrap();
     assert_eq!(std::fs::read_to_string(place.file()).unwrap(), newest);
     running.stop().await;
 }
@@ -270,6 +294,238 @@ async fn another_tree_at_the_anchor_stops_the_log() {
     assert!(matches!(**reason, StopReason::AnchorForked { .. }), "{refused}");
     assert_eq!(running.log.checkpoint().head.size, TreeSize(2));
     running.stop().await;
+}
+
+fn stopped(refused: SubmitError) -> StopReason {
+    let SubmitError::Stopped(reason) = refused else { panic!("{refused}") };
+    Arc::into_inner(reason).unwrap_or(StopReason::TaskDied)
+}
+
+/// The one of before took entries that this one never saw, and this one runs, so nothing compared it at a start.
+#[tokio::test]
+async fn a_process_on_a_standby_signs_nothing_beside_the_larger_tree_of_the_primary() {
+    let place = Place::new();
+    let primary = place.start().await.unwrap();
+    primary.fill(5).await;
+    let (_dir, standby) = place.twin().await;
+    primary.fill(2).await;
+    let refused = standby.log.submit(entry(b"only here")).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Stopped(_)), "{refused}");
+    assert_eq!(standby.log.checkpoint().head.size, TreeSize(5));
+    primary.fill(1).await;
+    primary.stop().await;
+    standby.stop().await;
+}
+
+/// Its tree is larger than what the other one kept, and does not have it: by a few entries, and by many.
+#[tokio::test]
+async fn a_process_signs_nothing_over_the_smaller_tree_of_another_database() {
+    for count in [2_u64, 300] {
+        let place = Place::new();
+        let primary = place.start().await.unwrap();
+        primary.fill(5).await;
+        let (_dir, standby) = place.twin().await;
+        standby.log.submit(entry(b"only here")).await.unwrap();
+        let kept = std::fs::read_to_string(place.file()).unwrap();
+        // All in one batch.
+        let bodies = (0..count).map(|number| body(1000 + number));
+        let entries: Vec<_> = bodies.map(|body| primary.log.submit(entry(&body))).collect();
+        for taken in futures::future::join_all(entries).await {
+            let refused = taken.unwrap_err();
+            assert!(matches!(refused, SubmitError::Stopped(_)), "{refused}");
+        }
+        assert_eq!(primary.log.checkpoint().head.size, TreeSize(5));
+        assert_eq!(std::fs::read_to_string(place.file()).unwrap(), kept);
+        primary.stop().await;
+        standby.stop().await;
+    }
+}
+
+/// Replicas of one database are ahead of each other all the time.
+#[tokio::test]
+async fn replicas_of_one_database_keep_at_one_anchor() {
+    let place = Place::new();
+    let one = place.start().await.unwrap();
+    let config = (place.log.config(), TILES_ORIGIN);
+    let other = place.log.start_anchored(Arc::clone(&one.store), config, place.anchors());
+    let other = other.await.unwrap();
+    for number in 0..8_u64 {
+        let (process, numbers) = if number % 3 == 0 { (&one, 0..1) } else { (&other, 0..3) };
+        let bodies = numbers.map(|each| body(100 * number + each));
+        let entries: Vec<_> = bodies.map(|body| process.log.submit(entry(&body))).collect();
+        for taken in futures::future::join_all(entries).await {
+            taken.unwrap();
+        }
+    }
+    let _ = tokio::join!(one.log.submit(entry(b"x")), other.log.submit(entry(b"y")));
+    // So many that a proof takes the place of their hashes.
+    let bodies = (0..300).map(|number| body(1000 + number));
+    let entries: Vec<_> = bodies.map(|body| one.log.submit(entry(&body))).collect();
+    futures::future::join_all(entries).await;
+    other.log.submit(entry(b"z")).await.unwrap();
+    one.log.ready().unwrap();
+    other.log.ready().unwrap();
+    other.shutdown.cancel();
+    other.tasks.close();
+    other.tasks.wait().await;
+    one.stop().await;
+}
+
+/// As at a mount point whose volume went away: what is there now would be found sound by a process that is behind.
+#[tokio::test]
+async fn an_anchor_that_is_emptied_or_set_back_stops_signing_until_it_is_as_before() {
+    let place = Place::new();
+    let running = place.start().await.unwrap();
+    running.fill(2).await;
+    let old = running.log.checkpoint().note.clone();
+    running.fill(2).await;
+    for (number, there) in [(10, None), (11, Some(&old))] {
+        let newest = running.log.checkpoint().note.clone();
+        match there {
+            None => std::fs::remove_file(place.file()).unwrap(),
+            Some(note) => std::fs::write(place.file(), note).unwrap(),
+        }
+        let refused = running.log.submit(entry(&body(number))).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Unanchored(_)), "{refused}");
+        let SubmitError::Unanchored(why) = running.log.ready().unwrap_err() else { panic!() };
+        assert!(why.to_string().contains("it held a tree of"), "{why}");
+        let is = std::fs::read_to_string(place.file()).ok();
+        assert_eq!(is.as_ref(), there, "nothing was written over it");
+        std::fs::write(place.file(), &newest).unwrap();
+        while running.log.ready().is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let newest = running.log.checkpoint().note.clone();
+        assert_eq!(std::fs::read_to_string(place.file()).unwrap(), newest);
+    }
+    running.stop().await;
+}
+
+/// Else whoever can write to the store could end the log, for ever.
+#[tokio::test]
+async fn that_a_log_is_over_only_its_own_key_can_say() {
+    let place = Place::new();
+    let running = place.start().await.unwrap();
+    running.fill(2).await;
+    let newest = running.log.checkpoint().note.clone();
+    let stranger = Place::new();
+    let foreign = stranger.start().await.unwrap();
+    foreign.fill(3).await;
+    foreign.stop().await;
+    stranger.opened().await.end(&stranger.key()).await.unwrap();
+    let of_stranger = std::fs::read_to_string(stranger.file()).unwrap();
+    let unsigned = format!(
+        "{}
+{newest}",
+        tlog::Checkpoint::OVER
+    );
+    for said in [
+        unsigned,
+        format!(
+            "{}
+",
+            tlog::Checkpoint::OVER
+        ),
+        of_stranger,
+    ] {
+        std::fs::write(place.file(), &said).unwrap();
+        let refused = running.log.submit(entry(said.as_bytes())).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Unanchored(_)), "{refused}");
+    }
+    std::fs::write(place.file(), &newest).unwrap();
+    while running.log.ready().is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    place.opened().await.end(&place.key()).await.unwrap();
+    let last = running.log.submit(entry(b"last")).await.unwrap_err();
+    assert!(matches!(stopped(last), StopReason::Ended | StopReason::TaskDied));
+    running.stop().await;
+}
+
+/// It would take the only trace of a second history with it.
+#[tokio::test]
+async fn a_checkpoint_is_not_adopted_over_that_of_another_history() {
+    let place = Place::new();
+    let running = place.log.start().await;
+    running.fill(4).await;
+    let note = running.log.checkpoint().note.clone();
+    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) };
+    let second = other.start().await;
+    second.log.submit(entry(b"another")).await.unwrap();
+    let kept = second.log.checkpoint().note.clone();
+    std::fs::write(place.file(), &kept).unwrap();
+    let log = LogIn { store: running.store.as_ref(), record: running.log.record() };
+    let refused = place.opened().await.adopt(log, &note).await.unwrap_err();
+    assert!(matches!(refused, StartError::Forked { size: TreeSize(1), .. }), "{refused}");
+    assert_eq!(std::fs::read_to_string(place.file()).unwrap(), kept);
+    running.stop().await;
+    second.stop().await;
+}
+
+/// While it is read, another process takes an entry.
+struct Overtaken {
+    inner: FileAnchor,
+    other: Arc<Log>,
+}
+
+#[async_trait]
+impl Anchor for Overtaken {
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+
+    async fn read(&self) -> Result<Option<Stored>, AnchorError> {
+        self.other.submit(entry(b"meanwhile")).await.unwrap();
+        self.inner.read().await
+    }
+
+    async fn replace(
+        &self,
+        before: Option<&Stored>,
+        text: &str,
+    ) -> Result<Option<Stored>, AnchorError> {
+        self.inner.replace(before, text).await
+    }
+}
+
+#[tokio::test]
+async fn a_replica_starts_while_another_one_takes_entries() {
+    let place = Place::new();
+    let one = place.start().await.unwrap();
+    one.fill(3).await;
+    let inner = FileAnchor::new(place.file());
+    let overtaken = Arc::new(Overtaken { inner, other: Arc::clone(&one.log) });
+    let config = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) }.config();
+    let parts = (config, TILES_ORIGIN);
+    let started = place.log.start_anchored(Arc::clone(&one.store), parts, vec![overtaken]).await;
+    let other = started.unwrap();
+    assert_eq!(other.log.checkpoint().head.size, TreeSize(4));
+    other.shutdown.cancel();
+    other.tasks.close();
+    other.tasks.wait().await;
+    one.stop().await;
+}
+
+/// A pipe that nobody writes to hangs as a file system that is away does.
+#[test]
+fn an_anchor_that_hangs_holds_one_thread_however_often_it_is_tried() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("log");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let anchor = FileAnchor::new(pipe.clone());
+        for _ in 0..4 {
+            let late = tokio::time::timeout(std::time::Duration::from_millis(100), anchor.read());
+            assert!(late.await.is_err());
+        }
+        let other = tokio::task::spawn_blocking(|| ());
+        let patience = std::time::Duration::from_secs(20);
+        tokio::time::timeout(patience, other).await.expect("a thread is left").unwrap();
+    });
+    drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
+    runtime.shutdown_background();
 }
 
 /// Fails while it is told to.

@@ -2,7 +2,8 @@
 //! (`If-Match` with the entity tag that was read, `If-None-Match: *` for the first). RFC 9110 §13.1.
 //!
 //! A store that passes over conditions would let a process that is behind replace what one ahead of it kept. So each
-//! first write asks for something impossible before, which has to be refused with 412.
+//! first write asks for something impossible before, which has to be refused with 412, and the very first asks for
+//! another first one after it.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use engine::{Anchor, AnchorError, Stored};
 use http::{
     HeaderName, StatusCode,
-    header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH},
 };
 use reqwest::{Client, RequestBuilder, Response, redirect::Policy};
 use url::Url;
@@ -55,6 +56,18 @@ impl HttpAnchor {
         Ok(())
     }
 
+    /// Makes certain that what is there is not taken for nothing: another process may begin at the same time.
+    async fn prove_first(&self, text: &str) -> Result<(), AnchorError> {
+        let status = send(self.put(text).header(IF_NONE_MATCH, "*")).await?.status();
+        if [StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT].contains(&status) {
+            return Ok(());
+        }
+        Err(AnchorError(format!(
+            "it answered {status} to a second first write: it does not keep to `If-None-Match`, so two processes could \
+             replace what the other one kept"
+        )))
+    }
+
     fn put(&self, text: &str) -> RequestBuilder {
         let put = self.client.put(self.url.clone());
         put.header(CONTENT_TYPE, "text/plain; charset=utf-8").body(text.to_owned())
@@ -68,7 +81,9 @@ impl Anchor for HttpAnchor {
     }
 
     async fn read(&self) -> Result<Option<Stored>, AnchorError> {
-        let mut response = send(self.client.get(self.url.clone())).await?;
+        // Not what a cache on the way had of it.
+        let request = self.client.get(self.url.clone()).header(CACHE_CONTROL, "no-cache");
+        let mut response = send(request).await?;
         match response.status() {
             StatusCode::NOT_FOUND => return Ok(None),
             StatusCode::OK => {}
@@ -103,6 +118,9 @@ impl Anchor for HttpAnchor {
             StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => return Ok(None),
             status if status.is_success() => {}
             other => return Err(AnchorError(format!("PUT was answered by {other}"))),
+        }
+        if before.is_none() {
+            self.prove_first(text).await?;
         }
         // Not all stores name the tag of what they were given; and what was kept is better seen than believed.
         match self.read().await? {
@@ -155,6 +173,7 @@ mod tests {
     enum Manner {
         Good,
         PassesOverConditions,
+        PassesOverFirst,
         NoEntityTag,
         AlwaysFull,
     }
@@ -186,6 +205,7 @@ mod tests {
         match store.manner {
             Manner::AlwaysFull if is_met => return StatusCode::INSUFFICIENT_STORAGE,
             Manner::PassesOverConditions => {}
+            Manner::PassesOverFirst if headers.contains_key(IF_NONE_MATCH) => {}
             _ if !is_met => return StatusCode::PRECONDITION_FAILED,
             _ => {}
         }
@@ -219,6 +239,7 @@ mod tests {
     async fn a_store_that_could_lose_a_checkpoint_is_refused() {
         for (manner, said) in [
             (Manner::PassesOverConditions, "does not keep to `If-Match`"),
+            (Manner::PassesOverFirst, "does not keep to `If-None-Match`"),
             (Manner::NoEntityTag, "no strong `ETag`"),
             (Manner::AlwaysFull, "PUT was answered by 507"),
         ] {

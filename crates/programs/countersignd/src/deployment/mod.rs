@@ -129,6 +129,17 @@ impl Repository {
         self.tuf_dir.join("root.json")
     }
 
+    /// Where it keeps checkpoints for logs.
+    pub(crate) fn anchors_dir(&self) -> PathBuf {
+        let name = self.tuf_dir.file_name().unwrap_or_default().to_string_lossy();
+        self.tuf_dir.with_file_name(format!("anchors{}", name.trim_start_matches("tuf")))
+    }
+
+    /// Where logs find them: what `anchors` says.
+    pub(crate) fn anchors_url(&self) -> String {
+        format!("{}/anchors/", self.service.url)
+    }
+
     /// A file that is there when the repository was made once, whatever became of it.
     pub(crate) fn evidence(&self) -> PathBuf {
         let newest = self.root_file();
@@ -230,6 +241,31 @@ impl Deployment {
              restore of the others brings back, or an https URL, at the top of the file for all logs",
             tables.join(", ")
         )
+    }
+
+    /// The trust service of this deployment that is an anchor of its logs, if one is.
+    pub(crate) fn own_anchor(&self, place: &AnchorPlace) -> Option<&Repository> {
+        let AnchorPlace::Http(url) = place else { return None };
+        self.repositories.iter().find(|one| one.anchors_url() == url.as_str())
+    }
+
+    /// Refuses one process for logs and the trust service that keeps their checkpoints: the one starts when the other
+    /// answers, and by one backup both would be restored.
+    ///
+    /// # Errors
+    /// With their tables.
+    pub(crate) fn refuse_own_anchors(&self) -> anyhow::Result<()> {
+        for log in self.running_logs() {
+            if let Some(own) = log.anchors.iter().find_map(|place| self.own_anchor(place)) {
+                bail!(
+                    "{} has an anchor at {}, which this process would be too: let `serve trust` be another process, on \
+                     another machine",
+                    log.service.table(),
+                    own.service.table()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// All services with a URL of their own, but for the development provider.

@@ -63,6 +63,9 @@ pub(crate) async fn start(
     let Opened { shared, mut locks, store, sockets } = opened;
     let includes = |part| parts.iter().any(|one| one.includes(part));
     refuse_shared_addresses(deployment, includes)?;
+    if includes(Part::Log) && includes(Part::Trust) {
+        deployment.refuse_own_anchors()?;
+    }
     lock(deployment, &mut locks, includes)?;
     let logs = Box::pin(start_logs(deployment, &shared, includes(Part::Log), store));
     let logs = logs.await.context("log")?;
@@ -242,7 +245,7 @@ impl<'a> Start<'a> {
             if let Some(directory) = &of.files_dir {
                 trust.write_to(directory)?;
             }
-            let served = services::trust(&self.shared, of, &trust);
+            let served = services::trust((&self.shared, self.deployment), of, &trust)?;
             require_ready(std::slice::from_ref(&served))?;
             self.served.push(served);
             self.background.spawn(|shutdown| trust.keep_fresh(shutdown));

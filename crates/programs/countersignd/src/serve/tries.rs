@@ -130,14 +130,19 @@ pub(super) async fn anchors(
     Ok(anchors.check(store, record, &state.edge).await?)
 }
 
-/// Directories of anchors on the file system of the data: a restore of a whole machine or disk brings them back too.
+/// Anchors on the file system of the data, of the trust service too: a restore of a whole machine or disk brings them back too.
 pub(super) fn beside_the_data(deployment: &Deployment) -> Vec<String> {
     let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
     let root = &deployment.places.root;
     let mut found = Vec::new();
     for place in deployment.running_logs().flat_map(|log| &log.anchors) {
-        let AnchorPlace::Directory(directory) = place else { continue };
-        let directory: &Path = directory;
+        let trust = deployment.own_anchor(place).map(|_| &deployment.places.trust);
+        let directory: &Path = match (place, trust) {
+            (AnchorPlace::Directory(directory), _) => directory,
+            // Where it is on another machine, its directory is not here.
+            (AnchorPlace::Http(_), Some(directory)) => directory,
+            (AnchorPlace::Http(_), None) => continue,
+        };
         let words = format!(
             "the anchors in {} are on the file system of {}: restored as one, by a snapshot of the disk or the \
              machine, they notice nothing",

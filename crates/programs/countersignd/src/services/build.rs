@@ -16,7 +16,7 @@ use signing::SigningKey;
 use store::LogKind;
 use tokio_util::sync::CancellationToken;
 use trust::{
-    TrustFiles,
+    Anchors, TrustFiles,
     tuf::{Repository, TufParts},
 };
 use tsa::{Tsa, TsaConfig};
@@ -300,8 +300,13 @@ pub(crate) async fn open_trust(
 }
 
 /// The trust files over HTTP.
-pub(crate) fn trust(shared: &Shared, of: &deployment::Repository, open: &OpenTrust) -> Served {
-    let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository));
+pub(crate) fn trust(
+    (shared, deployment): (&Shared, &Deployment),
+    of: &deployment::Repository,
+    open: &OpenTrust,
+) -> anyhow::Result<Served> {
+    let router = ::trust::router(Arc::clone(&open.files), Arc::clone(&open.repository))
+        .merge(Arc::new(anchors(deployment, of)?).router());
     let (label, repository) = (&of.service.label, Arc::clone(&open.repository));
     // Renewal has failed for long: clients refuse the repository, or will soon.
     let clock = Arc::clone(&shared.clock);
@@ -329,7 +334,16 @@ pub(crate) fn trust(shared: &Shared, of: &deployment::Repository, open: &OpenTru
     });
     served.details.push(Arc::clone(&overdue));
     served.notes.push(overdue);
-    served
+    Ok(served)
+}
+
+/// What a trust service keeps for the logs of its tenant.
+fn anchors(deployment: &Deployment, of: &deployment::Repository) -> anyhow::Result<Anchors> {
+    let is_own = |log: &&deployment::Log| {
+        of.service.tenant.as_deref().is_some_and(|tenant| log.service.is_of(tenant))
+    };
+    let logs = deployment.running_logs().filter(is_own).map(deployment::Log::anchored);
+    Ok(Anchors::new(of.anchors_dir(), logs.collect::<anyhow::Result<_>>()?))
 }
 
 /// The development identity provider, to which people log in where it says so.
