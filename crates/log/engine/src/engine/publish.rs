@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use signing::{KeyUse, Record, SignError, SigningKey};
-use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
+use tlog::{Checkpoint, KeyIdKind, NoteError, TreeHead, TreeSize, UnsignedCheckpoint, log_key_id};
 use tokio::sync::watch;
 
 use super::{LogConfig, PublishedCheckpoint, TilesSigner, outcome::stopped};
@@ -60,6 +60,11 @@ impl Publisher {
         self.keep(&signed).await.map_err(PublishError::Unanchored)?;
         self.published.send_replace(Arc::clone(&signed));
         Ok(signed)
+    }
+
+    /// How many entries the published checkpoint has.
+    pub(super) fn size(&self) -> TreeSize {
+        self.published.borrow().head.size
     }
 
     async fn keep(&mut self, signed: &PublishedCheckpoint) -> Result<(), SubmitError> {
