@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -55,6 +55,9 @@ pub struct Tampering {
     read_errors: Mutex<VecDeque<Option<StoreError>>>,
     appends: Gate,
     reads: Gate,
+    states: Gate,
+    is_cut: AtomicBool,
+    is_shared: AtomicBool,
     bytes_read: AtomicUsize,
     state_reads: AtomicUsize,
 }
@@ -69,9 +72,30 @@ impl Tampering {
             read_errors: Mutex::default(),
             appends: Gate::open(),
             reads: Gate::open(),
+            states: Gate::open(),
+            is_cut: AtomicBool::new(false),
+            is_shared: AtomicBool::new(false),
             bytes_read: AtomicUsize::new(0),
             state_reads: AtomicUsize::new(0),
         })
+    }
+
+    /// Says from now on that other processes may write, as where several replicas have one database.
+    pub fn share(&self) {
+        self.is_shared.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets each question for the state fail, or none.
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+
+    /// Waits until the state of `question` is read, and holds the answer until [`Tampering::release`].
+    pub async fn hold_state_of<T: Send + 'static>(
+        &self,
+        question: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.states.hold(question).await
     }
 
     /// How often the state was asked for.
@@ -135,6 +159,7 @@ impl Tampering {
     pub fn release(&self) {
         self.appends.reopen();
         self.reads.reopen();
+        self.states.reopen();
     }
 
     fn lies(&self, lie: Lie) -> bool {
@@ -216,7 +241,12 @@ impl LogStore for Tampering {
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
         self.state_reads.fetch_add(1, Ordering::SeqCst);
+        if self.is_cut.load(Ordering::SeqCst) {
+            return Err(unavailable());
+        }
         let mut state = self.inner.state(log).await?;
+        // Held once it is known, so that it may be old when it arrives.
+        self.states.pass().await;
         if self.lies(Lie::Edge) {
             let mut bytes = state.edge.to_bytes();
             *bytes.last_mut().unwrap() ^= 1;
@@ -360,6 +390,10 @@ impl LogStore for Tampering {
 
     fn generation(&self) -> Option<u64> {
         self.inner.generation()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared.load(Ordering::SeqCst) || self.inner.is_shared()
     }
 
     async fn close(&self) {

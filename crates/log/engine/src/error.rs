@@ -391,6 +391,19 @@ pub enum ReadError {
     /// The store failed.
     #[error("the log's store is unavailable")]
     Store(#[from] StoreError),
+    /// Whether another process has given out a larger tree cannot be known, or that tree not be signed here, now.
+    ///
+    /// The tree that is known is not given for it: to whoever has seen the larger one, the log would have shrunk.
+    #[error("the log's latest tree cannot be given at present")]
+    NotCurrent(#[source] SubmitError),
+}
+
+impl ReadError {
+    /// Whether asking again later, or another process of the log, is right.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::NotCurrent(_))
+    }
 }
 
 #[cfg(test)]

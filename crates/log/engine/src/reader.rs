@@ -1,11 +1,14 @@
 //! Reading a log: proofs, entries, tiles and search, never beyond the published checkpoint.
+//!
+//! What that covers is given as it is. What it does not cover another process may have published already, so before it is
+//! said not to be there, the store is asked: [`Log::checkpoint_reaching`].
 
 use std::{collections::VecDeque, fmt, ops::Range, sync::Arc};
 
 use store::{EntryLen, IndexKey, SearchPage, StoredEntry};
 use tlog::{
     HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
-    bundle_entry_len, complete_subtrees, encode_bundle_entry,
+    bundle_entry_len, encode_bundle_entry,
 };
 
 use crate::{Log, ReadError};
@@ -17,36 +20,36 @@ impl Log {
     /// Inclusion proof of the leaf at `index` in the tree of `tree_size`. RFC 6962 §2.1.1.
     ///
     /// # Errors
-    /// [`ReadError::BeyondCheckpoint`], [`ReadError::Proof`] when `index` is not in that tree.
+    /// [`ReadError::BeyondCheckpoint`], [`ReadError::NotCurrent`], [`ReadError::Proof`] when `index` is not in that tree.
     pub async fn inclusion_path(
         &self,
         index: LeafIndex,
         tree_size: TreeSize,
     ) -> Result<Vec<NodeHash>, ReadError> {
-        self.within_checkpoint(tree_size)?;
+        self.within_checkpoint(tree_size).await?;
         self.follow(&ProofPlan::inclusion(index, tree_size)?).await
     }
 
     /// Consistency proof between two sizes of the tree. RFC 6962 §2.1.2.
     ///
     /// # Errors
-    /// [`ReadError::BeyondCheckpoint`], [`ReadError::Proof`] when the sizes are not in order.
+    /// [`ReadError::BeyondCheckpoint`], [`ReadError::NotCurrent`], [`ReadError::Proof`] when the sizes are not in order.
     pub async fn consistency_path(
         &self,
         old_size: TreeSize,
         new_size: TreeSize,
     ) -> Result<Vec<NodeHash>, ReadError> {
-        self.within_checkpoint(new_size)?;
+        self.within_checkpoint(new_size).await?;
         self.follow(&ProofPlan::consistency(old_size, new_size)?).await
     }
 
     /// Entries of `range`, at most [`MAX_ENTRIES_PER_READ`] of them from its start.
     ///
     /// # Errors
-    /// [`ReadError::BeyondCheckpoint`].
+    /// [`ReadError::BeyondCheckpoint`], [`ReadError::NotCurrent`].
     pub async fn entries(&self, range: Range<LeafIndex>) -> Result<Vec<StoredEntry>, ReadError> {
         let Range { start, end } = range;
-        self.within_checkpoint(TreeSize(end.0))?;
+        self.within_checkpoint(TreeSize(end.0)).await?;
         let most = LeafIndex(start.0.saturating_add(MAX_ENTRIES_PER_READ));
         Ok(self.store.entries(self.record.id, start..end.min(most)).await?)
     }
@@ -54,13 +57,13 @@ impl Log {
     /// The same in pages, each of which is read when it is asked for.
     ///
     /// # Errors
-    /// [`ReadError::BeyondCheckpoint`].
-    pub fn pages(
+    /// [`ReadError::BeyondCheckpoint`], [`ReadError::NotCurrent`].
+    pub async fn pages(
         self: &Arc<Self>,
         range: Range<LeafIndex>,
         page_len: usize,
     ) -> Result<Pages, ReadError> {
-        self.within_checkpoint(TreeSize(range.end.0))?;
+        self.within_checkpoint(TreeSize(range.end.0)).await?;
         Ok(Pages { log: Arc::clone(self), rest: range, page_len, lengths: VecDeque::new() })
     }
 
@@ -70,27 +73,30 @@ impl Log {
     /// is not there before it is full.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`], [`ReadError::Store`].
+    /// [`ReadError::Damaged`], [`ReadError::Store`], [`ReadError::NotCurrent`].
     pub async fn tile(
         self: &Arc<Self>,
         path: TilePath,
         page_len: usize,
     ) -> Result<Option<Tile>, ReadError> {
-        let size = self.checkpoint().head.size;
         match path {
             TilePath::Hashes { tile: TileId { level, index }, width } => {
-                let available = complete_subtrees(size, level);
-                let places = places(index, width).filter(|places| places.end <= available);
-                let Some(Range { start, end }) = places else { return Ok(None) };
+                let Some(Range { start, end }) = places(index, width) else { return Ok(None) };
+                let Some(size) = size_with_subtrees(end, level) else { return Ok(None) };
+                if self.checkpoint_reaching(size).await?.head.size < size {
+                    return Ok(None);
+                }
                 let range = HashRange { level, start, end };
                 let hashes = self.store.hashes(self.record.id, range).await?;
                 Ok(Some(Tile::Hashes(hashes.iter().flat_map(|hash| hash.0).collect())))
             }
             TilePath::Entries { index, width } => {
-                let places = places(index, width).filter(|places| places.end <= size.0);
-                let Some(Range { start, end }) = places else { return Ok(None) };
-                let pages = self.pages(LeafIndex(start)..LeafIndex(end), page_len)?;
-                Ok(Some(Tile::Entries(Bundle(pages))))
+                let Some(Range { start, end }) = places(index, width) else { return Ok(None) };
+                let pages = self.pages(LeafIndex(start)..LeafIndex(end), page_len).await;
+                match pages {
+                    Err(ReadError::BeyondCheckpoint { .. }) => Ok(None),
+                    pages => Ok(Some(Tile::Entries(Bundle(pages?)))),
+                }
             }
         }
     }
@@ -99,7 +105,7 @@ impl Log {
     /// [`store::LogStore::search`].
     ///
     /// # Errors
-    /// [`ReadError::Store`].
+    /// [`ReadError::Store`], [`ReadError::NotCurrent`].
     pub async fn search(
         &self,
         keys: &[IndexKey],
@@ -108,7 +114,7 @@ impl Log {
     ) -> Result<Vec<LeafHash>, ReadError> {
         let log = self.record.id;
         // What is committed and not yet published cannot be proved, so it is not there yet, and takes no place.
-        let published = self.checkpoint().head.size.end();
+        let published = self.latest_checkpoint().await?.head.size.end();
         let below = page.below.map_or(published, |below| below.min(published));
         let page = SearchPage { below: Some(below), ..page };
         let indexes = self.store.search(log, keys, match_all, page).await?;
@@ -118,16 +124,17 @@ impl Log {
     /// Index of the entry with that leaf hash, if the published tree has it.
     ///
     /// # Errors
-    /// [`ReadError::Store`].
+    /// [`ReadError::Store`], [`ReadError::NotCurrent`].
     pub async fn find_leaf(&self, leaf_hash: &LeafHash) -> Result<Option<LeafIndex>, ReadError> {
-        // The checkpoint first: an entry committed between the two is not published yet.
-        let size = self.checkpoint().head.size;
-        let index = self.store.find_leaf(self.record.id, leaf_hash).await?;
-        Ok(index.filter(|index| size.contains(*index)))
+        // What the store has not, nobody has been told of.
+        let found = self.store.find_leaf(self.record.id, leaf_hash).await?;
+        let Some(index) = found else { return Ok(None) };
+        let published = self.checkpoint_reaching(TreeSize(index.next().0)).await?.head.size;
+        Ok(Some(index).filter(|index| published.contains(*index)))
     }
 
-    fn within_checkpoint(&self, asked: TreeSize) -> Result<(), ReadError> {
-        let published = self.checkpoint().head.size;
+    async fn within_checkpoint(&self, asked: TreeSize) -> Result<(), ReadError> {
+        let published = self.checkpoint_reaching(asked).await?.head.size;
         if asked > published {
             return Err(ReadError::BeyondCheckpoint { asked, published });
         }
@@ -246,6 +253,11 @@ fn fitting(lengths: &VecDeque<EntryLen>, page_len: usize) -> usize {
         sum <= page_len
     });
     within.count().max(1)
+}
+
+/// The smallest tree that has so many complete subtrees of that level; `None` where no tree has.
+fn size_with_subtrees(count: u64, level: u8) -> Option<TreeSize> {
+    TILE_WIDTH.checked_pow(level.into())?.checked_mul(count).map(TreeSize)
 }
 
 /// What the first `width` places of the tile at `index` hold, counted over all tiles of its level.

@@ -110,7 +110,7 @@ impl LogStore for PostgresLogStore {
     }
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
-        read::state(&mut *read::connection(&self.readers).await?, log).await?.into_state()
+        read::durable_state(&mut *read::connection(&self.readers).await?, log).await
     }
 
     async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {

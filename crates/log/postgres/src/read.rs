@@ -13,8 +13,8 @@ use store::plan::LockedState;
 use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
 use store::search::{Question, Search, in_order};
 use store::{
-    DedupHash, EntryLen, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
-    StoreError, StoredEntry,
+    DedupHash, EntryLen, Found, LogId, LogRecord, LogState, MAX_BATCH_ENTRIES,
+    MAX_ENTRIES_PER_READ, StoreError, StoredEntry,
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH};
 
@@ -63,6 +63,28 @@ pub(crate) async fn state(
     .map_err(unavailable)?
     .ok_or(StoreError::UnknownLog { id: log.0 })?;
     state_row(&row).map_err(unavailable)?.try_into()
+}
+
+/// The state, and whether anybody's commit may still be lost of which it tells.
+///
+/// A commit is seen once it is on the server's disk and, where there is a synchronous standby, once the server no longer
+/// waits for that. It may have given up waiting; where it waits for none, what is seen is durable.
+pub(crate) async fn durable_state(
+    connection: &mut PgConnection,
+    log: LogId,
+) -> Result<LogState, StoreError> {
+    let row = sqlx::query(
+        "SELECT size, root, edge, last_time, frozen, current_setting('synchronous_standby_names') = '' \
+         FROM log.log_state WHERE log_id = $1",
+    )
+    .bind(log.0)
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?
+    .ok_or(StoreError::UnknownLog { id: log.0 })?;
+    let is_durable = row.try_get(5).map_err(unavailable)?;
+    let state: LockedState = state_row(&row).map_err(unavailable)?.try_into()?;
+    Ok(LogState { is_durable, ..state.into_state()? })
 }
 
 /// The state under its row lock, which the transaction keeps until it ends.

@@ -218,6 +218,11 @@ impl LogStore for SqliteLogStore {
         Some(self.generation.load(Ordering::SeqCst))
     }
 
+    /// The lock on the file keeps others out.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

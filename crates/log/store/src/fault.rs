@@ -178,6 +178,10 @@ impl LogStore for FaultyStore {
         self.inner.generation()
     }
 
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }

@@ -58,7 +58,8 @@ impl LockedState {
     /// # Errors
     /// [`StoreError::Corrupt`] when the stored edge does not give the stored root.
     pub fn into_state(self) -> Result<LogState, StoreError> {
-        Ok(LogState { edge: self.checked_edge()?, last_time: self.last_time, frozen: self.frozen })
+        let edge = self.checked_edge()?;
+        Ok(LogState { edge, last_time: self.last_time, frozen: self.frozen, is_durable: false })
     }
 
     fn checked_edge(&self) -> Result<Edge, StoreError> {

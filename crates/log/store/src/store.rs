@@ -187,6 +187,11 @@ pub trait LogStore: Send + Sync + 'static {
         None
     }
 
+    /// Whether another process may write to the logs of this database while this one has it open.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Closes all connections and gives up locks. Later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 }

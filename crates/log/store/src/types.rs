@@ -215,6 +215,8 @@ pub struct LogState {
     pub last_time: UnixSeconds,
     /// Whether it refuses entries for good.
     pub frozen: bool,
+    /// Whether all of it is known to be as durable as an append has to be. Else a commit after it tells.
+    pub is_durable: bool,
 }
 
 /// How long an entry is.

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) seconds: Option<u32>,
     /// Entries of a big run.
     pub(crate) entries: Option<u64>,
+    /// Writes through a proxy that are read back.
+    pub(crate) writes: Option<u64>,
     /// The commit that a benchmark measures too.
     pub(crate) against: Option<String>,
     /// How often it measures each of the two, or a test of `init` begins anew.
@@ -46,6 +48,7 @@ impl Options {
                 "--kills" => options.kills = Some(value()?.parse()?),
                 "--seconds" => options.seconds = Some(value()?.parse()?),
                 "--entries" => options.entries = Some(value()?.parse()?),
+                "--writes" => options.writes = Some(value()?.parse()?),
                 "--against" => options.against = Some(value()?),
                 "--rounds" => options.rounds = Some(value()?.parse()?),
                 "--json" => options.json = Some(value()?.into()),

@@ -21,7 +21,7 @@ const SHORT_KILLS: u32 = 2;
 /// Version of cargo-deny that is installed, when there is none.
 const CARGO_DENY: &str = "0.20.2";
 
-/// `cargo xtask test [faults|init|fuzz]`.
+/// `cargo xtask test [faults|init|replicas|fuzz]`.
 pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     let binaries = build_binaries(false)?;
     let postgres = Postgres::start()?;
@@ -32,6 +32,11 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
         None => command.arg("--workspace"),
         Some("faults") => command.args(["--package", "e2e", "--test", "faults"]),
         Some("init") => command.args(["--package", "e2e", "--test", "init"]),
+        Some("replicas") => {
+            // What it measured is told by its output.
+            let tests = ["--test", "replicas", "--test", "behind_a_proxy", "--", "--show-output"];
+            command.args(["--package", "e2e"]).args(tests)
+        }
         Some(other) => bail!("unknown part `{other}`"),
     };
     command
@@ -46,6 +51,9 @@ pub(crate) fn run_part(options: &Options) -> Result<Tally> {
     }
     if let Some(rounds) = options.rounds {
         command.env("COUNTERSIGN_ROUNDS", rounds.to_string());
+    }
+    if let Some(writes) = options.writes {
+        command.env("COUNTERSIGN_WRITES", writes.to_string());
     }
     Tally::of(&mut command)
 }

@@ -27,7 +27,7 @@ type Signature = OnceCell<Result<Arc<SignedTreeHead>, Arc<CtError>>>;
 const RENEWAL_MS: u64 = 60 * 60 * 1000;
 
 impl TreeHeads {
-    /// Signs the head that `log` has, or gives the signature that it has already.
+    /// Signs the latest head of `log`, or gives the signature that it has already.
     ///
     /// Callers that come while a head is being signed wait for that one signature, or share its failure: one after the
     /// other, each would wait for a silent key as often as there are callers before it.
@@ -37,7 +37,8 @@ impl TreeHeads {
         timestamps: &Timestamps,
         key: &SigningKey,
     ) -> Result<Arc<SignedTreeHead>, CtError> {
-        let (head, _, cell) = self.cell(log.checkpoint().head, timestamps.now());
+        let latest = log.latest_checkpoint().await?.head;
+        let (head, _, cell) = self.cell(latest, timestamps.now());
         let sign = async || {
             let latest = latest_sct(log, head.size).await?;
             let timestamp = timestamps.of_head(latest)?;

@@ -81,10 +81,26 @@ impl Batcher {
         self.gauges.anchored(false, None);
         loop {
             match tokio::time::timeout(REST, self.queue.next_batch(&shutdown)).await {
-                Ok(Some(pending)) => self.batch(pending).await,
+                Ok(Some(pending)) => self.turn(pending).await,
                 Ok(None) => return,
                 Err(_rested) => self.look_around().await,
             }
+        }
+    }
+
+    /// A batch, and what readers wait for. They came before it, so with it all is published that they saw in the store.
+    async fn turn(&mut self, pending: Vec<Pending>) {
+        let lookers = self.queue.take_lookers();
+        if !pending.is_empty() {
+            self.batch(pending).await;
+        }
+        let newest = lookers.iter().filter(|looker| !looker.waiter.is_closed());
+        let newest = newest.map(|looker| looker.size).max();
+        let is_there = newest.is_none_or(|size| size <= self.publisher.size());
+        let outcome = if is_there { Ok(()) } else { self.catch_up().await };
+        for looker in lookers {
+            // An error means that the reader went away.
+            let _ = looker.waiter.send(outcome.clone());
         }
     }
 
@@ -116,7 +132,7 @@ impl Batcher {
         answer(waiters, result);
         if frozen {
             // Other replicas, or an earlier batch, may have left entries that are not published yet.
-            self.catch_up().await;
+            let _ = self.catch_up().await;
         }
     }
 
@@ -131,14 +147,14 @@ impl Batcher {
         }
         self.rests = 0;
         // What could not be published is tried again after the next rest.
-        self.generation = if self.catch_up().await { generation } else { None };
+        self.generation = if self.catch_up().await.is_ok() { generation } else { None };
     }
 
     /// Publishes what is in the store and not yet published: by other replicas, or by a batch that
     /// failed after its commit. The queue of a frozen log is closed after that, and not before.
     ///
-    /// Else a monitor that meets now this replica and now another would see the log shrink. Gives whether it worked.
-    async fn catch_up(&mut self) -> bool {
+    /// Else a monitor that meets now this replica and now another would see the log shrink.
+    async fn catch_up(&mut self) -> Result<(), SubmitError> {
         let seen = self.confirmed.size();
         let caught_up = async {
             let state = in_time(self.store.state(self.log.id)).await;
@@ -150,20 +166,22 @@ impl Batcher {
             }
             let nothing = Batch { entries: Vec::new(), now: self.clock.now(), minimum_size: seen };
             let settled = Settled { placements: Vec::new(), after: state.edge };
-            let settled = self.durable(&nothing, settled).await?;
+            // An append without entries would wait in line with those of other replicas, for every reader.
+            let settled =
+                if state.is_durable { settled } else { self.durable(&nothing, settled).await? };
             self.confirm(&nothing, &settled).await?;
             self.confirmed = settled.after;
             self.show_size();
             self.sign().await.map(|_| state.frozen)
         };
         let caught_up = caught_up.await;
-        let is_done = caught_up.is_ok();
         match caught_up {
-            Ok(false) => {}
+            Ok(false) => Ok(()),
             // The state was read after the freezing: what it has is all that there will be.
             Ok(true) => {
                 tracing::info!(log.name = %self.log.spec.name, "the log was frozen");
                 self.queue.close(SubmitError::Frozen);
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(log.name = %self.log.spec.name, error = %error,
@@ -171,9 +189,9 @@ impl Batcher {
                 if matches!(error, SubmitError::Stopped(_)) {
                     self.stop(&error);
                 }
+                Err(error)
             }
         }
-        is_done
     }
 
     /// Commits, confirms, signs. Whatever fails, fails for the whole batch.

@@ -6,10 +6,12 @@ mod batcher;
 mod durable;
 mod gauges;
 mod health;
+mod latest;
 mod outcome;
 mod publish;
 mod queue;
 pub(crate) mod recheck;
+mod turns;
 
 pub(crate) use self::{anchor::replace_file, publish::HeadSigner};
 
@@ -31,6 +33,7 @@ use self::{
     health::Health,
     publish::Publisher,
     queue::{Pending, Queue},
+    turns::{Asker, Turns},
 };
 use crate::{Anchors, ReadError, StartError, StopReason, SubmitError};
 
@@ -108,7 +111,7 @@ pub struct LogParts {
     pub anchors: Vec<Arc<dyn crate::Anchor>>,
     /// Gives `integrated_at`.
     pub clock: Arc<dyn Clock>,
-    /// Owns the log's two tasks.
+    /// Owns the log's tasks.
     pub tasks: TaskTracker,
     /// Ends the log: what was accepted is sequenced and answered, nothing more is accepted.
     ///
@@ -126,6 +129,7 @@ pub struct Log {
     public_key: PublicKey,
     key_id: [u8; 32],
     queue: Arc<Queue>,
+    turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
 }
@@ -198,7 +202,7 @@ impl Log {
         if state.frozen {
             queue.close(SubmitError::Frozen);
         }
-        let health = Arc::new(Health::new(state.last_time));
+        let (health, turns) = (Arc::new(Health::new(state.last_time)), Arc::<Turns>::default());
         let log = Arc::new(Self {
             record,
             store: Arc::clone(&store),
@@ -206,10 +210,14 @@ impl Log {
             public_key,
             key_id: config.key_id,
             queue: Arc::clone(&queue),
+            turns: Arc::clone(&turns),
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
         });
         tasks.spawn(Follower { published, anchor, log: log.record.clone() }.run(shutdown.clone()));
+        let asker = (Arc::clone(&store), Arc::clone(&health));
+        let asker = Asker { store: asker.0, log: log.record.id, health: asker.1, turns };
+        tasks.spawn(asker.run(shutdown.clone()));
         let uses = (store, clock, health);
         let batcher = Batcher::new(log.record.clone(), uses, queue, (publisher, state.edge));
         tasks.spawn(batcher.run(shutdown));
@@ -237,7 +245,8 @@ impl Log {
         self.prove(sequenced, submitted).await
     }
 
-    /// The newest signed checkpoint of this process. Its size never goes down.
+    /// The newest signed checkpoint of this process. Its size never goes down; another process may have given out a
+    /// larger one, see [`Log::latest_checkpoint`].
     #[must_use]
     pub fn checkpoint(&self) -> Arc<PublishedCheckpoint> {
         Arc::clone(&self.published.borrow())
@@ -372,6 +381,7 @@ fn check_tiles(spec: &LogSpec, tiles: Option<&TilesSigner>) -> Result<(), StartE
 fn unavailable(error: ReadError) -> SubmitError {
     match error {
         ReadError::Store(source) => SubmitError::Unavailable(Arc::new(source)),
+        ReadError::NotCurrent(error) => error,
         ReadError::BeyondCheckpoint { asked, .. } => {
             SubmitError::ProofInvalid { index: asked.end() }
         }

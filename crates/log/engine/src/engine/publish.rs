@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use signing::{KeyUse, Record, SignError, SigningKey};
 use store::{LogId, LogStore};
-use tlog::{Checkpoint, Edge, KeyIdKind, NoteError, TreeHead, UnsignedCheckpoint, log_key_id};
+use tlog::{
+    Checkpoint, Edge, KeyIdKind, NoteError, TreeHead, TreeSize, UnsignedCheckpoint, log_key_id,
+};
 use tokio::sync::watch;
 
 use super::{LogConfig, PublishedCheckpoint, TilesSigner};
@@ -71,6 +73,11 @@ impl Publisher {
         self.edge = edge.clone();
         self.published.send_replace(Arc::clone(&signed));
         Ok(signed)
+    }
+
+    /// How many entries the published checkpoint has.
+    pub(super) fn size(&self) -> TreeSize {
+        self.published.borrow().head.size
     }
 
     async fn keep(

@@ -9,6 +9,7 @@ use std::{
 };
 
 use store::{MAX_BATCH_ENTRIES, NewEntry};
+use tlog::TreeSize;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,12 @@ pub(super) struct Pending {
     pub(super) waiter: oneshot::Sender<Result<Sequenced, SubmitError>>,
 }
 
+/// A reader who waits until so many entries are published.
+pub(super) struct Looker {
+    pub(super) size: TreeSize,
+    pub(super) waiter: oneshot::Sender<Result<(), SubmitError>>,
+}
+
 /// Many submitters, one batcher. Nothing ever waits while holding the lock.
 pub(super) struct Queue {
     limits: LogLimits,
@@ -35,6 +42,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     pending: VecDeque<Pending>,
+    looking: Vec<Looker>,
     bytes: usize,
     closed: Option<SubmitError>,
     /// Why nothing is taken for now.
@@ -86,7 +94,25 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until something is queued and takes what is there, up to one batch, in order.
+    /// Has the batcher publish so many entries, which are in the store; says how that ended. Dropped where it cannot.
+    pub(super) fn look_for(&self, size: TreeSize) -> oneshot::Receiver<Result<(), SubmitError>> {
+        let (waiter, outcome) = oneshot::channel();
+        let mut state = self.lock();
+        if state.closed.is_none() {
+            state.looking.push(Looker { size, waiter });
+            drop(state);
+            self.arrived.notify_one();
+        }
+        outcome
+    }
+
+    /// Those who wait for entries to be published, and whoever wrote them.
+    pub(super) fn take_lookers(&self) -> Vec<Looker> {
+        std::mem::take(&mut self.lock().looking)
+    }
+
+    /// Waits until something is queued and takes what is there, up to one batch, in order; none where somebody waits for
+    /// what others wrote.
     ///
     /// There is no timer: entries that arrive while a batch is being committed
     /// are the next batch. After `shutdown` nothing more is accepted and what
@@ -99,7 +125,7 @@ impl Queue {
             }
             {
                 let mut state = self.lock();
-                if !state.pending.is_empty() {
+                if !state.pending.is_empty() || !state.looking.is_empty() {
                     return Some(self.take_batch(&mut state));
                 }
                 if state.closed.is_some() {
@@ -134,6 +160,7 @@ impl Queue {
         let (pending, reason) = {
             let mut state = self.lock();
             state.bytes = 0;
+            state.looking.clear();
             (std::mem::take(&mut state.pending), state.closed.clone())
         };
         let reason = reason.unwrap_or(SubmitError::ShuttingDown);

@@ -12,3 +12,4 @@ mod engine;
 mod faults;
 mod fsck;
 mod pages;
+mod replicas;

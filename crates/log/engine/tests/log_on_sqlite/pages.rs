@@ -32,7 +32,7 @@ async fn submit_all(running: &Running, entries: impl IntoIterator<Item = NewEntr
 
 /// Reads `range` in pages; says how many bytes they had.
 async fn read_in_pages(running: &Running, end: u64) -> Result<usize, ReadError> {
-    let mut pages = running.log.pages(LeafIndex(0)..LeafIndex(end), PAGE_LEN)?;
+    let mut pages = running.log.pages(LeafIndex(0)..LeafIndex(end), PAGE_LEN).await?;
     let (mut given, mut next) = (0, 0);
     while let Some(rows) = pages.next().await? {
         let len: usize = rows.iter().map(|row| row.body.len() + row.extra.len()).sum();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use server::{PAGE_LEN, in_pages};
 use store::StoredEntry;
 use thiserror::Error;
-use tlog::LeafIndex;
+use tlog::{LeafIndex, TreeSize};
 use wire::{
     Base64,
     ct::{GetRootsResponse, LogEntry},
@@ -42,14 +42,14 @@ pub(super) async fn get_entries(
         return Err(ApiError::Parameter("start must not be greater than end"));
     }
     let start = LeafIndex(start);
-    let size = ct.log().checkpoint().head.size;
+    let size = ct.log().checkpoint_reaching(TreeSize(start.next().0)).await?.head.size;
     if !size.contains(start) {
         return Err(ApiError::Parameter("start is beyond the tree"));
     }
     // `end` is inclusive in RFC 6962.
     let end = LeafIndex(end).next().min(size.end());
     let most = LeafIndex(start.0.saturating_add(MAX_ENTRIES));
-    let answer = Answer::Begin(ct.log().pages(start..end.min(most), PAGE_LEN)?);
+    let answer = Answer::Begin(ct.log().pages(start..end.min(most), PAGE_LEN).await?);
     let body = in_pages(stream::try_unfold(answer, Answer::next)).await;
     let body = body.map_err(|error| match error {
         EntriesError::Read(error) => ApiError::from(error),

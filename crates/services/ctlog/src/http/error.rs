@@ -94,14 +94,13 @@ fn status_of(error: &CtError) -> StatusCode {
             SubmitErrorKind::Ours => StatusCode::INTERNAL_SERVER_ERROR,
         },
         CtError::Signing(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
-        CtError::Overloaded | CtError::Clock(_) | CtError::Read(ReadError::Store(_)) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        CtError::Read(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
+        CtError::Overloaded | CtError::Clock(_) => StatusCode::SERVICE_UNAVAILABLE,
         CtError::TreeHead(error) => status_of(error),
         CtError::Signing(_)
         | CtError::Signature(_)
         | CtError::SctDamaged { .. }
-        | CtError::Read(ReadError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        | CtError::Read(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -113,7 +112,9 @@ pub(super) fn render(failure: &Failure) -> Response {
 fn text(status: StatusCode, message: &str) -> Response {
     // It may quote the caller.
     let message = inert::escape(message) + "\n";
-    let mut response = (status, message.into_owned()).into_response();
+    // A cache that kept it would hide the entry when it comes into being.
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    let mut response = (status, no_store, message.into_owned()).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
         let one_second = HeaderValue::from_static("1");
         response.headers_mut().insert(header::RETRY_AFTER, one_second);

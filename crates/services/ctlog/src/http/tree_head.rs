@@ -3,7 +3,9 @@
 use axum::{
     Json,
     extract::{Query, State},
+    response::IntoResponse,
 };
+use http::header;
 use serde::Deserialize;
 use tlog::TreeSize;
 use wire::{
@@ -14,14 +16,16 @@ use wire::{
 use super::error::ApiError;
 use crate::CtLog;
 
-pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<Json<GetSthResponse>, ApiError> {
+/// The latest tree head. Caches ask again each time: from one of them the log would shrink.
+pub(super) async fn get_sth(State(ct): State<CtLog>) -> Result<impl IntoResponse, ApiError> {
     let signed = ct.signed_tree_head().await?;
-    Ok(Json(GetSthResponse {
+    let head = GetSthResponse {
         tree_size: signed.tree_size,
         timestamp: signed.timestamp.0,
         sha256_root_hash: Base64(signed.root_hash.to_vec()),
         tree_head_signature: Base64(signed.digitally_signed.clone()),
-    }))
+    };
+    Ok(([(header::CACHE_CONTROL, "no-cache")], Json(head)))
 }
 
 #[derive(Deserialize)]

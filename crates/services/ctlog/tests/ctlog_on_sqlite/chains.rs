@@ -524,3 +524,56 @@ async fn wrong_parameters_are_400_and_unknown_hashes_404() {
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     bench.running.stop().await;
 }
+
+/// It was 400 and 404, and a tree that shrank, for up to a second.
+#[tokio::test]
+async fn a_replica_has_what_another_one_has_just_answered_or_says_that_it_cannot_know() {
+    let bench = CtBench::new().await;
+    let store = Tampering::new(Arc::clone(&bench.running.store));
+    store.share();
+    let config = engine::LogConfig { checkpoint_file: None, ..bench.place.config() };
+    let shared = Arc::clone(&store) as Arc<dyn LogStore>;
+    let other = bench.place.start_with(shared, config).await.unwrap();
+    let router = ct_on(&bench.place, &other, &bench.root);
+    let write = async || {
+        let leaf = bench.root.final_certificate();
+        let answer = post(&bench.router, ADD_CHAIN, bench.chain(&leaf)).await;
+        bench.verify(&answer, leaf);
+        let (TreeHead { size, .. }, _) = bench.sth().await;
+        let index = LeafIndex(size.0 - 1);
+        let row = bench.running.log.entries(index.alone()).await.unwrap().remove(0);
+        (size, index, b64(row.leaf_hash.0).replace('+', "%2B"))
+    };
+    // Each question is the first one after a write.
+    for question in 0..5 {
+        let (size, index, hash) = write().await;
+        let url = match question {
+            0 => "get-sth".to_owned(),
+            1 => format!("get-entries?start={index}&end={index}"),
+            2 => format!("get-entry-and-proof?leaf_index={index}&tree_size={size}"),
+            3 => format!("get-sth-consistency?first=1&second={size}"),
+            _ => format!("get-proof-by-hash?hash={hash}&tree_size={size}"),
+        };
+        let answer = get(&router, &format!("/ct/v1/{url}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{url}: {}", answer.text());
+        if question == 0 {
+            assert!(answer.json()["tree_size"].as_u64() >= Some(size.0), "{}", answer.text());
+            assert_eq!(answer.headers[http::header::CACHE_CONTROL], "no-cache");
+        }
+    }
+    let known = "/ct/v1/get-entry-and-proof?leaf_index=1&tree_size=4";
+    store.cut(true);
+    let (_, index, hash) = write().await;
+    for url in [
+        "get-sth".to_owned(),
+        format!("get-entries?start={index}&end={index}"),
+        format!("get-proof-by-hash?hash={hash}&tree_size=4"),
+    ] {
+        let answer = get(&router, &format!("/ct/v1/{url}")).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{url}: {}", answer.text());
+        assert_eq!(answer.headers[http::header::RETRY_AFTER], "1");
+    }
+    assert_eq!(get(&router, known).await.status, StatusCode::OK);
+    other.stop().await;
+    bench.running.stop().await;
+}

@@ -15,8 +15,11 @@ use thiserror::Error;
 use tlog::TilePath;
 
 /// The newest checkpoint. Caches ask again each time.
-pub(super) fn checkpoint(log: &Log) -> Response {
-    note(log.checkpoint().note.clone())
+///
+/// # Errors
+/// [`ReadError::NotCurrent`].
+pub(super) async fn checkpoint(log: &Log) -> Result<Response, ReadError> {
+    Ok(note(log.latest_checkpoint().await?.note.clone()))
 }
 
 /// A signed note as it is served. Caches ask again each time.

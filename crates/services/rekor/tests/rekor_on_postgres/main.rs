@@ -198,3 +198,57 @@ async fn replicas_at_once_give_every_entry_one_index_and_one_id() {
     third.stop().await;
     place.remove().await;
 }
+
+/// Each question is the first one after a write: a replica at rest heard of it up to a second later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_asked_a_replica_has_what_another_one_has_just_answered() {
+    let place = LogDir::new().await;
+    let (first, second) = (place.replica().await, place.replica().await);
+    for question in 0..11u8 {
+        let request = hashedrekord(&[question]);
+        let (id, entry) = first.create(&request).await;
+        let size = entry["verification"]["inclusionProof"]["treeSize"].as_u64().unwrap();
+        let router = &second.router;
+        let retrieved = async |body: Value| {
+            let answer = post(router, &format!("{ENTRIES}/retrieve"), body.to_string()).await;
+            only(answer.json()[0].clone()).0
+        };
+        match question {
+            0 | 1 => {
+                let by_index = format!("{ENTRIES}?logIndex={}", entry["logIndex"]);
+                let path = if question == 0 { format!("{ENTRIES}/{id}") } else { by_index };
+                let (found, entry) = only(get(router, &path).await.json());
+                let proven = entry["verification"]["inclusionProof"]["treeSize"].as_u64();
+                assert!(found == id && proven >= Some(size), "{entry}");
+            }
+            2 => assert_eq!(retrieved(json!({"entryUUIDs": [id]})).await, id),
+            3 => assert_eq!(retrieved(json!({"logIndexes": [entry["logIndex"]]})).await, id),
+            4 => assert_eq!(retrieved(json!({"entries": [request]})).await, id),
+            5 => {
+                let words = json!({"hash": hex::encode(sha256(&[question]))}).to_string();
+                let found = post(router, "/api/v1/index/retrieve", words).await;
+                assert_eq!(found.json(), json!([id]));
+            }
+            6 => {
+                let info = get(router, "/api/v1/log").await.json();
+                assert!(info["treeSize"].as_u64() >= Some(size), "{info}");
+            }
+            7 => {
+                let path = format!("/api/v1/log/proof?firstSize=1&lastSize={size}");
+                assert_eq!(get(router, &path).await.status, 200);
+            }
+            8 => {
+                let note = get(router, "/checkpoint").await.text().to_owned();
+                assert!(note.lines().nth(1).unwrap().parse::<u64>().unwrap() >= size, "{note}");
+            }
+            9 => {
+                let path = format!("/tile/entries/000.p/{size}");
+                assert_eq!(get(router, &path).await.status, 200);
+            }
+            _ => assert_eq!(second.create(&request).await.0, id),
+        }
+    }
+    first.stop().await;
+    second.stop().await;
+    place.remove().await;
+}

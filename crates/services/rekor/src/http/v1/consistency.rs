@@ -22,7 +22,7 @@ pub(super) async fn consistency(
     let first_size = TreeSize(query.number("firstSize", 1)?.unwrap_or(1));
     let last_size = TreeSize(query.required("lastSize", 1)?);
     query.own_tree(&rekor1)?;
-    let latest = rekor1.log().checkpoint().head;
+    let latest = rekor1.log().latest_checkpoint().await?.head;
     if first_size > last_size {
         let message = format!("firstSize ({first_size}) is larger than lastSize ({last_size})");
         return Err(ApiError::Request(message));

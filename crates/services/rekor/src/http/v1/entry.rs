@@ -37,7 +37,7 @@ pub(super) async fn by_id(
 
 /// The entry at an index of a head that is taken now, after the search for it: it covers what was found.
 async fn at(rekor1: &Rekor1, index: LeafIndex) -> Result<Response, ApiError> {
-    let checkpoint = rekor1.log().checkpoint();
+    let checkpoint = rekor1.log().latest_checkpoint().await?;
     let proven = rekor1.entry(index, &checkpoint, &mut Lane::New).await?;
     let proven = proven.ok_or(ApiError::NotFound)?;
     json(&entry_response(rekor1, &proven)?)

@@ -93,7 +93,8 @@ impl ApiError {
             Self::Rekor1(Rekor1Error::Signing(error)) if error.is_passing() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Rekor1(Rekor1Error::Clock(_) | Rekor1Error::Read(ReadError::Store(_))) => {
+            Self::Rekor1(Rekor1Error::Clock(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Rekor1(Rekor1Error::Read(error)) if error.is_passing() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Rekor1(_) | Self::Number | Self::Json(_) => StatusCode::INTERNAL_SERVER_ERROR,

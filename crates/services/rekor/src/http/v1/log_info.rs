@@ -13,7 +13,7 @@ use crate::Rekor1;
 
 /// The newest head of the one tree. Size, root and checkpoint are one snapshot.
 pub(super) async fn log_info(State(rekor1): State<Arc<Rekor1>>) -> Result<Response, ApiError> {
-    let checkpoint = rekor1.log().checkpoint();
+    let checkpoint = rekor1.log().latest_checkpoint().await?;
     json(&LogInfo {
         inactive_shards: Vec::new(),
         root_hash: checkpoint.head.root.to_string(),

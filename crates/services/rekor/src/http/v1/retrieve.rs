@@ -54,7 +54,7 @@ pub(super) async fn retrieve(
     );
 
     // One head for all, taken after the searches: it covers what they found.
-    let checkpoint = rekor1.log().checkpoint();
+    let checkpoint = rekor1.log().latest_checkpoint().await?;
     let entries = Entries { rekor1, checkpoint, lane, indexes: indexes.into_iter(), begun: false };
     let pages = stream::try_unfold(Some(entries), Entries::next);
     Ok(([(header::CONTENT_TYPE, "application/json")], in_pages(pages).await?).into_response())

@@ -10,7 +10,7 @@ use crate::{Rekor1, http::tiles};
 
 /// The checkpoint of C2SP tiles; a log without a second origin has none, and no tiles.
 pub(super) async fn checkpoint(State(rekor1): State<Arc<Rekor1>>) -> Result<Response, ApiError> {
-    let published = rekor1.log().checkpoint();
+    let published = rekor1.log().latest_checkpoint().await?;
     let note = published.tiles_note.as_ref().ok_or(ApiError::NoSuchTile)?;
     Ok(tiles::note(note.clone()))
 }

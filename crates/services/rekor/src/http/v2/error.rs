@@ -85,7 +85,9 @@ impl ApiError {
             Self::Failure(failure) => (failure.status(), Code::Unknown),
             Self::Rekor2(error) => kind_of(error),
             Self::NoSuchTile => (StatusCode::NOT_FOUND, Code::NotFound),
-            Self::Read(ReadError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
+            Self::Read(error) if error.is_passing() => {
+                (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable)
+            }
             Self::Read(_) | Self::Index(_) | Self::Json(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, Code::Internal)
             }

@@ -41,8 +41,8 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 /// Upstream's server time-out; a store that does not answer is given up on before it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-async fn checkpoint(State(rekor2): State<Arc<Rekor2>>) -> Response {
-    tiles::checkpoint(rekor2.log())
+async fn checkpoint(State(rekor2): State<Arc<Rekor2>>) -> Result<Response, ApiError> {
+    Ok(tiles::checkpoint(rekor2.log()).await?)
 }
 
 async fn tile(State(rekor2): State<Arc<Rekor2>>, uri: Uri) -> Result<Response, ApiError> {
