@@ -15,10 +15,12 @@
 //! |---|---|
 //! | `open` | lock file, connections, migration |
 //! | `append` | the rows of a plan, in few statements |
+//! | `checkpoints` | from the WAL into the file, beside the writer |
 //! | `read` | everything that only reads |
 //! | `error` | what SQLite's error codes mean for a log |
 
 mod append;
+mod checkpoints;
 mod error;
 mod open;
 mod read;
@@ -40,6 +42,7 @@ use store::{
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
+use crate::checkpoints::{Checkpoints, pages_of};
 use crate::error::{at_commit, unavailable};
 
 /// The log's store in one SQLite file.
@@ -47,6 +50,7 @@ pub struct SqliteLogStore {
     // One connection; waiting for it is the queue of the writers.
     writer: SqlitePool,
     readers: SqlitePool,
+    checkpoints: Checkpoints,
     // Held until `close`; dropping the file gives up the lock.
     lock: Mutex<Option<File>>,
     // Of the appends of this process, beside which there is none.
@@ -77,7 +81,8 @@ impl SqliteLogStore {
 
     fn of(path: &Path, writer: SqlitePool, lock: File) -> Self {
         let (readers, lock) = (open::readers(path), Mutex::new(Some(lock)));
-        Self { writer, readers, lock, generation: AtomicU64::new(0) }
+        let checkpoints = Checkpoints::start(writer.clone(), open::copier(path));
+        Self { writer, readers, checkpoints, lock, generation: AtomicU64::new(0) }
     }
 
     // Dropped before its commit, the transaction is rolled back before the connection serves again.
@@ -119,6 +124,7 @@ impl LogStore for SqliteLogStore {
         let committed = tx.commit().await.map_err(at_commit);
         if !plan.fresh().is_empty() {
             self.generation.fetch_add(1, Ordering::SeqCst);
+            self.checkpoints.note(pages_of(&plan));
         }
         committed?;
         Ok(plan.into_appended())
@@ -225,6 +231,7 @@ impl LogStore for SqliteLogStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.checkpoints.close().await;
         self.writer.close().await;
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

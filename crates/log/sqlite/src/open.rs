@@ -103,6 +103,17 @@ async fn refuse_origin_twice(pool: &SqlitePool) -> Result<(), StoreError> {
     }
 }
 
+/// The connection that copies the WAL; opened when first needed. It waits for readers as short as reads are, since the
+/// writer may be waiting for it.
+pub(crate) fn copier(path: &Path) -> SqlitePool {
+    let options = connect_options(path).pragma("cache_size", COPIER_CACHE_KIB);
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(WRITER_WAIT)
+        .test_before_acquire(false)
+        .connect_lazy_with(options.busy_timeout(COPIER_WAIT))
+}
+
 /// Connections that cannot write; opened when first needed.
 pub(crate) fn readers(path: &Path) -> SqlitePool {
     SqlitePoolOptions::new()
@@ -147,8 +158,13 @@ const WRITER_WAIT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// 32 MiB (negative: KiB): the upper levels of the two indexes with random keys, up to some million entries.
 const CACHE_KIB: &str = "-32768";
-/// 32 MiB of pages of 4 KiB: the data file is synchronised once in about 30 batches of 256, not in each third.
-const WAL_PAGES: &str = "8192";
+/// 128 MiB of pages of 4 KiB, four times what [`crate::checkpoints`] lets come together: from there on each commit tries
+/// to copy them itself, and waits.
+const WAL_PAGES: &str = "32768";
+/// It copies pages that are not in its cache.
+const COPIER_CACHE_KIB: &str = "-64";
+/// Reads take some milliseconds. Who reads for longer, as a backup does, is not waited for.
+const COPIER_WAIT: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -157,14 +173,17 @@ mod tests {
     #[tokio::test]
     async fn writes_with_full_synchronisation_whatever_the_defaults_are() {
         let directory = tempfile::tempdir().unwrap();
-        let pool = writer(&directory.path().join("log.db")).await.unwrap();
-        let settings: (i64, String, i64, i64) = sqlx::query_as(
-            "SELECT synchronous, journal_mode, foreign_keys, recursive_triggers FROM \
-             pragma_synchronous, pragma_journal_mode, pragma_foreign_keys, pragma_recursive_triggers",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-        assert_eq!(settings, (2, "wal".to_owned(), 1, 1));
+        let path = directory.path().join("log.db");
+        // Who copies synchronises too: what it copied is gone from the WAL.
+        for pool in [writer(&path).await.unwrap(), copier(&path)] {
+            let settings: (i64, String, i64, i64) = sqlx::query_as(
+                "SELECT synchronous, journal_mode, foreign_keys, recursive_triggers FROM \
+                 pragma_synchronous, pragma_journal_mode, pragma_foreign_keys, pragma_recursive_triggers",
+            )
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+            assert_eq!(settings, (2, "wal".to_owned(), 1, 1));
+        }
     }
 }
