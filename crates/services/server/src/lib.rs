@@ -8,7 +8,7 @@
 //! the same for all, read a body without a limit, put a raw path or anything a caller chose into
 //! a metric label, or know a key (that is the crate `signing`).
 //!
-//! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
+//! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`discard_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`in_pages`]: long answers.
 //! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
@@ -36,7 +36,7 @@ mod serve;
 mod shares;
 
 pub use answers::{PAGE_LEN, in_pages};
-pub use body::read_body;
+pub use body::{discard_body, read_body};
 pub use caller::{CallerAddress, NetworkError, TrustedProxies};
 pub use descriptors::connections_of_each;
 pub use door::Door;

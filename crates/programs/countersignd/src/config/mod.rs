@@ -17,6 +17,7 @@ mod trust;
 mod tsa;
 mod values;
 mod whole;
+mod writers;
 
 #[cfg(test)]
 mod tests;

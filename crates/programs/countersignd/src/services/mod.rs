@@ -3,6 +3,7 @@
 
 mod build;
 mod checks;
+mod doorkeeper;
 mod issuers;
 mod listeners;
 mod probe;
@@ -21,6 +22,7 @@ use store::LogKind;
 pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
     checks::SOON,
+    doorkeeper::check_writers,
     issuers::keep as keep_issuers,
     listeners::Listener,
     probe::{all_answer, probe},

@@ -31,5 +31,6 @@ mod proofs;
 mod signer_failures;
 mod stack;
 mod tls_issuer;
+mod token_verifier;
 mod tokens;
 mod v1;

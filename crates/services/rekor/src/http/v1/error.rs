@@ -90,6 +90,7 @@ impl ApiError {
             Self::Rekor1(Rekor1Error::Duplicate(_)) => StatusCode::CONFLICT,
             Self::NotFound | Self::NoSuchTile => StatusCode::NOT_FOUND,
             Self::Rekor1(Rekor1Error::Submit(error)) => submit::status_of(error),
+            Self::Rekor1(Rekor1Error::Writer(refusal)) => submit::status_of_refusal(refusal),
             Self::Rekor1(Rekor1Error::Signing(error)) if error.is_passing() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -130,8 +131,14 @@ impl IntoResponse for ApiError {
             _ => status.as_u16(),
         };
         let mut response = body(status, code, &self.message());
-        if let Self::Rekor1(Rekor1Error::Duplicate(id)) = &self {
-            response.headers_mut().insert(header::LOCATION, location(&id.to_string()));
+        match &self {
+            Self::Rekor1(Rekor1Error::Duplicate(id)) => {
+                response.headers_mut().insert(header::LOCATION, location(&id.to_string()));
+            }
+            Self::Rekor1(Rekor1Error::Writer(refusal)) => {
+                submit::challenge(refusal, &mut response);
+            }
+            _ => {}
         }
         response
     }

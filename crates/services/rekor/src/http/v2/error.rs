@@ -14,7 +14,7 @@ use wire::{
 };
 
 use crate::{
-    Rekor2Error,
+    Rekor2Error, WriterRefusal,
     http::{submit, tiles::TileError},
 };
 
@@ -64,8 +64,11 @@ impl IntoResponse for ApiError {
             tracing::warn!(error = &self as &dyn std::error::Error, "a request failed");
         }
         let mut response = body(status, code, self.message());
+        if let Self::Rekor2(Rekor2Error::Writer(refusal)) = &self {
+            submit::challenge(refusal, &mut response);
+        }
         let headers = response.headers_mut();
-        match self {
+        match &self {
             Self::Rekor2(Rekor2Error::Duplicate { index }) => {
                 headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index.0));
             }
@@ -109,6 +112,9 @@ fn kind_of(error: &Rekor2Error) -> (StatusCode, Code) {
         Rekor2Error::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
         Rekor2Error::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         Rekor2Error::Submit(error) => (submit::status_of(error), code_of(error)),
+        Rekor2Error::Writer(refusal) => {
+            (submit::status_of_refusal(refusal), code_of_refusal(refusal))
+        }
     }
 }
 
@@ -119,6 +125,14 @@ fn code_of(error: &SubmitError) -> Code {
         (_, SubmitErrorKind::Frozen) => Code::FailedPrecondition,
         (_, SubmitErrorKind::Passing) => Code::Unavailable,
         (_, SubmitErrorKind::Ours) => Code::Internal,
+    }
+}
+
+fn code_of_refusal(refusal: &WriterRefusal) -> Code {
+    match refusal {
+        WriterRefusal::NoToken | WriterRefusal::Token(_) => Code::Unauthenticated,
+        WriterRefusal::Unverified { .. } => Code::Unavailable,
+        WriterRefusal::Signer => Code::PermissionDenied,
     }
 }
 
