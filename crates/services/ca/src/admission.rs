@@ -16,6 +16,8 @@ use crate::{
 
 /// An identity that showed a valid token and holds the key.
 pub(crate) struct Admitted {
+    /// `iss` of the token.
+    pub(crate) issuer: String,
     pub(crate) principal: Principal,
     pub(crate) public_key: PublicKey,
 }
@@ -73,7 +75,8 @@ impl Inquiry {
                 key
             }
         };
-        Ok(Decision::Admitted(Box::new(Admitted { principal, public_key })))
+        let issuer = self.bearer.token.issuer().to_owned();
+        Ok(Decision::Admitted(Box::new(Admitted { issuer, principal, public_key })))
     }
 
     /// [`Bearer::renew`].

@@ -26,11 +26,19 @@ pub trait Doorkeeper: Send + Sync {
     /// Whether anybody may write by a signature alone.
     fn takes_signers(&self) -> bool;
 
-    /// Whether the bearer of `token` may write; asked before a body is read.
-    fn bearer<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), WriterRefusal>>;
+    /// Whether the bearer of `token` may write, and as much as `length` bytes; asked before a body is read.
+    fn bearer<'a>(
+        &'a self,
+        token: &'a str,
+        length: u64,
+    ) -> BoxFuture<'a, Result<(), WriterRefusal>>;
 
-    /// Whether who made a signature, which verified, may write. Costs a verification at most, on a thread for it.
-    fn knows(&self, signer: &Signer) -> bool;
+    /// Whether who made a signature, which verified, may write, and as much as `length` bytes. Costs a verification
+    /// at most, on a thread for it.
+    ///
+    /// # Errors
+    /// [`WriterRefusal::Signer`], [`WriterRefusal::Limited`].
+    fn admits(&self, signer: &Signer, length: u64) -> Result<(), WriterRefusal>;
 }
 
 /// Why somebody may not write.
@@ -57,6 +65,12 @@ pub enum WriterRefusal {
         "this log takes no entries of this signer: its key or the CA of its certificate is not among those that may write"
     )]
     Signer,
+    /// It may write, and has written as much as it may for now.
+    #[error("more was written than one issuer or subject may: try again in {retry_after_s} s")]
+    Limited {
+        /// Whole seconds until the next one may be.
+        retry_after_s: u64,
+    },
 }
 
 /// How the sender of a request was let in, before anything of it was read.
@@ -69,12 +83,16 @@ pub(crate) enum Pass {
 
 impl Writers {
     /// Looks at the head of a request.
-    pub(crate) async fn pass(&self, headers: &HeaderMap) -> Result<Pass, WriterRefusal> {
+    pub(crate) async fn pass(
+        &self,
+        headers: &HeaderMap,
+        length: u64,
+    ) -> Result<Pass, WriterRefusal> {
         let Self::Listed(doorkeeper) = self else { return Ok(Pass::Given) };
         if doorkeeper.takes_tokens()
             && let Some(token) = bearer_token(headers)
         {
-            doorkeeper.bearer(token).await?;
+            doorkeeper.bearer(token, length).await?;
             return Ok(Pass::Given);
         }
         if doorkeeper.takes_signers() {
@@ -93,9 +111,10 @@ impl Pass {
         match self {
             Self::Given => Ok(()),
             Self::BySigners(doorkeeper) => {
-                let known = !entry.signers().is_empty()
-                    && entry.signers().iter().all(|signer| doorkeeper.knows(signer));
-                if known { Ok(()) } else { Err(WriterRefusal::Signer) }
+                // There is one; without any, nobody would have signed.
+                entry.signers().first().ok_or(WriterRefusal::Signer)?;
+                let length = u64::try_from(entry.body().len()).unwrap_or(u64::MAX);
+                entry.signers().iter().try_for_each(|signer| doorkeeper.admits(signer, length))
             }
         }
     }

@@ -12,6 +12,7 @@
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`in_pages`]: long answers.
 //! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`within_limits`], [`PeerLimits`], [`IdentityLimits`]: how much one caller may write.
 //! - [`by_host`]: services that share a port, each by its [`Host`].
 //! - [`Door`]: a service that closes before its port does.
 //! - [`bounded`]: files within limits.
@@ -29,6 +30,7 @@ mod grpc;
 mod harden;
 mod health;
 mod hosts;
+mod limits;
 mod meter;
 mod metrics;
 mod protocol;
@@ -44,6 +46,7 @@ pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
 pub use hosts::{Host, by_host};
+pub use limits::{Allowance, IdentityLimits, Limited, PeerLimits, Rate, within_limits};
 pub use metrics::{
     MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end, show_ready,
 };

@@ -8,6 +8,7 @@ mod ca;
 mod common;
 mod database;
 mod issuers;
+mod limits;
 mod listen;
 mod logs;
 mod read;

@@ -888,3 +888,41 @@ fn a_log_that_takes_nothing_need_not_say_of_whom() {
     );
     assert!(parse(&text).is_ok(), "{:#}", parse(&text).unwrap_err());
 }
+
+#[test]
+fn limits_are_read_where_they_mean_something_and_there_are_none_unless_they_are_said() {
+    use server::Rate;
+    let number = |number| std::num::NonZeroU32::new(number).unwrap();
+    let config = parse(&trial()).unwrap();
+    assert!(config.services().all(|service| !service.per_peer.is_some()));
+    let per_peer =
+        "per_peer = { rate = \"100/min\", burst = 20, writes_per_day = 5000, mib_per_day = 64 }";
+    let config = parse(&changed("[tsa.default]", &format!("[tsa.default]\n{per_peer}"))).unwrap();
+    let read = config.tsa().service.per_peer;
+    let rate = Rate { interval: std::time::Duration::from_millis(600), burst: number(20) };
+    assert_eq!((read.rate, read.writes_per_day), (Some(rate), Some(number(5000))));
+    assert_eq!(read.mib_per_day, Some(number(64)));
+    let text = changed("[ca.default]", "[ca.default]\nper_subject = { rate = \"10/h\" }");
+    let read = parse(&text).unwrap().ca().settings.per_subject.rate.unwrap();
+    assert_eq!(read.burst, number(10), "as many as come in the time");
+    for (table, told) in [
+        (
+            "[tsa.default]\nper_peer = { rate = \"ten\" }",
+            "tsa.default.per_peer.rate: `ten` must be like",
+        ),
+        ("[tsa.default]\nper_peer = { rate = \"0/s\" }", "must be like"),
+        ("[tsa.default]\nper_peer = { burst = 1 }", "is of a `rate`, which is missing"),
+        ("[tsa.default]\nper_peer = { writes_per_day = 0 }", "leave it out"),
+        ("[tsa.default]\nper_peer = { day = 1 }", "unknown key"),
+        ("[tsa.default]\nper_subject = { rate = \"1/s\" }", "tsa.default.per_subject: unknown key"),
+    ] {
+        let said = problems(&changed("[tsa.default]", table));
+        assert!(said.contains(told), "{table}: {said}");
+    }
+    let said = problems(&with_writers("writers = \"open\"\nper_subject = { rate = \"1/s\" }"));
+    assert!(said.contains("log.rekor2.per_subject: is of identities"), "{said}");
+    assert!(
+        parse(&with_writers("writers = [\"ca:default\"]\nper_subject = { rate = \"1/s\" }"))
+            .is_ok()
+    );
+}

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use identity::IssuerConfig;
+use server::Allowance;
 use store::LogKind;
 use toml::Value;
 
-use super::{ca::OpenCa, logs::OpenLog, section::Section};
+use super::{ca::OpenCa, limits, logs::OpenLog, section::Section};
 use crate::deployment::{ListedWriters, Writers};
 
 /// Most entries of a list: a house has some CAs, and a key for each of what signs without them.
@@ -26,6 +27,8 @@ pub(super) struct OpenWriters {
 
 #[derive(Default)]
 struct Named {
+    per_issuer: Allowance,
+    per_subject: Allowance,
     authorities: Vec<String>,
     keys: Vec<PathBuf>,
     issuers: Vec<String>,
@@ -51,6 +54,17 @@ pub(super) fn read(section: &mut Section<'_>, kind: LogKind, signs: bool) -> Ope
             None
         }
     };
+    let per_issuer = limits::allowance(section, "per_issuer", true);
+    let per_subject = limits::allowance(section, "per_subject", true);
+    let identities =
+        named.as_ref().is_some_and(|named| named.authorities.len() + named.issuers.len() > 0);
+    for (key, allowance) in [("per_issuer", &per_issuer), ("per_subject", &per_subject)] {
+        if allowance.is_some() && !identities {
+            let why = "is of identities that are verified, and `writers` name no `ca:NAME` or `issuer:URL`";
+            section.wrong(key, why);
+        }
+    }
+    let named = named.map(|named| Named { per_issuer, per_subject, ..named });
     match (named, audience) {
         (Some(named), audience) if audience.is_none() || !named.issuers.is_empty() => {
             OpenWriters { listed: Some(Named { audience, ..named }) }
@@ -104,6 +118,8 @@ pub(super) fn settle(open: &OpenLog<'_>, authorities: &[OpenCa<'_>]) -> Writers 
         keys: named.keys.clone(),
         issuers,
         audience,
+        per_issuer: named.per_issuer,
+        per_subject: named.per_subject,
     })
 }
 

@@ -8,7 +8,7 @@ use std::{
 use engine::LogLimits;
 use identity::IssuerConfig;
 use rekor::{Rekor1Options, Rekor2Options};
-use server::TrustedProxies;
+use server::{Allowance, TrustedProxies};
 use tsp::{IntermediateUsage, PolicyOid};
 
 use crate::cli::Part;
@@ -119,6 +119,10 @@ pub(crate) struct ListedWriters {
     pub(crate) issuers: Vec<Vec<IssuerConfig>>,
     /// What those tokens are for.
     pub(crate) audience: String,
+    /// How much one issuer of tokens and certificates may write.
+    pub(crate) per_issuer: Allowance,
+    /// The same of one subject of an issuer.
+    pub(crate) per_subject: Allowance,
 }
 
 /// What a timestamp authority declares in its tokens, and how it checks itself.

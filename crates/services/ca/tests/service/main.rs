@@ -24,6 +24,7 @@ mod jwk;
 mod kept_keys;
 mod key_sources;
 mod keys_of_issuers;
+mod limits;
 mod log_failures;
 mod oracle;
 mod patterns;

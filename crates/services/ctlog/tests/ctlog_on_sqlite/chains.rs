@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Extension, Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ct::{Sct, tree_head_signed_data};
 use ctlog::{
@@ -12,7 +12,7 @@ use ctlog::{
 use engine::fsck;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::harden;
+use server::{Allowance, CallerAddress, PeerLimits, Rate, harden};
 use signing::{Clock, SigningKey};
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
@@ -522,5 +522,23 @@ async fn wrong_parameters_are_400_and_unknown_hashes_404() {
     assert_eq!(get(&bench.router, "/ct/v1/get-nothing").await.status, StatusCode::NOT_FOUND);
     let answer = send(&bench.router, Method::GET, ADD_CHAIN, Body::empty()).await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_wrote_enough_is_told_when_it_may_come() {
+    let bench = CtBench::new().await;
+    let rate = Rate { interval: Duration::from_hours(1), burst: std::num::NonZeroU32::MIN };
+    let limits = PeerLimits::new("log.ct", &Allowance { rate: Some(rate), ..Allowance::default() });
+    let address = CallerAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    let router = bench.router.clone().layer(Extension(limits)).layer(Extension(address));
+    let chain = bench.chain(&bench.root.final_certificate());
+    assert_eq!(post(&router, ADD_CHAIN, chain.clone()).await.status, 200);
+    for path in [ADD_CHAIN, ADD_PRE_CHAIN] {
+        let answer = post(&router, path, chain.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "3600"));
+        assert!(answer.text().contains("try again in 3600 s"), "{}", answer.text());
+    }
+    assert_eq!(get(&router, "/ct/v1/get-sth").await.status, 200);
     bench.running.stop().await;
 }

@@ -1,6 +1,6 @@
 //! What both protocols say of an entry that was not taken, and who is let in to bring one.
 
-use axum::{extract::Request, response::Response};
+use axum::{body::HttpBody, extract::Request, response::Response};
 use engine::{SubmitError, SubmitErrorKind};
 use http::{HeaderValue, StatusCode, header};
 
@@ -29,12 +29,16 @@ pub(super) fn message_of(error: &SubmitError) -> String {
     }
 }
 
+/// What a body without a declared length counts for: what an entry can hold.
+const UNDECLARED: u64 = 64 * 1024;
+
 /// Looks at the head of a request to write. Who is refused by it has nothing more to send.
 pub(super) async fn pass(
     writers: &Writers,
     request: Request,
 ) -> Result<(Pass, Request), WriterRefusal> {
-    match writers.pass(request.headers()).await {
+    let length = request.body().size_hint().upper().unwrap_or(UNDECLARED);
+    match writers.pass(request.headers(), length).await {
         Ok(pass) => Ok((pass, request)),
         Err(refusal) => {
             server::discard_body(request).await;
@@ -49,6 +53,7 @@ pub(super) fn status_of_refusal(refusal: &WriterRefusal) -> StatusCode {
         WriterRefusal::NoToken | WriterRefusal::Token(_) => StatusCode::UNAUTHORIZED,
         WriterRefusal::Unverified { .. } => StatusCode::SERVICE_UNAVAILABLE,
         WriterRefusal::Signer => StatusCode::FORBIDDEN,
+        WriterRefusal::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -63,7 +68,8 @@ pub(super) fn challenge(refusal: &WriterRefusal, response: &mut Response) {
             let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
             headers.insert(header::WWW_AUTHENTICATE, invalid);
         }
-        WriterRefusal::Unverified { retry_after_s, .. } => {
+        WriterRefusal::Unverified { retry_after_s, .. }
+        | WriterRefusal::Limited { retry_after_s } => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
         }
         WriterRefusal::Signer => {}

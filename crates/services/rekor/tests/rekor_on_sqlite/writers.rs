@@ -1,11 +1,16 @@
 //! Who may write.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::Ipv4Addr,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::{Extension, Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto::{KeyType, LocalSigner, PublicKey, Signer as _, sha256};
 use futures::future::BoxFuture;
@@ -17,7 +22,7 @@ use rekor::{
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
 use serde_json::{Value, json};
-use server::harden;
+use server::{Allowance, CallerAddress, PeerLimits, Rate, harden};
 use signing::SigningKey;
 use testlog::{Answer, LogDir, Running, bulky, cpu, get};
 use tower::ServiceExt;
@@ -49,10 +54,11 @@ impl Doorkeeper for Door {
         !self.keys.is_empty()
     }
 
-    fn bearer<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<(), WriterRefusal>> {
+    fn bearer<'a>(&'a self, token: &'a str, _: u64) -> BoxFuture<'a, Result<(), WriterRefusal>> {
         Box::pin(async move {
             match token {
                 "good" => Ok(()),
+                "busy" => Err(WriterRefusal::Limited { retry_after_s: 9 }),
                 "away" => {
                     let why = "the issuer gives no keys".to_owned();
                     Err(WriterRefusal::Unverified { why, retry_after_s: 7 })
@@ -62,10 +68,14 @@ impl Doorkeeper for Door {
         })
     }
 
-    fn knows(&self, signer: &Signer) -> bool {
+    fn admits(&self, signer: &Signer, _: u64) -> Result<(), WriterRefusal> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        self.keys.contains(signer.key())
+        known(self.keys.contains(signer.key()))
     }
+}
+
+fn known(is_known: bool) -> Result<(), WriterRefusal> {
+    if is_known { Ok(()) } else { Err(WriterRefusal::Signer) }
 }
 
 fn client() -> LocalSigner {
@@ -147,6 +157,9 @@ async fn a_log_of_callers_with_tokens_takes_nothing_without_a_good_one() {
         assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
         let answer = write(&router, path, Some("Bearer away"), &body).await;
         assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "7"));
+        let answer = write(&router, path, Some("Bearer busy"), &body).await;
+        assert_refused(&answer, path, (429, 8), "try again in 9 s");
+        assert_eq!(answer.header("retry-after"), "9");
         assert_eq!(running.log.checkpoint().head.size.0, 0, "nothing was written");
         let answer = write(&router, path, Some("bearer good"), &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -223,11 +236,11 @@ async fn the_doorkeeper_sees_the_certificate_and_its_key() {
         fn takes_signers(&self) -> bool {
             true
         }
-        fn bearer<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), WriterRefusal>> {
+        fn bearer<'a>(&'a self, _: &'a str, _: u64) -> BoxFuture<'a, Result<(), WriterRefusal>> {
             Box::pin(async { Err(WriterRefusal::NoToken) })
         }
-        fn knows(&self, signer: &Signer) -> bool {
-            signer.certificate() == Some(&self.0)
+        fn admits(&self, signer: &Signer, _: u64) -> Result<(), WriterRefusal> {
+            known(signer.certificate() == Some(&self.0))
         }
     }
     let (der, key) = bulky(10);
@@ -245,4 +258,34 @@ async fn the_doorkeeper_sees_the_certificate_and_its_key() {
     verifier["x509Certificate"] = json!({"rawBytes": STANDARD.encode(&der)});
     assert_eq!(write(&router, V2, None, &body).await.status, 201);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_wrote_enough_is_told_when_it_may_come_in_each_protocols_form() {
+    let rate = Rate { interval: Duration::from_hours(1), burst: NonZeroU32::MIN };
+    let allowance = Allowance { rate: Some(rate), ..Allowance::default() };
+    let door = Door::of(true, &[]);
+    for (running, _place, router, path) in both(&door).await {
+        let limits = PeerLimits::new("log.test", &allowance);
+        let limited = router.layer(Extension(limits));
+        let of = |last: u8| {
+            let address = CallerAddress(Ipv4Addr::new(192, 0, 2, last).into());
+            limited.clone().layer(Extension(address))
+        };
+        let body = proposed(path, &client(), b"artifact");
+        assert_eq!(write(&of(1), path, Some("Bearer good"), &body).await.status, 201);
+        // Before the token is looked at, and the body.
+        for (token, body) in [("Bearer good", &body), ("Bearer bad", &Value::Null)] {
+            let answer = write(&of(1), path, Some(token), body).await;
+            assert_refused(&answer, path, (429, 8), "try again in 3600 s");
+            assert_eq!(answer.header("retry-after"), "3600");
+        }
+        assert_eq!(write(&of(2), path, Some("Bearer good"), &body).await.status, 201);
+        if path == V1 {
+            let question = json!({"logIndexes": [0]});
+            let retrieved = write(&of(1), "/api/v1/log/entries/retrieve", None, &question).await;
+            assert_eq!(retrieved.status, 200, "a question: {}", retrieved.text());
+        }
+        running.stop().await;
+    }
 }

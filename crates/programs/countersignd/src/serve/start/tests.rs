@@ -338,6 +338,12 @@ async fn with_writers(directory: &Path, key: &LocalSigner) -> Deployment {
         keys: vec![file],
         issuers: vec![vec![issuer.for_service("http://localhost:3003").unwrap()]],
         audience: "http://localhost:3003".to_owned(),
+        per_issuer: server::Allowance::default(),
+        // Two of Alice, by a certificate or by a token; a bare key is nobody's.
+        per_subject: server::Allowance {
+            writes_per_day: std::num::NonZeroU32::new(2),
+            ..server::Allowance::default()
+        },
     });
     deployment
 }
@@ -372,14 +378,20 @@ async fn certificates_keys_and_tokens_that_are_listed_let_in_and_nothing_else_do
         (entry_by(&forged.1, b"4", Some(&forged.0)), None, 403),
         (entry_by(&stranger, b"5", None), Some(&for_log), 201),
         (entry_by(&stranger, b"6", None), Some(&for_ca), 401),
+        (entry_by(&stranger, b"7", None), Some(&for_log), 429),
+        (entry_by(&holder, b"8", Some(&own)), None, 429),
+        (entry_by(&listed, b"9", None), None, 201),
     ] {
         let mut posted = reqwest::Client::new().post(&url).json(&request);
         if let Some(token) = token {
             posted = posted.bearer_auth(token);
         }
         let answer = posted.send().await.unwrap();
-        let (status, said) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let status = answer.status().as_u16();
+        let again = answer.headers().get("retry-after").cloned();
+        let said = answer.text().await.unwrap();
         assert_eq!(status, expected, "{request}: {said}");
+        assert_eq!(again.is_some(), status == 429, "{again:?}");
         if status == 401 {
             assert!(said.contains("must be for `http://localhost:3003`"), "{said}");
         }

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode, header};
-use server::read_body;
+use server::{read_body, within_limits};
 
 use super::{
     BODY_LIMIT,
@@ -21,6 +21,7 @@ pub(super) async fn create(
     State(rekor1): State<Arc<Rekor1>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let request = within_limits(request).await?;
     let (pass, request) =
         submit::pass(rekor1.writers(), request).await.map_err(Rekor1Error::from)?;
     let json = read_body(request, BODY_LIMIT).await?;

@@ -146,7 +146,8 @@ impl IntoResponse for ApiError {
 
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
-    body(failure.status(), failure.status().as_u16(), &failure.to_string())
+    let answer = body(failure.status(), failure.status().as_u16(), &failure.to_string());
+    failure.with_retry_after(answer)
 }
 
 fn body(status: StatusCode, code: u16, message: &str) -> Response {

@@ -9,7 +9,7 @@ use axum::{
 use engine::Integrated;
 use entry::rekor2::VERSION;
 use http::{StatusCode, header};
-use server::read_body;
+use server::{read_body, within_limits};
 use wire::{
     Base64, Int64, OutOfRange,
     bundle::{CheckpointEnvelope, InclusionProof, KindVersion, LogId, TransparencyLogEntry},
@@ -24,6 +24,7 @@ pub(super) async fn create(
     State(rekor2): State<Arc<Rekor2>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let request = within_limits(request).await?;
     let (pass, request) =
         submit::pass(rekor2.writers(), request).await.map_err(Rekor2Error::from)?;
     let json = read_body(request, BODY_LIMIT).await?;

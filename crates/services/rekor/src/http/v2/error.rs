@@ -133,6 +133,7 @@ fn code_of_refusal(refusal: &WriterRefusal) -> Code {
         WriterRefusal::NoToken | WriterRefusal::Token(_) => Code::Unauthenticated,
         WriterRefusal::Unverified { .. } => Code::Unavailable,
         WriterRefusal::Signer => Code::PermissionDenied,
+        WriterRefusal::Limited { .. } => Code::ResourceExhausted,
     }
 }
 
@@ -144,9 +145,10 @@ pub(super) fn render(failure: &Failure) -> Response {
         Failure::BodyTooLarge { .. } | Failure::BodyUnreadable => Code::InvalidArgument,
         Failure::Timeout => Code::DeadlineExceeded,
         Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
+        Failure::RateLimited { .. } => Code::ResourceExhausted,
         Failure::Internal => Code::Internal,
     };
-    body(failure.status(), code, failure.to_string())
+    failure.with_retry_after(body(failure.status(), code, failure.to_string()))
 }
 
 fn body(status: StatusCode, code: Code, message: String) -> Response {
