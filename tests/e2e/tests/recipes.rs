@@ -38,10 +38,12 @@ url = "http://localhost:6962"
 
 [log.rekor1]
 kind = "rekor1"
+writers = "open"
 url = "http://localhost:3000"
 
 [log.rekor2]
 kind = "rekor2"
+writers = "open"
 url = "http://localhost:3003"
 
 [tsa.default]

@@ -55,8 +55,8 @@ impl Deployment {
         for (section, port) in [
             ("[ca.main]", ca),
             ("[log.ct]\nkind = \"ct\"", ct),
-            ("[log.first]\nkind = \"rekor1\"", rekor1),
-            ("[log.2026]\nkind = \"rekor2\"", rekor2),
+            ("[log.first]\nkind = \"rekor1\"\nwriters = \"open\"", rekor1),
+            ("[log.2026]\nkind = \"rekor2\"\nwriters = \"open\"", rekor2),
             ("[tsa.main]", tsa),
             ("[trust.main]", trust),
         ] {
@@ -295,7 +295,8 @@ fn files_of_a_deployment_from_before_are_used_under_their_names() {
 
     // A second log of a kind: nobody guesses whose files those are.
     let text = fs::read_to_string(deployment.config()).unwrap();
-    let next = "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n";
+    let next =
+        "[log.2027]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.2:3003\"\n";
     fs::write(deployment.config(), text + next).unwrap();
     let refused = deployment.countersignd(&["init"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");

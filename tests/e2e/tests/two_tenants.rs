@@ -94,13 +94,14 @@ impl Installation {
             );
             add(&format!("ca.{tenant}"), "ca", host, &issuer);
         }
-        add("log.v1", "rekor1", "127.0.0.4", "kind = \"rekor1\"");
+        add("log.v1", "rekor1", "127.0.0.4", "kind = \"rekor1\"\nwriters = \"open\"");
         for (name, host, state, more) in [
             ("2025", "127.0.0.4", *first, frozen),
             ("2026", "127.0.0.5", *second, ""),
             ("2027", "127.0.0.6", "staged", ""),
         ] {
-            let more = format!("kind = \"rekor2\"\nstate = \"{state}\"\n{more}");
+            let more =
+                format!("kind = \"rekor2\"\nwriters = \"open\"\nstate = \"{state}\"\n{more}");
             add(&format!("log.{name}"), "rekor2", host, &more);
         }
         for (name, host, state) in

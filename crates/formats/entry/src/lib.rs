@@ -10,7 +10,7 @@
 //!
 //! - [`rekor1`], [`rekor2`]: the kinds of Rekor v1 and v2, one file each.
 //! - [`Budget`]: what verifying a request may cost.
-//! - [`VerifiedEntry`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.
+//! - [`VerifiedEntry`], [`Signer`], [`IndexKeyKind`], [`EntryError`]: what all kinds share.
 
 mod budget;
 mod error;
@@ -23,4 +23,4 @@ mod verified;
 pub use budget::Budget;
 pub use error::EntryError;
 pub use index_key::IndexKeyKind;
-pub use verified::VerifiedEntry;
+pub use verified::{Signer, VerifiedEntry};

@@ -1,3 +1,4 @@
+use crypto::PublicKey;
 use tlog::LeafHash;
 
 use crate::IndexKeyKind;
@@ -10,6 +11,28 @@ pub struct VerifiedEntry {
     kind: &'static str,
     version: &'static str,
     index_keys: Vec<(IndexKeyKind, String)>,
+    signers: Vec<Signer>,
+}
+
+/// Who made a signature of an entry: a key, and the certificate that it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    pub(crate) key: PublicKey,
+    pub(crate) certificate: Option<Vec<u8>>,
+}
+
+impl Signer {
+    /// The key, which verified the signature.
+    #[must_use]
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The certificate of the key, DER, if it came in one: of it nothing was judged.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
+    }
 }
 
 impl VerifiedEntry {
@@ -18,9 +41,9 @@ impl VerifiedEntry {
         kind: &'static str,
         version: &'static str,
         body: Vec<u8>,
-        index_keys: Vec<(IndexKeyKind, String)>,
+        (index_keys, signers): (Vec<(IndexKeyKind, String)>, Vec<Signer>),
     ) -> Self {
-        Self { leaf_hash: tlog::leaf_hash(&body), body, kind, version, index_keys }
+        Self { leaf_hash: tlog::leaf_hash(&body), body, kind, version, index_keys, signers }
     }
 
     /// The canonical JSON that is the leaf.
@@ -57,5 +80,11 @@ impl VerifiedEntry {
     #[must_use]
     pub fn index_keys(&self) -> Vec<(IndexKeyKind, String)> {
         self.index_keys.clone()
+    }
+
+    /// Whose signatures it holds: at least one, and everybody whose key verified one.
+    #[must_use]
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
     }
 }

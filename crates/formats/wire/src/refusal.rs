@@ -83,6 +83,8 @@ reasons! {
     Signer = "signer",
     /// The authority's clock is wrong.
     Clock = "clock",
+    /// More than one issuer or subject may have.
+    RateLimited = "rate_limited",
     /// Too much to do.
     Overloaded = "overloaded",
     /// The CT log gives no usable SCT.
@@ -161,6 +163,10 @@ impl Reason {
             Self::IssuerUnavailable | Self::CtUnavailable | Self::Signer | Self::Overloaded => {
                 "try again later"
             }
+            Self::RateLimited => {
+                "wait as long as the answer says, and sign more with one certificate, or ask the operator of the \
+                 authority for more"
+            }
             Self::Clock => "tell the operator of the authority: its clock has to be set right",
             Self::IssuerMisconfigured => {
                 "trying again does not help: the operator of the authority has to look at how this \
@@ -184,6 +190,7 @@ impl Reason {
                 | Self::CtUnavailable
                 | Self::Signer
                 | Self::Clock
+                | Self::RateLimited
                 | Self::Overloaded
         )
     }

@@ -231,13 +231,14 @@ impl TwoTenants {
             add(&format!("log.{tenant}-ct"), host, ct, &format!("{own}kind = \"ct\""))?;
             add(&format!("trust.{tenant}"), host, trust, &own)?;
         }
-        add("log.v1", "127.0.0.4", rekor1, "kind = \"rekor1\"")?;
+        add("log.v1", "127.0.0.4", rekor1, "kind = \"rekor1\"\nwriters = \"open\"")?;
         for (name, host, state, more) in [
             ("2025", "127.0.0.4", first, ended),
             ("2026", "127.0.0.5", second, ""),
             ("2027", "127.0.0.6", "staged", ""),
         ] {
-            let more = format!("kind = \"rekor2\"\nstate = \"{state}\"\n{more}");
+            let more =
+                format!("kind = \"rekor2\"\nwriters = \"open\"\nstate = \"{state}\"\n{more}");
             add(&format!("log.{name}"), host, rekor2, &more)?;
         }
         for (name, host, state) in

@@ -16,14 +16,21 @@ use crate::{
 
 /// An identity that showed a valid token and holds the key.
 pub(crate) struct Admitted {
+    /// `iss` of the token.
+    pub(crate) issuer: String,
     pub(crate) principal: Principal,
     pub(crate) public_key: PublicKey,
 }
 
-/// A request, and every entry of the configuration that its token may be of.
+/// A request: whose its token is, and the key that it brings.
 pub(crate) struct Inquiry {
-    token: UnverifiedClaims,
+    bearer: Bearer,
     key: ClaimedKey,
+}
+
+/// A token, and every entry of the configuration that it may be of.
+pub(crate) struct Bearer {
+    token: UnverifiedClaims,
     entries: Vec<Entry>,
 }
 
@@ -50,21 +57,12 @@ impl Inquiry {
         key: ClaimedKey,
         issuers: &Issuers,
     ) -> Result<Self, IssueError> {
-        let with_keys = |issuer: Arc<Issuer>| {
-            let keys = issuer.keys_at_hand(token.issuer(), token.key_id(), token.algorithm());
-            Entry { issuer, keys, only_key_missing: false, unavailable: None }
-        };
-        let entries: Vec<Entry> =
-            issuers.candidates(token.issuer()).into_iter().map(with_keys).collect();
-        if entries.is_empty() {
-            return Err(IssueError::UnknownIssuer);
-        }
-        Ok(Self { token, key, entries })
+        Ok(Self { bearer: Bearer::new(token, issuers)?, key })
     }
 
     /// Verifies the token, then that the key is sound and held by whoever holds the token.
     pub(crate) fn decide(mut self, now: UnixSeconds) -> Result<Decision, IssueError> {
-        let Some(principal) = self.principal(now)? else {
+        let Some(principal) = self.bearer.principal(now)? else {
             return Ok(Decision::NoKey(Box::new(self)));
         };
         let public_key = match &self.key {
@@ -77,12 +75,40 @@ impl Inquiry {
                 key
             }
         };
-        Ok(Decision::Admitted(Box::new(Admitted { principal, public_key })))
+        let issuer = self.bearer.token.issuer().to_owned();
+        Ok(Decision::Admitted(Box::new(Admitted { issuer, principal, public_key })))
+    }
+
+    /// [`Bearer::renew`].
+    pub(crate) async fn renew(mut self) -> Result<Self, IssueError> {
+        self.bearer = self.bearer.renew().await?;
+        Ok(self)
+    }
+
+    /// [`Bearer::no_key`].
+    pub(crate) fn no_key(self) -> IssueError {
+        self.bearer.no_key()
+    }
+}
+
+impl Bearer {
+    /// Takes the keys that are known, and waits for nobody.
+    pub(crate) fn new(token: UnverifiedClaims, issuers: &Issuers) -> Result<Self, IssueError> {
+        let with_keys = |issuer: Arc<Issuer>| {
+            let keys = issuer.keys_at_hand(token.issuer(), token.key_id(), token.algorithm());
+            Entry { issuer, keys, only_key_missing: false, unavailable: None }
+        };
+        let entries: Vec<Entry> =
+            issuers.candidates(token.issuer()).into_iter().map(with_keys).collect();
+        if entries.is_empty() {
+            return Err(IssueError::UnknownIssuer);
+        }
+        Ok(Self { token, entries })
     }
 
     /// Whose the token is: exactly one entry must grant it, or nothing would tell which of two
     /// identities was meant. `None` when a key is all that is missing.
-    fn principal(&mut self, now: UnixSeconds) -> Result<Option<Principal>, IssueError> {
+    pub(crate) fn principal(&mut self, now: UnixSeconds) -> Result<Option<Principal>, IssueError> {
         let mut granted: Option<(Principal, Arc<Issuer>)> = None;
         let mut refusal: Option<IssueError> = None;
         // Entries of one source have the same keys, each of which is tried once.

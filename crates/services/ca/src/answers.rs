@@ -62,6 +62,10 @@ fn all() -> Vec<(IssueError, Expected)> {
             ClockFault::Jumped { by: Duration::from_secs(61), ahead: true }.into(),
             by(PASSES, Reason::Clock),
         ),
+        (
+            IssueError::RateLimited { by: "subject", retry_after_s: 7 },
+            (429, 8, Reason::RateLimited, Some(7)),
+        ),
         (IssueError::Overloaded, by(PASSES, Reason::Overloaded)),
         (IssueError::CtBroken(CtError::Future), by(OURS, Reason::CtBroken)),
         (IssueError::Frozen, (405, 9, Reason::Frozen, None)),

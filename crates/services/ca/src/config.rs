@@ -3,6 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crypto::{PublicKey, Signer};
 use identity::{IssuerConfig, IssuerConfigError, IssuerSet};
 use serde::Deserialize;
+use server::Allowance;
 use signing::{Clock, CpuPool};
 use thiserror::Error;
 use url::Url;
@@ -41,6 +42,12 @@ pub struct CaConfig {
     /// Whether it only tells what it has been, and issues nothing.
     #[serde(default)]
     pub frozen: bool,
+    /// How many certificates one issuer may have.
+    #[serde(skip)]
+    pub per_issuer: Allowance,
+    /// The same of one subject of an issuer.
+    #[serde(skip)]
+    pub per_subject: Allowance,
     /// How metrics call it, where there are several.
     #[serde(skip)]
     pub name: String,
@@ -57,6 +64,8 @@ impl CaConfig {
             backdate_s: default_backdate_s(),
             oidc: OidcConfig::default(),
             frozen: false,
+            per_issuer: Allowance::default(),
+            per_subject: Allowance::default(),
             name: String::new(),
         }
     }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use crypto::{KeyError, SignerError};
 use identity::{ClaimError, PrincipalError, TokenError, VerificationError};
+use server::Limited;
 use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 use wire::{refusal::Reason, rpc::Code};
@@ -69,6 +70,16 @@ pub enum IssueError {
     /// The clock is wrong, and with it would be the validity.
     #[error(transparent)]
     Clock(#[from] ClockFault),
+    /// Its issuer or its subject has had as many as it may for now.
+    #[error(
+        "more certificates were asked for than one {by} may have: try again in {retry_after_s} s"
+    )]
+    RateLimited {
+        /// `issuer` or `subject`.
+        by: &'static str,
+        /// Whole seconds until the next one may be.
+        retry_after_s: u64,
+    },
     /// Too much to do.
     #[error("too many requests are waiting")]
     Overloaded,
@@ -110,6 +121,7 @@ impl IssueError {
             | Self::Signer(_)
             | Self::Clock(_)
             | Self::Overloaded => Code::Unavailable,
+            Self::RateLimited { .. } => Code::ResourceExhausted,
             Self::Frozen => Code::FailedPrecondition,
             // Trying again does not help, and it is not the caller's fault: neither 503 nor 400.
             Self::IssuerMisconfigured(_)
@@ -142,6 +154,7 @@ impl IssueError {
             Self::CtUnavailable(_) => Reason::CtUnavailable,
             Self::Signer(_) => Reason::Signer,
             Self::Clock(_) => Reason::Clock,
+            Self::RateLimited { .. } => Reason::RateLimited,
             Self::Overloaded => Reason::Overloaded,
             Self::CtBroken(_) => Reason::CtBroken,
             Self::AuthorityNotValid => Reason::AuthorityNotValid,
@@ -171,6 +184,7 @@ impl IssueError {
             | Self::Proof
             | Self::Csr(_)
             | Self::Profile(_)
+            | Self::RateLimited { .. }
             | Self::CtUnavailable(_)
             | Self::Signer(_)
             | Self::CtBroken(_)
@@ -185,6 +199,7 @@ impl IssueError {
         match self {
             Self::CtUnavailable(CtError::CircuitOpen { retry_after_s }) => Some(*retry_after_s),
             Self::IssuerUnavailable(error) => Some(error.retry_after_s()),
+            Self::RateLimited { retry_after_s, .. } => Some(*retry_after_s),
             error if error.code() == Code::Unavailable => Some(1),
             _ => None,
         }
@@ -215,6 +230,12 @@ const fn reason_of_principal(error: &PrincipalError) -> Reason {
         PrincipalError::EmailNotVerified => Reason::EmailNotVerified,
         PrincipalError::Required(_) => Reason::Rule,
         _ => Reason::Identity,
+    }
+}
+
+impl From<Limited> for IssueError {
+    fn from(Limited { by, retry_after_s }: Limited) -> Self {
+        Self::RateLimited { by, retry_after_s }
     }
 }
 

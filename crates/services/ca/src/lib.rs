@@ -12,6 +12,7 @@
 //! - [`Ca`]: the one use case, [`Ca::issue`], and the published documents.
 //! - [`IssueRequest`]: what a caller shows, whichever way it came.
 //! - [`IssueError`]: why there is no certificate, and whose fault it is.
+//! - [`TokenVerifier`]: the same tokens for another service, which certifies nobody.
 //! - `api`, `record`, `explain`: what all APIs do, the one log line of a request, and what a refusal says.
 //! - [`http`]: the routes of all APIs, `grpc` among them; [`protocol`]: how the shared layers answer for this service.
 //! - `issuers`: discovery, keys and their cache. `ct`: the log's client and its circuit breaker.
@@ -32,6 +33,7 @@ mod issuers;
 mod record;
 mod request;
 mod service;
+mod tokens;
 
 pub use self::ct::{CtError, CtTrouble, probe_ct_log};
 pub use config::{CaConfig, CaConfigError, CaParts, CtConfig, OidcConfig};
@@ -46,3 +48,4 @@ pub use issuers::{
 };
 pub use request::{ClaimedKey, EncodedKey, IssueRequest};
 pub use service::{Ca, IssuedChain};
+pub use tokens::{TokenBearer, TokenVerifier};

@@ -101,7 +101,7 @@ impl Line {
         match error.map(|error| (error, error.code())) {
             None if self.ended => line!(Level::INFO, "granted", fields, None::<&IssueError>),
             None => line!(Level::WARN, "gave up", fields, None::<&IssueError>),
-            Some((error, Code::InvalidArgument)) => {
+            Some((error, Code::InvalidArgument | Code::ResourceExhausted)) => {
                 line!(Level::INFO, "refused", fields, Some(error));
             }
             Some((error, Code::Unavailable)) => {

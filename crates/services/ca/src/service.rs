@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use crypto::{KeyType, PublicKey};
 use identity::{IssuerSet, UnverifiedClaims};
 use moment::UnixSeconds;
+use server::IdentityLimits;
 use signing::{Clock, SigningKey};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
@@ -46,6 +47,7 @@ pub struct Ca {
     trust_bundle: TrustBundle,
     configuration: Configuration,
     frozen: bool,
+    limits: Arc<IdentityLimits>,
 }
 
 /// What every certificate has in common.
@@ -80,7 +82,10 @@ impl Ca {
             lifetime: Duration::from_secs(config.lifetime_s),
             backdate: Duration::from_secs(config.backdate_s),
         };
+        let service = format!("ca.{}", config.name);
+        let limits = IdentityLimits::new(&service, &config.per_issuer, &config.per_subject);
         Ok(Self {
+            limits: Arc::new(limits),
             trust_bundle: TrustBundle {
                 chains: vec![PemChain { certificates: pem_chain(&authority.chain).collect() }],
             },
@@ -253,6 +258,7 @@ impl Ca {
         noted: &Noted,
     ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
         let (authority, now) = (Arc::clone(&self.authority), self.clock.to_sign());
+        let limits = Arc::clone(&self.limits);
         let certificate = Arc::clone(&noted.certificate);
         move || {
             let now = now?;
@@ -260,6 +266,8 @@ impl Ca {
                 Decision::Admitted(admitted) => *admitted,
                 Decision::NoKey(inquiry) => return Err(Undecided::NoKey(inquiry)),
             };
+            // Verified, so that nobody uses up what is another's; before anything is signed.
+            limits.take(&admitted.issuer, admitted.principal.san.as_str(), 0)?;
             let profile = authority.profile_of(admitted, now)?;
             let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
             let trail = Trail::new(&profile);

@@ -44,6 +44,13 @@ pub async fn read_body(request: Request, limit: usize) -> Result<Bytes, Failure>
     Ok(whole.into_bytes())
 }
 
+/// Reads past the body of a request that is refused by its head, within limits: a client that still writes would not
+/// see the answer.
+pub async fn discard_body(request: Request) {
+    let (parts, body) = request.into_parts();
+    discard(&parts.headers, body).await;
+}
+
 /// A body that waits for its end, with its share of what bodies may take.
 pub(crate) struct Unfinished {
     budget: Arc<Meter>,

@@ -77,7 +77,7 @@ fn framed_length(begin: &[u8], limit: usize) -> Result<Option<usize>, GrpcError>
         Ok(length) if length <= limit => Ok(Some(PREFIX_LEN + length)),
         _ => {
             let message = format!("a message of {length} bytes, the limit is {limit} bytes");
-            Err(GrpcError { code: Code::ResourceExhausted, message })
+            Err(GrpcError { code: Code::ResourceExhausted, message, retry_after_s: None })
         }
     }
 }
@@ -127,6 +127,8 @@ enum Code {
 pub struct GrpcError {
     code: Code,
     message: String,
+    /// Seconds until trying again makes sense.
+    retry_after_s: Option<u64>,
 }
 
 impl GrpcError {
@@ -137,7 +139,7 @@ impl GrpcError {
     }
 
     fn of(code: Code, message: &str) -> Self {
-        Self { code, message: message.to_owned() }
+        Self { code, message: message.to_owned(), retry_after_s: None }
     }
 
     /// The caller's own deadline has passed.
@@ -155,6 +157,9 @@ impl GrpcError {
         if let Ok(message) = HeaderValue::from_maybe_shared(percent_encoded(&self.message)) {
             headers.insert(GRPC_MESSAGE, message);
         }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if self.code == Code::Unimplemented {
             headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static(IDENTITY));
         }
@@ -167,7 +172,7 @@ impl From<&Failure> for GrpcError {
     fn from(failure: &Failure) -> Self {
         let code = match failure {
             Failure::NotFound | Failure::MethodNotAllowed => Code::Unimplemented,
-            Failure::BodyTooLarge { .. } => Code::ResourceExhausted,
+            Failure::BodyTooLarge { .. } | Failure::RateLimited { .. } => Code::ResourceExhausted,
             Failure::BodyUnreadable | Failure::Internal => Code::Internal,
             Failure::Timeout | Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
         };
@@ -175,7 +180,11 @@ impl From<&Failure> for GrpcError {
             Failure::NotFound | Failure::MethodNotAllowed => "no such method".to_owned(),
             failure => failure.to_string(),
         };
-        Self { code, message }
+        let retry_after_s = match failure {
+            Failure::RateLimited { retry_after_s } => Some(*retry_after_s),
+            _ => None,
+        };
+        Self { code, message, retry_after_s }
     }
 }
 

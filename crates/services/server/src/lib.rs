@@ -8,10 +8,11 @@
 //! the same for all, read a body without a limit, put a raw path or anything a caller chose into
 //! a metric label, or know a key (that is the crate `signing`).
 //!
-//! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`RequestId`]: one request.
+//! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`discard_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`in_pages`]: long answers.
 //! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`within_limits`], [`PeerLimits`], [`IdentityLimits`]: how much one caller may write.
 //! - [`by_host`]: services that share a port, each by its [`Host`].
 //! - [`Door`]: a service that closes before its port does.
 //! - [`bounded`]: files within limits.
@@ -29,6 +30,7 @@ mod grpc;
 mod harden;
 mod health;
 mod hosts;
+mod limits;
 mod meter;
 mod metrics;
 mod protocol;
@@ -36,7 +38,7 @@ mod serve;
 mod shares;
 
 pub use answers::{PAGE_LEN, in_pages};
-pub use body::read_body;
+pub use body::{discard_body, read_body};
 pub use caller::{CallerAddress, NetworkError, TrustedProxies};
 pub use descriptors::connections_of_each;
 pub use door::Door;
@@ -44,6 +46,7 @@ pub use grpc::{GrpcError, has_grpc_content_type, is_grpc, read_unary};
 pub use harden::{RequestId, harden};
 pub use health::{CheckFuture, Readiness, ReadinessReport, health_routes};
 pub use hosts::{Host, by_host};
+pub use limits::{Allowance, IdentityLimits, Limited, PeerLimits, Rate, within_limits};
 pub use metrics::{
     MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end, show_ready,
 };

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use thiserror::Error;
 
 use signing::Overloaded;
@@ -52,6 +52,12 @@ pub enum Failure {
     /// Too much work is waiting; trying again soon may help.
     #[error("too many requests are waiting, try again")]
     Overloaded,
+    /// The peer has written as much as it may for now.
+    #[error("more was written than one caller may: try again in {retry_after_s} s")]
+    RateLimited {
+        /// Whole seconds until the next one may be.
+        retry_after_s: u64,
+    },
     /// The process ends, and takes nothing new.
     #[error("the service is shutting down, try again")]
     ShuttingDown,
@@ -72,8 +78,19 @@ impl Failure {
             Self::Timeout | Self::Overloaded | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// Says in the answer when to come again, where that is known.
+    #[must_use]
+    pub fn with_retry_after(&self, mut response: Response) -> Response {
+        if let Self::RateLimited { retry_after_s } = self {
+            let seconds = HeaderValue::from(*retry_after_s);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 

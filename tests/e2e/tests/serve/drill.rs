@@ -213,7 +213,7 @@ fn another_log(deployment: &mut Deployment, database: &Database, copy: &Copy) {
     let text = fs::read_to_string(deployment.config()).unwrap();
     let port = deployment.ports[3];
     let next = format!(
-        "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:{port}\"\nport = {port}\n"
+        "[log.2027]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.2:{port}\"\nport = {port}\n"
     );
     let text = text.replace("[\"localhost\"]", "[\"localhost\", \"127.0.0.2\"]") + &next;
     fs::write(deployment.config(), &text).unwrap();

@@ -68,7 +68,7 @@ pub(super) fn verify(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEnt
         let keys = hashes.iter().map(|hash| index_key::of_digest(hash));
         let keys = keys.chain(verifiers.iter().flat_map(|verifier| verifier.index_keys()));
         let body = body(&hashes, signatures, verifiers);
-        entry_of(KIND, VERSION, body, keys.chain(message.named_digests()))
+        entry_of(KIND, VERSION, body, keys.chain(message.named_digests()), verifiers)
     })
 }
 

@@ -67,7 +67,7 @@ pub(super) fn verify(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedEnt
     let verifier = Verifier::from_pem(&key, budget)?;
     verifier.verify_digest((algorithm, &digest), &signature, budget)?;
     let keys = [index_key::of_digest(&digest)].into_iter().chain(verifier.index_keys());
-    entry_of(KIND, VERSION, body(&name, &value, &signature, &verifier), keys)
+    entry_of(KIND, VERSION, body(&name, &value, &signature, &verifier), keys, &[&verifier])
 }
 
 /// The hash value keeps the case of its digits, as upstream has it.

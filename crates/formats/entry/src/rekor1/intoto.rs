@@ -50,7 +50,7 @@ pub(super) fn verify_1(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedE
         let hashes = [message.payload_hash(), crypto::sha256(envelope.as_bytes())];
         let keys = hashes.iter().map(|hash| index_key::of_digest(hash));
         let keys = keys.chain(verifier.index_keys()).chain(message.named_digests());
-        entry_of(KIND, VERSION_1, body_1(&hashes, verifier), keys)
+        entry_of(KIND, VERSION_1, body_1(&hashes, verifier), keys, &[verifier])
     })
 }
 
@@ -138,7 +138,7 @@ pub(super) fn verify_2(spec: &RawValue, budget: &mut Budget) -> Result<VerifiedE
     let keys = [index_key::of_digest(&payload_hash)].into_iter().chain(of_verifiers);
     let keys = keys.chain(message.named_digests());
     let body = body_2(&payload_type, &signatures, &hash, &payload_hash);
-    entry_of(KIND, VERSION_2, body, keys)
+    entry_of(KIND, VERSION_2, body, keys, &verifiers.iter().collect::<Vec<_>>())
 }
 
 /// A signature of the envelope, with the key that came with it.

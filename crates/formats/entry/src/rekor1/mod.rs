@@ -22,7 +22,7 @@ use moment::UnixSeconds;
 use tlog::LeafIndex;
 use wire::Base64;
 
-use self::proposed::Proposed;
+use self::{proposed::Proposed, verifier::Verifier};
 use crate::{Budget, EntryError, IndexKeyKind, VerifiedEntry};
 
 pub use self::{
@@ -186,12 +186,14 @@ fn entry_of(
     version: &'static str,
     body: String,
     keys: impl IntoIterator<Item = (IndexKeyKind, String)>,
+    verifiers: &[&Verifier],
 ) -> Result<VerifiedEntry, EntryError> {
     if body.len() > MAX_BODY_LEN {
         return Err(EntryError::BodyTooLong { length: body.len(), limit: MAX_BODY_LEN });
     }
     let index_keys = distinct(keys);
-    Ok(VerifiedEntry::new(kind, version, body.into_bytes(), index_keys))
+    let signers = verifiers.iter().map(|verifier| verifier.signer()).collect();
+    Ok(VerifiedEntry::new(kind, version, body.into_bytes(), (index_keys, signers)))
 }
 
 /// The first [`MAX_INDEX_KEYS`] of `items`, without repetition, in their order.

@@ -3,7 +3,7 @@ use wire::Base64;
 use x509_cert::{Certificate, der::Decode};
 
 use super::chain;
-use crate::{Budget, EntryError, IndexKeyKind, form, index_key};
+use crate::{Budget, EntryError, IndexKeyKind, Signer, form, index_key};
 
 /// Longest PEM text in bytes, of all verifiers of an entry together: what is longer, a body cannot hold.
 const MAX_PEM_LEN: usize = super::MAX_BODY_LEN;
@@ -18,6 +18,8 @@ pub(super) struct Verifier {
     key: PublicKey,
     pem: String,
     names: Vec<(IndexKeyKind, String)>,
+    /// The first of its certificates, DER.
+    leaf: Option<Vec<u8>>,
 }
 
 /// A verifier whose certificates may still be no chain: nothing of it was verified.
@@ -64,7 +66,7 @@ impl Verifier {
     fn from_spki_der(der: &[u8]) -> Result<Self, EntryError> {
         // A key has one spelling, so that its PEM has one too.
         let key = PublicKey::from_spki_der(der)?;
-        Ok(Self { pem: key.to_pem(), key, names: Vec::new() })
+        Ok(Self { pem: key.to_pem(), key, names: Vec::new(), leaf: None })
     }
 
     fn from_leaf(leaf: &Certificate, blocks: &[pem::Pem]) -> Result<Self, EntryError> {
@@ -76,12 +78,18 @@ impl Verifier {
             key: chain::key_of(leaf)?,
             names: index_key::of_certificate(leaf)?,
             pem: blocks.iter().map(encode).collect(),
+            leaf: blocks.first().map(|block| block.contents().to_vec()),
         })
     }
 
     /// The key.
     pub(super) fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// Whose signature it verifies.
+    pub(super) fn signer(&self) -> Signer {
+        Signer { key: self.key.clone(), certificate: self.leaf.clone() }
     }
 
     /// The canonical PEM, in base64 as bodies hold it.

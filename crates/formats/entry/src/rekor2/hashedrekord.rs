@@ -43,7 +43,9 @@ pub(super) fn check_signature_len(signature: &Base64) -> Result<(), EntryError> 
 pub(super) fn of_verified(digest: &[u8], signature: &[u8], verifier: &Verifier) -> VerifiedEntry {
     let mut index_keys = vec![index_key::of_digest(digest)];
     index_keys.extend(verifier.index_keys());
-    VerifiedEntry::new(KIND, VERSION, canonical_body(digest, signature, verifier), index_keys)
+    let signers = vec![verifier.signer()];
+    let body = canonical_body(digest, signature, verifier);
+    VerifiedEntry::new(KIND, VERSION, body, (index_keys, signers))
 }
 
 /// The canonical body of a hashedrekord 0.0.2, for logging it and for rebuilding its leaf.

@@ -9,7 +9,7 @@ use x509_cert::{
 };
 
 use super::KeyDetails;
-use crate::{Budget, EntryError, IndexKeyKind, form, index_key};
+use crate::{Budget, EntryError, IndexKeyKind, Signer, form, index_key};
 
 /// Longest certificate in bytes. Fulcio's have about 2 KiB; with twice the base64 of this and a
 /// signature, a body stays below the 65,535 bytes of a tile's entry.
@@ -127,6 +127,15 @@ impl Verifier {
         }
         budget.spend(self.key.as_authority_key())?;
         Ok(self.key.verify_digest(self.key_details.algorithm(), digest, signature)?)
+    }
+
+    /// Whose signature it verifies.
+    pub(crate) fn signer(&self) -> Signer {
+        let certificate = match &self.material {
+            Material::PublicKey => None,
+            Material::Certificate { der, .. } => Some(der.clone()),
+        };
+        Signer { key: self.key.clone(), certificate }
     }
 
     /// The member of the body's `verifier` that holds the DER.

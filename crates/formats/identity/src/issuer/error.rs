@@ -20,6 +20,11 @@ pub enum IssuerConfigError {
          `audience` of the tenant"
     )]
     NoAudience(String),
+    /// Its tokens name what the issuer chose, whoever asks for them.
+    #[error(
+        "the audience of tokens of type `{0}` is its issuer's choice: they cannot be for another service"
+    )]
+    FixedAudience(&'static str),
     /// An empty list: no token would do.
     #[error("issuer `{0}` needs at least one algorithm")]
     NoAlgorithm(String),

@@ -123,6 +123,21 @@ impl IssuerConfig {
         self
     }
 
+    /// The same issuer with the same rules, for tokens to `audience` alone: those of another service.
+    ///
+    /// # Errors
+    /// [`IssuerConfigError::FixedAudience`] where the issuer chooses the audience of its tokens.
+    pub fn for_service(mut self, audience: &str) -> Result<Self, IssuerConfigError> {
+        if IssuerKind::fixes_audience(self.kind.name()) {
+            return Err(IssuerConfigError::FixedAudience(self.kind.name()));
+        }
+        self.audiences = vec![audience.to_owned()];
+        // Whoever else gives its names has nothing to say there.
+        let own = self.url().to_owned();
+        self.shares_names_with.retain(|other| *other == own);
+        Ok(self)
+    }
+
     /// The exact `iss` of its tokens, or the pattern that they match.
     #[must_use]
     pub fn url(&self) -> &str {

@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     common::{Around, Table},
     issuers::{self, Listed, OfTenant},
+    limits,
     section::Section,
 };
 use crate::{
@@ -82,6 +83,8 @@ fn settings(
     let ct_timeout_ms = section.integer("ct_timeout_ms");
     let lifetime_s = section.integer("lifetime_s");
     let backdate_s = section.integer("backdate_s");
+    let per_issuer = limits::allowance(section, "per_issuer", false);
+    let per_subject = limits::allowance(section, "per_subject", false);
     let oidc = section.raw("oidc").map(OidcConfig::deserialize).transpose();
     let listed = section.listed("issuer");
     // One that issues nothing believes nobody.
@@ -104,6 +107,7 @@ fn settings(
     settings.ct =
         CtConfig { timeout_ms: ct_timeout_ms.unwrap_or(settings.ct.timeout_ms), ..settings.ct };
     settings.lifetime_s = lifetime_s.unwrap_or(settings.lifetime_s);
+    (settings.per_issuer, settings.per_subject) = (per_issuer, per_subject);
     settings.backdate_s = backdate_s.unwrap_or(settings.backdate_s);
     if let Ok(Some(oidc)) = oidc {
         settings.oidc = oidc;

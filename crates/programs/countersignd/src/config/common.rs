@@ -1,10 +1,12 @@
 //! What the tables of all services have: URL, port, tenant, state, times, key.
 
 use crypto::KeyType;
+use server::Allowance;
 use trust::State;
 use wire::Timestamp;
 
 use super::{
+    limits,
     section::Section,
     tenants::Tenants,
     values::{BaseUrl, KeyFile},
@@ -67,6 +69,11 @@ impl<'p> Table<'p> {
         let tenant = around.tenants.owner(section, shared);
         let state = section.parsed("state").unwrap_or_default();
         let Validity { from: valid_from, until: valid_until } = validity(section, state);
+        // Nobody writes to a trust repository.
+        let per_peer = match kind {
+            Kind::Trust => Allowance::default(),
+            _ => limits::allowance(section, "per_peer", true),
+        };
         let word = kind.word();
         let label = match kind {
             _ if *only => word.to_owned(),
@@ -83,6 +90,7 @@ impl<'p> Table<'p> {
             state,
             valid_from,
             valid_until,
+            per_peer,
         })
     }
 

@@ -11,6 +11,7 @@ use super::{
     common::{Around, Table, is_file_name},
     section::Section,
     whole::spelled_alike,
+    writers::{self, OpenWriters},
 };
 use crate::{
     anchors::AnchorPlace,
@@ -23,6 +24,8 @@ use crate::{
 pub(super) struct OpenLog<'p> {
     pub(super) log: Log,
     pub(super) section: Section<'p>,
+    /// Whom it names as writers.
+    pub(super) writers: OpenWriters,
 }
 
 pub(super) fn read<'p>(
@@ -69,6 +72,8 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
         table.key("tiles_key", (format!("{name}-tiles"), KeyType::Ed25519), usual)
     });
     let options = options(&mut table.section, kind);
+    let signs = service.as_ref().is_none_or(|service| service.state.signs());
+    let writers = writers::read(&mut table.section, kind, signs);
     let anchors = anchors(&mut table.section, dirs.root());
     table.section.end();
     let public = |key: Key, ending| {
@@ -93,7 +98,7 @@ fn one<'p>(mut table: Table<'p>, around: &Around<'_, '_>) -> Option<OpenLog<'p>>
         anchors: anchors.unwrap_or_else(|| around.anchors.to_vec()),
         options,
     };
-    Some(OpenLog { log, section: table.section })
+    Some(OpenLog { log, section: table.section, writers })
 }
 
 /// Where the last checkpoints are kept, if the table says so; `data_dir` is what a restore brings back.
@@ -136,6 +141,7 @@ fn options(section: &mut Section<'_>, kind: LogKind) -> LogOptions {
             options.rekor2 = Rekor2Options {
                 on_duplicate: on_duplicate(section),
                 legacy_dsse: section.choice("legacy_dsse").unwrap_or(usual.legacy_dsse),
+                ..usual
             };
         }
     }

@@ -8,6 +8,7 @@ mod ca;
 mod common;
 mod database;
 mod issuers;
+mod limits;
 mod listen;
 mod logs;
 mod read;
@@ -17,6 +18,7 @@ mod trust;
 mod tsa;
 mod values;
 mod whole;
+mod writers;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     anchors::AnchorPlace,
     cli::Part,
-    deployment::{Authority, Log, Repository, TimestampAuthority},
+    deployment::{Authority, Log, Repository, TimestampAuthority, Writers},
 };
 
 /// The smallest configuration, as `trial.toml` has it.
@@ -821,4 +821,108 @@ fn anchors_are_of_all_logs_or_of_one_and_never_among_the_data() {
     let none = parse(&changed("anchors = [\"file:/var/tmp/countersign-anchors\"]", "")).unwrap();
     let said = none.demand_anchors().unwrap_err().to_string();
     assert!(said.contains("[log.ct], [log.rekor1], [log.rekor2] without `anchors`"), "{said}");
+}
+
+/// `trial.toml` with other `writers` of its Rekor v2 log.
+fn with_writers(writers: &str) -> String {
+    let log = "kind = \"rekor2\"\nwriters = \"open\"\n";
+    changed(log, &format!("kind = \"rekor2\"\n{writers}\n"))
+}
+
+#[test]
+fn who_may_write_to_a_rekor_log_has_to_be_said() {
+    for kind in ["rekor1", "rekor2"] {
+        let said = format!("kind = \"{kind}\"\nwriters = \"open\"\n");
+        let told = problems(&changed(&said, &format!("kind = \"{kind}\"\n")));
+        assert!(told.contains(&format!("log.{kind}.writers: is missing: write")), "{told}");
+        for form in ["writers = \"open\"", "ca:NAME", "key:/FILE.pem", "issuer:URL"] {
+            assert!(told.contains(form), "{told}");
+        }
+    }
+    let config = parse(&trial()).unwrap();
+    assert!(matches!(config.of_kind(LogKind::Rekor2).options.writers, Writers::Open));
+    // It takes certificates of configured chains alone, and has no such setting.
+    let told = problems(&changed("kind = \"ct\"\n", "kind = \"ct\"\nwriters = \"open\"\n"));
+    assert!(told.contains("log.ct.writers: unknown key"), "{told}");
+}
+
+#[test]
+fn writers_are_looked_up_and_tokens_for_a_log_are_for_nothing_else() {
+    let issuer = "issuer:http://localhost:3006";
+    let text = with_writers(&format!(
+        "writers = [\"ca:default\", \"key:/etc/release.pub\", \"{issuer}\"]"
+    ));
+    let config = parse(&text).unwrap();
+    let Writers::Listed(listed) = &config.of_kind(LogKind::Rekor2).options.writers else {
+        panic!("not listed")
+    };
+    assert_eq!(listed.authorities, ["default"]);
+    assert_eq!(listed.keys, [PathBuf::from("/etc/release.pub")]);
+    assert_eq!(listed.audience, "http://localhost:3003");
+    assert_eq!(listed.issuers.len(), 1);
+    assert!(listed.issuers[0].iter().all(|one| one.audiences() == ["http://localhost:3003"]));
+    for (writers, expected) in [
+        ("writers = \"opne\"", "write `writers = \"open\"`"),
+        ("writers = []", "must be 1 to"),
+        ("writers = [\"open\"]", "write `writers = \"open\"`"),
+        ("writers = [\"ca:other\"]", "there is no [ca.other] of its tenant"),
+        ("writers = [\"key:release.pub\"]", "not an absolute path"),
+        ("writers = [\"issuer:https://elsewhere.example\"]", "is the `url` of no issuer"),
+        ("writers = [\"ca:default\"]\nwriters_audience = \"x\"", "name no `issuer:URL`"),
+        (
+            "writers = [\"issuer:http://localhost:3006\"]\nwriters_audience = \"sigstore\"",
+            "`sigstore` is an audience of a CA",
+        ),
+    ] {
+        let told = problems(&with_writers(writers));
+        assert!(told.contains(expected), "{writers}: {told}");
+    }
+}
+
+#[test]
+fn a_log_that_takes_nothing_need_not_say_of_whom() {
+    let text = trial().replace(
+        "[tsa.default]",
+        "[log.old]\nkind = \"rekor2\"\nurl = \"http://127.0.0.9:3003\"\nstate = \"frozen\"\n\
+         valid_until = \"2026-01-01T00:00:00Z\"\n[tsa.default]",
+    );
+    assert!(parse(&text).is_ok(), "{:#}", parse(&text).unwrap_err());
+}
+
+#[test]
+fn limits_are_read_where_they_mean_something_and_there_are_none_unless_they_are_said() {
+    use server::Rate;
+    let number = |number| std::num::NonZeroU32::new(number).unwrap();
+    let config = parse(&trial()).unwrap();
+    assert!(config.services().all(|service| !service.per_peer.is_some()));
+    let per_peer =
+        "per_peer = { rate = \"100/min\", burst = 20, writes_per_day = 5000, mib_per_day = 64 }";
+    let config = parse(&changed("[tsa.default]", &format!("[tsa.default]\n{per_peer}"))).unwrap();
+    let read = config.tsa().service.per_peer;
+    let rate = Rate { interval: std::time::Duration::from_millis(600), burst: number(20) };
+    assert_eq!((read.rate, read.writes_per_day), (Some(rate), Some(number(5000))));
+    assert_eq!(read.mib_per_day, Some(number(64)));
+    let text = changed("[ca.default]", "[ca.default]\nper_subject = { rate = \"10/h\" }");
+    let read = parse(&text).unwrap().ca().settings.per_subject.rate.unwrap();
+    assert_eq!(read.burst, number(10), "as many as come in the time");
+    for (table, told) in [
+        (
+            "[tsa.default]\nper_peer = { rate = \"ten\" }",
+            "tsa.default.per_peer.rate: `ten` must be like",
+        ),
+        ("[tsa.default]\nper_peer = { rate = \"0/s\" }", "must be like"),
+        ("[tsa.default]\nper_peer = { burst = 1 }", "is of a `rate`, which is missing"),
+        ("[tsa.default]\nper_peer = { writes_per_day = 0 }", "leave it out"),
+        ("[tsa.default]\nper_peer = { day = 1 }", "unknown key"),
+        ("[tsa.default]\nper_subject = { rate = \"1/s\" }", "tsa.default.per_subject: unknown key"),
+    ] {
+        let said = problems(&changed("[tsa.default]", table));
+        assert!(said.contains(told), "{table}: {said}");
+    }
+    let said = problems(&with_writers("writers = \"open\"\nper_subject = { rate = \"1/s\" }"));
+    assert!(said.contains("log.rekor2.per_subject: is of identities"), "{said}");
+    assert!(
+        parse(&with_writers("writers = [\"ca:default\"]\nper_subject = { rate = \"1/s\" }"))
+            .is_ok()
+    );
 }

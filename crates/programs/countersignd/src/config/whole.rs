@@ -45,6 +45,7 @@ impl Whole<'_, '_> {
     /// Notes everything that does not fit, and fits the rest.
     pub(super) fn settled(mut self) -> Parts {
         self.find_ct_logs();
+        super::writers::settle_all(&mut self.logs, &self.authorities);
         self.check_tenants();
         self.check_hosts();
         self.check_audiences();
@@ -212,7 +213,7 @@ impl Whole<'_, '_> {
 
     /// The origin of a log is made of its host, for ever.
     fn check_origins(&self) {
-        for (position, OpenLog { log, section }) in self.logs.iter().enumerate() {
+        for (position, OpenLog { log, section, .. }) in self.logs.iter().enumerate() {
             let same = |open: &&OpenLog<'_>| {
                 open.log.kind == log.kind && open.log.service.host() == log.service.host()
             };

@@ -26,7 +26,9 @@ pub(crate) use self::{
     key::{Key, not_made},
     published::trust_files,
     service::{Kind, METRICS_PORT, PROVIDER_PORT, Service},
-    settings::{Database, DatabaseOwner, Listen, LogOptions, Telemetry, TsaSettings},
+    settings::{
+        Database, DatabaseOwner, ListedWriters, Listen, LogOptions, Telemetry, TsaSettings, Writers,
+    },
 };
 use crate::{anchors::AnchorPlace, certificates::ChainPlace, config::BaseUrl};
 

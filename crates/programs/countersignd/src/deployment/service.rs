@@ -1,6 +1,6 @@
 use std::fmt;
 
-use server::Host;
+use server::{Allowance, Host};
 use store::LogKind;
 use trust::State;
 use wire::Timestamp;
@@ -22,6 +22,8 @@ pub(crate) struct Service {
     pub(crate) state: State,
     pub(crate) valid_from: Option<Timestamp>,
     pub(crate) valid_until: Option<Timestamp>,
+    /// How much one peer may write.
+    pub(crate) per_peer: Allowance,
 }
 
 impl Service {

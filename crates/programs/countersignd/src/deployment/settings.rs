@@ -6,8 +6,9 @@ use std::{
 };
 
 use engine::LogLimits;
+use identity::IssuerConfig;
 use rekor::{Rekor1Options, Rekor2Options};
-use server::TrustedProxies;
+use server::{Allowance, TrustedProxies};
 use tsp::{IntermediateUsage, PolicyOid};
 
 use crate::cli::Part;
@@ -91,9 +92,37 @@ pub(crate) struct LogOptions {
     pub(crate) min_free_mib: Option<u64>,
     pub(crate) rekor1: Rekor1Options,
     pub(crate) rekor2: Rekor2Options,
+    /// Who may write to a Rekor log.
+    pub(crate) writers: Writers,
     /// PEM chains of issuing CAs beside ours whose certificates a CT log takes: a retired one's, or
     /// one of another deployment.
     pub(crate) further_ca_chains: Vec<PathBuf>,
+}
+
+/// Who may write to a Rekor log.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Writers {
+    /// Whoever reaches it; of `dev`, and where the file says so.
+    #[default]
+    Open,
+    Listed(ListedWriters),
+}
+
+/// Whom a configuration names.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedWriters {
+    /// CAs, by name, whose certificates may be an entry's verifier.
+    pub(crate) authorities: Vec<String>,
+    /// Public keys, PEM.
+    pub(crate) keys: Vec<PathBuf>,
+    /// Whose tokens let a caller in: the entries of each issuer.
+    pub(crate) issuers: Vec<Vec<IssuerConfig>>,
+    /// What those tokens are for.
+    pub(crate) audience: String,
+    /// How much one issuer of tokens and certificates may write.
+    pub(crate) per_issuer: Allowance,
+    /// The same of one subject of an issuer.
+    pub(crate) per_subject: Allowance,
 }
 
 /// What a timestamp authority declares in its tokens, and how it checks itself.

@@ -60,7 +60,8 @@ fn start(deployment: &Deployment, url: &str) -> String {
 const TRUSTED_ROOT: &str = "trusted_root.json";
 const REKOR2: &str = "http://localhost:3003";
 const NEXT: &str = "http://127.0.0.9:3003";
-const NEXT_LOG: &str = "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.9:3003\"";
+const NEXT_LOG: &str =
+    "[log.2027]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.9:3003\"";
 const NEXT_CA: &str = "[ca.next]\nurl = \"http://127.0.0.9:5555\"\nstate_dir = \"/var/tmp/next\"\n\
     [[ca.next.issuer]]\ntype = \"oidc-dev\"\ndevelopment = true\nurl = \"http://localhost:3006\"";
 

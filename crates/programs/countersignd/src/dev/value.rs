@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use ::ca::CaConfig;
 use anyhow::Context;
 use crypto::KeyType;
-use server::TrustedProxies;
+use server::{Allowance, TrustedProxies};
 use store::LogKind;
 use trust::State;
 use url::Url;
@@ -129,6 +129,7 @@ fn service(kind: Kind, port: u16) -> anyhow::Result<Service> {
         state: State::Active,
         valid_from: None,
         valid_until: None,
+        per_peer: Allowance::default(),
     })
 }
 

@@ -26,7 +26,7 @@ use crate::{
     fsck::{report, signed_size},
     known_logs::{self, as_configured, frozen_and_not_said, refuse_renamed},
     output,
-    services::{SOON, ct_chains},
+    services::{SOON, check_writers, ct_chains},
 };
 
 /// `countersignd check`: exit code 1 when something is wrong. The configuration itself was found
@@ -225,6 +225,7 @@ fn keys(deployment: &Deployment, log: &deployment::Log) -> anyhow::Result<()> {
     if let Some(places) = &log.rekor1 {
         places.tiles_key.load()?;
     }
+    check_writers(deployment, log)?;
     ct_chains(deployment, log).map(drop)
 }
 
@@ -428,7 +429,8 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_was_retired_and_never_frozen_is_told() {
         let directory = tempfile::tempdir().unwrap();
-        let table = "\n[log.old]\nkind = \"rekor2\"\nurl = \"http://127.0.0.9:3003\"\n";
+        let table =
+            "\n[log.old]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.9:3003\"\n";
         init(false, with(directory.path(), table)).await.unwrap();
         let end = "state = \"retired\"\nvalid_until = \"2100-01-01T00:00:00Z\"\n";
         let retired = with(directory.path(), &format!("{table}{end}"));

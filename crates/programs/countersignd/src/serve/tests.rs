@@ -192,7 +192,7 @@ async fn a_new_log_with_the_key_of_another_is_refused_whatever_its_host() {
     let copy = installation.data("copy.pem");
     fs::copy(key, &copy).unwrap();
     let table = format!(
-        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://localhost:3003\"\n[log.next]\nkey = \"file:{}\"",
+        "[log.rekor2]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://localhost:3003\"\n[log.next]\nkey = \"file:{}\"",
         copy.display()
     );
     installation.change("[log.main]", &table);
@@ -229,8 +229,10 @@ async fn a_log_whose_host_changed_is_told_that_this_is_for_ever() {
 async fn a_row_that_no_table_names_is_told() {
     let installation = Installation::new().made().await;
     let rows = installation.rows().await;
-    let installation =
-        installation.with("[log.rekor1]\nkind = \"rekor1\"\nurl = \"http://localhost:3000\"\n", "");
+    let installation = installation.with(
+        "[log.rekor1]\nkind = \"rekor1\"\nwriters = \"open\"\nurl = \"http://localhost:3000\"\n",
+        "",
+    );
     let told = crate::known_logs::warnings(&installation.read().unwrap(), &rows);
     assert_eq!(told.len(), 1);
     assert!(told[0].contains("has no [log.rekor1]") && told[0].contains("retired"), "{told:?}");
@@ -246,7 +248,7 @@ async fn a_new_log_is_not_passed_over_while_the_others_are_served() {
     assert_eq!(installation.init().await.unwrap(), ExitCode::SUCCESS, "nothing is new");
     installation.change(
         "[tsa.default]",
-        "[log.2028]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:3003\"\n[tsa.default]",
+        "[log.2028]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.2:3003\"\n[tsa.default]",
     );
     assert_eq!(installation.init().await.unwrap(), ExitCode::from(3));
     assert!(!installation.data("log/keys/2028.pem").exists(), "all of it, or nothing");
@@ -389,7 +391,7 @@ async fn a_second_log_that_is_called_by_its_kind_does_not_get_the_files_of_the_f
     installation.starts().await.unwrap();
     installation.change(
         "[tsa.default]",
-        "[log.rekor2]\nkind = \"rekor2\"\nurl = \"http://127.0.0.3:3003\"\n[tsa.default]",
+        "[log.rekor2]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.3:3003\"\n[tsa.default]",
     );
     let said = format!("{:#}", installation.read().unwrap_err());
     assert!(said.contains("public/rekor2.pub is of one of 2026, rekor2"), "{said}");

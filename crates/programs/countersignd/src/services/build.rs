@@ -8,7 +8,7 @@ use ctlog::CtLog;
 use moment::UnixSeconds;
 use oidc::{self as provider, Login, Minter};
 use rekor::{
-    Rekor1, Rekor1Parts, Rekor2,
+    Rekor1, Rekor1Options, Rekor1Parts, Rekor2, Rekor2Options,
     http::{rekor1_protocol, rekor1_router, rekor2_protocol, rekor2_router},
 };
 use server::{Failure, Host, Protocol};
@@ -21,7 +21,7 @@ use trust::{
 };
 use tsa::{Tsa, TsaConfig};
 
-use super::{Check, Notes, Served, Shared, checks, issuers};
+use super::{Check, Notes, Served, Shared, checks, doorkeeper::writers, issuers};
 use crate::{
     certificates::load_chain,
     data_dir::ISSUER_KEYS,
@@ -127,12 +127,16 @@ pub(crate) fn log(
         }
         LogKind::Rekor1 => {
             let (key, cpu) = (running.key.clone(), running.cpu.clone());
-            let parts = Rekor1Parts { log, key, cpu, options: of.options.rekor1 };
+            let writers = writers(shared, deployment, logs, of)?;
+            let options = Rekor1Options { writers, ..of.options.rekor1.clone() };
+            let parts = Rekor1Parts { log, key, cpu, options };
             let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
             (rekor1_router(rekor1), rekor1_protocol())
         }
         LogKind::Rekor2 => {
-            let rekor2 = Rekor2::new(log, running.cpu.clone(), of.options.rekor2);
+            let writers = writers(shared, deployment, logs, of)?;
+            let options = Rekor2Options { writers, ..of.options.rekor2.clone() };
+            let rekor2 = Rekor2::new(log, running.cpu.clone(), options);
             (rekor2_router(rekor2), rekor2_protocol())
         }
     };

@@ -3,6 +3,7 @@
 
 mod build;
 mod checks;
+mod doorkeeper;
 mod issuers;
 mod listeners;
 mod probe;
@@ -12,15 +13,16 @@ mod watch;
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures::future::BoxFuture;
-use server::{Host, Protocol};
+use server::{Host, PeerLimits, Protocol};
 use signing::{Clock, CpuPool};
 use store::LogKind;
 
 pub(crate) use self::{
     build::{OpenTrust, ca, ct_chains, ct_log_check, log, metrics, oidc, open_trust, trust, tsa},
     checks::SOON,
+    doorkeeper::check_writers,
     issuers::keep as keep_issuers,
     listeners::Listener,
     probe::{all_answer, probe},
@@ -84,6 +86,11 @@ pub(crate) type Notes = Arc<dyn Fn() -> BTreeMap<String, String> + Send + Sync>;
 impl Served {
     fn new(service: &Service, router: Router, protocol: Protocol) -> Self {
         let hosts = vec![service.host()];
+        let router = if service.per_peer.is_some() {
+            router.layer(Extension(PeerLimits::new(&service.place(), &service.per_peer)))
+        } else {
+            router
+        };
         Self { hosts, ..Self::at(service.port, service.to_string(), (router, protocol)) }
     }
 

@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version, header};
 use prost::Message;
-use server::GrpcError;
+use server::{Failure, GrpcError, within_limits};
 use tonic::{
     Code, Request, Response, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -69,6 +69,10 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
     if request.version() != Version::HTTP_2 {
         return reply::not_grpc(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2");
     }
+    let request = match counted(request).await {
+        Ok(request) => request,
+        Err(limited) => return GrpcError::from(&limited).into_response(),
+    };
     let caller = Caller::of(request.extensions());
     match server::read_unary(request, MAX_REQUEST_LEN).await {
         Ok(request) => next.run(request).await,
@@ -76,6 +80,15 @@ async fn whole_message(request: HttpRequest, next: Next) -> HttpResponse {
             record::unread(Api::GrpcV2, &caller, error.message());
             GrpcError::into_response(error)
         }
+    }
+}
+
+/// Counts the calls that issue on what their peer may have.
+async fn counted(request: HttpRequest) -> Result<HttpRequest, Failure> {
+    if request.uri().path().ends_with("/CreateSigningCertificate") {
+        within_limits(request).await
+    } else {
+        Ok(request)
     }
 }
 

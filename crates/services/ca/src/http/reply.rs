@@ -50,7 +50,7 @@ pub(super) fn failure(failure: &Failure) -> Response {
     let code = match failure {
         Failure::NotFound => Code::NotFound,
         Failure::MethodNotAllowed => Code::Unimplemented,
-        Failure::BodyTooLarge { .. } => Code::ResourceExhausted,
+        Failure::BodyTooLarge { .. } | Failure::RateLimited { .. } => Code::ResourceExhausted,
         Failure::BodyUnreadable => Code::InvalidArgument,
         Failure::Timeout | Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
         Failure::Internal => Code::Internal,
@@ -59,7 +59,7 @@ pub(super) fn failure(failure: &Failure) -> Response {
     if matches!(failure, Failure::BodyTooLarge { .. }) {
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     }
-    response
+    failure.with_retry_after(response)
 }
 
 /// The answer to a request on gRPC's paths that is no call.

@@ -4,6 +4,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use server::within_limits;
 use wire::fulcio::{
     CertificateChain, EmbeddedSct, KeyRequest, SigningCertRequest, SigningCertResponse,
 };
@@ -20,6 +21,11 @@ use crate::{
 
 /// `POST /api/v2/signingCert`
 pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
+    // Without a line of the log: who sends too much would fill that too.
+    let request = match within_limits(request).await {
+        Ok(request) => request,
+        Err(limited) => return reply::failure(&limited),
+    };
     let caller = Caller::of(request.extensions());
     let header_token = header_token(request.headers());
     let request = match read_json(request).await {

@@ -7,6 +7,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
+use server::within_limits;
 use wire::fulcio::SigningCertRequestV1;
 
 use super::{
@@ -21,6 +22,11 @@ use crate::{
 
 /// `POST /api/v1/signingCert`: 201, clients refuse any other status.
 pub(super) async fn create(State(ca): State<Arc<Ca>>, request: Request) -> Response {
+    // Without a line of the log: who sends too much would fill that too.
+    let request = match within_limits(request).await {
+        Ok(request) => request,
+        Err(limited) => return reply::failure(&limited),
+    };
     let caller = Caller::of(request.extensions());
     let token = header_token(request.headers());
     let request = match read_json(request).await {

@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Request, State},
 };
-use server::read_body;
+use server::{read_body, within_limits};
 use wire::{
     Base64,
     ct::{AddChainRequest, AddChainResponse},
@@ -32,6 +32,7 @@ async fn add(
     request: Request,
     submitted: Submitted,
 ) -> Result<Json<AddChainResponse>, ApiError> {
+    let request = within_limits(request).await?;
     let json = read_body(request, BODY_LIMIT).await?;
     let request: AddChainRequest = wire::json::from_slice(&json).map_err(ApiError::Json)?;
     let chain = request.chain.into_iter().map(|der| der.0).collect();

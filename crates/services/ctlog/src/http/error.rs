@@ -36,6 +36,9 @@ impl From<ReadError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        if let Self::Failure(failure) = &self {
+            return render(failure);
+        }
         let status = self.status();
         if status.is_server_error() {
             tracing::warn!(error = &self as &dyn Error, "a request failed");
@@ -106,7 +109,7 @@ fn status_of(error: &CtError) -> StatusCode {
 
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
-    text(failure.status(), &failure.to_string())
+    failure.with_retry_after(text(failure.status(), &failure.to_string()))
 }
 
 fn text(status: StatusCode, message: &str) -> Response {

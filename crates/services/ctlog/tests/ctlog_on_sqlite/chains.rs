@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Extension, Router, body::Body};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ct::{Sct, tree_head_signed_data};
 use ctlog::{
@@ -12,7 +12,7 @@ use ctlog::{
 use engine::fsck;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use server::harden;
+use server::{Allowance, CallerAddress, PeerLimits, Rate, harden};
 use signing::{Clock, SigningKey};
 use store::{Fault, FaultyStore, LogStore};
 use testlog::{
@@ -575,5 +575,23 @@ async fn a_replica_has_what_another_one_has_just_answered_or_says_that_it_cannot
     }
     assert_eq!(get(&router, known).await.status, StatusCode::OK);
     other.stop().await;
+    bench.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_wrote_enough_is_told_when_it_may_come() {
+    let bench = CtBench::new().await;
+    let rate = Rate { interval: Duration::from_hours(1), burst: std::num::NonZeroU32::MIN };
+    let limits = PeerLimits::new("log.ct", &Allowance { rate: Some(rate), ..Allowance::default() });
+    let address = CallerAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    let router = bench.router.clone().layer(Extension(limits)).layer(Extension(address));
+    let chain = bench.chain(&bench.root.final_certificate());
+    assert_eq!(post(&router, ADD_CHAIN, chain.clone()).await.status, 200);
+    for path in [ADD_CHAIN, ADD_PRE_CHAIN] {
+        let answer = post(&router, path, chain.clone()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "3600"));
+        assert!(answer.text().contains("try again in 3600 s"), "{}", answer.text());
+    }
+    assert_eq!(get(&router, "/ct/v1/get-sth").await.status, 200);
     bench.running.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Taking entries: verified, sequenced, timestamped.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use engine::Integrated;
 use entry::{Budget, rekor1::verify_proposed_within};
@@ -8,20 +10,26 @@ use store::NewEntry;
 use tlog::LeafHash;
 
 use super::{ProvenEntry, Rekor1, Rekor1Error, set::SetContent};
-use crate::entries::{OnDuplicate, Unverified, new_entry};
+use crate::{
+    entries::{OnDuplicate, Unverified, new_entry},
+    writers::Pass,
+};
 
 impl Rekor1 {
-    /// Verifies a proposed entry, sequences it and signs its SET. A known entry is given with its stored SET.
+    /// Verifies a proposed entry of somebody with `pass`, sequences it and signs its SET. A known entry is given with its stored SET.
     ///
     /// # Errors
     /// [`Rekor1Error`]; [`Rekor1Error::Duplicate`] for a known entry where
     /// [`OnDuplicate::Conflict`] is configured.
-    pub(crate) async fn create(&self, json: Bytes) -> Result<ProvenEntry, Rekor1Error> {
+    pub(crate) async fn create(&self, pass: Pass, json: Bytes) -> Result<ProvenEntry, Rekor1Error> {
         let kinds = self.options.kinds;
         let unverified = Unverified { length: json.len(), budget: Budget::whole() };
-        let verify =
-            move |budget: &mut Budget| verify_proposed_within(&json, &kinds, budget).map(new_entry);
-        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await??;
+        let pass = Arc::new(pass);
+        let verify = move |budget: &mut Budget| {
+            let entry = verify_proposed_within(&json, &kinds, budget)?;
+            Ok(pass.admits(&entry).map(|()| new_entry(entry)))
+        };
+        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await???;
         let proven = self.submit(entry).await?;
         if !proven.fresh && self.options.on_duplicate == OnDuplicate::Conflict {
             return Err(Rekor1Error::Duplicate(self.entry_id(proven.leaf_hash)));

@@ -4,6 +4,8 @@ use entry::{EntryError, rekor1::EntryId};
 use signing::{ClockFault, Overloaded, SignError};
 use thiserror::Error;
 
+use crate::WriterRefusal;
+
 /// Why Rekor v1 did not take or give an entry.
 #[derive(Debug, Error)]
 pub enum Rekor1Error {
@@ -28,6 +30,9 @@ pub enum Rekor1Error {
     /// The clock is wrong, or the entry's time has not come, so no SET is signed.
     #[error(transparent)]
     Clock(#[from] ClockFault),
+    /// Not of somebody who may write.
+    #[error(transparent)]
+    Writer(#[from] WriterRefusal),
     /// Too much waits to be verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),

@@ -24,7 +24,7 @@ use self::{
     keeper::Keeper,
     set::{SetContent, SetSigner},
 };
-use crate::entries::OnDuplicate;
+use crate::{Writers, entries::OnDuplicate};
 
 /// A Rekor v1 log on top of a [`Log`].
 ///
@@ -51,8 +51,10 @@ pub struct Rekor1Parts {
 }
 
 /// What an operator may choose about a Rekor v1 log.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rekor1Options {
+    /// Who may write.
+    pub writers: Writers,
     /// How a repeated entry is answered.
     pub on_duplicate: OnDuplicate,
     /// Which kinds of entries are taken.
@@ -103,6 +105,10 @@ impl Rekor1 {
     #[must_use]
     pub fn tree_id(&self) -> i64 {
         self.log.record().spec.tree_id
+    }
+
+    pub(crate) fn writers(&self) -> &Writers {
+        &self.options.writers
     }
 
     pub(crate) fn entry_id(&self, leaf_hash: LeafHash) -> EntryId {

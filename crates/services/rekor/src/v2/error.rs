@@ -4,6 +4,8 @@ use signing::Overloaded;
 use thiserror::Error;
 use tlog::LeafIndex;
 
+use crate::WriterRefusal;
+
 /// Why Rekor v2 did not take an entry.
 #[derive(Debug, Error)]
 pub enum Rekor2Error {
@@ -28,6 +30,9 @@ pub enum Rekor2Error {
     /// The log did not take the entry.
     #[error(transparent)]
     Submit(#[from] SubmitError),
+    /// Not of somebody who may write.
+    #[error(transparent)]
+    Writer(#[from] WriterRefusal),
     /// Too much waits to be verified.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),

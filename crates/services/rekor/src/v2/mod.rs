@@ -10,7 +10,11 @@ use entry::{Budget, rekor2};
 use signing::{CpuPool, Lane};
 
 pub use self::error::Rekor2Error;
-use crate::entries::{OnDuplicate, Unverified, new_entry};
+use crate::{
+    Writers,
+    entries::{OnDuplicate, Unverified, new_entry},
+    writers::Pass,
+};
 
 /// A Rekor v2 log on top of a [`Log`].
 ///
@@ -22,8 +26,10 @@ pub struct Rekor2 {
 }
 
 /// What an operator may choose about a Rekor v2 log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rekor2Options {
+    /// Who may write.
+    pub writers: Writers,
     /// Accepts `dsseRequestV002` and stores it as a hashedrekord over SHA-256 of the PAE.
     ///
     /// sigstore-js and cosign 3.0 still send it; upstream answers 400 since 2.3.0.
@@ -35,7 +41,8 @@ pub struct Rekor2Options {
 impl Default for Rekor2Options {
     /// What satisfies every client at once.
     fn default() -> Self {
-        Self { legacy_dsse: true, on_duplicate: OnDuplicate::Idempotent }
+        let (writers, on_duplicate) = (Writers::Anybody, OnDuplicate::Idempotent);
+        Self { writers, legacy_dsse: true, on_duplicate }
     }
 }
 
@@ -52,18 +59,24 @@ impl Rekor2 {
         &self.log
     }
 
-    /// Verifies a request, sequences its entry, and gives it with its proof.
+    pub(crate) fn writers(&self) -> &Writers {
+        &self.options.writers
+    }
+
+    /// Verifies a request of somebody with `pass`, sequences its entry, and gives it with its proof.
     ///
     /// # Errors
     /// [`Rekor2Error`]; [`Rekor2Error::Duplicate`] for a known entry where
     /// [`OnDuplicate::Conflict`] is configured.
-    pub(crate) async fn create(&self, json: Bytes) -> Result<Integrated, Rekor2Error> {
+    pub(crate) async fn create(&self, pass: Pass, json: Bytes) -> Result<Integrated, Rekor2Error> {
         let options = rekor2::Options { legacy_dsse: self.options.legacy_dsse };
         let unverified = Unverified { length: json.len(), budget: Budget::whole() };
+        let pass = Arc::new(pass);
         let verify = move |budget: &mut Budget| {
-            rekor2::verify_request_within(&json, &options, budget).map(new_entry)
+            let entry = rekor2::verify_request_within(&json, &options, budget)?;
+            Ok(pass.admits(&entry).map(|()| new_entry(entry)))
         };
-        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await??;
+        let entry = unverified.verify(&self.cpu, &mut Lane::New, verify).await???;
         let length = entry.body.len();
         if length > tlog::MAX_ENTRY_LEN {
             return Err(Rekor2Error::EntryTooLong { length });

@@ -9,3 +9,4 @@
 mod tiles;
 mod v1;
 mod v2;
+mod writers;

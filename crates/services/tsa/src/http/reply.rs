@@ -7,7 +7,7 @@ use metrics::counter;
 use serde_json::json;
 use server::Failure;
 use tracing::{debug, error};
-use tsp::{TimestampResponse, rejection};
+use tsp::{FailInfo, TimestampResponse, rejection};
 
 use super::request::RequestForm;
 use crate::refusal::Refusal;
@@ -57,6 +57,17 @@ pub(crate) fn refused(form: RequestForm, refusal: &Refusal) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S);
     }
     response
+}
+
+/// The caller has had as many as it may for now: Go's clients try again after a 429, and read no DER then.
+pub(crate) fn limited(form: RequestForm, failure: &Failure) -> Response {
+    count(form, "limited");
+    let (status, message) = (failure.status(), failure.to_string());
+    let response = match form {
+        RequestForm::Der => der(status, rejection(FailInfo::SystemFailure, &message)),
+        RequestForm::Json => problem(status, &message),
+    };
+    failure.with_retry_after(response)
 }
 
 pub(crate) fn unsupported_media_type() -> Response {

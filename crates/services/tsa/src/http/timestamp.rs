@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use server::read_body;
+use server::{read_body, within_limits};
 use tsp::TimestampResponse;
 
 use super::{reply, request::RequestForm};
@@ -14,6 +14,10 @@ use crate::{Tsa, refusal::Refusal};
 pub(crate) async fn create(State(tsa): State<Arc<Tsa>>, request: Request) -> Response {
     let Some(form) = RequestForm::of(request.headers()) else {
         return reply::unsupported_media_type();
+    };
+    let request = match within_limits(request).await {
+        Ok(request) => request,
+        Err(limited) => return reply::limited(form, &limited),
     };
     match issue(&tsa, form, request).await {
         Ok(response) => reply::granted(form, response),

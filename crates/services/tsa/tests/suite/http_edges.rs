@@ -1,7 +1,11 @@
-use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use std::{num::NonZeroU32, time::Duration};
 
-use crate::support::{PATH, Server, request};
+use axum::{Extension, body::Body};
+use http::{Method, Request, StatusCode, header};
+use server::{Allowance, CallerAddress, PeerLimits, Rate};
+use tsp::FailInfo;
+
+use crate::support::{JSON, PATH, Server, request};
 
 #[tokio::test]
 async fn refuses_missing_and_other_media_types() {
@@ -35,4 +39,22 @@ async fn names_the_request_in_every_answer() {
     let server = Server::new();
     let answer = server.query(&request()).await;
     assert!(!answer.header(header::HeaderName::from_static("x-request-id")).is_empty());
+}
+
+#[tokio::test]
+async fn a_peer_that_had_enough_is_told_when_it_may_come_in_the_form_of_its_request() {
+    let rate = Rate { interval: Duration::from_hours(1), burst: NonZeroU32::MIN };
+    let limits =
+        PeerLimits::new("tsa.test", &Allowance { rate: Some(rate), ..Allowance::default() });
+    let mut server = Server::new();
+    let address = CallerAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    server.router = server.router.layer(Extension(limits)).layer(Extension(address));
+    server.query(&request()).await.verified(&server.chain);
+    let refused = server.query(&request()).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.header(header::RETRY_AFTER), "3600");
+    assert_eq!(refused.fail_info(), FailInfo::SystemFailure);
+    let refused = server.post(JSON, "{}").await;
+    assert_eq!(refused.header(header::RETRY_AFTER), "3600");
+    assert!(refused.problem(StatusCode::TOO_MANY_REQUESTS).contains("try again in 3600 s"));
 }

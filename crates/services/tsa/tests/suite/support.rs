@@ -88,7 +88,7 @@ pub(crate) struct Server {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) cpu: CpuPool,
     pub(crate) chain: Vec<Vec<u8>>,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 impl Server {

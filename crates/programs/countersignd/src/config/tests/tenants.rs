@@ -82,8 +82,8 @@ fn what_does_not_go_together_is_told_at_its_place() {
         ),
         ("[ca.acme]\n", "[ca.acme]\nstate = \"staged\"\n", "tenant.acme: has no active CA"),
         (
-            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2027",
-            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2026",
+            "[log.2027]\nkind = \"rekor2\"\nwriters = [\"ca:acme\", \"ca:globex\"]\nurl = \"https://log2027",
+            "[log.2027]\nkind = \"rekor2\"\nwriters = [\"ca:acme\", \"ca:globex\"]\nurl = \"https://log2026",
             "log.2027.url: `log2026.sign.example` is the host of the log `2026` for ever",
         ),
         (
@@ -310,8 +310,8 @@ fn hosts_that_differ_by_a_final_dot_are_one() {
             "log.globex-ct: ct.acme.example at port 8080 is log.acme-ct's too",
         ),
         (
-            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2027.sign.example",
-            "[log.2027]\nkind = \"rekor2\"\nurl = \"https://log2026.sign.example.",
+            "[log.2027]\nkind = \"rekor2\"\nwriters = [\"ca:acme\", \"ca:globex\"]\nurl = \"https://log2027.sign.example",
+            "[log.2027]\nkind = \"rekor2\"\nwriters = [\"ca:acme\", \"ca:globex\"]\nurl = \"https://log2026.sign.example.",
             "is the host of the log `2026` for ever",
         ),
     ]);

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use signing::{Clock, FixedClock, SystemClock};
 
 use super::*;
-use crate::serve::init;
+use crate::{
+    deployment::{ListedWriters, Writers},
+    serve::init,
+};
 
 /// The sample for trying out, made, on ports that were free a moment ago.
 async fn made(directory: &Path) -> Deployment {
@@ -264,5 +267,134 @@ async fn a_ct_url_that_is_not_the_log_is_found_by_asking() {
     let said = crate::serve::issuers::ct_log(&deployment, &deployment.authorities[0]).await;
     let said = format!("{:#}", said.unwrap_err());
     assert!(said.contains("[log.ct] answers: "), "of another key: {said}");
+    running.stop(None).await.unwrap();
+}
+
+/// A request of Rekor v2 by a key, bare or in a certificate.
+fn entry_by(key: &LocalSigner, artifact: &[u8], certificate: Option<&[u8]>) -> Value {
+    let raw =
+        json!({"rawBytes": STANDARD.encode(certificate.unwrap_or(key.public_key().spki_der()))});
+    let member = if certificate.is_some() { "x509Certificate" } else { "publicKey" };
+    json!({"hashedRekordRequestV002": {
+        "digest": STANDARD.encode(crypto::sha256(artifact)),
+        "signature": {"content": STANDARD.encode(key.sign_now(artifact).unwrap()), "verifier": {
+            (member): raw, "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+        }},
+    }})
+}
+
+/// A token of the development provider.
+fn token(deployment: &Deployment, audience: &str) -> String {
+    let provider = deployment.provider.as_ref().unwrap();
+    let request = oidc::TokenRequest {
+        ci: None,
+        subject: None,
+        email: Some("alice@acme.internal".to_owned()),
+        audience: audience.to_owned(),
+        overrides: Vec::new(),
+        lifetime_s: 300,
+    };
+    let claims = request.claims(&provider.url.to_string(), SystemClock.now());
+    oidc::Minter::new(provider.key.load().unwrap()).mint(claims).unwrap()
+}
+
+/// The certificate of `key` for who has the token.
+async fn certificate(deployment: &Deployment, key: &LocalSigner) -> Vec<u8> {
+    let proof = key.sign_now(b"alice@acme.internal").unwrap();
+    let request = json!({
+        "credentials": {"oidcIdentityToken": token(deployment, "sigstore")},
+        "publicKeyRequest": {
+            "publicKey": {"algorithm": "ECDSA", "content": key.public_key().to_pem()},
+            "proofOfPossession": STANDARD.encode(proof),
+        },
+    });
+    let port = deployment.authorities[0].service.port;
+    let url = format!("http://127.0.0.1:{port}/api/v2/signingCert");
+    let answer = reqwest::Client::new().post(url).json(&request).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let leaf = &answer["signedCertificateEmbeddedSct"]["chain"]["certificates"][0];
+    let leaf = leaf.as_str().unwrap_or_else(|| panic!("{answer}"));
+    x509::from_pem(leaf).unwrap().remove(0)
+}
+
+/// A deployment whose Rekor v2 log has listed writers: the CA, `key`, and the development provider.
+async fn with_writers(directory: &Path, key: &LocalSigner) -> Deployment {
+    let mut deployment = made(directory).await;
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    deployment.provider.as_mut().unwrap().port = port;
+    let keys_url = format!("http://127.0.0.1:{port}/.well-known/jwks").parse().unwrap();
+    let issuer = oidc::plain_issuer("http://localhost:3006", None).unwrap();
+    let issuer = issuer.with_keys_from(keys_url);
+    let ct = deployment.log("ct").unwrap().service.port;
+    let settings = &mut deployment.authorities[0].settings;
+    settings.issuers = vec![issuer.clone()];
+    settings.ct.url = format!("http://127.0.0.1:{ct}/").parse().unwrap();
+    let file = directory.join("release.pub");
+    std::fs::write(&file, key.public_key().to_pem()).unwrap();
+    let log = deployment.logs.iter_mut().find(|log| log.service.name == "rekor2").unwrap();
+    log.options.writers = Writers::Listed(ListedWriters {
+        authorities: vec!["default".to_owned()],
+        keys: vec![file],
+        issuers: vec![vec![issuer.for_service("http://localhost:3003").unwrap()]],
+        audience: "http://localhost:3003".to_owned(),
+        per_issuer: server::Allowance::default(),
+        // Two of Alice, by a certificate or by a token; a bare key is nobody's.
+        per_subject: server::Allowance {
+            writes_per_day: std::num::NonZeroU32::new(2),
+            ..server::Allowance::default()
+        },
+    });
+    deployment
+}
+
+#[tokio::test]
+async fn certificates_keys_and_tokens_that_are_listed_let_in_and_nothing_else_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let new_key = || LocalSigner::generate(KeyType::EcdsaP256, "client").unwrap();
+    let (listed, stranger, holder) = (new_key(), new_key(), new_key());
+    let deployment = with_writers(directory.path(), &listed).await;
+    let opened = opened(Arc::new(SystemClock), None);
+    let parts = [Part::All, Part::OidcDev];
+    let (running, _locks) = start(&parts, &deployment, opened).await.unwrap();
+    let own = certificate(&deployment, &holder).await;
+    // Of the same names, by a CA that made itself.
+    let forged = {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning];
+        let signer = LocalSigner::from_pkcs8_der(&key.serialize_der(), "forger").unwrap();
+        (params.self_signed(&key).unwrap().der().to_vec(), signer)
+    };
+    let (for_log, for_ca) =
+        (token(&deployment, "http://localhost:3003"), token(&deployment, "sigstore"));
+    let port = deployment.log("rekor2").unwrap().service.port;
+    let url = format!("http://127.0.0.1:{port}/api/v2/log/entries");
+    for (request, token, expected) in [
+        (entry_by(&holder, b"1", Some(&own)), None, 201),
+        (entry_by(&listed, b"2", None), None, 201),
+        (entry_by(&stranger, b"3", None), None, 403),
+        (entry_by(&forged.1, b"4", Some(&forged.0)), None, 403),
+        (entry_by(&stranger, b"5", None), Some(&for_log), 201),
+        (entry_by(&stranger, b"6", None), Some(&for_ca), 401),
+        (entry_by(&stranger, b"7", None), Some(&for_log), 429),
+        (entry_by(&holder, b"8", Some(&own)), None, 429),
+        (entry_by(&listed, b"9", None), None, 201),
+    ] {
+        let mut posted = reqwest::Client::new().post(&url).json(&request);
+        if let Some(token) = token {
+            posted = posted.bearer_auth(token);
+        }
+        let answer = posted.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let again = answer.headers().get("retry-after").cloned();
+        let said = answer.text().await.unwrap();
+        assert_eq!(status, expected, "{request}: {said}");
+        assert_eq!(again.is_some(), status == 429, "{again:?}");
+        if status == 401 {
+            assert!(said.contains("must be for `http://localhost:3003`"), "{said}");
+        }
+    }
     running.stop(None).await.unwrap();
 }

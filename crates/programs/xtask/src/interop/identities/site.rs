@@ -138,8 +138,8 @@ impl<'a> Site<'a> {
         text += &service("ca.default", "", ca);
         text += issuers;
         text += &service("log.ct", "kind = \"ct\"\n", ct);
-        text += &service("log.rekor1", "kind = \"rekor1\"\n", rekor1);
-        text += &service("log.rekor2", "kind = \"rekor2\"\n", rekor2);
+        text += &service("log.rekor1", "kind = \"rekor1\"\nwriters = \"open\"\n", rekor1);
+        text += &service("log.rekor2", "kind = \"rekor2\"\nwriters = \"open\"\n", rekor2);
         text += &service("tsa.default", "", tsa);
         text += &service("trust.default", &format!("oidc_url = \"{oidc_url}\"\n"), trust);
         text

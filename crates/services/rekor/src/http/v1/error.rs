@@ -90,6 +90,7 @@ impl ApiError {
             Self::Rekor1(Rekor1Error::Duplicate(_)) => StatusCode::CONFLICT,
             Self::NotFound | Self::NoSuchTile => StatusCode::NOT_FOUND,
             Self::Rekor1(Rekor1Error::Submit(error)) => submit::status_of(error),
+            Self::Rekor1(Rekor1Error::Writer(refusal)) => submit::status_of_refusal(refusal),
             Self::Rekor1(Rekor1Error::Signing(error)) if error.is_passing() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -131,8 +132,14 @@ impl IntoResponse for ApiError {
             _ => status.as_u16(),
         };
         let mut response = body(status, code, &self.message());
-        if let Self::Rekor1(Rekor1Error::Duplicate(id)) = &self {
-            response.headers_mut().insert(header::LOCATION, location(&id.to_string()));
+        match &self {
+            Self::Rekor1(Rekor1Error::Duplicate(id)) => {
+                response.headers_mut().insert(header::LOCATION, location(&id.to_string()));
+            }
+            Self::Rekor1(Rekor1Error::Writer(refusal)) => {
+                submit::challenge(refusal, &mut response);
+            }
+            _ => {}
         }
         response
     }
@@ -140,7 +147,8 @@ impl IntoResponse for ApiError {
 
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
-    body(failure.status(), failure.status().as_u16(), &failure.to_string())
+    let answer = body(failure.status(), failure.status().as_u16(), &failure.to_string());
+    failure.with_retry_after(answer)
 }
 
 fn body(status: StatusCode, code: u16, message: &str) -> Response {

@@ -9,7 +9,7 @@ use axum::{
 use engine::Integrated;
 use entry::rekor2::VERSION;
 use http::{StatusCode, header};
-use server::read_body;
+use server::{read_body, within_limits};
 use wire::{
     Base64, Int64, OutOfRange,
     bundle::{CheckpointEnvelope, InclusionProof, KindVersion, LogId, TransparencyLogEntry},
@@ -17,15 +17,18 @@ use wire::{
 };
 
 use super::{BODY_LIMIT, error::ApiError};
-use crate::Rekor2;
+use crate::{Rekor2, Rekor2Error, http::submit};
 
 /// Takes an entry, and answers with it and its proof.
 pub(super) async fn create(
     State(rekor2): State<Arc<Rekor2>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let request = within_limits(request).await?;
+    let (pass, request) =
+        submit::pass(rekor2.writers(), request).await.map_err(Rekor2Error::from)?;
     let json = read_body(request, BODY_LIMIT).await?;
-    let answer = log_entry(&rekor2.create(json).await?, rekor2.log().key_id())?;
+    let answer = log_entry(&rekor2.create(pass, json).await?, rekor2.log().key_id())?;
     let json = serde_json::to_vec(&EntryResponse(&answer)).map_err(ApiError::Json)?;
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

@@ -14,7 +14,7 @@ use wire::{
 };
 
 use crate::{
-    Rekor2Error,
+    Rekor2Error, WriterRefusal,
     http::{submit, tiles::TileError},
 };
 
@@ -64,8 +64,11 @@ impl IntoResponse for ApiError {
             tracing::warn!(error = &self as &dyn std::error::Error, "a request failed");
         }
         let mut response = body(status, code, self.message());
+        if let Self::Rekor2(Rekor2Error::Writer(refusal)) = &self {
+            submit::challenge(refusal, &mut response);
+        }
         let headers = response.headers_mut();
-        match self {
+        match &self {
             Self::Rekor2(Rekor2Error::Duplicate { index }) => {
                 headers.insert(HeaderName::from_static("x-log-index"), HeaderValue::from(index.0));
             }
@@ -111,6 +114,9 @@ fn kind_of(error: &Rekor2Error) -> (StatusCode, Code) {
         Rekor2Error::Duplicate { .. } => (StatusCode::CONFLICT, Code::AlreadyExists),
         Rekor2Error::Overloaded(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
         Rekor2Error::Submit(error) => (submit::status_of(error), code_of(error)),
+        Rekor2Error::Writer(refusal) => {
+            (submit::status_of_refusal(refusal), code_of_refusal(refusal))
+        }
     }
 }
 
@@ -124,6 +130,15 @@ fn code_of(error: &SubmitError) -> Code {
     }
 }
 
+fn code_of_refusal(refusal: &WriterRefusal) -> Code {
+    match refusal {
+        WriterRefusal::NoToken | WriterRefusal::Token(_) => Code::Unauthenticated,
+        WriterRefusal::Unverified { .. } => Code::Unavailable,
+        WriterRefusal::Signer => Code::PermissionDenied,
+        WriterRefusal::Limited { .. } => Code::ResourceExhausted,
+    }
+}
+
 /// Writes a failure of the shared layers.
 pub(super) fn render(failure: &Failure) -> Response {
     let code = match failure {
@@ -132,9 +147,10 @@ pub(super) fn render(failure: &Failure) -> Response {
         Failure::BodyTooLarge { .. } | Failure::BodyUnreadable => Code::InvalidArgument,
         Failure::Timeout => Code::DeadlineExceeded,
         Failure::Overloaded | Failure::ShuttingDown => Code::Unavailable,
+        Failure::RateLimited { .. } => Code::ResourceExhausted,
         Failure::Internal => Code::Internal,
     };
-    body(failure.status(), code, failure.to_string())
+    failure.with_retry_after(body(failure.status(), code, failure.to_string()))
 }
 
 fn body(status: StatusCode, code: Code, message: String) -> Response {
