@@ -238,7 +238,7 @@ fn need(compose: Compose) -> Result<()> {
     Ok(())
 }
 
-/// Compose 2, as COUNTERSIGN_COMPOSE_2 names it or where Docker's own packages put it.
+/// Compose 2, as `COUNTERSIGN_COMPOSE_2` names it or where Docker's own packages put it.
 fn second_compose() -> Result<PathBuf> {
     let named = std::env::var_os("COUNTERSIGN_COMPOSE_2").map(PathBuf::from);
     let usual = ["/usr/libexec", "/usr/lib", "/usr/local/lib"]

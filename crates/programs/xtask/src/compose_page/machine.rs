@@ -69,7 +69,7 @@ impl Machine {
             text = text.replace(placeholder, own);
         }
         if let Some(export) = text.strip_prefix("export ") {
-            self.exported.borrow_mut().push_str(&format!("export {export}\n"));
+            self.exported.borrow_mut().push_str(&["export ", export, "\n"].concat());
         }
         self.say(&(search_path + &text))
     }
@@ -124,7 +124,7 @@ impl Machine {
     /// Waits until every container that runs on is healthy.
     pub(crate) fn healthy(&self) -> Result<()> {
         let all = || RUNNING.iter().all(|service| self.health(service) == "healthy");
-        until(Duration::from_secs(240), all).with_context(|| {
+        until(Duration::from_mins(4), all).with_context(|| {
             let state = RUNNING.map(|service| format!("{service}: {}", self.health(service)));
             let logs = self.say("docker-compose logs --tail=15").map(|said| said.text);
             format!("not healthy: {}\n{}", state.join(", "), logs.unwrap_or_default())
@@ -141,7 +141,7 @@ impl Machine {
 
     /// Waits until a container is `state`.
     pub(crate) fn becomes(&self, service: &str, state: &str) -> Result<()> {
-        until(Duration::from_secs(240), || self.health(service) == state)
+        until(Duration::from_mins(4), || self.health(service) == state)
             .with_context(|| format!("{service} is {}, not {state}", self.health(service)))
     }
 
@@ -209,7 +209,7 @@ impl Machine {
     /// Waits until a service says that it is not ready, and gives what it says.
     pub(crate) fn unready(&self, service: &str) -> Result<String> {
         let says = || self.readyz(service).is_ok_and(|said| said.code != Some(0));
-        until(Duration::from_secs(120), says)
+        until(Duration::from_mins(2), says)
             .with_context(|| format!("{service} says that it is ready"))?;
         Ok(self.readyz(service)?.text)
     }

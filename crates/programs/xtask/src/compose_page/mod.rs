@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let ground = Ground::prepare(compose, &built)?;
     let mut machine = Machine::new(ground);
     std::fs::write(machine.checkout().join("app"), "something to sign\n")?;
-    if let Ok(cosign) = std::env::var("COUNTERSIGN_COSIGN") {
+    if let Some(cosign) = std::env::var_os("COUNTERSIGN_COSIGN") {
         std::os::unix::fs::symlink(cosign, machine.ground.path("programs/cosign"))?;
     }
     println!(

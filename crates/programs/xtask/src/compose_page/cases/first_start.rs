@@ -16,7 +16,7 @@ pub(super) fn interrupted(machine: &mut Machine) -> Result<()> {
     for moment in [0, 1500] {
         let up = background(machine, UP)?;
         let begun = || machine.inspect("postgres", "{{.State.Running}}") == "true";
-        until(Duration::from_secs(120), begun).with_context(|| {
+        until(Duration::from_mins(2), begun).with_context(|| {
             fs::read_to_string(machine.ground.path("background")).unwrap_or_default()
         })?;
         thread::sleep(Duration::from_millis(moment));

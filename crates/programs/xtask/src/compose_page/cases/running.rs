@@ -58,7 +58,7 @@ pub(super) fn daemon_killed(machine: &mut Machine) -> Result<()> {
     machine.ground.kill_daemon();
     machine.ground.start_daemon()?;
     let ended = || processes(machine).iter().all(|pid| !before.contains(pid));
-    until(Duration::from_secs(60), ended).context("they run on under a daemon of before")?;
+    until(Duration::from_mins(1), ended).context("they run on under a daemon of before")?;
     machine.page_ok(UP)?;
     come_back(machine, &before)?;
     machine.signs()
@@ -71,7 +71,7 @@ fn processes(machine: &Machine) -> [String; 6] {
 /// Other processes than `before`, and healthy.
 fn come_back(machine: &Machine, before: &[String]) -> Result<()> {
     let back = || processes(machine).iter().all(|pid| pid != "0" && !before.contains(pid));
-    until(Duration::from_secs(120), back).context("they did not come back")?;
+    until(Duration::from_mins(2), back).context("they did not come back")?;
     machine.healthy()
 }
 

@@ -121,7 +121,11 @@ pub(super) fn files_of_root(machine: &mut Machine) -> Result<()> {
     let keys = machine.volume("tsa").display().to_string();
     machine.ok(&format!("chown -R 0:0 {keys}"))?;
     machine.refused(UP, &[])?;
-    has_words("secrets", &machine.ok("docker-compose logs secrets")?, &["belongs to user"])?;
+    has_words(
+        "secrets",
+        &machine.ok("docker-compose logs secrets")?,
+        &["/var/lib/countersign/tsa", "Permission denied"],
+    )?;
     machine.ok(&format!("chown -R 10001:10001 {keys}"))?;
     machine.ok(UP)?;
     machine.healthy()
