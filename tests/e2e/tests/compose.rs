@@ -354,8 +354,10 @@ fn every_command_of_the_page_is_one() {
         let mut rest = rest.iter().map(String::as_str).peekable();
         let mut program = "countersignd";
         while let Some(option) = rest.next_if(|word| word.starts_with('-')) {
-            if option == "--entrypoint" {
-                program = rest.next().unwrap();
+            match option {
+                "--entrypoint" => program = rest.next().unwrap(),
+                "-e" => _ = rest.next(),
+                _ => (),
             }
         }
         let Some(service) = rest.next() else { continue };

@@ -188,13 +188,33 @@ pub(crate) const ROWS: &[Row] = &[
         "docker volume ls --quiet --filter name=^countersign_ | grep -v '_anchors$' | xargs docker volume rm",
         &["restored-beside-its-anchors"],
     ),
-    in_case(
-        "docker-compose run --rm --no-deps init log restore NAME --from COPY",
-        &["restored-beside-its-anchors"],
-    ),
     not(
         "docker-compose run --rm --no-deps init log begin-anew NAME --next NEXT",
         "it ends a log for ever: the drill of tests/e2e/tests/serve does it with processes",
+    ),
+    in_case(
+        "docker-compose exec -T postgres createdb --username=postgres --owner=countersign copy",
+        &["restored-beside-its-anchors"],
+    ),
+    in_case(
+        "docker-compose exec -T postgres pg_restore --username=postgres --dbname=copy --no-owner --no-privileges --role=countersign --exit-on-error < /backups/newer/database.dump",
+        &["restored-beside-its-anchors"],
+    ),
+    in_case(
+        "export PGPASSWORD=$(docker-compose run --rm --no-deps -T --entrypoint cat init /run/countersign/database-owner/password)",
+        &["restored-beside-its-anchors"],
+    ),
+    in_case(
+        "docker-compose run --rm --no-deps -T -e PGPASSWORD init log restore NAME --from postgres://countersign@postgres/copy",
+        &["restored-beside-its-anchors"],
+    ),
+    in_case(
+        "docker-compose exec -T postgres dropdb --username=postgres copy",
+        &["restored-beside-its-anchors"],
+    ),
+    in_case(
+        "docker-compose up -d",
+        &["restored-beside-its-anchors"],
     ),
     in_case(
         "docker-compose run --rm --no-deps init log restore NAME --checkpoint FILE",

@@ -59,7 +59,11 @@ pub(super) fn restored_beside_its_anchors(machine: &mut Machine) -> Result<()> {
     machine.page_ok(REMOVE)?;
     let said = machine.page(RESTORE)?;
     ensure!(said.code != Some(0), "an older backup is taken for the log of today:\n{}", said.text);
-    has_words(RESTORE, &said.text, &["restored, but for the volume anchors", "behind"])?;
+    has_words(
+        RESTORE,
+        &said.text,
+        &["restored, but for the volume anchors", "restored from an old copy"],
+    )?;
     machine.refused(UP, &[])?;
     has_words(
         "the log",
@@ -83,19 +87,18 @@ pub(super) fn restored_beside_its_anchors(machine: &mut Machine) -> Result<()> {
 
 /// The entries from a copy: the newer dump in a database beside.
 fn copied(machine: &Machine) -> Result<()> {
-    machine.ok(
+    const PASSWORD: &str = "PGPASSWORD=$(docker-compose run --rm --no-deps -T --entrypoint cat init /run/countersign/database-owner/password)";
+    const FROM: &str = "docker-compose run --rm --no-deps -T -e PGPASSWORD init log restore NAME --from postgres://countersign@postgres/copy";
+    for text in [
         "docker-compose exec -T postgres createdb --username=postgres --owner=countersign copy",
-    )?;
-    machine.ok(
-        "docker-compose exec -T postgres pg_restore --username=postgres --dbname=copy --no-owner --no-privileges --role=countersign \
-         --exit-on-error < $BACKUPS/newer/database.dump",
-    )?;
-    for log in LOGS {
-        machine.ok(&format!(
-            "docker-compose run --rm --no-deps init log restore {log} --from postgres://countersign@postgres/copy"
-        ))?;
+        "docker-compose exec -T postgres pg_restore --username=postgres --dbname=copy --no-owner --no-privileges --role=countersign --exit-on-error < /backups/newer/database.dump",
+    ] {
+        machine.page_ok(text)?;
     }
-    machine.ok("docker-compose exec -T postgres dropdb --username=postgres copy").map(drop)
+    for log in LOGS {
+        machine.ok(&format!("export {PASSWORD}\n{}", FROM.replace("NAME", log)))?;
+    }
+    machine.page_ok("docker-compose exec -T postgres dropdb --username=postgres copy").map(drop)
 }
 
 /// The anchors are lost too: refused until each log has the newest checkpoint that anybody has.
