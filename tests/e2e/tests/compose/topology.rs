@@ -87,7 +87,8 @@ impl Topology {
         while !left.is_empty() {
             let ready =
                 |name: &String| self.waits_for(name).iter().all(|other| started.contains(other));
-            let position = left.iter().position(ready).expect("they wait for each other");
+            // None: they wait for each other.
+            let position = left.iter().position(ready).unwrap();
             let service = left.remove(position);
             self.begin(&service);
             started.push(service);
