@@ -241,7 +241,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
     ),
     typed("docker-compose up -d", &[]),
-    typed("docker-compose restart log", &[]).then(&["healthy"]),
+    typed("docker-compose restart log", &[]).then(&["healthy", "signs"]),
     typed("docker-compose exec ca countersignd issuer refresh --forget", &["http://localhost:3006"]),
     in_case(
         "docker-compose run --rm --no-deps -T --entrypoint tar init -C /var/lib/countersign -xf - tsa < /backups/before-loss/volumes.tar",

@@ -15,6 +15,7 @@ type Case = (&'static str, fn(&mut Machine) -> Result<()>);
 
 const CASES: &[Case] = &[
     ("healthy", |machine| machine.healthy()),
+    ("signs", |machine| machine.signs()),
     ("interrupted-first-start", first_start::interrupted),
     ("two-first-starts", first_start::two_at_once),
     ("umask-077", first_start::umask),
@@ -48,7 +49,8 @@ const CASES: &[Case] = &[
 ];
 
 /// Cases that are steps of the page too.
-pub(crate) const NEEDED: [&str; 4] = ["healthy", "new-version", "way-back", "lost-password"];
+pub(crate) const NEEDED: [&str; 5] =
+    ["healthy", "signs", "new-version", "way-back", "lost-password"];
 
 /// Cases after which nothing is there.
 pub(crate) const FIRST: [&str; 4] =
