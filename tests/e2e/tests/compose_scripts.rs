@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails has failed the test")]
 
+#[path = "compose/topology.rs"]
+mod topology;
+
 use std::{
     fs,
     io::Write,

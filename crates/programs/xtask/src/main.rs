@@ -8,6 +8,7 @@
 
 mod advisories;
 mod bench;
+mod compose_page;
 mod demo;
 mod fuzz;
 mod interop;
@@ -27,6 +28,7 @@ use options::Options;
 const USAGE: &str = "usage:
   cargo xtask demo [--keep]
   cargo xtask test [faults|init|replicas|fuzz|levers] [--kills N] [--seconds S] [--entries N] [--rounds N] [--writes N]
+  cargo xtask test compose-page [--compose 1|2] [--only CASE,CASE]
   cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|tenants|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) against: Option<String>,
     /// How often it measures each of the two, or a test of `init` begins anew.
     pub(crate) rounds: Option<u32>,
+    /// Which docker-compose types docs/compose.md: 1 or 2.
+    pub(crate) compose: Option<String>,
     /// Where a benchmark writes its figures.
     pub(crate) json: Option<PathBuf>,
 }
@@ -51,6 +53,7 @@ impl Options {
                 "--writes" => options.writes = Some(value()?.parse()?),
                 "--against" => options.against = Some(value()?),
                 "--rounds" => options.rounds = Some(value()?.parse()?),
+                "--compose" => options.compose = Some(value()?),
                 "--json" => options.json = Some(value()?.into()),
                 part if !part.starts_with('-') && options.part.is_none() => {
                     options.part = Some(part.to_owned());

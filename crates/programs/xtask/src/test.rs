@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    advisories, fuzz, levers,
+    advisories, compose_page, fuzz, levers,
     options::Options,
     postgres::{Postgres, apt_install},
     process::{self, build_binaries, cargo},
@@ -73,6 +73,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.part.as_deref() == Some("levers") {
         return levers::run(options);
+    }
+    if options.part.as_deref() == Some("compose-page") {
+        return compose_page::run(options);
     }
     let begin = Instant::now();
     let tally = run_part(options)?;

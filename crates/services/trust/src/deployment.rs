@@ -30,6 +30,17 @@ pub struct Deployment {
     /// Where clients of this machine find the files, absolute: the paths in `cosign2.env`.
     /// Without it they are below the directory in which a shell reads that file.
     pub trust_dir: Option<PathBuf>,
+    /// The development identity provider, where there is one.
+    pub development: Option<Development>,
+}
+
+/// A provider whose tokens say what they are told to.
+#[derive(Debug, Clone)]
+pub struct Development {
+    /// Its base URL.
+    pub url: String,
+    /// What a shell runs beside it for a token, up to the options; where nobody said that, the page shows no command.
+    pub token_command: Option<String>,
 }
 
 /// A log, as one key.

@@ -32,6 +32,7 @@ mod targets;
 pub mod tuf;
 
 pub use anchors::{AnchoredLog, Anchors};
-pub use deployment::{Authority, Deployment, LogKey, State, TilesKey, UnknownState};
+pub use deployment::{Authority, Deployment, Development, LogKey, State, TilesKey, UnknownState};
 pub use files::{TrustError, TrustFile, TrustFiles};
 pub use http::{protocol, router};
+pub use shell::quoted;

@@ -106,6 +106,7 @@ fn deployment() -> Deployment {
             ..authority("http://localhost:3004/api/v1/timestamp")
         }],
         trust_dir: None,
+        development: None,
     }
 }
 

@@ -102,6 +102,10 @@ fn provider(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<Provider> {
         section.wrong("url", "must be of the host `localhost`: it vouches for everybody");
     }
     let login = section.flag("login");
+    let token_command = section.text("token_command");
+    if token_command.as_ref().is_some_and(|command| command.contains(char::is_control)) {
+        section.wrong("token_command", "must be one line: a page shows it to be copied");
+    }
     section.end();
     let key = Key {
         file: dirs.of(Part::OidcDev).join("keys").join(format!("{}.pem", keys::OIDC)),
@@ -110,5 +114,5 @@ fn provider(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<Provider> {
         setting: "nothing".to_owned(),
         public_file: None,
     };
-    Some(Provider { url: url?, port, login, key })
+    Some(Provider { url: url?, port, login, token_command, key })
 }

@@ -653,6 +653,17 @@ fn nobody_logs_in_unless_the_file_says_so() {
     assert!(said.contains("oidc-dev.login: must be true or false"), "{said}");
 }
 
+/// The trust page named a directory that only `dev` has.
+#[test]
+fn how_tokens_are_had_is_what_the_file_says_or_nothing() {
+    let command = |text: &str| parse(text).unwrap().provider.unwrap().token_command;
+    assert_eq!(command(&trial()), None);
+    let with = |said: &str| changed("[oidc-dev]", &format!("[oidc-dev]\ntoken_command = {said}"));
+    assert_eq!(command(&with("\"make token\"")).as_deref(), Some("make token"));
+    let said = problems(&with("\"make token\\nrm -r .\""));
+    assert!(said.contains("oidc-dev.token_command: must be one line"), "{said}");
+}
+
 /// `check` and `init` said ok, and `serve` died.
 #[test]
 fn two_entries_that_nothing_tells_apart_are_found_by_reading() {

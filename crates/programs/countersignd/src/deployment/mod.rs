@@ -161,6 +161,8 @@ pub(crate) struct Provider {
     /// Whether people log in over HTTP: then whoever reaches it under the name of this machine is
     /// anybody.
     pub(crate) login: bool,
+    /// How its operator gets a token of it, for the trust page: only who runs it knows.
+    pub(crate) token_command: Option<String>,
     pub(crate) key: Key,
 }
 

@@ -136,7 +136,16 @@ fn view(
         certificate_authorities,
         timestamp_authorities,
         trust_dir: repository.files_dir.clone(),
+        development: development(deployment, repository),
     })
+}
+
+/// The development provider, where clients of this repository log in to it.
+fn development(deployment: &Deployment, repository: &Repository) -> Option<trust::Development> {
+    let provider = deployment.provider.as_ref()?;
+    let url = provider.url.to_string();
+    let token_command = provider.token_command.clone();
+    (url == repository.oidc_url).then_some(trust::Development { url, token_command })
 }
 
 fn all_of<'a, T>(

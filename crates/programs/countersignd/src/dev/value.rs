@@ -94,6 +94,10 @@ pub(super) fn value(
             url: provider_url,
             port: ports.oidc,
             login: false,
+            token_command: Some(format!(
+                "countersignd token --data-dir {}",
+                trust::quoted(&data_dir.root().display().to_string())
+            )),
             key: place.key(keys::OIDC, KeyType::Rsa2048),
         }),
         listen: listen(None, ports.metrics),

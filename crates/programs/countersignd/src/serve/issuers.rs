@@ -77,6 +77,11 @@ pub(super) fn check_state(authority: &Authority) -> bool {
     report(&format!("{} state", authority.service.label), &usable())
 }
 
+/// Whether an issuer's own document was read: a file or a key set says nothing of where people log in.
+fn is_document(source: &str) -> bool {
+    source.ends_with("/.well-known/openid-configuration")
+}
+
 fn describe(
     (deployment, authority): (&Deployment, &Authority),
     issuer: &str,
@@ -88,9 +93,7 @@ fn describe(
         deployment.repositories.iter().filter(|one| one.service.tenant == authority.service.tenant);
     let mut logins = of_tenant.map(|one| one.oidc_url.trim_end_matches('/'));
     let people = logins.any(|login| login == issuer.trim_end_matches('/'));
-    // A file or a key set says nothing of it.
-    let discovered = source.contains("/.well-known/");
-    if people && discovered && authorization_endpoint.is_none() {
+    if people && is_document(source) && authorization_endpoint.is_none() {
         return Err(format!(
             "issuer {issuer}: people log in there by `oidc_url` of [trust.<name>], and its document has \
              no authorization_endpoint: set `oidc_url` to a provider for people"
@@ -104,4 +107,16 @@ fn describe(
         }
     };
     Ok(format!("issuer {issuer}: {} keys from {source}{refused}", keys.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_document;
+
+    /// With `keys_url` `check --online` said that the development provider's document lacks something, and had not read it.
+    #[test]
+    fn a_key_set_says_nothing_of_where_people_log_in() {
+        assert!(is_document("https://sso.example/realms/acme/.well-known/openid-configuration"));
+        assert!(!is_document("http://oidc-dev:3006/.well-known/jwks"));
+    }
 }

@@ -1,6 +1,11 @@
 //! What to type, per client, as each client's own documentation and our interoperability runs have it.
 
-use crate::{Authority, Deployment, LogKey, deployment::current, shell::quoted};
+mod by_files;
+
+use crate::{Authority, Deployment, Development, LogKey, deployment::current, shell::quoted};
+
+/// The issuer of GitHub's jobs, where no provider stands in for it.
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// Base URLs of a deployment; the TSA's is complete.
 #[derive(Debug, Clone)]
@@ -15,6 +20,7 @@ pub(super) struct Endpoints {
     tsa: String,
     /// Of tokens, where it is not the usual one: clients that look at tokens have to be told of it.
     audience: Option<String>,
+    development: Option<Development>,
 }
 
 /// A client and its commands; all but `text` is markup of ours.
@@ -46,6 +52,7 @@ impl Endpoints {
             rekor2: base_url(&deployment.rekor2_logs),
             tsa: url(&deployment.timestamp_authorities),
             audience: deployment.audience.clone(),
+            development: deployment.development.clone(),
         }
     }
 
@@ -78,7 +85,11 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
     let words = Words {
         trust: quoted(&endpoints.trust),
         oidc: quoted(&endpoints.oidc),
-        github: quoted(&format!("{}/github", endpoints.oidc.trim_end_matches('/'))),
+        github: endpoints.development.as_ref().map_or_else(
+            || GITHUB.to_owned(),
+            |one| quoted(&format!("{}/github", one.url.trim_end_matches('/'))),
+        ),
+        token: endpoints.development.as_ref().and_then(|one| one.token_command.as_deref()),
         ca: quoted(&endpoints.ca),
         rekor1: endpoints.rekor1.as_deref().map(quoted),
         tsa: quoted(&endpoints.tsa),
@@ -95,7 +106,7 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
     if let Some(rekor1) = &words.rekor1 {
         clients.push(words.javascript(rekor1));
     }
-    clients.extend([words.go(), words.openssl(), words.gh()]);
+    clients.extend([words.go(), words.openssl(), words.gh(), words.by_files()]);
     clients
 }
 
@@ -103,8 +114,10 @@ pub(super) fn clients(endpoints: &Endpoints, root: &str) -> Vec<Client> {
 struct Words<'a> {
     trust: String,
     oidc: String,
-    /// The development provider's for GitHub.
+    /// Who issues the tokens of GitHub's jobs.
     github: String,
+    /// How whoever runs the development provider gets a token of it.
+    token: Option<&'a str>,
     ca: String,
     rekor1: Option<String>,
     tsa: String,
@@ -123,36 +136,30 @@ impl Words<'_> {
     fn begin(&self) -> Client {
         let Self { trust, root, .. } = self;
         let files = format!(
-            "curl -fsS -O {trust}/root.json \\\n  -O {trust}/trusted_root.json \\\n  \
-             -O {trust}/signing_config.v0.2.json \\\n  \
-             -O {trust}/client_trust_config.json \\\n  \
-             -O {trust}/countersign.json\n\
+            "curl -fsS -O {trust}/root.json\n\
              echo \"{root}  root.json\" \\\n  | sha256sum --check"
+        );
+        let mut commands = vec![command("files", "Root of trust", files)];
+        let asked = |token| {
+            let options = self.told("--aud");
+            format!("{token} --email alice@example.com{options} > token.jwt")
+        };
+        commands.extend(
+            self.token.map(|token| command("token", "Token, in development", asked(token))),
         );
         Client {
             id: "begin",
             name: "Begin here",
-            note: "The files that the commands below use, and a token. The development provider \
-                   gives tokens to whoever has its data directory; elsewhere your provider or your \
-                   CI gives them.",
-            commands: vec![
-                command("files", "Files", files),
-                command(
-                    "token",
-                    "Token, in development",
-                    format!(
-                        "countersignd token --data-dir .countersign --email alice@example.com{} \
-                         > token.jwt",
-                        self.told("--aud")
-                    ),
-                ),
-            ],
+            note: "The one file from which clients verify everything else, and a token of your identity \
+                   provider or your CI, as <code>token.jwt</code>. A development provider gives tokens to \
+                   whoever may run it.",
+            commands,
         }
     }
 
     fn countersign(&self) -> Client {
-        let sign = "export COUNTERSIGN_TRUST_CONFIG=$PWD/client_trust_config.json\n\
-                    countersign sign --identity-token @token.jwt FILE";
+        let pin = format!("countersign trust init --url {} --root root.json", self.trust);
+        let sign = "countersign sign --identity-token @token.jwt FILE";
         let verify = format!(
             "countersign verify --certificate-identity alice@example.com \\\n  \
              --certificate-oidc-issuer {} FILE",
@@ -163,58 +170,45 @@ impl Words<'_> {
             name: "countersign",
             note: "The bundle is written beside the file, as <code>FILE.sigstore.json</code>.",
             commands: vec![
+                command("initialize", "Once", pin),
                 command("sign", "Sign", sign.to_owned()),
                 command("verify", "Verify", verify),
             ],
         }
     }
 
-    fn cosign3(&self) -> Client {
-        let Self { trust, oidc, .. } = self;
-        let verify = |options: &str| {
-            format!(
-                "cosign verify-blob {options}--bundle FILE.sigstore.json \\\n  \
-                 --certificate-identity alice@example.com \\\n  \
-                 --certificate-oidc-issuer {oidc} FILE"
-            )
-        };
-        let sign = |options: &str| {
-            format!(
-                "cosign sign-blob --yes --identity-token token.jwt {options}\\\n  \
-                 --bundle FILE.sigstore.json FILE"
-            )
-        };
-        let root_option = "--trusted-root trusted_root.json ";
-        let by_files = format!(
-            "{}\n{}",
-            sign(&format!("\\\n  {root_option}--signing-config signing_config.v0.2.json ")),
-            verify(root_option)
+    /// Signing and verifying, with more options each.
+    fn cosign(&self, signs: &str, verifies: &str) -> (String, String) {
+        let oidc = &self.oidc;
+        let sign = format!(
+            "cosign sign-blob --yes --identity-token token.jwt {signs}\\\n  \
+             --bundle FILE.sigstore.json FILE"
         );
+        let verify = format!(
+            "cosign verify-blob {verifies}--bundle FILE.sigstore.json \\\n  \
+             --certificate-identity alice@example.com \\\n  \
+             --certificate-oidc-issuer {oidc} FILE"
+        );
+        (sign, verify)
+    }
+
+    fn cosign3(&self) -> Client {
+        let (sign, verify) = self.cosign("", "");
+        let initialize = format!("cosign initialize --mirror {} --root root.json", self.trust);
         Client {
             id: "cosign3",
             name: "cosign 3",
-            note: "After <code>initialize</code> it follows this deployment by itself. \
-                   Or give it the files each time.",
+            note: "After <code>initialize</code> it follows this deployment by itself.",
             commands: vec![
-                command(
-                    "initialize",
-                    "Once",
-                    format!("cosign initialize --mirror {trust} --root root.json"),
-                ),
-                command("sign", "Sign", sign("")),
-                command("verify", "Verify", verify("")),
-                command("files", "With files instead", by_files),
+                command("initialize", "Once", initialize),
+                command("sign", "Sign", sign),
+                command("verify", "Verify", verify),
             ],
         }
     }
 
     fn cosign2(&self, rekor1: &str) -> Client {
         let Self { trust, oidc, ca, .. } = self;
-        let environment = format!(
-            "curl -fsS -O {trust}/cosign2.env \\\n  \
-             -O {trust}/fulcio_chain.pem -O {trust}/rekor1.pub \\\n  \
-             -O {trust}/ctlog.pub -O {trust}/tsa_chain.pem\n. ./cosign2.env"
-        );
         let sign = format!(
             "cosign sign-blob --yes --identity-token token.jwt \\\n  \
              --fulcio-url {ca} --rekor-url {rekor1} \\\n  --bundle FILE.bundle FILE"
@@ -227,8 +221,8 @@ impl Words<'_> {
         Client {
             id: "cosign2",
             name: "cosign 2",
-            note: "By the mirror, or by files and environment; leave those variables out of a \
-                   shell that runs cosign 3.",
+            note: "By the mirror. <a href=\"#by-files\">Without TUF</a> it has variables; leave them out \
+                   of a shell that runs cosign 3.",
             commands: vec![
                 command(
                     "initialize",
@@ -237,7 +231,6 @@ impl Words<'_> {
                 ),
                 command("sign", "Sign", sign),
                 command("verify", "Verify", verify),
-                command("environment", "With files instead, once per shell", environment),
             ],
         }
     }
@@ -245,7 +238,7 @@ impl Words<'_> {
     fn gitsign(&self, rekor1: &str) -> Client {
         let Self { trust, oidc, ca, .. } = self;
         let configure = format!(
-            "gitsign initialize --mirror {trust} --root root.json\n. ./cosign2.env\n\
+            "gitsign initialize --mirror {trust} --root root.json\n\
              git config gpg.format x509\ngit config gpg.x509.program gitsign\n\
              git config gitsign.fulcio {ca}\ngit config gitsign.rekor {rekor1}\n\
              git config gitsign.issuer {oidc}"
@@ -260,8 +253,8 @@ impl Words<'_> {
         Client {
             id: "gitsign",
             name: "gitsign",
-            note: "It reads its trust at two places: the TUF mirror, and the files of cosign 2, \
-                   which that client's last command fetches.",
+            note: "It reads its trust at two places: the TUF mirror, and the variables of cosign 2, which are \
+                   <a href=\"#by-files\">without TUF</a> and have to be there too.",
             commands: vec![
                 command("configure", "Once per repository", configure),
                 command(
@@ -276,31 +269,21 @@ impl Words<'_> {
 
     fn python(&self) -> Client {
         let Self { trust, oidc, .. } = self;
-        let config = "sigstore --trust-config client_trust_config.json";
+        let instance = format!("sigstore --instance {trust}");
         let token =
             format!("--identity-token \"$(cat token.jwt)\"{}", self.told("--oidc-client-id"));
+        let verify = format!(
+            "{instance} verify identity \\\n  \
+             --cert-identity alice@example.com \\\n  --cert-oidc-issuer {oidc} FILE"
+        );
         Client {
             id: "sigstore-python",
             name: "sigstore-python",
-            note: "With the configuration file, or with the TUF mirror.",
+            note: "After <code>trust-instance</code> it follows this deployment by its mirror.",
             commands: vec![
-                command("sign", "Sign", format!("{config} sign \\\n  {token} FILE")),
-                command(
-                    "verify",
-                    "Verify",
-                    format!(
-                        "{config} verify identity \\\n  \
-                         --cert-identity alice@example.com \\\n  --cert-oidc-issuer {oidc} FILE"
-                    ),
-                ),
-                command(
-                    "instance",
-                    "With the mirror instead",
-                    format!(
-                        "sigstore --instance {trust} trust-instance root.json\n\
-                         sigstore --instance {trust} sign \\\n  {token} FILE"
-                    ),
-                ),
+                command("initialize", "Once", format!("{instance} trust-instance root.json")),
+                command("sign", "Sign", format!("{instance} sign \\\n  {token} FILE")),
+                command("verify", "Verify", verify),
             ],
         }
     }
@@ -342,7 +325,8 @@ impl Words<'_> {
         Client {
             id: "sigstore-go",
             name: "sigstore-go",
-            note: "The example programs of the library. The first one prints more than the bundle.",
+            note: "The example programs of the library. The first one prints more than the bundle, and takes \
+                   files that are <a href=\"#by-files\">without TUF</a>.",
             commands: vec![
                 command(
                     "sign",
@@ -358,40 +342,36 @@ impl Words<'_> {
     }
 
     fn openssl(&self) -> Client {
-        let Self { trust, tsa, .. } = self;
+        let Self { tsa, .. } = self;
         let timestamp = format!(
             "openssl ts -query -data FILE -sha256 -cert -out request.tsq\n\
              curl -fsS -H 'Content-Type: application/timestamp-query' \\\n  \
              --data-binary @request.tsq -o response.tsr {tsa}"
         );
-        let verify = format!(
-            "curl -fsS -O {trust}/tsa_chain.pem\n\
-             openssl ts -verify -in response.tsr -queryfile request.tsq \\\n  \
-             -CAfile tsa_chain.pem"
-        );
+        let verify = "openssl ts -verify -in response.tsr -queryfile request.tsq \\\n  -CAfile tsa_chain.pem";
         Client {
             id: "openssl",
             name: "openssl ts",
-            note: "A timestamp of any file, by RFC 3161.",
+            note: "A timestamp of any file, by RFC 3161. It verifies by a file that is \
+                   <a href=\"#by-files\">without TUF</a>.",
             commands: vec![
                 command("timestamp", "Timestamp", timestamp),
-                command("verify", "Verify", verify),
+                command("verify", "Verify", verify.to_owned()),
             ],
         }
     }
 
     fn gh(&self) -> Client {
-        let Self { trust, github, .. } = self;
         let verify = format!(
-            "curl -fsS -O {trust}/trusted_root.jsonl\n\
-             gh attestation verify FILE --owner OWNER --bundle FILE.sigstore.json \\\n  \
-             --custom-trusted-root trusted_root.jsonl \\\n  --cert-oidc-issuer {github}"
+            "gh attestation verify FILE --owner OWNER --bundle FILE.sigstore.json \\\n  \
+             --custom-trusted-root trusted_root.jsonl \\\n  --cert-oidc-issuer {}",
+            self.github
         );
         Client {
             id: "gh",
             name: "gh attestation",
-            note: "Only for what a GitHub job signed. The issuer shown is the development \
-                   provider's; give that of your GitHub.",
+            note: "Only for what a GitHub job signed; on a GitHub of your own give its issuer. It takes a \
+                   file that is <a href=\"#by-files\">without TUF</a>.",
             commands: vec![command("verify", "Verify", verify)],
         }
     }

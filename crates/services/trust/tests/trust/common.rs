@@ -44,6 +44,7 @@ pub(crate) fn deployment() -> Deployment {
             state: State::Active,
         }],
         trust_dir: None,
+        development: None,
     }
 }
 

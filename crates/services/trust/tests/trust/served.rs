@@ -191,7 +191,12 @@ fn marked(page: &str, attribute: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn commands_have_the_identity_providers_url_to_the_letter() {
     const AUTH0: &str = "https://acme.auth0.example/";
-    let deployment = trust::Deployment { oidc_url: AUTH0.to_owned(), ..with_rekor1() };
+    let development = trust::Development { url: AUTH0.to_owned(), token_command: None };
+    let deployment = trust::Deployment {
+        oidc_url: AUTH0.to_owned(),
+        development: Some(development),
+        ..with_rekor1()
+    };
     let (_, _, page) = Served::new(&deployment).await.get("/").await;
     let services = marked(&page, "data-service");
     assert!(services.contains(&("oidc".to_owned(), AUTH0.to_owned())), "{services:?}");
@@ -207,10 +212,51 @@ async fn the_page_tells_clients_that_look_at_tokens_of_an_audience_of_its_own() 
     let (_, _, page) = Served::new(&deployment).await.get("/").await;
     assert!(!page.contains(OPTION) && !page.contains("gitsign.clientID"), "{page}");
     deployment.audience = Some("https://localhost".to_owned());
+    deployment.development = Some(provider("countersignd token --data-dir /somewhere"));
     let (_, _, page) = Served::new(&deployment).await.get("/").await;
-    assert_eq!(page.matches("--oidc-client-id https://localhost FILE").count(), 2, "{page}");
+    assert_eq!(page.matches("--oidc-client-id https://localhost FILE").count(), 1, "{page}");
     assert!(page.contains("--aud https://localhost "), "{page}");
     assert!(page.contains("git config gitsign.clientID https://localhost"), "{page}");
+}
+
+fn provider(token_command: &str) -> trust::Development {
+    let url = "http://localhost:3006".to_owned();
+    trust::Development { url, token_command: Some(token_command.to_owned()) }
+}
+
+/// It named a directory of `dev`, which no container and no service of its own has.
+#[tokio::test]
+async fn the_page_shows_the_token_command_of_its_operator_and_no_other() {
+    let mut deployment = with_rekor1();
+    let commands = |page: &str| marked(page, "data-command");
+    let (_, _, page) = Served::new(&deployment).await.get("/").await;
+    assert!(!page.contains("countersignd token"), "{page}");
+    assert!(!commands(&page).iter().any(|(id, _)| id == "begin-token"));
+    assert!(page.contains("--cert-oidc-issuer https://token.actions.githubusercontent.com"));
+    deployment.development = Some(provider("docker-compose exec -T oidc-dev countersignd token"));
+    let (_, _, page) = Served::new(&deployment).await.get("/").await;
+    let shown = commands(&page).into_iter().find(|(id, _)| id == "begin-token").unwrap().1;
+    let expected = "docker-compose exec -T oidc-dev countersignd token --email alice@example.com &gt; token.jwt";
+    assert_eq!(shown, expected);
+    assert!(page.contains("--cert-oidc-issuer http://localhost:3006/github"));
+}
+
+/// Files that came by HTTP stood among what is verified by TUF, and nothing said so.
+#[tokio::test]
+async fn what_no_client_verifies_is_fetched_in_one_place_that_says_so() {
+    let (_, _, page) = Served::new(&with_rekor1()).await.get("/").await;
+    let (verified, by_files) = page.split_once("<section id=\"by-files\"").unwrap();
+    assert!(by_files.contains("<strong>Nothing verifies these files</strong>"));
+    let fetched =
+        verified.split(" -O ").skip(1).map(|rest| rest.split_whitespace().next().unwrap());
+    assert_eq!(fetched.collect::<Vec<_>>(), ["http://localhost:3005/root.json"]);
+    for option in ["--trusted-root ", "--trust-config ", "TRUST_CONFIG", ". ./cosign2.env"] {
+        assert!(!verified.contains(option), "{option}");
+        assert!(by_files.contains(option) || option == "TRUST_CONFIG", "{option}");
+    }
+    assert!(
+        verified.contains("countersign trust init --url http://localhost:3005 --root root.json")
+    );
 }
 
 #[tokio::test]
@@ -249,6 +295,7 @@ async fn the_page_names_every_file_service_fingerprint_and_client() {
         "sigstore-go",
         "openssl",
         "gh",
+        "by-files",
     ];
     assert_eq!(clients, expected);
 }
