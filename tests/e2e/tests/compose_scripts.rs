@@ -178,7 +178,7 @@ impl Machine {
     }
 
     fn check(&self) -> Output {
-        self.compose(&["run", "init", "check"])
+        self.compose(&["run", "init", "check", "--offline"])
     }
 }
 
