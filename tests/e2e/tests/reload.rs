@@ -163,18 +163,29 @@ const FIRST: usize = 9;
 /// The same with [`MORE_ISSUERS`].
 const MORE: usize = FIRST + 2;
 
+/// Ends who asks when it is dropped.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 const MORE_ISSUERS: &str = "
 [[ca.default.issuer]]
 type = \"email\"
 url = \"https://one.example\"
 jwks_uri = \"https://one.example/keys\"
 domains = [\"one.example\"]
+shares_names_with = [\"PEOPLE\"]
 audiences = [\"sigstore\"]
 [[ca.default.issuer]]
 type = \"email\"
 url = \"https://two.example\"
 jwks_uri = \"https://two.example/keys\"
 domains = [\"two.example\"]
+shares_names_with = [\"PEOPLE\"]
 audiences = [\"sigstore\"]
 ";
 
@@ -183,6 +194,8 @@ fn issuers_that_come_and_go_by_sighup_are_seen_whole_by_every_request_and_none_f
     let mut deployment = Deployment::start();
     deployment.signs("before");
     let url = format!("http://localhost:{}/api/v2/configuration", deployment.ca);
+    let people = format!("http://localhost:{}", deployment.oidc);
+    let more = MORE_ISSUERS.replace("PEOPLE", &people);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
@@ -199,15 +212,17 @@ fn issuers_that_come_and_go_by_sighup_are_seen_whole_by_every_request_and_none_f
             }
             seen
         });
+        // Also where something fails below.
+        let done = Done(&done);
         for _ in 0..5 {
-            deployment.write(&format!("{}{MORE_ISSUERS}", deployment.text));
+            deployment.write(&format!("{}{more}", deployment.text));
             deployment.reload();
             deployment.wait_for("more issuers", || get(&url).1.contains("two.example"));
             deployment.write(&deployment.text);
             deployment.reload();
             deployment.wait_for("those of before", || !get(&url).1.contains("two.example"));
         }
-        done.store(true, Ordering::Relaxed);
+        drop(done);
         let seen = asking.join().unwrap();
         assert!(seen.iter().all(|times| *times > 0), "{seen:?}");
     });
