@@ -334,7 +334,7 @@ fn commands_of_the_page() -> Vec<Vec<String>> {
 #[test]
 fn every_command_of_the_page_is_one() {
     let compose = compose();
-    let known = ["build", "up", "ps", "exec", "run", "restart", "stop", "down", "logs"];
+    let known = ["build", "up", "ps", "exec", "run", "restart", "stop", "down", "logs", "kill"];
     let commands = commands_of_the_page();
     assert!(commands.len() > 20);
     for words in commands {

@@ -105,15 +105,16 @@ impl Fixed {
     ) -> anyhow::Result<()> {
         let service = &one.service;
         let files = trust_files(deployment, one, clock.now())?;
-        let mut published = String::new();
-        for file in files.files() {
-            published += &format!("{} {}\n", file.name, hex::encode(crypto::sha256(&file.content)));
-        }
+        let published: Vec<_> = files
+            .files()
+            .iter()
+            .map(|file| (file.name, hex::encode(crypto::sha256(&file.content))))
+            .collect();
         let tenant = service.tenant.as_deref().and_then(|name| deployment.tenant(name));
         self.add("files_dir", service, &one.files_dir);
         self.0.insert(
             format!("what {} publishes of services, chains and keys", service.table()),
-            format!("{published}{tenant:?}{:?}{:?}", one.oidc_url, one.forge),
+            format!("{published:?}{tenant:?}{:?}{:?}", one.oidc_url, one.forge),
         );
         let keys = (&one.root_key.file, &one.online_key.file, &one.tuf_dir);
         self.0.insert(format!("the keys of {}", service.table()), format!("{keys:?}"));
