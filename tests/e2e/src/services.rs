@@ -85,6 +85,19 @@ impl Services {
         Ok(())
     }
 
+    /// The process that runs `part`.
+    #[must_use]
+    pub fn pid(&self, part: &str) -> Option<u32> {
+        let mut running = self.running.iter();
+        running.find(|(name, _)| name == part).map(|(_, child)| child.id())
+    }
+
+    /// What the process of `part` has said so far.
+    #[must_use]
+    pub fn log(&self, part: &str) -> String {
+        fs::read_to_string(self.path().join(format!("{part}.stderr"))).unwrap_or_default()
+    }
+
     /// SIGTERM to every process, which each ends with 0.
     ///
     /// # Errors

@@ -184,7 +184,7 @@ impl Machine {
     }
 
     fn check(&self) -> Output {
-        self.compose(&["run", "init", "check"])
+        self.compose(&["run", "init", "check", "--offline"])
     }
 }
 

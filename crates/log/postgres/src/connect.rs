@@ -1,6 +1,5 @@
 //! The way from a URL to connections that may be trusted with a log.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -9,10 +8,6 @@ use store::StoreError;
 
 use crate::error::unavailable;
 use crate::transaction::prove_heard;
-
-pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    Ok(PgConnectOptions::from_str(url).map_err(unavailable)?.application_name("engine"))
-}
 
 /// Opens a first connection, checks the server with it and brings the schema up to date.
 pub(crate) async fn prepare(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {

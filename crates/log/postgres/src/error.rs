@@ -40,6 +40,11 @@ pub(crate) fn at_commit(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// The server does not believe who asks: a password that is wrong, or was once right. Poolers say it in their own code.
+pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code.starts_with(AUTHORIZATION) || code == OF_A_POOLER)
+}
+
 fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
@@ -50,3 +55,5 @@ const UNIQUE_VIOLATION: &str = "23505";
 // Classes: the first two digits.
 const INTEGRITY: &str = "23";
 const DAMAGED: &str = "XX";
+const AUTHORIZATION: &str = "28";
+const OF_A_POOLER: &str = "08P01";

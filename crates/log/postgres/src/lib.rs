@@ -13,6 +13,7 @@
 //!
 //! | module | job |
 //! |---|---|
+//! | `access` | where the database is, and its password, which may change |
 //! | `connect` | connections, the server's settings, migration |
 //! | `roles` | who owns the tables, and who appends to them |
 //! | `transaction` | a write transaction that is all or nothing, also when its future is dropped |
@@ -22,6 +23,7 @@
 //! | `lock` | which process makes logs |
 //! | `error` | what Postgres' error codes mean for a log |
 
+mod access;
 mod append;
 mod connect;
 mod error;
@@ -32,11 +34,12 @@ mod roles;
 mod transaction;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use moment::UnixSeconds;
+use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{PgConnection, PgPool};
 use store::row::check_spec;
 use store::row::from_u64;
 use store::search::{Search, check_leaves};
@@ -46,6 +49,8 @@ use store::{
 };
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TreeHead, TreeSize};
 
+pub use crate::access::Access;
+use crate::access::{Connector, Readers};
 pub use crate::lock::MakersLock;
 use crate::news::News;
 pub use crate::roles::{Login, Right, SCRAM_ITERATIONS, right_of, roles_sql};
@@ -54,7 +59,7 @@ use crate::transaction::Writers;
 /// The log's store in schema `log` of a PostgreSQL database.
 pub struct PostgresLogStore {
     writers: Writers,
-    readers: PgPool,
+    readers: Readers,
     news: News,
 }
 
@@ -64,36 +69,44 @@ impl PostgresLogStore {
     /// # Errors
     /// [`StoreError::UnsafeDatabase`] when the server is set up to lose commits, [`StoreError::Unavailable`] when it
     /// does not answer, the URL is wrong, or the schema is not ours.
-    pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = connect::options(url)?;
+    pub async fn connect(access: impl Into<Access>) -> Result<Self, StoreError> {
+        let connector = Connector::new(access.into())?;
+        let options = connector.options().await;
         let connection = connect::prepare(&options).await?;
-        Ok(Self::of(options, connection))
+        Ok(Self::of(connector, &options, connection))
     }
 
     /// As [`Self::connect`], of the owner of the tables, and lets the role `service` append to the logs.
     ///
     /// # Errors
     /// As there; also when there is no such role.
-    pub async fn connect_and_grant(url: &str, service: &str) -> Result<Self, StoreError> {
-        let options = connect::options(url)?;
+    pub async fn connect_and_grant(
+        access: impl Into<Access>,
+        service: &str,
+    ) -> Result<Self, StoreError> {
+        let connector = Connector::new(access.into())?;
+        let options = connector.options().await;
         let mut connection = connect::prepare(&options).await?;
         roles::grant(&mut connection, service).await?;
-        Ok(Self::of(options, connection))
+        Ok(Self::of(connector, &options, connection))
     }
 
     /// Connects to a database whose schema is this program's already, and changes nothing.
     ///
     /// # Errors
     /// As [`Self::connect`]; [`StoreError::Unavailable`] with a [`store::SchemaMismatch`] for another schema.
-    pub async fn connect_as_it_is(url: &str) -> Result<Self, StoreError> {
-        let options = connect::options(url)?;
+    pub async fn connect_as_it_is(access: impl Into<Access>) -> Result<Self, StoreError> {
+        let connector = Connector::new(access.into())?;
+        let options = connector.options().await;
         let connection = connect::as_it_is(&options).await?;
-        Ok(Self::of(options, connection))
+        Ok(Self::of(connector, &options, connection))
     }
 
-    fn of(options: PgConnectOptions, connection: PgConnection) -> Self {
-        let (readers, news) = (connect::readers(&options), News::new(options.clone()));
-        Self { readers, news, writers: Writers::new(options, connection) }
+    fn of(connector: Connector, options: &PgConnectOptions, connection: PgConnection) -> Self {
+        let connector = Arc::new(connector);
+        let readers = Readers::new(options, Arc::clone(&connector));
+        let news = News::new(Arc::clone(&connector));
+        Self { readers, news, writers: Writers::new(connector, connection) }
     }
 }
 
@@ -106,15 +119,15 @@ impl LogStore for PostgresLogStore {
     }
 
     async fn logs(&self) -> Result<Vec<LogRecord>, StoreError> {
-        read::logs(&mut *read::connection(&self.readers).await?).await
+        read::logs(&mut *self.readers.acquire().await?).await
     }
 
     async fn state(&self, log: LogId) -> Result<LogState, StoreError> {
-        read::durable_state(&mut *read::connection(&self.readers).await?, log).await
+        read::durable_state(&mut *self.readers.acquire().await?, log).await
     }
 
     async fn highest_row(&self, log: LogId) -> Result<Option<LeafIndex>, StoreError> {
-        read::highest_row(&mut *read::connection(&self.readers).await?, log).await
+        read::highest_row(&mut *self.readers.acquire().await?, log).await
     }
 
     async fn append(&self, log: LogId, batch: &Batch) -> Result<Appended, StoreError> {
@@ -142,8 +155,7 @@ impl LogStore for PostgresLogStore {
         log: LogId,
         dedup_hashes: &[DedupHash],
     ) -> Result<Vec<Option<Found>>, StoreError> {
-        let known =
-            read::find(&mut *read::connection(&self.readers).await?, log, dedup_hashes).await?;
+        let known = read::find(&mut *self.readers.acquire().await?, log, dedup_hashes).await?;
         Ok(dedup_hashes.iter().map(|hash| known.get(hash).copied()).collect())
     }
 
@@ -152,7 +164,7 @@ impl LogStore for PostgresLogStore {
         log: LogId,
         leaf_hash: &LeafHash,
     ) -> Result<Option<LeafIndex>, StoreError> {
-        read::find_leaf(&mut *read::connection(&self.readers).await?, log, leaf_hash).await
+        read::find_leaf(&mut *self.readers.acquire().await?, log, leaf_hash).await
     }
 
     async fn entries(
@@ -160,7 +172,7 @@ impl LogStore for PostgresLogStore {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        read::entries(&mut *read::connection(&self.readers).await?, log, range).await
+        read::entries(&mut *self.readers.acquire().await?, log, range).await
     }
 
     async fn entry_lengths(
@@ -168,15 +180,15 @@ impl LogStore for PostgresLogStore {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<EntryLen>, StoreError> {
-        read::entry_lengths(&mut *read::connection(&self.readers).await?, log, range).await
+        read::entry_lengths(&mut *self.readers.acquire().await?, log, range).await
     }
 
     async fn hashes(&self, log: LogId, range: HashRange) -> Result<Vec<NodeHash>, StoreError> {
-        read::hashes(&mut *read::connection(&self.readers).await?, log, range).await
+        read::hashes(&mut *self.readers.acquire().await?, log, range).await
     }
 
     async fn tree_head(&self, log: LogId, size: TreeSize) -> Result<Option<TreeHead>, StoreError> {
-        let connection = &mut *read::connection(&self.readers).await?;
+        let connection = &mut *self.readers.acquire().await?;
         let root = read::tree_head(connection, log, from_u64("size of the log", size.0)?).await?;
         Ok(root.map(|root| TreeHead { size, root }))
     }
@@ -189,7 +201,7 @@ impl LogStore for PostgresLogStore {
         page: SearchPage,
     ) -> Result<Vec<LeafIndex>, StoreError> {
         let search = Search::new(keys, match_all, page)?;
-        read::search(&mut *read::connection(&self.readers).await?, log, search).await
+        read::search(&mut *self.readers.acquire().await?, log, search).await
     }
 
     async fn index_keys(
@@ -197,7 +209,7 @@ impl LogStore for PostgresLogStore {
         log: LogId,
         range: Range<LeafIndex>,
     ) -> Result<Vec<(LeafIndex, String, String)>, StoreError> {
-        read::index_keys(&mut *read::connection(&self.readers).await?, log, range).await
+        read::index_keys(&mut *self.readers.acquire().await?, log, range).await
     }
 
     async fn leaf_hashes(
@@ -206,7 +218,7 @@ impl LogStore for PostgresLogStore {
         indexes: &[LeafIndex],
     ) -> Result<Vec<LeafHash>, StoreError> {
         check_leaves(indexes)?;
-        read::leaf_hashes(&mut *read::connection(&self.readers).await?, log, indexes).await
+        read::leaf_hashes(&mut *self.readers.acquire().await?, log, indexes).await
     }
 
     async fn put_timestamp_signatures(

@@ -1,9 +1,12 @@
 //! Which process makes logs in a database.
 
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::PgConnection;
 use store::StoreError;
 
-use crate::{connect, error::unavailable};
+use crate::{
+    access::{Access, Connector},
+    error::unavailable,
+};
 
 /// While it lives no other process takes one on the same database.
 ///
@@ -18,8 +21,8 @@ impl MakersLock {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the server does not answer or the URL is wrong.
-    pub async fn try_take(url: &str) -> Result<Option<Self>, StoreError> {
-        let mut connection = connect::options(url)?.connect().await.map_err(unavailable)?;
+    pub async fn try_take(access: impl Into<Access>) -> Result<Option<Self>, StoreError> {
+        let mut connection = Connector::new(access.into())?.connect().await?;
         sqlx::raw_sql(BEGIN).execute(&mut connection).await.map_err(unavailable)?;
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
             .bind(MAKERS)

@@ -10,13 +10,16 @@ use std::sync::{
 };
 use std::time::Duration;
 
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use store::StoreError;
 use tokio::task::AbortHandle;
+
+use crate::access::{Connector, Readers};
+use crate::error::unavailable;
 
 /// What is heard of a database.
 pub(crate) struct News {
-    options: PgConnectOptions,
+    connector: Arc<Connector>,
     heard: Arc<Heard>,
     /// Runs from the first question on: who only writes, or reads once, needs no connection for it.
     listening: OnceLock<AbortHandle>,
@@ -31,15 +34,15 @@ struct Heard {
 }
 
 impl News {
-    pub(crate) fn new(options: PgConnectOptions) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>) -> Self {
         let (heard, announcing) = (Arc::default(), Arc::default());
-        Self { options, heard, listening: OnceLock::new(), announcing }
+        Self { connector, heard, listening: OnceLock::new(), announcing }
     }
 
     /// A number that changes when somebody wrote; `None` while nobody listens.
     pub(crate) fn generation(&self) -> Option<u64> {
         self.listening.get_or_init(|| {
-            let listening = listen(self.options.clone(), Arc::clone(&self.heard));
+            let listening = listen(Arc::clone(&self.connector), Arc::clone(&self.heard));
             tokio::spawn(listening).abort_handle()
         });
         let is_listening = self.heard.is_listening.load(Ordering::SeqCst);
@@ -47,17 +50,16 @@ impl News {
     }
 
     /// Says that something was written, soon, and once for all that was written meanwhile.
-    pub(crate) fn announce(&self, pool: &PgPool) {
+    pub(crate) fn announce(&self, readers: &Readers) {
         if self.announcing.swap(true, Ordering::SeqCst) {
             return;
         }
-        let (pool, announcing) = (pool.clone(), Arc::clone(&self.announcing));
+        let (readers, announcing) = (readers.clone(), Arc::clone(&self.announcing));
         tokio::spawn(async move {
             tokio::time::sleep(TOGETHER).await;
             // Before: what is written from here on is said by the next one.
             announcing.store(false, Ordering::SeqCst);
-            let said = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
-            if let Err(error) = said {
+            if let Err(error) = say(&readers).await {
                 tracing::debug!(error = %error, "other processes were not told of an append");
             }
         });
@@ -70,9 +72,15 @@ impl News {
     }
 }
 
-async fn listen(options: PgConnectOptions, heard: Arc<Heard>) {
+async fn say(readers: &Readers) -> Result<(), StoreError> {
+    let mut connection = readers.acquire().await?;
+    let said = sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *connection);
+    said.await.map(drop).map_err(unavailable)
+}
+
+async fn listen(connector: Arc<Connector>, heard: Arc<Heard>) {
     loop {
-        if let Err(error) = listen_once(&options, &heard).await {
+        if let Err(error) = listen_once(&connector, &heard).await {
             tracing::debug!(error = %error, "appends of other processes are not heard of for now");
         }
         heard.is_listening.store(false, Ordering::SeqCst);
@@ -80,9 +88,10 @@ async fn listen(options: PgConnectOptions, heard: Arc<Heard>) {
     }
 }
 
-/// Listens until the connection is lost.
-async fn listen_once(options: &PgConnectOptions, heard: &Heard) -> Result<(), sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+/// Listens until the connection is lost; the next one is made with the password of then.
+async fn listen_once(connector: &Connector, heard: &Heard) -> Result<(), sqlx::Error> {
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect_with(connector.options().await).await?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
     // What came before is looked at once.

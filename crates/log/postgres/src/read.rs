@@ -6,9 +6,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Postgres, Row};
+use sqlx::{PgConnection, Row};
 use store::plan::LockedState;
 use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
 use store::search::{Question, Search, in_order};
@@ -19,10 +18,6 @@ use store::{
 use tlog::{HashRange, LeafHash, LeafIndex, NodeHash, TILE_WIDTH};
 
 use crate::error::unavailable;
-
-pub(crate) async fn connection(pool: &PgPool) -> Result<PoolConnection<Postgres>, StoreError> {
-    pool.acquire().await.map_err(unavailable)
-}
 
 pub(crate) async fn logs(connection: &mut PgConnection) -> Result<Vec<LogRecord>, StoreError> {
     let rows = sqlx::query(

@@ -3,10 +3,13 @@
 use std::num::NonZeroU32;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sqlx::{ConnectOptions, Executor, PgConnection};
+use sqlx::{Executor, PgConnection};
 use store::StoreError;
 
-use crate::{connect, error::unavailable};
+use crate::{
+    access::{Access, Connector},
+    error::unavailable,
+};
 
 /// What a role may do to the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +20,12 @@ pub enum Right {
     ChangeTables,
 }
 
-/// What the role of `url` may do, and its name.
+/// What the role of `access` may do, and its name.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`].
-pub async fn right_of(url: &str) -> Result<(String, Right), StoreError> {
-    let mut connection = connect::options(url)?.connect().await.map_err(unavailable)?;
+pub async fn right_of(access: impl Into<Access>) -> Result<(String, Right), StoreError> {
+    let mut connection = Connector::new(access.into())?.connect().await?;
     let (role, owns): (String, bool) =
         sqlx::query_as(OWNS).fetch_one(&mut connection).await.map_err(unavailable)?;
     Ok((role, if owns { Right::ChangeTables } else { Right::Append }))

@@ -7,27 +7,27 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use store::StoreError;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
+use crate::access::Connector;
 use crate::error::{at_commit, unavailable};
 
 /// The connections that write. As many as there were appends at once, which is one for each log.
 pub(crate) struct Writers {
-    options: PgConnectOptions,
+    connector: Arc<Connector>,
     // None once closed.
     idle: Mutex<Option<Vec<PgConnection>>>,
 }
 
 impl Writers {
-    pub(crate) fn new(options: PgConnectOptions, first: PgConnection) -> Self {
-        Self { options, idle: Mutex::new(Some(vec![first])) }
+    pub(crate) fn new(connector: Arc<Connector>, first: PgConnection) -> Self {
+        Self { connector, idle: Mutex::new(Some(vec![first])) }
     }
 
     /// Begins on an idle connection, or on a new one when all idle ones turn out to be dead.
@@ -37,7 +37,7 @@ impl Writers {
                 return Ok(WriteTransaction { writers: self, connection });
             }
         }
-        let mut connection = self.options.connect().await.map_err(unavailable)?;
+        let mut connection = self.connector.connect().await?;
         prove_heard(&mut connection).await?;
         sqlx::raw_sql(BEGIN).execute(&mut connection).await.map_err(unavailable)?;
         Ok(WriteTransaction { writers: self, connection })

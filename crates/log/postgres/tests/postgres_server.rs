@@ -6,7 +6,7 @@ mod support;
 
 use bytes::Bytes;
 use moment::UnixSeconds;
-use postgres::{Login, MakersLock, PostgresLogStore, Right};
+use postgres::{Access, Login, MakersLock, PostgresLogStore, Right};
 use sqlx::{Connection, Executor};
 use store::contract_suite::Database;
 use store::{Appended, Batch, LogId, LogKind, LogSpec, LogStore, NewEntry, StoreError};
@@ -438,5 +438,131 @@ async fn one_process_makes_logs_at_a_time_and_one_that_died_is_not_waited_for() 
     while MakersLock::try_take(&database.url).await.unwrap().is_none() {
         // The server ends the transaction when it sees the closed socket.
         tokio::task::yield_now().await;
+    }
+}
+
+/// A log with a role that has to say a password, which is in a file.
+struct Rotated {
+    fixture: Fixture,
+    role: String,
+    file: tempfile::TempDir,
+}
+
+impl Rotated {
+    const MUST_SAY: &str = "countersign_test_password";
+
+    async fn new(first: &str) -> Self {
+        let database = database().await;
+        PostgresLogStore::connect(&database.url).await.unwrap().close().await;
+        let role = format!("r_{}_{}", std::process::id(), first.len());
+        // The group may be there, of another test.
+        let group = format!(
+            "DO $$ BEGIN CREATE ROLE {}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+            Self::MUST_SAY
+        );
+        let grants = format!(
+            "CREATE ROLE {role} LOGIN IN ROLE {}; GRANT USAGE ON SCHEMA log TO {role}; \
+             GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA log TO {role}; GRANT UPDATE ON log.log_state TO {role}",
+            Self::MUST_SAY
+        );
+        let mut connection = database.connection().await;
+        for sql in [group, grants] {
+            connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap();
+        }
+        let file = tempfile::tempdir().unwrap();
+        let path = file.path().join("password");
+        std::fs::write(&path, first).unwrap();
+        set_password(&mut connection, &role, first).await;
+        let url = of_role(&database.url, &role);
+        let wrong = Access::with_password(&url, || Ok("wrong".to_owned()));
+        assert!(
+            PostgresLogStore::connect_as_it_is(wrong).await.is_err(),
+            "the server asks for no password: `cargo xtask test` starts one that does"
+        );
+        let read = move || Ok(std::fs::read_to_string(&path)?);
+        let access = Access::with_password(url, read);
+        let store = PostgresLogStore::connect_as_it_is(access).await.unwrap();
+        Self { fixture: Fixture::of(database, store).await, role, file }
+    }
+
+    /// Changes the password at the server, and ends all connections.
+    async fn rotate(&self, password: &str) {
+        let mut connection = self.fixture.database.connection().await;
+        set_password(&mut connection, &self.role, password).await;
+        let end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = $1";
+        sqlx::query(end).bind(&self.role).execute(&mut connection).await.unwrap();
+    }
+
+    async fn remove(self) {
+        self.fixture.store.close().await;
+        self.fixture.database.remove().await;
+    }
+}
+
+fn of_role(url: &str, role: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (_, rest) = rest.split_once('@').unwrap();
+    format!("{scheme}://{role}@{rest}")
+}
+
+async fn set_password(connection: &mut sqlx::PgConnection, role: &str, password: &str) {
+    let sql = format!("ALTER ROLE {role} PASSWORD '{password}'");
+    connection.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+}
+
+/// It was put into the URL, where `%41` is an `A`.
+#[tokio::test]
+async fn a_password_is_what_its_file_says_and_no_part_of_a_url() {
+    let log = Rotated::new("%41/?#@:é &password=%00 x").await;
+    log.fixture.append("one").await.unwrap();
+    assert_eq!(log.fixture.size().await, 1);
+    log.remove().await;
+}
+
+/// In place, by a rename, and by the link that Kubernetes turns around.
+#[tokio::test]
+async fn a_rotated_password_is_taken_up_by_readers_writers_and_the_listener() {
+    let log = Rotated::new("first").await;
+    let (store, path) = (&log.fixture.store, log.file.path().join("password"));
+    let by_link = |path: &std::path::Path, password: &str| {
+        let target = path.with_file_name("version-3");
+        std::fs::create_dir(&target).unwrap();
+        std::fs::write(target.join("password"), password).unwrap();
+        let link = path.with_file_name("link");
+        std::os::unix::fs::symlink(target.join("password"), &link).unwrap();
+        std::fs::rename(link, path).unwrap();
+    };
+    let by_rename = |path: &std::path::Path, password: &str| {
+        let new = path.with_file_name("new");
+        std::fs::write(&new, password).unwrap();
+        std::fs::rename(new, path).unwrap();
+    };
+    let in_place = |path: &std::path::Path, password: &str| std::fs::write(path, password).unwrap();
+    let ways: [(&'static str, &dyn Fn(&std::path::Path, &str)); 3] =
+        [("second", &in_place), ("third", &by_rename), ("fourth", &by_link)];
+    log.fixture.append("first").await.unwrap();
+    for (password, write) in ways {
+        heard(store).await;
+        log.rotate(password).await;
+        // Before the file is written nobody gets in, and nothing is harmed by trying.
+        log.fixture.append("too early").await.unwrap_err();
+        write(&path, password);
+        assert!(log.fixture.size().await > 0, "{password}: it is read");
+        log.fixture.append(password).await.unwrap();
+        heard(store).await;
+    }
+    // A file that is away for a moment.
+    std::fs::remove_file(&path).unwrap();
+    log.rotate("fourth").await;
+    log.fixture.append("the last known").await.unwrap();
+    log.remove().await;
+}
+
+/// Waits until somebody listens for what others write.
+async fn heard(store: &PostgresLogStore) {
+    let begin = std::time::Instant::now();
+    while store.generation().is_none() {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(120), "nobody listens");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

@@ -105,12 +105,36 @@ pub(crate) struct ConfigArguments {
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Ask every issuer too, as the CA would
+    /// Ask the CT log too, and demand that the issuer of `[oidc-dev]` answers as the others have to
     #[arg(long)]
     pub(crate) online: bool,
+    /// Ask nobody: no issuer, no CT log
+    #[arg(long, conflicts_with = "online")]
+    pub(crate) offline: bool,
     /// Check the configuration and its issuers alone: no keys, databases or files of the services
     #[arg(long)]
     pub(crate) issuers: bool,
+}
+
+/// Whom `check` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Nobody,
+    /// The issuers, as a CA would; the development provider need not run yet.
+    Issuers,
+    /// All issuers, and the CT log.
+    All,
+}
+
+impl CheckArguments {
+    /// Whom it asks by these.
+    pub(crate) fn asks(&self) -> Asks {
+        match (self.offline, self.online) {
+            (true, _) => Asks::Nobody,
+            (false, false) => Asks::Issuers,
+            (false, true) => Asks::All,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

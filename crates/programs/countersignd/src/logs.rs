@@ -2,11 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::Context;
+use axum::Router;
 use crypto::{KeyType, PublicKey};
 use engine::{Anchor, EntryRules, Log, LogConfig, LogParts, SubmitError, TilesSigner};
 use futures::future::try_join_all;
@@ -127,6 +128,46 @@ pub(crate) struct RunningLog<'a> {
     pub(crate) tiles_key: Option<SigningKey>,
     /// Its queues of work, which its key has too.
     pub(crate) cpu: CpuPool,
+    /// Of a log whose routes have tasks of their own: made once.
+    pub(crate) routes: Arc<OnceLock<Router>>,
+}
+
+impl RunningLog<'_> {
+    /// The log without what a configuration says of it.
+    pub(crate) fn kept(&self) -> KeptLog {
+        KeptLog {
+            name: self.of.service.name.clone(),
+            log: Arc::clone(&self.log),
+            key: self.key.clone(),
+            tiles_key: self.tiles_key.clone(),
+            cpu: self.cpu.clone(),
+            routes: Arc::clone(&self.routes),
+        }
+    }
+}
+
+/// A log that runs, whatever a configuration says of it.
+pub(crate) struct KeptLog {
+    pub(crate) name: String,
+    log: Arc<Log>,
+    key: SigningKey,
+    tiles_key: Option<SigningKey>,
+    cpu: CpuPool,
+    routes: Arc<OnceLock<Router>>,
+}
+
+impl KeptLog {
+    /// The log as `of` has it.
+    pub(crate) fn as_in<'a>(&self, of: &'a deployment::Log) -> RunningLog<'a> {
+        RunningLog {
+            of,
+            log: Arc::clone(&self.log),
+            key: self.key.clone(),
+            tiles_key: self.tiles_key.clone(),
+            cpu: self.cpu.clone(),
+            routes: Arc::clone(&self.routes),
+        }
+    }
 }
 
 /// What runs and stops the logs of a process.
@@ -171,7 +212,7 @@ impl Logs {
         shared: &Shared,
     ) -> anyhow::Result<RunningLog<'a>> {
         as_configured(of, known)?;
-        let cpu = shared.cpu_of(of.service.kind);
+        let cpu = shared.cpu_of(of.service.kind, &of.service.name);
         let key = SigningKey::of(Arc::new(of.key.load()?), cpu.clone());
         let tiles_key = tiles_key(of, &cpu)?;
         let ends = (self.tasks.clone(), self.shutdown.clone());
@@ -186,7 +227,7 @@ impl Logs {
             room::show(&log, false);
             self.tasks.spawn(room.watch(Arc::clone(&log), self.shutdown.clone()));
         }
-        Ok(RunningLog { of, log, key, tiles_key, cpu })
+        Ok(RunningLog { of, log, key, tiles_key, cpu, routes: Arc::default() })
     }
 
     /// Waits until a log has stopped by itself: after damage, or a panic.
@@ -255,7 +296,7 @@ pub(crate) async fn end_new(
     store: &Arc<dyn LogStore>,
     shared: &Shared,
 ) -> anyhow::Result<()> {
-    let cpu = shared.cpu_of(of.service.kind);
+    let cpu = shared.cpu_of(of.service.kind, &of.service.name);
     let key = SigningKey::of(Arc::new(of.key.load()?), cpu.clone());
     let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
     let keys = (&key, tiles_key(of, &cpu)?);

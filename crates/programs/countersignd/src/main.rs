@@ -58,7 +58,8 @@ use cli::{Cli, Command, IssuerCommand, LogCommand};
 use deployment::Telemetry;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
 };
 
 fn main() -> ExitCode {
@@ -86,7 +87,7 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
         (Some(part), Some(directory)) => Some(AuditFile::open(directory, part)?),
         _ => None,
     };
-    start_logging(log, telemetry, audit);
+    let filter = start_logging(log, telemetry, audit);
     match (command, config) {
         (Command::Dev(arguments), _) => block_on(dev::run(arguments)),
         (Command::Token(arguments), _) => token::run(&arguments).map(|()| ExitCode::SUCCESS),
@@ -98,7 +99,10 @@ fn run(log: Option<&str>, command: Command) -> anyhow::Result<ExitCode> {
                 async move { services::probe(&arguments.url).await.map(|()| ExitCode::SUCCESS) },
             )
         }
-        (Command::Serve(arguments), Some(config)) => block_on(serve::run(arguments.part, config)),
+        (Command::Serve(arguments), Some(config)) => {
+            let source = serve::Source { file: arguments.config.config, filter };
+            block_on(serve::run(arguments.part, config, source))
+        }
         (Command::Init(arguments), Some(config)) => {
             block_on(serve::init(arguments.secrets_only, config))
         }
@@ -140,10 +144,15 @@ fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::
 /// Logs go to standard error: standard output belongs to what a command was asked for.
 ///
 /// The command line and `RUST_LOG` count before the configuration.
-fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>, audit: Option<AuditFile>) {
+fn start_logging(
+    filter: Option<&str>,
+    telemetry: Option<&Telemetry>,
+    audit: Option<AuditFile>,
+) -> LogFilter {
     let configured = telemetry.and_then(|telemetry| telemetry.log.as_deref());
-    let filter =
-        EnvFilter::new(event_lines::with_audit(filter.or(configured).unwrap_or("info,sqlx=warn")));
+    let is_configured = filter.is_none();
+    let (filter, handle) = reload::Layer::new(filter_of(filter.or(configured)));
+    let changeable = LogFilter(is_configured.then_some(handle));
     // A line that nobody can read any more is lost. The formatter would say so by `eprintln!`, which
     // panics where standard error is a closed pipe: at the signature whose trail it was to write.
     let lines = fmt::layer().log_internal_errors(false);
@@ -164,4 +173,21 @@ fn start_logging(filter: Option<&str>, telemetry: Option<&Telemetry>, audit: Opt
     });
     tracing_subscriber::registry().with(lines).with(audit).init();
     output::report_panics();
+    changeable
+}
+
+fn filter_of(words: Option<&str>) -> EnvFilter {
+    EnvFilter::new(event_lines::with_audit(words.unwrap_or("info,sqlx=warn")))
+}
+
+/// The filter of the log, where the configuration has a say in it.
+pub(crate) struct LogFilter(Option<reload::Handle<EnvFilter, Registry>>);
+
+impl LogFilter {
+    /// Takes over what the configuration says now.
+    pub(crate) fn follow(&self, telemetry: &Telemetry) {
+        let Some(handle) = &self.0 else { return };
+        // It fails when there is no log any more, to which it could be said.
+        let _ = handle.reload(filter_of(telemetry.log.as_deref()));
+    }
 }

@@ -37,6 +37,7 @@ impl Postgres {
             run(Command::new("chown").arg("postgres").arg(own.directory.path()))?;
         }
         own.call("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8"])?;
+        own.ask_for_passwords()?;
         // fsync, full_page_writes and synchronous_commit stay at their defaults: what is acknowledged is durable.
         let options = format!(
             "-h 127.0.0.1 -p {port} -k {} -c max_connections=200",
@@ -74,6 +75,15 @@ impl Postgres {
 }
 
 impl Own {
+    /// Of members of one role, whose passwords are tested; everybody else is believed.
+    fn ask_for_passwords(&self) -> Result<()> {
+        let file = self.directory.path().join("data/pg_hba.conf");
+        let usual = std::fs::read_to_string(&file)?;
+        let asked = "host all +countersign_test_password 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(&file, format!("{asked}{usual}"))?;
+        Ok(())
+    }
+
     /// Calls a program of PostgreSQL as the user that may run it.
     fn call(&self, program: &str, arguments: &[&str]) -> Result<()> {
         let program = self.programs.join(program);

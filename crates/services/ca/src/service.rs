@@ -219,6 +219,17 @@ impl Ca {
         self.issuers.tick().await;
     }
 
+    /// Takes over what `old` knows of keys of the same sources, of a CA that this one replaces without a new start: what
+    /// was fetched, when, and what came of it.
+    pub fn take_over_keys(&self, old: &Self) {
+        self.issuers.take_over(&old.issuers);
+    }
+
+    /// Takes all sources of issuers' keys out of the metrics, of a CA that nothing replaces.
+    pub fn withdraw_issuers(&self) {
+        self.issuers.withdraw();
+    }
+
     /// Shows all sources of issuers' keys as metrics, whose age grows by itself; changes are shown
     /// at once.
     pub fn show_issuers(&self) {

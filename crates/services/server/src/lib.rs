@@ -11,7 +11,7 @@
 //! - [`harden`], [`Protocol`], [`Failure`], [`read_body`], [`discard_body`], [`RequestId`]: one request.
 //! - [`is_grpc`], [`read_unary`], [`GrpcError`]: one gRPC call.
 //! - [`in_pages`]: long answers.
-//! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
+//! - [`serve`], [`ServeLimits`], [`connections_of_each`]: connections. [`serve_current`]: routes that change. [`CallerAddress`], [`TrustedProxies`]: who is at their other end.
 //! - [`within_limits`], [`PeerLimits`], [`IdentityLimits`]: how much one caller may write.
 //! - [`by_host`]: services that share a port, each by its [`Host`].
 //! - [`Door`]: a service that closes before its port does.
@@ -49,6 +49,7 @@ pub use hosts::{Host, by_host};
 pub use limits::{Allowance, IdentityLimits, Limited, PeerLimits, Rate, within_limits};
 pub use metrics::{
     MetricsError, MetricsHandle, install_metrics, metrics_routes, show_chain_end, show_ready,
+    show_reload,
 };
 pub use protocol::{Failure, Protocol};
-pub use serve::{ServeLimits, serve, serve_behind, serve_with};
+pub use serve::{Answering, ServeLimits, serve, serve_behind, serve_current, serve_with};

@@ -56,6 +56,8 @@ pub fn install_metrics() -> Result<MetricsHandle, MetricsError> {
     metrics::describe_counter!(REQUESTS, "Requests answered, by route and status");
     metrics::describe_histogram!(LATENCY, metrics::Unit::Seconds, "From request head to answer");
     metrics::describe_gauge!(READY, "Whether a condition of /readyz holds");
+    metrics::describe_gauge!(RELOADED, "Whether the configuration was good at the last look");
+    metrics::describe_gauge!(RELOADED_AT, "When it was last taken up");
     metrics::describe_gauge!(CHAIN_END, "End of the certificates of a CA or TSA");
     Ok(MetricsHandle { recorder: INSTALLED.get_or_init(|| recorder).clone() })
 }
@@ -78,6 +80,13 @@ pub fn show_chain_end(authority: String, unix_seconds: u64) {
 /// Shows whether a condition of `/readyz` holds; `check` is its name there.
 pub fn show_ready(check: String, is_ready: bool) {
     metrics::gauge!(READY, "check" => check).set(u32::from(is_ready));
+}
+
+/// Shows whether the newest configuration is the one in use, and since when, in Unix seconds, one is.
+pub fn show_reload(is_good: bool, taken_up_at: u64) {
+    metrics::gauge!(RELOADED).set(u32::from(is_good));
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats; seconds fit")]
+    metrics::gauge!(RELOADED_AT).set(taken_up_at as f64);
 }
 
 /// How a request ended.
@@ -124,6 +133,8 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 const REQUESTS: &str = "countersign_http_requests_total";
 const CHAIN_END: &str = "countersign_chain_expiry_timestamp_seconds";
 const READY: &str = "countersign_ready";
+const RELOADED: &str = "countersign_config_reload_success";
+const RELOADED_AT: &str = "countersign_config_reload_success_timestamp_seconds";
 const LATENCY: &str = "countersign_http_request_seconds";
 
 /// From a health check to a signing that waits for a slow disk.

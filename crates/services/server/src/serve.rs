@@ -92,10 +92,33 @@ pub async fn serve_behind(
     limits: ServeLimits,
     proxies: TrustedProxies,
 ) -> io::Result<()> {
+    let answering = Answering { router, proxies: Arc::new(proxies) };
+    serve_current(listeners, move || answering.clone(), shutdown, limits).await
+}
+
+/// What a server answers with.
+#[derive(Debug, Clone)]
+pub struct Answering {
+    /// All routes.
+    pub router: Router,
+    /// Who is believed when saying who called.
+    pub proxies: Arc<TrustedProxies>,
+}
+
+/// [`serve_behind`] with what `current` gives at each request: it may change between two, and each sees one of them
+/// whole. Asked often, so it has to be cheap.
+///
+/// # Errors
+/// When a listener fails for good.
+pub async fn serve_current(
+    listeners: Vec<TcpListener>,
+    current: impl Fn() -> Answering + Send + Sync + 'static,
+    shutdown: CancellationToken,
+    limits: ServeLimits,
+) -> io::Result<()> {
     let server = Arc::new(Server {
-        router,
+        current: Box::new(current),
         limits,
-        proxies: Arc::new(proxies),
         shutdown,
         open: Connections::new(limits.max_connections),
         peers: Peers::new(),
@@ -119,9 +142,8 @@ pub async fn serve_behind(
 }
 
 struct Server {
-    router: Router,
+    current: Box<dyn Fn() -> Answering + Send + Sync>,
     limits: ServeLimits,
-    proxies: Arc<TrustedProxies>,
     shutdown: CancellationToken,
     open: Arc<Connections>,
     peers: Peers,
@@ -178,11 +200,12 @@ impl Server {
         let own = self.peers.shares(Prefix::of(peer.ip())).of_connection();
         let service = service_fn(|mut request: Request<Incoming>| {
             let under_way = activity.begin();
-            let caller = self.proxies.caller(peer.ip(), request.headers());
+            let Answering { mut router, proxies } = (self.current)();
+            let caller = proxies.caller(peer.ip(), request.headers());
             let shares = self.shares(caller, peer, &own);
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(shares);
-            let answer = self.router.clone().call(request.map(|body| activity.arriving(body)));
+            let answer = router.call(request.map(|body| activity.arriving(body)));
             let activity = activity.clone();
             async move {
                 let answer = answer.await;

@@ -26,6 +26,7 @@ pub(super) fn deployment(mut file: Section<'_>) -> Option<Deployment> {
     let listen = listen::listen(file.section("listen"));
     let telemetry = listen::telemetry(file.section("telemetry"));
     let database = database::read(file.section("database"), dirs.log_database());
+    let end_on_jump = end_on_jump(file.section("clock"));
     let provider = provider(&mut file, &dirs);
     let provider_url = provider.as_ref().map(|provider| provider.url.to_string());
     let anchors = logs::anchors(&mut file, dirs.root()).unwrap_or_default();
@@ -60,6 +61,7 @@ pub(super) fn deployment(mut file: Section<'_>) -> Option<Deployment> {
         listen,
         telemetry,
         database: database?,
+        end_on_jump,
         warnings: Vec::new(),
     };
     super::whole::check_metrics_ports(&file, &deployment);
@@ -87,6 +89,12 @@ fn known_tenants(
         })
     });
     known.collect()
+}
+
+fn end_on_jump(mut section: Section<'_>) -> bool {
+    let end_on_jump = section.flag("end_on_jump");
+    section.end();
+    end_on_jump
 }
 
 fn provider(file: &mut Section<'_>, dirs: &DeploymentDirs) -> Option<Provider> {

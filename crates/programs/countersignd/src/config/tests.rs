@@ -104,6 +104,14 @@ fn fills_in_what_is_left_out() {
 }
 
 #[test]
+fn a_process_ends_with_its_clock_where_that_is_said_alone() {
+    assert!(!parse(&trial()).unwrap().end_on_jump);
+    assert!(parse(&format!("{}\n[clock]\nend_on_jump = true\n", trial())).unwrap().end_on_jump);
+    let said = problems(&format!("{}\n[clock]\nend_on_jumps = true\n", trial()));
+    assert!(said.contains("end_on_jumps"), "{said}");
+}
+
+#[test]
 fn takes_what_is_given() {
     let config = parse(&sample("docs/samples/production.toml")).unwrap();
     assert_eq!(config.tenants[0].operator, "signing.acme.example");

@@ -45,6 +45,8 @@ pub(crate) struct Deployment {
     pub(crate) telemetry: Telemetry,
     pub(crate) database: Database,
     pub(crate) places: Places,
+    /// Whether a process ends when the clock jumped and stays apart: its supervisor starts it with the right time.
+    pub(crate) end_on_jump: bool,
     /// What can be meant, and seldom is.
     pub(crate) warnings: Vec<String>,
 }

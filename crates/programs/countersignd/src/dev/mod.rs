@@ -23,16 +23,16 @@ use crate::{
     cli::{DevArguments, Part},
     data_dir::{DataDir, read_json, remove_if_present, write_json},
     deployment::Deployment,
-    serve::{self, Locks, Opened, make},
-    services::{Running, Shared, Signals},
+    serve::{self, Lasting, Locks, Opened, make},
+    services::{OnHangup, Running, Shared, Signals},
     token::LastStart,
 };
 
-/// `countersignd dev`: runs until SIGTERM or SIGINT.
+/// `countersignd dev`: runs until SIGTERM, SIGINT or the end of its terminal. There is no file to read again.
 pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     // From here on a signal ends an unfinished start too.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(OnHangup::End)?;
     if let Some(address) = arguments.listen.filter(|_| is_beyond_loopback(&arguments)) {
         warn!(
             %address,
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     remove_if_present(&data_dir.ready_file())?;
 
     let started = signals.unless(Box::pin(start(&arguments, &data_dir, locks))).await?;
-    let Some((running, _locks, ready)) = started else { return Ok(ExitCode::SUCCESS) };
+    let Some((running, _lasting, ready)) = started else { return Ok(ExitCode::SUCCESS) };
     ready.announce(&data_dir, begin.elapsed())?;
     let failure = running.until_signalled(&mut signals).await;
     // What waits for the file must not find it while we go.
@@ -69,7 +69,7 @@ async fn start(
     arguments: &DevArguments,
     data_dir: &DataDir,
     locks: Locks,
-) -> anyhow::Result<(Running, Locks, Ready)> {
+) -> anyhow::Result<(Running, Lasting, Ready)> {
     let clock_offset_file = match &arguments.clock_offset_file {
         Some(file) => Some(std::path::absolute(file)?),
         None => None,
@@ -90,8 +90,8 @@ async fn start(
     let mut start = LastStart { ports: Some(ports), clock_offset_file, ..LastStart::default() };
     let opened = Opened { shared: Shared::new(clock), locks, store: None, sockets };
     let (deployment, opened) = complete(deployment, opened, (data_dir, &mut start)).await?;
-    let (running, locks) = serve::start(&[Part::All, Part::OidcDev], &deployment, opened).await?;
-    Ok((running, locks, Ready::new(ports, data_dir)))
+    let (running, lasting) = serve::start(&[Part::All, Part::OidcDev], &deployment, opened).await?;
+    Ok((running, lasting, Ready::new(ports, data_dir)))
 }
 
 /// Makes everything that is missing, and learns which logs are frozen.

@@ -104,6 +104,7 @@ pub(super) fn value(
         telemetry: Telemetry::default(),
         database: place.database(database_url)?,
         places: place.places(),
+        end_on_jump: false,
         warnings: Vec::new(),
     })
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     certificates::refuse_another_organization,
-    cli::CheckArguments,
+    cli::{Asks, CheckArguments},
     data_dir::read_if_present,
     deployment::{
         self, Authority, Database, Deployment, Repository, TimestampAuthority, not_made,
@@ -35,7 +35,7 @@ pub(crate) async fn check(
     deployment: Deployment,
     arguments: CheckArguments,
 ) -> anyhow::Result<ExitCode> {
-    let CheckArguments { online, issuers: only_issuers, .. } = arguments;
+    let (asks, only_issuers) = (arguments.asks(), arguments.issuers);
     let issuing = || deployment.authorities.iter().filter(|one| one.service.state.signs());
     let issuers: usize = issuing().map(|authority| authority.settings.issuers.len()).sum();
     output::print(&format!("configuration: ok, {issuers} issuers are believed"));
@@ -44,7 +44,7 @@ pub(crate) async fn check(
     }
     let mut sound = true;
     for authority in issuing() {
-        sound &= issuers::check(&deployment, authority, online, SystemClock.now()).await?;
+        sound &= issuers::check(&deployment, authority, asks, SystemClock.now()).await?;
     }
     if only_issuers {
         return Ok(exit_code(sound));
@@ -52,7 +52,7 @@ pub(crate) async fn check(
     for authority in issuing() {
         sound &= issuers::check_state(authority);
     }
-    for authority in issuing().filter(|_| online) {
+    for authority in issuing().filter(|_| asks == Asks::All) {
         let what = format!("{} ct log", authority.service.label);
         sound &= report(&what, &issuers::ct_log(&deployment, authority).await);
     }
@@ -73,6 +73,7 @@ pub(crate) async fn check(
         sound &= report(&authority.service.label, &found);
     }
     sound &= report("files", &files(&deployment));
+    sound &= report("places", &tries::places(&deployment));
     let anchored = deployment.demand_anchors().map(|()| "a place for each log".to_owned());
     sound &= report("anchors", &anchored);
     for words in tries::beside_the_data(&deployment) {
@@ -332,7 +333,7 @@ mod tests {
 
     fn arguments(issuers: bool) -> CheckArguments {
         let config = ConfigArguments { config: "x".into() };
-        CheckArguments { config, online: false, issuers }
+        CheckArguments { config, online: false, offline: true, issuers }
     }
 
     /// Whoever checks what runs was told that the log is bad.

@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
-use anyhow::{Context, anyhow, bail};
-use postgres::{MakersLock, PostgresLogStore, Right};
+use anyhow::{Context, bail};
+use postgres::{Access, MakersLock, PostgresLogStore, Right};
 use sqlite::SqliteLogStore;
 use store::{LogStore, StoreError};
 use url::Url;
@@ -27,8 +27,8 @@ pub(crate) async fn open(
             Ok(SqliteLogStore::open_as_it_is(file).await.map(|store| Arc::new(store) as _))
         }
         Database::Postgres { url, password_file, .. } => {
-            let url = with_password(url, password_file.as_deref())?;
-            let connected = PostgresLogStore::connect_as_it_is(url.as_str()).await;
+            let access = access(url, password_file.as_deref())?;
+            let connected = PostgresLogStore::connect_as_it_is(access).await;
             Ok(connected.map(|store| Arc::new(store) as _))
         }
     }
@@ -47,13 +47,13 @@ pub(crate) async fn open_to_make(
         Database::Postgres { url, password_file, owner } => {
             let connected = match owner {
                 None => {
-                    let url = with_password(url, password_file.as_deref())?;
-                    PostgresLogStore::connect(url.as_str()).await
+                    let access = access(url, password_file.as_deref())?;
+                    PostgresLogStore::connect(access).await
                 }
                 Some(owner) => {
                     let service = url.username();
-                    let url = with_password(&owner.url, owner.password_file.as_deref())?;
-                    PostgresLogStore::connect_and_grant(url.as_str(), service).await
+                    let access = access(&owner.url, owner.password_file.as_deref())?;
+                    PostgresLogStore::connect_and_grant(access, service).await
                 }
             };
             Ok(connected.map(|store| Arc::new(store) as _))
@@ -66,8 +66,8 @@ pub(super) async fn role_warning(deployment: &Deployment) -> anyhow::Result<Opti
     let Database::Postgres { url, password_file, .. } = &deployment.database else {
         return Ok(None);
     };
-    let url = with_password(url, password_file.as_deref())?;
-    let (role, right) = postgres::right_of(url.as_str()).await?;
+    let access = access(url, password_file.as_deref())?;
+    let (role, right) = postgres::right_of(access).await?;
     Ok((right == Right::ChangeTables).then(|| {
         format!(
             "the database's role `{role}`, which the services have, can take away the triggers by which entries stay: \
@@ -86,19 +86,17 @@ pub(super) async fn try_lock(deployment: &Deployment) -> anyhow::Result<Option<M
         Some(owner) => (&owner.url, &owner.password_file),
         None => (url, password_file),
     };
-    let url = with_password(url, password_file.as_deref())?;
-    let lock = MakersLock::try_take(url.as_str()).await;
+    let access = access(url, password_file.as_deref())?;
+    let lock = MakersLock::try_take(access).await;
     lock.context("cannot open the log's database")
 }
 
-fn with_password(url: &Url, password_file: Option<&Path>) -> anyhow::Result<Url> {
-    let mut url = url.clone();
-    if let Some(path) = password_file {
-        let password = password(path)?;
-        url.set_password(Some(&password))
-            .map_err(|()| anyhow!("the database's URL takes no password"))?;
-    }
-    Ok(url)
+/// The way to a database. Its password is read now, so that a file that is missing is told at once, and again for
+/// every connection.
+fn access(url: &Url, password_file: Option<&Path>) -> anyhow::Result<Access> {
+    let Some(path) = password_file.map(Path::to_owned) else { return Ok(url.as_str().into()) };
+    password(&path)?;
+    Ok(Access::with_password(url.as_str(), move || Ok(password(&path)?)))
 }
 
 pub(super) fn password(path: &Path) -> anyhow::Result<String> {

@@ -6,6 +6,7 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 use anyhow::{Context, anyhow, bail};
 use engine::Anchors;
 use moment::UnixSeconds;
+use rustix::fs::Access;
 use signing::{ClockFault, CpuPool, SigningKey};
 use store::{LogRecord, LogStore, MAX_CLOCK_GAP};
 use url::Url;
@@ -81,6 +82,45 @@ pub(super) async fn ports(deployment: &Deployment) -> anyhow::Result<String> {
         return Ok(format!("{free} free, {ours} with a running service"));
     }
     bail!("{}", taken.join("; "))
+}
+
+/// This user can write where services write: in directories that are there. What is not made yet is told elsewhere.
+pub(super) fn places(deployment: &Deployment) -> anyhow::Result<String> {
+    let (mut found, mut closed) = (0_usize, Vec::new());
+    for directory in written(deployment) {
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        match rustix::fs::access(directory, wanted).map_err(std::io::Error::from) {
+            Ok(()) => found += 1,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => closed.push(format!("{}: {error}", directory.display())),
+        }
+    }
+    if closed.is_empty() {
+        return Ok(format!("{found} can be written to"));
+    }
+    bail!("this user cannot write to {}", closed.join(", "))
+}
+
+/// Directories in which services make and replace files.
+fn written(deployment: &Deployment) -> Vec<&Path> {
+    let mut written: Vec<&Path> = Vec::new();
+    if deployment.running_logs().next().is_some() {
+        written.push(&deployment.places.checkpoints);
+        written.extend(deployment.database.directory());
+    }
+    for place in deployment.running_logs().flat_map(|log| &log.anchors) {
+        if let AnchorPlace::Directory(directory) = place {
+            written.push(directory);
+        }
+    }
+    for one in deployment.repositories.iter().filter(|one| one.service.state.runs()) {
+        written.push(&one.tuf_dir);
+        written.extend(one.files_dir.as_deref());
+    }
+    written.extend(deployment.telemetry.audit_dir.as_deref());
+    written.sort_unstable();
+    written.dedup();
+    written
 }
 
 /// No log of the database has an entry from far ahead of this machine's clock.

@@ -41,7 +41,7 @@ pub(crate) fn ca(
         chain: x509::CertificateChain::from_der(authority.chain.load()?)?,
         ct_public_key: ct,
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu_of(authority.service.kind),
+        cpu: shared.cpu_of(authority.service.kind, &authority.service.name),
     };
     let service = &authority.service;
     server::show_chain_end(service.place(), parts.chain.not_after().0);
@@ -126,12 +126,14 @@ pub(crate) fn log(
             (ctlog::http::router(ct(shared, deployment, running)?), ctlog::http::protocol())
         }
         LogKind::Rekor1 => {
-            let (key, cpu) = (running.key.clone(), running.cpu.clone());
             let writers = writers(shared, deployment, logs, of)?;
             let options = Rekor1Options { writers, ..of.options.rekor1.clone() };
-            let parts = Rekor1Parts { log, key, cpu, options };
-            let rekor1 = Rekor1::start(parts, &logs.tasks, logs.shutdown.clone());
-            (rekor1_router(rekor1), rekor1_protocol())
+            let start = || {
+                let (key, cpu) = (running.key.clone(), running.cpu.clone());
+                let parts = Rekor1Parts { log, key, cpu, options };
+                rekor1_router(Rekor1::start(parts, &logs.tasks, logs.shutdown.clone()))
+            };
+            (running.routes.get_or_init(start).clone(), rekor1_protocol())
         }
         LogKind::Rekor2 => {
             let writers = writers(shared, deployment, logs, of)?;
@@ -251,8 +253,9 @@ pub(crate) fn tsa(shared: &Shared, authority: &TimestampAuthority) -> anyhow::Re
         frozen: !service.state.signs(),
         ..usual
     };
-    let tsa = Tsa::new(config, Arc::clone(&shared.clock), shared.cpu_of(service.kind))
-        .with_context(|| format!("cannot start {service}"))?;
+    let tsa =
+        Tsa::new(config, Arc::clone(&shared.clock), shared.cpu_of(service.kind, &service.name))
+            .with_context(|| format!("cannot start {service}"))?;
     let tsa = Arc::new(tsa);
     server::show_chain_end(service.place(), tsa.not_after().0);
     let served = Served::new(service, tsa::http::router(Arc::clone(&tsa)), tsa::protocol());
@@ -296,7 +299,7 @@ pub(crate) async fn open_trust(
         root_signer: Arc::new(of.root_key.load()?),
         online_signer: Arc::new(of.online_key.load()?),
         clock: Arc::clone(&shared.clock),
-        cpu: shared.cpu_of(of.service.kind),
+        cpu: shared.cpu_of(of.service.kind, &of.service.name),
     };
     let repository = Repository::open(parts, &files);
     let repository = repository.await.context("cannot open the TUF repository")?;
@@ -361,7 +364,7 @@ pub(crate) fn oidc(
     let login = || {
         let mut clients = provider::plain_issuer(&base_url, None)?.audiences().to_vec();
         clients.extend(deployment.audiences().map(str::to_owned));
-        let work = (shared.cpu_of(Kind::Trust), Arc::clone(&shared.clock));
+        let work = (shared.cpu_of(Kind::Trust, "oidc-dev"), Arc::clone(&shared.clock));
         anyhow::Ok(Login::new(&base_url, clients, Minter::new(key), work))
     };
     let login = if of.login { Some(login()?) } else { None };

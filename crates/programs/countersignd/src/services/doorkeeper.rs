@@ -1,6 +1,10 @@
 //! Who may write to a Rekor log: CAs and issuers of this deployment, which a log itself knows nothing of.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyhow::Context;
 use ca::{IssueError, OidcConfig, TokenVerifier};
@@ -57,17 +61,26 @@ pub(crate) fn writers(
     let Writers::Listed(named) = &log.options.writers else { return Ok(rekor::Writers::Anybody) };
     let listed = Listed::load(deployment, log, named)?;
     let believe = |entries: &Vec<_>| {
-        let work = (Arc::clone(&shared.clock), shared.cpu_of(log.service.kind));
+        let work = (Arc::clone(&shared.clock), shared.cpu_of(log.service.kind, &log.service.name));
         TokenVerifier::new(&log.service.place(), entries.clone(), &OidcConfig::default(), work)
     };
     let tokens = named.issuers.iter().map(believe).collect::<Result<Vec<_>, _>>();
     let tokens = tokens.with_context(|| format!("`writers` of {}", log.service.table()))?;
     let listed = Arc::new(Listed { tokens, clock: Arc::clone(&shared.clock), ..listed });
     if listed.takes_tokens() {
-        let (fresh, shutdown) = (Arc::clone(&listed), logs.shutdown.clone());
-        logs.tasks.spawn(async move { shutdown.run_until_cancelled(fresh.keep_keys()).await });
+        let (fresh, shutdown) = (Arc::downgrade(&listed), logs.shutdown.clone());
+        logs.tasks.spawn(async move { shutdown.run_until_cancelled(keep_keys(fresh)).await });
     }
     Ok(rekor::Writers::Listed(listed))
+}
+
+/// Until the list is another one.
+async fn keep_keys(of: Weak<Listed>) {
+    while let Some(listed) = of.upgrade() {
+        join_all(listed.tokens.iter().map(TokenVerifier::tick)).await;
+        drop(listed);
+        tokio::time::sleep(TICK).await;
+    }
 }
 
 /// Whether all files that `writers` of `log` name are there and can be read.
@@ -104,13 +117,6 @@ impl Listed {
             ),
             clock: Arc::new(signing::SystemClock),
         })
-    }
-
-    async fn keep_keys(&self) {
-        loop {
-            join_all(self.tokens.iter().map(TokenVerifier::tick)).await;
-            tokio::time::sleep(TICK).await;
-        }
     }
 
     async fn verify(&self, token: &str, length: u64) -> Result<(), WriterRefusal> {

@@ -11,7 +11,11 @@ mod running;
 mod servers;
 mod watch;
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{Extension, Router};
 use futures::future::BoxFuture;
@@ -26,7 +30,7 @@ pub(crate) use self::{
     issuers::keep as keep_issuers,
     listeners::Listener,
     probe::{all_answer, probe},
-    running::{Background, Running, Signals},
+    running::{Background, OnHangup, Running, Signals},
     servers::Servers,
     watch::watch,
 };
@@ -37,26 +41,31 @@ use crate::deployment::{Kind, Service};
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cpu: CpuPool,
+    /// Queues stay as long as their threads: a service that is built again has those of before.
+    queues: Arc<Mutex<HashMap<String, CpuPool>>>,
 }
 
 impl Shared {
     /// One thread for signing and verifying per core.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { clock, cpu: CpuPool::new(cores) }
+        Self { clock, cpu: CpuPool::new(cores), queues: Arc::default() }
     }
 
     /// The threads with queues for one service, so that it does not wait for all that another has to do.
     ///
     /// A certificate takes an SCT, and a timestamp is the cheapest thing there is; whoever writes to a Rekor
     /// log needed no leave of anybody, so a log's share is the smaller one.
-    pub(crate) fn cpu_of(&self, kind: Kind) -> CpuPool {
+    pub(crate) fn cpu_of(&self, kind: Kind, name: &str) -> CpuPool {
         let weight = match kind {
             Kind::Ca | Kind::Tsa | Kind::Log(LogKind::Ct) => 8,
             Kind::Log(LogKind::Rekor1 | LogKind::Rekor2) => 4,
             Kind::Trust => 1,
         };
-        self.cpu.for_service(NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN))
+        let make = || self.cpu.for_service(NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN));
+        // Nothing panics while it is held, so a poisoned lock guards sound data.
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.entry(format!("{}.{name}", kind.table())).or_insert_with(make).clone()
     }
 }
 

@@ -1,6 +1,7 @@
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use signing::{Clock, ClockFault};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -13,7 +14,12 @@ pub(crate) struct Running {
     pub(crate) servers: Servers,
     /// `None` where no log runs.
     pub(crate) logs: Option<Logs>,
+    /// Until the end.
     pub(crate) background: Background,
+    /// Until the next configuration.
+    pub(crate) of_configuration: Background,
+    /// The clock, where the process is to end when it jumped and stays apart.
+    pub(crate) ends_with: Option<Arc<dyn Clock>>,
 }
 
 impl Running {
@@ -34,7 +40,7 @@ impl Running {
         if let Some(logs) = self.logs {
             logs.stop(LOGS_PATIENCE).await;
         }
-        self.background.stop().await;
+        tokio::join!(self.of_configuration.stop(), self.background.stop());
         match failure {
             None => Ok(ExitCode::SUCCESS),
             Some(error) => Err(error.context("stopped, since it cannot go on safely")),
@@ -51,6 +57,30 @@ impl Running {
         tokio::select! {
             error = self.servers.failed() => error,
             error = logs => error,
+            fault = jumped(self.ends_with.as_deref()) => {
+                anyhow::Error::new(fault).context("`end_on_jump` of [clock]")
+            }
+        }
+    }
+}
+
+/// Between two looks at the clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Looks in a row that find it apart: a clock that comes back at once, as when a service of time corrects itself, ends
+/// nothing.
+const STAYS: u32 = 10;
+
+/// Waits until the clock has jumped and stays apart.
+async fn jumped(clock: Option<&dyn Clock>) -> ClockFault {
+    let Some(clock) = clock else { return std::future::pending().await };
+    let mut looks = 0;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match clock.fault() {
+            Some(fault @ ClockFault::Jumped { .. }) if looks + 1 >= STAYS => return fault,
+            Some(ClockFault::Jumped { .. }) => looks += 1,
+            _ => looks = 0,
         }
     }
 }
@@ -72,7 +102,8 @@ impl Background {
         self.tasks.spawn(task(self.shutdown.clone()));
     }
 
-    async fn stop(self) {
+    /// Ends all of them, and waits a moment for it.
+    pub(crate) async fn stop(&self) {
         self.shutdown.cancel();
         self.tasks.close();
         if tokio::time::timeout(BACKGROUND_PATIENCE, self.tasks.wait()).await.is_err() {
@@ -81,27 +112,62 @@ impl Background {
     }
 }
 
-/// The signals that end the process.
+impl Drop for Background {
+    /// What was begun for something that did not come about, too.
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// What SIGHUP is to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnHangup {
+    /// An order to read the configuration again.
+    Reload,
+    /// The end of its terminal, and so its own: an orderly one. Who began it with SIGHUP ignored, as `nohup` does,
+    /// does not want that.
+    End,
+}
+
+/// The signals that end the process, and the one that may.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
+    on_hangup: OnHangup,
 }
 
 impl Signals {
-    pub(crate) fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen(on_hangup: OnHangup) -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
+        let is_heard = on_hangup == OnHangup::Reload || !ignores_hangup();
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: if is_heard { Some(listen(SignalKind::hangup())?) } else { None },
+            on_hangup,
         })
     }
 
-    /// The name of the next one.
+    /// The name of the next one that ends the process.
     pub(crate) async fn received(&mut self) -> &'static str {
+        let Self { terminate, interrupt, hangup, on_hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(hangup) if *on_hangup == OnHangup::End => drop(hangup.recv().await),
+                _ => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            () = hung_up => "SIGHUP",
         }
+    }
+
+    /// Takes out SIGHUP, for who reads the configuration again by it.
+    pub(crate) fn take_hangup(&mut self) -> Option<Signal> {
+        self.hangup.take()
     }
 
     /// Runs `start`, unless a signal comes first: then `None`.
@@ -119,17 +185,53 @@ impl Signals {
     }
 }
 
+/// Whether whoever began this process had it ignore SIGHUP; where the system does not say, it does not.
+fn ignores_hangup() -> bool {
+    const OF_SIGHUP: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & OF_SIGHUP != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
         sync::{
             Arc,
-            atomic::{AtomicBool, Ordering},
+            atomic::{AtomicBool, AtomicU32, Ordering},
         },
         time::{Duration, Instant},
     };
 
     use super::*;
+
+    /// Jumps for the looks that it is told, and for ever.
+    struct Jumping(AtomicU32, [std::ops::Range<u32>; 2]);
+
+    impl Clock for Jumping {
+        fn now_ms(&self) -> moment::UnixMillis {
+            moment::UnixMillis(0)
+        }
+
+        fn fault(&self) -> Option<ClockFault> {
+            let look = self.0.fetch_add(1, Ordering::SeqCst);
+            let by = Duration::from_secs(61);
+            let jumps = self.1.iter().any(|looks| looks.contains(&look));
+            jumps.then_some(ClockFault::Jumped { by, ahead: true })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumped_and_stays_apart_ends_who_asked_for_it_and_one_that_comes_back_does_not()
+     {
+        let clock = Jumping(AtomicU32::new(0), [3..12, 20..u32::MAX]);
+        let fault = jumped(Some(&clock)).await;
+        assert!(matches!(fault, ClockFault::Jumped { ahead: true, .. }));
+        assert_eq!(clock.0.load(Ordering::SeqCst), 30);
+        let never = tokio::time::timeout(Duration::from_hours(1), jumped(None)).await;
+        assert!(never.is_err());
+    }
 
     #[tokio::test]
     async fn a_stop_waits_for_tasks_to_put_away_what_they_have_but_not_long() {

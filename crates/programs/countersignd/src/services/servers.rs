@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use server::{Door, ServeLimits, TrustedProxies, serve_behind};
+use axum::Router;
+use server::{Answering, Door, ServeLimits, TrustedProxies, serve_current};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,10 @@ pub(crate) struct Servers {
     back: Group,
     /// Before the services of the back ports that nobody calls.
     door: Door,
+    /// What all of them answer with: one value, so that it changes for all ports at once.
+    routes: watch::Sender<Arc<BTreeMap<u16, Answering>>>,
+    /// The ports of the second group; as they were at the start.
+    called: Vec<u16>,
     background: CancellationToken,
 }
 
@@ -41,21 +46,50 @@ impl Servers {
         proxies: &TrustedProxies,
     ) -> anyhow::Result<Self> {
         let max_connections = server::connections_of_each(listeners.len());
-        let group =
-            |patience| Group { max_connections, proxies: proxies.clone(), ..Group::new(patience) };
-        let (mut front, mut back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
-        let callers = front.shutdown.clone();
-        let door = Door::new(callers.clone());
-        for (listener, bound) in listeners {
-            // A port of the front closes with its services, so nobody comes later.
-            let (group, door) =
-                if listener.is_called() { (&mut back, Some(&door)) } else { (&mut front, None) };
-            group.serve((listener, bound), (&callers, door));
+        let group = |patience| Group { max_connections, ..Group::new(patience) };
+        let (front, back) = (group(FRONT_PATIENCE), group(BACK_PATIENCE));
+        let door = Door::new(front.shutdown.clone());
+        let called = listeners.iter().filter(|(listener, _)| listener.is_called());
+        let called = called.map(|(listener, _)| listener.port).collect();
+        let (routes, background) = (watch::Sender::default(), CancellationToken::new());
+        let mut servers = Self { front, back, door, routes, called, background };
+        let (listeners, bound): (Vec<_>, Vec<_>) = listeners.into_iter().unzip();
+        let names: Vec<_> = listeners.iter().map(|one| (one.port, one.name())).collect();
+        servers.answer_with(listeners, proxies);
+        for ((port, name), bound) in names.into_iter().zip(bound) {
+            let routes = servers.routes.subscribe();
+            let current = move || {
+                let known = routes.borrow().get(&port).cloned();
+                // Never: the ports stay.
+                known
+                    .unwrap_or_else(|| Answering { router: Router::new(), proxies: Arc::default() })
+            };
+            let group =
+                if servers.called.contains(&port) { &mut servers.back } else { &mut servers.front };
+            group.serve((name, bound), current);
         }
-        let background = CancellationToken::new();
         let metrics = server::install_metrics()?;
-        tokio::spawn(metrics.upkeep(background.clone()));
-        Ok(Self { front, back, door, background })
+        tokio::spawn(metrics.upkeep(servers.background.clone()));
+        Ok(servers)
+    }
+
+    /// From now on every request is answered by these, of the same ports; those under way end as they began.
+    pub(crate) fn answer_with(&self, listeners: Vec<Listener>, proxies: &TrustedProxies) {
+        let proxies = Arc::new(proxies.clone());
+        let mut routes = BTreeMap::new();
+        for listener in listeners {
+            let port = listener.port;
+            // A port of the front closes with its services, so nobody comes later.
+            let (of_port, door) = if self.called.contains(&port) {
+                (&self.back.shutdown, Some(&self.door))
+            } else {
+                (&self.front.shutdown, None)
+            };
+            let end = End { of_port, of_callers: &self.front.shutdown, door };
+            let proxies = Arc::clone(&proxies);
+            routes.insert(port, Answering { router: listener.router(&end), proxies });
+        }
+        self.routes.send_replace(Arc::new(routes));
     }
 
     /// Waits for a server that ends though nobody told it to.
@@ -86,7 +120,6 @@ struct Group {
     servers: Mutex<JoinSet<(String, std::io::Result<()>)>>,
     shutdown: CancellationToken,
     patience: Duration,
-    proxies: TrustedProxies,
     max_connections: usize,
 }
 
@@ -94,22 +127,19 @@ impl Group {
     fn new(patience: Duration) -> Self {
         let (servers, shutdown) = (Mutex::default(), CancellationToken::new());
         let ServeLimits { max_connections, .. } = ServeLimits::default();
-        let proxies = TrustedProxies::default();
-        Self { servers, shutdown, patience, proxies, max_connections }
+        Self { servers, shutdown, patience, max_connections }
     }
 
     fn serve(
         &mut self,
-        (listener, bound): (Listener, Bound),
-        (of_callers, door): (&CancellationToken, Option<&Door>),
+        (name, bound): (String, Bound),
+        current: impl Fn() -> Answering + Send + Sync + 'static,
     ) {
-        let (name, shutdown) = (listener.name(), self.shutdown.clone());
-        let router = listener.router(&End { of_port: &shutdown, of_callers, door });
+        let shutdown = self.shutdown.clone();
         let (drain, max_connections) = (self.patience, self.max_connections);
         let limits = ServeLimits { drain, max_connections, ..ServeLimits::default() };
-        let proxies = self.proxies.clone();
         self.servers.get_mut().spawn(async move {
-            (name, serve_behind(bound.listeners, router, shutdown, limits, proxies).await)
+            (name, serve_current(bound.listeners, current, shutdown, limits).await)
         });
     }
 

@@ -135,6 +135,32 @@ impl Issuers {
         sources
     }
 
+    /// Takes over what `old` knows of the same sources.
+    pub(crate) fn take_over(&self, old: &Self) {
+        let known = old.sources();
+        for issuer in &self.entries {
+            match &issuer.keys {
+                Keys::Fixed(keys) => {
+                    if let Some(old) = known.iter().find(|old| old.has_source_of(keys)) {
+                        keys.take_over(old);
+                    }
+                }
+                Keys::Each(pattern) => pattern.take_over(&known, |iss| issuer.config.is_of(iss)),
+            }
+        }
+        let sources = self.sources();
+        for old in known.iter().filter(|old| !sources.iter().any(|new| new.has_source_of(old))) {
+            old.withdraw();
+        }
+    }
+
+    /// Takes all sources out of the metrics.
+    pub(crate) fn withdraw(&self) {
+        for keys in self.sources() {
+            keys.withdraw();
+        }
+    }
+
     /// What is known of each source.
     pub(crate) fn health(&self) -> Vec<IssuerHealth> {
         self.sources().iter().map(|keys| keys.health()).collect()

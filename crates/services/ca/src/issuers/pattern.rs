@@ -124,6 +124,18 @@ impl PatternKeys {
         }
     }
 
+    /// The same of `known`, of a CA that went on until now, if they are of the pattern and its sources.
+    pub(super) fn take_over(&self, known: &[Arc<IssuerKeys>], is_of: impl Fn(&str) -> bool) {
+        for old in known.iter().filter(|old| is_of(old.issuer())) {
+            let Ok(source) = self.template.of(old.issuer()) else { continue };
+            let keys = Arc::new(IssuerKeys::new(source, self.context.clone()));
+            if old.has_source_of(&keys) {
+                keys.take_over(old);
+                self.lock().granted.put(old.issuer(), keys, MAX_GRANTED);
+            }
+        }
+    }
+
     /// Those whose tokens became certificates.
     pub(super) fn granted(&self) -> Vec<Arc<IssuerKeys>> {
         self.lock().granted.values()

@@ -1,9 +1,10 @@
-//! Asks issuers as `check --online` does: what is wrong, and which setting changes it.
+//! Asks issuers as `check` does: what is wrong, and which setting changes it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use futures::{StreamExt, stream};
 use identity::{IssuerConfig, JwsAlgorithm};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     KeyName, KeySource, MAX_ASKED_AT_ONCE, SourceError, check_files, discovery::quoted,
@@ -14,6 +15,9 @@ use crate::{CaConfig, CaConfigError, fetch::Clients};
 /// Most algorithms that are repeated of what a provider advertises; there are 14 in all.
 const MAX_ADVERTISED: usize = 16;
 
+/// Longest that all issuers together are waited for: a thousand that are away would take ten minutes.
+const LONGEST: Duration = Duration::from_mins(1);
+
 /// What one entry's issuer answered.
 #[derive(Clone, Debug)]
 pub struct IssuerProbe {
@@ -23,6 +27,8 @@ pub struct IssuerProbe {
     pub source: String,
     /// What came of it; `Err` holds what is wrong and what to change.
     pub outcome: Result<Probed, String>,
+    /// Whether it was not reached, or did not answer well, and may the next time: nothing is known to be wrong here.
+    pub is_away: bool,
 }
 
 /// An issuer that gives keys.
@@ -74,7 +80,7 @@ fn in_two_sources(issuer: &str, key: &KeyName, [one, other]: &[String; 2]) -> St
     )
 }
 
-/// Asks the issuers of all entries, a few at once. A pattern's are not known, so nobody is asked there.
+/// Asks the issuers of all entries, a few at once and for a minute at most. A pattern's are not known, so nobody is asked there.
 ///
 /// # Errors
 /// When no HTTP client can be made.
@@ -87,14 +93,21 @@ pub async fn probe_issuers(config: &CaConfig) -> Result<Vec<IssuerProbe>, CaConf
             asked.push((issuer, KeySource::new(issuer, timeout, &mut clients)?));
         }
     }
+    let end = Instant::now() + LONGEST;
     let probing = asked.iter().map(|(issuer, source)| async {
         // Which of two entries of one URL is meant, its source tells.
         let name = format!("{}, keys from {}", issuer.url(), source.describe());
-        let outcome = match probe(issuer, source).await {
-            Ok(outcome) => outcome.map_err(|problem| format!("issuer {name}: {problem}")),
-            Err(error) => Err(explain(&name, &error)),
+        let (outcome, is_away) = match timeout_at(end, probe(issuer, source)).await {
+            Ok(Ok(outcome)) => {
+                (outcome.map_err(|problem| format!("issuer {name}: {problem}")), false)
+            }
+            Ok(Err(error)) => (Err(explain(&name, &error)), !error.is_permanent()),
+            Err(_) => {
+                let longest = LONGEST.as_secs();
+                (Err(format!("issuer {name}: no answer within {longest} s of all of them")), true)
+            }
         };
-        IssuerProbe { issuer: issuer.url().to_owned(), source: source.describe(), outcome }
+        IssuerProbe { issuer: issuer.url().to_owned(), source: source.describe(), outcome, is_away }
     });
     let mut probes: Vec<_> = stream::iter(probing).buffered(MAX_ASKED_AT_ONCE).collect().await;
     refuse_shared_keys(&asked, &mut probes);

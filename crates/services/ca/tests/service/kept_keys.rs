@@ -50,6 +50,28 @@ async fn keys_survive_a_restart_while_the_provider_is_down() {
     assert_eq!(ask(&stack, &cluster.server.key).await.status, 200);
 }
 
+/// As when the configuration changes while the process runs: no directory is needed for it.
+#[tokio::test]
+async fn a_ca_that_replaces_another_goes_on_with_its_keys_and_takes_none_of_another_source() {
+    let cluster = Cluster::start().await;
+    let old = cluster.stack(&json!({}), None, NOW).await;
+    old.verified_leaf(&ask(&old, &cluster.server.key).await);
+    for path in [DISCOVERY, JWKS] {
+        cluster.server.answer(path, 500, &json!(0));
+    }
+    let same = cluster.stack(&json!({}), None, NOW).await;
+    same.ca.take_over_keys(&old.ca);
+    assert_eq!(ask(&same, &cluster.server.key).await.status, 200);
+    let change = json!({"jwks_hosts": ["127.0.0.1"], "tls_roots_file": cluster.file("ca.crt")});
+    let other = cluster.stack(&change, None, NOW).await;
+    other.ca.take_over_keys(&same.ca);
+    ask(&other, &cluster.server.key).await.refused(503, 14);
+    // Its keys are too old in a day, as they would have been there.
+    let later = cluster.stack(&json!({}), None, NOW + 25 * HOUR_S).await;
+    later.ca.take_over_keys(&same.ca);
+    ask(&later, &cluster.server.key).await.refused(503, 14);
+}
+
 #[tokio::test]
 async fn kept_keys_are_not_believed_when_old_or_from_the_future() {
     for now in [NOW + 24 * HOUR_S, NOW - 1] {

@@ -46,6 +46,31 @@ impl IssuerKeys {
         });
     }
 
+    /// Whether the keys of both come from one place, by one way.
+    pub(in crate::issuers) fn has_source_of(&self, other: &Self) -> bool {
+        // A thousand of each are compared: files are read last.
+        self.issuer() == other.issuer()
+            && match (self.source.fingerprint(), other.source.fingerprint()) {
+                (Ok(own), Ok(others)) => own == others,
+                _ => false,
+            }
+    }
+
+    /// Goes on where `old` is, with fetches of its own.
+    pub(in crate::issuers) fn take_over(&self, old: &Self) {
+        let last_start = old.lock().last_start;
+        self.lock().last_start = last_start;
+        self.kept.store(old.kept.load(Ordering::Relaxed), Ordering::Relaxed);
+        let of_old = old.known.borrow().clone();
+        self.known.send_modify(|known| *known = Known { ended: known.ended, ..of_old });
+    }
+
+    /// Takes its state out of the metrics: no configuration has it any more.
+    pub(in crate::issuers) fn withdraw(&self) {
+        self.kept.store(false, Ordering::Relaxed);
+        self.health().withdraw();
+    }
+
     pub(super) fn write(&self, keys: &KeySet, fetched_at: UnixMillis, forgotten: u64) {
         let (Some(directory), None) = (&self.context.keys_dir, self.source.location().keys_file())
         else {
