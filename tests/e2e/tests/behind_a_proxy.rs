@@ -85,7 +85,7 @@ async fn tell_one_story(database: &Database) {
     let mut replicas = Replicas::start(database, ports, &authority.pem).await;
     let mut proxies = Vec::new();
     for (log, listener) in listeners.into_iter().enumerate() {
-        proxies.push(Proxy::start(listener, replicas.ports(log)).await);
+        proxies.push(Proxy::start(listener, replicas.ports(log)));
     }
     let (load, writes) = (Load::new(ports, authority), writes());
     calm(&load, &proxies, (1, writes.div_ceil(5))).await;

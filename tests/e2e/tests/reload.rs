@@ -91,7 +91,7 @@ impl Deployment {
         line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
     }
 
-    fn readiness(&self, port: u16) -> (u16, Value) {
+    fn readiness(port: u16) -> (u16, Value) {
         let (status, body) = get(&format!("http://127.0.0.1:{port}/readyz"));
         (status, serde_json::from_str(&body).unwrap())
     }
@@ -263,10 +263,10 @@ fn a_bad_configuration_leaves_the_one_before_in_use_and_is_told_until_it_is_good
         let line = log.lines().rev().find(|line| line.contains("is refused")).unwrap();
         assert!(line.contains("ERROR") && line.contains(why), "{what}: {line}");
         assert!(deployment.metric("countersign_config_reload_success") < 0.1, "{what}");
-        let (status, report) = deployment.readiness(deployment.metrics[0]);
+        let (status, report) = Deployment::readiness(deployment.metrics[0]);
         let told = report["degraded"]["configuration"].as_str().unwrap();
         assert!(status == 200 && told.contains(why), "{report}");
-        let (status, report) = deployment.readiness(deployment.ca);
+        let (status, report) = Deployment::readiness(deployment.ca);
         let told = report["degraded"]["configuration"].as_str().unwrap();
         assert!(status == 200 && !told.contains(why) && told.contains("refused"), "{report}");
         deployment.signs(&format!("while {what}"));
@@ -274,7 +274,7 @@ fn a_bad_configuration_leaves_the_one_before_in_use_and_is_told_until_it_is_good
         deployment.write(first);
         deployment.wait_for("the good one", || deployment.taken_up() > taken_up);
         assert!((deployment.metric("countersign_config_reload_success") - 1.0).abs() < 0.1);
-        assert_eq!(deployment.readiness(deployment.ca).1.get("degraded"), None);
+        assert_eq!(Deployment::readiness(deployment.ca).1.get("degraded"), None);
     }
     deployment.services.terminate().unwrap();
 }

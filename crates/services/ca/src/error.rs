@@ -197,9 +197,9 @@ impl IssueError {
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::CtUnavailable(CtError::CircuitOpen { retry_after_s }) => Some(*retry_after_s),
+            Self::CtUnavailable(CtError::CircuitOpen { retry_after_s })
+            | Self::RateLimited { retry_after_s, .. } => Some(*retry_after_s),
             Self::IssuerUnavailable(error) => Some(error.retry_after_s()),
-            Self::RateLimited { retry_after_s, .. } => Some(*retry_after_s),
             error if error.code() == Code::Unavailable => Some(1),
             _ => None,
         }

@@ -430,7 +430,7 @@ mod tests {
     /// A network of 48 bits has 65,536 of 64.
     #[test]
     fn a_crowd_of_addresses_fills_no_memory_locks_nobody_out_and_hides_nobody_who_wrote_much() {
-        let (limits, time) = limits(rate(Duration::from_secs(3600), 5), 64);
+        let (limits, time) = limits(rate(Duration::from_hours(1), 5), 64);
         let greedy = 1;
         while wait(&limits, greedy).is_none() {}
         for number in 1_000..11_000 {
@@ -454,8 +454,8 @@ mod tests {
     fn a_subject_that_writes_too_much_uses_up_nothing_of_its_issuer() {
         let limits = IdentityLimits::new(
             "test",
-            &rate(Duration::from_secs(3600), 3),
-            &rate(Duration::from_secs(3600), 1),
+            &rate(Duration::from_hours(1), 3),
+            &rate(Duration::from_hours(1), 1),
         );
         assert!(limits.take("https://i.example", "one", 1).is_ok());
         for _ in 0..10 {

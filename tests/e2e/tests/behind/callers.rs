@@ -133,7 +133,7 @@ impl Load {
         let (body, index) = (decoded(&entry["canonicalizedBody"]), number(&entry["logIndex"]));
         let proof = &entry["inclusionProof"];
         let head = head(number(&proof["treeSize"]), hash(&decoded(&proof["rootHash"])));
-        proven(&body, index, hashes(&proof["hashes"], decoded), head);
+        proven(&body, index, &hashes(&proof["hashes"], decoded), head);
 
         let note = self.read(REKOR2, "/checkpoint", |note| {
             let text = String::from_utf8(note.to_vec()).unwrap();
@@ -142,7 +142,7 @@ impl Load {
         let note = String::from_utf8(note.await.to_vec()).unwrap();
         let size = TreeSize(note.lines().nth(1).unwrap().parse().unwrap());
         if size.0 <= index {
-            return self.note(&self.smaller, format!("{size} entries, without entry {index}"));
+            return remember(&self.smaller, format!("{size} entries, without entry {index}"));
         }
         let path = bundle_path(index / 256, size).unwrap();
         let bundle = self.read(REKOR2, &format!("/{path}"), |_| None).await;
@@ -172,7 +172,7 @@ impl Load {
             let root = hash(&unhex(proof["rootHash"].as_str().unwrap()).unwrap());
             let of_hex = |text: &Value| unhex(text.as_str().unwrap()).unwrap();
             let (body, head) = (decoded(&entry["body"]), head(number(&proof["treeSize"]), root));
-            proven(&body, index, hashes(&proof["hashes"], of_hex), head);
+            proven(&body, index, &hashes(&proof["hashes"], of_hex), head);
             assert_eq!((found, number(&entry["logIndex"])), (&id, index));
         }
         self.read(REKOR1, "/api/v1/log", |answer| Some(number(&parsed(answer)["treeSize"]))).await;
@@ -199,7 +199,7 @@ impl Load {
         proven(
             &body,
             number(&proof["leaf_index"]),
-            hashes(&proof["audit_path"], decoded),
+            &hashes(&proof["audit_path"], decoded),
             head(size, root),
         );
     }
@@ -241,7 +241,7 @@ impl Load {
             let status = answer.status();
             // A CT log says 400 of a size or an index that it does not have.
             if status == StatusCode::NOT_FOUND || status == StatusCode::BAD_REQUEST {
-                self.note(
+                remember(
                     &self.absent,
                     format!("{path}: {status} {}", answer.text().await.unwrap()),
                 );
@@ -275,23 +275,23 @@ impl Load {
     /// Nobody who asked after `seen` was answered may be told of less.
     fn see(&self, log: usize, (seen, size): (u64, u64), path: &str) {
         if size < seen {
-            self.note(&self.smaller, format!("{path}: {size} after {seen}"));
+            remember(&self.smaller, format!("{path}: {size} after {seen}"));
         }
         self.seen[log].fetch_max(size, Ordering::SeqCst);
     }
+}
 
-    fn note(&self, notes: &Mutex<Vec<String>>, what: String) {
-        let mut notes = notes.lock().unwrap();
-        notes.push(what);
-        assert!(notes.len() < 100, "{:?}", notes.first());
-    }
+fn remember(notes: &Mutex<Vec<String>>, what: String) {
+    let mut notes = notes.lock().unwrap();
+    notes.push(what);
+    assert!(notes.len() < 100, "{:?}", notes.first());
 }
 
 /// Before the next attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
-fn proven(body: &[u8], index: u64, path: Vec<NodeHash>, head: TreeHead) {
-    verify_inclusion(&leaf_hash(body), LeafIndex(index), &path, &head).unwrap();
+fn proven(body: &[u8], index: u64, path: &[NodeHash], head: TreeHead) {
+    verify_inclusion(&leaf_hash(body), LeafIndex(index), path, &head).unwrap();
 }
 
 fn head(size: u64, root: NodeHash) -> TreeHead {

@@ -38,7 +38,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Listens until the runtime ends.
-    pub(crate) async fn start(listener: TcpListener, ports: Vec<u16>) -> Arc<Self> {
+    pub(crate) fn start(listener: TcpListener, ports: Vec<u16>) -> Arc<Self> {
         let known = AtomicUsize::new(ports.len());
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let (next, passed_on) = (AtomicUsize::new(0), AtomicU64::new(0));

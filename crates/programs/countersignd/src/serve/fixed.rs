@@ -68,7 +68,7 @@ impl Fixed {
         let Deployment { listen, telemetry, .. } = deployment;
         let port = listen.metrics_port(part);
         for (place, value) in [
-            ("`data_dir`", format!("{:?}", deployment.places.root)),
+            ("`data_dir`", deployment.places.root.display().to_string()),
             ("[database]", format!("{:?}", deployment.database)),
             ("`address` of [listen]", format!("{:?}", listen.address)),
             ("the port of the metrics, in [listen]", port.to_string()),

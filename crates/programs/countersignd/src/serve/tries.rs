@@ -178,9 +178,10 @@ pub(super) fn beside_the_data(deployment: &Deployment) -> Vec<String> {
     for place in deployment.running_logs().flat_map(|log| &log.anchors) {
         let trust = deployment.own_anchor(place).map(|_| &deployment.places.trust);
         let directory: &Path = match (place, trust) {
-            (AnchorPlace::Directory(directory), _) => directory,
-            // Where it is on another machine, its directory is not here.
-            (AnchorPlace::Http(_), Some(directory)) => directory,
+            // Where a trust service is on another machine, its directory is not here.
+            (AnchorPlace::Directory(directory), _) | (AnchorPlace::Http(_), Some(directory)) => {
+                directory
+            }
             (AnchorPlace::Http(_), None) => continue,
         };
         let words = format!(
