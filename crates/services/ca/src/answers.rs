@@ -132,9 +132,9 @@ fn every_reason_is_given_by_some_refusal() {
 }
 
 #[test]
-fn what_passes_is_503_and_what_does_not_is_not() {
+fn what_passes_is_503_or_429_and_what_does_not_is_neither() {
     for (error, (status, ..)) in all() {
-        assert_eq!(error.reason().passes(), status == 503, "{error}");
+        assert_eq!(error.reason().passes(), matches!(status, 503 | 429), "{error}");
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::super::machine::{Machine, RUNNING, has_words, until};
 
 const UP: &str = "docker-compose up -d";
-const CHECK: &str = "docker-compose run --rm --no-deps init check";
+const CHECK: &str = "docker-compose run --rm --no-deps init check --offline";
 
 /// `countersignd token --ci github` where the page says that tokens are made.
 pub(super) fn tokens_of_jobs(machine: &mut Machine) -> Result<()> {

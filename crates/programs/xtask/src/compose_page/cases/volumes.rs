@@ -76,7 +76,7 @@ pub(super) fn wrong_password(machine: &mut Machine) -> Result<()> {
         "wrong-wrong-wrong-wrong-wrong-wrong",
     )?;
     let _ = machine.say("docker-compose restart log")?;
-    let said = machine.refused("docker-compose run --rm --no-deps init check", &[])?;
+    let said = machine.refused("docker-compose run --rm --no-deps init check --offline", &[])?;
     has_words("check", &said, &["password"])?;
     told(machine)
 }
