@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use crate::{
     CallerAddress, TrustedProxies,
-    activity::{Activity, Verdict},
+    activity::{Activity, Turn, Verdict},
     connections::{Connections, Place, Seat},
     shares::{Peers, Prefix, Shares},
 };
@@ -239,6 +239,10 @@ impl Server {
                 },
                 // Also when it is leaving by itself, for which it has longer.
                 () = place.leave.cancelled(), if !gives_way => {
+                    // Who has its turn loses what it would have lost half a second later, and thousands wait meanwhile.
+                    if activity.turn().0 == Turn::Peers {
+                        return;
+                    }
                     (leaving, gives_way) = (true, true);
                     connection.as_mut().graceful_shutdown();
                     next_look.as_mut().reset(Instant::now() + GIVE_WAY);
