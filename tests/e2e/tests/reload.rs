@@ -345,8 +345,9 @@ fn dev_ends_in_order_with_its_terminal_unless_nohup_said_otherwise() {
             program.get_program().to_string_lossy(),
             data.display()
         );
-        let mut dev = Command::new("sh")
-            .args(["-c", &words])
+        // Also where the tests themselves run by `nohup`.
+        let mut dev = Command::new("env")
+            .args(["--default-signal=HUP", "sh", "-c", &words])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -125,7 +125,8 @@ impl Replicas {
             anchors.display(),
         );
         let further = format!("\nfurther_ca_chains = [\"{}\"]", ca.display());
-        let logs = [("2026", "rekor2", ""), ("first", "rekor1", ""), ("ct", "ct", &further)];
+        let open = "\nwriters = \"open\"";
+        let logs = [("2026", "rekor2", open), ("first", "rekor1", open), ("ct", "ct", &further)];
         for ((name, kind, more), (url, port)) in logs.into_iter().zip(urls.into_iter().zip(ports)) {
             writeln!(
                 text,

@@ -74,8 +74,10 @@ pub(crate) fn writers(
     Ok(rekor::Writers::Listed(listed))
 }
 
-/// Until the list is another one.
+/// Until the list is another one. The first token fetches what it needs: when a process starts, an issuer of its own does
+/// not answer yet, and is not asked again at once.
 async fn keep_keys(of: Weak<Listed>) {
+    tokio::time::sleep(TICK).await;
     while let Some(listed) = of.upgrade() {
         join_all(listed.tokens.iter().map(TokenVerifier::tick)).await;
         drop(listed);
