@@ -297,7 +297,7 @@ fn the_trust_service_notices_a_restore_of_the_log_and_keeps_that_it_is_over() {
     let text = fs::read_to_string(deployment.config()).unwrap();
     let port = deployment.ports[3];
     let next = format!(
-        "[log.2027]\nkind = \"rekor2\"\nurl = \"http://127.0.0.2:{port}\"\nport = {port}\n"
+        "[log.2027]\nkind = \"rekor2\"\nwriters = \"open\"\nurl = \"http://127.0.0.2:{port}\"\nport = {port}\n"
     );
     let text = text.replace("[\"localhost\"]", "[\"localhost\", \"127.0.0.2\"]") + &next;
     fs::write(deployment.config(), text).unwrap();
