@@ -77,6 +77,18 @@ impl LogDir {
         }
     }
 
+    /// The same log with nothing in it, in a directory of its own.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            signer: Arc::clone(&self.signer),
+            clock: Arc::clone(&self.clock),
+            kind: self.kind,
+            tiles: self.tiles.clone(),
+        }
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.dir.path().join("log.db")

@@ -9,7 +9,7 @@ use std::ops::Range;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use store::plan::LockedState;
-use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
+use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_index};
 use store::search::{Question, Search, in_order};
 use store::{
     DedupHash, EntryLen, Found, LogId, LogRecord, LogState, MAX_BATCH_ENTRIES,
@@ -105,7 +105,7 @@ pub(crate) async fn highest_row(
         .fetch_one(connection)
         .await
         .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
+    idx.map(to_index).transpose()
 }
 
 pub(crate) async fn tree_head(
@@ -167,7 +167,7 @@ pub(crate) async fn find_leaf(
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
+    idx.map(to_index).transpose()
 }
 
 pub(crate) async fn entries(
@@ -309,10 +309,7 @@ pub(crate) async fn index_keys(
     .fetch_all(connection)
     .await
     .map_err(unavailable)?;
-    let word = |(idx, kind, key): (i64, String, String)| {
-        Ok((LeafIndex(to_u64("index of an entry", idx)?), kind, key))
-    };
-    rows.into_iter().map(word).collect()
+    rows.into_iter().map(|(idx, kind, key)| Ok((to_index(idx)?, kind, key))).collect()
 }
 
 pub(crate) async fn leaf_hashes(
@@ -330,7 +327,7 @@ pub(crate) async fn leaf_hashes(
             .map_err(unavailable)?;
     let mut read = Vec::with_capacity(rows.len());
     for (idx, hash) in rows {
-        read.push((LeafIndex(to_u64("index of an entry", idx)?), to_hash("leaf hash", &hash)?));
+        read.push((to_index(idx)?, to_hash("leaf hash", &hash)?));
     }
     in_order(indexes, read)
 }

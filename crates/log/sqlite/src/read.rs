@@ -8,7 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteConnection, SqlitePool};
 use store::plan::LockedState;
-use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_u64};
+use store::row::{self, EntryRow, FoundRow, LogRow, StateRow, bound, to_hash, to_index};
 use store::search::{Question, Search, in_order};
 use store::{
     DedupHash, EntryLen, Found, LogId, LogRecord, MAX_BATCH_ENTRIES, MAX_ENTRIES_PER_READ,
@@ -71,7 +71,7 @@ pub(crate) async fn highest_row(
         .fetch_one(connection)
         .await
         .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
+    idx.map(to_index).transpose()
 }
 
 pub(crate) async fn tree_head(
@@ -139,7 +139,7 @@ pub(crate) async fn find_leaf(
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;
-    idx.map(|idx| to_u64("index of an entry", idx).map(LeafIndex)).transpose()
+    idx.map(to_index).transpose()
 }
 
 pub(crate) async fn entries(
@@ -276,10 +276,7 @@ pub(crate) async fn index_keys(
     .fetch_all(connection)
     .await
     .map_err(unavailable)?;
-    let word = |(idx, kind, key): (i64, String, String)| {
-        Ok((LeafIndex(to_u64("index of an entry", idx)?), kind, key))
-    };
-    rows.into_iter().map(word).collect()
+    rows.into_iter().map(|(idx, kind, key)| Ok((to_index(idx)?, kind, key))).collect()
 }
 
 pub(crate) async fn leaf_hashes(
@@ -298,7 +295,7 @@ pub(crate) async fn leaf_hashes(
         let rows: Vec<(i64, Vec<u8>)> =
             query.fetch_all(&mut *connection).await.map_err(unavailable)?;
         for (idx, hash) in rows {
-            read.push((LeafIndex(to_u64("index of an entry", idx)?), to_hash("leaf hash", &hash)?));
+            read.push((to_index(idx)?, to_hash("leaf hash", &hash)?));
         }
         rest = later;
     }

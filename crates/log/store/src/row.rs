@@ -186,7 +186,7 @@ pub fn lengths(
 }
 
 fn check_index(expected: LeafIndex, idx: i64) -> Result<LeafIndex, StoreError> {
-    let index = LeafIndex(to_u64("index of an entry", idx)?);
+    let index = to_index(idx)?;
     if index == expected {
         return Ok(index);
     }
@@ -211,7 +211,7 @@ impl TryFrom<FoundRow<'_>> for (DedupHash, Found) {
 
     fn try_from(row: FoundRow<'_>) -> Result<Self, StoreError> {
         let found = Found {
-            index: LeafIndex(to_u64("index of an entry", row.idx)?),
+            index: to_index(row.idx)?,
             leaf_hash: to_hash("leaf hash", row.leaf_hash)?,
             integrated_at: UnixSeconds(to_u64("integration time", row.integrated_at)?),
         };
@@ -310,6 +310,14 @@ pub fn bound(value: u64) -> i64 {
 /// [`StoreError::Corrupt`] below zero, which the schema's checks refuse.
 pub fn to_u64(what: &'static str, value: i64) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Corrupt { what: format!("{what} is {value}") })
+}
+
+/// A column that is the index of an entry.
+///
+/// # Errors
+/// As [`to_u64`].
+pub fn to_index(idx: i64) -> Result<LeafIndex, StoreError> {
+    to_u64("index of an entry", idx).map(LeafIndex)
 }
 
 /// A column that is a hash.

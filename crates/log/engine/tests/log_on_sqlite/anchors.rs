@@ -196,7 +196,7 @@ async fn a_copy_of_another_history_brings_nothing_back() {
     let (place, _, backup) = restored().await;
     let (signed, _) = place.opened().await.newest().unwrap();
     // The copy of before, which went on by itself: longer than what was signed, and not it.
-    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) };
+    let other = place.log.elsewhere();
     copy_database(&backup.join("log.db"), &other.database());
     let running = other.start().await;
     for number in 100..110 {
@@ -282,7 +282,7 @@ async fn another_tree_at_the_anchor_stops_the_log() {
     let place = Place::new();
     let running = place.start().await.unwrap();
     running.fill(2).await;
-    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) };
+    let other = place.log.elsewhere();
     let second = other.start().await;
     for number in 50..53 {
         second.log.submit(entry(&body(number))).await.unwrap();
@@ -593,14 +593,4 @@ async fn an_anchor_that_cannot_be_written_stops_signing_until_it_can() {
     let again: NewEntry = entry(&body(2));
     assert!(!running.log.submit(again).await.unwrap().fresh);
     running.stop().await;
-}
-
-fn like(place: &LogDir) -> LogDir {
-    LogDir {
-        tiles: None,
-        dir: tempfile::tempdir().unwrap(),
-        signer: place.signer.clone(),
-        clock: place.clock.clone(),
-        kind: place.kind,
-    }
 }

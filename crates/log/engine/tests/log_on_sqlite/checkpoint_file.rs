@@ -67,7 +67,7 @@ async fn another_history_of_the_same_log_is_refused() {
     let running = place.start().await;
     running.fill(5).await;
     running.stop().await;
-    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..place_like(&place) };
+    let other = place.elsewhere();
     let running = other.start().await;
     running.log.submit(entry(b"another beginning")).await.unwrap();
     running.fill(6).await;
@@ -158,15 +158,5 @@ async fn a_damaged_tail_or_state_is_refused_at_start() {
         let refused = place.start_with(store.clone(), config).await.err().unwrap();
         assert!(matches!(refused, StartError::Damaged(_)), "{lie:?}: {refused}");
         store::LogStore::close(store.as_ref()).await;
-    }
-}
-
-fn place_like(place: &LogDir) -> LogDir {
-    LogDir {
-        tiles: None,
-        dir: tempfile::tempdir().unwrap(),
-        signer: place.signer.clone(),
-        clock: place.clock.clone(),
-        kind: place.kind,
     }
 }
