@@ -25,7 +25,6 @@ mod error;
 mod open;
 mod read;
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +51,7 @@ pub struct SqliteLogStore {
     readers: SqlitePool,
     checkpoints: Checkpoints,
     // Held until `close`; dropping the file gives up the lock.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<open::Lock>>,
     // Of the appends of this process, beside which there is none.
     generation: AtomicU64,
 }
@@ -79,7 +78,7 @@ impl SqliteLogStore {
         Ok(Self::of(path, writer, lock))
     }
 
-    fn of(path: &Path, writer: SqlitePool, lock: File) -> Self {
+    fn of(path: &Path, writer: SqlitePool, lock: open::Lock) -> Self {
         let (readers, lock) = (open::readers(path), Mutex::new(Some(lock)));
         let checkpoints = Checkpoints::start(writer.clone(), open::copier(path));
         Self { writer, readers, checkpoints, lock, generation: AtomicU64::new(0) }

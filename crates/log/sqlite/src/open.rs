@@ -15,15 +15,26 @@ use crate::error::unavailable;
 /// Takes the lock that makes this process the only opener.
 ///
 /// A lock of the operating system, not a file's existence: the kernel gives it up when the process dies.
-pub(crate) fn lock(database: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(database: &Path) -> Result<Lock, StoreError> {
     let path = lock_path(database);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => {
             Err(StoreError::AlreadyOpen { path: path.display().to_string() })
         }
         Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// The lock of the only opener, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing it is not enough: a child that is between fork and exec has it too.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
     }
 }
 
@@ -169,6 +180,18 @@ const COPIER_WAIT: Duration = Duration::from_millis(50);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_that_has_the_file_for_a_moment_does_not_keep_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("log.db");
+        let held = lock(&database).unwrap();
+        let of_a_child = held.0.try_clone().unwrap();
+        assert!(matches!(lock(&database), Err(StoreError::AlreadyOpen { .. })));
+        drop(held);
+        lock(&database).unwrap();
+        drop(of_a_child);
+    }
 
     #[tokio::test]
     async fn writes_with_full_synchronisation_whatever_the_defaults_are() {

@@ -223,32 +223,34 @@ impl Server {
         // and know neither idle HTTP/2 connections nor peers that do not read.
         let next_look = tokio::time::sleep(self.limits.first_request);
         tokio::pin!(next_look);
-        let (mut leaving, mut gives_way, mut draining) = (false, false, false);
+        let mut stage = Stage::Staying;
         let ended = loop {
             tokio::select! {
+                // First the connection, which may have been asked something since.
+                biased;
                 ended = &mut connection => break ended,
-                () = &mut next_look => match self.judge(activity) {
-                    _ if leaving => return,
-                    Verdict::Wait(until) => next_look.as_mut().reset(until),
-                    Verdict::Silent | Verdict::Deaf => return,
-                    Verdict::Idle | Verdict::PartlyDeaf => {
-                        leaving = true;
-                        connection.as_mut().graceful_shutdown();
-                        next_look.as_mut().reset(Instant::now() + self.limits.linger);
-                    }
-                },
                 // Also when it is leaving by itself, for which it has longer.
-                () = place.leave.cancelled(), if !gives_way => {
+                () = told_to_leave(&place), if stage < Stage::GivingWay => {
                     // Who has its turn loses what it would have lost half a second later, and thousands wait meanwhile.
                     if activity.turn().0 == Turn::Peers {
                         return;
                     }
-                    (leaving, gives_way) = (true, true);
+                    stage = Stage::GivingWay;
                     connection.as_mut().graceful_shutdown();
                     next_look.as_mut().reset(Instant::now() + GIVE_WAY);
                 }
-                () = self.shutdown.cancelled(), if !draining => {
-                    draining = true;
+                () = &mut next_look => match self.judge(activity) {
+                    _ if stage >= Stage::Leaving => return,
+                    Verdict::Wait(until) => next_look.as_mut().reset(until),
+                    Verdict::Silent | Verdict::Deaf => return,
+                    Verdict::Idle | Verdict::PartlyDeaf => {
+                        stage = Stage::Leaving;
+                        connection.as_mut().graceful_shutdown();
+                        next_look.as_mut().reset(Instant::now() + self.limits.linger);
+                    }
+                },
+                () = self.shutdown.cancelled(), if stage == Stage::Staying => {
+                    stage = Stage::Draining;
                     connection.as_mut().graceful_shutdown();
                 }
             }
@@ -293,6 +295,25 @@ impl Server {
             .max_local_error_reset_streams(HTTP2_MAX_ERRORS);
         builder
     }
+}
+
+/// How far a connection is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Staying,
+    /// The server ends: it takes no further request.
+    Draining,
+    /// Its peer did nothing for a while.
+    Leaving,
+    /// Another needs its place.
+    GivingWay,
+}
+
+/// Ends when the connection is to give way, and what had come from its peer by then could be seen.
+async fn told_to_leave(place: &Place) {
+    place.leave.cancelled().await;
+    // The runtime asks the system meanwhile: in a flood a place is held for less time than a request may wait to be read.
+    tokio::task::yield_now().await;
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
