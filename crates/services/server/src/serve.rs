@@ -116,15 +116,7 @@ pub async fn serve_current(
     shutdown: CancellationToken,
     limits: ServeLimits,
 ) -> io::Result<()> {
-    let server = Arc::new(Server {
-        current: Box::new(current),
-        limits,
-        shutdown,
-        open: Connections::new(limits.max_connections),
-        peers: Peers::new(),
-        connections: TaskTracker::new(),
-        cut_off: CancellationToken::new(),
-    });
+    let server = Arc::new(Server::new(current, shutdown, limits));
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(Arc::clone(&server).accept_all(listener));
@@ -153,6 +145,22 @@ struct Server {
 }
 
 impl Server {
+    fn new(
+        current: impl Fn() -> Answering + Send + Sync + 'static,
+        shutdown: CancellationToken,
+        limits: ServeLimits,
+    ) -> Self {
+        Self {
+            current: Box::new(current),
+            limits,
+            shutdown,
+            open: Connections::new(limits.max_connections),
+            peers: Peers::new(),
+            connections: TaskTracker::new(),
+            cut_off: CancellationToken::new(),
+        }
+    }
+
     async fn accept_all(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
         let next = || self.shutdown.run_until_cancelled(self.next(&listener));
         while let Some((seat, accepted)) = next().await {
@@ -360,3 +368,32 @@ const HTTP2_MAX_ERRORS: usize = 1024;
 
 /// Finds dead HTTP/2 peers, which send no FIN.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// In a flood a place changed hands before the request that had come with it was read.
+    #[tokio::test]
+    async fn a_request_that_has_come_is_answered_before_its_place_is_given_away() {
+        let limits = ServeLimits { max_connections: 1, ..ServeLimits::default() };
+        let (router, proxies) = (Router::new(), Arc::default());
+        let answering = Answering { router, proxies };
+        let server = Server::new(move || answering.clone(), CancellationToken::new(), limits);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Enough that no order of looking at several things at once is right by chance.
+        for _ in 0..32 {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            let (seat, peer) = (server.open.seat().await, Prefix::of([192, 0, 2, 1].into()));
+            let place = server.open.enter(seat, peer).await.unwrap();
+            place.leave.cancel();
+            server.converse(listener.accept().await.unwrap(), place).await;
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
+        }
+    }
+}

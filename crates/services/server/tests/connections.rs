@@ -326,26 +326,6 @@ async fn a_connection_that_lingers_gives_way_like_any_other() {
     running.stop().await;
 }
 
-/// In a flood a place changed hands before the request that had come with it was read.
-#[tokio::test]
-async fn a_request_that_has_come_is_answered_before_its_place_is_given_away() {
-    let running = Running::start(router(), ServeLimits { max_connections: 1, ..limits() }).await;
-    // Until the first await the server sees none of them.
-    let ask = |_| {
-        let mut stream = std::net::TcpStream::connect(running.address).unwrap();
-        let head = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        std::io::Write::write_all(&mut stream, head).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        TcpStream::from_std(stream).unwrap()
-    };
-    let asked: Vec<TcpStream> = (0..8).map(ask).collect();
-    for mut stream in asked {
-        let answer = read_to_close(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
-    }
-    running.stop().await;
-}
-
 /// A route that says when it was entered, and answers when it is told to.
 fn held() -> (Router, mpsc::Receiver<()>, CancellationToken) {
     let (entered, entries) = mpsc::channel(1);

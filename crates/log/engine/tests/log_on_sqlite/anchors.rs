@@ -62,7 +62,7 @@ impl Place {
 
     /// Another database of the log, with what it has now: as a standby that is promoted. With the same anchor.
     async fn twin(&self) -> (LogDir, Running) {
-        let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&self.log) };
+        let other = self.log.elsewhere();
         copy_database(&self.log.database(), &other.database());
         let config = (other.config(), TILES_ORIGIN);
         let started = other.start_anchored(other.open_store().await, config, self.anchors());
@@ -449,7 +449,7 @@ async fn a_checkpoint_is_not_adopted_over_that_of_another_history() {
     let running = place.log.start().await;
     running.fill(4).await;
     let note = running.log.checkpoint().note.clone();
-    let other = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) };
+    let other = place.log.elsewhere();
     let second = other.start().await;
     second.log.submit(entry(b"another")).await.unwrap();
     let kept = second.log.checkpoint().note.clone();
@@ -495,7 +495,7 @@ async fn a_replica_starts_while_another_one_takes_entries() {
     one.fill(3).await;
     let inner = FileAnchor::new(place.file());
     let overtaken = Arc::new(Overtaken { inner, other: Arc::clone(&one.log) });
-    let config = LogDir { dir: tempfile::tempdir().unwrap(), ..like(&place.log) }.config();
+    let config = place.log.elsewhere().config();
     let parts = (config, TILES_ORIGIN);
     let started = place.log.start_anchored(Arc::clone(&one.store), parts, vec![overtaken]).await;
     let other = started.unwrap();
