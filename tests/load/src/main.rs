@@ -44,7 +44,7 @@ struct Arguments {
     /// Of levers: fail when an honest request is not answered, or the server holds too much.
     #[arg(long)]
     check: bool,
-    /// `log`, `ca`, `tsa`, `client`, `dear`; or `levers` alone.
+    /// `log`, `ca`, `tsa`, `client`, `dear`; or `levers`, and words by which some of these are named.
     parts: Vec<String>,
 }
 
@@ -55,8 +55,10 @@ const CONNECTIONS: usize = 64;
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let stack = Stack::read(&arguments)?;
-    if arguments.parts == ["levers"] {
-        return levers::run(&stack, arguments.seconds, arguments.check).await;
+    if let Some((part, named)) = arguments.parts.split_first()
+        && part == "levers"
+    {
+        return levers::run(&stack, named, (arguments.seconds, arguments.check)).await;
     }
     println!(
         "{:<24}{:>9}{:>9}{:>9}{:>9}{:>9}{:>12}{:>12}",

@@ -1,7 +1,7 @@
 //! The trail of the keys in files of its own, which outlive the log of a process.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     event_lines::{EventLines, line_of},
+    locked::Locked,
     output,
     services::Notes,
 };
@@ -116,13 +117,8 @@ impl AuditFile {
     /// The file to go on with. Another process of the same part may have turned it already; while it does so, which
     /// takes as long as it is stopped, the full one is gone on with.
     fn next(&self, full: &File) -> io::Result<Option<Open>> {
-        // Until the end of this function; the kernel ends it with the process too.
         let directory = File::open(self.path.parent().unwrap_or(Path::new(".")))?;
-        match directory.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        let Some(_alone) = Locked::try_new(directory)? else { return Ok(None) };
         let is_full =
             |metadata: fs::Metadata| metadata.ino() == full.metadata().map_or(0, |own| own.ino());
         if fs::metadata(&self.path).is_ok_and(is_full) {

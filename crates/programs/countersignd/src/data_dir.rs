@@ -1,6 +1,6 @@
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use server::bounded;
 use tempfile::{NamedTempFile, PersistError};
 
-use crate::token::LastStart;
+use crate::{locked::Locked, token::LastStart};
 
 /// The directory in which `countersignd dev` keeps everything.
 #[derive(Debug, Clone)]
@@ -45,8 +45,8 @@ impl DataDir {
         Ok(Self { root })
     }
 
-    /// Makes this process the only one that serves the directory, until the file is dropped.
-    pub(crate) fn lock(&self) -> anyhow::Result<File> {
+    /// Makes this process the only one that serves the directory, until the lock is dropped.
+    pub(crate) fn lock(&self) -> anyhow::Result<Locked> {
         try_lock(&self.root.join("dev.lock"))?.with_context(|| {
             format!("another countersignd runs on {}; stop it first", self.root.display())
         })
@@ -109,26 +109,20 @@ impl DataDir {
 }
 
 /// Locks a file, which is made where it is missing; `None` where another process has it.
-///
-/// The kernel gives the lock up when the process dies, also by `kill -9`.
-pub(crate) fn try_lock(path: &Path) -> anyhow::Result<Option<File>> {
+pub(crate) fn try_lock(path: &Path) -> anyhow::Result<Option<Locked>> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true).mode(0o600);
-    lock_opened(options.open(path)).with_context(|| format!("cannot lock {}", path.display()))
+    options
+        .open(path)
+        .and_then(Locked::try_new)
+        .with_context(|| format!("cannot lock {}", path.display()))
 }
 
 /// Like [`try_lock`] for a directory that is there: no file is left, which could be another user's.
-pub(crate) fn try_lock_directory(path: &Path) -> anyhow::Result<Option<File>> {
-    lock_opened(File::open(path)).with_context(|| format!("cannot lock {}", path.display()))
-}
-
-fn lock_opened(opened: io::Result<File>) -> io::Result<Option<File>> {
-    let file = opened?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+pub(crate) fn try_lock_directory(path: &Path) -> anyhow::Result<Option<Locked>> {
+    File::open(path)
+        .and_then(Locked::try_new)
+        .with_context(|| format!("cannot lock {}", path.display()))
 }
 
 /// Refuses a directory in which everybody could put keys, certificates or checkpoints of theirs.

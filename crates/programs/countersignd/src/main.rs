@@ -40,6 +40,7 @@ mod fsck;
 mod import;
 mod keys;
 mod known_logs;
+mod locked;
 mod log_orders;
 mod logs;
 mod ours;

@@ -83,11 +83,15 @@ struct Memory {
     anonymous: u64,
 }
 
-/// Pulls each lever for `seconds`, and prints a line for it.
+/// Pulls each lever whose name has one of the words for `seconds`, or all where no word is given, and prints a line for it.
 ///
 /// # Errors
 /// With `check`, when an honest request is not answered or the process holds too much; how fast it is, is not judged.
-pub(crate) async fn run(stack: &Stack, seconds: u64, check: bool) -> Result<()> {
+pub(crate) async fn run(
+    stack: &Stack,
+    named: &[String],
+    (seconds, check): (u64, bool),
+) -> Result<()> {
     raise_descriptor_limit()?;
     let honest = Honest::of(stack).await?;
     let target = Target {
@@ -102,7 +106,8 @@ pub(crate) async fn run(stack: &Stack, seconds: u64, check: bool) -> Result<()> 
         "p99 in ms beside", "certificate", "timestamp", "v1", "v2", "answered", "unanswered", "MiB"
     );
     let mut failures = Vec::new();
-    for lever in LEVERS {
+    let is_named = |lever: &&Lever| named.iter().any(|word| lever.name.contains(word.as_str()));
+    for lever in LEVERS.iter().filter(|lever| named.is_empty() || is_named(lever)) {
         let measured = measure(lever, &target, &honest, (stack.pid, seconds)).await;
         let measured = measured.with_context(|| format!("at the lever `{}`", lever.name))?;
         print(lever.name, &measured);

@@ -1,5 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    fs::{self, OpenOptions, Permissions},
     io::{self, ErrorKind},
     os::unix::{
         ffi::OsStrExt,
@@ -13,6 +13,8 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
+
+use crate::locked::Locked;
 
 /// How often it is tried again where no socket could be: the process before may have to end.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,7 +30,7 @@ pub(super) struct OrderSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Whoever has it may remove what is at the path: nobody else's socket is there.
-    _lock: File,
+    _lock: Locked,
 }
 
 impl OrderSocket {
@@ -98,17 +100,11 @@ impl Drop for OrderSocket {
 
 const IN_USE: &str = "another process takes orders there";
 
-/// The kernel gives it up when the process dies, also by `kill -9`.
-fn lock(path: &Path) -> anyhow::Result<File> {
-    let explain = || format!("cannot open {}", path.display());
+fn lock(path: &Path) -> anyhow::Result<Locked> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(path).with_context(explain)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!(IN_USE),
-        Err(TryLockError::Error(error)) => Err(error).context("cannot lock it"),
-    }
+    let file = options.open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    Locked::try_new(file).context("cannot lock it")?.context(IN_USE)
 }
 
 /// Whether a socket can have this path.

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,6 +19,7 @@ use crate::{
     deployment_dirs::open_to_others,
     fsck::EXIT_UNAVAILABLE,
     known_logs::{refuse_renamed, refuse_without_keys},
+    locked::Locked,
     output,
     services::Shared,
 };
@@ -95,7 +95,7 @@ pub(super) async fn init_within(
 /// Locks by which this is the only `init`: of the data, on the directory of the logs, which every `init` has, also
 /// where each is a volume of its own; and of the database, which other machines may use.
 pub(crate) struct Alone {
-    _data: File,
+    _data: Locked,
     _database: Option<MakersLock>,
 }
 

@@ -3,7 +3,6 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,6 +21,7 @@ use crate::{
     data_dir::{DataDir, write_json},
     deployment::{Address, Deployment, Repository, not_made},
     endpoints::{Addresses, Bound, bind},
+    locked::Locked,
     logs::{Logs, RunningLog},
     services::{self, Background, Listener, OpenTrust, Running, Served, Servers, Shared},
     token::LastStart,
@@ -39,7 +39,7 @@ pub(crate) struct Opened {
 
 /// Directories that no other process may serve while these are open.
 #[derive(Default)]
-pub(crate) struct Locks(BTreeMap<PathBuf, File>);
+pub(crate) struct Locks(BTreeMap<PathBuf, Locked>);
 
 impl Locks {
     /// Takes the directory, unless it was taken before; it must be there.
