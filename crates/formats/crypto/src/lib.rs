@@ -35,7 +35,7 @@ pub use public_key::{KeyError, KeyType, PublicKey, SignatureError};
 pub use scram::ScramVerifier;
 pub use signature_algorithm::SignatureAlgorithm;
 pub use signer::{SignNow, Signer, SignerError};
-pub use unsigned::Unsigned;
+pub use unsigned::{Unsigned, Unverified};
 
 /// Returns `N` bytes from the backend's cryptographic random generator.
 ///

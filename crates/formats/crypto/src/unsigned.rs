@@ -3,7 +3,7 @@ use crate::PublicKey;
 /// A value that is complete but for its signature.
 ///
 /// It shows the exact bytes to sign. The signature consumes it, and is verified first, so that a wrong
-/// key slot is found before a byte leaves. Timestamps alone may be verified by sampling.
+/// key slot is found before a byte leaves. Few may be verified by sampling: [`Unverified`].
 pub trait Unsigned: Sized + Send + 'static {
     /// What it becomes.
     type Signed: Send + 'static;
@@ -22,4 +22,12 @@ pub trait Unsigned: Sized + Send + 'static {
     /// One that says that the signature is not `key`'s, and what else the value has.
     fn with_signature(self, signature: &[u8], key: &PublicKey)
     -> Result<Self::Signed, Self::Error>;
+}
+
+/// An [`Unsigned`] of which most may be given out unverified, where the key is in memory and its other signatures
+/// were good: somebody else verifies each before it counts, or the number of them is worth more than the check.
+pub trait Unverified: Unsigned {
+    /// Takes its signature as it comes.
+    #[must_use]
+    fn unverified(self) -> Self;
 }

@@ -1,4 +1,4 @@
-use crypto::{PublicKey, Unsigned};
+use crypto::{PublicKey, Unsigned, Unverified};
 
 use crate::{
     Sct, SctError,
@@ -158,6 +158,7 @@ pub struct UnsignedSct {
     entry: LogEntry,
     timestamp: UnixMillis,
     message: Vec<u8>,
+    verified: bool,
 }
 
 impl UnsignedSct {
@@ -167,7 +168,7 @@ impl UnsignedSct {
     /// [`SctError::TooLong`].
     pub fn new(entry: LogEntry, timestamp: UnixMillis) -> Result<Self, SctError> {
         let message = signed_data(&entry, timestamp, &[])?;
-        Ok(Self { entry, timestamp, message })
+        Ok(Self { entry, timestamp, message, verified: true })
     }
 
     /// The body of the log's entry that this SCT is of.
@@ -193,7 +194,9 @@ impl Unsigned for UnsignedSct {
     /// # Errors
     /// [`SctError::LogKey`], [`SctError::SignatureMismatch`].
     fn with_signature(self, signature: &[u8], log_key: &PublicKey) -> Result<Sct, SctError> {
-        verify(&self.message, signature, log_key)?;
+        if self.verified {
+            verify(&self.message, signature, log_key)?;
+        }
         Ok(Sct {
             log_id: log_key.spki_sha256(),
             timestamp: self.timestamp,
@@ -201,6 +204,13 @@ impl Unsigned for UnsignedSct {
             algorithm: SHA256_WITH_ECDSA,
             signature: signature.to_vec(),
         })
+    }
+}
+
+impl Unverified for UnsignedSct {
+    /// No CA embeds an SCT that it has not verified itself.
+    fn unverified(self) -> Self {
+        Self { verified: false, ..self }
     }
 }
 

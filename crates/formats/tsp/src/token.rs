@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use const_oid::ObjectIdentifier;
 use crypto::{
-    HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, Unsigned, digest, sha256,
+    HashAlgorithm, PublicKey, SignatureAlgorithm, SignatureError, Unsigned, Unverified, digest,
+    sha256,
 };
 use moment::UnixSeconds;
 use thiserror::Error;
@@ -157,16 +158,14 @@ pub struct UnsignedToken {
     verified: bool,
 }
 
-impl UnsignedToken {
-    /// Takes its signature unverified.
-    ///
-    /// Verifying costs twice what signing with P-256 does, and without it a wrong signature leaves:
-    /// only for most tokens of a key whose other signatures were good.
-    #[must_use]
-    pub fn unverified(self) -> Self {
+impl Unverified for UnsignedToken {
+    /// Verifying costs twice what signing with P-256 does.
+    fn unverified(self) -> Self {
         Self { verified: false, ..self }
     }
+}
 
+impl UnsignedToken {
     /// Writes the `TimeStampResp`: lengths from the inside out, then all bytes forward, once.
     fn encode(&self, signature: &[u8]) -> Vec<u8> {
         let profile = &*self.profile;

@@ -1,4 +1,4 @@
-use crypto::{PublicKey, Unsigned};
+use crypto::{PublicKey, Unsigned, Unverified};
 use ct::{LogEntry, PreCertEntry, Sct, SctError, encode_sct_list};
 use der::{Encode, asn1::OctetString};
 use spki::AlgorithmIdentifierOwned;
@@ -21,6 +21,7 @@ pub struct UnsignedPrecertificate {
     /// Without poison and without SCT list: what the log will sign.
     tbs: Tbs,
     to_be_signed: ToBeSigned,
+    verified: bool,
 }
 
 impl UnsignedPrecertificate {
@@ -33,7 +34,7 @@ impl UnsignedPrecertificate {
         let mut poisoned = tbs.clone();
         poisoned.extensions.push(extension(oid::CT_POISON, true, POISON_CONTENT.to_vec())?);
         let to_be_signed = ToBeSigned::new(&poisoned, chain.public_key())?;
-        Ok(Self { tbs, to_be_signed })
+        Ok(Self { tbs, to_be_signed, verified: true })
     }
 }
 
@@ -55,8 +56,19 @@ impl Unsigned for UnsignedPrecertificate {
         signature: &[u8],
         issuer_key: &PublicKey,
     ) -> Result<Precertificate, IssuanceError> {
-        let der = self.to_be_signed.finish(signature, issuer_key)?;
+        let der = if self.verified {
+            self.to_be_signed.finish(signature, issuer_key)?
+        } else {
+            self.to_be_signed.finish_unverified(signature, issuer_key)?
+        };
         Ok(Precertificate { tbs: self.tbs, der, issuer_key: issuer_key.clone() })
+    }
+}
+
+impl Unverified for UnsignedPrecertificate {
+    /// A log takes no precertificate whose signature it has not verified itself (RFC 6962 §3.1).
+    fn unverified(self) -> Self {
+        Self { verified: false, ..self }
     }
 }
 
@@ -190,12 +202,22 @@ impl ToBeSigned {
     }
 
     fn finish(self, signature: &[u8], issuer_key: &PublicKey) -> Result<Vec<u8>, IssuanceError> {
+        if *issuer_key == self.issuer_key {
+            issuer_key
+                .verify(&self.tbs_der, signature)
+                .map_err(|_| IssuanceError::SignatureMismatch)?;
+        }
+        self.finish_unverified(signature, issuer_key)
+    }
+
+    fn finish_unverified(
+        self,
+        signature: &[u8],
+        issuer_key: &PublicKey,
+    ) -> Result<Vec<u8>, IssuanceError> {
         if *issuer_key != self.issuer_key {
             return Err(IssuanceError::WrongIssuerKey);
         }
-        issuer_key
-            .verify(&self.tbs_der, signature)
-            .map_err(|_| IssuanceError::SignatureMismatch)?;
         Ok(assemble(&self.tbs_der, self.algorithm, signature)?)
     }
 }

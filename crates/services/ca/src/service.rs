@@ -4,7 +4,7 @@ use crypto::{KeyType, PublicKey};
 use identity::{IssuerSet, UnverifiedClaims};
 use moment::UnixSeconds;
 use server::IdentityLimits;
-use signing::{Clock, SigningKey};
+use signing::{Clock, Sampled, Sampling, SigningKey};
 use tokio::sync::Semaphore;
 use wire::fulcio::{CertificateChain as PemChain, Configuration, IssuerConfiguration, TrustBundle};
 use x509::{
@@ -32,6 +32,10 @@ const MAX_LOG_AHEAD: Duration = Duration::from_mins(1);
 /// How far it may be behind: it answers in seconds, so that one of the two clocks is wrong then.
 const MAX_LOG_BEHIND: Duration = Duration::from_mins(1);
 
+/// One precertificate in so many is verified before it leaves: the log verifies each, and its certificate is verified
+/// here.
+const VERIFY_EVERY: u32 = 256;
+
 /// A certificate authority.
 ///
 /// Holds no state that an issuance leaves behind: what was issued is in the log.
@@ -42,6 +46,8 @@ pub struct Ca {
     authority: Arc<Authority>,
     ct: CtClient,
     key: SigningKey,
+    /// Of precertificates.
+    sampling: Arc<Sampling>,
     clock: Arc<dyn Clock>,
     in_flight: Semaphore,
     trust_bundle: TrustBundle,
@@ -94,6 +100,7 @@ impl Ca {
             issuers: Issuers::new((&config.name, &issuers), &config.oidc, &parts.clock)?,
             authority: Arc::new(authority),
             ct,
+            sampling: key.sampling(VERIFY_EVERY),
             key,
             clock: parts.clock,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
@@ -267,10 +274,11 @@ impl Ca {
         &self,
         inquiry: Inquiry,
         noted: &Noted,
-    ) -> impl FnOnce() -> Result<(UnsignedPrecertificate, Trail), Undecided> + Send + 'static {
+    ) -> impl FnOnce() -> Result<(Sampled<UnsignedPrecertificate>, Trail), Undecided> + Send + 'static
+    {
         let (authority, now) = (Arc::clone(&self.authority), self.clock.to_sign());
         let limits = Arc::clone(&self.limits);
-        let certificate = Arc::clone(&noted.certificate);
+        let (certificate, sampling) = (Arc::clone(&noted.certificate), Arc::clone(&self.sampling));
         move || {
             let now = now?;
             let admitted = match inquiry.decide(now)? {
@@ -283,7 +291,7 @@ impl Ca {
             let unsigned = UnsignedPrecertificate::new(&profile, &authority.chain)?;
             let trail = Trail::new(&profile);
             certificate.get_or_init(|| trail.certificate());
-            Ok((unsigned, trail))
+            Ok((Sampled::new(unsigned, &sampling), trail))
         }
     }
 

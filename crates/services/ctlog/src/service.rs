@@ -6,11 +6,14 @@ use bytes::Bytes;
 use ct::{LogEntry, SHA256_WITH_ECDSA, Sct, SignedTreeHead, TimestampedEntry, UnsignedSct};
 use engine::{Log, SubmitError};
 use moment::UnixMillis;
-use signing::{Clock, CpuPool, KeyUse, Record, SigningKey};
+use signing::{Clock, CpuPool, KeyUse, Record, Sampled, Sampling, SigningKey};
 use store::{DedupHash, NewEntry, StoredEntry};
 use x509::{AcceptedChainError, AcceptedChains, Submission, validate_chain};
 
 use crate::{CtError, timestamps::Timestamps, tree_head::TreeHeads};
+
+/// One SCT in so many is verified before it leaves: the CA verifies each before it embeds it, and a client thereafter.
+const VERIFY_EVERY: u32 = 256;
 
 /// Which call a chain came by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,7 @@ pub struct CtLog {
 struct Inner {
     log: Arc<Log>,
     key: SigningKey,
+    sampling: Arc<Sampling>,
     chains: Arc<AcceptedChains>,
     timestamps: Timestamps,
     cpu: CpuPool,
@@ -52,7 +56,9 @@ impl CtLog {
     ) -> Result<Self, AcceptedChainError> {
         let chains = Arc::new(AcceptedChains::from_der(chains)?);
         let (timestamps, tree_heads) = (Timestamps::new(clock), TreeHeads::default());
-        Ok(Self { inner: Arc::new(Inner { log, key, chains, timestamps, cpu, tree_heads }) })
+        let sampling = key.sampling(VERIFY_EVERY);
+        let inner = Inner { log, key, sampling, chains, timestamps, cpu, tree_heads };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The log underneath.
@@ -138,7 +144,7 @@ impl Inner {
         &self,
         chain: &[Vec<u8>],
         submitted: Submitted,
-    ) -> Result<(UnsignedSct, OfSct), CtError> {
+    ) -> Result<(Sampled<UnsignedSct>, OfSct), CtError> {
         let submission = checked_submission(chain, &self.chains, submitted)?;
         let timestamp = self.timestamps.of_sct()?;
         let sct =
@@ -157,6 +163,7 @@ impl Inner {
             index_keys: Vec::new(),
         };
         let origin = self.log.record().spec.origin.clone();
+        let sct = Sampled::new(sct, &self.sampling);
         Ok((sct, OfSct { origin, timestamp, entry, submission }))
     }
 }

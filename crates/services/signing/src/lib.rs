@@ -13,11 +13,13 @@
 mod clock;
 mod cpu;
 mod key_health;
+mod sampled;
 mod sign;
 mod watch;
 
 pub use clock::{Clock, FixedClock, OffsetClock, SystemClock};
 pub use cpu::{CpuPool, Lane, Overloaded};
 pub use key_health::KeyTrouble;
+pub use sampled::{Sampled, Sampling};
 pub use sign::{KeyUse, Phase, Record, SignError, SigningKey};
 pub use watch::{ClockFault, MAX_CLOCK_JUMP, WatchedClock};

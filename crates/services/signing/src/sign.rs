@@ -9,7 +9,7 @@ use std::{
 use crypto::{PublicKey, SignNow, Signer, SignerError, Unsigned};
 use thiserror::Error;
 
-use crate::{CpuPool, Lane, Overloaded, key_health::Uses};
+use crate::{CpuPool, Lane, Overloaded, key_health::Uses, sampled::Sampling};
 
 /// A key of a service, and the only way to use it.
 ///
@@ -48,6 +48,13 @@ impl SigningKey {
     #[must_use]
     pub fn key_id(&self) -> &str {
         self.key.signer.key_id()
+    }
+
+    /// That one signature in `every` is verified, of a key in memory: what comes from elsewhere takes longer than its
+    /// verification, and may be of another key slot.
+    #[must_use]
+    pub fn sampling(&self, every: u32) -> Arc<Sampling> {
+        Arc::new(Sampling::new(self.key.signer.in_memory().map_or(1, |_| every)))
     }
 
     pub(crate) fn uses(&self) -> &Uses {

@@ -3,10 +3,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crypto::random_bytes;
 use moment::UnixSeconds;
-use signing::{Clock, CpuPool, SigningKey};
+use signing::{Clock, CpuPool, Sampled, Sampling, SigningKey};
 use tsp::{
     PolicyOid, RequestError, SerialNumber, TimestampRequest, TimestampResponse, TokenProfile,
-    TsaChain,
+    TsaChain, UnsignedToken,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     clock_gate::ClockGate,
     http::{CertificateChain, RequestForm},
     refusal::Refusal,
-    token::{Issuance, PreparedToken, Sampling},
+    token::Issuance,
 };
 
 /// A timestamp authority with one key.
@@ -50,14 +50,13 @@ impl Tsa {
             return Err(ConfigError::Algorithm);
         }
         let public_key = config.signer.public_key().clone();
-        // An answer from elsewhere takes longer than its verification, and its key slot may be another's.
-        let verify_every = config.signer.in_memory().map_or(1, |_| config.verify_every);
+        let key = SigningKey::new(config.signer, public_key, cpu);
         Ok(Self {
-            key: SigningKey::new(config.signer, public_key, cpu),
+            sampling: key.sampling(config.verify_every),
+            key,
             profile: Arc::new(profile),
             policy: config.policy,
             accepted_policies: config.accepted_policies,
-            sampling: Arc::new(Sampling::new(verify_every)),
             gate: ClockGate::new(chain.validity(), config.max_clock_step_back),
             clock,
             certificate_chain: CertificateChain::new(chain.ders()),
@@ -105,7 +104,10 @@ impl Tsa {
         Ok(response)
     }
 
-    fn prepare(&self, request: &TimestampRequest) -> Result<(PreparedToken, Issuance), Refusal> {
+    fn prepare(
+        &self,
+        request: &TimestampRequest,
+    ) -> Result<(Sampled<UnsignedToken>, Issuance), Refusal> {
         let policy = *request.policy().unwrap_or(&self.policy);
         if policy != self.policy && !self.accepted_policies.contains(&policy) {
             return Err(RequestError::UnacceptedPolicy(policy).into());
@@ -113,7 +115,7 @@ impl Tsa {
         let serial = SerialNumber::from_random(random_bytes());
         let gen_time = self.gate.admit(self.clock.as_ref())?;
         let token = self.profile.prepare(request, &policy, gen_time, serial)?;
-        let prepared = PreparedToken { token, sampling: Arc::clone(&self.sampling) };
+        let prepared = Sampled::new(token, &self.sampling);
         Ok((prepared, Issuance { serial, gen_time }))
     }
 }

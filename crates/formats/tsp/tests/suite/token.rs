@@ -1,4 +1,4 @@
-use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned, sha256};
+use crypto::{HashAlgorithm, LocalSigner, Signer, Unsigned, Unverified, sha256};
 use der::{Encode, asn1::OctetString, oid::ObjectIdentifier};
 use moment::UnixSeconds;
 use proptest::prelude::*;
