@@ -50,11 +50,15 @@ pub(crate) enum Verdict {
 pub(crate) enum Turn {
     /// The peer's, and nothing was begun.
     Idle,
-    /// The peer's, who sends a body or takes an answer.
+    /// The peer's, who sends a body or takes an answer, or has only just come.
     Peers,
     /// Ours.
     Ours,
 }
+
+/// A first request is on its way for so long: some round trips. Where all others send bodies, who was let in would else be
+/// the only one that does nothing, and leave for the next one that comes.
+const FIRST_HEAD: Duration = Duration::from_secs(1);
 
 impl Activity {
     pub(crate) fn new() -> Self {
@@ -119,9 +123,10 @@ impl Activity {
     /// Whose turn it is, and when the connection was last quiet.
     pub(crate) fn turn(&self) -> (Turn, Instant) {
         let state = self.lock();
+        let is_new = !state.asked && state.quiet_since.elapsed() < FIRST_HEAD;
         let turn = if state.under_way > state.arriving {
             Turn::Ours
-        } else if state.under_way > 0 || !state.leaving.is_empty() {
+        } else if state.under_way > 0 || !state.leaving.is_empty() || is_new {
             Turn::Peers
         } else {
             Turn::Idle

@@ -345,4 +345,30 @@ mod tests {
         let _new = enter(&connections, 1).unwrap();
         assert!(!places[0].leave.is_cancelled() && places[1].leave.is_cancelled());
     }
+
+    /// A flood of bodies held all places but one, which went from newcomer to newcomer before any of them could ask.
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_whose_request_is_on_its_way_does_not_leave_for_the_next() {
+        let connections = Connections::new(3);
+        let unfinished = |place: &Place| {
+            let body = axum::body::Body::from("never");
+            (place.activity.begin(), place.activity.arriving(body))
+        };
+        let mut places = Vec::new();
+        for last in 1..4 {
+            let place = enter(&connections, last).unwrap();
+            places.push((unfinished(&place), place));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        let new = enter(&connections, 4).unwrap();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let next = enter(&connections, 5).unwrap();
+        assert!(!new.leave.is_cancelled() && !next.leave.is_cancelled());
+        let left = places.iter().filter(|(_, place)| place.leave.is_cancelled()).count();
+        assert_eq!(left, 2);
+        // Who still says nothing after that is idle as any other.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let _third = enter(&connections, 6).unwrap();
+        assert!(new.leave.is_cancelled());
+    }
 }

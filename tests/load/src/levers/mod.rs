@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::{task::JoinSet, time::Instant};
 
 use self::{honest::Honest, log::Filled};
-use crate::{Stack, process_time::resident_kib};
+use crate::{Stack, dear, jobs::Job, process_time::resident_kib};
 
 /// Something that one caller does, over and over or for as long as it is let.
 struct Lever {
@@ -30,6 +30,8 @@ struct Target {
     rekor1: String,
     rekor2: String,
     ct: String,
+    /// Small, and dear to verify.
+    dear: Job,
 }
 
 /// What goes on until it is dropped.
@@ -55,6 +57,7 @@ const LEVERS: &[Lever] = &[
     Lever { name: "4100 bodies, a peer each", pull: |at| Box::pin(peers::peers_of_one(at, 4100)) },
     Lever { name: "1000 halves of a head", pull: |at| Box::pin(peers::half_heads(at, 1000)) },
     Lever { name: "16 x a common word", pull: |at| Box::pin(peers::common_word(at, 16)) },
+    Lever { name: "100 x dear envelopes", pull: |at| Box::pin(peers::dear(at, 100)) },
 ];
 
 /// Most memory of the process, whatever is pulled.
@@ -84,6 +87,7 @@ pub(crate) async fn run(stack: &Stack, seconds: u64, check: bool) -> Result<()> 
         rekor1: authority(stack, "rekor1")?,
         rekor2: authority(stack, "rekor2")?,
         ct: authority(stack, "ct")?,
+        dear: dear::envelope(stack)?,
     };
     Filled::fill(stack, &honest).await?;
     println!(

@@ -21,7 +21,7 @@ use moment::UnixSeconds;
 use signing::{Clock, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::health::LogTrouble;
@@ -32,7 +32,7 @@ use self::{
     publish::{HeadSigner, Publisher},
     queue::{Pending, Queue},
 };
-use crate::{Anchors, ReadError, StartError, StopReason, SubmitError};
+use crate::{Anchors, ReadError, StartError, StopReason, SubmitError, reader::PAGES_AT_ONCE};
 
 /// What a log is and how it may use memory.
 #[derive(Clone, Debug)]
@@ -128,6 +128,8 @@ pub struct Log {
     queue: Arc<Queue>,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
+    /// Turns of those who read pages.
+    pub(crate) pages: Semaphore,
 }
 
 /// A signed checkpoint and what it says.
@@ -206,6 +208,7 @@ impl Log {
             queue: Arc::clone(&queue),
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
+            pages: Semaphore::new(PAGES_AT_ONCE),
         });
         tasks.spawn(Follower { published, anchor, log: log.record.clone() }.run(shutdown.clone()));
         let uses = (store, clock, health);
