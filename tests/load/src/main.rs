@@ -8,6 +8,7 @@
 
 mod dear;
 mod drive;
+mod fill;
 mod jobs;
 mod levers;
 mod process_time;
@@ -32,9 +33,18 @@ struct Arguments {
     /// Process id of the database server, for CPU accounting.
     #[arg(long)]
     database_pid: Option<u32>,
+    /// Its URL, where it is not the file in the data directory.
+    #[arg(long)]
+    database_url: Option<String>,
     /// Length of each measurement.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Connections of a measurement of throughput.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Of `fill`: how many each log has afterwards.
+    #[arg(long)]
+    entries: Option<u64>,
     /// Directory of `countersignd` and `countersign`.
     #[arg(long)]
     binaries: PathBuf,
@@ -44,16 +54,17 @@ struct Arguments {
     /// Of levers: fail when an honest request is not answered, or the server holds too much.
     #[arg(long)]
     check: bool,
-    /// `log`, `ca`, `tsa`, `client`, `dear`; or `levers`, and words by which some of these are named.
+    /// `log`, `ca`, `tsa`, `client`, `dear`; `fill` alone; or `levers`, and words by which some of these are named.
     parts: Vec<String>,
 }
-
-/// Connections of a throughput measurement.
-const CONNECTIONS: usize = 64;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.parts == ["fill"] {
+        let entries = arguments.entries.context("`fill` needs --entries")?;
+        return fill::run(&arguments, entries).await;
+    }
     let stack = Stack::read(&arguments)?;
     if let Some((part, named)) = arguments.parts.split_first()
         && part == "levers"
@@ -103,7 +114,7 @@ async fn measure(part: &str, arguments: &Arguments, stack: &Stack) -> Result<Vec
     };
     let mut measurements = Vec::new();
     for (name, single, job) in measured {
-        measurements.push(drive::run(&phase(name, CONNECTIONS), &job).await?);
+        measurements.push(drive::run(&phase(name, arguments.connections), &job).await?);
         measurements.push(drive::run(&phase(single, 1), &job).await?);
     }
     Ok(measurements)

@@ -128,6 +128,11 @@ impl Tampering {
         self.bytes_read.load(Ordering::SeqCst)
     }
 
+    /// How many reads of entries have begun.
+    pub fn reads_begun(&self) -> usize {
+        self.reads.came.load(Ordering::SeqCst)
+    }
+
     /// Holds every append until [`Tampering::release`].
     pub fn hold(&self) {
         self.appends.close();

@@ -10,6 +10,7 @@ use tlog::{
     HashRange, LeafHash, LeafIndex, NodeHash, ProofPlan, TILE_WIDTH, TileId, TilePath, TreeSize,
     bundle_entry_len, encode_bundle_entry,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{Log, ReadError};
 
@@ -220,6 +221,7 @@ impl Pages {
         if start >= end {
             return Ok(None);
         }
+        let _turn = Turn::wait(&self.log.pages).await;
         self.know_lengths().await?;
         let fitting = fitting(&self.lengths, self.page_len);
         self.lengths.drain(..fitting.min(self.lengths.len()));
@@ -244,6 +246,30 @@ impl Pages {
         Ok(())
     }
 }
+
+/// A page's turn at the database, until it is dropped.
+///
+/// Whoever waits for pages leaves half of SQLite's connections to those who write, or ask for one entry or a proof. In
+/// the order of their coming, first among those of one log, then with those of the others: who asks for many pages of
+/// one log is two among those who wait.
+struct Turn<'a> {
+    _of_log: Option<SemaphorePermit<'a>>,
+    _of_all: Option<SemaphorePermit<'static>>,
+}
+
+impl<'a> Turn<'a> {
+    async fn wait(of_log: &'a Semaphore) -> Self {
+        // An error would mean that the semaphore was closed, which nobody does.
+        let first = of_log.acquire().await.ok();
+        Self { _of_log: first, _of_all: ALL_PAGES.acquire().await.ok() }
+    }
+}
+
+/// Pages of all logs that are read at once: half of what SQLite has in connections that read.
+static ALL_PAGES: Semaphore = Semaphore::const_new(PAGES_AT_ONCE);
+
+/// The same of one log.
+pub(crate) const PAGES_AT_ONCE: usize = 2;
 
 /// How many of the first entries are no longer than a page together; at least one.
 fn fitting(lengths: &VecDeque<EntryLen>, page_len: usize) -> usize {

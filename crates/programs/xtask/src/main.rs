@@ -32,6 +32,8 @@ const USAGE: &str = "usage:
   cargo xtask interop [--core|bundles|old-forms|images|commits|timestamps|clock|tenants|chains]
   cargo xtask interop identities [--only SCENE] [--write-docs]
   cargo xtask bench [log|ca|tsa|client] [--json FILE] [--seconds S] [--against COMMIT [--rounds N]]
+  cargo xtask bench log --entries N [--seconds S] [--rounds N]
+  cargo xtask bench idle [--seconds S]
   cargo xtask lint";
 
 fn main() -> ExitCode {

@@ -25,6 +25,11 @@ struct Own {
 impl Postgres {
     /// Takes the server of `DATABASE_URL`, or starts one with default durability.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_with("")
+    }
+
+    /// The same, with further options if it is ours.
+    pub(crate) fn start_with(more: &str) -> Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "the task's own interface (README)")]
         if let Ok(url) = std::env::var("DATABASE_URL") {
             return Ok(Self { url, own: None });
@@ -40,7 +45,7 @@ impl Postgres {
         own.ask_for_passwords()?;
         // fsync, full_page_writes and synchronous_commit stay at their defaults: what is acknowledged is durable.
         let options = format!(
-            "-h 127.0.0.1 -p {port} -k {} -c max_connections=200",
+            "-h 127.0.0.1 -p {port} -k {} -c max_connections=200 {more}",
             own.directory.path().display()
         );
         own.call("pg_ctl", &["-w", "-l", "/dev/null", "-o", &options, "start"])?;
@@ -61,13 +66,26 @@ impl Postgres {
         file.lines().next()?.trim().parse().ok()
     }
 
+    /// Process ids of the server and of all its processes now; none when it is not ours.
+    pub(crate) fn pids(&self) -> Result<Vec<u32>> {
+        let Some(server) = self.pid() else { return Ok(Vec::new()) };
+        let children = output(Command::new("pgrep").args(["-P", &server.to_string()]))?;
+        let children = children.lines().map(|pid| Ok(pid.trim().parse()?));
+        std::iter::once(Ok(server)).chain(children).collect()
+    }
+
+    /// Gives what a statement says, a row a line, as the user of the server's own URL or of another one.
+    pub(crate) fn execute(&self, url: &str, statement: &str) -> Result<String> {
+        let psql = self.own.as_ref().map_or_else(|| "psql".into(), |own| own.programs.join("psql"));
+        output(Command::new(psql).args([url, "-qAtc", statement]))
+    }
+
     /// Makes a fresh database and gives its URL.
     pub(crate) fn database(&self, name: &str) -> Result<String> {
-        let psql = self.own.as_ref().map_or_else(|| "psql".into(), |own| own.programs.join("psql"));
         for statement in
             [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")]
         {
-            output(Command::new(&psql).args([&self.url, "-qc", &statement]))?;
+            self.execute(&self.url, &statement)?;
         }
         let (server, _) = self.url.rsplit_once('/').context("DATABASE_URL has no database")?;
         Ok(format!("{server}/{name}"))

@@ -155,6 +155,11 @@ impl TwoTenants {
         Ok(instance.with_audience(format!("https://{host}")))
     }
 
+    /// Process ids of its services.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.running.iter().map(|one| one.0.id()).collect()
+    }
+
     /// Stops it as an operator does.
     pub(crate) fn stop(mut self) -> Result<()> {
         self.end()

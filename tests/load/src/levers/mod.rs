@@ -14,7 +14,8 @@ use tokio::{task::JoinSet, time::Instant};
 
 use self::{honest::Honest, log::Filled};
 use crate::{
-    Stack,
+    Stack, dear,
+    jobs::Job,
     process_time::{anonymous_kib, resident_kib},
 };
 
@@ -33,6 +34,8 @@ struct Target {
     rekor1: String,
     rekor2: String,
     ct: String,
+    /// Small, and dear to verify.
+    dear: Job,
 }
 
 /// What goes on until it is dropped.
@@ -58,6 +61,7 @@ const LEVERS: &[Lever] = &[
     Lever { name: "4100 bodies, a peer each", pull: |at| Box::pin(peers::peers_of_one(at, 4100)) },
     Lever { name: "1000 halves of a head", pull: |at| Box::pin(peers::half_heads(at, 1000)) },
     Lever { name: "16 x a common word", pull: |at| Box::pin(peers::common_word(at, 16)) },
+    Lever { name: "100 x dear envelopes", pull: |at| Box::pin(peers::dear(at, 100)) },
 ];
 
 /// Most memory of the process, whatever is pulled, beside the pages of its executable: those of a debug build are many.
@@ -99,6 +103,7 @@ pub(crate) async fn run(
         rekor1: authority(stack, "rekor1")?,
         rekor2: authority(stack, "rekor2")?,
         ct: authority(stack, "ct")?,
+        dear: dear::envelope(stack)?,
     };
     Filled::fill(stack, &honest).await?;
     println!(

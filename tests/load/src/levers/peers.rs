@@ -1,4 +1,4 @@
-//! Levers that take places and time: connections that say nothing, heads that never end, searches.
+//! Levers that take places and time: connections that say nothing, heads that never end, searches, verifications.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use super::{Held, Target};
+use super::{Held, Target, honest::ask};
 
 /// More than anybody's answer to a search.
 const MOST_OF_ANSWER: u64 = 4 << 20;
@@ -116,4 +116,21 @@ async fn search(authority: &str, request: &[u8]) -> std::io::Result<()> {
     stream.write_all(request).await?;
     tokio::io::copy(&mut stream.take(MOST_OF_ANSWER), &mut tokio::io::sink()).await?;
     Ok(())
+}
+
+/// Sends envelopes of which each costs as much as a request may, `count` at once.
+pub(super) async fn dear(at: Target, count: usize) -> Result<Held> {
+    ask(&at.dear, 0).await?;
+    let mut held = Held::new();
+    for _ in 0..count {
+        let job = at.dear.clone();
+        held.spawn(async move {
+            loop {
+                if ask(&job, 0).await.is_err() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        });
+    }
+    Ok(held)
 }

@@ -23,7 +23,7 @@ use moment::UnixSeconds;
 use signing::{Clock, SigningKey};
 use store::{DedupHash, LogRecord, LogSpec, LogStore, NewEntry};
 use tlog::{LeafHash, LeafIndex, NodeHash, TreeHead, verify_inclusion};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::health::LogTrouble;
@@ -35,7 +35,7 @@ use self::{
     queue::{Pending, Queue},
     turns::{Asker, Turns},
 };
-use crate::{Anchors, ReadError, StartError, StopReason, SubmitError};
+use crate::{Anchors, ReadError, StartError, StopReason, SubmitError, reader::PAGES_AT_ONCE};
 
 /// What a log is and how it may use memory.
 #[derive(Clone, Debug)]
@@ -132,6 +132,8 @@ pub struct Log {
     turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
+    /// Turns of those who read pages.
+    pub(crate) pages: Semaphore,
 }
 
 /// A signed checkpoint and what it says.
@@ -213,6 +215,7 @@ impl Log {
             turns: Arc::clone(&turns),
             clock: Arc::clone(&clock),
             health: Arc::clone(&health),
+            pages: Semaphore::new(PAGES_AT_ONCE),
         });
         tasks.spawn(Follower { published, anchor, log: log.record.clone() }.run(shutdown.clone()));
         let asker = (Arc::clone(&store), Arc::clone(&health));

@@ -78,3 +78,38 @@ async fn a_page_without_one_of_its_entries_is_damaged() {
     }
     running.stop().await;
 }
+
+/// 200 answers that nobody read had all of SQLite's connections for their pages, and an entry waited 3.7 s.
+#[tokio::test]
+async fn two_pages_of_a_log_are_read_at_once_and_single_entries_do_not_wait_for_them() {
+    let place = LogDir::new();
+    let (store, running) = tampered(&place).await;
+    submit_all(&running, (0..20).map(|number| of_len(number, 100))).await;
+    let page = || {
+        let log = Arc::clone(&running.log);
+        async move {
+            let mut pages = log.pages(LeafIndex(0)..LeafIndex(20), PAGE_LEN).unwrap();
+            pages.next().await.unwrap().unwrap().len()
+        }
+    };
+    let before = store.reads_begun();
+    let begun = || store.reads_begun() - before;
+    let mut reading = vec![store.hold_read_of(page()).await];
+    reading.extend((0..30).map(|_| tokio::spawn(page())));
+    let leaf = tlog::leaf_hash(&[9; 32]);
+    // Those that do not wait for a turn are at the store by then.
+    for _ in 0..100 {
+        assert_eq!(running.log.find_leaf(&leaf).await.unwrap(), None);
+    }
+    assert_eq!(begun(), 2);
+    let log = Arc::clone(&running.log);
+    let alone = async move { log.entries(LeafIndex(7).alone()).await.unwrap().len() };
+    let alone = store.hold_read_of(alone).await;
+    assert_eq!(begun(), 3);
+    store.release();
+    assert_eq!(alone.await.unwrap(), 1);
+    for page in reading {
+        assert_eq!(page.await.unwrap(), 20);
+    }
+    running.stop().await;
+}

@@ -1,16 +1,14 @@
 //! Two commits, measured in turn: a machine that grows slower meanwhile is slower for both.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
-use super::{Bench, DATABASES};
+use super::{Bench, DATABASES, figures::Figures};
 use crate::{
     options::Options,
     paths,
@@ -20,29 +18,25 @@ use crate::{
 /// Turns of each side when nothing else is asked for.
 const ROUNDS: u32 = 3;
 
-/// Figures by name: of the commit, then of the working tree.
-type Figures = BTreeMap<String, [Vec<f64>; 2]>;
+/// What is told of each measurement.
+const MEMBERS: [&str; 3] = ["per_second", "p50_ms", "server_cpu_us"];
 
 /// Measures `commit` and the programs in `new` in turn, and prints medians and their ratio.
 pub(super) fn run(bench: &Bench<'_>, commit: &str, new: &Path, options: &Options) -> Result<()> {
     let old = build(commit)?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let file = paths::target()?.join("bench-compare.jsonl");
-    let mut figures = Figures::new();
+    let mut figures = Figures::default();
     for _ in 0..rounds {
         for database in DATABASES {
             for (side, binaries) in [old.as_path(), new].into_iter().enumerate() {
                 let _ = fs::remove_file(&file);
                 bench.measure(binaries, database, Some(&file))?;
-                collect(&fs::read_to_string(&file)?, side, &mut figures)?;
+                figures.collect(&fs::read_to_string(&file)?, side, &MEMBERS)?;
             }
         }
     }
-    println!("\n{:<52}{:>12}{:>12}{:>8}", format!("medians of {rounds}"), commit, "here", "ratio");
-    for (name, sides) in figures {
-        let [old, new] = sides.map(median);
-        println!("{name:<52}{old:>12.2}{new:>12.2}{:>8.2}", new / old);
-    }
+    figures.print(&format!("medians of {rounds}"), [commit, "here"]);
     Ok(())
 }
 
@@ -66,25 +60,4 @@ fn build(commit: &str) -> Result<PathBuf> {
     process::run(&mut cargo)?;
     output(git().args(["worktree", "remove", "--force"]).arg(&tree))?;
     Ok(target.join("release"))
-}
-
-/// Takes throughput and median latency from the loader's lines.
-fn collect(lines: &str, side: usize, figures: &mut Figures) -> Result<()> {
-    for line in lines.lines() {
-        let measured: Value = serde_json::from_str(line)?;
-        let text = |member: &str| measured[member].as_str().unwrap_or_default().to_owned();
-        for member in ["per_second", "p50_ms", "server_cpu_us"] {
-            let Some(figure) = measured[member].as_f64() else { continue };
-            let name = format!("{}, {}, {member}", text("name"), text("database"));
-            if let Some(side) = figures.entry(name).or_default().get_mut(side) {
-                side.push(figure);
-            }
-        }
-    }
-    Ok(())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

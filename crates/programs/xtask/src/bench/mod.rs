@@ -1,13 +1,16 @@
 //! Throughput, latency and CPU per operation, of release builds.
 
 mod compare;
+mod figures;
+mod idle;
+mod size;
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     options::Options,
@@ -21,8 +24,12 @@ const SECONDS: u32 = 10;
 
 /// `cargo xtask bench [log|ca|tsa|client] [--json FILE]`: every part, or the one that is named.
 ///
-/// With `--against COMMIT` that commit and the working tree are measured in turn.
+/// With `--against COMMIT` that commit and the working tree are measured in turn; `log --entries N` compares logs of
+/// so many entries with logs of few, and `idle` counts what is done for nobody.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.part.as_deref() == Some("idle") {
+        return idle::run(&build_binaries(true)?, options);
+    }
     let parts = match options.part.as_deref() {
         None => vec!["log", "ca", "tsa", "client"],
         Some(part @ ("log" | "ca" | "tsa" | "client")) => vec![part],
@@ -33,6 +40,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bench = Bench { parts, seconds, load: binaries.join("load"), postgres };
     if let Some(commit) = &options.against {
         return compare::run(&bench, commit, &binaries, options);
+    }
+    if let Some(entries) = options.entries {
+        ensure!(bench.parts == ["log"], "--entries is for `log`");
+        return size::run(&bench, &binaries, entries, options);
     }
     for database in DATABASES {
         bench.measure(&binaries, database, options.json.as_deref())?;
