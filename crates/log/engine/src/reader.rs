@@ -221,7 +221,8 @@ impl Pages {
         if start >= end {
             return Ok(None);
         }
-        let _turn = Turn::wait(&self.log.pages).await;
+        let log = Arc::clone(&self.log);
+        let _turn = Turn::wait(&log.pages).await;
         self.know_lengths().await?;
         let fitting = fitting(&self.lengths, self.page_len);
         self.lengths.drain(..fitting.min(self.lengths.len()));

@@ -88,7 +88,7 @@ async fn two_pages_of_a_log_are_read_at_once_and_single_entries_do_not_wait_for_
     let page = || {
         let log = Arc::clone(&running.log);
         async move {
-            let mut pages = log.pages(LeafIndex(0)..LeafIndex(20), PAGE_LEN).unwrap();
+            let mut pages = log.pages(LeafIndex(0)..LeafIndex(20), PAGE_LEN).await.unwrap();
             pages.next().await.unwrap().unwrap().len()
         }
     };
