@@ -70,6 +70,7 @@ async fn sign_one(round: Arc<Round>, number: u32, index: usize) -> Result<Answer
         payload: Payload::Artifact(&artifact),
         signer: Signer::Keyless(&round.token),
         endpoints: &round.endpoints[index % 2],
+        log_token: None,
         trust: Some(&round.trust),
         http: &round.http,
         clock,

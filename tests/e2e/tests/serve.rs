@@ -4,6 +4,8 @@
 
 #[path = "serve/drill.rs"]
 mod drill;
+#[path = "serve/log_tokens.rs"]
+mod log_tokens;
 
 use std::{
     fmt::Write,

@@ -261,6 +261,16 @@ pub(crate) struct SignerArgs {
     // An argument only so that clap reads the environment, and nothing else does.
     #[arg(long, env = "SIGSTORE_ID_TOKEN", hide = true, hide_env_values = true)]
     default_identity_token: Option<TokenSource>,
+    /// Token for a log that takes entries of callers with one: the token, @FILE, or - for standard input. It is
+    /// sent to that log alone. The variable `COUNTERSIGN_LOG_TOKEN` has the one to use when none is given
+    #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = token_source)]
+    log_token: Option<TokenSource>,
+    // An argument only so that clap reads the environment, and nothing else does.
+    #[arg(long, env = "COUNTERSIGN_LOG_TOKEN", hide = true, hide_env_values = true)]
+    default_log_token: Option<TokenSource>,
+    /// Audience of a token for the log to ask the CI for, such as the log's URL; no token is asked for if not given
+    #[arg(long, value_name = "AUDIENCE", value_parser = text, conflicts_with = "log_token")]
+    pub(crate) log_audience: Option<String>,
     /// Audience to ask for when the CI gives the token; if not given, the one that the instance's
     /// countersign.json names, else sigstore
     #[arg(long, value_name = "AUDIENCE", value_parser = text)]
@@ -282,12 +292,27 @@ pub(crate) struct SignerArgs {
 }
 
 impl SignerArgs {
-    /// Where the token is; an empty variable is how scripts unset one.
+    /// Where the token is.
     pub(crate) fn token_source(&self) -> Option<TokenSource> {
-        let is_set = |source: &&TokenSource| !matches!(source, TokenSource::Token(token) if token.is_empty());
-        let default = self.default_identity_token.as_ref().filter(is_set);
-        self.identity_token.as_ref().or(default).cloned()
+        given(self.identity_token.as_ref(), self.default_identity_token.as_ref())
     }
+
+    /// Whether an option, and not the environment alone, says that the log is sent a token.
+    pub(crate) const fn demands_log_token(&self) -> bool {
+        self.log_token.is_some() || self.log_audience.is_some()
+    }
+
+    /// Where the token for the log is.
+    pub(crate) fn log_token_source(&self) -> Option<TokenSource> {
+        given(self.log_token.as_ref(), self.default_log_token.as_ref())
+    }
+}
+
+/// An option, else its variable; an empty one is how scripts unset it.
+fn given(option: Option<&TokenSource>, variable: Option<&TokenSource>) -> Option<TokenSource> {
+    let is_set =
+        |source: &&TokenSource| !matches!(source, TokenSource::Token(token) if token.is_empty());
+    option.or(variable.filter(is_set)).cloned()
 }
 
 #[derive(Debug, Args)]

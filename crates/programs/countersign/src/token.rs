@@ -73,18 +73,41 @@ pub(crate) async fn obtain(
     audience: impl FnOnce() -> Result<String, Failure>,
     world: &World,
 ) -> Result<Token, Failure> {
-    match args.token_source() {
-        Some(TokenSource::Token(text)) => Token::parse(&text),
-        Some(TokenSource::File(path)) => Token::parse(&files::read_text(&path, "identity token")?),
-        Some(TokenSource::StandardInput) => {
+    if let Some(source) = args.token_source() {
+        return read(source, "identity token", world);
+    }
+    let audience = args.oidc_audience.clone().map_or_else(audience, Ok)?;
+    from_github(&audience, world).await
+}
+
+/// Gets the token for the log, if an option or a variable says that there is one.
+pub(crate) async fn obtain_for_log(
+    args: &SignerArgs,
+    world: &World,
+) -> Result<Option<Token>, Failure> {
+    let source = args.log_token_source();
+    let both = [source.clone(), args.token_source()];
+    if both.iter().all(|source| matches!(source, Some(TokenSource::StandardInput))) {
+        return Err(
+            Failure::usage("standard input cannot be both tokens").advise("give one as @FILE")
+        );
+    }
+    Ok(match (source, &args.log_audience) {
+        (Some(source), None) => Some(read(source, "token for the log", world)?),
+        (_, Some(audience)) => Some(from_github(audience, world).await?),
+        (None, None) => None,
+    })
+}
+
+fn read(source: TokenSource, what: &'static str, world: &World) -> Result<Token, Failure> {
+    match source {
+        TokenSource::Token(text) => Token::parse(&text),
+        TokenSource::File(path) => Token::parse(&files::read_text(&path, what)?),
+        TokenSource::StandardInput => {
             let text = (world.stdin)(MAX_SMALL_FILE).map_err(|error| {
                 Failure::usage(format!("standard input cannot be read: {error}"))
             })?;
             Token::parse(&String::from_utf8_lossy(&text))
-        }
-        None => {
-            let audience = args.oidc_audience.clone().map_or_else(audience, Ok)?;
-            from_github(&audience, world).await
         }
     }
 }

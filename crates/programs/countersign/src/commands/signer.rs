@@ -19,6 +19,7 @@ use crate::{
 /// Who signs, and with whose help, as the options say.
 pub(super) struct PreparedSigner {
     who: Who,
+    log_token: Option<Token>,
     endpoints: Endpoints,
     trust: Option<Trust>,
     http: HttpClient,
@@ -55,7 +56,8 @@ impl PreparedSigner {
             let audience = || audience_of(loaded.as_ref(), &endpoints);
             Who::Holder(token::obtain(args, audience, world).await?)
         };
-        Ok(Self { who, endpoints, trust: loaded.map(|loaded| loaded.trust), http })
+        let log_token = log_token_of(args, &endpoints, &who, world).await?;
+        Ok(Self { who, log_token, endpoints, trust: loaded.map(|loaded| loaded.trust), http })
     }
 
     /// The holder of an identity token, at the services of an instance that is known already.
@@ -64,7 +66,7 @@ impl PreparedSigner {
         (trust, endpoints): (Trust, Endpoints),
     ) -> Result<Self, Failure> {
         let (who, trust) = (Who::Holder(token), Some(trust));
-        Ok(Self { who, endpoints, trust, http: HttpClient::new()? })
+        Ok(Self { who, log_token: None, endpoints, trust, http: HttpClient::new()? })
     }
 
     /// Where the build runs: by the token's word when it has one, as the certificate will say the
@@ -98,12 +100,44 @@ impl PreparedSigner {
             payload,
             signer,
             endpoints: &self.endpoints,
+            log_token: self.log_token.as_ref().map(|token| &token.identity),
             trust: self.trust.as_ref(),
             http: &self.http,
             clock: world.clock,
         };
         Ok(signing::sign(&request).await?)
     }
+}
+
+/// The token for the log, where an option or a variable says that there is one.
+async fn log_token_of(
+    args: &SignerArgs,
+    endpoints: &Endpoints,
+    who: &Who,
+    world: &World,
+) -> Result<Option<Token>, Failure> {
+    let Some(log) = &endpoints.transparency_log else {
+        return if args.demands_log_token() {
+            Err(Failure::usage("there is a token for a log, and none is used")
+                .advise("leave --log-token and --log-audience out"))
+        } else {
+            Ok(None)
+        };
+    };
+    if !args.demands_log_token() && args.log_token_source().is_none() {
+        return Ok(None);
+    }
+    log.private()
+        .map_err(|source| TrustFileError::Url { kind: ServiceKind::TransparencyLog, source })?;
+    let token = token::obtain_for_log(args, world).await?;
+    if let (Some(token), Who::Holder(holder)) = (&token, who)
+        && token.identity.is(&holder.identity)
+    {
+        return Err(Failure::usage("the token for the log is the one for the CA").advise(
+            "give one for the log's own audience: with this one the log could have certificates",
+        ));
+    }
+    Ok(token)
 }
 
 /// The services to use and whom to trust. A key needs neither, unless an option, a variable or a

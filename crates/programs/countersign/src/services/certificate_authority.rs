@@ -3,7 +3,8 @@ use wire::fulcio::{
 };
 
 use super::{
-    HttpClient, IdentityToken, PrivateUrl, Service, ServiceError, ServiceKind, http::Call,
+    HttpClient, IdentityToken, PrivateUrl, Service, ServiceError, ServiceKind,
+    http::{Call, SentToken},
 };
 
 /// Most certificates of an answer: a leaf, its CA, a root, and a few more above.
@@ -47,7 +48,7 @@ impl CertificateAuthority {
                 content_type: "application/json",
                 accept: "application/json",
                 body,
-                token: Some(token),
+                token: Some(SentToken::InBody(token)),
                 // Each certificate is one more in the CT log, and a token may count once.
                 repeatable: false,
             })

@@ -22,6 +22,16 @@ impl Endpoints {
     }
 }
 
+impl LogEndpoint {
+    /// The log, when a token may be sent there.
+    ///
+    /// # Errors
+    /// [`ServiceUrlError::Plain`].
+    pub fn private(&self) -> Result<PrivateUrl, ServiceUrlError> {
+        PrivateUrl::try_from(self.url.clone())
+    }
+}
+
 /// A log and what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEndpoint {

@@ -39,7 +39,10 @@ impl ServiceKind {
         match self {
             // There are two dozen reasons: a guess would send most people the wrong way.
             Self::CertificateAuthority => "its own words say why; ask its operator if they do not",
-            Self::TransparencyLog => "check that the URL is of a Rekor log that takes new entries",
+            Self::TransparencyLog => {
+                "check that the URL is of a Rekor log that takes new entries, and that you are \
+                 one of its writers (--log-token)"
+            }
             Self::TimestampAuthority => {
                 "check that the URL is the complete one of an RFC 3161 authority"
             }

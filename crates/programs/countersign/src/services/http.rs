@@ -74,10 +74,27 @@ pub(super) struct Call<'a> {
     pub(super) content_type: &'static str,
     pub(super) accept: &'static str,
     pub(super) body: Vec<u8>,
-    /// Held by the body, to be kept out of messages.
-    pub(super) token: Option<&'a IdentityToken>,
+    /// To be kept out of messages.
+    pub(super) token: Option<SentToken<'a>>,
     /// Whether asking twice does no harm.
     pub(super) repeatable: bool,
+}
+
+/// A token that goes with a request.
+#[derive(Clone, Copy)]
+pub(super) enum SentToken<'a> {
+    /// In the body already.
+    InBody(&'a IdentityToken),
+    /// As `Authorization: Bearer` (RFC 6750 §2.1).
+    Bearer(&'a IdentityToken),
+}
+
+impl<'a> SentToken<'a> {
+    fn identity(self) -> &'a IdentityToken {
+        match self {
+            Self::InBody(token) | Self::Bearer(token) => token,
+        }
+    }
 }
 
 /// One request, ready to be sent again and again.
@@ -149,13 +166,22 @@ impl HttpClient {
     }
 
     fn asking<'a>(&self, call: &Call<'a>, none: &'static [StatusCode]) -> Ask<'a> {
+        let Call { service, token, repeatable, .. } = *call;
+        let (mut url, mut bearer) = (call.url.clone(), None);
+        if let Some(SentToken::Bearer(token)) = token {
+            // There is one `Authorization`: the URL's own credentials would be another. A URL without a host, which
+            // cannot have them, is no service's.
+            let _ = (url.set_username(""), url.set_password(None));
+            bearer = Some(token.compact());
+        }
         let request = self
-            .client_for(&call.url)
-            .post(call.url.clone())
+            .client_for(&url)
+            .post(url)
             .header(header::CONTENT_TYPE, call.content_type)
             .header(header::ACCEPT, call.accept)
             .body(call.body.clone());
-        let Call { service, token, repeatable, .. } = *call;
+        let request = bearer.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        let token = token.map(SentToken::identity);
         Ask { service, request, none, token, repeatable }
     }
 

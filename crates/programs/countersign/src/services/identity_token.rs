@@ -47,6 +47,12 @@ impl IdentityToken {
         &self.challenge
     }
 
+    /// Whether it is the same token.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.compact == other.compact
+    }
+
     pub(super) fn compact(&self) -> &str {
         &self.compact
     }

@@ -14,7 +14,10 @@ use wire::{
     rekor1::{EntryResponse, LogEntry},
 };
 
-use super::{HttpClient, Service, ServiceError, ServiceKind, ServiceUrl, http::Call};
+use super::{
+    HttpClient, IdentityToken, Service, ServiceError, ServiceKind, ServiceUrl,
+    http::{Call, SentToken},
+};
 
 /// A Rekor v1.
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ impl RekorV1 {
     /// Has an entry logged, and gives it with SET and proof. They are only read here, and
     /// verified with the finished bundle; that the entry is the proposed one is checked.
     ///
+    /// `token` is sent with it, to a log whose writers have one.
+    ///
     /// Asking twice does no harm: the log gives the entry that it has, or says that it has it and
     /// is asked for it.
     ///
@@ -99,6 +104,7 @@ impl RekorV1 {
     pub async fn log(
         &self,
         proposed: &ProposedEntry,
+        token: Option<&IdentityToken>,
     ) -> Result<TransparencyLogEntry, ServiceError> {
         let call = Call {
             service: &self.service,
@@ -106,7 +112,7 @@ impl RekorV1 {
             content_type: "application/json",
             accept: "application/json",
             body: proposed.json.clone(),
-            token: None,
+            token: token.map(SentToken::Bearer),
             repeatable: true,
         };
         let answer = match self.http.post_new(&call).await? {

@@ -4,7 +4,10 @@ use wire::{
     rekor2::{CreateEntryRequest, HashedRekordRequest, Signature},
 };
 
-use super::{HttpClient, Service, ServiceError, ServiceKind, ServiceUrl, http::Call};
+use super::{
+    HttpClient, IdentityToken, Service, ServiceError, ServiceKind, ServiceUrl,
+    http::{Call, SentToken},
+};
 
 /// A Rekor v2.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ impl TransparencyLog {
     /// Logs that `signature` by `verifier` is over the message with this `digest`, and gives the
     /// entry with its proof; only read here, verified with the finished bundle.
     ///
+    /// `token` is sent with it, to a log whose writers have one.
+    ///
     /// Asking twice does no harm: the log gives the entry that it has.
     ///
     /// # Errors
@@ -32,6 +37,7 @@ impl TransparencyLog {
         digest: &[u8],
         signature: &[u8],
         verifier: &Verifier,
+        token: Option<&IdentityToken>,
     ) -> Result<TransparencyLogEntry, ServiceError> {
         let request = CreateEntryRequest::HashedRekord(HashedRekordRequest {
             digest: digest.to_vec().into(),
@@ -50,7 +56,7 @@ impl TransparencyLog {
                 content_type: "application/json",
                 accept: "application/json",
                 body,
-                token: None,
+                token: token.map(SentToken::Bearer),
                 repeatable: true,
             })
             .await?;

@@ -46,10 +46,12 @@ async fn enter(
     let Some((url, protocol)) = log else { return Ok(None) };
     let (http, url) = (request.http.clone(), url.clone());
     let entry = match protocol {
-        LogProtocol::RekorV1 => RekorV1::new(http, url).log(&proposed(signed)?).await?,
+        LogProtocol::RekorV1 => {
+            RekorV1::new(http, url).log(&proposed(signed)?, request.log_token).await?
+        }
         LogProtocol::RekorV2 => {
             let log = TransparencyLog::new(http, url);
-            log.log(signed.digest, signed.signature, signed.verifier).await?
+            log.log(signed.digest, signed.signature, signed.verifier, request.log_token).await?
         }
     };
     Ok(Some(entry))

@@ -64,6 +64,8 @@ pub struct SigningRequest<'a> {
     pub signer: Signer<'a>,
     /// With whose help; nobody's for a bare key.
     pub endpoints: &'a Endpoints,
+    /// For the log alone, where its writers have one: never the CA's, whose holder can have certificates.
+    pub log_token: Option<&'a IdentityToken>,
     /// By which their help is checked; needed as soon as there is an endpoint.
     pub trust: Option<&'a Trust>,
     /// To be shared by all signings of a process.
@@ -144,6 +146,9 @@ fn check_meaning(request: &SigningRequest<'_>) -> Result<(), SigningError> {
 fn check_request(request: &SigningRequest<'_>) -> Result<(), SigningError> {
     let Endpoints { certificate_authority, transparency_log, timestamp_authorities } =
         request.endpoints;
+    if let (Some(log), Some(_)) = (transparency_log, request.log_token) {
+        log.private()?;
+    }
     let evidence = transparency_log.is_some() || !timestamp_authorities.is_empty();
     match request.signer {
         _ if evidence && request.trust.is_none() => Err(SigningError::NoTrust),

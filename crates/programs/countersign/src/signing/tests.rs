@@ -42,7 +42,16 @@ async fn sign_with(
     (endpoints, trust): (&Endpoints, Option<&Trust>),
 ) -> Result<SignedBundle, SigningError> {
     let http = HttpClient::new().unwrap();
-    sign(&SigningRequest { payload, signer, endpoints, trust, http: &http, clock: now }).await
+    let request = SigningRequest {
+        payload,
+        signer,
+        endpoints,
+        log_token: None,
+        trust,
+        http: &http,
+        clock: now,
+    };
+    sign(&request).await
 }
 
 fn empty_trust() -> Trust {

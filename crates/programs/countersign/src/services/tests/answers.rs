@@ -79,10 +79,12 @@ async fn asks_rekor_for_a_hashedrekord() {
     let signature = key.sign_now(b"message").unwrap();
     let digest = crypto::digest(crypto::HashAlgorithm::Sha384, b"message");
     let verifier = Verifier::from_public_key(key.public_key());
-    let logged = log.log(&digest, &signature, &verifier).await.unwrap();
+    let logged =
+        log.log(&digest, &signature, &verifier, Some(&token_of(r#"{"sub":"me"}"#))).await.unwrap();
     assert_eq!((logged.log_index, logged.inclusion_promise), (wire::Int64(7), None));
     let [seen] = server.seen().try_into().unwrap();
     assert!(seen.head.starts_with("post /api/v2/log/entries "));
+    assert!(seen.head.contains("\r\nauthorization: bearer "));
     // The log's own verification is the judge of the request.
     let options = entry::rekor2::Options { legacy_dsse: false };
     let verified = entry::rekor2::verify_request(&seen.body, &options).unwrap();
@@ -97,7 +99,7 @@ async fn rejects_what_is_no_log_entry() {
         let server = Server::always(response("201 Created", "", answer)).await;
         let log = TransparencyLog::new(quick_http(), server.url());
         let verifier = Verifier::from_public_key(key.public_key());
-        malformed(log.log(&[0; 32], b"signature", &verifier).await, "not a log entry");
+        malformed(log.log(&[0; 32], b"signature", &verifier, None).await, "not a log entry");
     }
 }
 
@@ -129,7 +131,7 @@ async fn log_v1(
 ) -> (Result<TransparencyLogEntry, ServiceError>, Server) {
     let server = Server::always(response(status, "", answer.to_string().as_bytes())).await;
     let log = RekorV1::new(quick_http(), server.url());
-    (log.log(proposed).await, server)
+    (log.log(proposed, None).await, server)
 }
 
 #[tokio::test]
@@ -197,10 +199,17 @@ async fn asks_a_log_that_has_the_entry_for_it() {
         Some(response(status, location, stored.as_bytes()))
     })
     .await;
-    let entry = RekorV1::new(quick_http(), server.url()).log(&proposed).await.unwrap();
+    let entry = RekorV1::new(quick_http(), server.url())
+        .log(&proposed, Some(&token_of(r#"{"sub":"me"}"#)))
+        .await
+        .unwrap();
     assert_eq!(entry.log_index, wire::Int64(3));
     let [posted, got] = server.seen().try_into().unwrap();
     assert!(posted.head.starts_with("post /api/v1/log/entries "));
+    assert!(posted.head.contains("\r\nauthorization: bearer "));
+    // In place of the credentials that its URL has.
+    assert_eq!(posted.head.matches("authorization: ").count(), 1, "{}", posted.head);
+    assert!(!got.head.contains("authorization: bearer "), "reading is for everybody");
     let path = format!("get /api/v1/log/entries/{} ", tlog::leaf_hash(proposed.body()));
     assert!(got.head.starts_with(&path), "{}", got.head);
 }

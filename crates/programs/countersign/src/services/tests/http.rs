@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::{Seen, Server, quick_http, response};
 use crate::services::{
     HttpClient, HttpLimits, IdentityToken, Service, ServiceError, ServiceKind, ServiceUrl,
-    http::Call, identity_token::tests::token_of,
+    http::{Call, SentToken},
+    identity_token::tests::token_of,
 };
 
 const KIND: ServiceKind = ServiceKind::CertificateAuthority;
@@ -20,7 +21,7 @@ async fn post(
         content_type: "text/plain",
         accept: "text/html",
         body: b"question".to_vec(),
-        token,
+        token: token.map(SentToken::InBody),
         repeatable: false,
     };
     let result = http.post(&call).await;
