@@ -57,7 +57,8 @@ pub(crate) struct Unfinished {
     share: Option<Taken>,
     collected: Collected,
     /// Whether it says that it will be long, and how long it may become.
-    declared: Size,
+    /// By its `Content-Length`; 0 where there is none.
+    declared: usize,
     most: usize,
 }
 
@@ -77,17 +78,15 @@ impl Unfinished {
     /// Of the request with these parts, of at most `most` bytes.
     pub(crate) fn of(parts: &Parts, most: usize) -> Self {
         let declared = declared_length(&parts.headers)
-            .map_or(Size::Small, |length| usize::try_from(length).map_or(Size::Large, Size::of));
+            .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         let budget = Shares::of(&parts.extensions).bodies;
         Self { budget, share: None, collected: Collected::Nothing, declared, most }
     }
 
     /// Keeps `frame`, or [`Failure::Overloaded`].
     pub(crate) fn push(&mut self, frame: Bytes) -> Result<(), Failure> {
-        let size = match self.declared {
-            Size::Small => Size::of(self.as_slice().len() + frame.len()),
-            Size::Large => Size::Large,
-        };
+        let so_far = self.as_slice().len() + frame.len();
+        let size = Size::of(so_far.max(self.declared));
         let room = if let Some(share) = &mut self.share {
             share.grow(frame.len(), size)
         } else {
@@ -97,7 +96,9 @@ impl Unfinished {
         if !room {
             return Err(Failure::Overloaded);
         }
-        self.collected.push(frame, self.most);
+        // Small ones at once; larger ones as they come, since it is only said.
+        let at_once = if size == Size::Small { self.declared.min(self.most) } else { 0 };
+        self.collected.push(frame, (at_once, self.most));
         Ok(())
     }
 
@@ -122,11 +123,11 @@ enum Collected {
 }
 
 impl Collected {
-    fn push(&mut self, frame: Bytes, most: usize) {
+    fn push(&mut self, frame: Bytes, room: (usize, usize)) {
         *self = match std::mem::replace(self, Self::Nothing) {
             Self::Nothing => Self::One(frame),
-            Self::One(first) => Self::Many(joined(first.to_vec(), &frame, most)),
-            Self::Many(bytes) => Self::Many(joined(bytes, &frame, most)),
+            Self::One(first) => Self::Many(joined(joined(Vec::new(), &first, room), &frame, room)),
+            Self::Many(bytes) => Self::Many(joined(bytes, &frame, room)),
         };
     }
 
@@ -139,11 +140,12 @@ impl Collected {
     }
 }
 
-/// Adds `frame`; room is doubled as usual, but never beyond `most`.
-fn joined(mut bytes: Vec<u8>, frame: &[u8], most: usize) -> Vec<u8> {
+/// Adds `frame`; there is room for `at_once` from the first on, and it is doubled as usual, but never beyond `most`.
+fn joined(mut bytes: Vec<u8>, frame: &[u8], (at_once, most): (usize, usize)) -> Vec<u8> {
     let needed = bytes.len() + frame.len();
     if needed > bytes.capacity() {
-        let room = needed.max(most.min(needed.saturating_mul(2)));
+        let doubled = if at_once < needed { needed.saturating_mul(2) } else { at_once };
+        let room = needed.max(most.min(doubled));
         bytes.reserve_exact(room - bytes.len());
     }
     bytes.extend_from_slice(frame);
