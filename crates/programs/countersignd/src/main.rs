@@ -57,11 +57,16 @@ use anyhow::Context;
 use audit_file::AuditFile;
 use cli::{Cli, Command, IssuerCommand, LogCommand};
 use deployment::Telemetry;
+use mimalloc::MiMalloc;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
 };
+
+/// Requests are short-lived pieces of many sizes on many threads (docs/adr/0033-an-allocator-of-its-own.md).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
