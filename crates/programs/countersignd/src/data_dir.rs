@@ -133,7 +133,7 @@ fn refuse_writable_by_all(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fetched keys of issuers, below a directory of the CA.
+/// Fetched keys of issuers, below a directory of the CA, or of the logs.
 pub(crate) const ISSUER_KEYS: &str = "issuer-keys";
 
 const KEYS: &str = "keys";

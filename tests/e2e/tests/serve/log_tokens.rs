@@ -49,4 +49,13 @@ fn a_log_of_callers_with_a_token_takes_entries_of_a_client_that_has_one() {
         sign(&client, &["--rekor-url", &first, "--log-token", &token(&deployment, &first)]);
     assert_eq!(signed.code, Some(0), "{signed:?}");
     deployment.terminate();
+
+    // What the log knew of the issuer outlives a start while that one is away.
+    for part in ["log", "ca", "tsa", "trust"] {
+        deployment.start(part);
+    }
+    fs::write(&artifact, "another artifact").unwrap();
+    let signed = sign(&client, &["--log-token", &own]);
+    assert_eq!(signed.code, Some(0), "{signed:?}");
+    deployment.terminate();
 }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use ca::{IssueError, OidcConfig, TokenVerifier};
 use crypto::PublicKey;
 use futures::future::{BoxFuture, join_all};
-use identity::VerificationError;
+use identity::{IssuerConfig, VerificationError};
 use moment::UnixSeconds;
 use rekor::{Doorkeeper, Signer, WriterRefusal};
 use server::{IdentityLimits, Limited};
@@ -20,6 +20,7 @@ use x509::{LeafView, verify_leaf_chain};
 
 use super::Shared;
 use crate::{
+    data_dir::ISSUER_KEYS,
     deployment::{self, Deployment, ListedWriters, Writers},
     logs::Logs,
 };
@@ -60,9 +61,14 @@ pub(crate) fn writers(
 ) -> anyhow::Result<rekor::Writers> {
     let Writers::Listed(named) = &log.options.writers else { return Ok(rekor::Writers::Anybody) };
     let listed = Listed::load(deployment, log, named)?;
-    let believe = |entries: &Vec<_>| {
+    let keys_dir = deployment.places.logs.join(ISSUER_KEYS).join(&log.service.name);
+    let believe = |entries: &Vec<IssuerConfig>| {
         let work = (Arc::clone(&shared.clock), shared.cpu_of(log.service.kind, &log.service.name));
-        TokenVerifier::new(&log.service.place(), entries.clone(), &OidcConfig::default(), work)
+        // One for each: what is in it and of nobody any more is removed.
+        let url = entries.first().map(IssuerConfig::url).unwrap_or_default();
+        let keys_dir = Some(keys_dir.join(hex::encode(crypto::sha256(url.as_bytes()))));
+        let settings = OidcConfig { keys_dir, ..OidcConfig::default() };
+        TokenVerifier::new(&log.service.place(), entries.clone(), &settings, work)
     };
     let tokens = named.issuers.iter().map(believe).collect::<Result<Vec<_>, _>>();
     let tokens = tokens.with_context(|| format!("`writers` of {}", log.service.table()))?;

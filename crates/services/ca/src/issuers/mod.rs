@@ -56,7 +56,7 @@ fn open_keys_dir(path: &Path, ca: &str) -> Option<KeysDir> {
                 directory = %path.display(),
                 %error,
                 "keys of issuers cannot be kept: a start while a provider is down will lack its \
-                 keys; mend the directory, or name another place as `state_dir` of [ca.<name>]"
+                 keys; mend the directory (a CA's can be elsewhere: `state_dir` of [ca.<name>])"
             );
             None
         }
