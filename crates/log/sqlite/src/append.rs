@@ -33,7 +33,7 @@ pub(crate) async fn append<'b>(
     }
     let plan = draft.complete(&hashes)?;
     if batch.entries.is_empty() {
-        touch(connection, log).await?;
+        touch(connection).await?;
     } else if !plan.fresh().is_empty() {
         insert_rows(connection, log, &plan).await?;
         advance(connection, log, &plan).await?;
@@ -41,14 +41,16 @@ pub(crate) async fn append<'b>(
     Ok(plan)
 }
 
-/// Writes the state as it is: who commits nothing wants to know whether this database can be written to, and a
-/// transaction that only reads goes well on a full disk.
-async fn touch(connection: &mut SqliteConnection, log: LogId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE log_state SET size = size WHERE log_id = $1")
-        .bind(log.0)
-        .execute(connection)
+/// Writes something: who commits nothing wants to know whether this database can be written to, and a transaction
+/// that only reads goes well on a full disk. So does one that writes what is there: SQLite compares, and then has no
+/// page to write. The header's number of the user's own (`user_version`) means nothing here.
+async fn touch(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let now: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
         .await
         .map_err(unavailable)?;
+    let next = if now == 0 { "PRAGMA user_version = 1" } else { "PRAGMA user_version = 0" };
+    sqlx::query(next).execute(connection).await.map_err(unavailable)?;
     Ok(())
 }
 

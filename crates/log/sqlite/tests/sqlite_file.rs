@@ -257,6 +257,22 @@ async fn every_column_is_explained() {
     }
 }
 
+/// An update to the same value wrote no page, so an idle log on a full disk seemed well.
+#[tokio::test]
+async fn a_commit_of_nothing_writes_to_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log.db");
+    let store = SqliteLogStore::open(&path).await.unwrap();
+    let log = log(&store).await;
+    let written = || std::fs::read(directory.path().join("log.db-wal")).unwrap();
+    for _ in 0..3 {
+        let before = written();
+        store.append(log, &batch(0..0)).await.unwrap();
+        assert_ne!(written(), before);
+    }
+    store.close().await;
+}
+
 /// `check`, `fsck` and services changed the schema of whatever they were pointed at.
 #[tokio::test]
 async fn another_schema_is_refused_and_nothing_is_made() {
