@@ -21,7 +21,6 @@ pub struct UnsignedPrecertificate {
     /// Without poison and without SCT list: what the log will sign.
     tbs: Tbs,
     to_be_signed: ToBeSigned,
-    verified: bool,
 }
 
 impl UnsignedPrecertificate {
@@ -34,7 +33,7 @@ impl UnsignedPrecertificate {
         let mut poisoned = tbs.clone();
         poisoned.extensions.push(extension(oid::CT_POISON, true, POISON_CONTENT.to_vec())?);
         let to_be_signed = ToBeSigned::new(&poisoned, chain.public_key())?;
-        Ok(Self { tbs, to_be_signed, verified: true })
+        Ok(Self { tbs, to_be_signed })
     }
 }
 
@@ -56,11 +55,7 @@ impl Unsigned for UnsignedPrecertificate {
         signature: &[u8],
         issuer_key: &PublicKey,
     ) -> Result<Precertificate, IssuanceError> {
-        let der = if self.verified {
-            self.to_be_signed.finish(signature, issuer_key)?
-        } else {
-            self.to_be_signed.finish_unverified(signature, issuer_key)?
-        };
+        let der = self.to_be_signed.finish(signature, issuer_key)?;
         Ok(Precertificate { tbs: self.tbs, der, issuer_key: issuer_key.clone() })
     }
 }
@@ -68,7 +63,7 @@ impl Unsigned for UnsignedPrecertificate {
 impl Unverified for UnsignedPrecertificate {
     /// A log takes no precertificate whose signature it has not verified itself (RFC 6962 §3.1).
     fn unverified(self) -> Self {
-        Self { verified: false, ..self }
+        Self { to_be_signed: ToBeSigned { verified: false, ..self.to_be_signed }, ..self }
     }
 }
 
@@ -190,6 +185,8 @@ struct ToBeSigned {
     tbs_der: Vec<u8>,
     algorithm: AlgorithmIdentifierOwned,
     issuer_key: PublicKey,
+    /// Whether its signature is to be.
+    verified: bool,
 }
 
 impl ToBeSigned {
@@ -198,25 +195,18 @@ impl ToBeSigned {
             tbs_der: tbs.to_der()?,
             algorithm: tbs.signature.clone(),
             issuer_key: issuer_key.clone(),
+            verified: true,
         })
     }
 
     fn finish(self, signature: &[u8], issuer_key: &PublicKey) -> Result<Vec<u8>, IssuanceError> {
-        if *issuer_key == self.issuer_key {
+        if *issuer_key != self.issuer_key {
+            return Err(IssuanceError::WrongIssuerKey);
+        }
+        if self.verified {
             issuer_key
                 .verify(&self.tbs_der, signature)
                 .map_err(|_| IssuanceError::SignatureMismatch)?;
-        }
-        self.finish_unverified(signature, issuer_key)
-    }
-
-    fn finish_unverified(
-        self,
-        signature: &[u8],
-        issuer_key: &PublicKey,
-    ) -> Result<Vec<u8>, IssuanceError> {
-        if *issuer_key != self.issuer_key {
-            return Err(IssuanceError::WrongIssuerKey);
         }
         Ok(assemble(&self.tbs_der, self.algorithm, signature)?)
     }

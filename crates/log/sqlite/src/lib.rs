@@ -250,48 +250,25 @@ impl LogStore for SqliteLogStore {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use store::{LogKind, NewEntry};
+    use store::contract_suite::{batch, spec};
     use tlog::TreeSize;
 
     use super::*;
-
-    /// One entry of `length` bytes.
-    fn batch(length: usize) -> Batch {
-        let body = Bytes::from(vec![7; length]);
-        let leaf_hash = tlog::leaf_hash(&body);
-        let entry = NewEntry {
-            leaf_hash,
-            dedup_hash: leaf_hash.into(),
-            kind: "test",
-            body,
-            extra: Bytes::new(),
-            timestamp_signature: Bytes::new(),
-            index_keys: Vec::new(),
-        };
-        Batch { entries: vec![entry], now: UnixSeconds(100), minimum_size: TreeSize(0) }
-    }
 
     /// SQLite had rolled back, and no transaction could begin until the process was started again.
     #[tokio::test]
     async fn a_disk_that_was_full_is_written_to_again_when_there_is_room() {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteLogStore::open(&directory.path().join("log.db")).await.unwrap();
-        let spec = LogSpec {
-            name: "test".to_owned(),
-            kind: LogKind::Ct,
-            tree_id: 0,
-            origin: "log.example".to_owned(),
-            host: "log.example".to_owned(),
-            public_key_der: vec![0x30],
-        };
-        let log = store.ensure_log(&spec, UnixSeconds(7)).await.unwrap().id;
+        let log = store.ensure_log(&spec("test"), UnixSeconds(7)).await.unwrap().id;
+        let mut large = batch(0..1);
+        large.entries[0].extra = vec![7; 60_000].into();
         // No fewer than it has.
         sqlx::query("PRAGMA max_page_count = 1").execute(&store.writer).await.unwrap();
-        let full = store.append(log, &batch(60_000)).await.unwrap_err();
+        let full = store.append(log, &large).await.unwrap_err();
         assert!(matches!(full, StoreError::Unavailable { .. }), "{full:?}");
         sqlx::query("PRAGMA max_page_count = 1000000").execute(&store.writer).await.unwrap();
-        let appended = store.append(log, &batch(60_000)).await.unwrap();
+        let appended = store.append(log, &large).await.unwrap();
         assert_eq!(appended.after.size(), TreeSize(1));
         store.close().await;
     }

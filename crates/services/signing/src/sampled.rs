@@ -76,11 +76,13 @@ impl<U: Unverified> Unsigned for Sampled<U> {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use crypto::{KeyType, LocalSigner, SignatureAlgorithm, SignatureError, Signer, SignerError};
+    use crypto::{SignatureError, Signer};
 
     use super::*;
-    use crate::{CpuPool, SigningKey};
+    use crate::{
+        CpuPool, SigningKey,
+        sign::tests::{Elsewhere, key},
+    };
 
     struct Text {
         verified: bool,
@@ -107,32 +109,6 @@ mod tests {
         }
     }
 
-    /// The same key, but not in memory.
-    struct Elsewhere(LocalSigner);
-
-    #[async_trait]
-    impl Signer for Elsewhere {
-        async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
-            self.0.sign(message).await
-        }
-
-        fn public_key(&self) -> &PublicKey {
-            self.0.public_key()
-        }
-
-        fn algorithm(&self) -> SignatureAlgorithm {
-            self.0.algorithm()
-        }
-
-        fn key_id(&self) -> &str {
-            self.0.key_id()
-        }
-    }
-
-    fn key() -> LocalSigner {
-        LocalSigner::generate(KeyType::EcdsaP256, "key").unwrap()
-    }
-
     /// Whether signatures, good ones and others, are given out one after the other.
     fn given_out(signer: Arc<dyn Signer>, good: &[bool]) -> Vec<bool> {
         let public_key = signer.public_key().clone();
@@ -156,6 +132,6 @@ mod tests {
 
     #[test]
     fn each_of_a_key_elsewhere_is_verified() {
-        assert_eq!(given_out(Arc::new(Elsewhere(key())), &[false; 4]), [false; 4]);
+        assert_eq!(given_out(Elsewhere::new(), &[false; 4]), [false; 4]);
     }
 }

@@ -303,7 +303,7 @@ impl<E> SignError<E> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         sync::{Mutex, mpsc},
         thread::ThreadId,
@@ -355,14 +355,14 @@ mod tests {
     }
 
     /// A key elsewhere, which answers when it is told.
-    struct Elsewhere {
+    pub(crate) struct Elsewhere {
         key: LocalSigner,
         asked: Notify,
         answer: Notify,
     }
 
     impl Elsewhere {
-        fn new() -> Arc<Self> {
+        pub(crate) fn new() -> Arc<Self> {
             Arc::new(Self { key: key(), asked: Notify::new(), answer: Notify::new() })
         }
     }
@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    fn key() -> LocalSigner {
+    pub(crate) fn key() -> LocalSigner {
         LocalSigner::generate(KeyType::EcdsaP256, "key").unwrap()
     }
 

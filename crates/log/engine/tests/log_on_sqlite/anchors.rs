@@ -296,6 +296,12 @@ async fn another_tree_at_the_anchor_stops_the_log() {
     running.stop().await;
 }
 
+async fn ready_again(running: &Running) {
+    while running.log.ready().is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 fn stopped(refused: SubmitError) -> StopReason {
     let SubmitError::Stopped(reason) = refused else { panic!("{refused}") };
     Arc::into_inner(reason).unwrap_or(StopReason::TaskDied)
@@ -392,9 +398,7 @@ async fn an_anchor_that_is_emptied_or_set_back_stops_signing_until_it_is_as_befo
         let is = std::fs::read_to_string(place.file()).ok();
         assert_eq!(is.as_ref(), there, "nothing was written over it");
         std::fs::write(place.file(), &newest).unwrap();
-        while running.log.ready().is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        ready_again(&running).await;
         let newest = running.log.checkpoint().note.clone();
         assert_eq!(std::fs::read_to_string(place.file()).unwrap(), newest);
     }
@@ -414,28 +418,14 @@ async fn that_a_log_is_over_only_its_own_key_can_say() {
     foreign.stop().await;
     stranger.opened().await.end(&stranger.key()).await.unwrap();
     let of_stranger = std::fs::read_to_string(stranger.file()).unwrap();
-    let unsigned = format!(
-        "{}
-{newest}",
-        tlog::Checkpoint::OVER
-    );
-    for said in [
-        unsigned,
-        format!(
-            "{}
-",
-            tlog::Checkpoint::OVER
-        ),
-        of_stranger,
-    ] {
+    let over = tlog::Checkpoint::OVER;
+    for said in [format!("{over}\n{newest}"), format!("{over}\n"), of_stranger] {
         std::fs::write(place.file(), &said).unwrap();
         let refused = running.log.submit(entry(said.as_bytes())).await.unwrap_err();
         assert!(matches!(refused, SubmitError::Unanchored(_)), "{refused}");
     }
     std::fs::write(place.file(), &newest).unwrap();
-    while running.log.ready().is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    ready_again(&running).await;
     place.opened().await.end(&place.key()).await.unwrap();
     let last = running.log.submit(entry(b"last")).await.unwrap_err();
     assert!(matches!(stopped(last), StopReason::Ended | StopReason::TaskDied));
@@ -586,9 +576,7 @@ async fn an_anchor_that_cannot_be_written_stops_signing_until_it_can() {
     assert_eq!(running.store.state(running.log.record().id).await.unwrap().edge.size().0, 3);
 
     failing.fails.store(false, Ordering::SeqCst);
-    while running.log.ready().is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    ready_again(&running).await;
     assert_eq!(running.log.checkpoint().head.size, TreeSize(3));
     let again: NewEntry = entry(&body(2));
     assert!(!running.log.submit(again).await.unwrap().fresh);

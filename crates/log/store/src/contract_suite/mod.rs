@@ -171,7 +171,9 @@ impl Fixture {
     }
 }
 
-fn spec(name: &str) -> LogSpec {
+/// Of a log of its own.
+#[must_use]
+pub fn spec(name: &str) -> LogSpec {
     LogSpec {
         name: name.to_owned(),
         kind: LogKind::Rekor2,
@@ -182,7 +184,8 @@ fn spec(name: &str) -> LogSpec {
     }
 }
 
-fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
+/// One of the [`entry`] of each number.
+pub fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
     Batch {
         entries: numbers.into_iter().map(entry).collect(),
         now: UnixSeconds(100),
@@ -191,7 +194,8 @@ fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
 }
 
 /// Entry of that number, the same each time.
-fn entry(number: u64) -> NewEntry {
+#[must_use]
+pub fn entry(number: u64) -> NewEntry {
     let body = Bytes::from(format!("entry {number}"));
     let leaf_hash = tlog::leaf_hash(&body);
     NewEntry {

@@ -167,20 +167,25 @@ impl HttpClient {
 
     fn asking<'a>(&self, call: &Call<'a>, none: &'static [StatusCode]) -> Ask<'a> {
         let Call { service, token, repeatable, .. } = *call;
-        let (mut url, mut bearer) = (call.url.clone(), None);
-        if let Some(SentToken::Bearer(token)) = token {
+        let mut url = call.url.clone();
+        let bearer = match token {
+            Some(SentToken::Bearer(token)) => Some(token.compact()),
+            Some(SentToken::InBody(_)) | None => None,
+        };
+        if bearer.is_some() {
             // There is one `Authorization`: the URL's own credentials would be another. A URL without a host, which
             // cannot have them, is no service's.
             let _ = (url.set_username(""), url.set_password(None));
-            bearer = Some(token.compact());
         }
-        let request = self
+        let mut request = self
             .client_for(&url)
             .post(url)
             .header(header::CONTENT_TYPE, call.content_type)
             .header(header::ACCEPT, call.accept)
             .body(call.body.clone());
-        let request = bearer.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer);
+        }
         let token = token.map(SentToken::identity);
         Ask { service, request, none, token, repeatable }
     }

@@ -195,6 +195,13 @@ impl Machine {
         .map(drop)
     }
 
+    /// Everything answers, signs, and has all that was signed.
+    pub(crate) fn goes_on_whole(&self) -> Result<()> {
+        self.healthy()?;
+        self.signs()?;
+        self.whole()
+    }
+
     /// The logs hold what they hold, to the last entry.
     pub(crate) fn whole(&self) -> Result<()> {
         self.ok("docker-compose exec -T log countersignd fsck log --config /etc/countersign/countersign.toml")

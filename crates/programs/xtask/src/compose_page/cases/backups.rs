@@ -26,9 +26,7 @@ pub(super) fn new_version(machine: &mut Machine) -> Result<()> {
 
 /// The same deployment, from the directory of before.
 pub(super) fn way_back(machine: &mut Machine) -> Result<()> {
-    machine.healthy()?;
-    machine.signs()?;
-    machine.whole()?;
+    machine.goes_on_whole()?;
     machine.go_to(machine.ground.path("checkout"));
     Ok(())
 }
@@ -72,9 +70,7 @@ pub(super) fn restored_beside_its_anchors(machine: &mut Machine) -> Result<()> {
     )?;
     copied(machine)?;
     machine.page_ok(UP)?;
-    machine.healthy()?;
-    machine.signs()?;
-    machine.whole()?;
+    machine.goes_on_whole()?;
     // And a newer dump.
     machine.ok("deploy/backup $BACKUPS/newest")?;
     machine.page_ok("docker-compose down")?;
@@ -116,7 +112,5 @@ pub(super) fn restored_without_anchors(machine: &mut Machine) -> Result<()> {
         ))?;
     }
     machine.page_ok(UP)?;
-    machine.healthy()?;
-    machine.signs()?;
-    machine.whole()
+    machine.goes_on_whole()
 }

@@ -165,7 +165,5 @@ pub(super) fn caddyfile(machine: &mut Machine) -> Result<()> {
 pub(super) fn down_and_up(machine: &mut Machine) -> Result<()> {
     machine.page_ok("docker-compose down")?;
     machine.ok(UP)?;
-    machine.healthy()?;
-    machine.signs()?;
-    machine.whole()
+    machine.goes_on_whole()
 }

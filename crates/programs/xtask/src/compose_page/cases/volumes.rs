@@ -64,9 +64,7 @@ pub(super) fn lost_anchors(machine: &mut Machine) -> Result<()> {
         ))?;
     }
     machine.page_ok(UP)?;
-    machine.healthy()?;
-    machine.signs()?;
-    machine.whole()
+    machine.goes_on_whole()
 }
 
 /// The log has another password than the database.
